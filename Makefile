@@ -1,0 +1,99 @@
+# Everything here needs Python 3.11 or newer and nothing else: the targets make their own .venv.
+# What is installed is exactly what requirements/*.txt name, hash by hash.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# One job per core, but not more than four: each one has a PostgreSQL database of its own.
+JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ "$$n" -gt 4 ] && n=4; echo "$$n")
+ARGS ?=
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-deps
+
+# The first Python on the machine that is new enough; PYTHON=/path/to/python chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+BENCH := $(VENV)/.bench
+
+.PHONY: help install demo test lint format bench migrate serve work openapi lock clean
+
+help: ## Say what can be made here
+	@echo "Zhangban · 掌办"
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  ARGS=… is handed on:  make test ARGS='-k progress'   make demo ARGS=--keep"
+
+install: $(DEV) ## Make .venv with the product and the developers' tools
+
+demo: $(RUNTIME) ## Run the main job from end to end on this machine and show it
+	@$(BIN)/zhangban demo $(ARGS)
+
+test: $(DEV) ## Run all tests on a real PostgreSQL and a real Valkey
+	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+
+lint: $(DEV) ## Check style, types and which way the imports run
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run 'make format'."; exit 1; }
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-timings
+
+format: $(DEV) ## Write the code as the style wants it
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+
+bench: $(BENCH) ## Measure against the bare limit and the usual stack
+	$(BIN)/python -m benchmarks $(ARGS)
+
+migrate: $(RUNTIME) ## Bring the database to the newest form
+	@$(BIN)/zhangban migrate $(ARGS)
+
+serve: $(RUNTIME) ## Answer HTTP requests
+	@$(BIN)/zhangban serve $(ARGS)
+
+work: $(RUNTIME) ## Do the jobs: messages, deadlines, clocks
+	@$(BIN)/zhangban work $(ARGS)
+
+openapi: $(RUNTIME) ## Print the API description
+	@$(BIN)/zhangban openapi $(ARGS)
+
+# A universal resolution: the lines carry markers, so one file serves Python 3.11 to 3.14 on Linux and macOS.
+LOCK := -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links
+lock: ## Renew the lock files after a change of pyproject.toml
+	@"$(PYTHON)" -m venv $(VENV)-lock && $(VENV)-lock/bin/python -m pip install --quiet uv
+	$(VENV)-lock/bin/python $(LOCK) pyproject.toml requirements/build.in -o requirements/lock.txt
+	$(VENV)-lock/bin/python $(LOCK) --group dev -c requirements/lock.txt -o requirements/dev.txt
+	$(VENV)-lock/bin/python $(LOCK) --group bench -c requirements/lock.txt -c requirements/dev.txt -o requirements/bench.txt
+	@rm -rf $(VENV)-lock
+
+clean: ## Remove what was made here; the data of the embedded servers stays
+	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@[ -n "$(PYTHON)" ] || { echo "Zhangban needs Python 3.11 or newer; none was found. PYTHON=/path/to/python names one." >&2; exit 1; }
+	@echo "· making $(VENV) with $$("$(PYTHON)" --version)" >&2
+	@"$(PYTHON)" -m venv $(VENV) || { echo "Python's venv module is missing (on Debian: apt install python3-venv)." >&2; exit 1; }
+
+$(RUNTIME): requirements/lock.txt pyproject.toml | $(BIN)/python
+	@echo "· installing what the product needs (about 150 MB the first time, a minute or two)" >&2
+	@$(PIP) -r requirements/lock.txt
+	@echo "· installing zhangban itself" >&2
+	@$(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(RUNTIME)
+	@echo "· installing the developers' tools" >&2
+	@$(PIP) -r requirements/dev.txt
+	@touch $@
+
+$(BENCH): requirements/bench.txt $(DEV)
+	@echo "· installing what the benchmarks compare with" >&2
+	@$(PIP) -r requirements/bench.txt
+	@touch $@
