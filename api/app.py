@@ -1,0 +1,63 @@
+"""The application: doors, problems, limits on what is read, and what opens and closes with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar, Router
+from litestar.openapi import OpenAPIConfig
+from litestar.types import ControllerRouterHandler
+
+from api import agency, callbacks, docs, health, openapi, problems, public, resident, staff
+from api.edge import Edge
+from api.requests import StrictRequest
+from api.wiring import wire
+from backend import cache, database
+from backend.settings import settings
+
+
+@asynccontextmanager
+async def _open(app: Litestar) -> AsyncIterator[None]:
+    await database.connect()
+    await cache.connect()
+    try:
+        yield
+    finally:
+        await cache.close()
+        await database.close()
+
+
+def build() -> Litestar:
+    """The Litestar application, without the edge."""
+    wire()
+    doors = Router(
+        path="/v1",
+        route_handlers=[public.door, resident.door, staff.door, agency.door, callbacks.door],
+    )
+    handlers: list[ControllerRouterHandler] = [doors, health.healthz, health.readyz, health.metrics]
+    if settings().docs:
+        handlers += [docs.openapi_json, docs.page, docs.files]
+    config = OpenAPIConfig(
+        title=openapi.TITLE,
+        version=openapi.VERSION,
+        description=openapi.DESCRIPTION,
+        path=docs.HIDDEN,
+        render_plugins=[docs.NoPage()],
+        use_handler_docstrings=False,
+    )
+    return Litestar(
+        route_handlers=handlers,
+        lifespan=[_open],
+        request_class=StrictRequest,
+        exception_handlers={Exception: problems.answer},
+        openapi_config=config,
+        request_max_body_size=settings().body_limit,
+        debug=False,
+        logging_config=None,
+    )
+
+
+def application() -> Edge:
+    """What `serve` runs."""
+    return Edge(build())

@@ -1,0 +1,10 @@
+"""The door for partners who call us back: each route verifies the partner's own signature over the raw bytes."""
+
+from __future__ import annotations
+
+from litestar import Router
+from litestar.types import ControllerRouterHandler
+
+handlers: list[ControllerRouterHandler] = []
+
+door = Router(path="/callbacks", route_handlers=handlers)

@@ -1,0 +1,110 @@
+"""The outermost layer of the API: what every request gets, whatever it asks for.
+
+A request id, a bound on time and size, security headers, metrics; an answer even when nothing inside could give
+one. It is one plain ASGI layer because it stands on the hot path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import Counter, Histogram
+
+from api import problems
+from backend import clock, logs
+from backend.errors import TooLarge, Trouble, Unavailable
+from backend.settings import settings
+
+log = logging.getLogger(__name__)
+
+REQUESTS = Counter("zhangban_requests_total", "Requests answered", ["method", "route", "status"])
+SECONDS = Histogram("zhangban_request_seconds", "Time from request to answer", ["route"])
+
+_ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+_ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+_NOT_KEPT = (b"cache-control", b"no-store")
+
+Span = Callable[[Scope], AbstractContextManager[Any]]
+
+
+class TookTooLong(Unavailable):
+    """The answer was not ready within the time that a request may take."""
+
+    code = "took-too-long"
+    title = "处理时间过长，请稍后查看结果或重试"
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given = value.decode("latin-1")
+            if 8 <= len(given) <= 64 and _ID_LETTERS.issuperset(given):
+                return given
+    return secrets.token_hex(8)
+
+
+class Edge:
+    """Wraps the Litestar application; `serve` runs this."""
+
+    def __init__(self, app: ASGIApp, span: Span | None = None) -> None:
+        self.app = app
+        self.span = span or (lambda _: nullcontext())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        identity = _request_id(scope)
+        token = logs.request_id.set(identity)
+        started, status = clock.monotonic(), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message["headers"], (b"x-request-id", identity.encode()), *_ALWAYS]
+                if not any(name == b"cache-control" for name, _ in headers):
+                    headers.append(_NOT_KEPT)
+                message["headers"] = headers
+            await send(message)
+
+        try:
+            with self.span(scope):
+                async with asyncio.timeout(settings().request_timeout):
+                    await self._answer(scope, receive, send_with_headers)
+        except TimeoutError:
+            if not status:
+                await _refuse(send_with_headers, TookTooLong(retry_after=2))
+        except Exception:
+            log.exception("nothing inside could answer")
+            if not status:
+                await _refuse(send_with_headers, problems.Internal())
+        finally:
+            route = str(scope.get("path_template") or "-")
+            REQUESTS.labels(scope["method"], route, status).inc()
+            SECONDS.labels(route).observe(clock.monotonic() - started)
+            logs.request_id.reset(token)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        limit = settings().body_limit
+        for name, value in scope["headers"]:
+            if name == b"content-length" and (not value.isdigit() or int(value) > limit):
+                await _refuse(send, TooLarge())
+                return
+            if name == b"content-encoding" and value.lower() != b"identity":
+                await _refuse(send, problems.errors.Unsupported("不支持压缩的请求内容"))
+                return
+        await self.app(scope, receive, send)
+
+
+async def _refuse(send: Send, trouble: Trouble) -> None:
+    status, headers, body = problems.encoded(trouble)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

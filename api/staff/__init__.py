@@ -1,0 +1,10 @@
+"""The door for staff: its guard stands here, once."""
+
+from __future__ import annotations
+
+from litestar import Router
+from litestar.types import ControllerRouterHandler
+
+handlers: list[ControllerRouterHandler] = []
+
+door = Router(path="/staff", route_handlers=handlers)

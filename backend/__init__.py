@@ -1,0 +1,1 @@
+"""Zhangban decides here: one folder per domain, one file per activity, one file per tool."""

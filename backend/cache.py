@@ -1,0 +1,142 @@
+"""Redis or Valkey: short-lived answers, locks, counters. It may be lost at any moment and nothing true is lost.
+
+A caller decides what a dead cache means: reads go on without it, sign-in and codes refuse (CacheDown is a 503).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple, TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from backend import clock
+from backend.errors import Unavailable
+from backend.settings import settings
+
+T = TypeVar("T")
+
+OPENS_AFTER = 3
+"""Failures in a row after which we stop asking for a while."""
+STAYS_OPEN = 2.0
+"""Seconds for which nobody asks a cache that failed."""
+
+
+class CacheDown(Unavailable):
+    """Redis does not answer."""
+
+    code = "cache-down"
+    title = "服务繁忙，请稍后再试"
+
+
+class Verdict(NamedTuple):
+    """What a counter says: whether this one is within the limit, how many are left, seconds until the next window."""
+
+    allowed: bool
+    remaining: int
+    retry_after: int
+
+
+_redis: Redis | None = None
+_failures = 0
+_closed_until = 0.0
+
+# One script, so that two processes at the limit cannot both pass; the window ends by itself.
+_COUNT = """
+local n = redis.call('INCR', KEYS[1])
+local left = redis.call('PTTL', KEYS[1])
+if n == 1 or left < 0 then
+  redis.call('PEXPIRE', KEYS[1], ARGV[1])
+  left = tonumber(ARGV[1])
+end
+return {n, left}
+"""
+_UNLOCK = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+async def connect() -> None:
+    """Set up the client; the connection is made when first needed."""
+    global _redis, _failures, _closed_until
+    wait = settings().redis_timeout
+    _redis = Redis.from_url(
+        settings().redis_url,
+        socket_timeout=wait,
+        socket_connect_timeout=wait,
+        # The default is ten retries with back-off: a dead Redis would hold every request for seconds.
+        retry=Retry(NoBackoff(), 0),
+        max_connections=64,
+    )
+    _failures, _closed_until = 0, 0.0
+
+
+async def close() -> None:
+    """Give the connections back."""
+    global _redis
+    if _redis is not None:
+        with suppress(RedisError, OSError):
+            await _redis.aclose()
+    _redis = None
+
+
+def redis() -> Redis:
+    """The client itself, for subscriptions; everything else goes through `ask`."""
+    if _redis is None:
+        raise CacheDown
+    return _redis
+
+
+async def ask(operation: Callable[[Redis], Awaitable[T]]) -> T:
+    """Run the operation on Redis.
+
+    Raises CacheDown when it does not answer within `redis_timeout` seconds; after three failures in a row
+    nobody waits for it for two seconds.
+    """
+    global _failures, _closed_until
+    if clock.monotonic() < _closed_until:
+        raise CacheDown(retry_after=STAYS_OPEN)
+    try:
+        answer = await operation(redis())
+    except (RedisError, OSError, TimeoutError) as error:
+        _failures += 1
+        if _failures >= OPENS_AFTER:
+            _closed_until = clock.monotonic() + STAYS_OPEN
+        raise CacheDown(retry_after=STAYS_OPEN) from error
+    _failures = 0
+    return answer
+
+
+async def count_within(key: str, limit: int, seconds: float) -> Verdict:
+    """Count one more under `key`; allowed while no more than `limit` were counted in the window."""
+
+    async def counted(client: Redis) -> list[int]:
+        return await client.eval(_COUNT, 1, f"limit:{key}", int(seconds * 1000))  # type: ignore[no-any-return]
+
+    number, left = await ask(counted)
+    return Verdict(number <= limit, max(0, limit - number), max(1, -(-left // 1000)))
+
+
+@asynccontextmanager
+async def lock(name: str, seconds: float, *, wait: float = 0.0) -> AsyncIterator[bool]:
+    """Hold the name for at most `seconds`; yields whether we got it within `wait` seconds.
+
+    A lock in a cache is a courtesy that saves work; what must not happen twice is kept by the database.
+    """
+    token = secrets.token_hex(16)
+    key = f"lock:{name}"
+    deadline = clock.monotonic() + wait
+    while not (held := bool(await ask(lambda r: r.set(key, token, nx=True, px=int(seconds * 1000))))):
+        if clock.monotonic() >= deadline:
+            break
+        await asyncio.sleep(0.02)
+    try:
+        yield held
+    finally:
+        if held:
+            with suppress(CacheDown):
+                await ask(lambda r: r.eval(_UNLOCK, 1, key, token))

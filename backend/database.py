@@ -1,0 +1,243 @@
+"""PostgreSQL: `transaction()` is the one way to open one.
+
+The pool has a bound on connecting, on waiting for a connection and on every statement. Connections go back to
+the pool without a reset query (one round trip less per request), so nothing may leave session state behind:
+only `SET LOCAL`, only transaction-level locks, no LISTEN.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import asyncpg
+from tortoise import Tortoise
+from tortoise.connection import get_connection
+from tortoise.transactions import in_transaction as tortoise_transaction
+
+from backend.errors import Unavailable
+from backend.settings import settings
+from models import MODELS
+
+_open: ContextVar[asyncpg.Connection[Any] | None] = ContextVar("open_connection", default=None)
+_gate: asyncio.Semaphore | None = None
+
+
+class DatabaseBusy(Unavailable):
+    """Every connection is in use and none came free in time."""
+
+    code = "database-busy"
+    title = "办理人数较多，请稍后再试"
+
+
+class DatabaseDown(Unavailable):
+    """PostgreSQL does not answer, or ended the connection."""
+
+    code = "database-down"
+    title = "服务暂时不可用，请稍后再试"
+
+
+def credentials(url: str) -> dict[str, Any]:
+    """What a DSN says, as keyword arguments of asyncpg. Several hosts may be given, comma separated."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    address = parts.netloc.rpartition("@")[2]
+    hosts = [query.pop("host")] if "host" in query else []
+    ports: list[int] = []
+    for entry in filter(None, address.split(",")):
+        host, _, port = entry.rpartition(":") if ":" in entry else (entry, "", "")
+        hosts.append(host)
+        ports.append(int(port or 5432))
+    given: dict[str, Any] = {
+        "host": hosts[0] if len(hosts) == 1 else hosts or "localhost",
+        "port": int(query.pop("port", 0)) or (ports[0] if len(set(ports)) == 1 else ports or 5432),
+        "user": unquote(parts.username or query.pop("user", "postgres")),
+        "password": unquote(parts.password) if parts.password else query.pop("password", None),
+        "database": unquote(parts.path.lstrip("/")) or "postgres",
+    }
+    if "sslmode" in query:
+        given["ssl"] = query["sslmode"]
+    if "target_session_attrs" in query:
+        given["target_session_attrs"] = query["target_session_attrs"]
+    return given
+
+
+def connection_arguments(*, url: str = "", as_owner: bool = False) -> dict[str, Any]:
+    """Everything that one asyncpg connection of ours is opened with."""
+    values = settings()
+    given = credentials(url or ((values.migration_database_url or values.database_url) if as_owner else values.database_url))
+    server: dict[str, str] = {
+        "application_name": "zhangban",
+        "timezone": "UTC",
+        "jit": "off",
+        "statement_timeout": f"{int(values.database_statement_timeout * 1000)}",
+        "idle_in_transaction_session_timeout": f"{int(values.request_timeout * 2000)}",
+    }
+    if not as_owner and given["user"] != values.database_role:
+        server["role"] = values.database_role
+    return {
+        **given,
+        "server_settings": server,
+        "timeout": values.database_connect_timeout,
+        "command_timeout": values.database_statement_timeout + 1.0,
+    }
+
+
+def tortoise_config(*, as_owner: bool = False) -> dict[str, Any]:
+    """The configuration that Tortoise is started with."""
+    values = settings()
+    arguments = connection_arguments(as_owner=as_owner)
+    if as_owner:
+        del arguments["server_settings"]["statement_timeout"], arguments["command_timeout"]
+    else:
+        arguments["reset"] = _leave_as_it_is
+    arguments["minsize"] = 0
+    arguments["maxsize"] = values.database_pool_size
+    return {
+        "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": arguments}},
+        "apps": {"models": {"models": MODELS, "default_connection": "default", "migrations": "models.migrations"}},
+        "use_tz": True,
+        "timezone": "UTC",
+    }
+
+
+async def _leave_as_it_is(connection: asyncpg.Connection[Any]) -> None:
+    """The pool's reset hook: asyncpg has already ended an open transaction, and we leave nothing else behind."""
+
+
+async def connect() -> None:
+    """Set up the pool; connections are made when first needed, so PostgreSQL may come later than we do."""
+    global _gate
+    await Tortoise.init(config=tortoise_config(), _enable_global_fallback=True)
+    _gate = asyncio.Semaphore(settings().database_pool_size)
+
+
+async def close() -> None:
+    """Give every connection back."""
+    global _gate
+    _gate = None
+    await Tortoise.close_connections()
+
+
+async def pool() -> asyncpg.Pool[Any]:
+    """The pool behind Tortoise's models."""
+    client: Any = get_connection("default")
+    if client._pool is None:
+        async with client._pool_init_lock:
+            if client._pool is None:
+                await client.create_connection(with_db=True)
+    return client._pool
+
+
+@asynccontextmanager
+async def _turn() -> AsyncIterator[None]:
+    """Wait for one of as many places as the pool has connections.
+
+    asyncpg's own queue of waiters costs more under load than this one, and has no bound.
+    """
+    if _gate is None:
+        raise DatabaseDown
+    try:
+        await asyncio.wait_for(_gate.acquire(), settings().database_acquire_timeout)
+    except TimeoutError as error:
+        raise DatabaseBusy(retry_after=1) from error
+    try:
+        yield
+    finally:
+        _gate.release()
+
+
+def in_transaction() -> bool:
+    """Whether a transaction is open in this task."""
+    return _open.get() is not None
+
+
+@asynccontextmanager
+async def transaction() -> AsyncIterator[asyncpg.Connection[Any]]:
+    """Everything inside happens, or nothing does.
+
+    Joins the transaction that is open in this task, if there is one: a use case may call another and both live
+    or die together. There are no savepoints, so an error inside ends the whole.
+
+    Raises DatabaseBusy when no connection comes free within `database_acquire_timeout` seconds.
+    """
+    if (joined := _open.get()) is not None:
+        yield joined
+        return
+    async with _turn(), tortoise_transaction() as client:
+        connection: asyncpg.Connection[Any] = client._connection  # type: ignore[attr-defined]
+        token = _open.set(connection)
+        try:
+            yield connection
+        finally:
+            _open.reset(token)
+
+
+@asynccontextmanager
+async def _any_connection() -> AsyncIterator[asyncpg.Connection[Any]]:
+    if (joined := _open.get()) is not None:
+        yield joined
+        return
+    async with _turn():
+        where = await pool()
+        connection = await where.acquire()
+        try:
+            yield connection  # type: ignore[misc]
+        finally:
+            await where.release(connection)
+
+
+async def fetch(sql: str, *arguments: Any) -> list[asyncpg.Record]:
+    """Every row of the statement, in the open transaction if there is one."""
+    async with _any_connection() as connection:
+        return await connection.fetch(sql, *arguments)
+
+
+async def fetch_row(sql: str, *arguments: Any) -> asyncpg.Record | None:
+    """The first row, or None."""
+    async with _any_connection() as connection:
+        return await connection.fetchrow(sql, *arguments)
+
+
+async def fetch_value(sql: str, *arguments: Any) -> Any:
+    """The first column of the first row, or None."""
+    async with _any_connection() as connection:
+        return await connection.fetchval(sql, *arguments)
+
+
+async def execute(sql: str, *arguments: Any) -> int:
+    """Run the statement; how many rows it changed."""
+    async with _any_connection() as connection:
+        tag = await connection.execute(sql, *arguments)
+    count = tag.rsplit(" ", 1)[-1]
+    return int(count) if count.isdigit() else 0
+
+
+RETRYABLE_STATES = frozenset({"40001", "40P01", "55P03"})
+"""Serialization failure, deadlock, lock not available: the same work may succeed at once."""
+_DOWN_STATES = ("08", "53", "57P", "58")
+
+
+def is_contention(error: BaseException) -> bool:
+    """Whether PostgreSQL asks us to try the same transaction again."""
+    return _state(error) in RETRYABLE_STATES
+
+
+def is_down(error: BaseException) -> bool:
+    """Whether the error means that PostgreSQL, or the way to it, is out of order."""
+    if isinstance(error, asyncpg.InterfaceError | ConnectionError | TimeoutError | OSError):
+        return True
+    return (_state(error) or "").startswith(_DOWN_STATES) or _state(error) == "57014"
+
+
+def _state(error: BaseException) -> str | None:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, asyncpg.PostgresError):
+            return str(seen.sqlstate)
+        seen = seen.__cause__ or seen.__context__
+    return None

@@ -1,0 +1,169 @@
+"""The ledger of facts: `record(event)` inside a transaction, and whoever listens hears of it afterwards.
+
+The event row, its place in the sealing queue and the job that tells the listeners are written in the caller's
+transaction: a crash after COMMIT loses nothing, a rollback leaves nothing. A listener runs in the worker, in its
+own transaction, exactly once: the receipt is written in that transaction too.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple, TypeVar
+from uuid import UUID
+
+import msgspec
+from uuid_utils.compat import uuid7
+
+from backend import clock, jobs, logs
+from backend.database import fetch_row, in_transaction, transaction
+from backend.settings import settings
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
+    """Something that happened. Subclasses name it (`tag="case.accepted"`) and say which field is its subject.
+
+    Fields carry ids and codes, never personal data: the ledger is kept for ever.
+    """
+
+    about: ClassVar[str]
+    """The field that holds the subject's id; the subject's kind is the first part of the tag."""
+
+
+class EventMeta(NamedTuple):
+    """What the ledger knows about an event besides the event."""
+
+    id: UUID
+    at: datetime
+    actor_kind: str
+    actor_id: str
+    request_id: str
+
+
+E = TypeVar("E", bound=Event)
+Listener = Callable[[Any, EventMeta], Awaitable[None]]
+
+_listeners: dict[type[Event], list[Listener]] = {}
+_actor: ContextVar[tuple[str, str]] = ContextVar("actor", default=("system", "-"))
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+@contextmanager
+def acting_as(kind: str, identity: UUID | str) -> Iterator[None]:
+    """Whatever is recorded inside the block was done by this actor."""
+    token = _actor.set((kind, str(identity)))
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
+def act_as(kind: str, identity: UUID | str) -> None:
+    """The same for the rest of this task: the doors of the API call it once they know who is asking."""
+    _actor.set((kind, str(identity)))
+
+
+def actor() -> tuple[str, str]:
+    """Who is acting in this task."""
+    return _actor.get()
+
+
+def name_of(kind: type[Event]) -> str:
+    """The name under which events of this class stand in the ledger."""
+    return str(kind.__struct_config__.tag)
+
+
+def kinds() -> dict[str, type[Event]]:
+    """Every event class that the loaded code knows, by name."""
+    found: dict[str, type[Event]] = {}
+    queue: list[type[Event]] = [*Event.__subclasses__()]
+    while queue:
+        kind = queue.pop()
+        found[name_of(kind)] = kind
+        queue.extend(kind.__subclasses__())
+    return found
+
+
+_INSERT = """
+WITH queued AS (INSERT INTO unsealed_events (event_id, shard) VALUES ($1, $2))
+INSERT INTO events (id, created_at, at, name, subject_kind, subject_id, actor_kind, actor_id, request_id, payload)
+VALUES ($1, $3, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+
+
+async def record(event: Event) -> UUID:
+    """Write the fact into the ledger and the job that tells whoever listens; the id of the row.
+
+    Refuses to run outside a transaction: a fact without its change, or a change without its fact, is a lie.
+    """
+    if not in_transaction():
+        raise RuntimeError("record() belongs inside transaction()")
+    identity, name = uuid7(), name_of(type(event))
+    subject: UUID = getattr(event, event.about)
+    async with transaction() as connection:
+        await connection.execute(
+            _INSERT,
+            identity,
+            zlib.crc32(subject.bytes) % settings().ledger_shards,
+            clock.now(),
+            name,
+            name.partition(".")[0],
+            subject,
+            *_actor.get(),
+            logs.request_id.get(),
+            _encoder.encode(event).decode(),
+        )
+        await jobs.enqueue("events.deliver", {"event_id": str(identity)})
+    return identity
+
+
+def listen(kind: type[E], listener: Callable[[E, EventMeta], Awaitable[None]]) -> None:
+    """Have the function called once for every event of this class. Wiring belongs into the tables, at start-up."""
+    heard = _listeners.setdefault(kind, [])
+    if listener not in heard:
+        heard.append(listener)
+
+
+def listeners_of(kind: type[Event]) -> tuple[Listener, ...]:
+    """Who listens to this class, in the order of the tables."""
+    return tuple(_listeners.get(kind, ()))
+
+
+@jobs.job("events.deliver")
+async def deliver(payload: dict[str, Any]) -> None:
+    """Tell every listener that has no receipt yet; one that fails does not keep the others from hearing."""
+    row = await fetch_row(
+        "SELECT id, at, actor_kind, actor_id, request_id, name, payload FROM events WHERE id = $1",
+        UUID(payload["event_id"]),
+    )
+    if row is None:
+        raise LookupError(f"no event {payload['event_id']}")
+    kind = kinds().get(row["name"])
+    if kind is None:
+        raise LookupError(f"nobody knows events named {row['name']}")
+    event = msgspec.json.decode(row["payload"], type=kind)
+    meta = EventMeta(row["id"], row["at"], row["actor_kind"], row["actor_id"], row["request_id"])
+    failures: list[Exception] = []
+    for listener in listeners_of(kind):
+        try:
+            await _tell(listener, event, meta)
+        except Exception as error:  # noqa: BLE001 - collected and raised below
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup(f"listeners of {row['name']} failed", failures)
+
+
+async def _tell(listener: Listener, event: Event, meta: EventMeta) -> None:
+    name = f"{listener.__module__}.{listener.__qualname__}"
+    async with transaction() as connection:
+        fresh = await connection.fetchval(
+            "INSERT INTO listener_receipts (event_id, listener, at) VALUES ($1, $2, now()) "
+            "ON CONFLICT DO NOTHING RETURNING id",
+            meta.id,
+            name,
+        )
+        if fresh is not None:
+            await listener(event, meta)

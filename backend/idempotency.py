@@ -1,0 +1,102 @@
+"""`once(...)`: the first statement of whatever must not happen twice.
+
+The key and the effect live or die together: both are rows of one transaction. A second request with the same
+key while the first is running is told so; afterwards it gets the first one's answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+from backend.database import transaction
+from backend.errors import Conflict, Invalid, Malformed
+from backend.settings import settings
+
+LONGEST_KEY = 255
+
+
+class KeyMissing(Malformed):
+    """A creating request came without Idempotency-Key."""
+
+    code = "idempotency-key-missing"
+    title = "请求缺少防重复标识"
+
+
+class KeyInFlight(Conflict):
+    """The same key is being worked on right now."""
+
+    code = "idempotency-key-in-flight"
+    title = "您的请求正在处理，请勿重复提交"
+    retryable = True
+
+
+class KeyReused(Invalid):
+    """The same key came with other content."""
+
+    code = "idempotency-key-reused"
+    title = "该请求标识已用于其他内容"
+
+
+class Answer(NamedTuple):
+    """What was answered: status, body bytes and their type."""
+
+    status: int
+    body: bytes
+    media_type: str
+
+
+async def once(key: str | None, *, scope: str, content: bytes) -> Answer | None:
+    """The answer that this key was given before, or None when it is new. Call inside transaction(), first.
+
+    `scope` names the caller and the route, so that two callers with one key never see each other's answer.
+
+    Raises KeyMissing without a usable key, KeyInFlight when another request holds it now, KeyReused when it was
+    used with other content.
+    """
+    if not key or len(key) > LONGEST_KEY or not key.isprintable():
+        raise KeyMissing
+    async with transaction() as connection:
+        # The lock ends with the transaction. Waiting on the unique index instead would hold a connection.
+        if not await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 7))", f"{scope}|{key}"):
+            raise KeyInFlight(retry_after=1)
+        row = await connection.fetchrow(
+            "SELECT fingerprint, status, body, media_type FROM idempotency_keys "
+            "WHERE scope = $1 AND key = $2 AND expires_at > now()",
+            scope,
+            key,
+        )
+    if row is None:
+        return None
+    if row["fingerprint"] != _fingerprint(content):
+        raise KeyReused
+    return Answer(row["status"], row["body"], row["media_type"])
+
+
+async def remember(key: str, answer: Answer, *, scope: str, content: bytes) -> None:
+    """Keep the answer for as long as `idempotency_hours` says, in the transaction of the effect."""
+    async with transaction() as connection:
+        await connection.execute(
+            "INSERT INTO idempotency_keys (scope, key, fingerprint, status, body, media_type, expires_at) "
+            "VALUES ($1, $2, $3, $4, $5, $6, now() + make_interval(hours => $7)) "
+            "ON CONFLICT (scope, key) DO UPDATE SET fingerprint = excluded.fingerprint, status = excluded.status, "
+            "body = excluded.body, media_type = excluded.media_type, expires_at = excluded.expires_at",
+            scope,
+            key,
+            _fingerprint(content),
+            answer.status,
+            answer.body,
+            answer.media_type,
+            settings().idempotency_hours,
+        )
+
+
+async def forget_expired() -> int:
+    """Delete keys whose time is over; how many."""
+    async with transaction() as connection:
+        tag = await connection.execute("DELETE FROM idempotency_keys WHERE expires_at < now()")
+    return int(tag.rsplit(" ", 1)[-1])
+
+
+def _fingerprint(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

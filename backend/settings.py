@@ -1,0 +1,232 @@
+"""Every value that the environment may change, read and checked once.
+
+`settings()` gives the current values. A field `wechat_api_base` is set by the variable `WECHAT_API_BASE`.
+The profile decides how strict we are: `development` accepts the built-in development secrets, `production`
+refuses to start with them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any, Literal, get_args, get_type_hints
+
+DEVELOPMENT_SECRET = "development-only"  # noqa: S105 - the value that production refuses
+
+
+class SettingsError(ValueError):
+    """The environment holds a value that we cannot work with; the message names the variable."""
+
+
+def _secret() -> str:
+    return DEVELOPMENT_SECRET
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the environment decides. Times are in seconds unless the name says otherwise."""
+
+    # -- where we are ---------------------------------------------------------------------------
+    profile: Literal["development", "production"] = "development"
+    """`production` refuses development secrets, embedded servers and the sandbox."""
+    sandbox: bool = False
+    """True when the partners are our own simulators."""
+    data_dir: str = ""
+    """Where the embedded servers keep their data; empty means the user's data directory."""
+    public_base: str = "http://127.0.0.1:8000"
+    """How the world reaches us; absolute addresses are built from it, never from the Host header."""
+    log_level: str = "INFO"
+
+    # -- databases ------------------------------------------------------------------------------
+    database_url: str = ""
+    """PostgreSQL of the service, `postgresql://user:password@host:5432/name`; empty starts the embedded one."""
+    migration_database_url: str = ""
+    """PostgreSQL as the owner of the tables, for `migrate`; empty means `database_url`."""
+    database_role: str = "zhangban_service"
+    """Role that every service connection takes: it may not change the ledger."""
+    database_pool_size: int = 10
+    database_connect_timeout: float = 3.0
+    database_acquire_timeout: float = 2.0
+    """How long work waits for a free connection before it is refused with 503."""
+    database_statement_timeout: float = 5.0
+    redis_url: str = ""
+    """Redis or Valkey, `redis://host:6379/0`; empty starts the embedded one."""
+    redis_timeout: float = 0.5
+    request_timeout: float = 10.0
+    """The longest that one request may take before it is answered 503."""
+    body_limit: int = 1_048_576
+    """Largest request body in bytes; larger ones are answered 413."""
+
+    # -- serving --------------------------------------------------------------------------------
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    drain_seconds: float = 1.0
+    """How long /readyz answers 503 before the listener closes."""
+    shutdown_seconds: float = 12.0
+    """How long requests and jobs in flight may take to finish after that."""
+    trusted_proxies: str = ""
+    """Comma-separated networks whose X-Forwarded-For is believed."""
+    docs: bool = True
+    """Whether /docs and /openapi.json are served."""
+    otlp_endpoint: str = ""
+    """Where OpenTelemetry traces go; empty switches tracing off."""
+
+    # -- secrets --------------------------------------------------------------------------------
+    data_keys: str = field(default_factory=_secret)
+    """Key ring that seals personal data: `kid:hex32,kid:hex32`, the first one seals, all open."""
+    fingerprint_keys: str = field(default_factory=_secret)
+    """Key ring of the blind indexes, same form, first one current."""
+    token_secret: str = field(default_factory=_secret)
+    """Signs cursors and seals the token signing keys at rest."""
+    data_cipher: Literal["aes-gcm", "sm4-gcm"] = "aes-gcm"
+    """Cipher of newly sealed personal data; the digest of blind indexes follows it."""
+
+    # -- identity -------------------------------------------------------------------------------
+    token_issuer: str = "zhangban"  # noqa: S105 - a name
+    access_token_seconds: int = 900
+    """Life of a resident's access token, a tenth more or less."""
+    signing_key_lead_seconds: int = 600
+    """How long a new signing key is published before it signs; longer than anyone keeps our key set."""
+    refresh_token_seconds: int = 30 * 86_400
+    """A refresh token unused for this long dies."""
+    session_absolute_seconds: int = 180 * 86_400
+    refresh_grace_seconds: int = 10
+    """The same refresh token repeated within this time gives the same successor."""
+    sessions_per_resident: int = 10
+    """One sign-in more ends the session that was unused for the longest time."""
+    staff_idle_seconds: int = 900
+    """A staff session unused for this long is over (GB/T 22239: 超时退出)."""
+    staff_session_seconds: int = 12 * 3600
+    """However busy it is, a staff session ends after this time."""
+    staff_password_days: int = 90
+    """After this many days staff must choose a new password (GB/T 22239: 定期更换); 0 never."""
+    agency_clock_skew_seconds: int = 300
+    """How far the time of a signed request may be from ours."""
+
+    # -- events and jobs ------------------------------------------------------------------------
+    ledger_seal_seconds: float = 1.0
+    """How often the worker seals new events into the hash chain."""
+    ledger_shards: int = 16
+    job_lease_seconds: int = 30
+    """A job whose worker has been silent for this long is given to another."""
+    job_retry_seconds: str = "1,5,30,120,600"
+    """Delays between attempts of a failing job; after the last one it is kept as a dead letter."""
+    job_concurrency: int = 20
+    idempotency_hours: int = 24
+
+    # -- partners -------------------------------------------------------------------------------
+    partner_connect_timeout: float = 2.0
+    partner_timeout: float = 5.0
+    partner_body_limit: int = 1_048_576
+    wechat_api_base: str = "https://api.weixin.qq.com"
+    wechat_appid: str = ""
+    wechat_secret: str = ""
+    wechat_oa_appid: str = ""
+    """The official account that sends template messages; empty switches that channel off."""
+    wechat_oa_secret: str = ""
+    wechat_push_token: str = ""
+    """Token of the mini-program's message push; empty means that it pushes nothing."""
+    wechat_push_aes_key: str = ""
+    """EncodingAESKey of the mini-program's message push, 43 characters."""
+    wechat_push_mode: Literal["plain", "compat", "safe"] = "safe"
+    """How both accounts push; `plain` accepts bodies that nothing signs."""
+    wechat_oa_push_token: str = ""
+    """Token of the official account's message push; empty means that it pushes nothing."""
+    wechat_oa_push_aes_key: str = ""
+    wechat_miniprogram_state: Literal["formal", "trial", "developer"] = "formal"
+    sms_api_base: str = ""
+    """Empty switches the SMS channel off."""
+    sms_secret_id: str = ""
+    sms_secret_key: str = ""
+    sms_app_id: str = ""
+    """SmsSdkAppId of the gateway."""
+    sms_sign_name: str = ""
+    """The approved signature that every text begins with, without brackets."""
+    sms_region: str = "ap-guangzhou"
+
+    # -- catalogue ------------------------------------------------------------------------------
+    item_code_scheme: Literal["national-31", "national-33"] = "national-31"
+    """How item codes are composed: `backend.catalogue.codes.SCHEMES`. [inferred: the split of the last 13]"""
+
+    # -- cases ----------------------------------------------------------------------------------
+    case_number_format: str = "{item}{date}{sequence:04d}"
+    """办件编号: item code, day in Asia/Shanghai, sequence of the item and day. [local: provinces differ]"""
+    case_number_sequence_max: int = 9999
+    cutoff_hour: int = 17
+    """Received at or after this hour, or on a day off, counts as the next working day. [local]"""
+    deadline_starts: Literal["next-working-day", "same-day"] = "next-working-day"
+    """Which day is day one of a limit. [inferred: no national text read]"""
+
+    def __post_init__(self) -> None:
+        if self.profile == "production":
+            for name in ("data_keys", "fingerprint_keys", "token_secret"):
+                if getattr(self, name) == DEVELOPMENT_SECRET:
+                    raise SettingsError(f"{name.upper()} must be set in production")
+            if self.sandbox:
+                raise SettingsError("SANDBOX must be off in production")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read and check every value.
+
+        Raises SettingsError naming the variable that cannot be read.
+        """
+        hints = get_type_hints(cls)
+        values: dict[str, Any] = {}
+        for each in fields(cls):
+            raw = environment.get(each.name.upper())
+            if raw is not None and (raw != "" or each.default is MISSING or each.default == ""):
+                values[each.name] = _parsed(each.name.upper(), raw, hints[each.name])
+        return cls(**{name: value for name, value in values.items() if value != "" or hints[name] is str})
+
+
+def _parsed(name: str, raw: str, kind: Any) -> Any:
+    if choices := get_args(kind):
+        if raw not in choices:
+            raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {raw!r}")
+        return raw
+    if kind is bool:
+        if raw.lower() not in {"1", "0", "true", "false", "yes", "no", "on", "off"}:
+            raise SettingsError(f"{name} must be true or false, not {raw!r}")
+        return raw.lower() in {"1", "true", "yes", "on"}
+    try:
+        return kind(raw)
+    except ValueError as error:
+        raise SettingsError(f"{name} must be a {kind.__name__}, not {raw!r}") from error
+
+
+_current: Settings | None = None
+
+
+def settings() -> Settings:
+    """The values in force, read from the environment at the first call."""
+    global _current
+    if _current is None:
+        _current = Settings.from_environment(os.environ)
+    return _current
+
+
+def configure(values: Settings) -> None:
+    """Put these values in force for this process; commands do it once before anything else starts."""
+    global _current
+    _current = values
+
+
+@contextmanager
+def using(**changes: Any) -> Iterator[Settings]:
+    """Other values inside the block, for tests and the demo."""
+    global _current
+    before = settings()
+    _current = replace(before, **changes)
+    try:
+        yield _current
+    finally:
+        _current = before
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment for a child process: ours with these changes."""
+    return {**os.environ, **changes}

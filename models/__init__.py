@@ -1,0 +1,9 @@
+"""What Zhangban remembers: tables only, one file per domain."""
+
+MODELS = [
+    "models.events",
+    "models.idempotency",
+    "models.regions",
+    "models.catalogue",
+]
+"""Every module with tables, in the order of the domains."""

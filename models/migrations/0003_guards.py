@@ -1,0 +1,29 @@
+"""What models cannot declare: the ledger is append-only, whoever connects; and what the outside may look at."""
+
+from tortoise import migrations
+from tortoise.migrations import operations as ops
+
+APPEND_ONLY = """
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+END $$
+"""
+
+
+def append_only(table: str) -> list[str]:
+    """The trigger that keeps a table from being changed by anyone who is not its owner with triggers switched off."""
+    return [
+        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
+        "FOR EACH ROW EXECUTE FUNCTION refuse_change()",
+        f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
+    ]
+
+
+class Migration(migrations.Migration):
+    dependencies = [("models", "0002_constraints")]
+
+    operations = [
+        ops.RunSQL([APPEND_ONLY, *append_only("events"), *append_only("event_seals")]),
+    ]

@@ -1,0 +1,1 @@
+"""Zhangban tells here: events become messages; nothing below this package knows that it exists."""

@@ -1,0 +1,147 @@
+"""One real PostgreSQL and one real Valkey for the run; every worker has a database of its own, built by the migrations.
+
+`DATABASE_URL` and `REDIS_URL` choose other servers, as they do for the service.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import httpx
+import pytest
+from litestar import Litestar
+
+from api.app import build
+from api.edge import Edge
+from api.wiring import wire
+from backend import cache, database, embedded, migrations
+from backend import settings as settings_module
+from backend.settings import Settings
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))[:8]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The controller starts the servers once; workers inherit their addresses."""
+    if hasattr(config, "workerinput") or (os.environ.get("ZHANGBAN_TEST_DATABASE") and os.environ.get("ZHANGBAN_TEST_REDIS")):
+        return
+    folder = tempfile.TemporaryDirectory(prefix="zb-")
+    servers = embedded.servers(data_dir=Path(folder.name), durable=False)
+    urls = servers.__enter__()
+    os.environ["ZHANGBAN_TEST_DATABASE"] = urls.database_url
+    os.environ["ZHANGBAN_TEST_REDIS"] = urls.redis_url
+
+    def stop() -> None:
+        servers.__exit__(None, None, None)
+        folder.cleanup()
+        os.environ.pop("ZHANGBAN_TEST_DATABASE", None)
+        os.environ.pop("ZHANGBAN_TEST_REDIS", None)
+
+    config.add_cleanup(stop)
+
+
+def with_database(url: str, name: str) -> str:
+    """The same server, another database."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+def test_settings(**changes: object) -> Settings:
+    """The settings that tests run with."""
+    number = int(WORKER.removeprefix("gw") or 0) if WORKER.startswith("gw") else 0
+    base = urlsplit(os.environ["ZHANGBAN_TEST_REDIS"])
+    redis = os.environ["ZHANGBAN_TEST_REDIS"]
+    if base.scheme == "redis":
+        redis = urlunsplit(base._replace(path=f"/{number}"))
+    return replace(
+        Settings(),
+        database_url=with_database(os.environ["ZHANGBAN_TEST_DATABASE"], f"zb_{RUN}_{WORKER}"),
+        redis_url=redis,
+        sandbox=True,
+        log_level="WARNING",
+        job_retry_seconds="0,0,0",
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+async def fresh_database(name: str) -> None:
+    """Create the database anew."""
+    admin = await asyncpg.connect(**database.credentials(os.environ["ZHANGBAN_TEST_DATABASE"]))
+    try:
+        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await admin.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await admin.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def _servers() -> AsyncIterator[None]:
+    values = test_settings()
+    settings_module.configure(values)
+    name = urlsplit(values.database_url).path.lstrip("/")
+    await fresh_database(name)
+    await migrations.migrate()
+    await database.connect()
+    await cache.connect()
+    wire()
+    yield
+    await cache.close()
+    await database.close()
+    admin = await asyncpg.connect(**database.credentials(os.environ["ZHANGBAN_TEST_DATABASE"]))
+    await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    await admin.close()
+
+
+# Triggers that keep the ledger append-only are off for the owner who asks for it; only tables that hold rows are cut.
+_EMPTY = """
+DO $$
+DECLARE t record; filled boolean;
+BEGIN
+    FOR t IN SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+             WHERE nspname = 'public' AND relkind = 'r' AND relname <> 'tortoise_migrations'
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %I)', t.relname) INTO filled;
+        IF filled THEN EXECUTE format('DELETE FROM %I', t.relname); END IF;
+    END LOOP;
+END $$
+"""
+
+
+@pytest.fixture(autouse=True)
+async def _clean(_servers: None) -> AsyncIterator[None]:
+    """Every test begins with empty tables and an empty cache."""
+    owner = await asyncpg.connect(**database.credentials(settings_module.settings().database_url))
+    try:
+        await owner.execute("SET session_replication_role = replica")
+        await owner.execute(_EMPTY)
+    finally:
+        await owner.close()
+    await cache.redis().flushdb()
+    yield
+
+
+@pytest.fixture(scope="session")
+def app(_servers: None) -> Litestar:
+    """The application as `serve` runs it."""
+    return build()
+
+
+@pytest.fixture
+async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application, without a network between them."""
+    transport = httpx.ASGITransport(app=Edge(app), raise_app_exceptions=False)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://zhangban.test") as each:
+        yield each
+
+
+@pytest.fixture
+def settings() -> Iterator[Settings]:
+    """The values in force."""
+    yield settings_module.settings()
