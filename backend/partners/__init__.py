@@ -1,0 +1,44 @@
+"""The outside world: one folder per partner, each with a port, a live body and a sandbox.
+
+Use cases receive what they need as a keyword (`wechat=partners.wechat`); only the commands that start a
+process build the bundle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from backend.partners.base import Wire
+from backend.partners.sms.live import TencentSms
+from backend.partners.sms.port import Sms
+from backend.partners.wechat.live import LiveWeChat
+from backend.partners.wechat.port import WeChat
+from backend.settings import Settings
+
+__all__ = ["Partners", "partners_from"]
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Every partner of the service. `sms` is None when no gateway is configured."""
+
+    wechat: WeChat
+    sms: Sms | None
+    wire: Wire
+
+    async def close(self) -> None:
+        """End the connections; the process is going down."""
+        await self.wire.close()
+
+
+def partners_from(values: Settings) -> Partners:
+    """The partners at the addresses of the settings; connections are made at the first call.
+
+    Raises PartnerInsecure when production would speak to one without TLS.
+    """
+    wire = Wire(values)
+    return Partners(
+        wechat=LiveWeChat(wire, values),
+        sms=TencentSms(wire, values) if values.sms_api_base else None,
+        wire=wire,
+    )

@@ -1,0 +1,242 @@
+"""The HTTP client that all live partners share.
+
+One aiohttp session for the process; per partner one circuit breaker. A call has a bound on connecting and
+one on the whole including its repeats, reads at most `partner_body_limit` bytes, follows no redirect,
+verifies TLS, and refuses to run while a database transaction is open. Logs and metrics know the partner,
+the call and the outcome; never an address with its query, a header or a body, because tokens and personal
+data travel there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+from prometheus_client import Counter, Histogram
+
+from backend import clock, database
+from backend.partners.breaker import Breaker
+from backend.partners.errors import CalledInsideTransaction, PartnerBusy, PartnerTrouble, PartnerUnreachable
+from backend.settings import Settings
+
+T = TypeVar("T")
+
+log = logging.getLogger("zhangban.partners")
+
+ATTEMPTS = 3
+"""How often one call is tried at most, where repeating is safe."""
+PAUSE = 0.1
+"""Seconds before the first repeat; doubled for each further one, with jitter."""
+
+CALLS = Counter(
+    "zhangban_partner_calls_total", "Calls to partners by outcome.", ("partner", "call", "outcome")
+)
+SECONDS = Histogram(
+    "zhangban_partner_call_seconds",
+    "How long a call to a partner took, repeats included.",
+    ("partner", "call"),
+    buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+)
+
+
+class Repeat(Enum):
+    """When a call may be tried again by itself."""
+
+    ALWAYS = "always"
+    """The partner treats the same call twice as once."""
+    IF_NEVER_SENT = "if-never-sent"
+    """Only when no connection came about, so that it cannot have been done."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What the partner answered, whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def content_type(self) -> str:
+        """Media type in lower case without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+class Wire:
+    """The process's one HTTP session. It is opened at the first call and closed with the process."""
+
+    def __init__(self, values: Settings) -> None:
+        self._values = values
+        self._session: aiohttp.ClientSession | None = None
+
+    def session(self) -> aiohttp.ClientSession:
+        """The open session."""
+        if self._session is None or self._session.closed:
+            connect = self._values.partner_connect_timeout
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect),
+                connector=aiohttp.TCPConnector(limit=100, ttl_dns_cache=60),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "zhangban"},
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """End every connection."""
+        if self._session is not None:
+            await self._session.close()
+        self._session = None
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What to ask. `path` starts with a slash and is put behind the partner's base."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = msgspec.field(default_factory=dict)
+    body: bytes | None = None
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    repeat: Repeat = Repeat.IF_NEVER_SENT
+
+
+class PartnerClient:
+    """Calls to one partner at one base address."""
+
+    def __init__(self, name: str, base: str, wire: Wire, values: Settings) -> None:
+        if values.profile == "production" and not base.startswith("https://"):
+            raise PartnerInsecure(f"{name}: production speaks https only, not {base.partition(':')[0]}")
+        self.name = name
+        self.base = base.rstrip("/")
+        self.breaker = Breaker(name)
+        self._wire = wire
+        self._seconds = values.partner_timeout
+        self._limit = values.partner_body_limit
+
+    async def ask(self, call: str, request: Request, read: Callable[[Reply], T]) -> T:
+        """Ask the partner and read the answer: any status below 500 except redirects and 429.
+
+        `call` is the name under which it is counted and logged. `read` makes a value of the reply or raises a
+        PartnerTrouble. The whole takes at most `partner_timeout` seconds.
+
+        Raises PartnerUnreachable (no usable answer), PartnerBusy (429), CalledInsideTransaction (our
+        mistake), and what `read` raises.
+        """
+        if database.in_transaction():
+            raise CalledInsideTransaction(f"{self.name}.{call} was called while a transaction is open")
+        started = clock.monotonic()
+        outcome = "cancelled"
+        try:
+            value = await self._guarded(request, read)
+            outcome = "ok"
+            return value
+        except PartnerTrouble as trouble:
+            outcome = trouble.partner_code or trouble.code
+            raise
+        finally:
+            took = clock.monotonic() - started
+            CALLS.labels(self.name, call, outcome).inc()
+            SECONDS.labels(self.name, call).observe(took)
+            facts = {"partner": self.name, "call": call, "outcome": outcome, "ms": round(took * 1000, 1)}
+            log.log(logging.DEBUG if outcome == "ok" else logging.WARNING, "partner call", extra=facts)
+
+    async def _guarded(self, request: Request, read: Callable[[Reply], T]) -> T:
+        self.breaker.enter()
+        judge = self.breaker.abandoned
+        try:
+            async with asyncio.timeout(self._seconds):
+                value = await self._repeated(request, read)
+            judge = self.breaker.succeeded
+            return value
+        except TimeoutError:
+            # Where the time went is unknown, so the partner may have done it.
+            judge = self.breaker.failed
+            raise PartnerUnreachable(self.name, "timeout", maybe_done=True) from None
+        except PartnerTrouble as trouble:
+            judge = self.breaker.failed if isinstance(trouble, PartnerUnreachable) else self.breaker.succeeded
+            raise
+        finally:
+            judge()
+
+    async def _repeated(self, request: Request, read: Callable[[Reply], T]) -> T:
+        attempt = 1
+        while True:
+            try:
+                return await self._once(request, read)
+            except PartnerUnreachable as trouble:
+                safe = request.repeat is Repeat.ALWAYS or not trouble.maybe_done
+                if not safe or attempt == ATTEMPTS:
+                    raise
+            await asyncio.sleep(PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            attempt += 1
+
+    async def _once(self, request: Request, read: Callable[[Reply], T]) -> T:
+        # The chain is cut with `from None`: the texts of aiohttp's errors hold addresses with their tokens.
+        try:
+            async with self._wire.session().request(
+                request.method,
+                self.base + request.path,
+                params=request.query or None,
+                data=request.body,
+                headers=request.headers,
+                allow_redirects=False,
+            ) as answer:
+                reply = await self._read(answer)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise PartnerUnreachable(self.name, _kind(error)) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise PartnerUnreachable(self.name, _kind(error), maybe_done=True) from None
+        except ValueError as error:  # an address that cannot be one, a header that cannot be one
+            raise PartnerUnreachable(self.name, _kind(error)) from None
+        return read(reply)
+
+    async def _read(self, answer: aiohttp.ClientResponse) -> Reply:
+        if 300 <= answer.status < 400:
+            raise PartnerUnreachable(self.name, "redirect", maybe_done=True)
+        if answer.status == 429:
+            raise PartnerBusy(self.name, "429", retry_after=_seconds_of(answer.headers.get("Retry-After")))
+        if answer.status >= 500:
+            raise PartnerUnreachable(self.name, str(answer.status), maybe_done=True)
+        body = bytearray()
+        async for chunk in answer.content.iter_chunked(65_536):
+            body += chunk
+            if len(body) > self._limit:
+                raise PartnerUnreachable(self.name, "too-large", maybe_done=True)
+        return Reply(
+            answer.status, {name.lower(): value for name, value in answer.headers.items()}, bytes(body)
+        )
+
+
+class PartnerInsecure(ValueError):
+    """The configuration would send secrets without TLS in production."""
+
+
+def decoded(partner: str, reply: Reply) -> dict[str, Any]:
+    """The reply's JSON object. Raises PartnerUnreachable when it is anything else (an HTML page, half a
+    body)."""
+    try:
+        value = msgspec.json.decode(reply.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise PartnerUnreachable(partner, "not-json", maybe_done=True) from None
+    if not isinstance(value, dict):
+        raise PartnerUnreachable(partner, "not-json", maybe_done=True)
+    return value
+
+
+def _kind(error: Exception) -> str:
+    """An error's class as a word for logs and metrics; its text may hold secrets."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        return "tls"
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return "connect-timeout"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "connect"
+    return "broken-connection"
+
+
+def _seconds_of(header: str | None) -> float | None:
+    return float(header) if header is not None and header.isdecimal() else None

@@ -1,0 +1,87 @@
+"""What the service asks of an SMS gateway."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from backend.partners.errors import (
+    PartnerBusy,
+    PartnerMisconfigured,
+    PartnerRefused,
+    PartnerTrouble,
+    PartnerUnreachable,
+    Remedy,
+)
+
+__all__ = [
+    "PartnerBusy",
+    "PartnerMisconfigured",
+    "PartnerRefused",
+    "PartnerTrouble",
+    "PartnerUnreachable",
+    "PhoneRefused",
+    "Remedy",
+    "Sms",
+    "SmsAccepted",
+    "SmsMessage",
+    "SmsMisconfigured",
+    "SmsRefused",
+    "SmsTooOften",
+]
+
+
+class SmsMessage(Struct, frozen=True, kw_only=True):
+    """One text to one phone. `phone` is E.164 (`+8613800000000`) or eleven digits of the mainland;
+    `template` is the gateway's id of an approved text and `parameters` fill it in order; `reference` comes
+    back in receipts."""
+
+    phone: str
+    template: str
+    parameters: tuple[str, ...] = ()
+    reference: str = ""
+
+
+class SmsAccepted(Struct, frozen=True):
+    """The gateway took the text; `serial` is its id, under which the receipt will come."""
+
+    serial: str
+
+
+class SmsRefused(PartnerRefused):
+    """The gateway will not send this text: signature, template or content."""
+
+    code = "sms-refused"
+    title = "短信平台未接受该短信"
+
+
+class PhoneRefused(SmsRefused):
+    """The number is no mobile number, is blocked, or has asked not to be written to."""
+
+    code = "sms-phone-refused"
+    title = "该手机号无法接收短信"
+
+
+class SmsTooOften(PartnerBusy):
+    """Too many texts to this number; `retry_after` says in seconds when the next one is taken."""
+
+    code = "sms-too-often"
+    title = "短信发送过于频繁，请稍后再试"
+
+
+class SmsMisconfigured(PartnerMisconfigured):
+    """Keys, application, signature or template are not as the gateway knows them, or the account is empty."""
+
+    code = "sms-misconfigured"
+
+
+class Sms(Protocol):
+    """What the service may ask of the gateway."""
+
+    async def send(self, message: SmsMessage) -> SmsAccepted:
+        """Send one text; never repeated by itself once it may have arrived.
+
+        Raises PhoneRefused, SmsRefused, SmsTooOften, SmsMisconfigured, PartnerBusy, PartnerUnreachable.
+        """
+        ...

@@ -1,0 +1,174 @@
+"""One call to api.weixin.qq.com: the token in the query, HTTP 200 with an `errcode`, and what the codes
+mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from backend import clock
+from backend.partners.base import PartnerClient, Repeat, Reply, Request, decoded
+from backend.partners.errors import PartnerTrouble
+from backend.partners.wechat.errors import (
+    WeChatBusy,
+    WeChatMisconfigured,
+    WeChatQuotaSpent,
+    WeChatRefused,
+)
+from backend.partners.wechat.token import IssuedToken, TokenKeeper
+
+T = TypeVar("T")
+
+Trouble = Callable[[str, str, str], PartnerTrouble]
+Errors = Mapping[int, Trouble]
+"""What an errcode means in one call; the codes that mean the same everywhere are in `COMMON`."""
+
+STALE_TOKEN = frozenset({40001, 40014, 42001})
+COMMON: Errors = {
+    -1: WeChatBusy,
+    45009: WeChatQuotaSpent,
+    45011: WeChatBusy,
+    44990: WeChatBusy,
+    44991: WeChatBusy,
+    40001: WeChatBusy,  # still refused after a new token: another process is changing it, or the secret is
+    40014: WeChatBusy,
+    42001: WeChatBusy,
+    40002: WeChatMisconfigured,
+    40013: WeChatMisconfigured,
+    40125: WeChatMisconfigured,
+    40164: WeChatMisconfigured,
+    40243: WeChatMisconfigured,
+    41002: WeChatMisconfigured,
+    41004: WeChatMisconfigured,
+    48001: WeChatMisconfigured,
+    48002: WeChatMisconfigured,
+    50004: WeChatMisconfigured,
+    50007: WeChatMisconfigured,
+    61024: WeChatMisconfigured,
+    89503: WeChatMisconfigured,
+    89506: WeChatMisconfigured,
+    89507: WeChatMisconfigured,
+}
+_LONGEST_MESSAGE = 200
+
+
+class Account(msgspec.Struct, frozen=True):
+    """The appid and secret of one of our accounts."""
+
+    appid: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Account({self.appid})"
+
+
+class WeChatApi:
+    """Calls on behalf of one account; keeps that account's token."""
+
+    def __init__(self, client: PartnerClient, account: Account) -> None:
+        self.client = client
+        self.account = account
+        self.tokens = TokenKeeper(account.appid, self._fetch_token)
+
+    async def get(self, path: str, *, query: Mapping[str, str], errors: Errors) -> dict[str, Any]:
+        """A GET that changes nothing and may be repeated. Raises what `errors` and COMMON say,
+        PartnerUnreachable."""
+        request = Request(method="GET", path=path, query=query, repeat=Repeat.ALWAYS)
+        return await self._with_token(request, self._reader(errors))
+
+    async def post(
+        self, path: str, content: Mapping[str, Any], *, errors: Errors, repeat: Repeat = Repeat.IF_NEVER_SENT
+    ) -> dict[str, Any]:
+        """A POST of JSON. Raises what `errors` and COMMON say, and PartnerUnreachable."""
+        return await self._with_token(_posting(path, content, repeat), self._reader(errors))
+
+    async def post_for_bytes(self, path: str, content: Mapping[str, Any], *, errors: Errors) -> Reply:
+        """A POST whose answer is bytes, or JSON when it failed. Raises as `post`."""
+
+        def read(reply: Reply) -> Reply:
+            if not reply.content_type.startswith("image/"):
+                self._reader(errors)(reply)
+                raise WeChatBusy("wechat", "no-image")
+            return reply
+
+        return await self._with_token(_posting(path, content, Repeat.ALWAYS), read)
+
+    async def without_token(self, path: str, *, query: Mapping[str, str], errors: Errors) -> dict[str, Any]:
+        """A GET that carries appid and secret itself and is not repeated once sent (a code is used up by
+        it)."""
+        self._configured()
+        query = {"appid": self.account.appid, "secret": self.account.secret, **query}
+        request = Request(method="GET", path=path, query=query)
+        return await self.client.ask(_name(path), request, self._reader(errors))
+
+    async def _with_token(self, request: Request, read: Callable[[Reply], T]) -> T:
+        """With the token; once more with another one if WeChat no longer takes it. Nothing was done in
+        between: the token is checked before everything else."""
+        self._configured()
+        token = await self.tokens.current()
+        try:
+            return await self._ask(request, token, read)
+        except PartnerTrouble as trouble:
+            if trouble.partner_code not in {str(code) for code in STALE_TOKEN}:
+                raise
+        return await self._ask(request, await self.tokens.instead_of(token), read)
+
+    async def _ask(self, request: Request, token: str, read: Callable[[Reply], T]) -> T:
+        query = {"access_token": token, **request.query}
+        return await self.client.ask(_name(request.path), msgspec.structs.replace(request, query=query), read)
+
+    async def _fetch_token(self, force: bool) -> IssuedToken:
+        content = {
+            "grant_type": "client_credential",
+            "appid": self.account.appid,
+            "secret": self.account.secret,
+            "force_refresh": force,
+        }
+        # An ordinary request may be repeated; a forced one would be a second force.
+        repeat = Repeat.IF_NEVER_SENT if force else Repeat.ALWAYS
+        asked = clock.now().timestamp()
+        read = self._reader(dict.fromkeys(STALE_TOKEN, WeChatMisconfigured))
+        answer = await self.client.ask(
+            "stable_token", _posting("/cgi-bin/stable_token", content, repeat), read
+        )
+        text, seconds = answer.get("access_token"), answer.get("expires_in")
+        if not isinstance(text, str) or not text or not isinstance(seconds, int):
+            raise WeChatBusy("wechat", "no-token")
+        return IssuedToken(text, asked + seconds)
+
+    def _reader(self, errors: Errors) -> Callable[[Reply], dict[str, Any]]:
+        def read(reply: Reply) -> dict[str, Any]:
+            answer = decoded("wechat", reply)
+            code = answer.get("errcode", 0)
+            if code in (0, "0"):
+                return answer
+            raise trouble_of(code, str(answer.get("errmsg", "")), errors)
+
+        return read
+
+    def _configured(self) -> None:
+        if not self.account.appid or not self.account.secret:
+            raise WeChatMisconfigured("wechat", "not-configured")
+
+
+def trouble_of(code: Any, message: str, errors: Errors) -> PartnerTrouble:
+    """What WeChat's refusal means in this call; a code nobody wrote down is a WeChatRefused that keeps it."""
+    number = int(code) if isinstance(code, int) or str(code).lstrip("-").isdecimal() else 0
+    kind: Trouble = errors.get(number) or COMMON.get(number) or WeChatRefused
+    return kind("wechat", str(code), message[:_LONGEST_MESSAGE])
+
+
+def _posting(path: str, content: Mapping[str, Any], repeat: Repeat) -> Request:
+    return Request(
+        method="POST",
+        path=path,
+        body=msgspec.json.encode(content),
+        headers={"Content-Type": "application/json; charset=utf-8"},
+        repeat=repeat,
+    )
+
+
+def _name(path: str) -> str:
+    return path.rsplit("/", 1)[-1] if not path.endswith("/send") else "_".join(path.split("/")[-2:])

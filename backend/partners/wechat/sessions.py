@@ -1,0 +1,76 @@
+"""Who is it: `wx.login` codes, phone numbers, session keys, followers (protocols §1.2)."""
+
+from __future__ import annotations
+
+from backend.partners.wechat.api import Errors, WeChatApi
+from backend.partners.wechat.errors import (
+    LoginCodeInvalid,
+    LoginCodeUsed,
+    PhoneCodeInvalid,
+    RecipientUnknown,
+    SessionKeyWrong,
+    UserBlocked,
+    WeChatBusy,
+)
+from backend.partners.wechat.port import Follower, PhoneNumber, Session
+from backend.partners.wechat.user_data import session_signature
+
+_LOGIN: Errors = {40029: LoginCodeInvalid, 40163: LoginCodeUsed, 40226: UserBlocked}
+_PHONE: Errors = {40029: PhoneCodeInvalid, 40163: PhoneCodeInvalid}
+_SESSION_KEY: Errors = {
+    87007: SessionKeyWrong,
+    87008: SessionKeyWrong,
+    87009: SessionKeyWrong,
+    40003: RecipientUnknown,
+}
+_FOLLOWER: Errors = {40003: RecipientUnknown}
+
+
+async def session_of(api: WeChatApi, code: str) -> Session:
+    """See the port."""
+    query = {"js_code": code, "grant_type": "authorization_code"}
+    answer = await api.without_token("/sns/jscode2session", query=query, errors=_LOGIN)
+    openid, key = answer.get("openid"), answer.get("session_key")
+    if not isinstance(openid, str) or not isinstance(key, str) or not openid or not key:
+        raise WeChatBusy("wechat", "no-session")
+    return Session(openid, key, answer.get("unionid") or None)
+
+
+async def phone_of(api: WeChatApi, code: str, openid: str | None) -> PhoneNumber:
+    """See the port. The watermark must be ours: a code of another app would be another app's consent."""
+    content = {"code": code} if openid is None else {"code": code, "openid": openid}
+    answer = await api.post("/wxa/business/getuserphonenumber", content, errors=_PHONE)
+    told = answer.get("phone_info")
+    if not isinstance(told, dict) or not told.get("purePhoneNumber"):
+        raise WeChatBusy("wechat", "no-phone")
+    if (told.get("watermark") or {}).get("appid") != api.account.appid:
+        raise PhoneCodeInvalid("wechat", "watermark")
+    return PhoneNumber(str(told["purePhoneNumber"]), str(told.get("countryCode", "86")))
+
+
+def _proof(openid: str, session_key: str) -> dict[str, str]:
+    return {"openid": openid, "signature": session_signature(session_key), "sig_method": "hmac_sha256"}
+
+
+async def session_holds(api: WeChatApi, openid: str, session_key: str) -> bool:
+    """See the port."""
+    try:
+        await api.get("/wxa/checksession", query=_proof(openid, session_key), errors=_SESSION_KEY)
+    except SessionKeyWrong:
+        return False
+    return True
+
+
+async def new_session_key(api: WeChatApi, openid: str, session_key: str) -> str:
+    """See the port."""
+    answer = await api.get("/wxa/resetusersessionkey", query=_proof(openid, session_key), errors=_SESSION_KEY)
+    fresh = answer.get("session_key")
+    if not isinstance(fresh, str) or not fresh or answer.get("openid") != openid:
+        raise WeChatBusy("wechat", "no-session")
+    return fresh
+
+
+async def follower(api: WeChatApi, openid: str) -> Follower:
+    """See the port. (`GET /cgi-bin/user/info`: recalled, not in the documents at hand.)"""
+    answer = await api.get("/cgi-bin/user/info", query={"openid": openid, "lang": "zh_CN"}, errors=_FOLLOWER)
+    return Follower(openid, answer.get("subscribe") == 1, answer.get("unionid") or None)
