@@ -151,6 +151,24 @@ class Settings:
     item_code_scheme: Literal["national-31", "national-33"] = "national-31"
     """How item codes are composed: `backend.catalogue.codes.SCHEMES`. [inferred: the split of the last 13]"""
 
+    # -- notifications --------------------------------------------------------------------------
+    notification_templates: str = ""
+    """File with the partners' template ids of this installation; empty means those of the sandbox."""
+    notification_lease_seconds: float = 30.0
+    """How long one worker may keep a resident's turn without a word; more than any call to a partner takes."""
+    notification_retry_seconds: str = "2,10,60,300"
+    """Delays between attempts on one way to the resident; after the last one the next way is tried."""
+    notification_quota_pause_seconds: float = 60.0
+    """How long a way is left alone after its partner said that the day's quota is spent."""
+    notification_sweep_seconds: float = 60.0
+    """A message that is due for this long and that nobody holds is queued again."""
+    notification_poison_after: int = 5
+    """A message on which this many workers died in a row is set aside."""
+    notification_elder_seconds: float = 5.0
+    """How long a message waits for that of an earlier event about the same subject."""
+    consent_pairing_seconds: float = 600.0
+    """The front end's report and WeChat's event within this time tell of the same popup."""
+
     # -- cases ----------------------------------------------------------------------------------
     case_number_format: str = "{item}{date}{sequence:04d}"
     """办件编号: item code, day in Asia/Shanghai, sequence of the item and day. [local: provinces differ]"""
