@@ -9,7 +9,7 @@ from litestar import Litestar, Router
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler
 
-from api import agency, callbacks, docs, health, openapi, problems, public, resident, staff
+from api import agency, callbacks, docs, health, openapi, problems, public, resident, staff, tracing
 from api.edge import Edge
 from api.requests import StrictRequest
 from api.wiring import wire
@@ -60,4 +60,8 @@ def build() -> Litestar:
 
 def application() -> Edge:
     """What `serve` runs."""
-    return Edge(build())
+    traces = tracing.configured()
+    app = build()
+    if traces is not None:
+        app.on_shutdown.append(traces.close)
+    return Edge(app, tracing.span_of(traces))
