@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from litestar import Request, Response, get
 from litestar.openapi.plugins import OpenAPIRenderPlugin
@@ -19,10 +20,18 @@ HIDDEN = "/openapi"
 """Litestar insists on a router of its own for its description; it is not where anyone is sent."""
 
 
-@get("/openapi.json", tags=["运行"], summary="本接口的 OpenAPI 3.1 描述", operation_id="openapi", sync_to_thread=False)
-def openapi_json(request: Request[None, None, object]) -> Response[bytes]:
+@get(
+    "/openapi.json",
+    tags=["运行"],
+    summary="本接口的 OpenAPI 3.1 描述",
+    operation_id="openapi",
+    sync_to_thread=False,
+)
+def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The completed description."""
-    return Response(describe(request.app), media_type="application/json", headers={"Cache-Control": "public, max-age=60"})
+    return Response(
+        describe(request.app), media_type="application/json", headers={"Cache-Control": "public, max-age=60"}
+    )
 
 
 @get("/docs", include_in_schema=False, sync_to_thread=False)
@@ -44,6 +53,6 @@ class NoPage(OpenAPIRenderPlugin):
     def __init__(self) -> None:
         super().__init__(path="/openapi.json")
 
-    def render(self, request: Request[None, None, object], openapi_schema: dict[str, object]) -> bytes:  # type: ignore[override]
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """The same description, where Litestar's own tools look for it."""
         return describe(request.app)

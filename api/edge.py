@@ -13,12 +13,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 
 from api import problems
 from backend import clock, logs
-from backend.errors import TooLarge, Trouble, Unavailable
+from backend.errors import TooLarge, Trouble, Unavailable, Unsupported
 from backend.settings import settings
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ _ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012
 _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 _NOT_KEPT = (b"cache-control", b"no-store")
 
-Span = Callable[[Scope], AbstractContextManager[Any]]
+Span = Callable[[HTTPScope], AbstractContextManager[Any]]
 
 
 class TookTooLong(Unavailable):
@@ -58,7 +59,7 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
         identity = _request_id(scope)
@@ -99,7 +100,7 @@ class Edge:
                 await _refuse(send, TooLarge())
                 return
             if name == b"content-encoding" and value.lower() != b"identity":
-                await _refuse(send, problems.errors.Unsupported("不支持压缩的请求内容"))
+                await _refuse(send, Unsupported("不支持压缩的请求内容"))
                 return
         await self.app(scope, receive, send)
 

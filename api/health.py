@@ -35,7 +35,13 @@ class Readiness(Struct):
     draining: bool
 
 
-@get("/healthz", tags=["运行"], summary="进程是否存活（不依赖任何外部组件）", operation_id="health", sync_to_thread=False)
+@get(
+    "/healthz",
+    tags=["运行"],
+    summary="进程是否存活（不依赖任何外部组件）",
+    operation_id="health",
+    sync_to_thread=False,
+)
 def healthz() -> Health:
     """Touches nothing: a dead database must not make anyone restart us."""
     return Health("ok")
@@ -55,7 +61,7 @@ async def _database_state() -> tuple[bool, bool]:
         # Migrations only ever go forward: once complete, complete for the life of this code.
         if not _migrated:
             _migrated = not await migrations.pending()
-    except Exception:  # noqa: BLE001 - any failure means the same: not ready
+    except Exception:
         return False, False
     return bool(kept) or settings().profile != "production", _migrated
 
@@ -72,7 +78,14 @@ async def readyz() -> Response[Readiness]:
     return Response(state, status_code=200 if ready else 503)
 
 
-@get("/metrics", tags=["运行"], summary="Prometheus 指标", operation_id="metrics", sync_to_thread=False, media_type="text/plain")
+@get(
+    "/metrics",
+    tags=["运行"],
+    summary="Prometheus 指标",
+    operation_id="metrics",
+    sync_to_thread=False,
+    media_type="text/plain",
+)
 def metrics() -> Response[bytes]:
     """Counters and durations of this process; labels never carry personal data."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -29,7 +29,7 @@ SCHEMES: dict[str, Any] = {
         "type": "apiKey",
         "in": "header",
         "name": "Zhangban-Signature",
-        "description": "部门系统请求签名，另需 Zhangban-Key、Zhangban-Timestamp、Zhangban-Nonce，见 docs/agency-signing.md",
+        "description": "请求签名，另需 Zhangban-Key、Zhangban-Timestamp、Zhangban-Nonce，见 docs/agency-signing.md",
     },
 }
 COMMON = {
@@ -56,13 +56,25 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         if path.startswith(door) and "security" not in operation:
             operation["security"] = security
     answers = operation.setdefault("responses", {})
-    wanted = ["400", "413", "415", "422"] if "requestBody" in operation else ["400", "422"] if operation.get("parameters") else []
+    wanted = (
+        ["400", "413", "415", "422"]
+        if "requestBody" in operation
+        else ["400", "422"]
+        if operation.get("parameters")
+        else []
+    )
     if "security" in operation:
         wanted += ["401", "403"]
     if "{" in path:
         wanted.append("404")
     for status in (*wanted, "429", "500", "503"):
-        answers.setdefault(status, {"description": COMMON[status], "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}})
+        answers.setdefault(
+            status,
+            {
+                "description": COMMON[status],
+                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            },
+        )
     example = EXAMPLES.get(name, {})
     if "request" in example and "requestBody" in operation:
         for content in operation["requestBody"]["content"].values():

@@ -173,7 +173,10 @@ def _from_parameters(error: ValidationException) -> Trouble:
     listed = [each for each in error.extra or [] if isinstance(each, Mapping)]
     if any(each.get("source") == "path" for each in listed):
         return errors.NotFound()
-    faults = [Fault(f"/{each.get('source', 'query')}/{each.get('key', '')}", _in_chinese(str(each.get("message")))) for each in listed]
+    faults = [
+        Fault(f"/{each.get('source', 'query')}/{each.get('key', '')}", _in_chinese(str(each.get("message"))))
+        for each in listed
+    ]
     return Invalid(fields=faults) if faults else Malformed()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from litestar.types import Scope
+from litestar.types import HTTPScope
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -30,9 +30,13 @@ class Tracing:
         self.tracer = trace.get_tracer("zhangban", tracer_provider=self.provider)
 
     @contextmanager
-    def span(self, scope: Scope) -> Iterator[None]:
+    def span(self, scope: HTTPScope) -> Iterator[None]:
         """A span around one request, child of the caller's if it sent `traceparent`."""
-        carrier = {n.decode("latin-1"): v.decode("latin-1") for n, v in scope["headers"] if n in {b"traceparent", b"tracestate"}}
+        carrier = {
+            n.decode("latin-1"): v.decode("latin-1")
+            for n, v in scope["headers"]
+            if n in {b"traceparent", b"tracestate"}
+        }
         method = str(scope["method"])
         with self.tracer.start_as_current_span(
             method, context=_propagator.extract(carrier), kind=SpanKind.SERVER, record_exception=False
@@ -43,7 +47,11 @@ class Tracing:
                 route = str(scope.get("path_template") or "-")
                 span.update_name(f"{method} {route}")
                 span.set_attributes(
-                    {"http.request.method": method, "http.route": route, "zhangban.request_id": logs.request_id.get()}
+                    {
+                        "http.request.method": method,
+                        "http.route": route,
+                        "zhangban.request_id": logs.request_id.get(),
+                    }
                 )
 
     def close(self) -> None:

@@ -69,7 +69,9 @@ def credentials(url: str) -> dict[str, Any]:
 def connection_arguments(*, url: str = "", as_owner: bool = False) -> dict[str, Any]:
     """Everything that one asyncpg connection of ours is opened with."""
     values = settings()
-    given = credentials(url or ((values.migration_database_url or values.database_url) if as_owner else values.database_url))
+    given = credentials(
+        url or ((values.migration_database_url or values.database_url) if as_owner else values.database_url)
+    )
     server: dict[str, str] = {
         "application_name": "zhangban",
         "timezone": "UTC",
@@ -169,7 +171,7 @@ async def transaction() -> AsyncIterator[asyncpg.Connection[Any]]:
         yield joined
         return
     async with _turn(), tortoise_transaction() as client:
-        connection: asyncpg.Connection[Any] = client._connection  # type: ignore[attr-defined]
+        connection: asyncpg.Connection[Any] = client._connection
         token = _open.set(connection)
         try:
             yield connection
@@ -186,7 +188,7 @@ async def _any_connection() -> AsyncIterator[asyncpg.Connection[Any]]:
         where = await pool()
         connection = await where.acquire()
         try:
-            yield connection  # type: ignore[misc]
+            yield connection
         finally:
             await where.release(connection)
 
@@ -194,7 +196,8 @@ async def _any_connection() -> AsyncIterator[asyncpg.Connection[Any]]:
 async def fetch(sql: str, *arguments: Any) -> list[asyncpg.Record]:
     """Every row of the statement, in the open transaction if there is one."""
     async with _any_connection() as connection:
-        return await connection.fetch(sql, *arguments)
+        rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
+        return rows
 
 
 async def fetch_row(sql: str, *arguments: Any) -> asyncpg.Record | None:

@@ -150,7 +150,7 @@ async def deliver(payload: dict[str, Any]) -> None:
     for listener in listeners_of(kind):
         try:
             await _tell(listener, event, meta)
-        except Exception as error:  # noqa: BLE001 - collected and raised below
+        except Exception as error:
             failures.append(error)
     if failures:
         raise ExceptionGroup(f"listeners of {row['name']} failed", failures)

@@ -24,7 +24,7 @@ from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.core.executors import EntrypointExecutor, EntrypointExecutorParameters
 from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Context, Job, Schedule, TracebackRecord
-from pgqueuer.domain.types import QueueEntrypoint
+from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
 from pgqueuer.ports.repository import EntrypointExecutionParameter
 from prometheus_client import Counter, Histogram
 
@@ -78,7 +78,9 @@ def names() -> list[str]:
     return sorted(_handlers)
 
 
-async def enqueue(name: str, payload: Mapping[str, Any], *, after: timedelta | None = None, key: str | None = None) -> None:
+async def enqueue(
+    name: str, payload: Mapping[str, Any], *, after: timedelta | None = None, key: str | None = None
+) -> None:
     """Write a job into the open transaction; it exists if and only if the transaction commits.
 
     With `key`, a job that is still waiting under the same key makes this one superfluous.
@@ -123,7 +125,10 @@ class _Executor(EntrypointExecutor):
                     log.exception("job is dead", extra={"job": self.name, "job_id": job.id})
                     raise
                 DONE.labels(self.name, "retry").inc()
-                log.warning("job failed, will be tried again", extra={"job": self.name, "failures": failures, "why": repr(error)})
+                log.warning(
+                    "job failed, will be tried again",
+                    extra={"job": self.name, "failures": failures, "why": repr(error)},
+                )
                 raise RetryRequested(delay=delay, reason=type(error).__name__) from error
             else:
                 DONE.labels(self.name, "done").inc()
@@ -232,7 +237,7 @@ async def drain(*, strict: bool = True, limit: int = 10_000) -> int:
     try:
         queries = Queries(AsyncpgDriver(connection))
         entrypoints = {QueueEntrypoint(name): EntrypointExecutionParameter(concurrency_limit=0) for name in _handlers}
-        manager = uuid.uuid4()
+        manager = QueueManagerId(uuid.uuid4())
         while ran < limit:
             batch = await queries.dequeue(
                 batch_size=10,

@@ -22,7 +22,12 @@ _SCRUBBED = (
     (re.compile(r"(?<!\d)\d{17}[\dXx](?!\d)"), "[id-number]"),
     (re.compile(r"(?<!\d)(?:\+?86[- ]?)?1[3-9]\d{9}(?!\d)"), "[phone]"),
     (re.compile(r"eyJ[\w-]{8,}\.[\w-]+\.[\w-]+"), "[token]"),
-    (re.compile(r"(?i)((?:access_token|secret|session_key|js_code|openid|password|authorization)[\"']?\s*[=:]\s*[\"']?)[^\s&\"',}]+"), r"\1[hidden]"),
+    (
+        re.compile(
+            r"(?i)((?:access_token|secret|session_key|js_code|openid|password|authorization)[\"']?\s*[=:]\s*[\"']?)[^\s&\"',}]+"
+        ),
+        r"\1[hidden]",
+    ),
     (re.compile(r"://([^:/@\s]+):[^@/\s]+@"), r"://\1:[hidden]@"),
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}

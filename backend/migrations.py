@@ -28,7 +28,11 @@ async def migrate(say: Callable[[str], Any] = lambda _: None) -> None:
     Waits at most five seconds for a table lock, so that a running service is never held up behind it.
     """
     arguments = connection_arguments(as_owner=True)
-    arguments["server_settings"] = {**arguments["server_settings"], "statement_timeout": "0", "lock_timeout": "5s"}
+    arguments["server_settings"] = {
+        **arguments["server_settings"],
+        "statement_timeout": "0",
+        "lock_timeout": "5s",
+    }
     arguments["command_timeout"] = None
     connection = await asyncpg.connect(**arguments)
     try:

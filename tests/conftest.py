@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -30,7 +30,9 @@ RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))[:8]
 
 def pytest_configure(config: pytest.Config) -> None:
     """The controller starts the servers once; workers inherit their addresses."""
-    if hasattr(config, "workerinput") or (os.environ.get("ZHANGBAN_TEST_DATABASE") and os.environ.get("ZHANGBAN_TEST_REDIS")):
+    if hasattr(config, "workerinput") or (
+        os.environ.get("ZHANGBAN_TEST_DATABASE") and os.environ.get("ZHANGBAN_TEST_REDIS")
+    ):
         return
     folder = tempfile.TemporaryDirectory(prefix="zb-")
     servers = embedded.servers(data_dir=Path(folder.name), durable=False)
@@ -115,7 +117,7 @@ END $$
 
 
 @pytest.fixture(autouse=True)
-async def _clean(_servers: None) -> AsyncIterator[None]:
+async def _clean(_servers: None) -> None:
     """Every test begins with empty tables and an empty cache."""
     owner = await asyncpg.connect(**database.credentials(settings_module.settings().database_url))
     try:
@@ -124,7 +126,6 @@ async def _clean(_servers: None) -> AsyncIterator[None]:
     finally:
         await owner.close()
     await cache.redis().flushdb()
-    yield
 
 
 @pytest.fixture(scope="session")
@@ -142,6 +143,6 @@ async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def settings() -> Iterator[Settings]:
+def settings() -> Settings:
     """The values in force."""
-    yield settings_module.settings()
+    return settings_module.settings()

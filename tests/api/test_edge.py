@@ -12,7 +12,13 @@ async def test_health_answers_and_readiness_tells_what_it_looked_at(client: http
     ready = await client.get("/readyz")
 
     assert ready.status_code == 200
-    assert ready.json() == {"ready": True, "database": True, "cache": True, "migrations": True, "draining": False}
+    assert ready.json() == {
+        "ready": True,
+        "database": True,
+        "cache": True,
+        "migrations": True,
+        "draining": False,
+    }
 
 
 async def test_an_unknown_address_is_a_problem_with_a_request_id(client: httpx.AsyncClient):
