@@ -72,6 +72,8 @@ def servers(
     tell = say or _to_stderr
     root = Path(data_dir) if data_dir else default_folder() if durable else _temporary_folder()
     root = root.expanduser().resolve()
+    if not durable and os.geteuid() == 0:
+        _open_the_way(root)
     with ExitStack() as stack:
         yield Urls(
             database_url=stack.enter_context(_held("postgres", root, durable, tell)) if postgres else "",
@@ -92,9 +94,13 @@ def default_folder() -> Path:
 
 
 def _temporary_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="zhangban-"))
-    folder.chmod(0o755)  # as root, another account has to pass through; the data folders inside are closed
-    return folder
+    return Path(tempfile.mkdtemp(prefix="zhangban-"))
+
+
+def _open_the_way(folder: Path) -> None:
+    """PostgreSQL does not run as root, so its account must pass; the data folders inside stay closed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(folder.stat().st_mode | 0o011)
 
 
 def _to_stderr(line: str) -> None:
@@ -109,18 +115,20 @@ def _held(kind: Kind, root: Path, durable: bool, tell: Callable[[str], None]) ->
         holding = os.open(folder / "holders", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(holding, fcntl.LOCK_SH)  # waits while a keeper is stopping the server
-            if not is_locked(folder / "keeping"):
-                _start_keeper(kind, folder, durable, tell)
-            address = _address(folder)
+            url = ""
+            while not url:
+                if not is_locked(folder / "keeping"):
+                    _start_keeper(kind, folder, durable, tell)
+                url = _url(folder)
         except BaseException:
             os.close(holding)
             raise
         finally:
             fcntl.flock(starting, fcntl.LOCK_UN)
     try:
-        yield address["url"]
+        yield url
     finally:
-        _leave(holding, folder, address["keeper"])
+        _leave(holding, folder)
 
 
 @contextmanager
@@ -185,36 +193,40 @@ def _start_keeper(kind: Kind, folder: Path, durable: bool, tell: Callable[[str],
     tell(f"{NAMES[kind]} answers after {time.monotonic() - begun:.1f} s")
 
 
-def _address(folder: Path) -> dict[str, str]:
-    """What the keeper has written: `url` and its own number. One whose starter died may still be at it."""
+def _url(folder: Path) -> str:
+    """The address that the keeper writes when its server is ready; empty when the keeper has gone instead."""
     until = time.monotonic() + READY_SECONDS
-    while time.monotonic() < until and is_locked(folder / "keeping"):
+    while is_locked(folder / "keeping"):
         try:
-            found: dict[str, str] = json.loads((folder / "address").read_text())
+            return str(json.loads((folder / "address").read_text())["url"])
         except FileNotFoundError:
-            time.sleep(0.05)
-        else:
-            return found
-    raise EmbeddedFailed(f"no server came up in {folder} (see the logs there)")
+            time.sleep(0.05)  # whoever started this keeper has died, and it is still at it
+        if time.monotonic() > until:
+            raise EmbeddedFailed(f"no server came up in {folder} (see the logs there)")
+    return ""
 
 
-def _leave(holding: int, folder: Path, keeper: str) -> None:
+def _leave(holding: int, folder: Path) -> None:
     """Let go; whoever was the last one waits until the server has stopped."""
+    keeper = _keeper(folder)
     alone = _try_lock(holding, fcntl.LOCK_EX) or not _try_lock(holding, fcntl.LOCK_SH)
     os.close(holding)
     until = time.monotonic() + GONE_SECONDS
     while alone and time.monotonic() < until and is_locked(folder / "keeping"):
-        try:
-            if json.loads((folder / "address").read_text())["keeper"] != keeper:
-                break  # somebody has started it anew
-        except FileNotFoundError:
-            pass
+        if _keeper(folder) not in {keeper, ""}:
+            break  # somebody has started it anew
         time.sleep(0.02)
-    if alone:
-        for each in _keepers:
-            if str(each.pid) == keeper:
-                each.wait(GONE_SECONDS)
+    for each in _keepers:
+        if alone and str(each.pid) == keeper:
+            each.wait(GONE_SECONDS)
     _keepers[:] = [each for each in _keepers if each.poll() is None]
+
+
+def _keeper(folder: Path) -> str:
+    try:
+        return str(json.loads((folder / "address").read_text())["keeper"])
+    except FileNotFoundError:
+        return ""
 
 
 def _try_lock(descriptor: int, how: int) -> bool:

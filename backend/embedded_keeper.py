@@ -40,6 +40,7 @@ def keep(kind: str, folder_name: str, purpose: str) -> NoReturn:
     finally:
         if not durable:
             _remove(folder)
+        os.close(keeping)  # before `holders`: a newcomer who gets that one must find no keeper
     sys.exit(0)
 
 

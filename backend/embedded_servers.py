@@ -44,7 +44,7 @@ class Postgres:
         self.folder, self.durable = folder, durable
         self.data = folder / "data"
         self.account = _account(self.data) if os.geteuid() == 0 else None
-        self.sockets = _socket_folder(folder, ".s.PGSQL.5432", self.account)
+        self.sockets = socket_folder(folder, ".s.PGSQL.5432", self.account)
         self.programs = self._programs()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -114,12 +114,10 @@ class Postgres:
     def _programs(self) -> Path:
         """The folder of the programs; copied beside the data when the account cannot reach the wheel."""
         programs: Path = POSTGRES_VERSIONS[18]
-        if self.account is None or _reachable(programs, self.account):
+        if self.account is None or reachable(programs, self.account):
             return programs
-        if not _reachable(self.folder, self.account):
-            raise PermissionError(
-                f"PostgreSQL's account (number {self.account[0]}) cannot reach {self.folder}"
-            )
+        if not reachable(self.folder, self.account):
+            raise PermissionError(f"PostgreSQL's account (number {self.account[0]}) cannot reach {self.folder}")
         package = programs.parent.parent
         ours = self.folder / "programs"
         if not ours.exists():
@@ -159,7 +157,7 @@ class Valkey:
     def __init__(self, folder: Path, durable: bool) -> None:
         self.folder, self.durable = folder, durable
         self.data = folder / "data"
-        self.socket = _socket_folder(folder, "valkey.sock", None) / "valkey.sock"
+        self.socket = socket_folder(folder, "valkey.sock", None) / "valkey.sock"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
@@ -230,7 +228,7 @@ def _account(data: Path) -> tuple[int, int]:
     raise PermissionError("PostgreSQL cannot run as root, and there is no account `postgres` or `nobody`")
 
 
-def _reachable(path: Path, account: tuple[int, int]) -> bool:
+def reachable(path: Path, account: tuple[int, int]) -> bool:
     """Whether the account may pass through every folder down to this one and read it."""
     for folder in [path, *path.parents]:
         found = folder.stat()
@@ -253,7 +251,7 @@ def _own(path: Path, account: tuple[int, int] | None, mode: int) -> None:
         os.chown(path, *account)
 
 
-def _socket_folder(folder: Path, name: str, account: tuple[int, int] | None) -> Path:
+def socket_folder(folder: Path, name: str, account: tuple[int, int] | None) -> Path:
     """A closed folder for the socket: here, or under /tmp when the path would be too long for a socket."""
     place = folder / "run"
     if len(os.fsencode(place / name)) > LONGEST_SOCKET:

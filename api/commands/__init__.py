@@ -1,0 +1,1 @@
+"""What `zhangban` can be told to do: one module per command, each with `add(parser)` and `run(arguments)`."""
