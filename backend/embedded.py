@@ -187,9 +187,8 @@ def _start_keeper(kind: Kind, folder: Path, durable: bool, tell: Callable[[str],
         report = pipe.readline().decode().strip()
     if report != "ready":
         keeper.wait()
-        raise EmbeddedFailed(
-            f"{NAMES[kind]} did not start in {folder}: {report or 'its keeper died'} (see the logs there)"
-        )
+        last = (folder / "keeper.log").read_text(errors="replace").strip().rpartition("\n")[2]
+        raise EmbeddedFailed(f"{NAMES[kind]} did not start in {folder}: {report or last} (see the logs there)")
     tell(f"{NAMES[kind]} answers after {time.monotonic() - begun:.1f} s")
 
 

