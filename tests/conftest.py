@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -30,19 +28,16 @@ RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))[:8]
 
 def pytest_configure(config: pytest.Config) -> None:
     """The controller starts the servers once; workers inherit their addresses."""
-    if hasattr(config, "workerinput") or (
-        os.environ.get("ZHANGBAN_TEST_DATABASE") and os.environ.get("ZHANGBAN_TEST_REDIS")
-    ):
+    if hasattr(config, "workerinput"):
         return
-    folder = tempfile.TemporaryDirectory(prefix="zb-")
-    servers = embedded.servers(data_dir=Path(folder.name), durable=False)
+    database_url, redis_url = os.environ.get("DATABASE_URL", ""), os.environ.get("REDIS_URL", "")
+    servers = embedded.servers(durable=False, postgres=not database_url, valkey=not redis_url)
     urls = servers.__enter__()
-    os.environ["ZHANGBAN_TEST_DATABASE"] = urls.database_url
-    os.environ["ZHANGBAN_TEST_REDIS"] = urls.redis_url
+    os.environ["ZHANGBAN_TEST_DATABASE"] = database_url or urls.database_url
+    os.environ["ZHANGBAN_TEST_REDIS"] = redis_url or urls.redis_url
 
     def stop() -> None:
         servers.__exit__(None, None, None)
-        folder.cleanup()
         os.environ.pop("ZHANGBAN_TEST_DATABASE", None)
         os.environ.pop("ZHANGBAN_TEST_REDIS", None)
 
@@ -59,9 +54,8 @@ def test_settings(**changes: object) -> Settings:
     """The settings that tests run with."""
     number = int(WORKER.removeprefix("gw") or 0) if WORKER.startswith("gw") else 0
     base = urlsplit(os.environ["ZHANGBAN_TEST_REDIS"])
-    redis = os.environ["ZHANGBAN_TEST_REDIS"]
-    if base.scheme == "redis":
-        redis = urlunsplit(base._replace(path=f"/{number}"))
+    own = {"query": f"db={number}"} if base.scheme == "unix" else {"path": f"/{number}"}
+    redis = urlunsplit(base._replace(**own))
     return replace(
         Settings(),
         database_url=with_database(os.environ["ZHANGBAN_TEST_DATABASE"], f"zb_{RUN}_{WORKER}"),
