@@ -54,8 +54,10 @@ def test_settings(**changes: object) -> Settings:
     """The settings that tests run with."""
     number = int(WORKER.removeprefix("gw") or 0) if WORKER.startswith("gw") else 0
     base = urlsplit(os.environ["ZHANGBAN_TEST_REDIS"])
-    own = {"query": f"db={number}"} if base.scheme == "unix" else {"path": f"/{number}"}
-    redis = urlunsplit(base._replace(**own))
+    if base.scheme == "unix":  # urlunsplit would write unix:/path
+        redis = f"unix://{base.path}?db={number}"
+    else:
+        redis = urlunsplit(base._replace(path=f"/{number}"))
     return replace(
         Settings(),
         database_url=with_database(os.environ["ZHANGBAN_TEST_DATABASE"], f"zb_{RUN}_{WORKER}"),
