@@ -1,0 +1,127 @@
+"""The processes of a demo: started, waited for, killed when the story wants it, and never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import aiohttp
+
+from backend import clock
+
+PATIENCE = 60.0
+"""Seconds within which a process must answer; starting takes about one."""
+GOODBYE = 8.0
+"""Seconds that processes have to drain before they are killed."""
+_PR_SET_PDEATHSIG = 1
+
+
+class DemoFailed(Exception):
+    """The demo cannot go on; the message says what happened and what to look at."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback address that nobody uses now, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _follow_parent() -> None:
+    """In the child: when the demo itself is killed, the kernel tells us to end. Linux only; elsewhere nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Processes:
+    """Named child processes, each in a process group of its own, with its output in a file of `folder`."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.environment = dict(environment)
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Start `python -m …arguments` under this name."""
+        with open(self.folder / f"{name}.log", "ab") as log:
+            self._running[name] = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_follow_parent,
+            )
+
+    async def finish(self, name: str, *arguments: str) -> None:
+        """Run to the end. Raises DemoFailed with the last lines of its output when that was not a success."""
+        self.start(name, *arguments)
+        process = self._running[name]
+        while process.poll() is None:
+            await asyncio.sleep(0.02)
+        del self._running[name]
+        if process.returncode:
+            raise DemoFailed(f"{name} 没有成功（退出码 {process.returncode}）：\n{self.last_words(name)}")
+
+    async def until_ready(self, name: str, url: str, http: aiohttp.ClientSession) -> float:
+        """Wait until the address answers 200; how many seconds that took. Raises DemoFailed when it never does."""
+        began = clock.monotonic()
+        while clock.monotonic() - began < PATIENCE:
+            self.must_run(name)
+            with suppress(aiohttp.ClientError, TimeoutError):
+                async with http.get(url, timeout=aiohttp.ClientTimeout(total=2)) as answer:
+                    if answer.status == 200:
+                        return clock.monotonic() - began
+            await asyncio.sleep(0.05)
+        raise DemoFailed(f"{name} 在 {PATIENCE:.0f} 秒内没有就绪：\n{self.last_words(name)}")
+
+    def must_run(self, name: str) -> None:
+        """Raises DemoFailed when the process has ended by itself."""
+        process = self._running[name]
+        if process.poll() is not None:
+            raise DemoFailed(f"{name} 意外退出（退出码 {process.returncode}）：\n{self.last_words(name)}")
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to the whole group: no goodbye, as when a machine loses its power."""
+        process = self._running.pop(name)
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+    async def stop(self) -> None:
+        """Ask everyone to end, last started first; whoever does not within `GOODBYE` seconds is killed."""
+        ending = list(reversed(self._running.values()))
+        self._running.clear()
+        for process in ending:
+            _signal(process, signal.SIGTERM)
+        until = clock.monotonic() + GOODBYE
+        while any(process.poll() is None for process in ending) and clock.monotonic() < until:
+            await asyncio.sleep(0.02)
+        for process in ending:
+            _signal(process, signal.SIGKILL)
+            process.wait()
+
+    def last_words(self, name: str, lines: int = 15) -> str:
+        """The end of what the process wrote."""
+        path = self.folder / f"{name}.log"
+        text = path.read_text(errors="replace") if path.exists() else ""
+        return "\n".join(text.splitlines()[-lines:]) or "（没有输出）"
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    # The leader may be gone while a child of its group still lives.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
