@@ -110,6 +110,11 @@ class Settings:
     ledger_seal_seconds: float = 1.0
     """How often the worker seals new events into the hash chain."""
     ledger_shards: int = 16
+    """Chains that events are spread over; may be changed at any time, old chains simply end."""
+    ledger_unsealed_alarm_seconds: float = 60.0
+    """An event that waits for its seal for longer than this is a finding of `verify-audit`."""
+    anchor_file: str = ""
+    """Where the hourly anchors of the ledger are added, on a disk that the database's owner cannot write; the log has them too."""
     job_lease_seconds: int = 30
     """A job whose worker has been silent for this long is given to another."""
     job_retry_seconds: str = "1,5,30,120,600"
@@ -177,6 +182,14 @@ class Settings:
     """Received at or after this hour, or on a day off, counts as the next working day. [local]"""
     deadline_starts: Literal["next-working-day", "same-day"] = "next-working-day"
     """Which day is day one of a limit. [inferred: no national text read]"""
+    case_link_days: int = 730
+    """A resident who confirms a phone number sees the cases of that number received in so many days; older ones may
+    be of somebody who had the number before."""
+    case_lookups_per_hour: int = 10
+    """Tries to look one case up without signing in; four characters must not be found out by trying."""
+    case_lookups_per_day: int = 30
+    case_news_days: int = 365
+    """What happened longer ago is history that a department fills in: nobody is sent a message about it."""
 
     def __post_init__(self) -> None:
         if self.profile == "production":

@@ -35,9 +35,12 @@ class Resident(Record):
 
 
 class WeChatAccount(Record):
-    """A resident as one of our two WeChat accounts knows them: openids differ between accounts, the unionid does not."""
+    """A resident as one of our two WeChat accounts knows them: the openids differ, the unionid is one."""
 
-    resident = fields.ForeignKeyField("models.Resident", related_name="wechat_accounts", on_delete=OnDelete.CASCADE)
+    resident = fields.ForeignKeyField(
+        "models.Resident", related_name="wechat_accounts", on_delete=OnDelete.CASCADE, null=True
+    )
+    """Null: a follower of the official account who has not signed in to the mini-program yet."""
     account = fields.CharField(max_length=16)
     openid = fields.TextField()
     """Sealed."""
@@ -54,6 +57,7 @@ class WeChatAccount(Record):
         indexes = (("unionid_fingerprint",),)
         constraints = (
             CheckConstraint("account IN ('mini_program', 'official_account')", name="wechat_account_known"),
+            CheckConstraint("resident_id IS NOT NULL OR account = 'official_account'", name="wechat_account_owned"),
             CheckConstraint("(unionid IS NULL) = (unionid_fingerprint IS NULL)", name="wechat_unionid_findable"),
         )
 
@@ -82,7 +86,9 @@ class Session(Record):
         constraints = (
             CheckConstraint("(ended_at IS NULL) = (end_reason IS NULL)", name="session_end_has_a_reason"),
             CheckConstraint("generation >= 0", name="session_generation_grows"),
-            CheckConstraint("(previous_digest IS NULL) = (successor IS NULL)", name="session_successor_has_a_predecessor"),
+            CheckConstraint(
+                "(previous_digest IS NULL) = (successor IS NULL)", name="session_successor_has_a_predecessor"
+            ),
         )
 
 
@@ -118,7 +124,7 @@ class StaffMember(Record):
     login = fields.CharField(max_length=64, unique=True)
     name = fields.TextField()
     """Sealed."""
-    department_id = fields.UUIDField()
+    department = fields.ForeignKeyField("models.Department", related_name="staff", on_delete=OnDelete.RESTRICT)
     duties = ArrayField(element_type="text", default=list)
     password_hash = fields.CharField(max_length=255)
     """argon2id."""
@@ -173,7 +179,7 @@ class Agency(Record):
     """A department's system that calls us."""
 
     name = fields.CharField(max_length=100)
-    department_id = fields.UUIDField()
+    department = fields.ForeignKeyField("models.Department", related_name="agencies", on_delete=OnDelete.RESTRICT)
     disabled_at = fields.DatetimeField(null=True)
 
     class Meta:

@@ -1,0 +1,38 @@
+"""What staff may be allowed to do, and which duties may not lie in one hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from backend.errors import Fault
+from backend.identity.errors import DutiesInConflict, DutyUnknown
+
+DUTIES: dict[str, str] = {
+    "catalogue.edit": "编写事项和办事指南",
+    "catalogue.publish": "审核、发布和撤回事项",
+    "cases.read": "查看本部门办件",
+    "cases.handle": "办理本部门办件",
+    "notifications.operate": "查看和重发消息",
+    "staff.manage": "管理工作人员账号（系统管理员）",
+    "agencies.manage": "管理部门系统及其密钥（系统管理员）",
+    "duties.grant": "授予和收回职责（安全管理员）",
+    "audit.read": "查阅审计记录（审计管理员）",
+}
+"""Every duty, and what it allows."""
+
+SEPARATED: tuple[frozenset[str], ...] = (
+    frozenset({"staff.manage", "agencies.manage"}),
+    frozenset({"duties.grant"}),
+    frozenset({"audit.read"}),
+)
+"""三权分立: the system officer, the security officer and the auditor are three people (GB/T 22239, 访问控制 d)."""
+
+
+def checked(duties: Iterable[str]) -> list[str]:
+    """The duties in order, each once. Raises DutyUnknown and DutiesInConflict."""
+    wanted = sorted(set(duties))
+    if unknown := [duty for duty in wanted if duty not in DUTIES]:
+        raise DutyUnknown(fields=[Fault("/duties", f"没有这项职责：{duty}") for duty in unknown])
+    if sum(not powers.isdisjoint(wanted) for powers in SEPARATED) > 1:
+        raise DutiesInConflict
+    return wanted

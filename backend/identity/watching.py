@@ -1,0 +1,154 @@
+"""What every process keeps in mind so that a resident's request needs no query: ended sessions, keys, the time.
+
+The database is the truth and is asked every few seconds; a message through Redis makes it quicker and may be lost.
+So an ended session is refused at once by the process that ended it, usually within milliseconds by the others, and
+at the latest after `POLL` seconds. A process that could not ask for `TOO_OLD` seconds lets nobody in until it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from redis.exceptions import RedisError
+
+from backend import cache, clock
+from backend.database import fetch, in_transaction, is_down
+from backend.identity import keys, timing, tokens
+from backend.identity.errors import SessionsUnknown
+
+log = logging.getLogger(__name__)
+
+POLL = 3.0
+"""Seconds between two questions to the database."""
+TOO_OLD = 45.0
+"""Seconds after which what we know is too old to let anybody in: the promise to residents is 60."""
+OVERLAP = timedelta(seconds=60)
+"""How far each question reaches back behind the last one: a session may have been marked as ended long before the
+mark was committed, and a statement, a request and a transaction all end well within this time."""
+CHANNEL = "identity:ended"
+
+_ENDED = "SELECT id, ended_at FROM sessions WHERE ended_at > $1"
+
+_ended: dict[UUID, float] = {}
+"""Ended sessions and the second after which none of their tokens can be alive."""
+_asked_at: float | None = None
+_asked_until: datetime | None = None
+_asking: asyncio.Task[None] | None = None
+
+
+def lives(session_id: UUID) -> bool:
+    """Whether the session was not ended, as far as this process knows."""
+    return session_id not in _ended
+
+
+def is_stale() -> bool:
+    """Whether what we know is too old to let anybody in."""
+    return _asked_at is None or clock.monotonic() - _asked_at > TOO_OLD
+
+
+async def fresh() -> None:
+    """Know enough to let somebody in. Raises SessionsUnknown when the database cannot tell us."""
+    global _asking
+    if not is_stale():
+        return
+    if _asking is None or _asking.done() or _asking.get_loop() is not asyncio.get_running_loop():
+        _asking = asyncio.create_task(refresh())
+    try:
+        await asyncio.shield(_asking)
+    except Exception as error:
+        if is_down(error):
+            raise SessionsUnknown(retry_after=2) from error
+        raise
+
+
+async def refresh() -> None:
+    """Ask the database for the time, for the sessions that were ended lately and for the signing keys."""
+    global _asked_at, _asked_until
+    began = clock.monotonic()
+    moment = await timing.database_now()
+    life = timedelta(seconds=keys.longest_life("resident"))
+    since = moment - life if _asked_until is None else min(_asked_until, moment) - OVERLAP
+    for row in await fetch(_ENDED, since):
+        _ended[row["id"]] = (row["ended_at"] + life).timestamp()
+    for session_id in [each for each, until in _ended.items() if until < moment.timestamp()]:
+        del _ended[session_id]
+    if await keys.load():
+        tokens.forget()
+    _asked_at, _asked_until = began, moment
+
+
+async def announce(ended: Iterable[UUID]) -> None:
+    """Refuse these sessions in this process from now on, and tell the others. Call it after the commit.
+
+    Inside somebody else's transaction it leaves everything to the next question: it might still be rolled back.
+    """
+    ids = list(ended)
+    if not ids or in_transaction():
+        return
+    _refuse(ids)
+    with suppress(cache.CacheDown):
+        await cache.ask(lambda redis: redis.publish(CHANNEL, ",".join(each.hex for each in ids)))
+
+
+@asynccontextmanager
+async def watch() -> AsyncIterator[None]:
+    """Keep what this process knows fresh for as long as the block runs."""
+    tasks = [asyncio.create_task(_ask_again()), asyncio.create_task(_listen())]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def forget() -> None:
+    """Know nothing, as a process that has just started."""
+    global _asked_at, _asked_until, _asking
+    _ended.clear()
+    _asked_at = _asked_until = _asking = None
+    keys.forget()
+    tokens.forget()
+    timing.forget()
+
+
+def _refuse(ids: Iterable[UUID]) -> None:
+    until = timing.seconds() + keys.longest_life("resident")
+    for session_id in ids:
+        _ended[session_id] = until
+
+
+async def _ask_again() -> None:
+    while True:
+        try:
+            await refresh()
+        except Exception as error:
+            log.warning("cannot ask which sessions were ended", extra={"reason": type(error).__name__})
+        await asyncio.sleep(POLL)
+
+
+async def _listen() -> None:
+    while True:
+        try:
+            async with cache.redis().pubsub() as channel:
+                await channel.subscribe(CHANNEL)
+                while True:
+                    heard = await channel.get_message(ignore_subscribe_messages=True, timeout=POLL)
+                    if heard is not None:
+                        _refuse(_ids(heard["data"]))
+        except (RedisError, OSError, TimeoutError, cache.CacheDown):
+            # Nothing is lost: the database is asked anyway.
+            await asyncio.sleep(1)
+
+
+def _ids(data: bytes) -> list[UUID]:
+    try:
+        return [UUID(hex=each) for each in data.decode("ascii").split(",")]
+    except ValueError:
+        log.warning("something else than session ids came over the channel of ended sessions")
+        return []
