@@ -157,11 +157,11 @@ class CaseSequence(Model):
     id = fields.BigIntField(primary_key=True, generated=True)
     item_code = fields.CharField(max_length=40)
     day = fields.DateField()
-    last = fields.IntField()
+    used = fields.IntField()
     exhausted_at = fields.DatetimeField(null=True)
     """When the first number was refused; the alarm is raised once."""
 
     class Meta:
         table = "case_sequences"
         unique_together = (("item_code", "day"),)
-        constraints = (CheckConstraint("last >= 1", name="case_sequence_positive"),)
+        constraints = (CheckConstraint("used >= 1", name="case_sequence_positive"),)

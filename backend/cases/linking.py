@@ -1,0 +1,57 @@
+"""Who sees a case: the resident whose confirmed phone number is the applicant's.
+
+A link is made when a case comes in and when a resident confirms a phone. It stays when the resident changes the number
+later, and a case that somebody sees is never given to the next owner of the number.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from backend import clock
+from backend.cases.events import CaseLinked, CaseUnlinked
+from backend.cases.locking import hold_phone
+from backend.database import fetch, fetch_value, transaction
+from backend.events import EventMeta, record
+from backend.identity.events import PhoneConfirmed
+from backend.settings import settings
+from models.cases import Case
+
+_RESIDENT = "SELECT id FROM residents WHERE phone_fingerprint = $1 AND disabled_at IS NULL"
+_FINGERPRINT = "SELECT phone_fingerprint FROM residents WHERE id = $1 AND disabled_at IS NULL"
+_LINK = """
+UPDATE cases SET resident_id = $1, linked_at = $4
+WHERE applicant_phone_fingerprint = $2 AND resident_id IS NULL AND received_at > $3
+RETURNING id
+"""
+
+
+async def link(case: Case) -> None:
+    """Find the resident of a case that has just come in, or whose applicant was just corrected."""
+    before, case.resident_id, case.linked_at = case.resident_id, None, None
+    if case.applicant_phone_fingerprint is not None and case.received_at > _oldest():
+        await hold_phone(case.applicant_phone_fingerprint)
+        case.resident_id = await fetch_value(_RESIDENT, case.applicant_phone_fingerprint)
+        case.linked_at = clock.now() if case.resident_id else None
+    if before == case.resident_id:
+        return
+    await case.save(update_fields=["resident_id", "linked_at"])
+    if before is not None:
+        await record(CaseUnlinked(case_id=case.id, resident_id=before))
+    if case.resident_id is not None:
+        await record(CaseLinked(case_id=case.id, resident_id=case.resident_id))
+
+
+async def link_on_phone(event: PhoneConfirmed, meta: EventMeta) -> None:
+    """Give the resident the cases of the phone number they confirmed that nobody sees yet."""
+    async with transaction():
+        fingerprint = await fetch_value(_FINGERPRINT, event.resident_id)
+        if fingerprint is None:
+            return
+        await hold_phone(fingerprint)
+        for row in await fetch(_LINK, event.resident_id, fingerprint, _oldest(), meta.at):
+            await record(CaseLinked(case_id=row["id"], resident_id=event.resident_id))
+
+
+def _oldest() -> datetime:
+    return clock.now() - timedelta(days=settings().case_link_days)

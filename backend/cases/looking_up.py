@@ -1,0 +1,110 @@
+"""Looking a case up without signing in, by its number and the last four characters of the applicant's document.
+
+Four characters are few: tries are counted per number and per address, by a counter that must work. What is shown names
+nobody: no title, no remark, no applicant. A wrong number and wrong characters give the same answer after the same work.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import msgspec
+from msgspec import Struct
+
+from backend import cache, logs
+from backend.cases.applicants import normal_tail, tail_matches
+from backend.cases.errors import CaseInvalid, CaseLookupFailed
+from backend.cases.lifecycle import STATE_NAMES, TERMINAL
+from backend.cases.opening import NUMBER, normalised_number
+from backend.cases.vocabulary import NAMES, OUTCOME_NAMES, Kind, Outcome
+from backend.crypto import fingerprint
+from backend.database import fetch, fetch_row
+from backend.errors import Fault, TooMany
+from backend.settings import settings
+from models.cases import CaseState
+
+_CASE = """
+SELECT id, number, item_name, received_at, state, state_at, outcome, due_on, due, applicant_id_tail_fingerprint AS tail
+FROM cases WHERE number = $1
+"""
+_TIMELINE = """
+SELECT kind, occurred_at FROM case_events WHERE case_id = $1 AND (flag IS NULL OR path <> '{}')
+ORDER BY occurred_at, rank, event_id
+"""
+
+
+class LookupsTooMany(TooMany):
+    """Too many tries for this number; the right four characters are refused as well for a while."""
+
+    code = "case-lookups-too-many"
+    title = "该办件编号查询次数过多，请稍后再试，或登录后查看"
+
+
+class SeenStep(Struct, frozen=True):
+    """One step, without any words of the department."""
+
+    kind: str
+    name: str
+    occurred_at: datetime
+
+
+class Seen(Struct, frozen=True):
+    """A case as somebody sees it who knows its number and four characters, and no more."""
+
+    number: str
+    item_name: str
+    received_at: datetime
+    state: str
+    state_name: str
+    state_at: datetime
+    ended: bool
+    outcome: str | None
+    outcome_name: str | None
+    due_on: date | None
+    due_note: str
+    timeline: list[SeenStep]
+
+
+async def look_up(number: str, id_last_four: str) -> Seen:
+    """The case, masked, if the four characters are those of its applicant.
+
+    Raises CaseLookupFailed whichever of the two is wrong, LookupsTooMany after too many tries for the number, CacheDown
+    when nobody can count the tries, CaseInvalid for characters that are none.
+    """
+    spelled = normalised_number(number)
+    try:
+        tail = normal_tail(id_last_four)
+    except ValueError as error:
+        raise CaseInvalid(fields=[Fault("/id_last_four", str(error))]) from error
+    await _count(spelled)
+    row = await fetch_row(_CASE, spelled) if NUMBER.fullmatch(spelled) else None
+    # The timeline is asked for in any case: a right number alone must not be told from a wrong one by its time.
+    steps = await fetch(_TIMELINE, row["id"] if row else None)
+    if not tail_matches(spelled, tail, row["tail"] if row else None) or row is None:
+        logs.security.info("case lookup failed")
+        raise CaseLookupFailed
+    state = CaseState(row["state"])
+    return Seen(
+        number=row["number"],
+        item_name=row["item_name"],
+        received_at=row["received_at"],
+        state=state,
+        state_name=STATE_NAMES[state],
+        state_at=row["state_at"],
+        ended=state in TERMINAL,
+        outcome=row["outcome"],
+        outcome_name=OUTCOME_NAMES[Outcome(row["outcome"])] if row["outcome"] else None,
+        due_on=row["due_on"],
+        due_note=msgspec.json.decode(row["due"])["note"],
+        timeline=[SeenStep(step["kind"], NAMES[Kind(step["kind"])], step["occurred_at"]) for step in steps],
+    )
+
+
+async def _count(number: str) -> None:
+    """Count a try for the number: some in an hour, so that a resident may mistype, and few more in a day."""
+    who = fingerprint(number, "limit")
+    for times, seconds in ((settings().case_lookups_per_hour, 3600), (settings().case_lookups_per_day, 86_400)):
+        verdict = await cache.count_within(f"case-lookup:{seconds}:{who}", times, seconds)
+        if not verdict.allowed:
+            logs.security.warning("limited", extra={"limit": "case-lookup"})
+            raise LookupsTooMany(retry_after=verdict.retry_after)

@@ -1,0 +1,27 @@
+"""What a department reads back of a case it pushed: where it stands, its events with flags, a masked applicant."""
+
+from __future__ import annotations
+
+from backend.cases import applicants
+from backend.cases.applicants import Applicant, SealedApplicant
+from backend.cases.errors import CaseNotFound
+from backend.cases.opening import normalised_number
+from backend.identity.principals import AsAgency
+from models.cases import Case, CaseEvent
+
+
+async def handled(agency: AsAgency, number: str) -> tuple[Case, list[CaseEvent]]:
+    """The agency's own case with its events in the order in which they happened.
+
+    Raises CaseNotFound, for another agency's case as well.
+    """
+    case = await Case.get_or_none(number=normalised_number(number), agency_id=agency.id)
+    if case is None:
+        raise CaseNotFound
+    return case, await CaseEvent.filter(case_id=case.id).order_by("occurred_at", "rank", "event_id")
+
+
+def masked_applicant(case: Case) -> Applicant:
+    """The applicant of a case, masked."""
+    columns = SealedApplicant(**{name: getattr(case, name) for name in SealedApplicant.__struct_fields__})
+    return applicants.masked(applicants.opened(columns, case_id=case.id))
