@@ -34,9 +34,7 @@ ATTEMPTS = 3
 PAUSE = 0.1
 """Seconds before the first repeat; doubled for each further one, with jitter."""
 
-CALLS = Counter(
-    "zhangban_partner_calls_total", "Calls to partners by outcome.", ("partner", "call", "outcome")
-)
+CALLS = Counter("zhangban_partner_calls_total", "Calls to partners by outcome.", ("partner", "call", "outcome"))
 SECONDS = Histogram(
     "zhangban_partner_call_seconds",
     "How long a call to a partner took, repeats included.",
@@ -206,9 +204,7 @@ class PartnerClient:
             body += chunk
             if len(body) > self._limit:
                 raise PartnerUnreachable(self.name, "too-large", maybe_done=True)
-        return Reply(
-            answer.status, {name.lower(): value for name, value in answer.headers.items()}, bytes(body)
-        )
+        return Reply(answer.status, {name.lower(): value for name, value in answer.headers.items()}, bytes(body))
 
 
 class PartnerInsecure(ValueError):

@@ -58,9 +58,7 @@ class TencentSms:
             "TemplateParamSet": list(message.parameters),
             "SessionContext": message.reference,
         }
-        return await self._client.ask(
-            "send_sms", self._signed("SendSms", msgspec.json.encode(content)), _read
-        )
+        return await self._client.ask("send_sms", self._signed("SendSms", msgspec.json.encode(content)), _read)
 
     def _signed(self, action: str, body: bytes) -> Request:
         timestamp = clock.timestamp()

@@ -11,9 +11,7 @@ CONTENT_TYPE = "application/json; charset=utf-8"
 SIGNED_HEADERS = "content-type;host"
 
 
-def authorization(
-    *, secret_id: str, secret_key: str, service: str, host: str, timestamp: int, body: bytes
-) -> str:
+def authorization(*, secret_id: str, secret_key: str, service: str, host: str, timestamp: int, body: bytes) -> str:
     """The Authorization header of a POST to `/`; `timestamp` is also sent as X-TC-Timestamp."""
     day = datetime.fromtimestamp(timestamp, UTC).date().isoformat()
     scope = f"{day}/{service}/tc3_request"
@@ -25,14 +23,10 @@ def authorization(
         body=body,
         content_type=CONTENT_TYPE,
     )
-    return (
-        f"{ALGORITHM} Credential={secret_id}/{scope}, SignedHeaders={SIGNED_HEADERS}, Signature={signature}"
-    )
+    return f"{ALGORITHM} Credential={secret_id}/{scope}, SignedHeaders={SIGNED_HEADERS}, Signature={signature}"
 
 
-def signature_of(
-    *, secret_key: str, service: str, host: str, timestamp: int, body: bytes, content_type: str
-) -> str:
+def signature_of(*, secret_key: str, service: str, host: str, timestamp: int, body: bytes, content_type: str) -> str:
     """The signature alone, in hex."""
     day = datetime.fromtimestamp(timestamp, UTC).date().isoformat()
     hashed = hashlib.sha256(body).hexdigest()

@@ -130,9 +130,7 @@ class WeChatApi:
         repeat = Repeat.IF_NEVER_SENT if force else Repeat.ALWAYS
         asked = clock.now().timestamp()
         read = self._reader(dict.fromkeys(STALE_TOKEN, WeChatMisconfigured))
-        answer = await self.client.ask(
-            "stable_token", _posting("/cgi-bin/stable_token", content, repeat), read
-        )
+        answer = await self.client.ask("stable_token", _posting("/cgi-bin/stable_token", content, repeat), read)
         text, seconds = answer.get("access_token"), answer.get("expires_in")
         if not isinstance(text, str) or not text or not isinstance(seconds, int):
             raise WeChatBusy("wechat", "no-token")

@@ -146,10 +146,7 @@ def _parameter(query: Mapping[str, str], name: str) -> str:
 
 
 def _fresh(timestamp: str) -> None:
-    if (
-        not (timestamp.isascii() and timestamp.isdecimal())
-        or abs(int(timestamp) - clock.timestamp()) > WINDOW
-    ):
+    if not (timestamp.isascii() and timestamp.isdecimal()) or abs(int(timestamp) - clock.timestamp()) > WINDOW:
         SKEWED.labels("wechat").inc()
         raise PushStale("timestamp")
 

@@ -83,9 +83,7 @@ async def send_template_message(api: WeChatApi, message: TemplateMessage, mini_p
         content["url"] = message.url
     if message.page and mini_program:
         content["miniprogram"] = {"appid": mini_program, "pagepath": message.page.lstrip("/")}
-    return _sent(
-        await api.post("/cgi-bin/message/template/send", content, errors=_TEMPLATE, repeat=Repeat.ALWAYS)
-    )
+    return _sent(await api.post("/cgi-bin/message/template/send", content, errors=_TEMPLATE, repeat=Repeat.ALWAYS))
 
 
 def _sent(answer: dict[str, Any]) -> Sent:

@@ -79,9 +79,7 @@ def check_value(key: str, value: str, *, choices: tuple[str, ...] | None = None)
     if any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in value):
         return "holds a control character or a line break"
     if kind == "enum":
-        return (
-            "is not one of the template's choices" if choices is not None and value not in choices else None
-        )
+        return "is not one of the template's choices" if choices is not None and value not in choices else None
     return _CHECKS[kind](value)
 
 
@@ -150,9 +148,7 @@ def _name(value: str) -> str | None:
 
 def _phrase(value: str) -> str | None:
     return (
-        _within("phrase", value)
-        if _CHINESE_ONLY.fullmatch(value)
-        else "holds something else than Chinese characters"
+        _within("phrase", value) if _CHINESE_ONLY.fullmatch(value) else "holds something else than Chinese characters"
     )
 
 

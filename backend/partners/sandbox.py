@@ -1,0 +1,135 @@
+"""The partners' simulators as one ASGI app, in a process of its own or inside a test.
+
+    python -m backend.partners.sandbox --port 18080 --callback http://127.0.0.1:8000/v1/callbacks/wechat
+
+WECHAT_API_BASE and SMS_API_BASE then point to it, and its levers are under `/sandbox`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import uvicorn
+from litestar import Litestar
+from litestar.di import Provide
+from litestar.types import ASGIApp
+
+from backend.partners.sms.sandbox import DEFAULTS as SMS_DEFAULTS
+from backend.partners.sms.sandbox import SmsLevers, SmsWorld, sms_handlers
+from backend.partners.wechat.sandbox.app import wechat_handlers
+from backend.partners.wechat.sandbox.faults import Faulty
+from backend.partners.wechat.sandbox.levers import WeChatLevers
+from backend.partners.wechat.sandbox.pushing import Pusher
+from backend.partners.wechat.sandbox.world import World, sandbox_settings
+from backend.settings import Settings, SettingsError, settings
+
+
+@dataclass
+class Sandbox:
+    """The simulators and what they remember. `base` is their address once they are served."""
+
+    values: Settings
+    world: World
+    pusher: Pusher
+    sms: SmsWorld
+    base: str = ""
+
+    @classmethod
+    def of(cls, values: Settings) -> Sandbox:
+        """A fresh one. Raises SettingsError in production."""
+        if values.profile == "production":
+            raise SettingsError("the sandbox does not run in production")
+        world = World(values)
+        return cls(values, world, Pusher(world), SmsWorld.of(values))
+
+    def settings(self) -> dict[str, str]:
+        """What to put in force so that our own side talks to this sandbox: addresses, names and keys."""
+        sms = {name: value for name, value in SMS_DEFAULTS.items() if not getattr(self.values, name)}
+        return {"wechat_api_base": self.base, "sms_api_base": self.base, **sandbox_settings(self.values), **sms}
+
+    def push_to(self, url: str, *, gap: float = 5.0) -> None:
+        """Where both accounts push to from now on; `gap` is the pause between attempts in seconds."""
+        for app in self.world.apps:
+            app.push.url, app.push.gap = url, gap
+
+    def app(self) -> ASGIApp:
+        """The ASGI app, faults in front."""
+        inner = Litestar(
+            route_handlers=[
+                *wechat_handlers(self.world, self.pusher),
+                *sms_handlers(self.sms),
+                WeChatLevers,
+                SmsLevers,
+            ],
+            dependencies={
+                "world": Provide(lambda: self.world, sync_to_thread=False),
+                "pusher": Provide(lambda: self.pusher, sync_to_thread=False),
+                "sms_world": Provide(lambda: self.sms, sync_to_thread=False),
+            },
+            openapi_config=None,
+        )
+        return Faulty(inner, self.world.faults)
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals of the process to whoever owns them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing is captured."""
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serve_sandbox(
+    values: Settings | None = None, *, host: str = "127.0.0.1", port: int = 0, callback: str = ""
+) -> AsyncIterator[Sandbox]:
+    """The sandbox over real HTTP inside this process, on a free port unless one is given.
+
+    Everything that it knows ends with the block.
+    """
+    sandbox = Sandbox.of(values or settings())
+    listener = socket.create_server((host, port))
+    sandbox.base = f"http://{host}:{listener.getsockname()[1]}"
+    if callback:
+        sandbox.push_to(callback)
+    server = _Server(uvicorn.Config(sandbox.app(), log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            if running.done():
+                await running
+            await asyncio.sleep(0.005)
+        yield sandbox
+    finally:
+        for task in set(sandbox.world.background):
+            task.cancel()
+        server.should_exit = True
+        await running
+        listener.close()
+
+
+async def _serve(host: str, port: int, callback: str) -> None:
+    async with serve_sandbox(host=host, port=port, callback=callback) as sandbox:
+        print(f"sandbox of WeChat and SMS at {sandbox.base}, levers under {sandbox.base}/sandbox", flush=True)
+        await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m backend.partners.sandbox", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=18080)
+    parser.add_argument("--callback", default="", help="where events are pushed to")
+    given = parser.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(given.host, given.port, given.callback))
+
+
+if __name__ == "__main__":
+    main()
