@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from backend import reactions, schedule
 from backend.jobs import Timetable
+from notifications import delivering, rules, templates
 
 
 def wire() -> Timetable:
     """Connect listeners to events; what a worker does by the clock. Safe to call again."""
     reactions.wire()
-    return schedule.timetable()
+    rules.wire()
+    templates.check_all()
+    timetable = schedule.timetable()
+    return replace(timetable, cron=(*timetable.cron, *delivering.CRON))

@@ -3,10 +3,12 @@
 MODELS = [
     "models.events",
     "models.idempotency",
+    "models.callbacks",
     "models.regions",
     "models.identity",
     "models.catalogue",
     "models.calendar",
     "models.cases",
+    "models.notifications",
 ]
 """Every module with tables, in the order of the domains."""

@@ -11,6 +11,7 @@ from tortoise.migrations.constraints import CheckConstraint
 from tortoise.models import Model
 
 from models.base import Record
+from models.identity import Resident
 
 
 class MessageState(StrEnum):
@@ -46,6 +47,8 @@ class Outcome(StrEnum):
     """Nothing is wrong with the message; the same way again after a pause."""
     REFUSED = "refused"
     """This way will never carry this message; the next way."""
+    EXHAUSTED = "exhausted"
+    """This way was tried as often as the schedule allows; the next way."""
     SKIPPED = "skipped"
     """Not tried: no consent, no address, or the way is switched off."""
     POSTPONED = "postponed"
@@ -57,13 +60,16 @@ class Outcome(StrEnum):
 class Message(Record):
     """One thing that one person is told because of one event. The row itself is the entry in the inbox."""
 
-    resident = fields.ForeignKeyField("models.Resident", related_name="messages", on_delete=OnDelete.RESTRICT)
+    resident: fields.ForeignKeyRelation[Resident] = fields.ForeignKeyField(
+        "models.Resident", related_name="messages", on_delete=OnDelete.RESTRICT
+    )
     event_id = fields.UUIDField()
     """The event in the ledger that is the reason; its id also gives the order in which messages go out."""
     name = fields.CharField(max_length=48)
     """Which template: `case_accepted` is notifications/templates/case_accepted.toml."""
     subject_kind = fields.CharField(max_length=32)
     subject_id = fields.UUIDField()
+    """What the event was about."""
     happened_at = fields.DatetimeField()
     context = fields.TextField()
     """The values of the template's placeholders as JSON. Never an id number, a phone number or a reason."""
@@ -103,7 +109,9 @@ class Message(Record):
 class MessageQueue(Model):
     """The turn of one resident: only who holds the lease may send, so WeChat never gets two at once (43108)."""
 
-    resident = fields.OneToOneField("models.Resident", primary_key=True, on_delete=OnDelete.RESTRICT, related_name="message_queue")
+    resident: fields.OneToOneRelation[Resident] = fields.OneToOneField(
+        "models.Resident", primary_key=True, on_delete=OnDelete.RESTRICT, related_name="message_queue"
+    )
     fence = fields.BigIntField(default=0)
     """Grows with every lease; who comes back with an old one is refused."""
     leased_until = fields.DatetimeField(null=True)
@@ -116,9 +124,10 @@ class MessageAttempt(Model):
     """One attempt to bring a message over one way: the proof that it was made, and what the partner said."""
 
     id = fields.BigIntField(primary_key=True, generated=True)
-    message = fields.ForeignKeyField("models.Message", related_name="history", on_delete=OnDelete.RESTRICT)
+    message: fields.ForeignKeyRelation[Message] = fields.ForeignKeyField(
+        "models.Message", related_name="history", on_delete=OnDelete.RESTRICT
+    )
     n = fields.IntField()
-    """0 for ways that were skipped before a numbered attempt."""
     channel = fields.CharEnumField(ChannelName, max_length=16)
     started_at = fields.DatetimeField()
     finished_at = fields.DatetimeField(null=True)
@@ -134,7 +143,8 @@ class MessageAttempt(Model):
 
     class Meta:
         table = "message_attempts"
-        indexes = (("message_id", "n"), ("partner_id",))
+        unique_together = (("message", "n"),)
+        indexes = (("partner_id",),)
 
 
 class ChannelPause(Model):
@@ -188,7 +198,9 @@ class ConsentSource(StrEnum):
 class ConsentChange(Record):
     """One line of the consent ledger. Lines are only ever added."""
 
-    resident = fields.ForeignKeyField("models.Resident", related_name="consent_changes", on_delete=OnDelete.RESTRICT)
+    resident: fields.ForeignKeyRelation[Resident] = fields.ForeignKeyField(
+        "models.Resident", related_name="consent_changes", on_delete=OnDelete.RESTRICT
+    )
     template_id = fields.CharField(max_length=64)
     """WeChat's id of the template: the popup asks for that, whatever messages we send with it."""
     kind = fields.CharEnumField(ConsentKind, max_length=16)
@@ -212,15 +224,20 @@ class ConsentBalance(Model):
     """What a resident allows for a template now: the sum of the ledger, kept under the lock of this row."""
 
     id = fields.BigIntField(primary_key=True, generated=True)
-    resident = fields.ForeignKeyField("models.Resident", related_name="consents", on_delete=OnDelete.RESTRICT)
+    resident: fields.ForeignKeyRelation[Resident] = fields.ForeignKeyField(
+        "models.Resident", related_name="consents", on_delete=OnDelete.RESTRICT
+    )
     template_id = fields.CharField(max_length=64)
     kind = fields.CharEnumField(ConsentKind, max_length=16)
     remaining = fields.IntField(default=0)
     """Messages that one-off consents still allow."""
     standing = fields.BooleanField(default=False)
     """Whether a long-term consent is in force."""
-    answer = fields.CharEnumField(ConsentAnswer, max_length=8, null=True)
-    """The resident's or WeChat's last word."""
+    banned = fields.BooleanField(default=False)
+    """WeChat has switched the template off; the next yes ends it."""
+    accepted_at = fields.DatetimeField(null=True)
+    withdrawn_at = fields.DatetimeField(null=True)
+    """When consent was last taken back or found missing: a yes from before that does not count any more."""
     changed_at = fields.DatetimeField(auto_now=True)
 
     class Meta:

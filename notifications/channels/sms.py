@@ -1,0 +1,39 @@
+"""Text messages: the third way, for what must not be missed and for phones that WeChat vouched for."""
+
+from __future__ import annotations
+
+from backend.identity.residents import phone_of
+from backend.partners import Partners
+from backend.partners.sms.port import SmsMessage
+from notifications import wording
+from notifications.channels.letters import NO_ADDRESS, NOT_FOR_THIS, SWITCHED_OFF, Letter, Skipped
+from notifications.outbox import Parcel
+from notifications.templates import SMS_VALUE_ROOM, messages, partner_templates
+
+
+async def prepare(parcel: Parcel, partners: Partners) -> Letter | Skipped:
+    """The text; its parameters stand in the order of the template file."""
+    template, gateway = messages()[parcel.name], partners.sms
+    if template.sms is None:
+        return NOT_FOR_THIS
+    if gateway is None:
+        return SWITCHED_OFF
+    if (phone := await phone_of(parcel.resident_id)) is None:
+        return NO_ADDRESS
+    message = SmsMessage(
+        phone=phone,
+        template=partner_templates().sms[template.sms.template].id,
+        parameters=tuple(sms_value(wording.fill(text, parcel.context)) for text in template.sms.fields.values()),
+        reference=parcel.id.hex,
+    )
+
+    async def send() -> str:
+        return (await gateway.send(message)).serial
+
+    return Letter(send)
+
+
+def sms_value(text: str) -> str:
+    """A parameter of a text: short, one line, and no address that a phone would turn into a link."""
+    short = wording.short_number(text, SMS_VALUE_ROOM) if text.isascii() else text
+    return wording.shorten(wording.clean(short), SMS_VALUE_ROOM)

@@ -1,0 +1,161 @@
+"""The consent ledger: what a resident allows us to send, line by line, and what that comes to now.
+
+Two sources tell of the same popup: the front end brings the result of `wx.requestSubscribeMessage`, and WeChat
+pushes `subscribe_msg_popup_event`. Either may be lost, and the two come in any order. So whichever is heard first
+counts, and the other one, when it comes within `consent_pairing_seconds`, is written down as its pair and changes
+nothing. One popup is never counted twice. (It can be counted too little when one report from each of two popups is
+lost within that time; then one message takes the next way.)
+
+The balance is kept in a row of its own, and its lock is the first thing that every change takes: two changes at once
+wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from backend.database import fetch, transaction
+from backend.settings import settings
+from models.notifications import ConsentAnswer, ConsentKind, ConsentSource
+from notifications.templates import PartnerTemplate, partner_templates
+
+
+class Report(NamedTuple):
+    """One thing that somebody says about the consent of a resident to one template."""
+
+    template_id: str
+    answer: ConsentAnswer
+    source: ConsentSource
+    source_id: str
+    """The same for every repeat of this report, and for nothing else."""
+    happened_at: datetime
+
+
+class Standing(NamedTuple):
+    """What a consent comes to."""
+
+    kind: ConsentKind
+    remaining: int = 0
+    standing: bool = False
+    banned: bool = False
+    accepted_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+
+    @property
+    def allows(self) -> bool:
+        """Whether a message may be sent now."""
+        return not self.banned and (self.remaining > 0 or self.standing)
+
+
+def after(now: Standing, answer: ConsentAnswer, source: ConsentSource, at: datetime) -> Standing:
+    """What a consent comes to after one report that counts. Pure.
+
+    Reports arrive out of order: a yes from before the consent was taken back is void, and so is taking back what was
+    given again since.
+    """
+    if answer is ConsentAnswer.ACCEPT:
+        if now.withdrawn_at is not None and at <= now.withdrawn_at:
+            return now
+        accepted = now._replace(banned=False, accepted_at=max(at, now.accepted_at or at))
+        if now.kind is ConsentKind.LONG_TERM:
+            return accepted._replace(standing=True)
+        return accepted._replace(remaining=now.remaining + 1)
+    if answer is ConsentAnswer.BAN:
+        return now._replace(banned=True)
+    if answer is ConsentAnswer.USED:
+        return now._replace(remaining=max(0, now.remaining - 1))
+    if answer is ConsentAnswer.LOST or (
+        answer is ConsentAnswer.REJECT
+        # No to one popup takes nothing from what earlier popups allowed; no in the settings takes everything.
+        and (now.kind is ConsentKind.LONG_TERM or source is ConsentSource.CHANGE)
+    ):
+        if now.accepted_at is not None and at < now.accepted_at:
+            return now
+        return now._replace(remaining=0, standing=False, withdrawn_at=max(at, now.withdrawn_at or at))
+    return now
+
+
+def known(template_id: str) -> PartnerTemplate | None:
+    """The mini-program template of this installation with WeChat's id."""
+    return next((each for each in partner_templates().mini_program.values() if each.id == template_id), None)
+
+
+_LOCK = """
+INSERT INTO consent_balances (resident_id, template_id, kind, remaining, standing, banned, changed_at)
+VALUES ($1, $2, $3, 0, false, false, now())
+ON CONFLICT (resident_id, template_id) DO UPDATE SET kind = excluded.kind
+RETURNING id, kind, remaining, standing, banned, accepted_at, withdrawn_at
+"""
+_PAIR = """
+SELECT c.id FROM consent_changes c
+WHERE c.resident_id = $1 AND c.template_id = $2 AND c.answer = $3 AND c.source = $4 AND c.pairs_with IS NULL
+  AND c.happened_at BETWEEN $5::timestamptz - $6::interval AND $5::timestamptz + $6::interval
+  AND NOT EXISTS (SELECT FROM consent_changes later WHERE later.pairs_with = c.id)
+ORDER BY abs(extract(epoch FROM c.happened_at - $5::timestamptz)), c.id LIMIT 1
+"""
+_WRITE = """
+INSERT INTO consent_changes (id, created_at, resident_id, template_id, kind, answer, source, source_id, delta,
+                             happened_at, pairs_with)
+VALUES ($1, now(), $2, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+_KEEP = """
+UPDATE consent_balances SET remaining = $2, standing = $3, banned = $4, accepted_at = $5, withdrawn_at = $6,
+       changed_at = now() WHERE id = $1
+"""
+_OTHER = {ConsentSource.FRONT_END: ConsentSource.POPUP, ConsentSource.POPUP: ConsentSource.FRONT_END}
+
+
+async def take_down(resident_id: UUID, reports: Iterable[Report]) -> int:
+    """Write the reports into the ledger, all or none; how many of them were new.
+
+    Reports about templates that are not ours are passed over: WeChat may tell of ones that were removed.
+    """
+    new = 0
+    async with transaction() as connection:
+        # Always in this order, so that two of them never wait for each other crosswise.
+        for report in sorted(reports, key=lambda each: (each.template_id, each.source_id)):
+            if (template := known(report.template_id)) is not None:
+                new += await _one(connection, resident_id, ConsentKind(template.kind), report)
+    return new
+
+
+async def _one(connection: Any, resident_id: UUID, kind: ConsentKind, report: Report) -> bool:
+    row = await connection.fetchrow(_LOCK, resident_id, report.template_id, kind)
+    if await connection.fetchval("SELECT 1 FROM consent_changes WHERE source_id = $1", report.source_id):
+        return False
+    now = Standing(kind, *(row[name] for name in Standing._fields[1:]))
+    pair = await _pair(connection, resident_id, report)
+    then = now if pair else after(now, report.answer, report.source, report.happened_at)
+    await connection.execute(
+        _WRITE, uuid7(), resident_id, report.template_id, kind, report.answer, report.source, report.source_id,
+        then.remaining - now.remaining, report.happened_at, pair,
+    )  # fmt: skip
+    if then != now:
+        await connection.execute(_KEEP, row["id"], *then[1:])
+    return True
+
+
+async def _pair(connection: Any, resident_id: UUID, report: Report) -> UUID | None:
+    other = _OTHER.get(report.source)
+    if other is None:
+        return None
+    window = timedelta(seconds=settings().consent_pairing_seconds)
+    found: UUID | None = await connection.fetchval(
+        _PAIR, resident_id, report.template_id, report.answer, other, report.happened_at, window
+    )
+    return found
+
+
+async def standings(resident_id: UUID) -> dict[str, Standing]:
+    """What the resident allows now, by WeChat's template id; what is not listed was never asked for."""
+    rows = await fetch(
+        "SELECT template_id, kind, remaining, standing, banned, accepted_at, withdrawn_at "
+        "FROM consent_balances WHERE resident_id = $1",
+        resident_id,
+    )
+    return {row["template_id"]: Standing(ConsentKind(row["kind"]), *list(row)[2:]) for row in rows}

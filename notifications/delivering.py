@@ -1,0 +1,215 @@
+"""Bringing messages: one resident's turn after the other, way after way, until a partner took it or the inbox holds it.
+
+What a partner's trouble means is its `remedy`: a refusal goes to the next way at once; what may pass is tried again on
+the same way after the delays of `notification_retry_seconds`, then the next way; a spent quota closes the way for a
+while, so that a burst of messages does not ask a partner who said "tomorrow" ten thousand times. The inbox entry exists
+from the beginning: nothing that happens here can lose a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from prometheus_client import Counter, Histogram
+
+from backend import clock, jobs
+from backend.database import transaction
+from backend.partners import Partners
+from backend.partners.errors import PartnerTrouble, PartnerUnreachable, Remedy
+from backend.partners.wechat.port import NotSubscribed
+from backend.settings import settings
+from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState, Outcome
+from notifications import channels, consent, outbox
+from notifications.channels import Letter, Skipped
+from notifications.consent import Report
+from notifications.outbox import Marked, Parcel, Result
+
+log = logging.getLogger(__name__)
+
+IN_ONE_TURN = 20
+"""Messages that one job brings to one resident before it lets others have their turn."""
+LONGEST_WAIT = 600.0
+JITTER = 0.2
+
+ATTEMPTS = Counter("zhangban_messages_attempts_total", "Attempts to bring a message", ["channel", "outcome"])
+REFUSED_MARKS = Counter("zhangban_messages_stale_marks_total", "Marks refused because the lease had passed to another")
+LAG = Histogram(
+    "zhangban_messages_lag_seconds", "From the event to the end of its message", ["state"],
+    buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200),
+)  # fmt: skip
+
+CRON: list[tuple[str, str]] = [("* * * * *", "notifications.sweep")]
+"""What notifications do by the clock; a worker takes it with the table of backend/schedule.py."""
+
+_partners: Partners | None = None
+
+
+def equip(partners: Partners | None) -> None:
+    """The partners that messages go out through. Every process that runs jobs calls this once, at its start."""
+    global _partners
+    _partners = partners
+
+
+def equipment() -> Partners:
+    """The partners in use. Raises RuntimeError when nobody called `equip`."""
+    if _partners is None:
+        raise RuntimeError("notifications.delivering.equip(partners) was not called in this process")
+    return _partners
+
+
+@jobs.job("notifications.deliver")
+async def deliver(payload: dict[str, Any]) -> None:
+    """Bring what waits for one resident; come back when something is to be tried again later."""
+    wait = await bring(UUID(payload["resident_id"]))
+    if wait is not None:
+        raise jobs.Later(timedelta(seconds=wait))
+
+
+async def queue(resident_id: UUID) -> None:
+    """Have the resident's messages brought soon; inside transaction()."""
+    await jobs.enqueue("notifications.deliver", {"resident_id": str(resident_id)})
+
+
+async def bring(resident_id: UUID) -> float | None:
+    """Send the messages that are due for this resident, in the order of their events.
+
+    Returns the seconds after which to come back: because one is to be tried again, or because somebody else has the
+    turn. None when nothing is left.
+    """
+    fence: int | None = None
+    for _ in range(IN_ONE_TURN):
+        turn = await outbox.take(resident_id, fence)
+        if turn.parcel is None:
+            if turn.again:
+                fence = turn.fence
+                continue
+            if turn.fence is not None:
+                await outbox.give_back(resident_id, turn.fence)
+            return turn.wait
+        fence = turn.parcel.fence
+        result, marked = await _carry(turn.parcel)
+        if not marked.more:
+            return result.delay if marked.accepted and result.state is MessageState.PENDING else None
+    await outbox.give_back(resident_id, fence or 0)
+    return 0.0
+
+
+async def _carry(parcel: Parcel) -> tuple[Result, Marked]:
+    """One attempt on the first way that is open, and its mark."""
+    skipped: list[tuple[ChannelName, str]] = []
+    letter: Letter | None = None
+    channel = ChannelName.INBOX
+    for channel in channels.from_here(parcel.channel):
+        if channel is ChannelName.INBOX:
+            break
+        prepared = await _prepare(channel, parcel)
+        if isinstance(prepared, Letter):
+            letter = prepared
+            break
+        skipped.append((channel, prepared.code))
+    moved = await outbox.pass_over(parcel, skipped, channel) if skipped else parcel
+    if moved is None:
+        REFUSED_MARKS.inc()
+        return Result(MessageState.PENDING, channel, 0, 0, Outcome.SKIPPED), Marked(False, False)
+    result = await _attempt(channel, letter, moved)
+    marked = await outbox.mark(moved, result)
+    _count(moved, channel, result, marked)
+    return result, marked
+
+
+async def _prepare(channel: ChannelName, parcel: Parcel) -> Letter | Skipped:
+    try:
+        return await channels.prepare(channel, parcel, equipment())
+    except (KeyError, ValueError) as error:
+        log.exception("a message cannot be put into words", extra={"template": parcel.name, "way": str(channel)})
+        return Skipped(f"our-mistake:{type(error).__name__}")
+
+
+async def _attempt(channel: ChannelName, letter: Letter | None, parcel: Parcel) -> Result:
+    if letter is None:
+        return Result(MessageState.INBOX, ChannelName.INBOX, 0, 0, Outcome.ACCEPTED)
+    if channel in parcel.paused:
+        return _again(channel, parcel, Outcome.POSTPONED, "quota-pause")
+    try:
+        # A call that outlives the lease would be repeated while it still runs.
+        async with asyncio.timeout(settings().notification_lease_seconds * 0.8):
+            partner_id = await letter.send()
+    except PartnerTrouble as trouble:
+        return await _after(trouble, channel, letter, parcel)
+    except TimeoutError:
+        return _again(channel, parcel, Outcome.RETRY, "timeout")
+    except Exception as error:
+        log.exception("a way broke", extra={"way": str(channel), "template": parcel.name})
+        return _onward(channel, Outcome.REFUSED, f"our-mistake:{type(error).__name__}")
+    return Result(MessageState.SENT, channel, parcel.tries, 0, Outcome.ACCEPTED, "0", partner_id, letter.spends)
+
+
+async def _after(trouble: PartnerTrouble, channel: ChannelName, letter: Letter, parcel: Parcel) -> Result:
+    code = trouble.partner_code or trouble.code
+    if isinstance(trouble, NotSubscribed):
+        await consent.take_down(parcel.resident_id, [_lost(letter.spends, parcel)])
+    if trouble.remedy in (Remedy.GIVE_UP, Remedy.CONFIGURE):
+        level = logging.ERROR if trouble.remedy is Remedy.CONFIGURE else logging.INFO
+        said = {"way": str(channel), "partner_code": code, "template": parcel.name}
+        log.log(level, "a way refused a message", extra=said)
+        return _onward(channel, Outcome.REFUSED, code)
+    if trouble.remedy is Remedy.TOMORROW:
+        await outbox.pause(channel, settings().notification_quota_pause_seconds, code)
+        log.warning("a partner's quota is spent", extra={"way": str(channel), "partner_code": code})
+    elif isinstance(trouble, PartnerUnreachable):
+        log.info("a partner could not be reached", extra={"way": str(channel), "maybe_done": trouble.maybe_done})
+    return _again(channel, parcel, Outcome.RETRY, code, at_least=trouble.retry_after or 0.0)
+
+
+def _lost(template_id: str, parcel: Parcel) -> Report:
+    return Report(
+        template_id, ConsentAnswer.LOST, ConsentSource.SEND, f"send:{parcel.id}:{parcel.attempt}:lost", clock.now()
+    )
+
+
+def _onward(channel: ChannelName, outcome: Outcome, code: str) -> Result:
+    following = channels.after(channel)
+    state = MessageState.INBOX if following is ChannelName.INBOX else MessageState.PENDING
+    return Result(state, following, 0, 0, outcome, code)
+
+
+def _again(channel: ChannelName, parcel: Parcel, outcome: Outcome, code: str, *, at_least: float = 0.0) -> Result:
+    delay = retry_delay(parcel.tries + 1)
+    if delay is None:
+        return _onward(channel, Outcome.EXHAUSTED, code)
+    wait = max(delay, min(at_least, LONGEST_WAIT))
+    return Result(MessageState.PENDING, channel, parcel.tries + 1, wait, outcome, code)
+
+
+def retry_delay(failures: int, *, chance: Callable[[float, float], float] = random.uniform) -> float | None:
+    """Seconds to wait after the n-th failure (from 1) on one way, with a fifth of jitter; None after the last one."""
+    delays = [float(part) for part in settings().notification_retry_seconds.split(",") if part.strip()]
+    if failures > len(delays):
+        return None
+    return delays[failures - 1] * chance(1 - JITTER, 1 + JITTER)
+
+
+def _count(parcel: Parcel, channel: ChannelName, result: Result, marked: Marked) -> None:
+    ATTEMPTS.labels(str(channel), str(result.outcome)).inc()
+    if not marked.accepted:
+        REFUSED_MARKS.inc()
+        log.warning("a mark came too late", extra={"message_id": str(parcel.id), "attempt": parcel.attempt})
+    elif result.state is not MessageState.PENDING:
+        LAG.labels(str(result.state)).observe((clock.now() - parcel.happened_at).total_seconds())
+
+
+@jobs.job("notifications.sweep")
+async def sweep(_: dict[str, Any]) -> None:
+    """Queue again what has been due for `notification_sweep_seconds` while nobody holds it: its job died."""
+    left = await outbox.overdue(settings().notification_sweep_seconds)
+    if left:
+        log.warning("messages were left lying", extra={"residents": len(left)})
+    async with transaction():
+        for resident_id in left:
+            await queue(resident_id)

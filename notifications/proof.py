@@ -1,0 +1,75 @@
+"""The proof of a message in plain words: what was tried, what came of it, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from models.notifications import ChannelName, MessageState, Outcome
+
+WAYS: Mapping[ChannelName, str] = {
+    ChannelName.MINI_PROGRAM: "小程序订阅消息",
+    ChannelName.OFFICIAL_ACCOUNT: "公众号消息",
+    ChannelName.SMS: "短信",
+    ChannelName.INBOX: "站内信",
+}
+
+STATES: Mapping[MessageState, str] = {
+    MessageState.PENDING: "正在发送",
+    MessageState.LEASED: "正在发送",
+    MessageState.SENT: "已发出",
+    MessageState.INBOX: "已送达站内信",
+    MessageState.DEAD: "已送达站内信，对外发送已暂停，工作人员正在处理",
+}
+
+_CODES: Mapping[str, str] = {
+    "not-for-this-message": "这类消息不通过此方式发送",
+    "no-consent": "您没有订阅这类消息，或订阅次数已用完",
+    "no-address": "没有可用的接收账号或号码",
+    "switched-off": "本平台未启用此方式",
+    "quota-pause": "该平台当日发送额度已用完，稍后再试",
+    "timeout": "对方平台没有及时答复",
+    "wechat-unreachable": "暂时联系不上微信",
+    "-1": "微信系统繁忙",
+    "40001": "与微信的连接凭证失效",
+    "40014": "与微信的连接凭证失效",
+    "42001": "与微信的连接凭证过期",
+    "40003": "微信账号不存在或已注销",
+    "40037": "消息模板不可用",
+    "41030": "消息指向的页面不可用",
+    "43004": "您没有关注公众号",
+    "43101": "您没有订阅这类消息，或订阅次数已用完",
+    "43107": "消息模板已被微信停用",
+    "43108": "微信正在向您发送另一条消息",
+    "45009": "微信当日发送额度已用完",
+    "45011": "微信调用过于频繁",
+    "45168": "消息内容未通过微信检查",
+    "47003": "消息内容不符合微信的格式要求",
+    "50005": "您没有关注公众号",
+    "48001": "微信没有开放此功能",
+}
+_OUTCOMES: Mapping[Outcome | None, str] = {
+    None: "没有收到结果",
+    Outcome.ACCEPTED: "对方平台已接收",
+    Outcome.RETRY: "没有成功，稍后再试",
+    Outcome.REFUSED: "对方平台未接收，改用其他方式",
+    Outcome.EXHAUSTED: "多次尝试没有成功，改用其他方式",
+    Outcome.SKIPPED: "没有使用",
+    Outcome.POSTPONED: "暂缓发送",
+    Outcome.LATE: "对方平台的答复到得太晚",
+}
+_RECEIPTS: Mapping[str, str] = {
+    "success": "微信确认已送达",
+    "failed:user block": "您拒收了公众号消息",
+}
+
+
+def in_words(outcome: Outcome | None, code: str, receipt: str) -> str:
+    """One sentence about an attempt, for the resident."""
+    said = _OUTCOMES[outcome]
+    if outcome is Outcome.ACCEPTED:
+        if not receipt:
+            return said
+        return f"{said}，{_RECEIPTS.get(receipt, '微信报告没有送达，改用其他方式')}"
+    if why := _CODES.get(code):
+        return f"{said}：{why}"
+    return f"{said}（代码 {code}）" if code and code != "0" else said

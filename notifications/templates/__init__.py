@@ -1,0 +1,169 @@
+"""The messages, one TOML file each, read once and checked against the limits of every way they may go.
+
+A file says which values it needs (`context`), what stands in the inbox, and for each way outside which template of
+the partner carries which value. The partner's template ids differ from account to account; they stand in
+`partner_templates.toml` or in the file that the setting `notification_templates` names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from backend.partners.wechat.values import check_value
+from backend.settings import settings
+from notifications import wording
+
+HERE = Path(__file__).parent
+TITLE_ROOM, BODY_ROOM, SMS_VALUE_ROOM = 64, 512, 20
+ASKED_AT_ONCE = 5
+"""How many templates one popup of WeChat may ask for."""
+
+
+class TemplateError(ValueError):
+    """A message file or the list of the partners' templates cannot be used; every fault is named."""
+
+
+class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What stands in the inbox."""
+
+    title: str
+    body: str
+
+
+class Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A way outside: our name for the partner's template, and its keys with their texts."""
+
+    template: str
+    fields: dict[str, str]
+
+
+class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One message. `page` is where a tap leads; `ask_on` names the pages that ask for consent to it."""
+
+    context: tuple[str, ...]
+    page: str
+    inbox: Inbox
+    ask_on: tuple[str, ...] = ()
+    mini_program: Way | None = None
+    official_account: Way | None = None
+    sms: Way | None = None
+
+    def texts(self) -> Iterator[str]:
+        """Every text of the file that may hold placeholders."""
+        yield from (self.page, self.inbox.title, self.inbox.body)
+        for way in (self.mini_program, self.official_account, self.sms):
+            yield from way.fields.values() if way else ()
+
+
+class PartnerTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A template as it exists in an account: its id, how consent to it works, and how its keys are numbered there."""
+
+    id: str
+    title: str = ""
+    kind: Literal["one-off", "long-term"] = "one-off"
+    keys: dict[str, str] = {}
+    """Our key → the account's, where WeChat numbered them differently (`thing1` → `thing4`)."""
+
+
+class PartnerTemplates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The templates of each account by our names."""
+
+    mini_program: dict[str, PartnerTemplate]
+    official_account: dict[str, PartnerTemplate] = {}
+    sms: dict[str, PartnerTemplate] = {}
+
+
+@lru_cache(maxsize=1)
+def messages() -> Mapping[str, Template]:
+    """Every message by its name. Raises TemplateError with everything that is wrong."""
+    found, faults = {}, []
+    for file in sorted(HERE.glob("*.toml")):
+        try:
+            found[file.stem] = msgspec.toml.decode(file.read_bytes(), type=Template)
+        except msgspec.DecodeError as error:
+            faults.append(f"{file.name}: {error}")
+    for name, template in found.items():
+        faults += [f"{name}.toml: {fault}" for fault in faults_of(template)]
+    if faults:
+        raise TemplateError("\n".join(faults))
+    return found
+
+
+def partner_templates() -> PartnerTemplates:
+    """The partners' templates of this installation. Raises TemplateError when the file cannot be used."""
+    return _partner_templates(settings().notification_templates or str(HERE.parent / "partner_templates.toml"))
+
+
+@lru_cache(maxsize=4)
+def _partner_templates(path: str) -> PartnerTemplates:
+    try:
+        return msgspec.toml.decode(Path(path).read_bytes(), type=PartnerTemplates)
+    except (OSError, msgspec.DecodeError) as error:
+        raise TemplateError(f"{path}: {error}") from error
+
+
+def check_all() -> None:
+    """Refuse to start with messages that cannot be sent: called once by every process.
+
+    Raises TemplateError naming every fault.
+    """
+    known, faults = partner_templates(), []
+    for name, template in messages().items():
+        for way, listed in (
+            (template.mini_program, known.mini_program),
+            (template.official_account, known.official_account),
+            (template.sms, known.sms),
+        ):
+            if way and way.template not in listed:
+                faults.append(f"{name}.toml: nobody knows the partner's template {way.template!r}")
+    ids = [each.id for each in known.mini_program.values()]
+    faults += [f"two mini-program templates with the id {one}" for one in sorted({i for i in ids if ids.count(i) > 1})]
+    if faults:
+        raise TemplateError("\n".join(faults))
+
+
+def faults_of(template: Template) -> Iterator[str]:
+    """What is wrong with a message, tried with usual values and with the longest that may come."""
+    names = set().union(*map(wording.placeholders, template.texts())) - {"message"}
+    for name in sorted(names ^ set(template.context)):
+        yield f"`context` and the placeholders differ in {name!r}"
+        return
+    for values in ({name: USUAL[name] for name in names}, {name: LONGEST[name] for name in names}):
+        for way in (template.mini_program, template.official_account):
+            for key, text in (way.fields if way else {}).items():
+                if fault := check_value(key, wording.fit(key, wording.fill(text, values))):
+                    yield f"{key} {fault}: {wording.fit(key, wording.fill(text, values))!r}"
+        if len(wording.fill(template.inbox.title, values)) > TITLE_ROOM:
+            yield "the title may become too long for the inbox"
+        if len(wording.fill(template.inbox.body, values)) > BODY_ROOM:
+            yield "the body may become too long for the inbox"
+
+
+ITEM_ROOM = 40
+"""Names of items are shortened to this in the inbox; in a WeChat value to 20."""
+
+USUAL: Mapping[str, str] = {
+    "item": "居民身份证申领",
+    "number": "202611220001",
+    "department": "市公安局",
+    "at": "2026年11月22日 15:04",
+    "due": "2026年12月6日",
+    "until": "2026年11月29日",
+    "device": "微信小程序",
+    "phone_end": "5678",
+}
+"""A usual value for everything a message may say."""
+
+LONGEST: Mapping[str, str] = {
+    **USUAL,
+    "item": "企业职工基本养老保险参保登记（个人身份参保2026年度）变更申请及补缴证明办理"[:ITEM_ROOM],
+    "number": "12441500196720244T3442199806003202206230068",
+    "department": "新疆生产建设兵团第一师阿拉尔市人力资源和社会保障局政务服务大厅"[:ITEM_ROOM],
+    "due": "以办理部门通知为准",
+}
+"""The longest that each value may be."""
