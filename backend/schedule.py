@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend import jobs
+from backend import auditing, jobs
+from backend.callbacks import forget_old
 from backend.idempotency import forget_expired
 from backend.jobs import Timetable
+from backend.settings import settings
 
 
 @jobs.job("idempotency.forget-expired")
@@ -14,11 +16,22 @@ async def _forget_expired(_: dict[str, Any]) -> None:
     await forget_expired()
 
 
+@jobs.job("callbacks.forget-old")
+async def _forget_old_pushes(_: dict[str, Any]) -> None:
+    await forget_old()
+
+
 CRON: list[tuple[str, str]] = [
+    ("41 17 * * *", "cases.recount"),
     ("17 * * * *", "idempotency.forget-expired"),
+    ("40 19 * * *", "callbacks.forget-old"),
+    ("5 * * * *", "audit.anchor"),
 ]
 
 
 def timetable() -> Timetable:
     """The table as a worker takes it."""
-    return Timetable(cron=tuple(CRON))
+    return Timetable(
+        cron=tuple(CRON),
+        every=((settings().ledger_seal_seconds, auditing.seal_all),),
+    )

@@ -141,6 +141,8 @@ class Settings:
     wechat_oa_push_token: str = ""
     """Token of the official account's message push; empty means that it pushes nothing."""
     wechat_oa_push_aes_key: str = ""
+    inbound_kept_days: int = 30
+    """How long what a partner pushed is kept, sealed."""
     wechat_miniprogram_state: Literal["formal", "trial", "developer"] = "formal"
     sms_api_base: str = ""
     """Empty switches the SMS channel off."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-handlers: list[ControllerRouterHandler] = []
+from api.callbacks.wechat import WeChatController
+
+handlers: list[ControllerRouterHandler] = [WeChatController]
 
 door = Router(path="/callbacks", route_handlers=handlers)

@@ -2,8 +2,10 @@ from tortoise import migrations
 from tortoise.migrations import operations as ops
 import functools
 from json import dumps, loads
+from models.callbacks import InboundState
 from models.cases import CaseState
 from models.catalogue import ItemKind, VersionState
+from models.notifications import ChannelName, ConsentAnswer, ConsentKind, ConsentSource, MessageState, Outcome
 from models.regions import RegionLevel
 from tortoise.contrib.postgres.fields import ArrayField
 from tortoise.contrib.postgres.indexes import GinIndex
@@ -11,7 +13,7 @@ from tortoise.fields.base import OnDelete
 from uuid import uuid4
 from uuid_utils.compat import uuid7
 from tortoise import fields
-from tortoise.indexes import Index
+from tortoise.indexes import Index, PartialIndex
 
 class Migration(migrations.Migration):
     initial = True
@@ -147,6 +149,16 @@ class Migration(migrations.Migration):
             bases=['Record'],
         ),
         ops.CreateModel(
+            name='ChannelPause',
+            fields=[
+                ('channel', fields.CharEnumField(primary_key=True, unique=True, db_index=True, description='MINI_PROGRAM: mini_program\nOFFICIAL_ACCOUNT: official_account\nSMS: sms\nINBOX: inbox', enum_type=ChannelName, max_length=16)),
+                ('until', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                ('code', fields.CharField(max_length=64)),
+            ],
+            options={'table': 'channel_pauses', 'app': 'models', 'pk_attr': 'channel', 'table_description': "A way that is left alone until a moment, because its partner's quota is spent."},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
             name='EventRecord',
             fields=[
                 ('id', fields.UUIDField(primary_key=True, default=uuid7, unique=True, db_index=True)),
@@ -190,6 +202,23 @@ class Migration(migrations.Migration):
             ],
             options={'table': 'idempotency_keys', 'app': 'models', 'unique_together': (('scope', 'key'),), 'indexes': [Index(fields=['expires_at'])], 'pk_attr': 'id', 'table_description': 'A key of one caller on one route, what was asked with it, and the answer it got.'},
             bases=['Model'],
+        ),
+        ops.CreateModel(
+            name='InboundMessage',
+            fields=[
+                ('id', fields.UUIDField(primary_key=True, default=uuid7, unique=True, db_index=True)),
+                ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=True)),
+                ('partner', fields.CharField(max_length=32)),
+                ('partner_id', fields.CharField(max_length=64)),
+                ('nonce', fields.CharField(null=True, max_length=64)),
+                ('event', fields.CharField(max_length=64)),
+                ('body', fields.TextField(unique=False)),
+                ('state', fields.CharEnumField(default=InboundState.RECEIVED, description='RECEIVED: received\nHANDLED: handled', enum_type=InboundState, max_length=16)),
+                ('received_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                ('handled_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+            ],
+            options={'table': 'inbound_messages', 'app': 'models', 'unique_together': (('partner', 'partner_id'), ('partner', 'nonce')), 'indexes': [Index(fields=['received_at'])], 'pk_attr': 'id', 'table_description': 'One push of one partner, verified. The body names people and is sealed; it is forgotten after a while.'},
+            bases=['Record'],
         ),
         ops.CreateModel(
             name='ListenerReceipt',
@@ -289,6 +318,96 @@ class Migration(migrations.Migration):
             ],
             options={'table': 'residents', 'app': 'models', 'pk_attr': 'id', 'table_description': 'A person who signed in from the mini-program.'},
             bases=['Record'],
+        ),
+        ops.CreateModel(
+            name='ConsentBalance',
+            fields=[
+                ('id', fields.BigIntField(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('resident', fields.ForeignKeyField('models.Resident', source_field='resident_id', db_constraint=True, to_field='id', related_name='consents', on_delete=OnDelete.RESTRICT)),
+                ('template_id', fields.CharField(max_length=64)),
+                ('kind', fields.CharEnumField(description='ONE_OFF: one-off\nLONG_TERM: long-term', enum_type=ConsentKind, max_length=16)),
+                ('remaining', fields.IntField(default=0)),
+                ('standing', fields.BooleanField(default=False)),
+                ('banned', fields.BooleanField(default=False)),
+                ('accepted_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ('withdrawn_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ('changed_at', fields.DatetimeField(auto_now=True, auto_now_add=False)),
+            ],
+            options={'table': 'consent_balances', 'app': 'models', 'unique_together': (('resident', 'template_id'),), 'pk_attr': 'id', 'table_description': 'What a resident allows for a template now: the sum of the ledger, kept under the lock of this row.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
+            name='ConsentChange',
+            fields=[
+                ('id', fields.UUIDField(primary_key=True, default=uuid7, unique=True, db_index=True)),
+                ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=True)),
+                ('resident', fields.ForeignKeyField('models.Resident', source_field='resident_id', db_constraint=True, to_field='id', related_name='consent_changes', on_delete=OnDelete.RESTRICT)),
+                ('template_id', fields.CharField(max_length=64)),
+                ('kind', fields.CharEnumField(description='ONE_OFF: one-off\nLONG_TERM: long-term', enum_type=ConsentKind, max_length=16)),
+                ('answer', fields.CharEnumField(description='ACCEPT: accept\nREJECT: reject\nBAN: ban\nFILTER: filter\nUSED: used\nLOST: lost', enum_type=ConsentAnswer, max_length=8)),
+                ('source', fields.CharEnumField(description='FRONT_END: front-end\nPOPUP: popup\nCHANGE: change\nSEND: send', enum_type=ConsentSource, max_length=16)),
+                ('source_id', fields.CharField(unique=True, max_length=200)),
+                ('delta', fields.IntField()),
+                ('happened_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                ('pairs_with', fields.UUIDField(null=True, unique=True)),
+            ],
+            options={'table': 'consent_changes', 'app': 'models', 'indexes': [Index(fields=['resident_id', 'template_id', 'happened_at'])], 'pk_attr': 'id', 'table_description': 'One line of the consent ledger. Lines are only ever added.'},
+            bases=['Record'],
+        ),
+        ops.CreateModel(
+            name='Message',
+            fields=[
+                ('id', fields.UUIDField(primary_key=True, default=uuid7, unique=True, db_index=True)),
+                ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=True)),
+                ('resident', fields.ForeignKeyField('models.Resident', source_field='resident_id', db_constraint=True, to_field='id', related_name='messages', on_delete=OnDelete.RESTRICT)),
+                ('event_id', fields.UUIDField()),
+                ('name', fields.CharField(max_length=48)),
+                ('subject_kind', fields.CharField(max_length=32)),
+                ('subject_id', fields.UUIDField()),
+                ('happened_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                ('context', fields.TextField(unique=False)),
+                ('title', fields.CharField(max_length=64)),
+                ('body', fields.CharField(max_length=512)),
+                ('state', fields.CharEnumField(default=MessageState.PENDING, description='PENDING: pending\nLEASED: leased\nSENT: sent\nINBOX: inbox\nDEAD: dead', enum_type=MessageState, max_length=8)),
+                ('waiting', fields.BooleanField(default=True)),
+                ('channel', fields.CharEnumField(default=ChannelName.MINI_PROGRAM, description='MINI_PROGRAM: mini_program\nOFFICIAL_ACCOUNT: official_account\nSMS: sms\nINBOX: inbox', enum_type=ChannelName, max_length=16)),
+                ('tries', fields.SmallIntField(default=0)),
+                ('attempts', fields.IntField(default=0)),
+                ('unanswered', fields.SmallIntField(default=0)),
+                ('due_at', fields.DatetimeField(auto_now=False, auto_now_add=True)),
+                ('finished_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ('read_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+            ],
+            options={'table': 'messages', 'app': 'models', 'unique_together': (('event_id', 'resident', 'name'),), 'indexes': [Index(fields=['resident_id', 'id']), Index(fields=['subject_kind', 'subject_id']), PartialIndex(fields=['resident_id', 'event_id'], name='messages_queue', condition={'waiting': True}), PartialIndex(fields=['due_at'], name='messages_due', condition={'waiting': True})], 'pk_attr': 'id', 'table_description': 'One thing that one person is told because of one event. The row itself is the entry in the inbox.'},
+            bases=['Record'],
+        ),
+        ops.CreateModel(
+            name='MessageAttempt',
+            fields=[
+                ('id', fields.BigIntField(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('message', fields.ForeignKeyField('models.Message', source_field='message_id', db_constraint=True, to_field='id', related_name='history', on_delete=OnDelete.RESTRICT)),
+                ('n', fields.IntField()),
+                ('channel', fields.CharEnumField(description='MINI_PROGRAM: mini_program\nOFFICIAL_ACCOUNT: official_account\nSMS: sms\nINBOX: inbox', enum_type=ChannelName, max_length=16)),
+                ('started_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                ('finished_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ('outcome', fields.CharEnumField(null=True, description='ACCEPTED: accepted\nRETRY: retry\nREFUSED: refused\nEXHAUSTED: exhausted\nSKIPPED: skipped\nPOSTPONED: postponed\nLATE: late', enum_type=Outcome, max_length=16)),
+                ('code', fields.CharField(default='', max_length=64)),
+                ('partner_id', fields.CharField(default='', max_length=64)),
+                ('receipt', fields.CharField(default='', max_length=64)),
+                ('received_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+            ],
+            options={'table': 'message_attempts', 'app': 'models', 'unique_together': (('message', 'n'),), 'indexes': [Index(fields=['partner_id'])], 'pk_attr': 'id', 'table_description': 'One attempt to bring a message over one way: the proof that it was made, and what the partner said.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
+            name='MessageQueue',
+            fields=[
+                ('resident', fields.OneToOneField('models.Resident', source_field='resident_id', primary_key=True, db_index=True, db_constraint=True, to_field='id', related_name='message_queue', on_delete=OnDelete.RESTRICT)),
+                ('fence', fields.BigIntField(default=0)),
+                ('leased_until', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+            ],
+            options={'table': 'message_queues', 'app': 'models', 'pk_attr': 'resident_id', 'table_description': 'The turn of one resident: only who holds the lease may send, so WeChat never gets two at once (43108).'},
+            bases=['Model'],
         ),
         ops.CreateModel(
             name='ServiceItem',

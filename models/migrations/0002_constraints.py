@@ -45,6 +45,14 @@ class Migration(migrations.Migration):
             constraint=CheckConstraint(check='used >= 1', name='case_sequence_positive'),
         ),
         ops.AddConstraint(
+            model_name='ConsentBalance',
+            constraint=CheckConstraint(check='remaining >= 0', name='consent_never_overdrawn'),
+        ),
+        ops.AddConstraint(
+            model_name='ConsentChange',
+            constraint=CheckConstraint(check='pairs_with IS NULL OR delta = 0', name='consent_popup_counts_once'),
+        ),
+        ops.AddConstraint(
             model_name='Department',
             constraint=CheckConstraint(check='length(uscc) = 18', name='department_uscc_length'),
         ),
@@ -71,6 +79,18 @@ class Migration(migrations.Migration):
         ops.AddConstraint(
             model_name='ItemVersion',
             constraint=CheckConstraint(check="(state = 'withdrawn') = (withdrawn_at IS NOT NULL)", name='item_version_withdrawn_some_time'),
+        ),
+        ops.AddConstraint(
+            model_name='Message',
+            constraint=CheckConstraint(check="waiting = (state IN ('pending', 'leased'))", name='message_waits_while_it_is_open'),
+        ),
+        ops.AddConstraint(
+            model_name='Message',
+            constraint=CheckConstraint(check='waiting OR finished_at IS NOT NULL', name='message_end_has_a_time'),
+        ),
+        ops.AddConstraint(
+            model_name='Message',
+            constraint=CheckConstraint(check='tries >= 0 AND attempts >= 0 AND unanswered >= 0', name='message_counts_from_zero'),
         ),
         ops.AddConstraint(
             model_name='Region',

@@ -1,0 +1,12 @@
+"""Pushes that we do not take although their signature is right."""
+
+from __future__ import annotations
+
+from backend.errors import Refused
+
+
+class PushReplayed(Refused):
+    """The signature of an earlier push with another content under it."""
+
+    code = "push-replayed"
+    title = "推送签名已被使用"
