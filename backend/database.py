@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncpg
 from tortoise import Tortoise
-from tortoise.connection import get_connection
-from tortoise.transactions import in_transaction as tortoise_transaction
+from tortoise.backends.asyncpg.client import TransactionWrapper
+from tortoise.connection import get_connection, get_connections
 
 from backend.errors import Unavailable
 from backend.settings import settings
@@ -141,16 +141,32 @@ async def _turn() -> AsyncIterator[None]:
 
     asyncpg's own queue of waiters costs more under load than this one, and has no bound.
     """
-    if _gate is None:
+    gate = _gate
+    if gate is None:
         raise DatabaseDown
     try:
-        await asyncio.wait_for(_gate.acquire(), settings().database_acquire_timeout)
+        async with asyncio.timeout(settings().database_acquire_timeout):
+            await gate.acquire()
     except TimeoutError as error:
         raise DatabaseBusy(retry_after=1) from error
     try:
         yield
     finally:
-        _gate.release()
+        gate.release()
+
+
+@asynccontextmanager
+async def _lent() -> AsyncIterator[asyncpg.Connection[Any]]:
+    """A connection of the pool; it goes back whatever happens, and what is broken is not handed out again."""
+    async with _turn():
+        where = await pool()
+        connection = await where.acquire()
+        try:
+            yield connection
+        finally:
+            # A connection that cannot be given back in order has been ended by the pool; the work is what counts.
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                await where.release(connection, timeout=settings().database_connect_timeout)
 
 
 def in_transaction() -> bool:
@@ -170,13 +186,34 @@ async def transaction() -> AsyncIterator[asyncpg.Connection[Any]]:
     if (joined := _open.get()) is not None:
         yield joined
         return
-    async with _turn(), tortoise_transaction() as client:
-        connection: asyncpg.Connection[Any] = client._connection
-        token = _open.set(connection)
-        try:
-            yield connection
-        finally:
-            _open.reset(token)
+    async with _lent() as connection, _begun(connection):
+        yield connection
+
+
+@asynccontextmanager
+async def _begun(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
+    """BEGIN, and COMMIT or ROLLBACK; models and statements inside use this connection.
+
+    Tortoise's own context is not used: when BEGIN or ROLLBACK fails, or the request is cancelled in between, it
+    keeps the connection for ever, hides the cause, and leaves the dead transaction in force for the task.
+    """
+    begun = connection.transaction()
+    await begun.start()
+    wrapper = TransactionWrapper(get_connection("default"))  # type: ignore[arg-type]
+    wrapper._connection = connection
+    models, ours = get_connections().set("default", wrapper), _open.set(connection)
+    try:
+        yield
+    except BaseException:
+        # Whether or not ROLLBACK arrives, nothing was committed; the caller hears what went wrong first.
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            await begun.rollback()
+        raise
+    else:
+        await begun.commit()
+    finally:
+        _open.reset(ours)
+        get_connections().reset(models)
 
 
 @asynccontextmanager
@@ -184,13 +221,8 @@ async def _any_connection() -> AsyncIterator[asyncpg.Connection[Any]]:
     if (joined := _open.get()) is not None:
         yield joined
         return
-    async with _turn():
-        where = await pool()
-        connection = await where.acquire()
-        try:
-            yield connection
-        finally:
-            await where.release(connection)
+    async with _lent() as connection:
+        yield connection
 
 
 async def fetch(sql: str, *arguments: Any) -> list[asyncpg.Record]:
