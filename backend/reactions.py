@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from backend.calendar import CalendarChanged
+from backend.cases.linking import link_on_phone
+from backend.cases.recounting import recount_on_calendar
 from backend.events import Event, Listener, listen
+from backend.identity.events import PhoneConfirmed
 
-REACTIONS: list[tuple[type[Event], Listener]] = []
+REACTIONS: list[tuple[type[Event], Listener]] = [
+    (PhoneConfirmed, link_on_phone),
+    (CalendarChanged, recount_on_calendar),
+]
 
 
 def wire() -> None:

@@ -11,27 +11,29 @@ from datetime import datetime, timedelta
 from backend import clock
 from backend.cases.events import CaseLinked, CaseUnlinked
 from backend.cases.locking import hold_phone
+from backend.crypto import fingerprints
 from backend.database import fetch, fetch_value, transaction
 from backend.events import EventMeta, record
 from backend.identity.events import PhoneConfirmed
+from backend.identity.residents import phone_of
 from backend.settings import settings
 from models.cases import Case
 
-_RESIDENT = "SELECT id FROM residents WHERE phone_fingerprint = $1 AND disabled_at IS NULL"
-_FINGERPRINT = "SELECT phone_fingerprint FROM residents WHERE id = $1 AND disabled_at IS NULL"
+_RESIDENT = "SELECT id FROM residents WHERE phone_fingerprint = ANY($1) AND disabled_at IS NULL"
 _LINK = """
 UPDATE cases SET resident_id = $1, linked_at = $4
-WHERE applicant_phone_fingerprint = $2 AND resident_id IS NULL AND received_at > $3
+WHERE applicant_phone_fingerprint = ANY($2) AND resident_id IS NULL AND received_at > $3
 RETURNING id
 """
 
 
-async def link(case: Case) -> None:
+async def link(case: Case, phone: str | None) -> None:
     """Find the resident of a case that has just come in, or whose applicant was just corrected."""
     before, case.resident_id, case.linked_at = case.resident_id, None, None
-    if case.applicant_phone_fingerprint is not None and case.received_at > _oldest():
-        await hold_phone(case.applicant_phone_fingerprint)
-        case.resident_id = await fetch_value(_RESIDENT, case.applicant_phone_fingerprint)
+    if phone is not None and case.received_at > _oldest():
+        candidates = fingerprints(phone, "phone")
+        await hold_phone(candidates[0])
+        case.resident_id = await fetch_value(_RESIDENT, candidates)
         case.linked_at = clock.now() if case.resident_id else None
     if before == case.resident_id:
         return
@@ -45,11 +47,12 @@ async def link(case: Case) -> None:
 async def link_on_phone(event: PhoneConfirmed, meta: EventMeta) -> None:
     """Give the resident the cases of the phone number they confirmed that nobody sees yet."""
     async with transaction():
-        fingerprint = await fetch_value(_FINGERPRINT, event.resident_id)
-        if fingerprint is None:
+        phone = await phone_of(event.resident_id)
+        if phone is None:
             return
-        await hold_phone(fingerprint)
-        for row in await fetch(_LINK, event.resident_id, fingerprint, _oldest(), meta.at):
+        candidates = fingerprints(phone, "phone")
+        await hold_phone(candidates[0])
+        for row in await fetch(_LINK, event.resident_id, candidates, _oldest(), meta.at):
             await record(CaseLinked(case_id=row["id"], resident_id=event.resident_id))
 
 

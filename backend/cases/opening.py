@@ -162,7 +162,7 @@ async def _open(agency: AsAgency, number: str, facts: CaseFacts) -> Case:
         **structs.asdict(applicant),
     )
     early = [row["id"] for row in await fetch(_ADOPT, case_id, agency.id, number)]
-    await link(case)
+    await link(case, facts.applicant.phone)
     await project(case, early, announce=False)
     old = received < clock.now() - timedelta(days=settings().case_news_days)
     opened = CaseImported if old else CaseOpened
@@ -222,7 +222,7 @@ async def _amend(case: Case, facts: CaseFacts) -> list[str]:
     case.version += 1
     await case.save(update_fields=[*changes, "version"])
     if case.applicant_phone_fingerprint != phone:
-        await link(case)
+        await link(case, facts.applicant.phone)
     await project(case, [])
     await record(CaseAmended(case_id=case.id, changed=names))
     return names
