@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from backend import calendar
+from backend import calendar, callbacks
 from backend.cases import events as cases
 from backend.catalogue import events as catalogue
 from backend.events import Event, EventMeta, listen, name_of
 from backend.identity import events as identity
 from models.cases import CaseState as S
-from notifications import facts, outbox
+from notifications import events as own
+from notifications import facts, hearing, outbox
 from notifications.inbox import put
 
 
@@ -139,6 +140,8 @@ RULES: Mapping[type[Event], Tell | Silence] = {
     identity.AgencyKeyIssued: _AGENCIES,
     identity.AgencyKeyRevoked: _AGENCIES,
     identity.SigningKeyRotated: _OPERATORS,
+    callbacks.WechatPushed: Silence("heard by notifications/hearing.py: it tells us something, not the resident"),
+    own.MessageRevived: _OPERATORS,
 }
 
 
@@ -157,3 +160,4 @@ def wire() -> None:
         if isinstance(rule, Tell):
             listen(kind, tell)
             outbox.TOLD.add(name_of(kind))
+    hearing.wire()

@@ -1,0 +1,111 @@
+"""What an operator does with messages: drain the outbox, see what is stuck, send the dead again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+from uuid import UUID
+
+from backend import jobs
+from backend.database import execute, fetch, fetch_value, transaction
+from backend.events import record
+from models.notifications import ChannelName, MessageState
+from notifications import delivering, outbox
+from notifications.events import MessageRevived
+
+AT_ONCE = 20
+
+
+class Drained(NamedTuple):
+    """What a drain left: messages by state."""
+
+    sent: int
+    inbox: int
+    waiting: int
+    dead: int
+
+
+class Dead(NamedTuple):
+    """A message that was set aside."""
+
+    id: UUID
+    name: str
+    attempts: int
+
+
+async def outbox_drain(*, once: bool = True) -> Drained:
+    """Send everything that is due. With `once`, what has to wait for another attempt stays; without, we wait for it.
+
+    Needs `delivering.equip()`. Workers may run at the same time: a resident's turn is taken by one of us.
+    """
+    while True:
+        await jobs.drain(strict=False)
+        waits = await _bring_due()
+        left = await state()
+        if once or not left.waiting:
+            return left
+        await asyncio.sleep(min([5.0, *waits]))
+
+
+async def _bring_due() -> list[float]:
+    """Bring what is due for every resident; how long those who have to wait want to wait."""
+    gate, waits = asyncio.Semaphore(AT_ONCE), []
+    seen: set[UUID] = set()
+
+    async def bring(resident_id: UUID) -> None:
+        async with gate:
+            while (wait := await delivering.bring(resident_id)) == 0.0:
+                continue
+            if wait is not None:
+                waits.append(wait)
+
+    while batch := [each for each in await outbox.overdue(0.0) if each not in seen]:
+        seen.update(batch)
+        await asyncio.gather(*(bring(each) for each in batch))
+    return waits
+
+
+async def state() -> Drained:
+    """Messages by state."""
+    rows = await fetch("SELECT state, count(*) FROM messages GROUP BY state")
+    counted = {MessageState(row["state"]): row["count"] for row in rows}
+    waiting = counted.get(MessageState.PENDING, 0) + counted.get(MessageState.LEASED, 0)
+    return Drained(
+        counted.get(MessageState.SENT, 0), counted.get(MessageState.INBOX, 0), waiting,
+        counted.get(MessageState.DEAD, 0),
+    )  # fmt: skip
+
+
+async def oldest_wait() -> float:
+    """For how many seconds the message that waits longest has been due: the lag of the outbox."""
+    age = await fetch_value(
+        "SELECT extract(epoch FROM clock_timestamp() - min(due_at))::float8 FROM messages WHERE waiting"
+    )
+    return max(0.0, age or 0.0)
+
+
+async def dead() -> list[Dead]:
+    """The messages that were set aside, the oldest first."""
+    rows = await fetch("SELECT id, name, attempts FROM messages WHERE state = 'dead' ORDER BY id LIMIT 1000")
+    return [Dead(row["id"], row["name"], row["attempts"]) for row in rows]
+
+
+async def send_again(message_id: UUID) -> bool:
+    """Send a message that was set aside once more, from the first way on; False when it was not set aside."""
+    async with transaction() as connection:
+        resident_id = await connection.fetchval(
+            "UPDATE messages SET state = 'pending', waiting = true, channel = $2, tries = 0, unanswered = 0, "
+            "due_at = now(), finished_at = NULL WHERE id = $1 AND state = 'dead' RETURNING resident_id",
+            message_id,
+            str(ChannelName.MINI_PROGRAM),
+        )
+        if resident_id is None:
+            return False
+        await record(MessageRevived(message_id=message_id))
+        await delivering.queue(resident_id)
+    return True
+
+
+async def open_ways() -> int:
+    """Use every way again at once, whatever pause a spent quota gave it; how many were paused."""
+    return await execute("DELETE FROM channel_pauses WHERE until > clock_timestamp()")

@@ -1,0 +1,111 @@
+"""What WeChat reports after it accepted a message: that it arrived, or that it did not after all.
+
+A report finds its attempt by WeChat's id of the message. When there is no such attempt, the answer to our call may
+have been lost: then the report is the answer, and it saves the resident from a second copy.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from backend.database import fetch, fetch_value, transaction
+from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState
+from notifications import channels, consent, delivering
+from notifications.consent import Report
+from notifications.templates import messages, partner_templates
+
+CLOCKS_DIFFER = timedelta(seconds=5)
+LOST = ("timeout", "partner-unreachable")
+
+
+class Receipt(NamedTuple):
+    """One report about one message."""
+
+    resident_id: UUID
+    channel: ChannelName
+    partner_id: str
+    said: str
+    """`success`, or WeChat's word for the failure."""
+    at: datetime
+    template_id: str = ""
+    """WeChat's id of the template, when the report names it."""
+
+
+_NOTE = """
+UPDATE message_attempts a SET receipt = $3, received_at = now() FROM messages m
+WHERE m.id = a.message_id AND m.resident_id = $4 AND a.partner_id = $1 AND a.channel = $2
+RETURNING a.message_id, a.n
+"""
+_ONWARD = """
+UPDATE messages SET state = $4, waiting = ($4 = 'pending'), channel = $3, tries = 0, due_at = now(),
+       finished_at = CASE WHEN $4 = 'pending' THEN NULL ELSE now() END
+WHERE id = $1 AND attempts = $2 AND state = 'sent' RETURNING resident_id
+"""
+_UNANSWERED = """
+SELECT m.id, m.name, a.n, m.state = 'leased' AND q.leased_until > clock_timestamp() AS in_flight
+FROM messages m JOIN message_attempts a ON a.message_id = m.id AND a.channel = $2 AND a.partner_id = ''
+JOIN message_queues q ON q.resident_id = m.resident_id
+WHERE m.resident_id = $1 AND m.waiting AND (a.outcome IS NULL OR (a.outcome = 'retry' AND a.code = ANY ($4::text[])))
+  AND a.started_at <= $3::timestamptz + $5::interval
+ORDER BY a.started_at
+"""
+_ANSWERED = """
+WITH marked AS (
+    UPDATE messages m SET state = 'sent', waiting = false, unanswered = 0, finished_at = clock_timestamp()
+    FROM message_queues q
+    WHERE m.id = $1 AND m.waiting AND q.resident_id = m.resident_id
+      AND (m.state = 'pending' OR q.leased_until IS NULL OR q.leased_until <= clock_timestamp())
+    RETURNING m.id
+)
+UPDATE message_attempts SET outcome = 'accepted', code = '0', partner_id = $3, receipt = $4, received_at = now(),
+       finished_at = coalesce(finished_at, now())
+FROM marked WHERE message_id = marked.id AND n = $2 RETURNING message_id
+"""
+
+
+async def take(receipt: Receipt) -> bool:
+    """Write the report down and act on it; False when no attempt fits yet, so that it is worth asking again soon.
+
+    A report without a message id cannot be told from any other and is passed over.
+    """
+    if not receipt.partner_id:
+        return True
+    async with transaction() as connection:
+        row = await connection.fetchrow(
+            _NOTE, receipt.partner_id, str(receipt.channel), receipt.said[:64], receipt.resident_id
+        )
+        if row is None:
+            return receipt.said == "success" and await _answers_for_a_lost_one(receipt)
+        if receipt.said != "success":
+            following = channels.after(receipt.channel)
+            state = MessageState.INBOX if following is ChannelName.INBOX else MessageState.PENDING
+            reopened = await connection.fetchval(_ONWARD, row["message_id"], row["n"], str(following), str(state))
+            if reopened and state is MessageState.PENDING:
+                await delivering.queue(receipt.resident_id)
+    return True
+
+
+async def _answers_for_a_lost_one(receipt: Receipt) -> bool:
+    rows = await fetch(
+        _UNANSWERED, receipt.resident_id, str(receipt.channel), receipt.at, list(LOST), CLOCKS_DIFFER
+    )
+    fitting = [row for row in rows if not receipt.template_id or _template_of(row["name"]) == receipt.template_id]
+    if not fitting or fitting[0]["in_flight"]:
+        return False
+    found = fitting[0]
+    if not await fetch_value(_ANSWERED, found["id"], found["n"], receipt.partner_id, receipt.said):
+        return False
+    if receipt.template_id:
+        source_id = f"send:{found['id']}:{found['n']}"
+        used = Report(receipt.template_id, ConsentAnswer.USED, ConsentSource.SEND, source_id, receipt.at)
+        await consent.take_down(receipt.resident_id, [used])
+    return True
+
+
+def _template_of(name: str) -> str:
+    template = messages().get(name)
+    if template is None or template.mini_program is None:
+        return ""
+    return partner_templates().mini_program[template.mini_program.template].id
