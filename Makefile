@@ -85,7 +85,7 @@ $(RUNTIME): requirements/lock.txt pyproject.toml | $(BIN)/python
 	@echo "· installing what the product needs (about 150 MB the first time, a minute or two)" >&2
 	@$(PIP) -r requirements/lock.txt
 	@echo "· installing zhangban itself" >&2
-	@$(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --no-build-isolation --no-index -e .
+	@$(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --no-build-isolation --no-index --config-settings editable_mode=compat -e .
 	@touch $@
 
 $(DEV): requirements/dev.txt $(RUNTIME)

@@ -30,7 +30,7 @@ _SCRUBBED = (
     ),
     (re.compile(r"://([^:/@\s]+):[^@/\s]+@"), r"://\1:[hidden]@"),
 )
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
 def scrub(text: str) -> str:

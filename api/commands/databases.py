@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from backend.settings import Settings, SettingsError, configure, settings
+from backend.settings import SettingsError, configure, settings
 
 
 @contextmanager
-def databases(*, durable: bool = True) -> Iterator[Settings]:
+def databases(*, durable: bool = True) -> Iterator[bool]:
     """Hold the servers that have no address and put their addresses in force inside the block.
 
-    Raises SettingsError in production, where the bundled servers are refused, and EmbeddedFailed when one
-    of them does not start.
+    Yields whether PostgreSQL is one that we started. Raises SettingsError in production, where the
+    bundled servers are refused, and EmbeddedFailed when one of them does not start.
     """
     before = settings()
     missing = [name.upper() for name in ("database_url", "redis_url") if not getattr(before, name)]
     if not missing:
-        yield before
+        yield False
         return
     if before.profile == "production":
         raise SettingsError(f"{' and '.join(missing)} must be set in production")
@@ -37,4 +37,4 @@ def databases(*, durable: bool = True) -> Iterator[Settings]:
         )
         configure(values)
         stack.callback(configure, before)
-        yield values
+        yield not before.database_url

@@ -1,0 +1,24 @@
+"""`zhangban migrate`: tables, constraints, queue, the service's role. Safe to run again, and while others serve."""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import ArgumentParser, Namespace
+
+from api.commands.databases import databases
+from api.commands.running import say
+from backend import logs, migrations
+from backend.settings import settings
+
+
+def add(parser: ArgumentParser) -> None:
+    """No options: MIGRATION_DATABASE_URL names the owner of the tables, when that is not DATABASE_URL's user."""
+
+
+def run(_: Namespace) -> int:
+    """Migrate."""
+    logs.configure(settings().log_level)
+    with databases():
+        asyncio.run(migrations.migrate(lambda name: say(f"migration {name}")))
+    say("the database has its newest form")
+    return 0
