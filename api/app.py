@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar, Router
+from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler
 
 from api import agency, callbacks, docs, health, openapi, problems, public, resident, staff, tracing
 from api.edge import Edge
+from api.partners import provide_partners
 from api.requests import StrictRequest
 from api.wiring import wire
-from backend import cache, database
+from backend import cache, database, identity
+from backend.partners import partners_from
 from backend.settings import settings
 
 
@@ -21,9 +24,12 @@ from backend.settings import settings
 async def _open(app: Litestar) -> AsyncIterator[None]:
     await database.connect()
     await cache.connect()
+    app.state["partners"] = partners = partners_from(settings())
     try:
-        yield
+        async with identity.watch():
+            yield
     finally:
+        await partners.close()
         await cache.close()
         await database.close()
 
@@ -36,6 +42,7 @@ def build() -> Litestar:
         route_handlers=[public.door, resident.door, staff.door, agency.door, callbacks.door],
     )
     handlers: list[ControllerRouterHandler] = [doors, health.healthz, health.readyz, health.metrics]
+    handlers.append(public.sign_in.well_known_key_set)
     if settings().docs:
         handlers += [docs.openapi_json, docs.page, docs.files]
     config = OpenAPIConfig(
@@ -50,6 +57,7 @@ def build() -> Litestar:
         route_handlers=handlers,
         lifespan=[_open],
         request_class=StrictRequest,
+        dependencies={"partners": Provide(provide_partners, sync_to_thread=False)},
         exception_handlers={Exception: problems.answer},
         openapi_config=config,
         request_max_body_size=settings().body_limit,

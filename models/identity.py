@@ -13,6 +13,7 @@ from tortoise.migrations.constraints import CheckConstraint
 from tortoise.models import Model
 
 from models.base import Record
+from models.regions import Department
 
 
 class Resident(Record):
@@ -37,7 +38,7 @@ class Resident(Record):
 class WeChatAccount(Record):
     """A resident as one of our two WeChat accounts knows them: the openids differ, the unionid is one."""
 
-    resident = fields.ForeignKeyField(
+    resident: fields.ForeignKeyNullableRelation[Resident] = fields.ForeignKeyField(
         "models.Resident", related_name="wechat_accounts", on_delete=OnDelete.CASCADE, null=True
     )
     """Null: a follower of the official account who has not signed in to the mini-program yet."""
@@ -65,7 +66,9 @@ class WeChatAccount(Record):
 class Session(Record):
     """A resident signed in on a device. One row is the whole family of its refresh tokens."""
 
-    resident = fields.ForeignKeyField("models.Resident", related_name="sessions", on_delete=OnDelete.CASCADE)
+    resident: fields.ForeignKeyRelation[Resident] = fields.ForeignKeyField(
+        "models.Resident", related_name="sessions", on_delete=OnDelete.CASCADE
+    )
     device = fields.CharField(max_length=16)
     last_used_at = fields.DatetimeField()
     """When it was last refreshed."""
@@ -124,7 +127,9 @@ class StaffMember(Record):
     login = fields.CharField(max_length=64, unique=True)
     name = fields.TextField()
     """Sealed."""
-    department = fields.ForeignKeyField("models.Department", related_name="staff", on_delete=OnDelete.RESTRICT)
+    department: fields.ForeignKeyRelation[Department] = fields.ForeignKeyField(
+        "models.Department", related_name="staff", on_delete=OnDelete.RESTRICT
+    )
     duties = ArrayField(element_type="text", default=list)
     password_hash = fields.CharField(max_length=255)
     """argon2id."""
@@ -145,7 +150,9 @@ class StaffMember(Record):
 class StaffSession(Record):
     """A member of staff signed in with both factors."""
 
-    staff = fields.ForeignKeyField("models.StaffMember", related_name="sessions", on_delete=OnDelete.CASCADE)
+    staff: fields.ForeignKeyRelation[StaffMember] = fields.ForeignKeyField(
+        "models.StaffMember", related_name="sessions", on_delete=OnDelete.CASCADE
+    )
     source = fields.CharField(max_length=64)
     """Fingerprint of the network address, to know a place that was good before."""
     last_used_at = fields.DatetimeField()
@@ -179,7 +186,9 @@ class Agency(Record):
     """A department's system that calls us."""
 
     name = fields.CharField(max_length=100)
-    department = fields.ForeignKeyField("models.Department", related_name="agencies", on_delete=OnDelete.RESTRICT)
+    department: fields.ForeignKeyRelation[Department] = fields.ForeignKeyField(
+        "models.Department", related_name="agencies", on_delete=OnDelete.RESTRICT
+    )
     disabled_at = fields.DatetimeField(null=True)
 
     class Meta:
@@ -190,7 +199,9 @@ class Agency(Record):
 class AgencyKey(Record):
     """A key that an agency signs its requests with; several may be valid at once, so that it can be changed."""
 
-    agency = fields.ForeignKeyField("models.Agency", related_name="keys", on_delete=OnDelete.CASCADE)
+    agency: fields.ForeignKeyRelation[Agency] = fields.ForeignKeyField(
+        "models.Agency", related_name="keys", on_delete=OnDelete.CASCADE
+    )
     name = fields.CharField(max_length=32, unique=True)
     """What stands in the header `Zhangban-Key`."""
     algorithm = fields.CharField(max_length=16)

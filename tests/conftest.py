@@ -18,8 +18,10 @@ from litestar import Litestar
 from api.app import build
 from api.edge import Edge
 from api.wiring import wire
-from backend import cache, database, embedded, migrations
+from backend import cache, database, embedded, identity, migrations
 from backend import settings as settings_module
+from backend.partners import Partners, partners_from
+from backend.partners.sandbox import Sandbox, serve_sandbox
 from backend.settings import Settings
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
@@ -122,6 +124,23 @@ async def _clean(_servers: None) -> None:
     finally:
         await owner.close()
     await cache.redis().flushdb()
+    identity.forget()
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """The partners' simulators over real HTTP, with nothing remembered; the settings point to them."""
+    async with serve_sandbox() as each:
+        with settings_module.using(**each.settings()):
+            yield each
+
+
+@pytest.fixture
+async def partners(sandbox: Sandbox, app: Litestar) -> AsyncIterator[Partners]:
+    """Our side of the simulators, in the application too."""
+    app.state["partners"] = bundle = partners_from(settings_module.settings())
+    yield bundle
+    await bundle.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from litestar import Router
+from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
-handlers: list[ControllerRouterHandler] = []
+from api.agency.me import AgencyController
+from api.auth import agencies_only, provide_agency
 
-door = Router(path="/agency", route_handlers=handlers)
+handlers: list[ControllerRouterHandler] = [AgencyController]
+
+door = Router(
+    path="/agency",
+    guards=[agencies_only],
+    dependencies={"agency": Provide(provide_agency, sync_to_thread=False)},
+    route_handlers=handlers,
+)

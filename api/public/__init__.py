@@ -6,7 +6,8 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from api.public.problems import ProblemController
+from api.public.sign_in import SessionController, key_set
 
-handlers: list[ControllerRouterHandler] = [ProblemController]
+handlers: list[ControllerRouterHandler] = [ProblemController, SessionController, key_set]
 
 door = Router(path="/public", route_handlers=handlers)

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from litestar import Router
+from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
-handlers: list[ControllerRouterHandler] = []
+from api.auth import provide_resident, residents_only
+from api.resident.me import MeController
+from api.resident.phone import PhoneController
+from api.resident.sessions import SessionsController, sign_out
 
-door = Router(path="/resident", route_handlers=handlers)
+handlers: list[ControllerRouterHandler] = [MeController, PhoneController, SessionsController, sign_out]
+
+door = Router(
+    path="/resident",
+    guards=[residents_only],
+    dependencies={"resident": Provide(provide_resident, sync_to_thread=False)},
+    route_handlers=handlers,
+)

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from litestar import Router
+from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
-handlers: list[ControllerRouterHandler] = []
+from api.auth import provide_staff, staff_only
+from api.staff.sign_in import StaffSignInController, me, sign_out
 
-door = Router(path="/staff", route_handlers=handlers)
+handlers: list[ControllerRouterHandler] = [me, sign_out]
+
+inside = Router(
+    path="/",
+    guards=[staff_only],
+    dependencies={"staff": Provide(provide_staff, sync_to_thread=False)},
+    route_handlers=handlers,
+)
+door = Router(path="/staff", route_handlers=[StaffSignInController, inside])
+"""Everything is inside but the address at which one signs in."""

@@ -6,7 +6,7 @@ from backend.identity import agencies, staff
 from backend.identity.agencies import authenticate as authenticate_agency
 from backend.identity.duties import DUTIES
 from backend.identity.following import follow, unfollow
-from backend.identity.keys import key_set, rotate_keys
+from backend.identity.keys import rotate_keys
 from backend.identity.principals import AsAgency, AsOperator, AsResident, AsStaff
 from backend.identity.refreshing import Tokens, refresh
 from backend.identity.residents import (
@@ -22,7 +22,7 @@ from backend.identity.residents import (
 from backend.identity.signatures import sign_request
 from backend.identity.signing_in import sign_in
 from backend.identity.signing_out import SessionSeen, end_other_sessions, end_session, sessions_of, sign_out
-from backend.identity.watching import forget, watch
+from backend.identity.watching import forget, key_set, watch
 
 __all__ = [
     "DUTIES",

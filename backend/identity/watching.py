@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from redis.exceptions import RedisError
@@ -80,6 +81,12 @@ async def refresh() -> None:
     if await keys.load():
         tokens.forget()
     _asked_at, _asked_until = began, moment
+
+
+async def key_set() -> dict[str, Any]:
+    """The public keys of our access tokens as a JWK set. Raises SessionsUnknown when we do not know them."""
+    await fresh()
+    return keys.key_set()
 
 
 async def announce(ended: Iterable[UUID]) -> None:
