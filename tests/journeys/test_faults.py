@@ -203,7 +203,8 @@ async def test_backends_ended_under_load_are_never_a_500_and_write_nothing_half(
     for _ in range(15):
         await asyncio.sleep(0.1)
         await killer.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     over.set()
     await asyncio.gather(*users)
@@ -256,7 +257,8 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server(house: Hou
     assert 0.9 < took < 2
     assert (
         await fetch_value(
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active' AND pid <> pg_backend_pid()"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND query LIKE '%pg_sleep%' AND state = 'active' AND pid <> pg_backend_pid()"
         )
         == 0
     )
