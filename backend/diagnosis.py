@@ -165,7 +165,7 @@ async def of_database(*, production: bool) -> list[Remark]:
         found = [*_guarantees(facts), *_clocks(facts), *await _role(connection, facts)]
     finally:
         await connection.close()
-    if facts["role"]:
+    if facts["role"] and facts["ledger"]:
         found += await _contents()
     return found if production else [_softened(each) for each in found]
 
