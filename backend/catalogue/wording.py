@@ -52,11 +52,28 @@ def terms(query: str) -> list[str]:
     return list(dict.fromkeys(found))[:MAX_TERMS]
 
 
-def without_noise(words: Iterable[str]) -> list[str]:
-    """The words with "怎么", "我要", "在哪里" and their like cut out; what is left may be more words, or none."""
-    pattern = re.compile("|".join(map(re.escape, dictionary().noise)))
-    pieces = [piece for word in words for piece in pattern.split(word)]
+def telling(words: Iterable[str]) -> list[str]:
+    """The words once more, cut at every word of the dictionary, without those that say nothing of the matter.
+
+    我要补办身份证 → 补办, 身份证. What remains may be more words, or none.
+    """
+    pieces: list[str] = []
+    noise = frozenset(dictionary().noise)
+    for word in words:
+        end = 0
+        for hit in _known().finditer(word):
+            pieces += [word[end : hit.start()], "" if hit[0] in noise else hit[0]]
+            end = hit.end()
+        pieces.append(word[end:])
     return list(dict.fromkeys(piece for piece in pieces if piece))[:MAX_TERMS]
+
+
+@lru_cache(maxsize=1)
+def _known() -> re.Pattern[str]:
+    """Any word of the dictionary, the longest that begins at a place."""
+    synonyms = {word for group in dictionary().synonyms for word in group}
+    ordered = sorted({*synonyms, *dictionary().noise}, key=lambda word: (-len(word), word))
+    return re.compile("|".join(map(re.escape, ordered)))
 
 
 def alternatives(term: str) -> list[str]:
