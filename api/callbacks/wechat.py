@@ -50,7 +50,7 @@ class WeChatController(Controller):
 
 def _query(request: Request[Any, Any, Any]) -> dict[str, str]:
     """The query, each name once: of two signatures one reader takes the first and another the last."""
-    pairs = request.query_params.multi_items()
+    pairs = list(request.query_params.multi_items())
     if any(times > 1 for times in Counter(name for name, _ in pairs).values()):
         trouble = PushMalformed("a parameter twice")
         receiving.refused(trouble)
