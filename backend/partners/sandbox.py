@@ -13,6 +13,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from litestar import Litestar
@@ -86,6 +87,23 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
+async def serving(app: Any, listener: socket.socket) -> AsyncIterator[None]:
+    """An ASGI app over real HTTP on an open socket, inside this process, as long as the block lasts."""
+    server = _Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            if running.done():
+                await running
+            await asyncio.sleep(0.005)
+        yield
+    finally:
+        server.should_exit = True
+        await running
+        listener.close()
+
+
+@contextlib.asynccontextmanager
 async def serve_sandbox(
     values: Settings | None = None, *, host: str = "127.0.0.1", port: int = 0, callback: str = ""
 ) -> AsyncIterator[Sandbox]:
@@ -98,20 +116,12 @@ async def serve_sandbox(
     sandbox.base = f"http://{host}:{listener.getsockname()[1]}"
     if callback:
         sandbox.push_to(callback)
-    server = _Server(uvicorn.Config(sandbox.app(), log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        while not server.started:
-            if running.done():
-                await running
-            await asyncio.sleep(0.005)
-        yield sandbox
-    finally:
-        for task in set(sandbox.world.background):
-            task.cancel()
-        server.should_exit = True
-        await running
-        listener.close()
+    async with serving(sandbox.app(), listener):
+        try:
+            yield sandbox
+        finally:
+            for task in set(sandbox.world.background):
+                task.cancel()
 
 
 async def _serve(host: str, port: int, callback: str) -> None:
