@@ -390,7 +390,7 @@ class Migration(migrations.Migration):
                 ('channel', fields.CharEnumField(description='MINI_PROGRAM: mini_program\nOFFICIAL_ACCOUNT: official_account\nSMS: sms\nINBOX: inbox', enum_type=ChannelName, max_length=16)),
                 ('started_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('finished_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
-                ('outcome', fields.CharEnumField(null=True, description='ACCEPTED: accepted\nRETRY: retry\nREFUSED: refused\nEXHAUSTED: exhausted\nSKIPPED: skipped\nPOSTPONED: postponed\nLATE: late', enum_type=Outcome, max_length=16)),
+                ('outcome', fields.CharEnumField(null=True, description='ACCEPTED: accepted\nRETRY: retry\nUNCERTAIN: uncertain\nREFUSED: refused\nEXHAUSTED: exhausted\nSKIPPED: skipped\nPOSTPONED: postponed\nLATE: late', enum_type=Outcome, max_length=16)),
                 ('code', fields.CharField(default='', max_length=64)),
                 ('partner_id', fields.CharField(default='', max_length=64)),
                 ('receipt', fields.CharField(default='', max_length=64)),
