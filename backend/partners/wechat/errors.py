@@ -1,6 +1,6 @@
 """The refusals of WeChat that a caller may want to tell apart, named after what happened.
 
-Codes and meanings: protocols §1.1-§1.5 of the platform's documentation; those that only concern the operator
+Codes and meanings: the error tables of the calls in the platform's documentation; those that only concern the operator
 share one class.
 """
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import time
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,17 +13,16 @@ import httpx
 import pytest
 
 from backend import clock, events, jobs
-from backend.callbacks import WechatPushed, forget_old, receiving, take
+from backend.callbacks import WechatPushed
 from backend.callbacks.receiving import RECEIVED
 from backend.crypto import fingerprint
-from backend.database import fetch, fetch_value, transaction
-from backend.partners import Partners, partners_from
+from backend.database import fetch, fetch_value
+from backend.partners import Partners
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.message_crypto import Envelope, signature_of
 from backend.partners.wechat.sandbox import pushing
 from backend.partners.wechat.sandbox.pushing import Mishap, written
 from backend.partners.wechat.sandbox.world import App
-from backend.settings import settings, using
 from models.callbacks import InboundMessage
 from models.events import EventRecord
 from tests.backend.partners.wechat.test_hostile_bodies import HOSTILE
@@ -108,21 +106,6 @@ async def test_a_push_is_stored_sealed_and_told_to_the_ledger(
     assert "oSomebody" not in recorded.payload
 
 
-async def test_what_was_pushed_can_be_taken_by_a_listener(client: httpx.AsyncClient, mini: App):
-    await push(client, mini, an_event(mini))
-    message = await InboundMessage.get()
-
-    async with transaction():
-        taken = await take(message.id)
-
-    assert taken is not None
-    assert (taken.account, taken.openid, taken.event) == ("mini_program", "oSomebody", "subscribe_msg_popup_event")
-    assert taken.content["List"][0]["TemplateId"] == "T1"
-    await message.refresh_from_db()
-    assert message.state == "handled"
-    assert message.handled_at is not None
-
-
 async def test_listeners_hear_of_a_push_once_however_often_it_came(
     client: httpx.AsyncClient, mini: App, monkeypatch: pytest.MonkeyPatch
 ):
@@ -165,24 +148,6 @@ async def test_events_of_one_second_that_differ_are_different_pushes(client: htt
     await push(client, mini, an_event(mini, openid="oOther"))
 
     assert await InboundMessage.all().count() == 4
-
-
-async def test_a_signature_used_again_for_another_body_is_refused(
-    client: httpx.AsyncClient, sandbox: Sandbox, partners: Partners
-):
-    """In plain mode the signature does not cover the body: whoever saw one could put any body under it."""
-    app = sandbox.world.mini_program
-    app.push.mode = "plain"
-    with using(wechat_push_mode="plain"):
-        plain = partners_from(settings())
-        query, body, _ = written(app, an_event(app), Mishap())
-        forged = body.replace(b"oSomebody", b"oSomebodyElse")
-        await receiving.receive_wechat(query, body, wechat=plain.wechat)
-
-        with pytest.raises(receiving.PushReplayed):
-            await receiving.receive_wechat(query, forged, wechat=plain.wechat)
-        await plain.close()
-    assert await InboundMessage.all().count() == 1
 
 
 async def test_a_plain_push_is_refused_where_encryption_is_agreed(client: httpx.AsyncClient, mini: App):
@@ -254,26 +219,6 @@ async def test_a_hostile_body_inside_a_well_sealed_push_is_a_problem_too(
 async def test_a_query_without_sense_is_a_problem(client: httpx.AsyncClient, mini: App, query: str):
     for answer in (await client.get(ADDRESS + query), await client.post(ADDRESS + query, content=b"{}")):
         assert problem(answer)[0] in {400, 403}
-
-
-async def test_without_a_token_everything_is_refused(client: httpx.AsyncClient, sandbox: Sandbox):
-    app = sandbox.world.mini_program
-    query, body, _ = written(app, an_event(app), Mishap())
-    with using(wechat_push_token="", wechat_oa_push_token=""):
-        deaf = partners_from(settings())
-        with pytest.raises(receiving.Trouble):
-            await receiving.receive_wechat(query, body, wechat=deaf.wechat)
-        await deaf.close()
-    assert await nothing_was_kept()
-
-
-async def test_old_pushes_are_forgotten(client: httpx.AsyncClient, mini: App):
-    await push(client, mini, an_event(mini))
-    assert await forget_old() == 0
-
-    with clock.travel(by=timedelta(days=31)):
-        assert await forget_old() == 1
-    assert await take((await EventRecord.get()).subject_id) is None
 
 
 async def test_nothing_of_a_person_is_readable_in_the_table(client: httpx.AsyncClient, mini: App):
