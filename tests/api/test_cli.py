@@ -150,11 +150,11 @@ async def test_an_anchor_that_is_none_is_said_plainly(tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
-async def test_draining_the_outbox_tells_how_many_jobs_ran():
+async def test_draining_the_outbox_tells_how_the_messages_stand():
     done = await zhangban("outbox-drain", "--once")
 
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"ran": 0}
+    assert json.loads(done.stdout) == {"sent": 0, "inbox": 0, "waiting": 0, "dead": 0}
 
 
 async def test_seeding_prints_what_opens_the_doors_and_again_the_same(empty_database: str):
