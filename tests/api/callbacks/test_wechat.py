@@ -187,29 +187,28 @@ async def test_a_parameter_given_twice_is_refused(client: httpx.AsyncClient, min
     assert problem(answer) == (400, "wechat-push-malformed")
 
 
-@pytest.mark.parametrize("name", sorted(HOSTILE))
-async def test_a_hostile_body_is_a_quick_problem(client: httpx.AsyncClient, mini: App, name: str):
+async def test_every_hostile_body_is_a_quick_problem(client: httpx.AsyncClient, mini: App):
     query, _, _ = written(mini, an_event(mini), Mishap())
-    started = time.process_time()
+    for name, body in HOSTILE.items():
+        started = time.process_time()
+        answer = await client.post(ADDRESS, params=query, content=body, headers={"content-type": "text/xml"})
 
-    answer = await client.post(ADDRESS, params=query, content=HOSTILE[name], headers={"content-type": "text/xml"})
-
-    assert time.process_time() - started < 0.1
-    assert problem(answer)[0] in {400, 403, 413}
+        assert time.process_time() - started < 0.1, name
+        assert problem(answer)[0] in {400, 403, 413}, name
     assert await nothing_was_kept()
 
 
-@pytest.mark.parametrize("name", sorted(HOSTILE))
-async def test_a_hostile_body_inside_a_well_sealed_push_is_a_problem_too(
-    client: httpx.AsyncClient, mini: App, name: str, monkeypatch: pytest.MonkeyPatch
+async def test_every_hostile_body_inside_a_well_sealed_push_is_a_problem_too(
+    client: httpx.AsyncClient, mini: App, monkeypatch: pytest.MonkeyPatch
 ):
-    inside = HOSTILE[name][:40_000].decode("utf-8", "replace")
     envelope = Envelope(mini.push.token, mini.push.aes_key, mini.appid)
-    monkeypatch.setattr(pushing, "_sealed", lambda *_: envelope.seal(inside))
+    for name, body in HOSTILE.items():
+        inside = body[:40_000].decode("utf-8", "replace")
+        monkeypatch.setattr(pushing, "_sealed", lambda *_, inside=inside: envelope.seal(inside))
 
-    answer = await push(client, mini, an_event(mini))
+        answer = await push(client, mini, an_event(mini))
 
-    assert problem(answer) == (400, "wechat-push-malformed")
+        assert problem(answer) == (400, "wechat-push-malformed"), name
     assert await nothing_was_kept()
 
 
