@@ -172,7 +172,7 @@ def _term(made: Statement, term: str) -> tuple[str, str]:
     for position, word in enumerate(wording.alternatives(term)):
         less = SYNONYM_LESS if position else 0
         text = made.put(word)
-        grams = made.put(sorted(wording.pairs(word)))
+        grams = made.put(wording.cover(word))
         holds = f"(strpos(name_text, {text}) > 0 OR strpos(keyword_text, {text}) > 0 OR strpos(body_text, {text}) > 0)"
         conditions.append(f"(grams @> {grams}::text[] AND {holds})")
         scores.append(
@@ -192,7 +192,7 @@ def _term(made: Statement, term: str) -> tuple[str, str]:
 def _spelled(made: Statement, term: str, mark: str, column: str) -> tuple[str, str]:
     """The same for a word in Latin letters as pinyin. The first word of the column is the name's."""
     text = made.put(term)
-    grams = made.put(sorted(wording.marked(mark, wording.pairs(term))))
+    grams = made.put(sorted(wording.marked(mark, wording.cover(term))))
     begins_word = "' ' || " if mark == "p" else ""
     holds = f"strpos(' ' || {column}, {begins_word}{text}) > 0"
     first = f"split_part({column}, ' ', 1)"

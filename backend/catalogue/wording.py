@@ -107,6 +107,14 @@ def pairs(text: str) -> set[str]:
     return {text[at : at + 2] for at in range(len(text) - 1)} or {text} - {""}
 
 
+def cover(text: str) -> list[str]:
+    """As few pairs as hold every character: what a search asks the index for; the rest is looked at closely."""
+    if len(text) < 3:
+        return [text] if text else []
+    starts = [*range(0, len(text) - 1, 2), len(text) - 2]
+    return sorted({text[at : at + 2] for at in starts})
+
+
 def text_grams(text: str) -> set[str]:
     """What the index holds for a text: its characters and its pairs."""
     return set(text) | pairs(text)
