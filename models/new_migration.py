@@ -34,16 +34,18 @@ async def _written(detector: MigrationAutodetector, name: str) -> list[Path]:
     paths = []
     for found in await detector.changes():
         number = found.name.split("_")[0]
-        paths.append(
-            MigrationWriter(
-                f"{number}_{name}",
-                found.app_label,
-                found.operations,
-                dependencies=found.dependencies,
-                initial=found.initial,
-                migrations_module=found.migrations_module,
-            ).write()
+        writer = MigrationWriter(
+            f"{number}_{name}",
+            found.app_label,
+            found.operations,
+            dependencies=found.dependencies,
+            initial=found.initial,
+            migrations_module=found.migrations_module,
         )
+        text = writer.as_string().replace("from tortoise.migrations import operations", "from models import operations")
+        text = text.replace("(migrations.Migration)", "(ops.Migration)")
+        writer.path().write_text(text, encoding="utf-8")
+        paths.append(writer.path())
     return paths
 
 
@@ -62,4 +64,5 @@ async def write(name: str) -> list[Path]:
 
 
 if __name__ == "__main__":
-    print(*asyncio.run(write(sys.argv[1])) or ["The models have not changed."], sep="\n")
+    for path in asyncio.run(write(sys.argv[1])):
+        print(path)
