@@ -27,6 +27,7 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
 _CLOSING = frozenset("）)】]》」』”")
 _LOOSE_END = " 、，,；;：:（([【《「“-—·"
 
+
 def placeholders(text: str) -> set[str]:
     """The names in braces that a template text expects."""
     return set(_PLACEHOLDER.findall(text))

@@ -20,7 +20,6 @@ from notifications.outbox import Result
 from notifications.receipts import Receipt
 from tests.factories.notifications import a_message, a_reachable_resident, consents, no_jobs, template_id
 
-LEASE = 0.6
 STATEMENTS = 3
 """What bringing one message takes: the turn, the openid, the mark."""
 
@@ -29,19 +28,23 @@ async def a_worker(place: str, resident_id: UUID) -> asyncio.subprocess.Process:
     """A real process that will die at this place; it talks to our database and our sandbox."""
     values = settings()
     given = {each.name.upper(): str(getattr(values, each.name)) for each in fields(values)}
-    given["NOTIFICATION_LEASE_SECONDS"] = str(LEASE)
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.notifications.dying_worker", place, str(resident_id),
         env=environment(**given), stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
 
 
+async def leases_run_out() -> None:
+    """The time of every lease passes."""
+    await execute("UPDATE message_queues SET leased_until = clock_timestamp()")
+
+
 async def recovered() -> None:
-    """Other workers do what is left."""
-    with using(notification_lease_seconds=LEASE):
-        await no_jobs()
-        async with asyncio.timeout(20):
-            await operating.outbox_drain(once=False)
+    """The leases of the dead run out, and other workers do what is left; the jobs are gone, too."""
+    await no_jobs()
+    await leases_run_out()
+    async with asyncio.timeout(60):
+        await operating.outbox_drain(once=False)
 
 
 PLACES = ["before-call", *(f"{when}-{n}" for n in range(1, STATEMENTS + 1) for when in ("before", "after"))]
@@ -86,12 +89,10 @@ async def test_wechats_receipt_saves_the_resident_from_the_duplicate(sandbox: Sa
     worker = await a_worker("after-call", resident.id)
     assert await worker.wait() == -signal.SIGKILL
     accepted = sandbox.world.delivered[0].message_id
-    receipt = Receipt(
-        resident.id, ChannelName.MINI_PROGRAM, accepted, "success", clock.now(), template_id()
-    )
+    receipt = Receipt(resident.id, ChannelName.MINI_PROGRAM, accepted, "success", clock.now(), template_id())
 
     assert not await receipts.take(receipt), "the lease still runs: the worker might live"
-    await asyncio.sleep(LEASE)
+    await leases_run_out()
     assert await receipts.take(receipt)
     await recovered()
 
@@ -107,10 +108,12 @@ async def test_a_worker_frozen_past_its_lease_is_refused_its_mark(sandbox: Sandb
 
     worker = await a_worker("freeze", resident.id)
     assert worker.stdout is not None
-    assert await worker.stdout.readline() == b"frozen\n"
-    await recovered()
-    mine = await fetch_row("SELECT attempts, finished_at FROM messages WHERE id = $1", message)
-    worker.send_signal(signal.SIGCONT)
+    try:
+        assert await worker.stdout.readline() == b"frozen\n"
+        await recovered()
+        mine = await fetch_row("SELECT attempts, finished_at FROM messages WHERE id = $1", message)
+    finally:
+        worker.send_signal(signal.SIGCONT)
     assert await worker.wait() == 0
 
     assert len(sandbox.world.delivered) == 2

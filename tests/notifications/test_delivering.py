@@ -253,8 +253,7 @@ async def test_no_transaction_is_open_while_a_partner_is_asked(sandbox: Sandbox,
 
     async def watched(self: LiveWeChat, message: SubscribeMessage) -> Sent:
         idle = (
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE state = 'idle in transaction' AND datname = current_database()"
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()"
         )
         seen.append((in_transaction(), await fetch_value(idle)))
         return await original(self, message)
