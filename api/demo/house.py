@@ -131,7 +131,8 @@ async def _start(house: House, sandbox_port: int) -> None:
     processes, say = house.processes, house.timeline.say
     callback = f"{house.api}/v1/callbacks/wechat"
     house.timeline.record.addresses = {"api": house.api, "sandbox": house.sandbox}
-    processes.start("sandbox", "backend.partners.sandbox", "--port", str(sandbox_port), "--callback", callback)
+    given = ("--port", str(sandbox_port), "--callback", callback)
+    processes.start("sandbox", "backend.partners.sandbox", *given, lifeline=True)
     processes.start("serve", "api.cli", "serve", lifeline=True)  # it answers 503 on /readyz until the tables are there
     began = clock.monotonic()
     await processes.finish("migrate", "api.cli", "migrate")

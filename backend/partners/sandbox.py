@@ -28,6 +28,10 @@ from backend.partners.wechat.sandbox.levers import WeChatLevers
 from backend.partners.wechat.sandbox.pushing import Pusher
 from backend.partners.wechat.sandbox.world import World, sandbox_settings
 from backend.settings import Settings, SettingsError, settings
+from backend.stopping import Orders
+
+LAST_SECONDS = 3.0
+"""How long the end may take before the process is ended by force."""
 
 
 @dataclass
@@ -124,21 +128,24 @@ async def serve_sandbox(
                 task.cancel()
 
 
-async def _serve(host: str, port: int, callback: str) -> None:
+async def _serve(host: str, port: int, callback: str, lifeline: int | None) -> None:
+    orders = Orders(LAST_SECONDS)
+    if lifeline is not None:
+        orders.watch(lifeline)
     async with serve_sandbox(host=host, port=port, callback=callback) as sandbox:
         print(f"sandbox of WeChat and SMS at {sandbox.base}, levers under {sandbox.base}/sandbox", flush=True)
-        await asyncio.Event().wait()
+        await orders.stop.wait()
 
 
 def main() -> None:
-    """Serve until interrupted."""
+    """Serve until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m backend.partners.sandbox", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=18080)
     parser.add_argument("--callback", default="", help="where events are pushed to")
+    parser.add_argument("--lifeline", type=int, metavar="FD", help="stop when the other end of this pipe closes")
     given = parser.parse_args()
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(given.host, given.port, given.callback))
+    asyncio.run(_serve(given.host, given.port, given.callback, given.lifeline))
 
 
 if __name__ == "__main__":
