@@ -12,7 +12,6 @@ from api import openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
-from api.short_way import ShortWay
 from backend import cases
 from backend.cases import CaseLine, Followed
 from backend.cases.errors import CaseNotFound
@@ -56,7 +55,7 @@ class CaseController(Controller):
             "他人的办件与不存在的办件回答相同。"
         ),
         operation_id="getCase",
-        middleware=[ShortWay(cases.followed), Revalidated()],
+        middleware=[Revalidated()],
         response_headers=HEADERS,
         responses=answers(CaseNotFound) | NOT_MODIFIED,
     )
