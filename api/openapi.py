@@ -227,8 +227,8 @@ def describe(app: Litestar) -> bytes:
             if method in item:
                 _complete(path, item[method])
     _repair(schema)
-    answer = schema["paths"]["/openapi.json"]["get"]["responses"]["200"]
-    answer["content"]["application/json"]["schema"] = {"type": "object"}
+    if described_here := schema["paths"].get("/openapi.json"):
+        described_here["get"]["responses"]["200"]["content"]["application/json"]["schema"] = {"type": "object"}
     schema["tags"] = [{"name": name, "description": what} for name, what in TAGS.items()]
     schema["paths"] = dict(sorted(schema["paths"].items(), key=lambda entry: _place(*entry)))
     return msgspec.json.format(msgspec.json.encode(schema, enc_hook=str), indent=1)

@@ -242,10 +242,14 @@ openapi.EXAMPLES |= {
         "response": {**_PUBLISHED, "state": "withdrawn"},
     },
 }
+_ITEM = {"code": "$response.body#/code"}
+_VERSION = {**_ITEM, "number": "$response.body#/number"}
 openapi.LINKS["createItem"] = {
-    "version": {
-        "operationId": "getVersion",
-        "parameters": {"code": "$response.body#/code", "number": "$response.body#/number"},
-    }
-}
+    name: {"operationId": name, "parameters": _VERSION}
+    for name in ("getVersion", "editVersion", "checkVersion", "publishVersion", "withdrawVersion")
+} | {name: {"operationId": name, "parameters": _ITEM} for name in ("listVersions", "draftVersion", "getItem")}
 openapi.LINKS["draftVersion"] = openapi.LINKS["createItem"]
+openapi.LINKS["listOwnItems"] = {
+    name: {"operationId": name, "parameters": {"code": "$response.body#/items/0/code"}}
+    for name in ("listVersions", "draftVersion")
+}
