@@ -172,7 +172,8 @@ class Story:
         phone, path = self.phones[person.name], f"/v1/resident/cases/{person.case}"
         answer = await phone.get(path)
         for line in answer.body["timeline"]:
-            self.timeline.plain(f"              · {line['occurred_at'][11:16]}Z  {line['name']}（{line['code']}）")
+            at = datetime.fromisoformat(line["occurred_at"]).astimezone(clock.SHANGHAI)
+            self.timeline.plain(f"{'':12}· {at:%H:%M}  {line['name']}（{line['code']}）")
         self.timeline.step(
             person.name, "打开办件详情", f"{answer.body['state_name']}；{answer.body['due']['note']}", answer.ms
         )
