@@ -7,10 +7,11 @@ from uuid import UUID
 
 from litestar import Controller, get
 from litestar.params import PathParameter, QueryParameter
+from msgspec import Struct
 
 from api import etag, limits, openapi
 from api.example_guide import CODE, CONTENT, GUIDE
-from api.paging import Cursor, Limit, Page
+from api.paging import Cursor, Limit
 from api.problems import answers
 from api.public.regions import Domain, RegionCode
 from backend import catalogue
@@ -21,10 +22,12 @@ from backend.paging import USUAL, CursorInvalid
 from backend.regions.errors import RegionUnknown
 
 
-class ItemPage(Page[Card]):
+class ItemPage(Struct):
     """A page of items. `match` tells how they were found: exact, reworded, similar; all without a query."""
 
-    match: Match = Match.ALL
+    items: list[Card]
+    match: Match
+    next_cursor: str | None = None
 
 
 Query = Annotated[
