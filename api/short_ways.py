@@ -1,10 +1,10 @@
 """Short ways for the reads that the whole service lives by: from a known token straight to finished bytes.
 
 What a framework does for a request (routing, guards, parameters, dependencies, a response object) costs more than such
-a read itself. `ShortWays` stands in front of the router. A resident whose token this process has checked before gets the
-bytes at once, with the ETag of the ordinary way and, when there is trouble, the same problem document. Everything else
-(a token seen for the first time, an ended session, no token, another spelling of the address) goes the ordinary way,
-where the guard decides: nothing is allowed here that would not be allowed there. docs/performance.md has the figures.
+a read itself. `ShortWays` stands in front of the router. A resident whose token this process has checked before gets
+the bytes at once, with the ETag of the ordinary way and, when there is trouble, the same problem document. Everything
+else (a token seen for the first time, an ended session, no token, another spelling of the address) goes the ordinary
+way, where the guard decides: nothing is allowed here that would not be allowed there. docs/performance.md has figures.
 """
 
 from __future__ import annotations

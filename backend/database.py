@@ -197,8 +197,10 @@ class _Lent:
         finally:
             try:
                 # A connection that cannot be given back in order has been ended by the pool; the work is what counts.
+                # Only after an error can there be anything to wait for, and then for so long and no longer.
+                bound = settings().database_connect_timeout if error is not None else None
                 with suppress(*BROKEN):
-                    await self._pool.release(self._connection, timeout=settings().database_connect_timeout)
+                    await self._pool.release(self._connection, timeout=bound)
             finally:
                 self._gate.release()
 
