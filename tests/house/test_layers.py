@@ -39,6 +39,7 @@ LATE = {
 }
 """Files that load something only when it is wanted, and why."""
 OWN_NAMES = {
+    "backend/resealing.py": "the names of the sealed columns, from its own table",
     "backend/migrations.py": "names the role of the settings, which it has checked to be a plain identifier",
 }
 """Files whose SQL holds names that are no constants, and why that is safe."""
