@@ -48,10 +48,26 @@ END $$
 SEARCH_INDEX = "ALTER INDEX catalogue_entries_grams SET (fastupdate = off)"
 
 
+# One row per step that a case took, in the words of the state machine. An event that leads over several states is
+# several steps at one moment; `step` orders them.
+TRANSITIONS = [
+    "CREATE SCHEMA acceptance",
+    """
+CREATE VIEW acceptance.v_transition AS
+SELECT 'case'::text AS entity, e.case_id AS id, upper(e.path[n]) AS "from", upper(e.path[n + 1]) AS "to",
+       e.occurred_at AS at, 'agency:' || e.agency_id AS actor,
+       row_number() OVER (PARTITION BY e.case_id ORDER BY e.occurred_at, e.rank, e.event_id, n) AS step
+FROM case_events e CROSS JOIN LATERAL generate_series(1, cardinality(e.path) - 1) AS n
+WHERE e.case_id IS NOT NULL
+""",
+]
+
+
 class Migration(ops.Migration):
     dependencies = [("models", "0002_constraints")]
 
     operations = [
         ops.RunSQL([APPEND_ONLY, *append_only("events"), *append_only("event_seals")]),
         ops.RunSQL([*ITEM_VERSIONS_FIXED, SEARCH_INDEX]),
+        ops.RunSQL(TRANSITIONS),
     ]
