@@ -7,6 +7,7 @@ from typing import Any
 from backend import auditing, jobs
 from backend.callbacks import forget_old
 from backend.idempotency import forget_expired
+from backend.job_keeping import forget_finished
 from backend.jobs import Timetable
 from backend.settings import settings
 
@@ -14,6 +15,11 @@ from backend.settings import settings
 @jobs.job("idempotency.forget-expired")
 async def _forget_expired(_: dict[str, Any]) -> None:
     await forget_expired()
+
+
+@jobs.job("jobs.forget-finished")
+async def _forget_finished(_: dict[str, Any]) -> None:
+    await forget_finished()
 
 
 @jobs.job("callbacks.forget-old")
@@ -24,6 +30,7 @@ async def _forget_old_pushes(_: dict[str, Any]) -> None:
 CRON: list[tuple[str, str]] = [
     ("41 17 * * *", "cases.recount"),
     ("17 * * * *", "idempotency.forget-expired"),
+    ("10 19 * * *", "jobs.forget-finished"),
     ("40 19 * * *", "callbacks.forget-old"),
     ("5 * * * *", "audit.anchor"),
     ("23 * * * *", "identity.sweep"),

@@ -121,6 +121,8 @@ class Settings:
     job_retry_seconds: str = "1,5,30,120,600"
     """Delays between attempts of a failing job; after the last one it is kept as a dead letter."""
     job_concurrency: int = 20
+    job_log_days: int = 14
+    """How long the log of ended jobs is kept; dead letters stay until somebody deals with them."""
     idempotency_hours: int = 24
 
     # -- partners -------------------------------------------------------------------------------
