@@ -39,7 +39,8 @@ AND NOT EXISTS (SELECT 1 FROM pgqueuer q WHERE q.id = l.job_id)
 async def dead_letters(limit: int = 100) -> list[DeadLetter]:
     """The jobs that are dead, the oldest first."""
     return [
-        DeadLetter(*row[:4], row["updated"].isoformat(), scrub(row["why"] or "")) for row in await fetch(_DEAD, limit)
+        DeadLetter(row[0], row[1], row[2], row[3], row[4].isoformat(), scrub(row[5] or ""))
+        for row in await fetch(_DEAD, limit)
     ]
 
 

@@ -81,7 +81,7 @@ class Settings:
     fingerprint_keys: str = field(default_factory=_secret)
     """Key ring of the blind indexes, same form, first one current."""
     token_secret: str = field(default_factory=_secret)
-    """Signs cursors and seals the token signing keys at rest."""
+    """Signs cursors and the tags of refresh tokens."""
     data_cipher: Literal["aes-gcm", "sm4-gcm"] = "aes-gcm"
     """Cipher of newly sealed personal data; the digest of blind indexes follows it."""
 
