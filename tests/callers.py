@@ -14,7 +14,7 @@ from api.openapi import describe
 from backend.identity import AsResident, AsStaff
 from tests.factories.identity import AgencyCredentials, a_resident, a_staff, an_agency, headers_of, staff_headers_of
 
-DUTIES = ("catalogue.edit", "catalogue.publish")
+DUTIES = ("catalogue.edit", "catalogue.publish", "calendar.edit")
 
 
 class Callers(NamedTuple):
@@ -70,6 +70,7 @@ class Operation(NamedTuple):
         def fill(found: re.Match[str]) -> str:
             name = found[1]
             usual = {"number": "ABCD-0001" if "/cases/" in self.path else "1", "code": "11" * 15 + "1"}
+            usual |= {"day": "2026-03-04", "year": "2026"}
             return values.get(name, usual.get(name, "01900000-0000-7000-8000-000000000000"))
 
         return re.sub(r"\{(\w+)\}", fill, self.path)

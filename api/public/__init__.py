@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
+from api.public.calendar import CalendarController
 from api.public.case_lookup import CaseLookupController
 from api.public.catalogue import CatalogueController
 from api.public.lifecycles import LifecycleController
@@ -20,6 +21,7 @@ handlers: list[ControllerRouterHandler] = [
     key_set,
     CaseLookupController,
     LifecycleController,
+    CalendarController,
 ]
 
 door = Router(path="/public", route_handlers=handlers)

@@ -12,6 +12,7 @@ DUTIES: dict[str, str] = {
     "catalogue.publish": "审核、发布和撤回事项",
     "cases.read": "查看本部门办件",
     "cases.handle": "办理本部门办件",
+    "calendar.edit": "设定工作日、节假日和调休",
     "notifications.operate": "查看和重发消息",
     "staff.manage": "管理工作人员账号（系统管理员）",
     "agencies.manage": "管理部门系统及其密钥（系统管理员）",
