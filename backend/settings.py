@@ -46,6 +46,8 @@ class Settings:
     """PostgreSQL as the owner of the tables, for `migrate`; empty means `database_url`."""
     database_role: str = "zhangban_service"
     """Role that every service connection takes: it may not change the ledger."""
+    reader_role: str = "zhangban_reader"
+    """Role that may read the views of the schema `acceptance` and nothing else; make an examiner's login a member of it."""
     database_pool_size: int = 10
     database_connect_timeout: float = 3.0
     database_acquire_timeout: float = 2.0
