@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import json
 import re
 import textwrap
@@ -17,8 +18,8 @@ _SECTION = re.compile(r"^ *# -- (.+?) -+$")
 _HEAD = """\
 # Settings
 
-Every value comes from the environment and is read once, when a process starts. Times are in seconds unless the name says
-otherwise. `zhangban doctor` says which of them are missing or unsafe.
+Every value comes from the environment and is read once, when a process starts. Times are in seconds unless the name
+says otherwise. `zhangban doctor` says which of them are missing or unsafe.
 """
 
 
@@ -28,7 +29,7 @@ def text() -> str:
     body = next(node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)).body
     sections = {n: found.group(1) for n, line in enumerate(source.splitlines(), 1) if (found := _SECTION.match(line))}
     lines, values = [_HEAD.rstrip()], Settings()
-    for field, docstring in zip(body, body[1:], strict=False):
+    for field, docstring in itertools.pairwise(body):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
             continue
         if (title := next((sections.pop(n) for n in [*sections] if n < field.lineno), None)) is not None:
