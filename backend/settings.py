@@ -126,7 +126,7 @@ class Settings:
     ledger_unsealed_alarm_seconds: float = 60.0
     """An event that waits for its seal for longer than this is a finding of `verify-audit`."""
     anchor_file: str = ""
-    """Where the hourly anchors of the ledger go: a disk that the database's owner cannot write. The log has them too."""
+    """Where the ledger's hourly anchors go: a disk that the database's owner cannot write. The log has them too."""
     job_lease_seconds: int = 30
     """A job whose worker has been silent for this long is given to another."""
     job_retry_seconds: str = "1,5,30,120,600"
