@@ -216,7 +216,7 @@ async def _work_once(stop: asyncio.Event, timetable: Timetable) -> None:
         watcher.add_done_callback(lambda _: queuer.shutdown.set())
         try:
             await queuer.run(
-                dequeue_timeout=timedelta(seconds=5),
+                dequeue_timeout=timedelta(seconds=settings().job_poll_seconds),
                 batch_size=min(10, settings().job_concurrency // 2),
                 max_concurrent_tasks=settings().job_concurrency,
                 heartbeat_timeout=timedelta(seconds=settings().job_lease_seconds),

@@ -131,6 +131,8 @@ class Settings:
     """A job whose worker has been silent for this long is given to another."""
     job_retry_seconds: str = "1,5,30,120,600"
     """Delays between attempts of a failing job; after the last one it is kept as a dead letter."""
+    job_poll_seconds: float = 0.1
+    """How often an idle worker looks for jobs; it is not woken, because waking makes commits wait for each other."""
     job_concurrency: int = 20
     """Jobs that one worker runs at once."""
     job_log_days: int = 14

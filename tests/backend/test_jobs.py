@@ -133,6 +133,17 @@ async def test_a_job_that_nobody_can_do_is_kept_as_a_dead_letter_and_blocks_noth
     assert ran[-1] == {"n": 2}
 
 
+async def test_a_worker_keeps_what_it_cannot_do_and_goes_on():
+    fails[:] = [OSError(str(n)) for n in range(attempts := len(settings().job_retry_seconds.split(",")) + 1)]
+    async with a_worker():
+        await put({"poison": True})
+        await until(lambda: len(ran) == attempts)
+        await put({"n": 2})
+        await until(lambda: {"n": 2} in ran)
+
+    assert await held() == ["test.note"]
+
+
 async def test_coming_back_later_counts_as_no_failure():
     fails[:] = [Later(timedelta(0)) for _ in range(10)]
     await put()
@@ -275,3 +286,10 @@ async def test_a_job_whose_worker_was_killed_is_given_to_another():
     with using(job_lease_seconds=2):
         async with a_worker():
             await until(lambda: ran == [{"n": 1}], 20)
+
+
+async def test_writing_a_job_makes_no_commit_wait_for_another():
+    """A transaction that notifies takes a lock on the whole database until it has committed."""
+    listening = await fetch("SELECT tgname FROM pg_trigger WHERE tgrelid = 'pgqueuer'::regclass AND tgenabled <> 'D'")
+
+    assert [row["tgname"] for row in listening] == []
