@@ -161,6 +161,12 @@ async def test_somebody_else_with_the_same_key_has_an_effect_of_their_own(bells:
     assert await effects() == 2
 
 
+async def test_somebody_else_with_the_same_key_does_not_have_to_wait(bells: httpx.AsyncClient):
+    mine, yours = await asyncio.gather(ring(bells, owner=ME, wait=0.2), ring(bells, owner=YOU, wait=0.2))
+
+    assert (mine.status_code, yours.status_code) == (201, 201)
+
+
 async def test_work_that_was_refused_leaves_the_key_unused(bells: httpx.AsyncClient):
     refused = await ring(bells, refuse=True)
     assert refused.status_code == 409

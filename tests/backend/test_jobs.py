@@ -134,7 +134,8 @@ async def test_a_job_that_nobody_can_do_is_kept_as_a_dead_letter_and_blocks_noth
 
 
 async def test_a_worker_keeps_what_it_cannot_do_and_goes_on():
-    fails[:] = [OSError(str(n)) for n in range(attempts := len(settings().job_retry_seconds.split(",")) + 1)]
+    attempts = len(settings().job_retry_seconds.split(",")) + 1
+    fails[:] = [OSError(str(n)) for n in range(attempts)]
     async with a_worker():
         await put({"poison": True})
         await until(lambda: len(ran) == attempts)

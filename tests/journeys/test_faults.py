@@ -44,8 +44,9 @@ async def _slow(seconds: FromQuery[float]) -> None:
 
 @get("/hold")
 async def _hold(seconds: FromQuery[float]) -> None:
-    async with transaction():
+    async with transaction() as connection:
         await asyncio.sleep(seconds)
+        await connection.execute("SELECT 1")
 
 
 @get("/never")
@@ -241,6 +242,21 @@ async def test_a_postgresql_that_falls_silent_costs_seconds_and_no_connection(ho
     assert [answer.status_code for answer in full] == [200] * 4
 
 
+async def test_a_request_whose_time_is_up_does_not_wait_for_a_silent_postgresql_to_roll_back():
+    async with _behind_wires(request_timeout=1.0, database_statement_timeout=5.0) as house:
+        await house.is_well_within(1)
+        asking = [asyncio.create_task(house.timed("GET", "/probe/hold?seconds=0.3")) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        await house.postgres.turn("silent")
+
+        for answer, took in await asyncio.gather(*asking):
+            is_problem(answer, 503)
+            assert took < 1.6
+
+        await house.postgres.turn("fine")
+        await house.is_well_within(2)
+
+
 async def test_a_slow_wire_makes_no_pile_of_waiting_requests(house: House):
     await house.postgres.turn("slow", 0.15)
 
@@ -350,7 +366,8 @@ async def test_a_redis_that_hangs_holds_nobody_up(house: House, weather: Any):
     await house.redis.turn(weather, 2.0)
 
     began = monotonic()
-    reads = await asyncio.gather(*(house.timed("GET", "/probe/value") for _ in range(20)))
+    # More than there are connections to Redis: who waits for one waits no longer than for an answer.
+    reads = await asyncio.gather(*(house.timed("GET", "/probe/value") for _ in range(3 * cache.CONNECTIONS)))
     codes = [await house.timed("POST", "/probe/code") for _ in range(5)]
 
     assert all(answer.status_code == 200 and took < 1.5 for answer, took in reads)
