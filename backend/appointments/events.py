@@ -9,7 +9,7 @@ from uuid import UUID
 from backend.events import Event
 
 
-class _OfAppointment(Event, frozen=True, kw_only=True, tag="appointment"):
+class _OfAppointment(Event, frozen=True, kw_only=True):
     """What every event of one appointment says."""
 
     about: ClassVar[str] = "appointment_id"
