@@ -41,7 +41,7 @@ lint: $(DEV) ## Check style, types and which way the imports run
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run 'make format'."; exit 1; }
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-timings
+	$(BIN)/lint-imports
 
 format: $(DEV) ## Write the code as the style wants it
 	$(BIN)/ruff check --fix-only --quiet .

@@ -113,7 +113,7 @@ def trouble_of(error: Exception) -> Trouble:
         return _from_parameters(error)
     if isinstance(error, HTTPException):
         return _BY_STATUS.get(error.status_code, Internal)()
-    if isinstance(error, BaseORMException | asyncpg.PostgresError | asyncpg.InterfaceError | OSError | TimeoutError):
+    if isinstance(error, (BaseORMException, *database.BROKEN)):
         if database.is_contention(error):
             return database.DatabaseBusy(retry_after=1)
         if database.is_down(error):

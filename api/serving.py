@@ -19,9 +19,8 @@ from typing import Any
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from api import stopping
 from api.health import Draining
-from backend import logs
+from backend import logs, stopping
 from backend.settings import environment, settings
 
 log = logging.getLogger(__name__)

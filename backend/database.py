@@ -23,6 +23,13 @@ from backend.errors import Unavailable
 from backend.settings import settings
 from models import MODELS
 
+BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+"""What asyncpg raises when a connection ends under it."""
+_ENDED = (asyncio.CancelledError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+"""After these nobody knows what the connection is doing."""
+_OUR_MISTAKES = ("the server expects", "cannot perform operation: another operation is in progress")
+"""InterfaceErrors that speak of a wrong call and not of a lost connection."""
+
 _open: ContextVar[asyncpg.Connection[Any] | None] = ContextVar("open_connection", default=None)
 _gate: asyncio.Semaphore | None = None
 
@@ -163,9 +170,13 @@ async def _lent() -> AsyncIterator[asyncpg.Connection[Any]]:
         connection = await where.acquire()
         try:
             yield connection
+        except _ENDED:
+            # Asking a silent server to cancel or roll back would cost as long again; without us it does so itself.
+            connection.terminate()
+            raise
         finally:
             # A connection that cannot be given back in order has been ended by the pool; the work is what counts.
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            with suppress(*BROKEN):
                 await where.release(connection, timeout=settings().database_connect_timeout)
 
 
@@ -204,9 +215,11 @@ async def _begun(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
     models, ours = get_connections().set("default", wrapper), _open.set(connection)
     try:
         yield
+    except _ENDED:
+        raise
     except BaseException:
         # Whether or not ROLLBACK arrives, nothing was committed; the caller hears what went wrong first.
-        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        with suppress(*BROKEN):
             await begun.rollback()
         raise
     else:
@@ -264,7 +277,9 @@ def is_contention(error: BaseException) -> bool:
 
 def is_down(error: BaseException) -> bool:
     """Whether the error means that PostgreSQL, or the way to it, is out of order."""
-    if isinstance(error, asyncpg.InterfaceError | ConnectionError | TimeoutError | OSError):
+    if isinstance(error, asyncpg.InterfaceError):
+        return not str(error).startswith(_OUR_MISTAKES)
+    if isinstance(error, asyncpg.InternalClientError | OSError | TimeoutError):
         return True
     return (_state(error) or "").startswith(_DOWN_STATES) or _state(error) == "57014"
 

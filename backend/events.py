@@ -82,7 +82,8 @@ def kinds() -> dict[str, type[Event]]:
     queue: list[type[Event]] = [*Event.__subclasses__()]
     while queue:
         kind = queue.pop()
-        found[name_of(kind)] = kind
+        if not kind.__name__.startswith("_"):  # what several events have in common is no event
+            found[name_of(kind)] = kind
         queue.extend(kind.__subclasses__())
     return found
 

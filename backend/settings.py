@@ -50,7 +50,8 @@ class Settings:
     database_connect_timeout: float = 3.0
     database_acquire_timeout: float = 2.0
     """How long work waits for a free connection before it is refused with 503."""
-    database_statement_timeout: float = 5.0
+    database_statement_timeout: float = 3.0
+    """PostgreSQL ends a statement after this time; one second later we give the connection up."""
     redis_url: str = ""
     """Redis or Valkey, `redis://host:6379/0`; empty starts the embedded one."""
     redis_timeout: float = 0.5

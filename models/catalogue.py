@@ -86,7 +86,9 @@ class ItemVersion(Record):
             UniqueConstraint(fields=("item_id",), name="item_published_once", condition="state = 'published'"),
             CheckConstraint("number >= 1 AND revision >= 1", name="item_version_counts_from_one"),
             CheckConstraint("state = 'draft' OR published_at IS NOT NULL", name="item_version_published_some_time"),
-            CheckConstraint("(state = 'withdrawn') = (withdrawn_at IS NOT NULL)", name="item_version_withdrawn_some_time"),
+            CheckConstraint(
+                "(state = 'withdrawn') = (withdrawn_at IS NOT NULL)", name="item_version_withdrawn_some_time"
+            ),
         )
 
 

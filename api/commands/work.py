@@ -10,9 +10,9 @@ import uvloop
 
 from api.commands.running import opened, prepared, say
 from api.serving import LAST_SECONDS
-from api.stopping import Orders
 from backend import jobs
 from backend.settings import settings
+from backend.stopping import Orders
 
 
 def add(parser: ArgumentParser) -> None:

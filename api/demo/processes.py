@@ -49,33 +49,40 @@ def _follow_parent() -> None:
 class Processes:
     """Named child processes, each in a process group of its own, with its output in a file of `folder`."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], lifeline: int) -> None:
         self.folder = folder
         self.environment = dict(environment)
+        self._lifeline = lifeline
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, *arguments: str) -> None:
-        """Start `python -m …arguments` under this name."""
+    def start(self, name: str, *arguments: str, lifeline: bool = False) -> None:
+        """Start `python -m …arguments` under this name; with `lifeline`, it watches ours and ends when we are gone."""
+        watched = ["--lifeline", str(self._lifeline)] if lifeline else []
         with open(self.folder / f"{name}.log", "ab") as log:
             self._running[name] = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
+                [sys.executable, "-m", *arguments, *watched],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=[self._lifeline] if lifeline else [],
                 start_new_session=True,
                 preexec_fn=_follow_parent,
             )
 
-    async def finish(self, name: str, *arguments: str) -> None:
-        """Run to the end. Raises DemoFailed with the last lines of its output when that was not a success."""
+    async def ask(self, name: str, *arguments: str) -> tuple[int, str]:
+        """Run to the end; the exit status and the last lines of what was said."""
         self.start(name, *arguments)
         process = self._running[name]
-        while process.poll() is None:
-            await asyncio.sleep(0.02)
+        status = await asyncio.to_thread(process.wait)
         del self._running[name]
-        if process.returncode:
-            raise DemoFailed(f"{name} 没有成功（退出码 {process.returncode}）：\n{self.last_words(name)}")
+        return status, self.last_words(name)
+
+    async def finish(self, name: str, *arguments: str) -> None:
+        """Run to the end. Raises DemoFailed with the last lines of its output when that was not a success."""
+        status, said = await self.ask(name, *arguments)
+        if status:
+            raise DemoFailed(f"{name} 没有成功（退出码 {status}）：\n{said}")
 
     async def until_ready(self, name: str, url: str, http: aiohttp.ClientSession) -> float:
         """Wait until the address answers 200; how many seconds that took. Raises DemoFailed when it never does."""
@@ -108,8 +115,9 @@ class Processes:
         for process in ending:
             _signal(process, signal.SIGTERM)
         until = clock.monotonic() + GOODBYE
-        while any(process.poll() is None for process in ending) and clock.monotonic() < until:
-            await asyncio.sleep(0.02)
+        for process in ending:
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(process.wait, max(0.0, until - clock.monotonic()))
         for process in ending:
             _signal(process, signal.SIGKILL)
             process.wait()

@@ -103,9 +103,8 @@ class Timeline:
         copies = f" ×{message.copies}" if message.copies > 1 else ""
         arrow = self._green("↳ " + CHANNELS[message.channel])
         template = f"「{message.template}」" if message.template else ""
-        self._print(
-            f"{_at(message.at)}    {arrow} → {message.who}{copies}{template}：{values}{self._dim(f'  {message.ms:.0f} ms')}"
-        )
+        took = self._dim(f"  {message.ms:.0f} ms")
+        self._print(f"{_at(message.at)}    {arrow} → {message.who}{copies}{template}：{values}{took}")
 
     def fault(self, text: str) -> None:
         """Something was broken on purpose."""

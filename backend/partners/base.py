@@ -82,6 +82,9 @@ class Wire:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": "zhangban"},
             )
+            # aiohttp repeats a GET by itself when the connection breaks. A wx.login code is used up by a GET: whether
+            # to repeat is decided by `Repeat` alone.
+            self._session._retry_connection = False
         return self._session
 
     async def close(self) -> None:

@@ -70,7 +70,7 @@ class TokenKeeper:
         async with self._turn:
             if (known := self._in_hand()) is not None:
                 return known.text
-            self._asked_at = clock.monotonic()
+            self._asked_at = clock.now().timestamp()
             try:
                 self._known = await self._shared_or_renewed(refused=None)
             except PartnerTrouble:
@@ -94,7 +94,7 @@ class TokenKeeper:
         known = self._known
         if known is None or known.is_fresh():
             return known
-        asked = self._asked_at is not None and clock.monotonic() - self._asked_at < ASK_EVERY
+        asked = self._asked_at is not None and clock.now().timestamp() - self._asked_at < ASK_EVERY
         return known if asked and known.is_alive() else None
 
     async def _shared_or_renewed(self, refused: str | None) -> IssuedToken:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from cryptography.hazmat.primitives.padding import PKCS7
-from litestar import Controller, delete, get, patch, post, put
+from litestar import Controller, Request, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
@@ -167,7 +167,11 @@ class WeChatLevers(Controller):
 
     @post(["/personas/{name:str}/follow", "/personas/{name:str}/unfollow"])
     async def follow(
-        self, world: NamedDependency[World], pusher: NamedDependency[Pusher], name: FromPath[str], request: Any
+        self,
+        world: NamedDependency[World],
+        pusher: NamedDependency[Pusher],
+        name: FromPath[str],
+        request: Request[Any, Any, Any],
     ) -> dict[str, Any]:
         follows = not request.url.path.endswith("/unfollow")
         messages.follow(world, pusher, world.persona(name), follows)

@@ -1,0 +1,134 @@
+"""The three who speak HTTP in the story: a phone, a department's system, and whoever holds the sandbox's levers."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, NamedTuple
+
+import aiohttp
+import msgspec
+
+from api.demo.processes import DemoFailed
+from backend import clock
+from backend.identity.signatures import sign_request
+
+PHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 "
+    "MicroMessenger/8.0.55 NetType/4G MiniProgramEnv"
+)
+TRIES = 8
+"""How often a client repeats what may be repeated, as docs/api-manners.md tells front ends."""
+
+
+class Answer(NamedTuple):
+    """What came back, and how many milliseconds it took."""
+
+    status: int
+    body: Any
+    ms: float
+    headers: dict[str, str]
+
+
+class Caller:
+    """Sends JSON to one address and measures."""
+
+    def __init__(self, http: aiohttp.ClientSession, base: str) -> None:
+        self.http, self.base = http, base
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        expect: int | None = None,
+    ) -> Answer:
+        """One request. With `expect`, another status raises DemoFailed; without, it must be a success."""
+        content = b"" if body is None else msgspec.json.encode(body)
+        given = {**({"content-type": "application/json"} if body is not None else {}), **(headers or {})}
+        began = clock.monotonic()
+        async with self.http.request(method, self.base + path, data=content, headers=given) as answer:
+            raw = await answer.read()
+        ms = (clock.monotonic() - began) * 1000
+        found = Answer(
+            answer.status, _decoded(raw), ms, {name.lower(): value for name, value in answer.headers.items()}
+        )
+        if found.status != expect if expect else found.status >= 400:
+            raise DemoFailed(f"{method} {path} 的回答是 {found.status}：{raw.decode(errors='replace')[:600]}")
+        return found
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw) if raw else None
+    except msgspec.DecodeError:
+        return raw.decode(errors="replace")
+
+
+class Levers(Caller):
+    """The sandbox: WeChat and the SMS gateway, and what a tester does to them."""
+
+    async def code(self, person: str, kind: str) -> str:
+        """A code as `wx.login` (`login`) or the phone button (`phone`) gives it to the page."""
+        return str((await self.ask("POST", f"/sandbox/personas/{person}/{kind}-code")).body["code"])
+
+    async def popup(self, person: str, answers: dict[str, str]) -> None:
+        """The person answers a subscribe popup; WeChat tells us by an event, too."""
+        await self.ask("POST", f"/sandbox/personas/{person}/popup", {"answers": answers})
+
+    async def sent(self) -> list[dict[str, Any]]:
+        """Everything that reached somebody's WeChat."""
+        found: list[dict[str, Any]] = (await self.ask("GET", "/sandbox/sent")).body
+        return found
+
+    async def texts(self) -> list[dict[str, Any]]:
+        """Everything that reached somebody as a text message."""
+        found: list[dict[str, Any]] = (await self.ask("GET", "/sandbox/sms/sent")).body
+        return found
+
+
+class Department(Caller):
+    """A department's own system: every request signed, as docs/agency-signing.md says."""
+
+    def __init__(self, http: aiohttp.ClientSession, base: str, name: str, key: str, secret: str) -> None:
+        super().__init__(http, base)
+        self.name, self._key, self._secret = name, key, secret
+
+    async def send(self, method: str, path: str, body: Any, *, expect: int | None = None) -> Answer:
+        """One signed request."""
+        content = msgspec.json.encode(body)
+        signed = sign_request(method, path, content, key=self._key, secret=self._secret)
+        return await self.ask(method, path, body, headers=dict(signed), expect=expect)
+
+
+class Phone(Caller):
+    """A resident's phone with the mini-program on it."""
+
+    def __init__(self, http: aiohttp.ClientSession, base: str, name: str) -> None:
+        super().__init__(http, base)
+        self.name, self.tokens = name, dict[str, Any]()
+
+    def _headers(self, **more: str) -> dict[str, str]:
+        token = self.tokens.get("access_token")
+        return {"user-agent": PHONE, **({"authorization": f"Bearer {token}"} if token else {}), **more}
+
+    async def get(self, path: str, *, expect: int | None = None, etag: str = "") -> Answer:
+        """A read."""
+        return await self.ask(
+            "GET", path, headers=self._headers(**({"if-none-match": etag} if etag else {})), expect=expect
+        )
+
+    async def send(
+        self, method: str, path: str, body: Any = None, *, expect: int | None = None, key: str = ""
+    ) -> Answer:
+        """A write, with an Idempotency-Key of its own unless one is given."""
+        return await self.ask(
+            method, path, body, headers=self._headers(**{"idempotency-key": key or str(uuid.uuid4())}), expect=expect
+        )
+
+    async def sign_in(self, code: str) -> Answer:
+        """Exchange a `wx.login` code for tokens."""
+        answer = await self.send("POST", "/v1/public/sessions", {"code": code}, expect=201)
+        self.tokens = answer.body
+        return answer

@@ -1,0 +1,144 @@
+"""The house of a demo: servers, sandbox, service and worker as real processes on free ports."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import aiohttp
+
+from api.demo.client import Department, Levers, Phone
+from api.demo.people import cast
+from api.demo.processes import Processes, free_ports
+from api.demo.showing import Timeline
+from api.demo.story import Story
+from backend import clock, seeding
+from backend.embedded import Urls, servers
+from backend.partners.sms.sandbox import DEFAULTS as SMS_NAMES
+from backend.partners.wechat.sandbox.world import DEFAULTS as WECHAT_NAMES
+from backend.settings import Settings, environment
+from backend.stopping import lifeline
+from notifications.templates import partner_templates
+
+PATIENCE, PATIENCE_IN_CHAOS = 10.0, 40.0
+"""Seconds within which a message must have arrived."""
+STRANGER = "路人"
+
+QUICK = {
+    "DRAIN_SECONDS": "0.1",
+    "SHUTDOWN_SECONDS": "3",
+    "PARTNER_TIMEOUT": "1",
+    "JOB_RETRY_SECONDS": "0.2,0.5,1,2,4,8",
+    "JOB_LEASE_SECONDS": "2",
+    "NOTIFICATION_RETRY_SECONDS": "0.2,0.4,0.8,1.5,3,6,12",
+    "NOTIFICATION_LEASE_SECONDS": "2.5",
+    "NOTIFICATION_SWEEP_SECONDS": "2",
+}
+"""Patience scaled down, so that a story with accidents ends while somebody is watching."""
+
+
+@dataclass
+class House:
+    """What runs, and how it is reached."""
+
+    api: str
+    sandbox: str
+    urls: Urls
+    processes: Processes
+    http: aiohttp.ClientSession
+    levers: Levers
+    timeline: Timeline
+
+    async def story(self, *, chaos: bool) -> Story:
+        """The cast with their phones and the departments with their keys, ready to begin."""
+        people = cast()
+        for person in people:
+            shown = await self.levers.ask("POST", "/sandbox/personas", {"name": person.name})
+            person.phone = shown.body["phone"]
+        deaf = [f"+86{person.phone}" for person in people if not person.takes_texts]
+        await self.levers.ask("PUT", "/sandbox/sms/rules", {"blocked": deaf})
+        self.timeline.record.people = [person.as_data() for person in people]
+        phones = {name: Phone(self.http, self.api, name) for name in (*(person.name for person in people), STRANGER)}
+        patience = PATIENCE_IN_CHAOS if chaos else PATIENCE
+        return Story(people, self._departments(), phones, self.levers, self.timeline, patience=patience)
+
+    def _departments(self) -> dict[str, Department]:
+        return {
+            domain: Department(self.http, self.api, domain, key, seeding.agency_secret(key))
+            for domain, key in seeding.AGENCIES.items()
+        }
+
+    def start_worker(self) -> None:
+        """One more worker, under the name that `Processes.kill` knows."""
+        self.processes.start("work", "api.cli", "work", lifeline=True)
+
+    async def register_templates(self) -> None:
+        """Tell the sandbox of the templates that WeChat's console would hold."""
+        known = partner_templates()
+        for account, templates in (("mini_program", known.mini_program), ("official_account", known.official_account)):
+            for name, each in templates.items():
+                title = each.title or known.mini_program[name].title
+                kind = "long_term" if each.kind == "long-term" else "once"
+                body = {"account": account, "template_id": each.id, "title": title, "kind": kind}
+                await self.levers.ask("POST", "/sandbox/templates", body)
+
+
+@asynccontextmanager
+async def opened(timeline: Timeline) -> AsyncIterator[House]:
+    """Everything runs inside the block and nothing of it afterwards, however the block ends."""
+    api_port, sandbox_port = free_ports(2)
+    api, sandbox = f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{sandbox_port}"
+    with (
+        tempfile.TemporaryDirectory(prefix="zhangban-demo-") as folder,
+        servers(durable=False, say=timeline.say) as urls,
+        lifeline() as line,
+    ):
+        processes = Processes(Path(folder), _environment(urls, api, api_port, sandbox), line)
+        async with aiohttp.ClientSession() as http:
+            house = House(api, sandbox, urls, processes, http, Levers(http, sandbox), timeline)
+            try:
+                await _start(house, sandbox_port)
+                yield house
+            finally:
+                await processes.stop()
+
+
+def _environment(urls: Urls, api: str, port: int, sandbox: str) -> dict[str, str]:
+    """The environment of the children. Whatever settings ours holds are left out: a demo never touches real data."""
+    ours = {each.name.upper() for each in fields(Settings)}
+    plain = {name: value for name, value in environment().items() if name not in ours}
+    names = {name.upper(): value for name, value in {**WECHAT_NAMES, **SMS_NAMES}.items()}
+    return {
+        **plain,
+        **names,
+        **QUICK,
+        "PYTHONUNBUFFERED": "1",
+        "SANDBOX": "true",
+        "DATABASE_URL": urls.database_url,
+        "REDIS_URL": urls.redis_url,
+        "PUBLIC_BASE": api,
+        "PORT": str(port),
+        "WECHAT_API_BASE": sandbox,
+        "SMS_API_BASE": sandbox,
+    }
+
+
+async def _start(house: House, sandbox_port: int) -> None:
+    processes, say = house.processes, house.timeline.say
+    callback = f"{house.api}/v1/callbacks/wechat"
+    processes.start("sandbox", "backend.partners.sandbox", "--port", str(sandbox_port), "--callback", callback)
+    began = clock.monotonic()
+    await processes.finish("migrate", "api.cli", "migrate")
+    say(f"数据库结构就绪，{clock.monotonic() - began:.1f} 秒")
+    began = clock.monotonic()
+    processes.start("serve", "api.cli", "serve", lifeline=True)
+    house.start_worker()
+    await processes.finish("seed", "api.cli", "seed", "--profile", "demo")
+    say(f"示例目录、部门密钥就绪，{clock.monotonic() - began:.1f} 秒")
+    await processes.until_ready("sandbox", f"{house.sandbox}/sandbox/personas", house.http)
+    await processes.until_ready("serve", f"{house.api}/readyz", house.http)
+    say(f"微信与短信沙箱 {house.sandbox} · 接口服务 {house.api} · 后台工作进程，均已就绪")
+    await house.register_templates()

@@ -1,0 +1,70 @@
+"""`zhangban demo`: start everything, tell the story, look whether it is true, leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+from api.demo import keeping
+from api.demo.chaos import Chaos
+from api.demo.house import House, opened
+from api.demo.processes import DemoFailed
+from api.demo.showing import Timeline
+from backend.embedded import EmbeddedFailed
+
+STOPPED = 130
+"""The exit status of a program that was told to stop, as shells give it."""
+
+
+def run(*, chaos: bool = False, keep: bool = False, json_file: str | None = None) -> int:
+    """The whole demo. 0: everything was as it must be; 1: something was not; 2: it could not run; 130: told to stop."""
+    timeline = Timeline(chaos=chaos)
+    try:
+        return asyncio.run(_until_told(timeline, chaos=chaos, keep=keep))
+    except (DemoFailed, EmbeddedFailed) as failure:
+        print(f"\n演示没有完成：{failure}", file=sys.stderr, flush=True)
+        return 2
+    finally:
+        if json_file:
+            timeline.write(json_file)
+
+
+async def _until_told(timeline: Timeline, *, chaos: bool, keep: bool) -> int:
+    telling = asyncio.create_task(_tell(timeline, chaos=chaos, keep=keep))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, telling.cancel)
+    try:
+        return await telling
+    except asyncio.CancelledError:
+        timeline.say("已按要求停止，全部进程都已结束")
+        return 0 if keep and timeline.record.ok else STOPPED
+
+
+async def _tell(timeline: Timeline, *, chaos: bool, keep: bool) -> int:
+    async with opened(timeline) as house:
+        story = await house.story(chaos=chaos)
+        trouble = Chaos(house, timeline)
+        timeline.begin()
+        await story.push_cases()
+        await story.sign_in()
+        await story.progress(storms=trouble.storms() if chaos else None)
+        await story.look_around()
+        timeline.heading("五、核对")
+        await story.check(bound=await trouble.bound())
+        await _examine(house, timeline)
+        well = timeline.end()
+        if keep:
+            await keeping.stay(house, story, timeline)
+    return 0 if well else 1
+
+
+async def _examine(house: House, timeline: Timeline) -> None:
+    """The service's own examiners, as an operator runs them."""
+    for name, command in (
+        ("不变式（check-invariants）", "check-invariants"),
+        ("审计链（verify-audit）", "verify-audit"),
+    ):
+        status, said = await house.processes.ask(command, "api.cli", command)
+        timeline.check(name, status == 0, said.splitlines()[-1] if status == 0 and said else said or "通过")

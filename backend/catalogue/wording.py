@@ -1,0 +1,100 @@
+"""Chinese as people type it: normal form, words of a query, synonyms, pinyin, and the pairs that the index holds. Pure.
+
+PostgreSQL has no segmentation of Chinese and our bundled one no trigrams, so the index holds single characters and
+pairs ("grams"): whatever fragment is typed, its pairs must all be there, and the row is then looked at closely.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib import resources
+from typing import NamedTuple
+
+from pypinyin import Style, lazy_pinyin
+
+MAX_TERMS = 6
+MAX_ALTERNATIVES = 8
+_SUFFIX = 40
+"""How many letters of full pinyin are kept from each syllable on; nobody types more."""
+
+_SEPARATORS = re.compile(r"[\W_]+")
+_RUNS = re.compile(r"[a-z0-9]+|[^a-z0-9\W_]+")
+
+
+class Dictionary(NamedTuple):
+    """What `words.toml` says."""
+
+    synonyms: tuple[tuple[str, ...], ...]
+    noise: tuple[str, ...]
+
+
+@lru_cache(maxsize=1)
+def dictionary() -> Dictionary:
+    """Groups of words that mean the same, and words that say nothing about the item; longest first."""
+    data = tomllib.loads(resources.files("backend.catalogue").joinpath("words.toml").read_text("utf-8"))
+    groups = tuple(tuple(normal(word) for word in group) for group in data["synonyms"])
+    return Dictionary(groups, tuple(sorted(map(normal, data["noise"]), key=len, reverse=True)))
+
+
+def normal(text: str) -> str:
+    """Full width to half width, small letters, no spaces and punctuation."""
+    return _SEPARATORS.sub("", unicodedata.normalize("NFKC", text).casefold())
+
+
+def terms(query: str) -> list[str]:
+    """The words of a query, each of which must be found: cut at spaces, punctuation, and between Chinese and Latin."""
+    spelled = unicodedata.normalize("NFKC", query).casefold()
+    found = [run for part in _SEPARATORS.split(spelled) for run in _RUNS.findall(part)]
+    return list(dict.fromkeys(found))[:MAX_TERMS]
+
+
+def without_noise(words: Iterable[str]) -> list[str]:
+    """The words with "怎么", "我要", "在哪里" and their like cut out; what is left may be more words, or none."""
+    pattern = re.compile("|".join(map(re.escape, dictionary().noise)))
+    pieces = [piece for word in words for piece in pattern.split(word)]
+    return list(dict.fromkeys(piece for piece in pieces if piece))[:MAX_TERMS]
+
+
+def alternatives(term: str) -> list[str]:
+    """The term first, then what it becomes when a word in it is exchanged for one that means the same."""
+    found = [term]
+    for group in dictionary().synonyms:
+        for word in group:
+            if word in term:
+                found += [term.replace(word, other) for other in group if other != word]
+    return list(dict.fromkeys(found))[:MAX_ALTERNATIVES]
+
+
+def is_latin(term: str) -> bool:
+    """Whether the term may be pinyin."""
+    return term.isascii() and term.isalpha()
+
+
+def initials(text: str) -> str:
+    """First letters of the pinyin: 居民身份证 → jmsfz. Letters and digits stay."""
+    return "".join(lazy_pinyin(normal(text), style=Style.FIRST_LETTER))
+
+
+def pinyin_words(text: str) -> list[str]:
+    """Full pinyin from each syllable on: 补领 → buling, ling. So "ling" is found, and "ul" is not."""
+    syllables = lazy_pinyin(normal(text), style=Style.NORMAL)
+    return ["".join(syllables[start:])[:_SUFFIX] for start in range(len(syllables))]
+
+
+def pairs(text: str) -> set[str]:
+    """Neighbouring characters, two by two; of a single character, itself."""
+    return {text[at : at + 2] for at in range(len(text) - 1)} or {text} - {""}
+
+
+def text_grams(text: str) -> set[str]:
+    """What the index holds for a text: its characters and its pairs."""
+    return set(text) | pairs(text)
+
+
+def marked(mark: str, grams: Iterable[str]) -> set[str]:
+    """The grams of another reading of the text, kept apart from those of the text."""
+    return {f"{mark}:{gram}" for gram in grams}
