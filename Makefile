@@ -77,9 +77,11 @@ clean: ## Remove what was made here; the data of the embedded servers stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
-	@[ -n "$(PYTHON)" ] || { echo "Zhangban needs Python 3.11 or newer; none was found. PYTHON=/path/to/python names one." >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Zhangban needs Python 3.11 or newer; none was found. PYTHON=/path/to/python names one." >&2; exit 1; }
 	@echo "· making $(VENV) with $$("$(PYTHON)" --version)" >&2
-	@"$(PYTHON)" -m venv $(VENV) || { echo "Python's venv module is missing (on Debian: apt install python3-venv)." >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { \
+		rm -rf $(VENV); echo "Python's venv module is missing (on Debian: apt install python3-venv)." >&2; exit 1; }
 
 $(RUNTIME): requirements/lock.txt pyproject.toml | $(BIN)/python
 	@echo "· installing what the product needs (about 150 MB the first time, a minute or two)" >&2

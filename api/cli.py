@@ -20,7 +20,7 @@ COMMANDS: dict[str, str] = {
     "demo": "run the main job from end to end on this machine and show it",
     "check-invariants": "prove that what must always hold, holds",
     "verify-audit": "prove that the ledger of events is whole",
-    "outbox-drain": "do every job that is due now, then end",
+    "outbox-drain": "do every job and send every message that is due",
 }
 """Every command and what it does, in the order of `zhangban --help`."""
 

@@ -15,6 +15,9 @@ TITLE = "掌办 · 政务服务移动端接口"
 DESCRIPTION = """\
 一次登录，查办件、收通知、看指南。错误均为 RFC 9457 `application/problem+json`，代码目录见 `/v1/public/problems`。
 金额单位为分，时间为带时区的 RFC 3339，期限以工作日计。
+
+在本页试用：先调用 `POST /v1/public/sessions` 登录，再点右上方的 Authorize 填入返回的 `access_token`。
+没有小程序时，登录凭证 code 由微信沙箱给出：`POST <沙箱地址>/sandbox/personas/李建国/login-code`。
 """
 
 SECURITY: dict[str, list[dict[str, list[str]]]] = {
@@ -22,6 +25,8 @@ SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "/v1/staff": [{"staff": []}],
     "/v1/agency": [{"agency": []}],
 }
+WITHOUT_TOKEN = frozenset({"signInStaff"})
+"""operationIds behind a guarded door that need no token, because they give one."""
 SCHEMES: dict[str, Any] = {
     "resident": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "居民访问令牌"},
     "staff": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "工作人员访问令牌"},
@@ -44,17 +49,82 @@ COMMON = {
     "500": "服务出现问题",
     "503": "暂时不可用，见 Retry-After",
 }
+PARAMETERS = {
+    "number": "办件编号；事项版本地址中为版本号",
+    "session_id": "登录设备的标识",
+    "message_id": "消息的标识",
+    "hall_id": "大厅的标识",
+    "code": "事项编码",
+}
+"""What the parameters of addresses mean, where their handler does not say it."""
+SUCCESS = {"200": "成功", "201": "已创建", "202": "已收下", "204": "成功，没有内容"}
+TAGS = {
+    "登录": "小程序登录、刷新令牌、令牌公钥",
+    "我的": "居民自己的账号、手机号和登录设备",
+    "办件": "居民看办件：列表、时间线、办理期限，以及不登录查询",
+    "消息": "站内信、送达记录、订阅授权",
+    "事项": "事项目录、办事指南与搜索",
+    "公共": "行政区划、部门、大厅、状态机与错误目录",
+    "部门系统": "部门业务系统核对自己的签名",
+    "部门推送办件": "部门业务系统推送办件与办理事件，请求须签名",
+    "工作人员": "工作人员登录",
+    "事项管理": "编写、检查、发布、撤回事项版本",
+    "合作方回调": "微信等合作方推送到这里，各自验签",
+    "运行": "存活、就绪、指标与本描述",
+}
+"""The chapters of the description, in the order in which people need them."""
 LINKS: dict[str, dict[str, dict[str, Any]]] = {}
 """operationId → links of its success answer; the files of the doors add theirs next to their handlers."""
-EXAMPLES: dict[str, dict[str, Any]] = {}
-"""operationId → {"request": …, "response": …}: real-looking bodies for the documentation."""
+_KEY = {
+    "kty": "EC",
+    "crv": "P-256",
+    "use": "sig",
+    "alg": "ES256",
+    "kid": "0194a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
+    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "health": {"response": {"status": "ok"}},
+    "readiness": {"response": {"ready": True, "database": True, "cache": True, "migrations": True, "draining": False}},
+    "metrics": {"response": 'zhangban_requests_total{method="GET",route="/healthz",status="200"} 1.0'},
+    "openapi": {"response": {"openapi": "3.1.0", "info": {"title": TITLE, "version": VERSION}}},
+    "keySet": {"response": {"keys": [_KEY]}},
+    "wellKnownKeySet": {"response": {"keys": [_KEY]}},
+    "listProblems": {
+        "response": [
+            {
+                "code": "case-not-found",
+                "status": 404,
+                "title": "没有找到该办件",
+                "retryable": False,
+                "meaning": "There is no such case, or it is somebody else's.",
+            }
+        ]
+    },
+    "getCaseLifecycle": {
+        "response": {
+            "start": "submitted",
+            "states": [{"code": "accepted", "name": "已受理", "terminal": False, "clock": "running"}],
+            "edges": [{"from": "submitted", "to": "accepted"}],
+            "kinds": [{"code": "accepted", "name": "受理", "rank": 6, "spellings": ["准予受理", "予以受理"]}],
+            "moves": [{"state": "submitted", "kind": "accepted", "path": ["accepted"]}],
+            "flags": [{"code": "after-end", "name": "办理已结束，未改变状态"}],
+        }
+    },
+}
+"""operationId → {"request": …, "response": …}: real-looking bodies. The files of the doors add theirs."""
+_METHODS = ("get", "put", "post", "patch", "delete", "head")
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
     name = operation.get("operationId", "")
     for door, security in SECURITY.items():
-        if path.startswith(door) and "security" not in operation:
+        if path.startswith(door) and "security" not in operation and name not in WITHOUT_TOKEN:
             operation["security"] = security
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "path":
+            parameter.setdefault("description", PARAMETERS.get(parameter["name"], parameter["name"]))
     answers = operation.setdefault("responses", {})
     wanted = (
         ["400", "413", "415", "422"]
@@ -81,11 +151,19 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
             content["example"] = example["request"]
     for status, described in answers.items():
         if status.startswith("2"):
+            described["description"] = SUCCESS.get(status, described["description"])
             if name in LINKS:
                 described["links"] = LINKS[name]
             if "response" in example:
                 for content in described.get("content", {}).values():
                     content["example"] = example["response"]
+
+
+def _place(path: str, item: dict[str, Any]) -> tuple[int, bool, str]:
+    """Where an address stands: by its chapter, lists before what is in them, what is for programs only at the end."""
+    tags = [tag for method in _METHODS for tag in item.get(method, {}).get("tags", ())]
+    chapters = list(TAGS)
+    return (chapters.index(tags[0]) if tags and tags[0] in TAGS else len(chapters)), "jwks" in path, path
 
 
 @lru_cache(maxsize=4)
@@ -97,7 +175,9 @@ def describe(app: Litestar) -> bytes:
     _, described = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
     components.setdefault("schemas", {}).update(described)
     for path, item in schema["paths"].items():
-        for method, operation in item.items():
-            if method in {"get", "put", "post", "patch", "delete", "head"}:
-                _complete(path, operation)
+        for method in _METHODS:
+            if method in item:
+                _complete(path, item[method])
+    schema["tags"] = [{"name": name, "description": what} for name, what in TAGS.items()]
+    schema["paths"] = dict(sorted(schema["paths"].items(), key=lambda entry: _place(*entry)))
     return msgspec.json.format(msgspec.json.encode(schema, enc_hook=str), indent=1)

@@ -118,7 +118,7 @@ def trouble_of(error: Exception) -> Trouble:
             return database.DatabaseBusy(retry_after=1)
         if database.is_down(error):
             return database.DatabaseDown(retry_after=2)
-        if isinstance(error.__cause__ or error, asyncpg.DataError):
+        if isinstance(error, asyncpg.DataError) or isinstance(error.__cause__, asyncpg.DataError):
             return Invalid("数值超出允许范围")
     return Internal()
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, TypeVar
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 OPENS_AFTER = 3
 """Failures in a row after which we stop asking for a while."""
+CONNECTIONS = 32
+"""As many as ask at once; the others wait for their turn."""
 STAYS_OPEN = 2.0
 """Seconds for which nobody asks a cache that failed."""
 
@@ -64,14 +66,17 @@ async def connect() -> None:
     """Set up the client; the connection is made when first needed."""
     global _redis, _failures, _closed_until
     wait = settings().redis_timeout
-    _redis = Redis.from_url(
+    # A pool that does not block raises when its connections are all in use, and a crowd would look like a dead Redis.
+    pool = BlockingConnectionPool.from_url(
         settings().redis_url,
         socket_timeout=wait,
         socket_connect_timeout=wait,
         # The default is ten retries with back-off: a dead Redis would hold every request for seconds.
         retry=Retry(NoBackoff(), 0),
-        max_connections=64,
+        max_connections=CONNECTIONS,
+        timeout=wait,
     )
+    _redis = Redis.from_pool(pool)
     _failures, _closed_until = 0, 0.0
 
 

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import os
 import unicodedata
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from functools import lru_cache
 from uuid import UUID
 
@@ -90,7 +90,7 @@ def open_sealed(sealed: str, *, where: str, row: UUID | str) -> str:
     """
     try:
         version, cipher, kid, packed = sealed.split(".", 3)
-        raw = urlsafe_b64decode(packed)
+        raw = b64decode(packed, altchars=b"-_", validate=True)
     except ValueError as error:
         raise SealBroken("not a sealed value") from error
     key = data_ring().get(kid)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -40,6 +41,21 @@ def scrub(text: str) -> str:
     return text
 
 
+# JSON leaves these as they are, and some readers of logs take them for the end of a line.
+_LINE_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029", 0x7F: "\\u007f"}
+
+
+def _fit(value: Any) -> Any:
+    """The value as it may stand in a log: scrubbed at every depth, and text that UTF-8 can hold."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {_fit(str(key)): _fit(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_fit(each) for each in value]
+    return scrub(str(value)).encode(errors="backslashreplace").decode()
+
+
 class JsonLines(logging.Formatter):
     """One line per record: control characters are escaped, so nobody can forge a second line."""
 
@@ -49,14 +65,14 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "request_id": request_id.get(),
-            "message": scrub(record.getMessage()),
+            "message": _fit(record.getMessage()),
         }
         for name, value in vars(record).items():
             if name not in _STANDARD:
-                line[name] = scrub(value) if isinstance(value, str) else value
+                line[name] = _fit(value)
         if record.exc_info:
-            line["error"] = scrub(self.formatException(record.exc_info))
-        return msgspec.json.encode(line, enc_hook=str).decode()
+            line["error"] = _fit(self.formatException(record.exc_info))
+        return msgspec.json.encode(line).decode().translate(_LINE_ENDS)
 
 
 def configure(level: str = "INFO") -> None:

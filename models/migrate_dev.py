@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import re
 from pathlib import Path
 
 from tortoise import Tortoise
@@ -38,13 +37,18 @@ async def main() -> None:
         paths = await detector.write()
         operations = [AddConstraint(name, c) for name, all_of in constraints.items() for c in all_of]
         writer = MigrationWriter(
-            "0002_constraints", "models", operations, dependencies=[("models", "0001_initial")], initial=False,
+            "0002_constraints",
+            "models",
+            operations,
+            dependencies=[("models", "0001_initial")],
+            initial=False,
             migrations_module="models.migrations",
         )
         paths.append(str(writer.write()))
         for path in paths:
             text = Path(path).read_text()
-            text = re.sub(r"'nsp\w*'", lambda m: m.group(0), text)
+            text = text.replace("from tortoise.migrations import operations", "from models import operations")
+            text = text.replace("(migrations.Migration)", "(ops.Migration)")
             Path(path).write_text(text)
         print(*paths, sep="\n")
     finally:

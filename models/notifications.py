@@ -45,6 +45,8 @@ class Outcome(StrEnum):
     """The partner took the message."""
     RETRY = "retry"
     """Nothing is wrong with the message; the same way again after a pause."""
+    UNCERTAIN = "uncertain"
+    """No usable answer came: it may have arrived. The same way again after a pause, unless a receipt comes first."""
     REFUSED = "refused"
     """This way will never carry this message; the next way."""
     EXHAUSTED = "exhausted"

@@ -79,11 +79,13 @@ async def asking(resident_id: UUID, page: str) -> Asking:
     return Asking(page, asked, *next_popup(asked))
 
 
-async def answered(resident_id: UUID, results: Mapping[str, PopupResult], *, key: str) -> None:
-    """Take down what a popup came to. `key` is the request's idempotency key: with the template it is the id of each
-    report, so that a repeat counts once even when the key was forgotten in between.
+async def answered(resident_id: UUID, page: str, results: Mapping[str, PopupResult], *, key: str) -> Asking:
+    """Take down what a popup on the page came to, and say what to ask for next.
 
-    Raises TemplateNotOurs, pointing to each result that names a template we do not have.
+    `key` is the request's idempotency key: with the template it is the id of each report, so that a repeat counts
+    once even when the key was forgotten in between.
+
+    Raises TemplateNotOurs, pointing to each result that names a template we do not have, and PageAsksNothing.
     """
     strange = [name.replace("~", "~0").replace("/", "~1") for name in results if consent.known(name) is None]
     faults = [Fault(f"/results/{name}", "没有这个消息模板") for name in strange]
@@ -103,3 +105,4 @@ async def answered(resident_id: UUID, results: Mapping[str, PopupResult], *, key
             for name, result in results.items()
         ],
     )
+    return await asking(resident_id, page)

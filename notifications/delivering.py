@@ -143,7 +143,7 @@ async def _attempt(channel: ChannelName, letter: Letter | None, parcel: Parcel) 
     except PartnerTrouble as trouble:
         return await _after(trouble, channel, letter, parcel)
     except TimeoutError:
-        return _again(channel, parcel, Outcome.RETRY, "timeout")
+        return _again(channel, parcel, Outcome.UNCERTAIN, "timeout")
     except Exception as error:
         log.exception("a way broke", extra={"way": str(channel), "template": parcel.name})
         return _onward(channel, Outcome.REFUSED, f"our-mistake:{type(error).__name__}")
@@ -162,9 +162,9 @@ async def _after(trouble: PartnerTrouble, channel: ChannelName, letter: Letter, 
     if trouble.remedy is Remedy.TOMORROW:
         await outbox.pause(channel, settings().notification_quota_pause_seconds, code)
         log.warning("a partner's quota is spent", extra={"way": str(channel), "partner_code": code})
-    elif isinstance(trouble, PartnerUnreachable):
-        log.info("a partner could not be reached", extra={"way": str(channel), "maybe_done": trouble.maybe_done})
-    return _again(channel, parcel, Outcome.RETRY, code, at_least=trouble.retry_after or 0.0)
+    uncertain = isinstance(trouble, PartnerUnreachable) and trouble.maybe_done
+    outcome = Outcome.UNCERTAIN if uncertain else Outcome.RETRY
+    return _again(channel, parcel, outcome, code, at_least=trouble.retry_after or 0.0)
 
 
 def _lost(template_id: str, parcel: Parcel) -> Report:

@@ -29,6 +29,8 @@ class CaseFacts(NamedTuple):
     department: str
     due: str
     outcome: str | None
+    since: datetime
+    """When its present state began."""
 
     def context(self, at: datetime) -> Mapping[str, str]:
         """The values of the placeholders."""
@@ -42,7 +44,7 @@ class CaseFacts(NamedTuple):
 
 
 _CASE = """
-SELECT c.resident_id, c.item_name, c.number, c.due_on, c.outcome, d.name AS department
+SELECT c.resident_id, c.item_name, c.number, c.due_on, c.outcome, c.state_at, d.name AS department
 FROM cases c LEFT JOIN departments d ON d.id = c.department_id WHERE c.id = $1
 """
 
@@ -59,6 +61,7 @@ async def case(case_id: UUID) -> CaseFacts | None:
         department=spoken(row["department"] or SOME_DEPARTMENT),
         due=day(row["due_on"]) if row["due_on"] else NO_DUE_DATE,
         outcome=row["outcome"],
+        since=row["state_at"],
     )
 
 

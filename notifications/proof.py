@@ -51,6 +51,7 @@ _OUTCOMES: Mapping[Outcome | None, str] = {
     None: "没有收到结果",
     Outcome.ACCEPTED: "对方平台已接收",
     Outcome.RETRY: "没有成功，稍后再试",
+    Outcome.UNCERTAIN: "对方平台没有答复，稍后再试",
     Outcome.REFUSED: "对方平台未接收，改用其他方式",
     Outcome.EXHAUSTED: "多次尝试没有成功，改用其他方式",
     Outcome.SKIPPED: "没有使用",

@@ -17,7 +17,6 @@ from notifications.consent import Report
 from notifications.templates import messages, partner_templates
 
 CLOCKS_DIFFER = timedelta(seconds=5)
-LOST = ("timeout", "partner-unreachable")
 
 
 class Receipt(NamedTuple):
@@ -39,16 +38,16 @@ WHERE m.id = a.message_id AND m.resident_id = $4 AND a.partner_id = $1 AND a.cha
 RETURNING a.message_id, a.n
 """
 _ONWARD = """
-UPDATE messages SET state = $4, waiting = ($4 = 'pending'), channel = $3, tries = 0, due_at = now(),
-       finished_at = CASE WHEN $4 = 'pending' THEN NULL ELSE now() END
+UPDATE messages SET state = $4::text, waiting = ($4::text = 'pending'), channel = $3, tries = 0, due_at = now(),
+       finished_at = CASE WHEN $4::text = 'pending' THEN NULL ELSE now() END
 WHERE id = $1 AND attempts = $2 AND state = 'sent' RETURNING resident_id
 """
 _UNANSWERED = """
 SELECT m.id, m.name, a.n, m.state = 'leased' AND q.leased_until > clock_timestamp() AS in_flight
 FROM messages m JOIN message_attempts a ON a.message_id = m.id AND a.channel = $2 AND a.partner_id = ''
 JOIN message_queues q ON q.resident_id = m.resident_id
-WHERE m.resident_id = $1 AND m.waiting AND (a.outcome IS NULL OR (a.outcome = 'retry' AND a.code = ANY ($4::text[])))
-  AND a.started_at <= $3::timestamptz + $5::interval
+WHERE m.resident_id = $1 AND m.waiting AND (a.outcome IS NULL OR a.outcome = 'uncertain')
+  AND a.started_at <= $3::timestamptz + $4::interval
 ORDER BY a.started_at
 """
 _ANSWERED = """
@@ -88,9 +87,7 @@ async def take(receipt: Receipt) -> bool:
 
 
 async def _answers_for_a_lost_one(receipt: Receipt) -> bool:
-    rows = await fetch(
-        _UNANSWERED, receipt.resident_id, str(receipt.channel), receipt.at, list(LOST), CLOCKS_DIFFER
-    )
+    rows = await fetch(_UNANSWERED, receipt.resident_id, str(receipt.channel), receipt.at, CLOCKS_DIFFER)
     fitting = [row for row in rows if not receipt.template_id or _template_of(row["name"]) == receipt.template_id]
     if not fitting or fitting[0]["in_flight"]:
         return False

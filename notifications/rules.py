@@ -78,7 +78,11 @@ async def _case_opened(event: cases.CaseOpened, meta: EventMeta) -> Sequence[Tol
     case = await facts.case(event.case_id)
     if case is None or case.resident_id is None:
         return ()
-    return (Told(case.resident_id, "case_opened", case.context(event.received_at)),)
+    if event.state == S.SUBMITTED:
+        return (Told(case.resident_id, "case_opened", case.context(event.received_at)),)
+    # Its events had come before the case itself did: where it stands is the news, not that it came in.
+    name = message_for(S.SUBMITTED, event.state, case.outcome)
+    return (Told(case.resident_id, name, case.context(case.since)),) if name else ()
 
 
 async def _case_progressed(event: cases.CaseProgressed, meta: EventMeta) -> Sequence[Told]:
@@ -104,7 +108,7 @@ _AGENCIES = Silence("concerns the systems of departments; residents hear nothing
 _CATALOGUE = Silence("the catalogue is looked up, not announced")
 
 RULES: Mapping[type[Event], Tell | Silence] = {
-    cases.CaseOpened: Tell(("case_opened",), _case_opened),
+    cases.CaseOpened: Tell(_CASE_MESSAGES, _case_opened),
     cases.CaseProgressed: Tell(_CASE_MESSAGES, _case_progressed),
     cases.CaseCaughtUp: Silence("history that was filled in: it happened long ago"),
     cases.CaseNoted: Silence("the state stayed as it was; the timeline shows it"),

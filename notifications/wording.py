@@ -27,6 +27,7 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
 _CLOSING = frozenset("）)】]》」』”")
 _LOOSE_END = " 、，,；;：:（([【《「“-—·"
 
+
 def placeholders(text: str) -> set[str]:
     """The names in braces that a template text expects."""
     return set(_PLACEHOLDER.findall(text))
@@ -109,10 +110,11 @@ def fit(key: str, text: str) -> str:
     value, kind = clean(text), kind_of(key)
     if kind == "thing":
         short = shorten(value, LIMITS[kind])
-        return short if short.strip(ELLIPSIS) else UNSPEAKABLE
+        return short if short.strip(ELLIPSIS).strip() else UNSPEAKABLE
     if kind == "name":
-        room = LIMITS[kind] if value.isascii() else NAME_LIMIT_CHINESE
-        return shorten(value, room)
+        letters = "".join(character for character in value if not character.isdigit())
+        short = shorten(letters, LIMITS[kind] if letters.isascii() else NAME_LIMIT_CHINESE)
+        return short if short.strip(ELLIPSIS).strip() else UNSPEAKABLE
     if kind == "phrase":
         return "".join(re.findall(r"[\u4e00-\u9fff]", value))[: LIMITS[kind]]
     if kind == "character_string":

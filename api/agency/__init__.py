@@ -6,10 +6,11 @@ from litestar import Router
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
+from api.agency.cases import CaseController, report_many
 from api.agency.me import AgencyController
 from api.auth import agencies_only, provide_agency
 
-handlers: list[ControllerRouterHandler] = [AgencyController]
+handlers: list[ControllerRouterHandler] = [AgencyController, CaseController, report_many]
 
 door = Router(
     path="/agency",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from litestar import Controller, MediaType, Request, get, post
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
+from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+from litestar.params import FromQuery
 
+from api import openapi
 from api.problems import answers
 from backend.callbacks import PushReplayed, receiving
 from backend.partners import Partners
@@ -17,22 +21,66 @@ from backend.partners.wechat.errors import PushForged, PushMalformed, PushStale
 _REFUSALS = answers(PushForged, PushMalformed, PushStale, PushReplayed)
 
 
+def _signed_query(
+    request: Request[Any, Any, Any],
+    signature: FromQuery[str | None] = None,
+    timestamp: FromQuery[str | None] = None,
+    nonce: FromQuery[str | None] = None,
+    echostr: FromQuery[str | None] = None,
+    encrypt_type: FromQuery[str | None] = None,
+    msg_signature: FromQuery[str | None] = None,
+) -> dict[str, str]:
+    """What WeChat signed, each name once: of two signatures one reader takes the first and another the last."""
+    if any(times > 1 for times in Counter(name for name, _ in request.query_params.multi_items()).values()):
+        trouble = PushMalformed("a parameter twice")
+        receiving.refused(trouble)
+        raise trouble
+    given = {
+        "signature": signature,
+        "timestamp": timestamp,
+        "nonce": nonce,
+        "echostr": echostr,
+        "encrypt_type": encrypt_type,
+        "msg_signature": msg_signature,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass
+class _PushOperation(Operation):
+    """Describes the body, which the handler reads as bytes because the signature is over them."""
+
+    def __post_init__(self) -> None:
+        text = Schema(type=OpenAPIType.STRING)
+        self.request_body = RequestBody(
+            description="微信推送的原文，最多 64 KiB",
+            content={
+                "application/json": OpenAPIMediaType(
+                    schema=Schema(type=OpenAPIType.OBJECT, additional_properties=True),
+                    examples={"safe": Example(value={"ToUserName": "gh_97417a04a28d", "Encrypt": "+qdx1OKC…"})},
+                ),
+                "text/xml": OpenAPIMediaType(schema=text),
+            },
+        )
+
+
 class WeChatController(Controller):
     """WeChat signs `timestamp` and `nonce` in the query, and the encrypted body with them."""
 
     path = "/wechat"
     tags = ["合作方回调"]
+    dependencies = {"signed": Provide(_signed_query, sync_to_thread=False)}
 
     @get(
         summary="微信校验回调地址",
         operation_id="checkWeChatAddress",
-        description="查询参数 signature、timestamp、nonce、echostr；签名正确时原样返回 echostr。",
+        description="签名正确时原样返回 echostr。",
         media_type=MediaType.TEXT,
         responses=_REFUSALS,
         sync_to_thread=False,
     )
-    def check(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> str:
-        return receiving.check_address(_query(request), wechat=partners.wechat)
+    def check(self, signed: NamedDependency[dict[str, str]], partners: NamedDependency[Partners]) -> str:
+        return receiving.check_address(signed, wechat=partners.wechat)
 
     @post(
         summary="接收微信推送的消息与事件",
@@ -41,18 +89,18 @@ class WeChatController(Controller):
         media_type=MediaType.TEXT,
         status_code=200,
         request_max_body_size=LARGEST,
+        operation_class=_PushOperation,
         responses=_REFUSALS,
     )
-    async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> str:
-        await receiving.receive_wechat(_query(request), await request.body(), wechat=partners.wechat)
+    async def receive(
+        self,
+        request: Request[Any, Any, Any],
+        signed: NamedDependency[dict[str, str]],
+        partners: NamedDependency[Partners],
+    ) -> str:
+        await receiving.receive_wechat(signed, await request.body(), wechat=partners.wechat)
         return "success"
 
 
-def _query(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """The query, each name once: of two signatures one reader takes the first and another the last."""
-    pairs = request.query_params.multi_items()
-    if any(times > 1 for times in Counter(name for name, _ in pairs).values()):
-        trouble = PushMalformed("a parameter twice")
-        receiving.refused(trouble)
-        raise trouble
-    return dict(pairs)
+openapi.EXAMPLES["checkWeChatAddress"] = {"response": "4375120948345356249"}
+openapi.EXAMPLES["receiveWeChatPush"] = {"response": "success"}

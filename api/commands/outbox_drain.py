@@ -1,4 +1,4 @@
-"""`zhangban outbox-drain`: every job that is due now, one after the other, here."""
+"""`zhangban outbox-drain`: every job and every message that is due, here and now."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from argparse import ArgumentParser, Namespace
 
 from api.commands.running import opened
 from api.commands.running import run as run_main
-from backend import jobs
+from notifications import operating
 
 
 def add(parser: ArgumentParser) -> None:
     """The options."""
-    parser.add_argument("--once", action="store_true", help="end when nothing is due (there is no other way)")
+    parser.add_argument("--once", action="store_true", help="leave what has to wait for another attempt, and end")
 
 
-def run(_: Namespace) -> int:
-    """Drain, and print how many jobs ran; those that failed wait for their next try as they do with a worker."""
+def run(given: Namespace) -> int:
+    """Drain, and print the messages by state. Without --once, it waits until none is left to send."""
 
     async def drained() -> int:
         async with opened():
-            print(json.dumps({"ran": await jobs.drain(strict=False)}))
+            print(json.dumps((await operating.outbox_drain(once=given.once))._asdict()))
         return 0
 
     return run_main(drained)

@@ -29,6 +29,7 @@ STRANGER = "路人"
 
 QUICK = {
     "DRAIN_SECONDS": "0.1",
+    "LEDGER_SEAL_SECONDS": "0.2",
     "SHUTDOWN_SECONDS": "3",
     "PARTNER_TIMEOUT": "1",
     "JOB_RETRY_SECONDS": "0.2,0.5,1,2,4,8",
@@ -129,12 +130,14 @@ def _environment(urls: Urls, api: str, port: int, sandbox: str) -> dict[str, str
 async def _start(house: House, sandbox_port: int) -> None:
     processes, say = house.processes, house.timeline.say
     callback = f"{house.api}/v1/callbacks/wechat"
-    processes.start("sandbox", "backend.partners.sandbox", "--port", str(sandbox_port), "--callback", callback)
+    house.timeline.record.addresses = {"api": house.api, "sandbox": house.sandbox}
+    given = ("--port", str(sandbox_port), "--callback", callback)
+    processes.start("sandbox", "backend.partners.sandbox", *given, lifeline=True)
+    processes.start("serve", "api.cli", "serve", lifeline=True)  # it answers 503 on /readyz until the tables are there
     began = clock.monotonic()
     await processes.finish("migrate", "api.cli", "migrate")
     say(f"数据库结构就绪，{clock.monotonic() - began:.1f} 秒")
     began = clock.monotonic()
-    processes.start("serve", "api.cli", "serve", lifeline=True)
     house.start_worker()
     await processes.finish("seed", "api.cli", "seed", "--profile", "demo")
     say(f"示例目录、部门密钥就绪，{clock.monotonic() - began:.1f} 秒")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from api.demo.client import Levers, Phone
-from api.demo.people import ACCOUNT, INBOX, SUBSCRIBE, TEXT, Person
+from api.demo.people import ACCOUNT, INBOX, SUBSCRIBE, TEMPLATE_OF, TEXT, Person
 from api.demo.processes import DemoFailed
 from api.demo.showing import Received, Timeline
 
@@ -98,8 +98,9 @@ class Mail:
         if found is None:
             return
         now = self._timeline.now()
+        template = found.template if each.way != TEXT else TEMPLATE_OF[each.message]
         shown = Received(
-            now, now - each.since, each.person.name, each.case, each.event, each.way, found.template, found.values
+            now, now - each.since, each.person.name, each.case, each.event, each.way, template, found.values
         )
         self._shown[_plain(identity), each.way] = shown
         self._timeline.received(shown)

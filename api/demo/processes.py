@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import socket
@@ -21,7 +20,6 @@ PATIENCE = 60.0
 """Seconds within which a process must answer; starting takes about one."""
 GOODBYE = 8.0
 """Seconds that processes have to drain before they are killed."""
-_PR_SET_PDEATHSIG = 1
 
 
 class DemoFailed(Exception):
@@ -38,12 +36,6 @@ def free_ports(count: int) -> list[int]:
     finally:
         for each in sockets:
             each.close()
-
-
-def _follow_parent() -> None:
-    """In the child: when the demo itself is killed, the kernel tells us to end. Linux only; elsewhere nothing."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Processes:
@@ -67,7 +59,6 @@ class Processes:
                 stderr=log,
                 pass_fds=[self._lifeline] if lifeline else [],
                 start_new_session=True,
-                preexec_fn=_follow_parent,
             )
 
     async def ask(self, name: str, *arguments: str) -> tuple[int, str]:

@@ -21,7 +21,7 @@ def run(*, chaos: bool = False, keep: bool = False, json_file: str | None = None
     """The whole demo. 0: everything was as it must be; 1: something was not; 2: it could not run; 130: told to stop."""
     timeline = Timeline(chaos=chaos)
     try:
-        return asyncio.run(_until_told(timeline, chaos=chaos, keep=keep))
+        return asyncio.run(_until_told(timeline, chaos=chaos, keep=keep, json_file=json_file))
     except (DemoFailed, EmbeddedFailed) as failure:
         print(f"\n演示没有完成：{failure}", file=sys.stderr, flush=True)
         return 2
@@ -30,8 +30,8 @@ def run(*, chaos: bool = False, keep: bool = False, json_file: str | None = None
             timeline.write(json_file)
 
 
-async def _until_told(timeline: Timeline, *, chaos: bool, keep: bool) -> int:
-    telling = asyncio.create_task(_tell(timeline, chaos=chaos, keep=keep))
+async def _until_told(timeline: Timeline, *, chaos: bool, keep: bool, json_file: str | None) -> int:
+    telling = asyncio.create_task(_tell(timeline, chaos=chaos, keep=keep, json_file=json_file))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, telling.cancel)
@@ -42,7 +42,7 @@ async def _until_told(timeline: Timeline, *, chaos: bool, keep: bool) -> int:
         return 0 if keep and timeline.record.ok else STOPPED
 
 
-async def _tell(timeline: Timeline, *, chaos: bool, keep: bool) -> int:
+async def _tell(timeline: Timeline, *, chaos: bool, keep: bool, json_file: str | None) -> int:
     async with opened(timeline) as house:
         story = await house.story(chaos=chaos)
         trouble = Chaos(house, timeline)
@@ -56,15 +56,15 @@ async def _tell(timeline: Timeline, *, chaos: bool, keep: bool) -> int:
         await _examine(house, timeline)
         well = timeline.end()
         if keep:
+            if json_file:
+                timeline.write(json_file)
             await keeping.stay(house, story, timeline)
     return 0 if well else 1
 
 
 async def _examine(house: House, timeline: Timeline) -> None:
     """The service's own examiners, as an operator runs them."""
-    for name, command in (
-        ("不变式（check-invariants）", "check-invariants"),
-        ("审计链（verify-audit）", "verify-audit"),
-    ):
-        status, said = await house.processes.ask(command, "api.cli", command)
-        timeline.check(name, status == 0, said.splitlines()[-1] if status == 0 and said else said or "通过")
+    commands = {"不变式（check-invariants）": "check-invariants", "审计链（verify-audit）": "verify-audit"}
+    answers = await asyncio.gather(*(house.processes.ask(each, "api.cli", each) for each in commands.values()))
+    for name, (status, said) in zip(commands, answers, strict=True):
+        timeline.check(name, status == 0, said.splitlines()[-1] if status == 0 else f"\n{said}")

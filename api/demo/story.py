@@ -183,10 +183,10 @@ class Story:
 
     async def _without_signing_in(self, person: Person) -> None:
         stranger = self.phones["路人"]
-        body = {"number": person.case, "id_tail": person.id_number[-4:]}
+        body = {"number": person.case, "id_last_four": person.id_number[-4:]}
         answer = await stranger.send("POST", "/v1/public/case-lookups", body)
         self.timeline.step("路人", "不登录查询：编号 + 证件后四位", answer.body["state_name"], answer.ms)
-        refused = await stranger.send("POST", "/v1/public/case-lookups", {**body, "id_tail": "0000"}, expect=404)
+        refused = await stranger.send("POST", "/v1/public/case-lookups", {**body, "id_last_four": "0000"}, expect=404)
         self.timeline.step("路人", "后四位不对", f"404 {refused.body['title']}", refused.ms)
 
     async def _sessions(self, person: Person) -> None:

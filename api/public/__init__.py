@@ -5,9 +5,21 @@ from __future__ import annotations
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
+from api.public.case_lookup import CaseLookupController
+from api.public.catalogue import CatalogueController
+from api.public.lifecycles import LifecycleController
 from api.public.problems import ProblemController
+from api.public.regions import RegionController
 from api.public.sign_in import SessionController, key_set
 
-handlers: list[ControllerRouterHandler] = [ProblemController, SessionController, key_set]
+handlers: list[ControllerRouterHandler] = [
+    CatalogueController,
+    ProblemController,
+    RegionController,
+    SessionController,
+    key_set,
+    CaseLookupController,
+    LifecycleController,
+]
 
 door = Router(path="/public", route_handlers=handlers)

@@ -7,11 +7,22 @@ from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from api.auth import provide_resident, residents_only
+from api.resident.cases import CaseController
 from api.resident.me import MeController
+from api.resident.messages import MessageController
 from api.resident.phone import PhoneController
 from api.resident.sessions import SessionsController, sign_out
+from api.resident.subscriptions import SubscriptionController
 
-handlers: list[ControllerRouterHandler] = [MeController, PhoneController, SessionsController, sign_out]
+handlers: list[ControllerRouterHandler] = [
+    MeController,
+    PhoneController,
+    SessionsController,
+    sign_out,
+    MessageController,
+    SubscriptionController,
+    CaseController,
+]
 
 door = Router(
     path="/resident",

@@ -7,9 +7,10 @@ from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from api.auth import provide_staff, staff_only
+from api.staff.catalogue import ItemController
 from api.staff.sign_in import StaffSignInController, me, sign_out
 
-handlers: list[ControllerRouterHandler] = [me, sign_out]
+handlers: list[ControllerRouterHandler] = [ItemController, me, sign_out]
 
 inside = Router(
     path="/",

@@ -66,7 +66,9 @@ def check_address(query: Mapping[str, str], *, wechat: WeChat) -> str:
 def refused(trouble: Trouble) -> None:
     """Count and log a push that we did not take."""
     RECEIVED.labels("wechat", trouble.code).inc()
-    logs.security.warning("push refused", extra={"partner": "wechat", "why": trouble.code, "what": trouble.detail})
+    logs.security.warning(
+        "push refused", extra={"partner": "wechat", "why": trouble.code, "what": getattr(trouble, "why", "")}
+    )
 
 
 async def _store(push: Push) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 import re
-import unicodedata
 from collections.abc import Iterable
 from enum import StrEnum
 from uuid import UUID
@@ -26,8 +25,8 @@ _MAINLAND_PHONE = re.compile(r"(?:\+?86|0086)?(1[3-9]\d{9})", re.ASCII)
 _FOREIGN_PHONE = re.compile(r"(?:\+|00)([1-9]\d{6,14})", re.ASCII)
 _OTHER_DOCUMENT = re.compile(r"[0-9A-Z()/]{4,32}", re.ASCII)
 _TAIL = re.compile(r"[0-9A-Z]{4}", re.ASCII)
-# Eighteen characters that are an identity number by date and check digit, not part of a longer code.
-_ID_IN_TEXT = re.compile(r"(?<![0-9A-Za-z])(\d{17}[0-9Xx])(?![0-9A-Za-z])", re.ASCII)
+# Eighteen characters that may be an identity number, half or full width, not part of a longer code.
+_ID_IN_TEXT = re.compile(r"(?<![0-9A-Za-z０-９])[0-9０-９]{17}[0-9０-９XxＸｘ](?![0-9A-Za-z０-９])")
 
 
 class IdKind(StrEnum):
@@ -197,5 +196,9 @@ def _among(candidates: Iterable[str], stored: str) -> bool:
 
 def without_id_numbers(text: str) -> str:
     """Text with every identity number in it masked: departments paste them into remarks."""
-    plain = unicodedata.normalize("NFC", text)
-    return _ID_IN_TEXT.sub(lambda m: crypto.mask_id_number(m[1]) if is_resident_id(m[1].upper()) else m[1], plain)
+
+    def hidden(found: re.Match[str]) -> str:
+        number = crypto.normalised(found[0])
+        return crypto.mask_id_number(number) if is_resident_id(number) else found[0]
+
+    return _ID_IN_TEXT.sub(hidden, text)

@@ -100,7 +100,7 @@ def _names(table: Mapping[Any, str]) -> str:
 
 _ENDED = ", ".join(f"'{state}'" for state in sorted(TERMINAL))
 
-_CASE = f"""
+CASE_STATEMENT = f"""
 SELECT convert_to(json_build_object(
     'number', c.number, 'title', c.title, 'item_code', c.item_code, 'item_name', c.item_name,
     'received_at', c.received_at, 'state', c.state, 'state_name', {_names(STATE_NAMES)} ->> c.state,
@@ -132,7 +132,7 @@ async def followed(resident: AsResident, number: str) -> bytes:
     """
     spelled = number if NUMBER.fullmatch(number) else normalised_number(number)
     if NUMBER.fullmatch(spelled):
-        body: bytes | None = await fetch_value(_CASE, spelled, resident.id, clock.today())
+        body: bytes | None = await fetch_value(CASE_STATEMENT, spelled, resident.id, clock.today())
         if body is not None:
             return body
     raise CaseNotFound

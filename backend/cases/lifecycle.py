@@ -244,8 +244,6 @@ def as_data() -> dict[str, object]:
             {"code": word.kind, "name": word.name, "rank": word.rank, "spellings": list(word.spellings)}
             for word in WORDS
         ],
-        "moves": [
-            {"state": state, "kind": kind, "path": list(path)} for (state, kind), path in sorted(MOVES.items())
-        ],
+        "moves": [{"state": state, "kind": kind, "path": list(path)} for (state, kind), path in sorted(MOVES.items())],
         "flags": [{"code": code, "name": name} for code, name in FLAG_NAMES.items()],
     }

@@ -68,11 +68,11 @@ class Pushed(Struct, frozen=True):
     changed: list[str]
 
 
-def checked_number(text: str) -> str:
+def checked_number(text: str, pointer: str = "/number") -> str:
     """A case's number in one spelling. Raises CaseInvalid."""
     number = normalised_number(text)
     if not NUMBER.fullmatch(number):
-        raise CaseInvalid(fields=[Fault("/number", "办件编号应为 4 至 64 位数字、大写字母或连字符")])
+        raise CaseInvalid(fields=[Fault(pointer, "办件编号应为 4 至 64 位数字、大写字母或连字符")])
     return number
 
 

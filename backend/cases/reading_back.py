@@ -5,7 +5,7 @@ from __future__ import annotations
 from backend.cases import applicants
 from backend.cases.applicants import Applicant, SealedApplicant
 from backend.cases.errors import CaseNotFound
-from backend.cases.opening import normalised_number
+from backend.cases.opening import NUMBER, normalised_number
 from backend.identity.principals import AsAgency
 from models.cases import Case, CaseEvent
 
@@ -15,7 +15,8 @@ async def handled(agency: AsAgency, number: str) -> tuple[Case, list[CaseEvent]]
 
     Raises CaseNotFound, for another agency's case as well.
     """
-    case = await Case.get_or_none(number=normalised_number(number), agency_id=agency.id)
+    spelled = normalised_number(number)
+    case = await Case.get_or_none(number=spelled, agency_id=agency.id) if NUMBER.fullmatch(spelled) else None
     if case is None:
         raise CaseNotFound
     return case, await CaseEvent.filter(case_id=case.id).order_by("occurred_at", "rank", "event_id")

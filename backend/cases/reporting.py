@@ -69,13 +69,16 @@ class Kept(Struct, frozen=True):
     repeated: bool
 
 
-async def report(agency: AsAgency, reports: Sequence[tuple[str, Report]]) -> list[Kept]:
+async def report(agency: AsAgency, reports: Sequence[tuple[str, Report]], *, pointer: str = "/events/{}") -> list[Kept]:
     """Keep what happened to the cases with these numbers; all of it or nothing. In the order it was given.
 
-    Raises CaseInvalid, CaseNotFound for a case of another agency, EventIdReused, CaseEventsFull; faults point to
-    `/events/3/…` when there are several.
+    Raises CaseInvalid, CaseNotFound for a case of another agency, EventIdReused, CaseEventsFull; `pointer` is where in
+    the request the n-th report stands.
     """
-    reports = [(checked_number(number), _clean(each, _at(n, reports))) for n, (number, each) in enumerate(reports)]
+    reports = [
+        (checked_number(number, f"{pointer.format(n)}/number"), _clean(each, pointer.format(n)))
+        for n, (number, each) in enumerate(reports)
+    ]
     by_number: dict[str, list[int]] = {}
     for position, (number, _) in enumerate(reports):
         by_number.setdefault(number, []).append(position)
@@ -85,7 +88,7 @@ async def report(agency: AsAgency, reports: Sequence[tuple[str, Report]]) -> lis
         # In one order for everybody, so that two batches cannot wait for each other.
         for number in sorted(by_number):
             positions = by_number[number]
-            found = await _keep(agency, number, [(_at(p, reports), reports[p][1]) for p in positions])
+            found = await _keep(agency, number, [(pointer.format(p), reports[p][1]) for p in positions])
             cases[number], fresh = found
             repeated |= dict(zip(positions, (not new for new in fresh), strict=True))
         rows = await _rows(agency, by_number)
@@ -93,10 +96,6 @@ async def report(agency: AsAgency, reports: Sequence[tuple[str, Report]]) -> lis
         Kept(rows[number, each.event_id], cases[number], repeated[position])
         for position, (number, each) in enumerate(reports)
     ]
-
-
-def _at(position: int, reports: Sequence[object]) -> str:
-    return f"/events/{position}" if len(reports) > 1 else ""
 
 
 def _clean(each: Report, pointer: str) -> Report:

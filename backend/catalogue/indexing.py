@@ -106,13 +106,11 @@ def _body(version: ItemVersion, guide: Guide, department: Department) -> list[st
     ]
 
 
-async def show(item: ServiceItem, version: ItemVersion, guide: Guide) -> None:
-    """Put the version where the public finds it, in the place of the item's last one."""
-    department = await Department.get(id=item.department_id).select_related("region")  # type: ignore[attr-defined]
+def entry_of(item: ServiceItem, version: ItemVersion, guide: Guide, department: Department) -> CatalogueEntry:
+    """The row of the public page, not yet saved. The department comes with its region."""
     card: dict[str, Any] = msgspec.to_builtins(card_of(item, version, guide, department))
     text = searchable(version.name, list(version.keywords), _body(version, guide, department))
-    await hide(item.id)
-    await CatalogueEntry.create(
+    return CatalogueEntry(
         id=item.id,
         version_id=version.id,
         code=item.code,
@@ -125,6 +123,13 @@ async def show(item: ServiceItem, version: ItemVersion, guide: Guide) -> None:
         card=card,
         **msgspec.structs.asdict(text),
     )
+
+
+async def show(item: ServiceItem, version: ItemVersion, guide: Guide) -> None:
+    """Put the version where the public finds it, in the place of the item's last one."""
+    department = await Department.get(id=item.department_id).select_related("region")  # type: ignore[attr-defined]
+    await hide(item.id)
+    await entry_of(item, version, guide, department).save(force_create=True)
 
 
 async def hide(item_id: UUID) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tomllib
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import resources
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -20,11 +21,11 @@ import msgspec
 from backend.catalogue import codes
 from backend.catalogue.events import ItemPublished
 from backend.catalogue.guide import Guide
-from backend.catalogue.indexing import show
+from backend.catalogue.indexing import entry_of
 from backend.database import transaction
 from backend.events import record
 from backend.regions.codes import check_uscc, region_level
-from models.catalogue import ItemKind, ItemVersion, ServiceItem, VersionState
+from models.catalogue import CatalogueEntry, ItemKind, ItemVersion, ServiceItem, VersionState
 from models.regions import Department, Hall, Region, RegionLevel
 
 _OF_THE_ITEM = ("basic", "kind", "name", "themes", "keywords", "level", "handling_item")
@@ -37,8 +38,9 @@ def stable_id(kind: str, key: str) -> UUID:
     return uuid5(NAMESPACE_URL, f"zhangban:sample/{kind}/{key}")
 
 
+@lru_cache(maxsize=32)
 def read(name: str) -> dict[str, Any]:
-    """One TOML file of the seed."""
+    """One TOML file of the seed; not to be changed by who reads it."""
     return tomllib.loads(resources.files("backend.catalogue").joinpath("seed", name).read_text("utf-8"))
 
 
@@ -128,37 +130,43 @@ async def _halls(entries: list[dict[str, Any]]) -> None:
 
 
 async def _items(file: dict[str, Any]) -> int:
-    count = 0
-    for entry in file["items"]:
-        level = entry.get("level", file["defaults"]["level"])
-        handling = "01" if codes.scheme().length == 33 else ""
-        code = codes.build(file["department"], level, entry["basic"], entry.get("handling_item", handling))
-        if await ServiceItem.exists(code=code):
-            continue
-        item = await ServiceItem.create(
-            id=stable_id("item", code),
-            code=code,
-            department_id=stable_id("department", file["department"]),
-            kind=ItemKind(entry["kind"]),
-            level=level,
-            basic_code=entry["basic"],
-        )
-        await _version(item, entry, expand(entry, file))
-        count += 1
-    return count
+    """Write the items of a file that are not there yet, in a handful of statements; how many."""
+    department = await Department.get(uscc=file["department"]).select_related("region")
+    there = {item.code for item in await ServiceItem.filter(department=department)}
+    pairs = [_made(entry, file) for entry in file["items"]]
+    new = [(item, version) for item, version in pairs if item.code not in there]
+    await ServiceItem.bulk_create([item for item, _ in new])
+    await ItemVersion.bulk_create([version for _, version in new])
+    await CatalogueEntry.bulk_create(
+        [entry_of(item, version, msgspec.convert(version.guide, Guide), department) for item, version in new]
+    )
+    for item, _ in new:
+        await record(ItemPublished(item_id=item.id, code=item.code, number=1, replaced=None))
+    return len(new)
 
 
-async def _version(item: ServiceItem, entry: dict[str, Any], guide: Guide) -> None:
-    version = await ItemVersion.create(
-        id=stable_id("version", f"{item.code}/1"),
-        item=item,
+def _made(entry: dict[str, Any], file: dict[str, Any]) -> tuple[ServiceItem, ItemVersion]:
+    """An item of the file and its only version, not yet saved."""
+    level = entry.get("level", file["defaults"]["level"])
+    handling = entry.get("handling_item", "01") if codes.scheme().length == 33 else ""
+    code = codes.build(file["department"], level, entry["basic"], handling)
+    item = ServiceItem(
+        id=stable_id("item", code),
+        code=code,
+        department_id=stable_id("department", file["department"]),
+        kind=ItemKind(entry["kind"]),
+        level=level,
+        basic_code=entry["basic"],
+    )
+    version = ItemVersion(
+        id=stable_id("version", f"{code}/1"),
+        item_id=item.id,
         number=1,
         state=VersionState.PUBLISHED,
         name=entry["name"],
         themes=entry["themes"],
         keywords=entry["keywords"],
-        guide=msgspec.to_builtins(guide),
+        guide=msgspec.to_builtins(expand(entry, file)),
         published_at=PUBLISHED_AT,
     )
-    await show(item, version, guide)
-    await record(ItemPublished(item_id=item.id, code=item.code, number=1, replaced=None))
+    return item, version

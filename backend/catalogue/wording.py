@@ -52,11 +52,28 @@ def terms(query: str) -> list[str]:
     return list(dict.fromkeys(found))[:MAX_TERMS]
 
 
-def without_noise(words: Iterable[str]) -> list[str]:
-    """The words with "怎么", "我要", "在哪里" and their like cut out; what is left may be more words, or none."""
-    pattern = re.compile("|".join(map(re.escape, dictionary().noise)))
-    pieces = [piece for word in words for piece in pattern.split(word)]
+def telling(words: Iterable[str]) -> list[str]:
+    """The words once more, cut at every word of the dictionary, without those that say nothing of the matter.
+
+    我要补办身份证 → 补办, 身份证. What remains may be more words, or none.
+    """
+    pieces: list[str] = []
+    noise = frozenset(dictionary().noise)
+    for word in words:
+        end = 0
+        for hit in _known().finditer(word):
+            pieces += [word[end : hit.start()], "" if hit[0] in noise else hit[0]]
+            end = hit.end()
+        pieces.append(word[end:])
     return list(dict.fromkeys(piece for piece in pieces if piece))[:MAX_TERMS]
+
+
+@lru_cache(maxsize=1)
+def _known() -> re.Pattern[str]:
+    """Any word of the dictionary, the longest that begins at a place."""
+    synonyms = {word for group in dictionary().synonyms for word in group}
+    ordered = sorted({*synonyms, *dictionary().noise}, key=lambda word: (-len(word), word))
+    return re.compile("|".join(map(re.escape, ordered)))
 
 
 def alternatives(term: str) -> list[str]:
@@ -88,6 +105,14 @@ def pinyin_words(text: str) -> list[str]:
 def pairs(text: str) -> set[str]:
     """Neighbouring characters, two by two; of a single character, itself."""
     return {text[at : at + 2] for at in range(len(text) - 1)} or {text} - {""}
+
+
+def cover(text: str) -> list[str]:
+    """As few pairs as hold every character: what a search asks the index for; the rest is looked at closely."""
+    if len(text) < 3:
+        return [text] if text else []
+    starts = [*range(0, len(text) - 1, 2), len(text) - 2]
+    return sorted({text[at : at + 2] for at in starts})
 
 
 def text_grams(text: str) -> set[str]:

@@ -24,7 +24,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
 from typing import Literal
-from urllib.parse import parse_qsl, quote, unquote_to_bytes, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -128,11 +128,20 @@ def sign_request(
 def _path(path: bytes | str) -> str:
     raw = path if isinstance(path, bytes) else path.encode()
     # Part by part: an encoded slash inside a part is not the slash between two parts.
-    return "/".join(quote(unquote_to_bytes(part), safe=_UNRESERVED) for part in raw.split(b"/")) or "/"
+    return "/".join(_part(part) for part in raw.split(b"/")) or "/"
 
 
 def _query(query: bytes | str) -> str:
     raw = query if isinstance(query, bytes) else query.encode()
-    pairs = parse_qsl(raw, keep_blank_values=True)
-    encoded = sorted((quote(name, safe=_UNRESERVED), quote(value, safe=_UNRESERVED)) for name, value in pairs)
+    encoded = sorted(_pair(piece) for piece in raw.split(b"&") if piece)
     return "&".join(f"{name}={value}" for name, value in encoded)
+
+
+def _pair(piece: bytes) -> tuple[str, str]:
+    # Bytes all the way: a stranger's query need not be UTF-8, and must not become an error of ours.
+    name, _, value = piece.replace(b"+", b" ").partition(b"=")
+    return _part(name), _part(value)
+
+
+def _part(raw: bytes) -> str:
+    return quote(unquote_to_bytes(raw), safe=_UNRESERVED)

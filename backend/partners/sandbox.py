@@ -13,6 +13,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import uvicorn
 from litestar import Litestar
@@ -27,6 +28,10 @@ from backend.partners.wechat.sandbox.levers import WeChatLevers
 from backend.partners.wechat.sandbox.pushing import Pusher
 from backend.partners.wechat.sandbox.world import World, sandbox_settings
 from backend.settings import Settings, SettingsError, settings
+from backend.stopping import Orders
+
+LAST_SECONDS = 3.0
+"""How long the end may take before the process is ended by force."""
 
 
 @dataclass
@@ -86,6 +91,23 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
+async def serving(app: Any, listener: socket.socket) -> AsyncIterator[None]:
+    """An ASGI app over real HTTP on an open socket, inside this process, as long as the block lasts."""
+    server = _Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            if running.done():
+                await running
+            await asyncio.sleep(0.005)
+        yield
+    finally:
+        server.should_exit = True
+        await running
+        listener.close()
+
+
+@contextlib.asynccontextmanager
 async def serve_sandbox(
     values: Settings | None = None, *, host: str = "127.0.0.1", port: int = 0, callback: str = ""
 ) -> AsyncIterator[Sandbox]:
@@ -98,37 +120,32 @@ async def serve_sandbox(
     sandbox.base = f"http://{host}:{listener.getsockname()[1]}"
     if callback:
         sandbox.push_to(callback)
-    server = _Server(uvicorn.Config(sandbox.app(), log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        while not server.started:
-            if running.done():
-                await running
-            await asyncio.sleep(0.005)
-        yield sandbox
-    finally:
-        for task in set(sandbox.world.background):
-            task.cancel()
-        server.should_exit = True
-        await running
-        listener.close()
+    async with serving(sandbox.app(), listener):
+        try:
+            yield sandbox
+        finally:
+            for task in set(sandbox.world.background):
+                task.cancel()
 
 
-async def _serve(host: str, port: int, callback: str) -> None:
+async def _serve(host: str, port: int, callback: str, lifeline: int | None) -> None:
+    orders = Orders(LAST_SECONDS)
+    if lifeline is not None:
+        orders.watch(lifeline)
     async with serve_sandbox(host=host, port=port, callback=callback) as sandbox:
         print(f"sandbox of WeChat and SMS at {sandbox.base}, levers under {sandbox.base}/sandbox", flush=True)
-        await asyncio.Event().wait()
+        await orders.stop.wait()
 
 
 def main() -> None:
-    """Serve until interrupted."""
+    """Serve until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m backend.partners.sandbox", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=18080)
     parser.add_argument("--callback", default="", help="where events are pushed to")
+    parser.add_argument("--lifeline", type=int, metavar="FD", help="stop when the other end of this pipe closes")
     given = parser.parse_args()
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(given.host, given.port, given.callback))
+    asyncio.run(_serve(given.host, given.port, given.callback, given.lifeline))
 
 
 if __name__ == "__main__":

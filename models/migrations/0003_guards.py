@@ -1,7 +1,6 @@
 """What models cannot declare: the ledger is append-only, whoever connects; and what the outside may look at."""
 
-from tortoise import migrations
-from tortoise.migrations import operations as ops
+from models import operations as ops
 
 APPEND_ONLY = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -21,9 +20,38 @@ def append_only(table: str) -> list[str]:
     ]
 
 
-class Migration(migrations.Migration):
+ITEM_VERSIONS_FIXED = [
+    """
+CREATE FUNCTION refuse_item_version_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.state = 'draft' THEN
+        RETURN COALESCE(NEW, OLD);
+    END IF;
+    IF TG_OP = 'DELETE' THEN
+        RAISE EXCEPTION 'a version that was published is kept' USING ERRCODE = 'restrict_violation';
+    END IF;
+    IF (NEW.item_id, NEW.number, NEW.name, NEW.themes, NEW.keywords, NEW.guide, NEW.published_at)
+        IS DISTINCT FROM (OLD.item_id, OLD.number, OLD.name, OLD.themes, OLD.keywords, OLD.guide, OLD.published_at)
+        OR (OLD.state, NEW.state) NOT IN (('published', 'published'), ('published', 'withdrawn'), ('withdrawn', 'withdrawn'))
+    THEN
+        RAISE EXCEPTION 'a version that was published never changes' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$
+""",
+    "CREATE TRIGGER item_versions_fixed BEFORE UPDATE OR DELETE ON item_versions "
+    "FOR EACH ROW EXECUTE FUNCTION refuse_item_version_change()",
+]
+
+# Entries are written when an item is published and searched all day: with a pending list every search would read the
+# whole list first, and the planner rightly shuns the index.
+SEARCH_INDEX = "ALTER INDEX catalogue_entries_grams SET (fastupdate = off)"
+
+
+class Migration(ops.Migration):
     dependencies = [("models", "0002_constraints")]
 
     operations = [
         ops.RunSQL([APPEND_ONLY, *append_only("events"), *append_only("event_seals")]),
+        ops.RunSQL([*ITEM_VERSIONS_FIXED, SEARCH_INDEX]),
     ]

@@ -130,18 +130,25 @@ def check_all() -> None:
 def faults_of(template: Template) -> Iterator[str]:
     """What is wrong with a message, tried with usual values and with the longest that may come."""
     names = set().union(*map(wording.placeholders, template.texts())) - {"message"}
-    for name in sorted(names ^ set(template.context)):
-        yield f"`context` and the placeholders differ in {name!r}"
+    if odd := names ^ set(template.context):
+        yield f"`context` and the placeholders differ in {', '.join(map(repr, sorted(odd)))}"
         return
-    for values in ({name: USUAL[name] for name in names}, {name: LONGEST[name] for name in names}):
-        for way in (template.mini_program, template.official_account):
-            for key, text in (way.fields if way else {}).items():
-                if fault := check_value(key, wording.fit(key, wording.fill(text, values))):
-                    yield f"{key} {fault}: {wording.fit(key, wording.fill(text, values))!r}"
-        if len(wording.fill(template.inbox.title, values)) > TITLE_ROOM:
-            yield "the title may become too long for the inbox"
-        if len(wording.fill(template.inbox.body, values)) > BODY_ROOM:
-            yield "the body may become too long for the inbox"
+    usual, longest = ({name: values[name] for name in names} for values in (USUAL, LONGEST))
+    for way in (template.mini_program, template.official_account):
+        for key, text in (way.fields if way else {}).items():
+            yield from _faults_of_value(key, wording.fill(text, usual), wording.fill(text, longest))
+    if len(wording.fill(template.inbox.title, longest)) > TITLE_ROOM:
+        yield "the title may become too long for the inbox"
+    if len(wording.fill(template.inbox.body, longest)) > BODY_ROOM:
+        yield "the body may become too long for the inbox"
+
+
+def _faults_of_value(key: str, usual: str, longest: str) -> Iterator[str]:
+    if wording.fit(key, usual) != usual:
+        yield f"{key} has to be shortened even with usual values: {usual!r}"
+    for text in (usual, longest):
+        if fault := check_value(key, wording.fit(key, text)):
+            yield f"{key} {fault}: {wording.fit(key, text)!r}"
 
 
 ITEM_ROOM = 40

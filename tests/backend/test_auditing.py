@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,12 +12,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from backend import auditing, chain, clock, database
+from backend import auditing, chain, clock
 from backend.auditing import anchors, export, seal_new, verify, verify_export, write_anchor
 from backend.chain import Finding
 from backend.database import fetch, fetch_row, fetch_value, transaction
 from backend.events import Event, record
 from backend.settings import settings, using
+from tests.owner import as_owner
 
 
 class PageTurned(Event, tag="page.turned"):
@@ -34,17 +33,6 @@ async def some_events(count: int, page: UUID | None = None) -> list[UUID]:
     """Events in the ledger, not sealed yet; of one page, and so of one shard, when one is given."""
     async with transaction():
         return [await record(PageTurned(page_id=page or uuid4(), number=n)) for n in range(count)]
-
-
-@asynccontextmanager
-async def as_owner() -> AsyncIterator[asyncpg.Connection[Any]]:
-    """What somebody can do who owns the tables and switches the triggers off."""
-    owner = await asyncpg.connect(**database.credentials(settings().database_url))
-    try:
-        await owner.execute("SET session_replication_role = replica")
-        yield owner
-    finally:
-        await owner.close()
 
 
 async def tamper(sql: str, *arguments: Any) -> None:

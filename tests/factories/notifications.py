@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID, uuid4
 
 from uuid_utils.compat import uuid7
 
 from backend import clock
+from backend import settings as settings_module
 from backend.crypto import fingerprint, seal
-from backend.database import execute, transaction
+from backend.database import execute, fetch_value, transaction
 from backend.events import EventMeta
 from backend.identity.events import PhoneMovedAway
-from backend.partners.wechat.sandbox.world import Persona, World
+from backend.partners import partners_from
+from backend.partners.sandbox import Sandbox, serve_sandbox
+from backend.partners.wechat.sandbox.world import Persona, Template, World
 from models.identity import Resident, WeChatAccount
 from models.notifications import ConsentAnswer, ConsentSource
-from notifications import consent, facts, inbox
+from notifications import consent, delivering, facts, inbox
 from notifications.consent import Report
-from notifications.templates import partner_templates
+from notifications.templates import messages, partner_templates
 
 _numbers = iter(range(1, 10**9))
 
@@ -26,18 +32,28 @@ def template_id(name: str = "case-progress") -> str:
     return partner_templates().mini_program[name].id
 
 
+@asynccontextmanager
+async def partners_in_the_sandbox(**changes: Any) -> AsyncIterator[Sandbox]:
+    """WeChat and the SMS gateway over real HTTP, knowing our templates; messages go out through them, and what fails
+    is tried again at once."""
+    async with serve_sandbox() as served:
+        register_templates(served.world)
+        quick = {"notification_retry_seconds": "0,0", "partner_timeout": 20.0, "notification_elder_seconds": 0.0}
+        with settings_module.using(**served.settings(), **{**quick, **changes}):
+            partners = partners_from(settings_module.settings())
+            delivering.equip(partners)
+            yield served
+            delivering.equip(None)
+            await partners.close()
+
+
 def register_templates(world: World) -> None:
     """Have the sandbox know every template of ours, with the keys that our messages fill."""
-    from notifications.templates import messages
-
     for app, ways in ((world.mini_program, "mini_program"), (world.official_account, "official_account")):
         for name, known in getattr(partner_templates(), ways).items():
-            keys = next(
-                tuple(way.fields) for each in messages().values() if (way := getattr(each, ways)) and way.template == name
-            )
+            used = [getattr(each, ways) for each in messages().values()]
+            keys = next(tuple(way.fields) for way in used if way and way.template == name)
             kind = "long_term" if known.kind == "long-term" else "once"
-            from backend.partners.wechat.sandbox.world import Template
-
             app.templates[known.id] = Template(known.id, known.title or name, keys, kind)
 
 
@@ -99,13 +115,15 @@ CONTEXT = {
 }
 
 
-async def a_message(resident: Resident, name: str = "case_accepted", *, event_id: UUID | None = None, **context: str) -> UUID:
+async def a_message(
+    resident: Resident, name: str = "case_accepted", *, event_id: UUID | None = None, **context: str
+) -> UUID:
     """A message that waits for its turn; its id."""
     meta = EventMeta(event_id or uuid7(), clock.now(), "system", "-", "-")
     values = CONTEXT | {"at": facts.moment(meta.at)} | context
     async with transaction():
         await inbox.put(PhoneMovedAway(resident_id=resident.id), meta, resident.id, name, values)
-    row = await inbox.fetch_value(
+    row = await fetch_value(
         "SELECT id FROM messages WHERE event_id = $1 AND resident_id = $2 AND name = $3", meta.id, resident.id, name
     )
     return UUID(str(row))

@@ -15,6 +15,7 @@ import asyncpg
 import httpx
 import pytest
 from litestar import Router, get, post
+from litestar.params import FromQuery
 
 from api.app import build
 from api.edge import Edge
@@ -23,6 +24,7 @@ from backend import cache, database, identity, settings
 from backend.database import execute, fetch_value, transaction
 from models.events import EventRecord
 from tests.faultproxy import FaultProxy
+from tests.owner import owner_fetch_value
 
 
 @get("/value", guards=[limit("fault-read", 100_000, 60)])
@@ -36,12 +38,12 @@ async def _model() -> int:
 
 
 @get("/slow")
-async def _slow(seconds: float) -> None:
+async def _slow(seconds: FromQuery[float]) -> None:
     await execute("SELECT pg_sleep($1)", seconds)
 
 
 @get("/hold")
-async def _hold(seconds: float) -> None:
+async def _hold(seconds: FromQuery[float]) -> None:
     async with transaction():
         await asyncio.sleep(seconds)
 
@@ -203,7 +205,8 @@ async def test_backends_ended_under_load_are_never_a_500_and_write_nothing_half(
     for _ in range(15):
         await asyncio.sleep(0.1)
         await killer.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     over.set()
     await asyncio.gather(*users)
@@ -255,8 +258,9 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server(house: Hou
     is_problem(answer, 503)
     assert 0.9 < took < 2
     assert (
-        await fetch_value(
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep%' AND state = 'active' AND pid <> pg_backend_pid()"
+        await owner_fetch_value(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND query LIKE '%pg_sleep%' AND state = 'active' AND pid <> pg_backend_pid()"
         )
         == 0
     )
@@ -298,7 +302,7 @@ async def test_clients_that_go_away_in_the_middle_take_no_connection_with_them(h
     full = await asyncio.gather(*(house.client.get("/probe/hold?seconds=0.2") for _ in range(4)))
     assert [answer.status_code for answer in full] == [200] * 4
     assert (
-        await fetch_value(
+        await owner_fetch_value(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
         )
         == 0

@@ -6,13 +6,19 @@ import asyncio
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from uuid_utils.compat import uuid7
 
 from backend import jobs
-from backend.database import fetch, fetch_row, fetch_value
+from backend.database import fetch, fetch_row, fetch_value, in_transaction
 from backend.partners.sandbox import Sandbox
+from backend.partners.wechat.live import LiveWeChat
+from backend.partners.wechat.port import Sent, SubscribeMessage
 from backend.settings import using
-from models.notifications import MessageAttempt
-from notifications import delivering, operating
+from models.notifications import ChannelName, MessageAttempt
+from notifications import channels, delivering, operating
+from notifications.channels import Letter
 from tests.factories.notifications import a_message, a_reachable_resident, consents, template_id
 
 SUBSCRIBE = "/cgi-bin/message/subscribe/send"
@@ -40,7 +46,7 @@ async def test_with_consent_the_mini_program_carries_the_message(sandbox: Sandbo
     assert await tried(message) == [("mini_program", "accepted", "0")]
     [delivered] = sandbox.world.delivered
     assert delivered.persona == persona.name
-    assert delivered.data["thing1"].startswith("企业职工") and delivered.data["thing1"].endswith("变更申请")
+    assert delivered.data["thing1"] == "企业职工基本养老保险参保登记…变更申请"
     assert delivered.data["character_string2"] == "...202206230068"
     assert str(message) in delivered.details["page"]
     assert await fetch_value("SELECT remaining FROM consent_balances WHERE resident_id = $1", resident.id) == 0
@@ -89,19 +95,23 @@ async def test_43101_takes_the_consent_out_of_the_ledger(sandbox: Sandbox):
     assert await fetch_value("SELECT remaining FROM consent_balances") == 0
 
 
-@pytest.mark.parametrize("fault", [("errcode", -1), ("status", 502), ("timeout", 0), ("errcode", 45009), ("errcode", 43108)])
+PASSING = [("errcode", -1), ("status", 502), ("timeout", 0), ("errcode", 45009), ("errcode", 43108)]
+
+
+@pytest.mark.parametrize("fault", PASSING)
 async def test_what_may_pass_is_tried_again_on_the_same_way(sandbox: Sandbox, fault: tuple[str, int]):
     resident, persona = await a_reachable_resident(sandbox.world, follows=True)
     await consents(resident, persona)
-    sandbox.world.faults.add(SUBSCRIBE, fault[0], number=fault[1], times=1)  # type: ignore[arg-type]
+    sandbox.world.faults.add(SUBSCRIBE, fault[0], number=fault[1], times=1, seconds=0.2)  # type: ignore[arg-type]
     message = await a_message(resident)
 
     with using(notification_quota_pause_seconds=0.0):
         await jobs.drain()
 
     assert await state_of(message) == ("sent", "mini_program")
+    expected = "retry" if fault[0] == "errcode" else "uncertain"
     assert [(way, outcome) for way, outcome, _ in await tried(message)] == [
-        ("mini_program", "retry"),
+        ("mini_program", expected),
         ("mini_program", "accepted"),
     ]
     assert len(sandbox.world.delivered) == 1
@@ -116,8 +126,8 @@ async def test_after_the_last_retry_the_next_way_is_taken(sandbox: Sandbox):
     await jobs.drain()
 
     assert [(way, outcome) for way, outcome, _ in await tried(message)] == [
-        ("mini_program", "retry"),
-        ("mini_program", "retry"),
+        ("mini_program", "uncertain"),
+        ("mini_program", "uncertain"),
         ("mini_program", "exhausted"),
         ("official_account", "skipped"),
         ("sms", "accepted"),
@@ -162,8 +172,6 @@ async def test_messages_of_one_resident_never_run_side_by_side_and_keep_their_or
 
 
 async def test_the_same_event_makes_one_message_however_often_it_is_told(sandbox: Sandbox):
-    from uuid_utils.compat import uuid7
-
     resident, _ = await a_reachable_resident(sandbox.world)
     event = uuid7()
 
@@ -188,3 +196,69 @@ async def test_a_token_that_died_mid_burst_is_fetched_once_for_fifty_sends(sandb
     assert len(sandbox.world.delivered) == 50
     assert desk.asks == before + 1
     assert {each.template_id for each in sandbox.world.delivered} == {template_id()}
+
+
+@given(st.integers(1, 4), st.floats(0, 1))
+def test_retries_come_within_a_fifth_of_their_schedule_and_end_with_it(failures: int, chance: float):
+    with using(notification_retry_seconds="2,10,60,300"):
+        delay = delivering.retry_delay(failures, chance=lambda low, high: low + (high - low) * chance)
+
+        assert delay is not None
+        assert 0.8 <= delay / (2, 10, 60, 300)[failures - 1] <= 1.2
+        assert delivering.retry_delay(5) is None
+
+
+async def test_a_message_that_cannot_be_put_into_words_takes_the_next_way_and_is_never_lost(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    resident, persona = await a_reachable_resident(sandbox.world, follows=True)
+    await consents(resident, persona)
+    message = await a_message(resident)
+    monkeypatch.setitem(channels._PREPARE, ChannelName.MINI_PROGRAM, _broken)
+
+    await jobs.drain()
+
+    assert await tried(message) == [
+        ("mini_program", "skipped", "our-mistake:KeyError"),
+        ("official_account", "accepted", "0"),
+    ]
+
+
+async def _broken(parcel: object, partners: object) -> Letter:
+    raise KeyError("item")
+
+
+async def test_a_way_that_breaks_in_the_middle_gives_over_to_the_next(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona)
+    message = await a_message(resident)
+
+    async def broken(self: object, message: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(LiveWeChat, "send_subscribe_message", broken)
+    await jobs.drain()
+
+    assert await state_of(message) == ("inbox", "inbox")
+    assert (await tried(message))[0] == ("mini_program", "refused", "our-mistake:ZeroDivisionError")
+
+
+async def test_no_transaction_is_open_while_a_partner_is_asked(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona)
+    await a_message(resident)
+    original, seen = LiveWeChat.send_subscribe_message, []
+
+    async def watched(self: LiveWeChat, message: SubscribeMessage) -> Sent:
+        idle = (
+            "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()"
+        )
+        seen.append((in_transaction(), await fetch_value(idle)))
+        return await original(self, message)
+
+    monkeypatch.setattr(LiveWeChat, "send_subscribe_message", watched)
+    await operating.outbox_drain()
+
+    assert seen == [(False, 0)]

@@ -1,4 +1,4 @@
-"""Tencent Cloud SMS, SendSms of 2021-01-11 (protocols §5)."""
+"""Tencent Cloud SMS, SendSms of 2021-01-11, as its public API reference describes it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""An SMS gateway of our own: SendSms as Tencent answers it, signature checked, frequency limited
-(protocols §5)."""
+"""An SMS gateway of our own: SendSms as Tencent answers it, signature checked, frequency limited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TC3-HMAC-SHA256, the request signature of Tencent Cloud (protocols §5, official vector in the tests)."""
+"""TC3-HMAC-SHA256, the request signature of Tencent Cloud (its documentation of 签名方法 v3; its example is a test)."""
 
 from __future__ import annotations
 

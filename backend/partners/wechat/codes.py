@@ -1,4 +1,4 @@
-"""Mini-program codes and the check of texts (protocols §1.5)."""
+"""Mini-program codes and the check of texts."""
 
 from __future__ import annotations
 

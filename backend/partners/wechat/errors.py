@@ -1,6 +1,6 @@
 """The refusals of WeChat that a caller may want to tell apart, named after what happened.
 
-Codes and meanings: protocols §1.1-§1.5 of the platform's documentation; those that only concern the operator
+Codes and meanings: the error tables of the calls in the platform's documentation; those that only concern the operator
 share one class.
 """
 
@@ -171,7 +171,15 @@ class UserNotRecent(WeChatRefused):
 # -- what is pushed to us --------------------------------------------------------------------------
 
 
-class PushMalformed(Malformed):
+class _Why:
+    """For pushes that are not taken. `why` is for our log; whoever sent it learns nothing that helps to try again."""
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__()
+        self.why = why
+
+
+class PushMalformed(_Why, Malformed):
     """A push that cannot be read: not JSON or XML as WeChat writes it, a DTD, too deep, not UTF-8, a field
     missing."""
 
@@ -179,14 +187,14 @@ class PushMalformed(Malformed):
     title = "推送内容无法识别"
 
 
-class PushForged(Refused):
+class PushForged(_Why, Refused):
     """A push that WeChat did not make for us: wrong signature, wrong key, wrong appid."""
 
     code = "wechat-push-forged"
     title = "推送签名校验未通过"
 
 
-class PushStale(Refused):
+class PushStale(_Why, Refused):
     """A push whose signed time is too far from ours: an old one sent again, or a clock that is wrong."""
 
     code = "wechat-push-stale"

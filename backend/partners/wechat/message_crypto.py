@@ -1,7 +1,7 @@
 """The envelope of WeChat's message push: signatures and AES, both directions.
 
-Rules: protocols §1.6. The block cipher, the padding of 32 and the sorted SHA-1 are wechatpy's; what it
-leaves out is here: constant-time comparison, every byte of the padding checked, and one error for whatever
+Rules: WeChat's documentation of 消息推送. The block cipher, the padding of 32 and the sorted SHA-1 are wechatpy's;
+what it leaves out is here: constant-time comparison, every byte of the padding checked, and one error for whatever
 does not open.
 """
 
@@ -23,7 +23,7 @@ _LENGTH = 4
 
 
 def signature_of(*parts: str) -> str:
-    """SHA-1, in hex, of the parts sorted and put together. Which parts: protocols §1.6."""
+    """SHA-1, in hex, of the parts sorted and put together. Which parts depends on what is signed."""
     signer = WeChatSigner()
     signer.add_data(*parts)
     return str(signer.signature)

@@ -125,7 +125,7 @@ def sealed_reply(
     written: Literal["json", "xml"],
     random16: bytes | None = None,
 ) -> bytes:
-    """An encrypted reply as WeChat reads it (protocols §1.6)."""
+    """An encrypted reply as WeChat reads it."""
     sealed = envelope.seal(text, random16=random16)
     signature = envelope.signature(timestamp, nonce, sealed)
     if written == "json":

@@ -1,5 +1,4 @@
-"""Sending: subscribe messages of the mini-program, template messages of the official account (protocols
-§1.3-1.4)."""
+"""Sending: subscribe messages of the mini-program, template messages of the official account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is it: `wx.login` codes, phone numbers, session keys, followers (protocols §1.2)."""
+"""Who is it: `wx.login` codes, phone numbers, session keys, followers."""
 
 from __future__ import annotations
 

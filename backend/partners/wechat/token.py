@@ -1,7 +1,7 @@
 """The access token of one account: shared by every process, renewed by one of them.
 
 WeChat's stable_token gives everybody the same token while it lives and renews it about five minutes before
-its end (protocols §1.2), so an ordinary renewal is harmless even when Redis is down and every process asks
+its end, so an ordinary renewal is harmless even when Redis is down and every process asks
 for itself. Only `force_refresh` kills the token of the others: it is the last resort, once in thirty
 seconds.
 """
@@ -28,6 +28,8 @@ ASK_EVERY = 20.0
 FORCE_EVERY = 30
 """Seconds between two forced refreshes (20 a day)."""
 LOCK_SECONDS = 10.0
+LOCK_WAIT = 2.0
+"""Longer nobody waits for another process that is asking: the answer would be the same."""
 
 
 class IssuedToken(msgspec.Struct, frozen=True):
@@ -101,7 +103,7 @@ class TokenKeeper:
         if usable := self._usable(await self._shared(), refused):
             return usable
         try:
-            async with cache.lock(f"wechat-token:{self._appid}", LOCK_SECONDS, wait=LOCK_SECONDS / 2):
+            async with cache.lock(f"wechat-token:{self._appid}", LOCK_SECONDS, wait=LOCK_WAIT):
                 # Without the lock (its holder hangs) we go on all the same: the token is the same for
                 # everybody.
                 if usable := self._usable(await self._shared(), refused):

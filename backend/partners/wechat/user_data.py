@@ -19,7 +19,7 @@ _AES_128 = 16
 
 
 def open_user_data(encrypted: str, iv: str, *, session_key: str, appid: str) -> dict[str, Any]:
-    """AES-128-CBC with PKCS#7; key and iv are base64 (protocols §1.2).
+    """AES-128-CBC with PKCS#7; key and iv are base64.
 
     Raises SessionKeyWrong when it does not open, is not JSON, or its watermark names another app: the
     client has then a newer session key, or the data are not ours.

@@ -1,6 +1,6 @@
 """What WeChat accepts as the value of a template key, by the kind that the key's name begins with.
 
-Source: the platform's documentation of subscribeMessage.send, table of parameter kinds (protocols §1.3). A
+Source: the platform's documentation of subscribeMessage.send, table of parameter kinds. A
 value that breaks a limit is refused with 47003, so it is checked before sending and when a template is
 loaded.
 """

@@ -161,7 +161,9 @@ def by_hand(
         day += timedelta(days=1)
 
 
-moments = st.datetimes(datetime(2020, 1, 1), datetime(2025, 12, 31), timezones=st.just(SHANGHAI))
+moments = st.builds(
+    lambda day, time: datetime.combine(day, time, SHANGHAI), st.dates(date(2020, 1, 1), date(2025, 12, 31)), st.times()
+)
 pause_lists = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 15)), max_size=3)
 
 

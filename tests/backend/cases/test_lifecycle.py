@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -66,7 +67,7 @@ def test_the_edges_are_those_of_the_model_and_no_others():
 def test_every_move_leads_along_edges(state: S, kind: Kind):
     path = (state, *MOVES[state, kind])
 
-    assert all(goal in EDGES[origin] for origin, goal in zip(path, path[1:], strict=False))
+    assert all(goal in EDGES[origin] for origin, goal in itertools.pairwise(path))
 
 
 def test_terminal_states_absorb():
@@ -194,7 +195,7 @@ def test_a_story_only_takes_edges_and_never_leaves_an_end(story: list[Happened])
         if step.path:
             assert step.path[0] is here
             assert here not in TERMINAL
-            assert all(b in EDGES[a] for a, b in zip(step.path, step.path[1:], strict=False))
+            assert all(b in EDGES[a] for a, b in itertools.pairwise(step.path))
             here = step.path[-1]
     assert folded.state is here
     assert sum(S.CORRECTION in step.path[1:] for step in folded.steps) <= 1

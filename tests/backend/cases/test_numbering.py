@@ -110,8 +110,15 @@ async def test_another_place_writes_numbers_its_own_way():
 
 @pytest.mark.parametrize(
     "template",
-    ["{item}{date}", "{item}{sequence}", "{item}{date}{sequence}{town}", "{item", "{item}{date}{sequence:04q}",
-     "{item}{date}{sequence:040d}", "no{item}{date}{sequence}"],
+    [
+        "{item}{date}",
+        "{item}{sequence}",
+        "{item}{date}{sequence}{town}",
+        "{item",
+        "{item}{date}{sequence:04q}",
+        "{item}{date}{sequence:040d}",
+        "no{item}{date}{sequence}",
+    ],
 )
 def test_a_rule_that_could_repeat_or_not_fit_is_refused(template: str):
     with pytest.raises(SettingsError):

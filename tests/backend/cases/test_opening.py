@@ -63,7 +63,8 @@ async def test_a_correction_changes_what_it_names_and_keeps_the_rest():
     agency, number = an_agency_principal(), a_number()
     opened = await cases.push(agency, number, facts(promised_days=5))
 
-    amended = await cases.push(agency, number, facts(title="换领居民身份证（加急）", received_at=None, promised_days=None))
+    said = facts(title="换领居民身份证（加急）", received_at=None, promised_days=None)
+    amended = await cases.push(agency, number, said)
 
     assert (amended.created, amended.changed) == (False, ["title"])
     case = await Case.get(id=opened.case.id)
@@ -148,9 +149,7 @@ async def test_events_that_another_agency_sent_for_the_number_do_not_count():
 async def test_an_event_and_its_case_arriving_at_the_same_instant_find_each_other():
     for _ in range(10):
         agency, number = an_agency_principal(), a_number()
-        await asyncio.gather(
-            cases.report(agency, [(number, a_report("受理"))]), cases.push(agency, number, facts())
-        )
+        await asyncio.gather(cases.report(agency, [(number, a_report("受理"))]), cases.push(agency, number, facts()))
         assert (await Case.get(number=number)).state is CaseState.ACCEPTED
 
 

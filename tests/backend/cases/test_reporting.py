@@ -86,10 +86,9 @@ async def test_another_content_under_the_same_id_is_refused_with_a_pointer_and_l
     case, moment = await a_case(), clock.now() - timedelta(hours=1)
     await cases.report(agency_of(case), [(case.number, a_report("受理", "e-1", moment))])
 
+    batch = [(case.number, a_report("审查", "e-2")), (case.number, a_report("不予受理", "e-1", moment))]
     with pytest.raises(EventIdReused) as refused:
-        await cases.report(
-            agency_of(case), [(case.number, a_report("审查", "e-2")), (case.number, a_report("不予受理", "e-1", moment))]
-        )
+        await cases.report(agency_of(case), batch)
 
     assert [fault.pointer for fault in refused.value.fields] == ["/events/1/event_id"]
     assert [event.code for event in await CaseEvent.all()] == ["受理"]

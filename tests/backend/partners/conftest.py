@@ -1,4 +1,4 @@
-"""A server whose certificate nobody vouches for."""
+"""Partners know no table: only the cache is emptied between these tests. And a server that nobody vouches for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from backend import clock
+from backend import cache, clock
+
+
+@pytest.fixture(autouse=True)
+async def _clean(_servers: None) -> None:
+    """In place of the fixture that empties every table."""
+    await cache.redis().flushdb()
 
 
 def self_signed(folder: Path) -> tuple[str, str]:

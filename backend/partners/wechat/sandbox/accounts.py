@@ -1,4 +1,4 @@
-"""Tokens, sign-in, phone numbers and followers, as the platform answers them (protocols §1.2)."""
+"""Tokens, sign-in, phone numbers and followers, as the platform answers them."""
 
 from __future__ import annotations
 

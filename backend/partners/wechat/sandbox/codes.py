@@ -1,4 +1,4 @@
-"""Mini-program codes as real PNGs, and the check of texts (protocols §1.5)."""
+"""Mini-program codes as real PNGs, and the check of texts."""
 
 from __future__ import annotations
 

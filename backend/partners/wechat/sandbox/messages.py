@@ -1,5 +1,4 @@
-"""Sending, as the platform does it: permissions, limits, quotas, and the event afterwards (protocols
-§1.3-§1.4)."""
+"""Sending, as the platform does it: permissions, limits, quotas, and the event afterwards."""
 
 from __future__ import annotations
 

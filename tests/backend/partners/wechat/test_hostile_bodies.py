@@ -69,12 +69,12 @@ HOSTILE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_a_hostile_body_is_refused_quickly(name: str):
-    started = time.perf_counter()
+    started = time.process_time()
 
     with pytest.raises(PushMalformed):
         read_body(HOSTILE[name])
 
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.1
 
 
 def test_a_lying_declaration_changes_nothing():

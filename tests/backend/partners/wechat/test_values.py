@@ -1,4 +1,4 @@
-"""WeChat's value limits, kind by kind (protocols §1.3)."""
+"""WeChat's value limits, kind by kind."""
 
 from __future__ import annotations
 

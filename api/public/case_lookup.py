@@ -1,0 +1,61 @@
+"""Looking a case up without signing in."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Controller, post
+from litestar.params import JSONBody
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.limits import limit
+from api.problems import answers
+from backend import cases
+from backend.cases import Seen
+from backend.cases.errors import CaseInvalid, CaseLookupFailed
+from backend.cases.looking_up import LookupsTooMany
+
+
+class LookupIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The case's number and the last four characters of the applicant's identity document."""
+
+    number: Annotated[str, Meta(min_length=1, max_length=100)]
+    id_last_four: Annotated[str, Meta(min_length=1, max_length=16)]
+
+
+class CaseLookupController(Controller):
+    """`POST /v1/public/case-lookups`: a POST, so that nothing personal stands in an address or a log."""
+
+    path = "/case-lookups"
+    tags = ["办件"]
+
+    @post(
+        summary="不登录查询办件进度",
+        description="凭办件编号和申请人证件号码后四位查询，结果不含姓名和备注。按编号和网络地址限制次数。",
+        operation_id="lookUpCase",
+        status_code=200,
+        guards=[limit("case-lookup", 30, 600, fail_closed=True)],
+        responses=answers(CaseInvalid, CaseLookupFailed, LookupsTooMany),
+    )
+    async def look_up(self, data: JSONBody[LookupIn]) -> Seen:
+        return await cases.look_up(data.number, data.id_last_four)
+
+
+openapi.EXAMPLES["lookUpCase"] = {
+    "request": {"number": "12441500196720244T3442199806003202611200001", "id_last_four": "002X"},
+    "response": {
+        "number": "12441500196720244T3442199806003202611200001",
+        "item_name": "居民身份证换领",
+        "received_at": "2026-11-20T01:30:00Z",
+        "state": "accepted",
+        "state_name": "已受理",
+        "state_at": "2026-11-20T02:00:00Z",
+        "ended": False,
+        "outcome": None,
+        "outcome_name": None,
+        "due_on": "2026-11-27",
+        "due_note": "自受理次日起按工作日计算",
+        "timeline": [{"kind": "accepted", "name": "受理", "occurred_at": "2026-11-20T02:00:00Z"}],
+    },
+}

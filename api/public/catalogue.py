@@ -1,0 +1,122 @@
+"""The catalogue as everybody reads it: search, and the guide in force."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get
+from litestar.params import PathParameter, QueryParameter
+
+from api import etag, limits, openapi
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from api.public.regions import Domain, RegionCode
+from backend import catalogue
+from backend.catalogue import Card, Match, PublishedItem
+from backend.catalogue.errors import ItemUnknown
+from backend.catalogue.guide import Subject
+from backend.paging import USUAL, CursorInvalid
+from backend.regions.errors import RegionUnknown
+
+
+class ItemPage(Page[Card]):
+    """A page of items. `match` tells how they were found: exact, reworded, similar; all without a query."""
+
+    match: Match = Match.ALL
+
+
+Query = Annotated[
+    str,
+    QueryParameter(
+        max_length=50,
+        required=False,
+        description="搜索词：可以是任意片段、几个词、拼音或拼音首字母，如 补办身份证、sfz",
+    ),
+]
+ItemCode = Annotated[
+    str, PathParameter(min_length=31, max_length=33, pattern="^[0-9A-Za-z]+$", description="事项编码（31 位实施编码）")
+]
+
+
+class CatalogueController(Controller):
+    """`/v1/public/items` and the words that go with it."""
+
+    tags = ["事项"]
+    middleware = [etag.Revalidated(public=True, max_age=60)]
+    response_headers = etag.HEADERS
+
+    @get(
+        "/items",
+        summary="查找事项",
+        description="按地区查时，列出本地区和上级部门办理的事项。名称开头相符的排在最前。",
+        operation_id="listItems",
+        guards=[limits.limit("item-search", 300, 60)],
+        responses=etag.NOT_MODIFIED | answers(RegionUnknown, CursorInvalid),
+    )
+    async def list_items(
+        self,
+        q: Query = "",
+        region: RegionCode = None,
+        department: Annotated[UUID | None, QueryParameter(required=False, description="部门")] = None,
+        domain: Domain = None,
+        theme: Annotated[str | None, QueryParameter(max_length=20, required=False, description="主题")] = None,
+        subject: Annotated[Subject | None, QueryParameter(required=False, description="服务对象")] = None,
+        limit: Limit = USUAL,
+        cursor: Cursor = None,
+    ) -> ItemPage:
+        found = await catalogue.search(
+            q,
+            region=region,
+            department_id=department,
+            domain=domain,
+            theme=theme,
+            subject=subject,
+            limit=limit,
+            cursor=cursor,
+        )
+        return ItemPage(items=found.items, next_cursor=found.next_cursor, match=found.match)
+
+    @get(
+        "/items/{code:str}",
+        summary="办事指南（现行版本）",
+        operation_id="getItem",
+        responses=etag.NOT_MODIFIED | answers(ItemUnknown),
+    )
+    async def get_item(self, code: ItemCode) -> PublishedItem:
+        return await catalogue.guide_of(code)
+
+    @get(
+        "/guide-words",
+        summary="指南用语：代码与中文名称",
+        operation_id="listGuideWords",
+        responses=etag.NOT_MODIFIED,
+        sync_to_thread=False,
+    )
+    def list_words(self) -> dict[str, dict[str, str]]:
+        return catalogue.WORDS
+
+
+_CARD = {
+    "code": "11990100009900013U3990001003000",
+    "name": "居民身份证丢失补领",
+    "summary": "居民身份证丢失，或者严重损坏不能辨认，申请补领新证。",
+    "kind": "confirmation",
+    "domain": "公安",
+    "themes": ["身份证件"],
+    "subjects": ["person"],
+    "region_code": "990100",
+    "region_name": "示例市",
+    "department_id": "d0b64f2e-0c6f-5d0f-9a7e-0f3b5e5f8a11",
+    "department_name": "示例市公安局",
+    "handling": "promised",
+    "promised_days": 20,
+    "visits": 1,
+    "online_level": "pre-review",
+    "fee_from_fen": 4000,
+}
+openapi.EXAMPLES["listItems"] = {"response": {"items": [_CARD], "next_cursor": None, "match": "exact"}}
+openapi.LINKS["listItems"] = {
+    "guide": {"operationId": "getItem", "parameters": {"code": "$response.body#/items/0/code"}}
+}
+openapi.EXAMPLES["listGuideWords"] = {"response": {"handling": {"immediate": "即办件", "promised": "承诺件"}}}

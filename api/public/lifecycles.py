@@ -1,0 +1,79 @@
+"""The state machines as data: a front end draws its steps from them, and anybody can check us against them."""
+
+from __future__ import annotations
+
+from litestar import Controller, get
+from msgspec import Struct, convert
+
+from api.etag import HEADERS, NOT_MODIFIED, Revalidated
+from backend.cases import lifecycle
+
+
+class StateOut(Struct):
+    """A state. `clock`: what the department's limit does in it (not_started, running, stopped, ended)."""
+
+    code: str
+    name: str
+    terminal: bool
+    clock: str
+
+
+class EdgeOut(Struct, rename={"origin": "from", "goal": "to"}):
+    """A step that a case may take."""
+
+    origin: str
+    goal: str
+
+
+class KindOut(Struct):
+    """A kind of event, with the spellings under which departments report it. Lower ranks come first in one instant."""
+
+    code: str
+    name: str
+    rank: int
+    spellings: list[str]
+
+
+class MoveOut(Struct):
+    """What an event does in a state: the states it leads through; none: it is true and moves nothing."""
+
+    state: str
+    kind: str
+    path: list[str]
+
+
+class FlagOut(Struct):
+    """Why an event did not count, or what was irregular about it."""
+
+    code: str
+    name: str
+
+
+class LifecycleOut(Struct):
+    """A state machine. A pair of state and kind that is not among the moves cannot be: it is kept with a flag."""
+
+    start: str
+    states: list[StateOut]
+    edges: list[EdgeOut]
+    kinds: list[KindOut]
+    moves: list[MoveOut]
+    flags: list[FlagOut]
+
+
+class LifecycleController(Controller):
+    """`/v1/public/lifecycle`."""
+
+    path = "/lifecycle"
+    tags = ["公共"]
+
+    @get(
+        "/cases",
+        summary="办件状态机：状态、流转与事件词表",
+        operation_id="getCaseLifecycle",
+        middleware=[Revalidated(public=True, max_age=300)],
+        response_headers=HEADERS,
+        responses=NOT_MODIFIED,
+        sync_to_thread=False,
+    )
+    def cases(self) -> LifecycleOut:
+        return convert(lifecycle.as_data(), LifecycleOut)

@@ -1,0 +1,133 @@
+"""Regions, departments and halls, for everybody."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get
+from litestar.params import FromPath, QueryParameter
+
+from api import etag, openapi
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from backend import regions
+from backend.paging import USUAL, CursorInvalid
+from backend.regions import DepartmentSeen, HallSeen, RegionSeen
+from backend.regions.errors import HallUnknown, RegionUnknown
+
+RegionCode = Annotated[
+    str | None,
+    QueryParameter(pattern=r"^[0-9]{6}([0-9]{6})?$", required=False, description="行政区划代码，6 位；乡镇和村 12 位"),
+]
+Domain = Annotated[str | None, QueryParameter(max_length=20, required=False, description="部门领域，如 公安、医保")]
+
+
+class RegionController(Controller):
+    """`/v1/public/regions`, `/departments`, `/halls`."""
+
+    tags = ["公共"]
+    middleware = [etag.Revalidated(public=True, max_age=300)]
+    response_headers = etag.HEADERS
+
+    @get(
+        "/regions",
+        summary="行政区划",
+        description="列出某日（默认今天）有效的区划；停用的代码给出接续它的代码。",
+        operation_id="listRegions",
+        responses=etag.NOT_MODIFIED | answers(CursorInvalid),
+    )
+    async def list_regions(
+        self,
+        parent: RegionCode = None,
+        on: Annotated[date | None, QueryParameter(required=False, description="哪一天有效")] = None,
+        limit: Limit = USUAL,
+        cursor: Cursor = None,
+    ) -> Page[RegionSeen]:
+        return Page(*await regions.regions(parent=parent, on=on, limit=limit, cursor=cursor))
+
+    @get(
+        "/departments",
+        summary="部门",
+        description="按地区查时，列出本级和上级部门。",
+        operation_id="listDepartments",
+        responses=etag.NOT_MODIFIED | answers(RegionUnknown, CursorInvalid),
+    )
+    async def list_departments(
+        self, region: RegionCode = None, domain: Domain = None, limit: Limit = USUAL, cursor: Cursor = None
+    ) -> Page[DepartmentSeen]:
+        return Page(*await regions.departments(region=region, domain=domain, limit=limit, cursor=cursor))
+
+    @get(
+        "/halls",
+        summary="办事大厅",
+        description="按地区查时，列出本地区及其下级地区的大厅。",
+        operation_id="listHalls",
+        responses=etag.NOT_MODIFIED | answers(RegionUnknown, CursorInvalid),
+    )
+    async def list_halls(
+        self, region: RegionCode = None, limit: Limit = USUAL, cursor: Cursor = None
+    ) -> Page[HallSeen]:
+        return Page(*await regions.halls(region=region, limit=limit, cursor=cursor))
+
+    @get(
+        "/halls/{hall_id:uuid}",
+        summary="一个办事大厅",
+        operation_id="getHall",
+        responses=etag.NOT_MODIFIED | answers(HallUnknown),
+    )
+    async def get_hall(self, hall_id: FromPath[UUID]) -> HallSeen:
+        return await regions.hall(hall_id)
+
+
+_HALL = {
+    "id": "c8302872-7262-5fef-befe-00e351416a1c",
+    "code": "city-hall",
+    "name": "示例市政务服务中心",
+    "region_code": "990100",
+    "region_name": "示例市",
+    "address": "示例市城中区人民路1号",
+    "phone": "12345",
+    "hours": [{"days": [1, 2, 3, 4, 5], "opens": "09:00", "closes": "17:00"}],
+    "latitude": "35.000100",
+    "longitude": "105.000100",
+    "directions": "地铁1号线人民路站B口步行200米",
+}
+openapi.EXAMPLES["listRegions"] = {
+    "response": {
+        "items": [
+            {
+                "code": "990121",
+                "name": "云山县",
+                "level": "county",
+                "parent_code": "990100",
+                "valid_from": "2000-01-01",
+                "valid_to": None,
+                "successor_code": None,
+            }
+        ],
+        "next_cursor": None,
+    }
+}
+openapi.EXAMPLES["listDepartments"] = {
+    "response": {
+        "items": [
+            {
+                "id": "d0b64f2e-0c6f-5d0f-9a7e-0f3b5e5f8a11",
+                "uscc": "11990100009900013U",
+                "name": "示例市公安局",
+                "domain": "公安",
+                "region_code": "990100",
+                "region_name": "示例市",
+                "phone": "12345",
+            }
+        ],
+        "next_cursor": None,
+    }
+}
+openapi.EXAMPLES["listHalls"] = {"response": {"items": [_HALL], "next_cursor": None}}
+openapi.EXAMPLES["getHall"] = {"response": _HALL}
+openapi.LINKS["listHalls"] = {
+    "hall": {"operationId": "getHall", "parameters": {"hall_id": "$response.body#/items/0/id"}}
+}

@@ -1,0 +1,140 @@
+"""Residents follow their cases: the list, and one case with its timeline and its explained due date."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Controller, Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from api import openapi
+from api.etag import HEADERS, NOT_MODIFIED, Revalidated
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from backend import cases
+from backend.cases import CaseLine, Followed
+from backend.cases.errors import CaseNotFound
+from backend.identity import AsResident
+from backend.paging import USUAL, CursorInvalid
+from models.cases import CaseState
+
+States = Annotated[
+    list[CaseState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
+]
+
+
+class CaseController(Controller):
+    """`/v1/resident/cases`."""
+
+    path = "/cases"
+    tags = ["办件"]
+
+    @get(
+        summary="我的办件",
+        description="最近收到的在前。授权手机号后，以该手机号申请的办件会出现在这里。",
+        operation_id="listCases",
+        middleware=[Revalidated()],
+        response_headers=HEADERS,
+        responses=answers(CursorInvalid) | NOT_MODIFIED,
+    )
+    async def mine(
+        self,
+        resident: NamedDependency[AsResident],
+        states: FromQuery[States] = None,
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[CaseLine]:
+        return Page(*await cases.listed(resident, states=states, cursor=cursor, limit=limit))
+
+    @get(
+        "/{number:str}",
+        summary="办件进度：时间线与办理期限",
+        description=(
+            "`due.date` 为承诺办结日，`due.explanation` 逐段说明每一天是否计入；没有日期时 `due.reason` 说明原因。"
+            "他人的办件与不存在的办件回答相同。"
+        ),
+        operation_id="getCase",
+        middleware=[Revalidated()],
+        response_headers=HEADERS,
+        responses=answers(CaseNotFound) | NOT_MODIFIED,
+    )
+    async def one(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> Response[Followed]:
+        # The statement has written the JSON already; the type is what it says.
+        body: Any = await cases.followed(resident, number)
+        return Response(body, media_type="application/json")
+
+
+_LINE = {
+    "number": "12441500196720244T3442199806003202611200001",
+    "title": "居民身份证到期换领",
+    "item_code": "12441500196720244T3442199806003",
+    "item_name": "居民身份证换领",
+    "received_at": "2026-11-20T01:30:00Z",
+    "state": "accepted",
+    "state_name": "已受理",
+    "state_at": "2026-11-20T02:00:00Z",
+    "ended": False,
+    "outcome": None,
+}
+openapi.EXAMPLES |= {
+    "listCases": {"response": {"items": [{**_LINE, "due_on": "2026-11-27"}], "next_cursor": None}},
+    "getCase": {
+        "response": {
+            **_LINE,
+            "outcome_name": None,
+            "due": {
+                "date": "2026-11-27",
+                "working_days": 5,
+                "counted": 1,
+                "accepted_on": "2026-11-20",
+                "reason": None,
+                "note": "自受理次日起按工作日计算",
+                "explanation": [
+                    {
+                        "from": "2026-11-20",
+                        "to": "2026-11-20",
+                        "days": 1,
+                        "what": "start",
+                        "name": "受理日不计",
+                        "total": 0,
+                    },
+                    {
+                        "from": "2026-11-21",
+                        "to": "2026-11-22",
+                        "days": 2,
+                        "what": "day_off",
+                        "name": "周末",
+                        "total": 0,
+                    },
+                    {
+                        "from": "2026-11-23",
+                        "to": "2026-11-27",
+                        "days": 5,
+                        "what": "counted",
+                        "name": "工作日",
+                        "total": 5,
+                    },
+                ],
+            },
+            "timeline": [
+                {
+                    "id": "0194a1b2-eeee-7fff-8000-0bbb0ccc0ddd",
+                    "kind": "accepted",
+                    "name": "受理",
+                    "code": "受理",
+                    "occurred_at": "2026-11-20T02:00:00Z",
+                    "state": "accepted",
+                    "state_name": "已受理",
+                    "remark": None,
+                    "materials": [],
+                    "flag": None,
+                    "flag_name": None,
+                }
+            ],
+        }
+    },
+}
+openapi.LINKS["listCases"] = {
+    "case": {"operationId": "getCase", "parameters": {"number": "$response.body#/items/0/number"}}
+}

@@ -1,0 +1,139 @@
+"""Consent to WeChat messages: what a page must ask for, and what the resident answered."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromHeader, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.idempotency import IdempotencyKeyHeader, once
+from api.problems import answers
+from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.identity import AsResident
+from notifications import asking
+from notifications.asking import Asked, Asking, PageAsksNothing, PopupResult, TemplateNotOurs
+from notifications.templates import ASKED_AT_ONCE
+
+Page = Annotated[
+    str, QueryParameter(min_length=1, max_length=32, description="页面名称：case 办件、apply 申报、account 账号")
+]
+
+
+class TemplateOut(Struct, kw_only=True):
+    """One template: how many messages the resident still allows, or that the consent lasts."""
+
+    template_id: str
+    title: str
+    kind: Literal["one-off", "long-term"]
+    remaining: int
+    allowed: bool
+    banned: bool
+
+    @classmethod
+    def of(cls, asked: Asked) -> TemplateOut:
+        """The template and the resident's consent to it."""
+        template, standing = asked
+        return cls(
+            template_id=template.id,
+            title=template.title,
+            kind=template.kind,
+            remaining=standing.remaining,
+            allowed=standing.allows,
+            banned=standing.banned,
+        )
+
+
+class SubscriptionsOut(Struct, kw_only=True):
+    """What a page should ask for. `template_ids` goes into `wx.requestSubscribeMessage` as it is: at most five, and
+    never one-off and long-term together. Empty: nothing needs to be asked."""
+
+    page: str
+    kind: Literal["one-off", "long-term"] | None
+    template_ids: list[str]
+    templates: list[TemplateOut]
+
+    @classmethod
+    def of(cls, found: Asking) -> SubscriptionsOut:
+        """The page's templates."""
+        kind: Any = found.kind
+        templates = [TemplateOut.of(each) for each in found.templates]
+        return cls(page=found.page, kind=kind, template_ids=list(found.ask_now), templates=templates)
+
+
+Results = Annotated[
+    dict[Annotated[str, Meta(min_length=1, max_length=64)], PopupResult],
+    Meta(
+        min_length=1,
+        max_length=ASKED_AT_ONCE,
+        description="模板编号 → 结果，即 wx.requestSubscribeMessage 的返回（不含 errMsg）",
+    ),
+]
+
+
+class SubscriptionsIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What `wx.requestSubscribeMessage` came to, and the page it was asked on."""
+
+    page: Annotated[str, Meta(min_length=1, max_length=32)]
+    results: Results
+
+
+class SubscriptionController(Controller):
+    """`/v1/resident/subscriptions`."""
+
+    path = "/subscriptions"
+    tags = ["消息"]
+
+    @get(
+        summary="某页面需要请求订阅的消息模板",
+        description="把 `template_ids` 原样交给 `wx.requestSubscribeMessage`（须由点击触发），再把结果用 POST 交回。",
+        operation_id="getSubscriptions",
+        responses=answers(PageAsksNothing),
+    )
+    async def subscriptions(self, resident: NamedDependency[AsResident], page: FromQuery[Page]) -> SubscriptionsOut:
+        return SubscriptionsOut.of(await asking.asking(resident.id, page))
+
+    @post(
+        summary="交回订阅授权弹窗的结果",
+        description="需要 `Idempotency-Key`。微信也会推送同一次弹窗的结果，两者只计一次。",
+        operation_id="reportSubscriptions",
+        responses=answers(TemplateNotOurs, PageAsksNothing, KeyMissing, KeyInFlight, KeyReused),
+    )
+    async def report(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        data: JSONBody[SubscriptionsIn],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[SubscriptionsOut]:
+        async def work() -> SubscriptionsOut:
+            found = await asking.answered(resident.id, data.page, data.results, key=idempotency_key or "")
+            return SubscriptionsOut.of(found)
+
+        return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+
+
+_TEMPLATE = {
+    "template_id": "ZbCaseProgress0000000000000000000000000000x",
+    "title": "办件进度通知",
+    "kind": "one-off",
+    "remaining": 2,
+    "allowed": True,
+    "banned": False,
+}
+_ANSWER = {
+    "page": "case",
+    "kind": "one-off",
+    "template_ids": ["ZbCaseProgress0000000000000000000000000000x"],
+    "templates": [_TEMPLATE],
+}
+openapi.EXAMPLES |= {
+    "getSubscriptions": {"response": _ANSWER},
+    "reportSubscriptions": {
+        "request": {"page": "case", "results": {"ZbCaseProgress0000000000000000000000000000x": "accept"}},
+        "response": _ANSWER,
+    },
+}

@@ -1,0 +1,72 @@
+"""What the public reads: lists of published items, and the guide that is in force."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from backend import regions
+from backend.catalogue.errors import ItemUnknown
+from backend.catalogue.finding import Filters, Found, find
+from backend.catalogue.guide import Guide
+from backend.catalogue.indexing import Card
+from backend.database import fetch_row
+from backend.paging import USUAL
+
+_GUIDE = """
+SELECT e.card::text AS card, v.number, v.published_at, v.guide::text AS guide
+FROM catalogue_entries e JOIN item_versions v ON v.id = e.version_id WHERE e.code = $1
+"""
+
+
+class PublishedItem(Struct, frozen=True, kw_only=True):
+    """An item as it is in force: its row in the lists, its guide, and the halls where it can be done."""
+
+    item: Card
+    version: int
+    published_at: datetime
+    guide: Guide
+    halls: list[regions.HallSeen]
+
+
+async def search(
+    query: str = "",
+    *,
+    region: str | None = None,
+    department_id: UUID | None = None,
+    domain: str | None = None,
+    theme: str | None = None,
+    subject: str | None = None,
+    limit: int = USUAL,
+    cursor: str | None = None,
+) -> Found:
+    """One page of what people in the region can ask for: items of the region and of the regions around it.
+
+    Raises RegionUnknown and CursorInvalid.
+    """
+    filters = Filters(
+        region_codes=await regions.lineage(region) if region else (),
+        department_id=department_id,
+        domain=domain,
+        theme=theme,
+        subject=subject,
+    )
+    return await find(query, filters=filters, limit=limit, cursor=cursor)
+
+
+async def guide_of(code: str) -> PublishedItem:
+    """The guide in force. Raises ItemUnknown when the item is not published, or there is none."""
+    row = await fetch_row(_GUIDE, code.upper())
+    if row is None:
+        raise ItemUnknown
+    guide = msgspec.json.decode(row["guide"], type=Guide)
+    return PublishedItem(
+        item=msgspec.json.decode(row["card"], type=Card),
+        version=row["number"],
+        published_at=row["published_at"],
+        guide=guide,
+        halls=await regions.halls_of(guide.hall_ids),
+    )

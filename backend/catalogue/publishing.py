@@ -1,0 +1,66 @@
+"""A version comes into force, and goes out of it again. At most one of an item is in force at any moment."""
+
+from __future__ import annotations
+
+from backend import clock
+from backend.catalogue import lifecycle
+from backend.catalogue.drafting import content_of, expect, faults_of, own_item, version_of
+from backend.catalogue.errors import GuideFaulty, Superseded
+from backend.catalogue.events import ItemPublished, ItemWithdrawn
+from backend.catalogue.indexing import hide, show
+from backend.catalogue.lifecycle import VersionMove
+from backend.database import transaction
+from backend.events import record
+from backend.identity.principals import AsStaff
+from models.catalogue import ItemVersion, VersionState
+
+PUBLISH = "catalogue.publish"
+
+
+async def publish(staff: AsStaff, code: str, number: int, *, revision: int) -> ItemVersion:
+    """Put the draft in force, in the place of the version it was based on.
+
+    Raises DutyMissing, ItemUnknown, VersionUnknown; MoveRefused for anything but a draft; EditedMeanwhile when it
+    is no longer the revision that was read; GuideFaulty with a pointer to each fault; Superseded when another
+    version came into force since the draft was begun.
+    """
+    staff.require(PUBLISH)
+    async with transaction():
+        item = await own_item(staff, code, lock=True)
+        version = await version_of(item, number)
+        state = lifecycle.after(version.state, VersionMove.PUBLISH)
+        expect(version, revision)
+        if faults := await faults_of(version):
+            raise GuideFaulty(fields=faults)
+        current = await ItemVersion.get_or_none(item_id=item.id, state=VersionState.PUBLISHED)
+        replaced = current.number if current else None
+        if replaced != version.based_on:
+            raise Superseded(published=replaced, based_on=version.based_on)
+        if current is not None:
+            await _withdraw(current, f"由第 {number} 版代替")
+        version.state, version.published_at, version.published_by = state, clock.now(), staff.id
+        await version.save(update_fields=["state", "published_at", "published_by"])
+        await show(item, version, content_of(version).guide)
+        await record(ItemPublished(item_id=item.id, code=item.code, number=number, replaced=replaced))
+    return version
+
+
+async def withdraw(staff: AsStaff, code: str, number: int, *, because: str) -> ItemVersion:
+    """Take the version out of force; the item disappears from the public pages until another is published.
+
+    Raises DutyMissing, ItemUnknown, VersionUnknown, and MoveRefused unless it is in force.
+    """
+    staff.require(PUBLISH)
+    async with transaction():
+        item = await own_item(staff, code, lock=True)
+        version = await version_of(item, number)
+        await _withdraw(version, because)
+        await hide(item.id)
+        await record(ItemWithdrawn(item_id=item.id, code=item.code, number=number))
+    return version
+
+
+async def _withdraw(version: ItemVersion, because: str) -> None:
+    version.state = lifecycle.after(version.state, VersionMove.WITHDRAW)
+    version.withdrawn_at, version.withdrawn_because = clock.now(), because
+    await version.save(update_fields=["state", "withdrawn_at", "withdrawn_because"])

@@ -1,0 +1,102 @@
+"""What a department sees of its own items: all of them, every version, drafts included."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from backend.catalogue.drafting import Content, content_of, own_item, version_of
+from backend.catalogue.errors import ItemUnknown
+from backend.database import fetch
+from backend.identity.principals import AsStaff
+from backend.paging import USUAL, cursor_of, place_of
+from models.catalogue import ItemVersion, VersionState
+
+
+class OwnItem(Struct, frozen=True, kw_only=True):
+    """An item in the department's list. `name` is that of the latest version, whatever its state."""
+
+    code: str
+    kind: str
+    name: str
+    latest: int
+    latest_state: str
+    published: int | None
+
+
+class VersionLine(Struct, frozen=True, kw_only=True):
+    """A version in the history of an item."""
+
+    number: int
+    state: VersionState
+    revision: int
+    based_on: int | None
+    name: str
+    published_at: datetime | None
+    withdrawn_at: datetime | None
+    withdrawn_because: str
+
+
+class VersionSeen(Struct, frozen=True, kw_only=True):
+    """A version whole. `revision` must be given back when the draft is saved or published."""
+
+    code: str
+    number: int
+    state: VersionState
+    revision: int
+    based_on: int | None
+    content: Content
+
+
+_OWN = """
+SELECT i.code, i.kind, l.name, l.number AS latest, l.state AS latest_state, p.number AS published
+FROM service_items i
+JOIN LATERAL (SELECT name, number, state FROM item_versions WHERE item_id = i.id ORDER BY number DESC LIMIT 1) l ON TRUE
+LEFT JOIN item_versions p ON p.item_id = i.id AND p.state = 'published'
+WHERE i.department_id = $1 AND ($2::text IS NULL OR i.code > $2)
+ORDER BY i.code LIMIT $3
+"""
+
+_VERSIONS = """
+SELECT v.number, v.state, v.revision, v.based_on, v.name, v.published_at, v.withdrawn_at, v.withdrawn_because
+FROM item_versions v JOIN service_items i ON i.id = v.item_id
+WHERE i.code = $1 AND i.department_id = $2 ORDER BY v.number DESC
+"""
+
+
+async def items_of(
+    staff: AsStaff, *, limit: int = USUAL, cursor: str | None = None
+) -> tuple[list[OwnItem], str | None]:
+    """One page of the department's items, by code."""
+    purpose = f"own items {staff.department_id}"
+    after = place_of(cursor, purpose)[0] if cursor else None
+    rows = [OwnItem(**row) for row in await fetch(_OWN, staff.department_id, after, limit + 1)]
+    page = rows[:limit]
+    return page, cursor_of([page[-1].code], purpose) if len(rows) > limit else None
+
+
+async def versions_of(staff: AsStaff, code: str) -> list[VersionLine]:
+    """Every version of the item, the newest first. Raises ItemUnknown when it is not the department's."""
+    rows = await fetch(_VERSIONS, code.upper(), staff.department_id)
+    if not rows:
+        raise ItemUnknown
+    return [VersionLine(**{**row, "state": VersionState(row["state"])}) for row in rows]
+
+
+async def version(staff: AsStaff, code: str, number: int) -> VersionSeen:
+    """One version whole. Raises ItemUnknown and VersionUnknown."""
+    item = await own_item(staff, code)
+    return seen(item.code, await version_of(item, number))
+
+
+def seen(code: str, stored: ItemVersion) -> VersionSeen:
+    """A stored version as its department sees it."""
+    return VersionSeen(
+        code=code,
+        number=stored.number,
+        state=stored.state,
+        revision=stored.revision,
+        based_on=stored.based_on,
+        content=content_of(stored),
+    )

@@ -1,0 +1,177 @@
+"""Looking up regions, departments and halls: one statement each, finished rows."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from backend import clock
+from backend.database import fetch
+from backend.paging import USUAL, cursor_of, place_of
+from backend.regions.errors import HallUnknown, RegionUnknown
+
+
+class RegionSeen(Struct, frozen=True, kw_only=True):
+    """A region. `valid_to` is the first day on which its code was no longer used, null while it is."""
+
+    code: str
+    name: str
+    level: str
+    parent_code: str | None
+    valid_from: date
+    valid_to: date | None
+    successor_code: str | None
+
+
+class DepartmentSeen(Struct, frozen=True, kw_only=True):
+    """An authority and what it is about."""
+
+    id: UUID
+    uscc: str
+    name: str
+    domain: str
+    region_code: str
+    region_name: str
+    phone: str
+
+
+class Hours(Struct, frozen=True, kw_only=True):
+    """When a hall is open: days of the week (1 is Monday) and local times as HH:MM."""
+
+    days: list[int]
+    opens: str
+    closes: str
+
+
+class HallSeen(Struct, frozen=True, kw_only=True):
+    """A place that receives residents. Coordinates are GCJ-02 degrees."""
+
+    id: UUID
+    code: str
+    name: str
+    region_code: str
+    region_name: str
+    address: str
+    phone: str
+    hours: list[Hours]
+    latitude: Decimal
+    longitude: Decimal
+    directions: str
+
+
+_REGIONS = """
+SELECT r.code, r.name, r.level, p.code AS parent_code, r.valid_from, r.valid_to, s.code AS successor_code
+FROM regions r LEFT JOIN regions p ON p.id = r.parent_id LEFT JOIN regions s ON s.id = r.successor_id
+WHERE r.valid_from <= $1 AND (r.valid_to IS NULL OR r.valid_to > $1)
+  AND ($2::text IS NULL OR p.code = $2) AND ($3::text IS NULL OR r.code > $3)
+ORDER BY r.code LIMIT $4
+"""
+
+# A code that has ended leads to its successor; then everything above it, nearest first.
+_LINEAGE = """
+WITH RECURSIVE now_called AS (
+    (SELECT * FROM regions WHERE code = $1 ORDER BY valid_to DESC NULLS FIRST LIMIT 1)
+    UNION SELECT r.* FROM regions r JOIN now_called n ON r.id = n.successor_id
+), line AS (
+    SELECT id, code, parent_id, 0 AS distance FROM now_called WHERE successor_id IS NULL
+    UNION SELECT r.id, r.code, r.parent_id, l.distance + 1 FROM regions r JOIN line l ON r.id = l.parent_id
+)
+SELECT code FROM line ORDER BY distance
+"""
+
+_DEPARTMENTS = """
+SELECT d.id, d.uscc, d.name, d.domain, r.code AS region_code, r.name AS region_name, d.phone
+FROM departments d JOIN regions r ON r.id = d.region_id
+WHERE ($1::text[] IS NULL OR r.code = ANY($1)) AND ($2::text IS NULL OR d.domain = $2)
+  AND ($3::text IS NULL OR d.uscc > $3)
+ORDER BY d.uscc LIMIT $4
+"""
+
+_HALLS = """
+WITH RECURSIVE inside AS (
+    SELECT id FROM regions WHERE code = $1::text
+    UNION SELECT r.id FROM regions r JOIN inside i ON r.parent_id = i.id
+)
+SELECT h.id, h.code, h.name, r.code AS region_code, r.name AS region_name, h.address, h.phone, h.hours::text AS hours,
+       h.latitude, h.longitude, h.directions
+FROM halls h JOIN regions r ON r.id = h.region_id
+WHERE ($1::text IS NULL OR h.region_id IN (SELECT id FROM inside)) AND ($2::uuid[] IS NULL OR h.id = ANY($2))
+  AND ($3::text IS NULL OR h.code > $3)
+ORDER BY h.code LIMIT $4
+"""
+
+
+async def regions(
+    *, parent: str | None = None, on: date | None = None, limit: int = USUAL, cursor: str | None = None
+) -> tuple[list[RegionSeen], str | None]:
+    """One page of the regions that were in use `on` a day (default today), those right below `parent` if given."""
+    purpose = f"regions {parent} {on}"
+    after = place_of(cursor, purpose)[0] if cursor else None
+    rows = await fetch(_REGIONS, on or clock.today(), parent, after, limit + 1)
+    return _page([RegionSeen(**row) for row in rows], limit, purpose, "code")
+
+
+async def lineage(code: str) -> tuple[str, ...]:
+    """The code in use today for this region and the codes of all regions around it, nearest first.
+
+    Raises RegionUnknown for a code that never was one.
+    """
+    found = tuple(row["code"] for row in await fetch(_LINEAGE, code))
+    if not found:
+        raise RegionUnknown(region=code)
+    return found
+
+
+async def departments(
+    *, region: str | None = None, domain: str | None = None, limit: int = USUAL, cursor: str | None = None
+) -> tuple[list[DepartmentSeen], str | None]:
+    """One page of the departments that govern in the region: its own and those of the regions around it.
+
+    Raises RegionUnknown.
+    """
+    purpose = f"departments {region} {domain}"
+    after = place_of(cursor, purpose)[0] if cursor else None
+    codes = list(await lineage(region)) if region else None
+    rows = await fetch(_DEPARTMENTS, codes, domain, after, limit + 1)
+    return _page([DepartmentSeen(**row) for row in rows], limit, purpose, "uscc")
+
+
+async def halls(
+    *, region: str | None = None, limit: int = USUAL, cursor: str | None = None
+) -> tuple[list[HallSeen], str | None]:
+    """One page of the halls in the region, towns and villages included. Raises RegionUnknown."""
+    purpose = f"halls {region}"
+    after = place_of(cursor, purpose)[0] if cursor else None
+    inside = (await lineage(region))[0] if region else None
+    rows = await fetch(_HALLS, inside, None, after, limit + 1)
+    return _page([_hall(row) for row in rows], limit, purpose, "code")
+
+
+async def halls_of(ids: tuple[UUID, ...]) -> list[HallSeen]:
+    """The halls with these ids, in the order given; one that does not exist is left out."""
+    if not ids:
+        return []
+    rows = {row["id"]: row for row in await fetch(_HALLS, None, list(ids), None, len(ids))}
+    return [_hall(rows[each]) for each in ids if each in rows]
+
+
+async def hall(hall_id: UUID) -> HallSeen:
+    """One hall. Raises HallUnknown."""
+    found = await halls_of((hall_id,))
+    if not found:
+        raise HallUnknown
+    return found[0]
+
+
+def _hall(row: Any) -> HallSeen:
+    return HallSeen(**{**row, "hours": msgspec.json.decode(row["hours"], type=list[Hours])})
+
+
+def _page(found: list[Any], limit: int, purpose: str, key: str) -> tuple[list[Any], str | None]:
+    page = found[:limit]
+    return page, cursor_of([getattr(page[-1], key)], purpose) if len(found) > limit else None

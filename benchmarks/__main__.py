@@ -1,0 +1,21 @@
+"""`python -m benchmarks [NAME] [options]`: run one benchmark, or all of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from benchmarks.progress_lookup.__main__ import main as progress_lookup
+
+BENCHMARKS: dict[str, Callable[[list[str]], int]] = {"progress_lookup": progress_lookup}
+
+
+def main(arguments: list[str]) -> int:
+    """Run what is named first, or everything; the worst exit status."""
+    if arguments and arguments[0] in BENCHMARKS:
+        return BENCHMARKS[arguments[0]](arguments[1:])
+    return max(run(arguments) for run in BENCHMARKS.values())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

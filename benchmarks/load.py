@@ -1,0 +1,112 @@
+"""A closed-loop load generator: a fixed number of keep-alive connections, each asking again once it has its answer.
+
+It runs as a process of its own (`python -m benchmarks.load`), is told what to do on stdin and answers on stdout, both as
+JSON. It parses just enough of HTTP to find the end of an answer, so that the servers are the bottleneck and not it.
+Closed loops tell how much a server can do; the latencies belong to that load and are not those of a quiet evening.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+HEAD_END = b"\r\n\r\n"
+LENGTH = b"content-length:"
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection that asks one thing after the other."""
+
+    def __init__(self, requests: list[bytes], chance: random.Random) -> None:
+        self.requests, self.chance = requests, chance
+        self.transport: Any = None
+        self.buffer = b""
+        self.sent_at = 0.0
+        self.counting = self.stopped = False
+        self.latencies: list[float] = []
+        self.received = self.failed = 0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.ask()
+
+    def ask(self) -> None:
+        """Send the next request, or leave when time is over."""
+        if self.stopped:
+            self.transport.close()
+            return
+        self.sent_at = time.perf_counter()
+        self.transport.write(self.requests[self.chance.randrange(len(self.requests))])
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer = self.buffer + data if self.buffer else data
+        end = self.buffer.find(HEAD_END)
+        if end < 0:
+            return
+        head = self.buffer[:end].lower()
+        at = head.find(LENGTH)
+        length = int(head[at + len(LENGTH) :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        whole = end + len(HEAD_END) + length
+        if len(self.buffer) < whole:
+            return
+        if self.counting:
+            self.latencies.append(time.perf_counter() - self.sent_at)
+            self.received += whole
+            self.failed += head[9:12] != b"200"
+        self.buffer = self.buffer[whole:]
+        self.ask()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+async def run(order: dict[str, Any]) -> dict[str, Any]:
+    """Ask for `warm_up` seconds without counting, then for `seconds` counting."""
+    requests = [line.encode("latin-1") for line in json.loads(Path(order["requests"]).read_text("latin-1"))]
+    loop = asyncio.get_running_loop()
+    connections: list[Connection] = []
+    for number in range(order["connections"]):
+        chance = random.Random(f"{order['seed']}-{number}")
+        _, connection = await loop.create_connection(
+            lambda chance=chance: Connection(requests, chance), order["host"], order["port"]
+        )
+        connections.append(connection)
+    await asyncio.sleep(order["warm_up"])
+    cpu, began = time.process_time(), time.perf_counter()
+    for connection in connections:
+        connection.counting = True
+    await asyncio.sleep(order["seconds"])
+    took, used = time.perf_counter() - began, time.process_time() - cpu
+    for connection in connections:
+        connection.counting, connection.stopped = False, True
+    await asyncio.wait([connection.done for connection in connections], timeout=5)
+    latencies = sorted(each for connection in connections for each in connection.latencies)
+    return {
+        "requests": len(latencies),
+        "failed": sum(connection.failed for connection in connections),
+        "seconds": took,
+        "per_second": len(latencies) / took,
+        "bytes": sum(connection.received for connection in connections),
+        "p50_ms": percentile(latencies, 0.50),
+        "p99_ms": percentile(latencies, 0.99),
+        "max_ms": latencies[-1] * 1000 if latencies else None,
+        "generator_busy": used / took,
+    }
+
+
+def percentile(ordered: list[float], share: float) -> float | None:
+    """The latency that this share of the answers kept under, in milliseconds."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000 if ordered else None
+
+
+if __name__ == "__main__":
+    json.dump(uvloop.run(run(json.load(sys.stdin))), sys.stdout)

@@ -1,0 +1,87 @@
+"""Counters that nobody slips past, locks that let go, and a dead Redis that nobody waits for."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+import pytest
+
+from backend import cache
+from backend.cache import CacheDown, count_within, lock
+from backend.settings import using
+
+
+async def test_of_two_hundred_at_once_exactly_the_limit_passes():
+    verdicts = await asyncio.gather(*(count_within("crowd", 10, 60) for _ in range(200)))
+
+    assert sum(verdict.allowed for verdict in verdicts) == 10
+    assert {verdict.remaining for verdict in verdicts if verdict.allowed} == set(range(10))
+    assert all(1 <= verdict.retry_after <= 60 for verdict in verdicts)
+
+
+async def test_when_the_window_is_over_counting_begins_anew():
+    assert (await count_within("window", 1, 0.1)).allowed
+    assert not (await count_within("window", 1, 0.1)).allowed
+
+    await asyncio.sleep(0.15)
+
+    assert (await count_within("window", 1, 0.1)).allowed
+
+
+async def test_a_counter_that_lost_its_end_gets_one():
+    await cache.ask(lambda r: r.set("limit:endless", 3))
+
+    await count_within("endless", 10, 5)
+
+    assert 0 < await cache.ask(lambda r: r.pttl("limit:endless")) <= 5000
+
+
+async def test_only_one_holds_a_lock_and_its_end_frees_it():
+    async with lock("x", 5) as first, lock("x", 5) as second:
+        assert (first, second) == (True, False)
+
+    async with lock("x", 5) as third:
+        assert third
+
+
+async def test_a_lock_that_ran_out_is_not_taken_from_its_new_holder():
+    async with lock("y", 0.05) as first:
+        await asyncio.sleep(0.1)
+        async with lock("y", 5) as second:
+            assert first
+            assert second
+            # Leaving the first must not free the second.
+            await cache.ask(lambda r: r.eval(cache._UNLOCK, 1, "lock:y", "somebody else"))
+            assert await cache.ask(lambda r: r.exists("lock:y")) == 1
+    async with lock("y", 5) as third:
+        assert third
+
+
+async def test_a_lock_is_waited_for_as_long_as_asked():
+    async def holder() -> None:
+        async with lock("z", 5):
+            await asyncio.sleep(0.1)
+
+    task = asyncio.create_task(holder())
+    await asyncio.sleep(0.02)
+    async with lock("z", 5, wait=1.0) as held:
+        assert held
+    await task
+
+
+async def test_nobody_waits_for_a_dead_redis_after_the_third_failure():
+    await cache.close()
+    with using(redis_url="redis://127.0.0.1:9/0"):
+        await cache.connect()
+        for _ in range(cache.OPENS_AFTER):
+            with pytest.raises(CacheDown):
+                await count_within("a", 1, 1)
+        began = monotonic()
+        for _ in range(100):
+            with pytest.raises(CacheDown):
+                await count_within("a", 1, 1)
+        assert monotonic() - began < 0.1
+        await cache.close()
+    await cache.connect()
+    assert (await count_within("a", 1, 1)).allowed

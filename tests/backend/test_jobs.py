@@ -1,0 +1,277 @@
+"""A job lives or dies with its transaction, is tried again, is never lost, and is kept when nobody can do it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from backend import jobs
+from backend.database import execute, fetch, fetch_value, transaction
+from backend.jobs import Later, Timetable, drain, enqueue, retry_delay, work
+from backend.settings import environment, settings, using
+from tests.owner import owner_fetch_value
+
+ran: list[dict[str, Any]] = []
+fails: list[Exception] = []
+
+
+@pytest.fixture(autouse=True)
+def _own_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs of these tests only, forgotten afterwards."""
+    monkeypatch.setattr(jobs, "_handlers", dict(jobs._handlers))
+    ran.clear()
+    fails.clear()
+
+    @jobs.job("test.note")
+    async def note(payload: dict[str, Any]) -> None:
+        ran.append(payload)
+        if fails:
+            raise fails.pop(0)
+
+
+@asynccontextmanager
+async def a_worker(timetable: Timetable | None = None) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(work(stop, timetable))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 10)
+
+
+async def until(condition: Any, seconds: float = 8.0) -> None:
+    began = monotonic()
+    while not (await condition() if asyncio.iscoroutinefunction(condition) else condition()):
+        assert monotonic() - began < seconds, "it did not happen in time"
+        await asyncio.sleep(0.02)
+
+
+async def waiting() -> int:
+    return await fetch_value("SELECT count(*) FROM pgqueuer WHERE status IN ('queued', 'picked')")
+
+
+async def held() -> list[str]:
+    return [row["entrypoint"] for row in await fetch("SELECT entrypoint FROM pgqueuer WHERE status = 'failed'")]
+
+
+async def put(payload: dict[str, Any] | None = None, **named: Any) -> None:
+    async with transaction():
+        await enqueue("test.note", payload or {"n": 1}, **named)
+
+
+async def test_a_job_is_there_if_and_only_if_its_transaction_commits():
+    with pytest.raises(ZeroDivisionError):
+        async with transaction():
+            await enqueue("test.note", {"n": 1})
+            raise ZeroDivisionError
+    assert await waiting() == 0
+
+    await put({"n": 2})
+
+    assert await drain() == 1
+    assert ran == [{"n": 2}]
+
+
+async def test_a_job_outside_a_transaction_is_refused():
+    with pytest.raises(RuntimeError):
+        await enqueue("test.note", {})
+
+
+async def test_two_waiting_jobs_under_one_key_are_one():
+    await put({"n": 1}, key="k")
+    await put({"n": 2}, key="k")
+    await drain()
+    await put({"n": 3}, key="k")
+    await drain()
+
+    assert ran == [{"n": 1}, {"n": 3}]
+
+
+async def test_a_job_for_later_waits():
+    await put(after=timedelta(hours=1))
+
+    assert await drain() == 0
+    await execute("UPDATE pgqueuer SET execute_after = now() - interval '1 second'")
+    assert await drain() == 1
+
+
+async def test_a_failing_job_is_tried_again_and_told_apart_from_a_dead_one():
+    fails[:] = [OSError("1"), OSError("2")]
+    await put()
+
+    await drain(strict=False)
+
+    assert len(ran) == 3
+    assert await held() == []
+    assert await waiting() == 0
+
+
+async def test_a_job_that_nobody_can_do_is_kept_as_a_dead_letter_and_blocks_nothing():
+    fails[:] = [OSError(str(n)) for n in range(99)]
+    await put({"poison": True})
+    await drain(strict=False)
+    attempts = len(ran)
+    fails.clear()
+
+    await put({"n": 2})
+    await drain()
+
+    assert attempts == len(settings().job_retry_seconds.split(",")) + 1
+    assert await held() == ["test.note"]
+    assert ran[-1] == {"n": 2}
+
+
+async def test_coming_back_later_counts_as_no_failure():
+    fails[:] = [Later(timedelta(0)) for _ in range(10)]
+    await put()
+
+    await drain()
+
+    assert len(ran) == 11
+    assert await held() == []
+
+
+def test_the_pauses_between_attempts_follow_the_setting_with_a_fifth_of_jitter():
+    with using(job_retry_seconds="1,5,30"):
+        for failures, expected in ((1, 1), (2, 5), (3, 30)):
+            pauses = [retry_delay(failures) for _ in range(200)]
+            seconds = [pause.total_seconds() for pause in pauses if pause]
+            assert len(seconds) == 200
+            assert expected * 0.8 <= min(seconds) < max(seconds) <= expected * 1.2
+        assert retry_delay(4) is None
+
+
+async def test_strict_draining_raises_what_went_wrong_after_recording_it():
+    fails[:] = [OSError("told")]
+    await put()
+
+    with pytest.raises(OSError, match="told"):
+        await drain()
+
+    assert await waiting() == 1
+
+
+async def test_a_worker_does_what_is_written_while_it_runs():
+    async with a_worker():
+        await asyncio.sleep(0.3)
+        await put({"n": 7})
+        await until(lambda: ran == [{"n": 7}])
+
+
+async def test_a_worker_that_stops_finishes_what_it_began():
+    begun, done = asyncio.Event(), []
+
+    @jobs.job("test.slow")
+    async def slow(payload: dict[str, Any]) -> None:
+        begun.set()
+        await asyncio.sleep(0.5)
+        done.append(1)
+
+    async with transaction():
+        await enqueue("test.slow", {})
+    async with a_worker():
+        await asyncio.wait_for(begun.wait(), 8)
+
+    assert done == [1]
+    assert await waiting() == 0
+
+
+async def test_a_worker_whose_connections_are_cut_goes_on():
+    async with a_worker():
+        await put({"n": 1})
+        await until(lambda: len(ran) == 1)
+        for _ in range(3):
+            await owner_fetch_value(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await asyncio.sleep(0.2)
+
+        async def put_somehow() -> bool:
+            try:
+                await put({"n": 2})
+            except Exception:
+                return False
+            return True
+
+        await until(put_somehow)
+        await until(lambda: {"n": 2} in ran, 20)
+
+
+async def test_a_repeated_task_that_fails_is_repeated():
+    calls: list[int] = []
+
+    async def flaky() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise OSError("not now")
+
+    async with a_worker(Timetable(every=((0.05, flaky),))):
+        await until(lambda: len(calls) >= 3)
+
+
+async def test_a_job_by_the_clock_is_written_once_however_many_workers_there_are():
+    timetable = Timetable(cron=(("* * * * * *", "test.note"),))
+
+    began = monotonic()
+    async with a_worker(timetable), a_worker(timetable):
+        await until(lambda: len(ran) >= 3, 15)
+
+    assert len(ran) <= monotonic() - began + 1
+    rows = await fetch("SELECT count(*) AS n FROM pgqueuer_schedules WHERE entrypoint = 'test.note'")
+    assert [row["n"] for row in rows] == [1]
+
+
+KILLED = """
+import asyncio, sys
+from backend import database, jobs
+from backend.settings import settings
+
+@jobs.job("test.note")
+async def stuck(payload):
+    print("begun", flush=True)
+    await asyncio.sleep(60)
+
+async def main():
+    await database.connect()
+    await jobs.work(asyncio.Event())
+
+asyncio.run(main())
+"""
+
+
+async def test_a_job_whose_worker_was_killed_is_given_to_another():
+    await put({"n": 1})
+    values = settings()
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+        start_new_session=True,
+        env=environment(DATABASE_URL=values.database_url, REDIS_URL=values.redis_url, JOB_LEASE_SECONDS="2"),
+    )
+    try:
+        assert child.stdout is not None
+        line = await asyncio.wait_for(asyncio.to_thread(child.stdout.readline), 20)
+        assert line == b"begun\n"
+    finally:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    assert ran == []
+    assert await waiting() == 1
+
+    with using(job_lease_seconds=2):
+        async with a_worker():
+            await until(lambda: ran == [{"n": 1}], 20)

@@ -1,0 +1,130 @@
+"""`zhangban demo` as its users run it: real processes, and the data that it writes."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.running_demo import Process, alive, demo, descendants, started, until
+
+pytestmark = [pytest.mark.timeout(300)]
+
+
+def told(story: Any) -> Counter[tuple[str, str, str]]:
+    """Who was told of which report over which way."""
+    return Counter((each["who"], each["event"], each["channel"]) for each in story["messages"])
+
+
+def states(story: Any) -> dict[str, str]:
+    """What the last report of each case came to."""
+    reported = [each for each in story["steps"] if "case" in each["facts"]]
+    return {each["facts"]["case"]: each["result"] for each in reported}
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+    """The demo in good weather: the process, and its data."""
+    return demo(folder=tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def stormy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+    """The demo with accidents."""
+    return demo("--chaos", folder=tmp_path_factory.mktemp("stormy"))
+
+
+def test_the_demo_ends_well_and_says_so(plain: tuple[Any, Any]):
+    process, story = plain
+
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert story["ok"] is True
+    assert "全部一致" in process.stdout
+    assert all(each["ok"] for each in story["checks"])
+    assert {"不变式（check-invariants）", "审计链（verify-audit）"} <= {each["name"] for each in story["checks"]}
+
+
+def test_six_residents_are_told_over_four_ways(plain: tuple[Any, Any]):
+    _, story = plain
+
+    ways = Counter(each["channel"] for each in story["messages"])
+
+    assert ways == {"mini_program": 11, "official_account": 3, "sms": 2, "inbox": 6}
+    assert [each["copies"] for each in story["messages"]] == [1] * 22
+    assert len({each["who"] for each in story["messages"]}) == len(story["people"]) == 6
+
+
+def test_whoever_refuses_is_reached_only_in_the_inbox_and_the_follower_only_there(plain: tuple[Any, Any]):
+    _, story = plain
+
+    def ways(name: str) -> set[str]:
+        return {each["channel"] for each in story["messages"] if each["who"] == name}
+
+    assert ways("张敏") == {"inbox"}
+    assert ways("赵国庆") == {"official_account"}
+    assert ways("孙丽") == {"sms", "inbox"}
+    assert ways("王秀英") == ways("李建国") == {"mini_program"}
+
+
+def test_accidents_change_neither_the_states_nor_who_is_told_of_what(plain: tuple[Any, Any], stormy: tuple[Any, Any]):
+    process, story = stormy
+
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert any("SIGKILL" in each for each in story["faults"])
+    assert any("FLUSHALL" in each for each in story["faults"])
+    assert states(story) == states(plain[1])
+    assert told(story) == told(plain[1])
+
+
+def test_after_accidents_the_duplicates_are_counted_and_few(stormy: tuple[Any, Any]):
+    _, story = stormy
+
+    (bound,) = [each for each in story["checks"] if each["name"] == "重复送达不超过上限"]
+    doubles = sum(each["copies"] - 1 for each in story["messages"])
+
+    assert bound["ok"]
+    assert doubles <= 7
+
+
+def test_a_demo_that_is_told_to_stop_leaves_no_process_behind():
+    with started() as process:
+        family = until(lambda: _with_service(process.pid))
+
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    until(lambda: not alive(family), seconds=20)
+
+
+def test_a_demo_that_is_killed_takes_everything_with_it():
+    with started() as process:
+        family = until(lambda: _with_service(process.pid))
+
+        process.kill()
+        process.communicate(timeout=60)
+
+    until(lambda: not alive(family), seconds=40)
+
+
+def _with_service(process_id: int) -> dict[int, Process]:
+    """The demo's family once its servers, the service and the sandbox are among it; empty before."""
+    family = descendants(process_id)
+    commands = " ".join(each.command for each in family.values())
+    wanted = ("api.cli serve", "backend.partners.sandbox", "postgres", "valkey")
+    return family if all(text in commands for text in wanted) else {}
+
+
+def test_a_demo_that_cannot_go_on_says_why_and_fails(tmp_path: Path):
+    # A file where its folder should be: the servers cannot start.
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+
+    process, story = demo(folder=tmp_path, TMPDIR=str(blocked))
+
+    assert process.returncode == 2
+    assert "演示没有完成" in process.stderr
+    assert story["ok"] is False

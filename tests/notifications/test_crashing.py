@@ -1,0 +1,205 @@
+"""Workers die at every place there is; what was due is delivered at least once, and twice only where it must be."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from dataclasses import fields
+from uuid import UUID
+
+import pytest
+
+from backend import clock, jobs
+from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.partners.sandbox import Sandbox
+from backend.settings import environment, settings, using
+from models.notifications import ChannelName, MessageState, Outcome
+from notifications import delivering, operating, outbox, receipts
+from notifications.outbox import Result
+from notifications.receipts import Receipt
+from tests.factories.notifications import a_message, a_reachable_resident, consents, no_jobs, template_id
+
+STATEMENTS = 3
+"""What bringing one message takes: the turn, the openid, the mark."""
+
+
+async def a_worker(place: str, resident_id: UUID) -> asyncio.subprocess.Process:
+    """A real process that will die at this place; it talks to our database and our sandbox."""
+    values = settings()
+    given = {each.name.upper(): str(getattr(values, each.name)) for each in fields(values)}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.notifications.dying_worker", place, str(resident_id),
+        env=environment(**given), stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+
+
+async def leases_run_out() -> None:
+    """The time of every lease passes."""
+    await execute("UPDATE message_queues SET leased_until = clock_timestamp()")
+
+
+async def recovered() -> None:
+    """The leases of the dead run out, and other workers do what is left; the jobs are gone, too."""
+    await no_jobs()
+    await leases_run_out()
+    async with asyncio.timeout(60):
+        await operating.outbox_drain(once=False)
+
+
+PLACES = ["before-call", *(f"{when}-{n}" for n in range(1, STATEMENTS + 1) for when in ("before", "after"))]
+
+
+@pytest.mark.parametrize("place", PLACES)
+async def test_a_worker_killed_anywhere_else_delivers_once_and_between_accepted_and_marked_at_most_twice(
+    sandbox: Sandbox, place: str
+):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona, times=5)
+    message = await a_message(resident)
+
+    worker = await a_worker(place, resident.id)
+    assert await worker.wait() == -signal.SIGKILL
+    await recovered()
+
+    accepted_but_not_marked = place == f"before-{STATEMENTS}"
+    assert len(sandbox.world.delivered) == (2 if accepted_but_not_marked else 1)
+    assert await fetch_value("SELECT state FROM messages WHERE id = $1", message) == "sent"
+
+
+async def test_a_worker_killed_when_wechat_had_accepted_costs_one_duplicate_and_leaves_its_trace(sandbox: Sandbox):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona, times=5)
+    message = await a_message(resident)
+
+    worker = await a_worker("after-call", resident.id)
+    assert await worker.wait() == -signal.SIGKILL
+    assert len(sandbox.world.delivered) == 1
+    await recovered()
+
+    assert len(sandbox.world.delivered) == 2
+    tried = await fetch("SELECT n, outcome FROM message_attempts WHERE message_id = $1 ORDER BY n", message)
+    assert [tuple(row) for row in tried] == [(1, None), (2, "accepted")]
+
+
+async def test_wechats_receipt_saves_the_resident_from_the_duplicate(sandbox: Sandbox):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona, times=5)
+    message = await a_message(resident)
+    worker = await a_worker("after-call", resident.id)
+    assert await worker.wait() == -signal.SIGKILL
+    accepted = sandbox.world.delivered[0].message_id
+    receipt = Receipt(resident.id, ChannelName.MINI_PROGRAM, accepted, "success", clock.now(), template_id())
+
+    assert not await receipts.take(receipt), "the lease still runs: the worker might live"
+    await leases_run_out()
+    assert await receipts.take(receipt)
+    await recovered()
+
+    assert len(sandbox.world.delivered) == 1
+    assert await fetch_value("SELECT state FROM messages WHERE id = $1", message) == "sent"
+    assert await fetch_value("SELECT remaining FROM consent_balances") == 4
+
+
+async def test_a_worker_frozen_past_its_lease_is_refused_its_mark(sandbox: Sandbox):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona, times=5)
+    message = await a_message(resident)
+
+    worker = await a_worker("freeze", resident.id)
+    assert worker.stdout is not None
+    try:
+        assert await worker.stdout.readline() == b"frozen\n"
+        await recovered()
+        mine = await fetch_row("SELECT attempts, finished_at FROM messages WHERE id = $1", message)
+    finally:
+        worker.send_signal(signal.SIGCONT)
+    assert await worker.wait() == 0
+
+    assert len(sandbox.world.delivered) == 2
+    assert await fetch_row("SELECT attempts, finished_at FROM messages WHERE id = $1", message) == mine
+    tried = await fetch("SELECT n, outcome, partner_id <> '' FROM message_attempts ORDER BY n")
+    assert [tuple(row) for row in tried] == [(1, "late", True), (2, "accepted", True)]
+    assert await fetch_value("SELECT remaining FROM consent_balances") == 4
+
+
+async def test_a_message_that_breaks_every_worker_is_set_aside_does_not_block_the_next_and_can_be_sent_again(
+    sandbox: Sandbox,
+):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona, times=5)
+    poison, healthy = await a_message(resident), await a_message(resident)
+    await no_jobs()
+
+    with using(notification_poison_after=3, notification_lease_seconds=0.01):
+        for _ in range(3):
+            turn = await outbox.take(resident.id, None)
+            assert turn.parcel is not None
+            assert turn.parcel.id == poison
+            await asyncio.sleep(0.02)
+    with using(notification_poison_after=3):
+        assert await delivering.bring(resident.id) is None
+
+    assert [each.id for each in await operating.dead()] == [poison]
+    assert await fetch_value("SELECT state FROM messages WHERE id = $1", healthy) == "sent"
+
+    assert await operating.send_again(poison)
+    assert not await operating.send_again(healthy)
+    await operating.outbox_drain()
+    assert await fetch_value("SELECT state FROM messages WHERE id = $1", poison) == "sent"
+
+
+async def test_attempt_numbers_only_grow_and_a_mark_with_an_old_fence_changes_nothing(sandbox: Sandbox):
+    resident, _ = await a_reachable_resident(sandbox.world)
+    await a_message(resident)
+    with using(notification_lease_seconds=0.01):
+        first = (await outbox.take(resident.id, None)).parcel
+        await asyncio.sleep(0.02)
+        second = (await outbox.take(resident.id, None)).parcel
+    assert first is not None
+    assert second is not None
+
+    sent = Result(MessageState.SENT, ChannelName.MINI_PROGRAM, 0, 0, Outcome.ACCEPTED, "0", "77")
+    stale = await outbox.mark(first, sent)
+    state_between = await fetch_value("SELECT state FROM messages")
+    fresh = await outbox.mark(second, sent)
+
+    assert (first.attempt, second.attempt) == (1, 2)
+    assert second.fence > first.fence
+    assert (stale.accepted, state_between, fresh.accepted) == (False, "leased", True)
+
+
+async def test_a_message_left_lying_is_queued_again_by_the_sweep(sandbox: Sandbox):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona)
+    await a_message(resident)
+    await no_jobs()
+    await execute("UPDATE messages SET due_at = now() - interval '61 seconds'")
+
+    await delivering.sweep({})
+    await jobs.drain()
+
+    assert len(sandbox.world.delivered) == 1
+
+
+async def test_a_message_that_commits_late_is_sent_all_the_same(sandbox: Sandbox):
+    early, _ = await a_reachable_resident(sandbox.world)
+    late, _ = await a_reachable_resident(sandbox.world)
+    written, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> None:
+        async with transaction():
+            await a_message(late)
+            written.set()
+            await go_on.wait()
+
+    slow = asyncio.create_task(slowly())
+    await written.wait()
+    await a_message(early)
+    await operating.outbox_drain()
+    assert await fetch_value("SELECT count(*) FROM messages WHERE NOT waiting") == 1
+    go_on.set()
+    await slow
+    await operating.outbox_drain()
+
+    assert await fetch_value("SELECT count(*) FROM messages WHERE NOT waiting") == 2
