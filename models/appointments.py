@@ -53,7 +53,7 @@ ACTIVE = "state IN ('held', 'booked', 'checked-in')"
 
 
 class ServiceLine(Record):
-    """What residents queue for in one hall, and the rules of its booking. Times in seconds, minutes or days as named."""
+    """What residents queue for in one hall, and the rules of its booking. Units are in the names."""
 
     hall: fields.ForeignKeyRelation[Hall] = fields.ForeignKeyField(
         "models.Hall", related_name="lines", on_delete=OnDelete.RESTRICT
@@ -208,9 +208,7 @@ class Appointment(Record):
         table = "appointments"
         indexes = (("resident_id", "day"), ("slot_id", "state"), ("state", "hold_until"))
         constraints = (
-            UniqueConstraint(
-                fields=("person_id", "item_id", "day"), name="appointment_once_a_day", condition=ACTIVE
-            ),
+            UniqueConstraint(fields=("person_id", "item_id", "day"), name="appointment_once_a_day", condition=ACTIVE),
             CheckConstraint("(state = 'held') = (hold_until IS NOT NULL)", name="appointment_hold_ends"),
         )
 
@@ -265,9 +263,7 @@ class WaitingEntry(Record):
             CheckConstraint(
                 "state IN ('waiting', 'offered', 'taken', 'declined', 'lapsed', 'left')", name="waiting_state_known"
             ),
-            CheckConstraint(
-                "(state = 'offered') = (offer_until IS NOT NULL)", name="waiting_offer_has_an_end"
-            ),
+            CheckConstraint("(state = 'offered') = (offer_until IS NOT NULL)", name="waiting_offer_has_an_end"),
         )
 
 
@@ -317,7 +313,7 @@ class TicketCounter(Model):
     id = fields.BigIntField(primary_key=True, generated=True)
     hall_id = fields.UUIDField()
     day = fields.DateField()
-    last = fields.IntField()
+    issued = fields.IntField()
 
     class Meta:
         table = "ticket_counters"
