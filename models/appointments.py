@@ -224,15 +224,24 @@ class Strike(Record):
         "models.Appointment", related_name="strike", on_delete=OnDelete.CASCADE
     )
     kind = fields.CharField(max_length=12)
-    appeal = fields.CharField(max_length=300, default="")
+    given_by = fields.UUIDField(null=True)
+    """The member of staff who marked the visit as missed; null when a rule did."""
+    appeal = fields.TextField(null=True)
+    """Why it should not count, in the person's words. Sealed."""
     appealed_at = fields.DatetimeField(null=True)
     waived_at = fields.DatetimeField(null=True)
     decided_by = fields.UUIDField(null=True)
+    decided_at = fields.DatetimeField(null=True)
 
     class Meta:
         table = "strikes"
         indexes = (("person_id", "line_id", "created_at"),)
-        constraints = (CheckConstraint("kind IN ('no-show', 'late-cancel')", name="strike_kind_known"),)
+        constraints = (
+            CheckConstraint("kind IN ('no-show', 'late-cancel')", name="strike_kind_known"),
+            CheckConstraint("(decided_by IS NULL) = (decided_at IS NULL)", name="strike_decided_whole"),
+            CheckConstraint("(appeal IS NULL) = (appealed_at IS NULL)", name="strike_appeal_whole"),
+            CheckConstraint("waived_at IS NULL OR decided_at IS NOT NULL", name="strike_waived_by_somebody"),
+        )
 
 
 class WaitingEntry(Record):

@@ -349,10 +349,12 @@ class Migration(ops.Migration):
                     ),
                 ),
                 ("kind", fields.CharField(max_length=12)),
-                ("appeal", fields.CharField(default="", max_length=300)),
+                ("given_by", fields.UUIDField(null=True)),
+                ("appeal", fields.TextField(null=True, unique=False)),
                 ("appealed_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ("waived_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ("decided_by", fields.UUIDField(null=True)),
+                ("decided_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
             options={
                 "table": "strikes",

@@ -72,6 +72,22 @@ class Migration(ops.Migration):
             constraint=CheckConstraint(check="kind IN ('no-show', 'late-cancel')", name="strike_kind_known"),
         ),
         ops.AddConstraint(
+            model_name="Strike",
+            constraint=CheckConstraint(
+                check="(decided_by IS NULL) = (decided_at IS NULL)", name="strike_decided_whole"
+            ),
+        ),
+        ops.AddConstraint(
+            model_name="Strike",
+            constraint=CheckConstraint(check="(appeal IS NULL) = (appealed_at IS NULL)", name="strike_appeal_whole"),
+        ),
+        ops.AddConstraint(
+            model_name="Strike",
+            constraint=CheckConstraint(
+                check="waived_at IS NULL OR decided_at IS NOT NULL", name="strike_waived_by_somebody"
+            ),
+        ),
+        ops.AddConstraint(
             model_name="WaitingEntry",
             constraint=UniqueConstraint(
                 fields=("person_id", "item_id", "day"),
