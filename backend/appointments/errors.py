@@ -171,3 +171,66 @@ class DrawOver(Conflict):
 
     code = "draw-not-open"
     title = "摇号报名尚未开始或已结束"
+
+
+class NoSuchStrike(NotFound):
+    """There is no such strike, or it is somebody else's."""
+
+    code = "no-such-strike"
+    title = "没有找到该爽约记录"
+
+
+class LineExists(Conflict):
+    """The hall has a line with this letter already."""
+
+    code = "line-exists"
+    title = "该大厅已有相同代号的业务类别"
+
+
+class ItemOnOtherLine(Conflict):
+    """In one hall an item belongs to one line, and another line of the hall has it."""
+
+    code = "item-on-other-line"
+    title = "该事项已归入本大厅的其他业务类别"
+
+
+class LineFaulty(Invalid):
+    """What was said about a line, its items, hours or windows cannot be."""
+
+    code = "line-faulty"
+    title = "业务类别设置有误"
+
+
+class RangeFaulty(Invalid):
+    """The range of days is empty, over, or too long."""
+
+    code = "slot-range-faulty"
+    title = "日期范围有误"
+
+
+class SlotOpen(Conflict):
+    """The slot is not closed, so it cannot be reopened."""
+
+    code = "slot-open"
+    title = "该时段未停止预约"
+
+
+class AppealedAlready(Conflict):
+    """An appeal has been made, or the strike has been decided on."""
+
+    code = "strike-appealed"
+    title = "该爽约记录已申诉或已处理"
+
+
+class NothingToDecide(Conflict):
+    """The strike was decided on already, or there is no appeal that could be turned down."""
+
+    code = "strike-nothing-to-decide"
+    title = "该爽约记录没有待处理的申诉"
+
+
+class OwnStrike(Refused):
+    """Whoever marked the visit as missed does not decide on the appeal."""
+
+    code = "strike-own"
+    title = "申诉须由登记爽约的工作人员以外的人处理"
