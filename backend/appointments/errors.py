@@ -89,6 +89,48 @@ class TooManyBooked(Conflict):
     title = "有效预约数已达上限"
 
 
+class OtherLine(Conflict):
+    """An appointment moves only within its line; for another one it is booked anew."""
+
+    code = "other-line"
+    title = "只能改约到同一业务类别的其他时段"
+
+
+class NoSuchEntry(NotFound):
+    """There is no such entry in a waiting list, or it is somebody else's."""
+
+    code = "no-such-waiting-entry"
+    title = "没有找到该候补记录"
+
+
+class NoSuchDraw(NotFound):
+    """There is no draw for this line and day."""
+
+    code = "no-such-draw"
+    title = "该日没有摇号"
+
+
+class AlreadyWaiting(Conflict):
+    """The person waits for a place on this day already."""
+
+    code = "already-waiting"
+    title = "已在该日的候补名单中"
+
+
+class AlreadyEntered(Conflict):
+    """The person takes part in this draw already."""
+
+    code = "already-entered"
+    title = "已报名该日的摇号"
+
+
+class PlacesLeft(Conflict):
+    """Nobody has to wait: there are places of this day."""
+
+    code = "places-left"
+    title = "该日尚有号源，请直接预约"
+
+
 class Blocked(Refused):
     """Missed or late-cancelled too often; facts say until when."""
 

@@ -26,7 +26,6 @@ TAKES_A_PLACE = {
     AppointmentState.BOOKED: "booked",
     AppointmentState.CHECKED_IN: "booked",
     AppointmentState.SERVED: "booked",
-    AppointmentState.MISSED: "booked",
 }
 """The column of the slot in which an appointment in this state is counted."""
 
