@@ -123,6 +123,12 @@ class Settings:
     job_concurrency: int = 20
     idempotency_hours: int = 24
 
+    # -- appointments ---------------------------------------------------------------------------
+    slot_horizon_days: int = 7
+    """Slots are generated every night for this many days beyond the day whose places are released."""
+    replacement_hours: int = 24
+    """How long another slot is kept for somebody whose slot the hall has closed, but not into the visit itself."""
+
     # -- partners -------------------------------------------------------------------------------
     partner_connect_timeout: float = 2.0
     partner_timeout: float = 5.0

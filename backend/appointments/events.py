@@ -83,29 +83,48 @@ class SlotsOpened(Event, frozen=True, kw_only=True, tag="line.slots-opened"):
 
 
 class LineChanged(Event, frozen=True, kw_only=True, tag="line.changed"):
-    """A line, its items, windows or opening hours were set."""
+    """A line was set: `what` is "rules", "items" or "hours"."""
 
     about: ClassVar[str] = "line_id"
     line_id: UUID
     what: str
 
 
+class WindowChanged(Event, frozen=True, kw_only=True, tag="window.changed"):
+    """A window of a hall was set: whether it is open, and which lines it serves."""
+
+    about: ClassVar[str] = "window_id"
+    window_id: UUID
+    hall_id: UUID
+    line_ids: tuple[UUID, ...]
+    open: bool
+
+
 class SlotCapacityChanged(Event, frozen=True, kw_only=True, tag="slot.capacity-changed"):
-    """A slot has more or fewer places."""
+    """A slot has more or fewer places: to be booked, and for people who come without an appointment."""
 
     about: ClassVar[str] = "slot_id"
     slot_id: UUID
     before: int
     after: int
+    walk_ins_before: int = 0
+    walk_ins_after: int = 0
 
 
 class SlotClosedByHall(Event, frozen=True, kw_only=True, tag="slot.closed"):
-    """The hall receives nobody in this slot; whoever was booked has been told and offered another."""
+    """The hall receives nobody in this slot; whoever had one of `cancelled` places is told and offered another."""
 
     about: ClassVar[str] = "slot_id"
     slot_id: UUID
     because: str
     cancelled: int
+
+
+class SlotReopenedByHall(Event, frozen=True, kw_only=True, tag="slot.reopened"):
+    """A closed slot can be booked again; whoever lost their place does not get it back by this."""
+
+    about: ClassVar[str] = "slot_id"
+    slot_id: UUID
 
 
 class StrikeGiven(Event, frozen=True, kw_only=True, tag="strike.given"):

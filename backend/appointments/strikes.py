@@ -1,4 +1,4 @@
-"""Strikes (爽约记录): visits missed and cancellations too late, how long they block booking, and how they are taken back.
+"""Strikes (爽约记录): visits missed or cancelled too late, how long they block booking, and how they are taken back.
 
 The rule is data of each line: `strikes_allowed` strikes within `strike_days` days have no consequence; the next one
 blocks booking on that line for `block_days` days from the moment it was given. Strikes that were waived do not count,
@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 
 from backend import clock
 from backend.appointments.duty import Runner, hall_of_strike, in_hall
-from backend.appointments.errors import AppealedAlready, NoSuchStrike, NothingToDecide, OwnStrike
+from backend.appointments.errors import AppealedAlready, Blocked, NoSuchStrike, NothingToDecide, OwnStrike
 from backend.appointments.events import StrikeAppealed, StrikeDecided, StrikeGiven
 from backend.crypto import open_sealed, seal
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
@@ -119,6 +119,12 @@ async def blocked_until(person_id: UUID, line_id: UUID) -> datetime | None:
     """Until when the person cannot book on this line; None when they can."""
     until: datetime | None = await fetch_value(_BLOCKED, person_id, line_id, clock.now())
     return until
+
+
+async def refuse_blocked(person_id: UUID, line_id: UUID) -> None:
+    """Raises Blocked, with `until` in its facts, while the person cannot book on this line."""
+    if until := await blocked_until(person_id, line_id):
+        raise Blocked(f"{until.astimezone(clock.SHANGHAI):%Y年%m月%d日 %H:%M}前不能网上预约", until=until)
 
 
 async def strikes_of(
