@@ -103,7 +103,7 @@ def _refuse(slot: asyncpg.Record) -> None:
 
 
 async def _move(before: Booking, slot_id: UUID, slot: asyncpg.Record, number: str) -> None:
-    # Both slots are locked since the check, so the plain arithmetic holds; the CHECK constraints look over our shoulder.
+    # Both slots are locked since the check, so plain arithmetic holds; the CHECK constraints watch it.
     await execute(
         "UPDATE slots SET booked = booked + CASE id WHEN $1 THEN 1 ELSE -1 END WHERE id IN ($1, $2)",
         slot_id,
