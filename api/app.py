@@ -14,10 +14,14 @@ from api import agency, callbacks, docs, health, openapi, problems, public, resi
 from api.edge import Edge
 from api.partners import provide_partners
 from api.requests import StrictRequest
+from api.short_ways import ShortWays
 from api.wiring import wire
-from backend import cache, database, identity
+from backend import cache, cases, database, identity
 from backend.partners import partners_from
 from backend.settings import settings
+
+SHORT_WAYS = {"/v1/resident/cases/{number}": cases.followed}
+"""Reads that are answered before the router; each has an ordinary handler too."""
 
 
 @asynccontextmanager
@@ -66,10 +70,15 @@ def build() -> Litestar:
     )
 
 
+def front(app: Litestar) -> ShortWays:
+    """The application behind the short ways of its most frequent reads."""
+    return ShortWays(app, SHORT_WAYS)
+
+
 def application() -> Edge:
     """What `serve` runs."""
     traces = tracing.configured()
     app = build()
     if traces is not None:
         app.on_shutdown.append(traces.close)
-    return Edge(app, tracing.span_of(traces))
+    return Edge(front(app), tracing.span_of(traces))

@@ -19,6 +19,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 _TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+PRIVATE = CacheControlHeader(private=True, no_cache=True).to_header()
+"""The caching rule of what belongs to one person: only their device keeps it, and asks every time."""
 _KEPT = frozenset({b"content-type", b"content-length", b"content-encoding"})
 
 NOT_MODIFIED = {304: ResponseSpec(None, description="内容没有变化（If-None-Match 相符）", generate_examples=False)}
@@ -69,11 +71,8 @@ class Revalidated(ASGIMiddleware):
     scopes = (ScopeType.HTTP,)
 
     def __init__(self, *, public: bool = False, max_age: int = 0) -> None:
-        self.caching = (
-            CacheControlHeader(public=True, max_age=max_age, stale_while_revalidate=max_age * 10)
-            if public
-            else CacheControlHeader(private=True, no_cache=True)
-        ).to_header()
+        kept = CacheControlHeader(public=True, max_age=max_age, stale_while_revalidate=max_age * 10)
+        self.caching = kept.to_header() if public else PRIVATE
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Hold the answer back until its bytes are known."""

@@ -55,6 +55,12 @@ PARAMETERS = {
     "message_id": "消息的标识",
     "hall_id": "大厅的标识",
     "code": "事项编码",
+    "signature": "微信签名：Token、timestamp、nonce 排序拼接后的 SHA-1",
+    "msg_signature": "微信签名：另含密文，加密模式下使用",
+    "timestamp": "微信给出的时间戳",
+    "nonce": "微信给出的随机串",
+    "echostr": "校验地址时原样返回的字符串",
+    "encrypt_type": "加密方式：aes 或 raw",
 }
 """What the parameters of addresses mean, where their handler does not say it."""
 SUCCESS = {"200": "成功", "201": "已创建", "202": "已收下", "204": "成功，没有内容"}
@@ -123,8 +129,7 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         if path.startswith(door) and "security" not in operation and name not in WITHOUT_TOKEN:
             operation["security"] = security
     for parameter in operation.get("parameters", ()):
-        if parameter["in"] == "path":
-            parameter.setdefault("description", PARAMETERS.get(parameter["name"], parameter["name"]))
+        parameter.setdefault("description", PARAMETERS.get(parameter["name"], parameter["name"]))
     answers = operation.setdefault("responses", {})
     wanted = (
         ["400", "413", "415", "422"]
@@ -138,13 +143,12 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     if "{" in path:
         wanted.append("404")
     for status in (*wanted, "429", "500", "503"):
-        answers.setdefault(
-            status,
-            {
-                "description": COMMON[status],
-                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            },
-        )
+        answers.setdefault(status, {"description": COMMON[status]})
+    for status, described in answers.items():
+        # What Litestar writes of itself about faults is not what `api.problems` answers.
+        if status >= "4" and MEDIA_TYPE not in described.get("content", {}):
+            described["description"] = COMMON.get(status, described["description"])
+            described["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     example = EXAMPLES.get(name, {})
     if "request" in example and "requestBody" in operation:
         for content in operation["requestBody"]["content"].values():
@@ -157,6 +161,46 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
             if "response" in example:
                 for content in described.get("content", {}).values():
                     content["example"] = example["response"]
+
+
+def _strict(app: Litestar) -> set[str]:
+    """Names of the structs that requests are read as and that refuse fields nobody declared."""
+    bodies = [
+        handler.parsed_data_field.annotation
+        for route in app.routes
+        for handler in getattr(route, "route_handlers", ())
+        if handler.parsed_data_field is not None
+    ]
+    found: set[str] = set()
+    queue: list[Any] = [*msgspec.inspect.multi_type_info(bodies)]
+    while queue:
+        kind = queue.pop()
+        if isinstance(kind, msgspec.inspect.StructType):
+            if kind.cls.__name__ in found or not kind.forbid_unknown_fields:
+                continue
+            found.add(kind.cls.__name__)
+            queue += [each.type for each in kind.fields]
+        else:
+            inside = [getattr(kind, name, None) for name in ("item_type", "value_type", "type")]
+            queue += [each for each in (*inside, *getattr(kind, "types", ())) if each is not None]
+    return found
+
+
+def _repair(node: Any) -> None:
+    """Take out the empty alternative that Litestar gives the items of an annotated list: it would allow anything, and
+    so forbid what is right, because of several alternatives exactly one must fit."""
+    if isinstance(node, dict):
+        alternatives = node.get("oneOf")
+        if isinstance(alternatives, list) and {} in alternatives:
+            node["oneOf"] = rest = [each for each in alternatives if each]
+            if len(rest) == 1:
+                del node["oneOf"]
+                node.update(rest[0])
+        for each in node.values():
+            _repair(each)
+    elif isinstance(node, list):
+        for each in node:
+            _repair(each)
 
 
 def _place(path: str, item: dict[str, Any]) -> tuple[int, bool, str]:
@@ -174,10 +218,17 @@ def describe(app: Litestar) -> bytes:
     components["securitySchemes"] = SCHEMES
     _, described = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
     components.setdefault("schemas", {}).update(described)
+    strict = _strict(app)
+    for each in components["schemas"].values():
+        if each.get("title") in strict:
+            each["additionalProperties"] = False
     for path, item in schema["paths"].items():
         for method in _METHODS:
             if method in item:
                 _complete(path, item[method])
+    _repair(schema)
+    if described_here := schema["paths"].get("/openapi.json"):
+        described_here["get"]["responses"]["200"]["content"]["application/json"]["schema"] = {"type": "object"}
     schema["tags"] = [{"name": name, "description": what} for name, what in TAGS.items()]
     schema["paths"] = dict(sorted(schema["paths"].items(), key=lambda entry: _place(*entry)))
     return msgspec.json.format(msgspec.json.encode(schema, enc_hook=str), indent=1)

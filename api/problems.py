@@ -123,13 +123,18 @@ def trouble_of(error: Exception) -> Trouble:
     return Internal()
 
 
+def note(trouble: Trouble, error: Exception, route: str | None) -> None:
+    """Write into the log what an operator should know of: our own mistakes, and what is out of order."""
+    if isinstance(trouble, Internal) and not isinstance(error, Internal):
+        log.error("an unexpected error", exc_info=error, extra={"route": route})
+    elif trouble.status == 503:
+        log.warning("unavailable", extra={"code": trouble.code, "why": repr(error.__cause__ or error)})
+
+
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for everything."""
     trouble = trouble_of(error)
-    if isinstance(trouble, Internal) and not isinstance(error, Internal):
-        log.error("an unexpected error", exc_info=error, extra={"route": request.scope.get("path_template")})
-    elif trouble.status == 503:
-        log.warning("unavailable", extra={"code": trouble.code, "why": repr(error.__cause__ or error)})
+    note(trouble, error, request.scope.get("path_template"))
     status, headers, body = encoded(trouble)
     named = {name.decode(): value.decode() for name, value in headers if name != b"content-type"}
     return Response(body, status_code=status, headers=named, media_type=MEDIA_TYPE)

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -32,6 +33,8 @@ _OUR_MISTAKES = ("the server expects", "cannot perform operation: another operat
 
 _open: ContextVar[asyncpg.Connection[Any] | None] = ContextVar("open_connection", default=None)
 _gate: asyncio.Semaphore | None = None
+_client: Any = None
+"""Tortoise's client for our one database, which holds the pool."""
 
 
 class DatabaseBusy(Unavailable):
@@ -120,21 +123,25 @@ async def _leave_as_it_is(connection: asyncpg.Connection[Any]) -> None:
 
 async def connect() -> None:
     """Set up the pool; connections are made when first needed, so PostgreSQL may come later than we do."""
-    global _gate
+    global _client, _gate
     await Tortoise.init(config=tortoise_config(), _enable_global_fallback=True)
+    # Kept, because Tortoise looks it up through its context at every question.
+    _client = get_connection("default")
     _gate = asyncio.Semaphore(settings().database_pool_size)
 
 
 async def close() -> None:
     """Give every connection back."""
-    global _gate
-    _gate = None
+    global _client, _gate
+    _client = _gate = None
     await Tortoise.close_connections()
 
 
 async def pool() -> asyncpg.Pool[Any]:
     """The pool behind Tortoise's models."""
-    client: Any = get_connection("default")
+    client = _client
+    if client is None:
+        raise DatabaseDown
     if client._pool is None:
         async with client._pool_init_lock:
             if client._pool is None:
@@ -142,42 +149,60 @@ async def pool() -> asyncpg.Pool[Any]:
     return client._pool
 
 
-@asynccontextmanager
-async def _turn() -> AsyncIterator[None]:
-    """Wait for one of as many places as the pool has connections.
+async def _turn() -> asyncio.Semaphore:
+    """Wait for one of as many places as the pool has connections; whoever got one releases it.
 
     asyncpg's own queue of waiters costs more under load than this one, and has no bound.
     """
     gate = _gate
     if gate is None:
         raise DatabaseDown
+    if not gate.locked():
+        await gate.acquire()  # does not wait, so it needs no bound
+        return gate
     try:
         async with asyncio.timeout(settings().database_acquire_timeout):
             await gate.acquire()
     except TimeoutError as error:
         raise DatabaseBusy(retry_after=1) from error
-    try:
-        yield
-    finally:
-        gate.release()
+    return gate
 
 
-@asynccontextmanager
-async def _lent() -> AsyncIterator[asyncpg.Connection[Any]]:
-    """A connection of the pool; it goes back whatever happens, and what is broken is not handed out again."""
-    async with _turn():
-        where = await pool()
-        connection = await where.acquire()
+class _Lent:
+    """A connection of the pool; it goes back whatever happens, and what is broken is not handed out again.
+
+    A class, because this stands on the hot path: three nested generators cost more than the rest of it.
+    """
+
+    __slots__ = ("_connection", "_gate", "_pool")
+
+    async def __aenter__(self) -> asyncpg.Connection[Any]:
+        self._gate = await _turn()
         try:
-            yield connection
-        except _ENDED:
-            # Asking a silent server to cancel or roll back would cost as long again; without us it does so itself.
-            connection.terminate()
+            self._pool = await pool()
+            self._connection: Any = await self._pool.acquire()
+        except BaseException:
+            self._gate.release()
             raise
+        connection: asyncpg.Connection[Any] = self._connection
+        return connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if isinstance(error, _ENDED):
+                # Asking a silent server to cancel or roll back would cost as long again; without us it does so itself.
+                self._connection.terminate()
         finally:
-            # A connection that cannot be given back in order has been ended by the pool; the work is what counts.
-            with suppress(*BROKEN):
-                await where.release(connection, timeout=settings().database_connect_timeout)
+            try:
+                # A connection that cannot be given back in order has been ended by the pool; the work is what counts.
+                # Only after an error can there be anything to wait for, and then for so long and no longer.
+                bound = settings().database_connect_timeout if error is not None else None
+                with suppress(*BROKEN):
+                    await self._pool.release(self._connection, timeout=bound)
+            finally:
+                self._gate.release()
 
 
 def in_transaction() -> bool:
@@ -197,7 +222,7 @@ async def transaction() -> AsyncIterator[asyncpg.Connection[Any]]:
     if (joined := _open.get()) is not None:
         yield joined
         return
-    async with _lent() as connection, _begun(connection):
+    async with _Lent() as connection, _begun(connection):
         yield connection
 
 
@@ -234,7 +259,7 @@ async def _any_connection() -> AsyncIterator[asyncpg.Connection[Any]]:
     if (joined := _open.get()) is not None:
         yield joined
         return
-    async with _lent() as connection:
+    async with _Lent() as connection:
         yield connection
 
 
@@ -253,7 +278,9 @@ async def fetch_row(sql: str, *arguments: Any) -> asyncpg.Record | None:
 
 async def fetch_value(sql: str, *arguments: Any) -> Any:
     """The first column of the first row, or None."""
-    async with _any_connection() as connection:
+    if (joined := _open.get()) is not None:
+        return await joined.fetchval(sql, *arguments)
+    async with _Lent() as connection:
         return await connection.fetchval(sql, *arguments)
 
 

@@ -26,6 +26,7 @@ CRON: list[tuple[str, str]] = [
     ("17 * * * *", "idempotency.forget-expired"),
     ("40 19 * * *", "callbacks.forget-old"),
     ("5 * * * *", "audit.anchor"),
+    ("23 * * * *", "identity.sweep"),
 ]
 
 

@@ -1,7 +1,7 @@
 """A closed-loop load generator: a fixed number of keep-alive connections, each asking again once it has its answer.
 
-It runs as a process of its own (`python -m benchmarks.load`), is told what to do on stdin and answers on stdout, both as
-JSON. It parses just enough of HTTP to find the end of an answer, so that the servers are the bottleneck and not it.
+It runs as a process of its own (`python -m benchmarks.load`), is told what to do on stdin and answers on stdout, both
+as JSON. It parses just enough of HTTP to find the end of an answer, so that the servers are the bottleneck and not it.
 Closed loops tell how much a server can do; the latencies belong to that load and are not those of a quiet evening.
 """
 
@@ -69,9 +69,8 @@ class Connection(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def run(order: dict[str, Any]) -> dict[str, Any]:
+async def run(order: dict[str, Any], requests: list[bytes]) -> dict[str, Any]:
     """Ask for `warm_up` seconds without counting, then for `seconds` counting."""
-    requests = [line.encode("latin-1") for line in json.loads(Path(order["requests"]).read_text("latin-1"))]
     loop = asyncio.get_running_loop()
     connections: list[Connection] = []
     for number in range(order["connections"]):
@@ -108,5 +107,12 @@ def percentile(ordered: list[float], share: float) -> float | None:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000 if ordered else None
 
 
+def main() -> None:
+    """Read the order, carry it out, write what came of it."""
+    order = json.load(sys.stdin)
+    lines = json.loads(Path(order["requests"]).read_text("latin-1"))
+    json.dump(uvloop.run(run(order, [line.encode("latin-1") for line in lines])), sys.stdout)
+
+
 if __name__ == "__main__":
-    json.dump(uvloop.run(run(json.load(sys.stdin))), sys.stdout)
+    main()

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from backend import calendar, callbacks
+from backend import calendar, callbacks, subjects
 from backend.cases import events as cases
 from backend.catalogue import events as catalogue
 from backend.events import Event, EventMeta, listen, name_of
@@ -128,6 +128,7 @@ RULES: Mapping[type[Event], Tell | Silence] = {
     identity.PhoneRemoved: _SEEN,
     identity.PhoneMovedAway: _to_the_resident("phone_moved"),
     identity.ResidentDisabled: _to_the_resident("account_closed"),
+    subjects.ResidentErased: Silence("the account is gone: there is nobody to tell"),
     identity.ResidentEnabled: _to_the_resident("account_opened"),
     identity.SessionStarted: _SEEN,
     identity.SessionsEnded: _SEEN,

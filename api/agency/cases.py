@@ -362,8 +362,8 @@ openapi.EXAMPLES |= {
 _HERE = {"number": "$response.body#/number"}
 openapi.LINKS |= {
     name: {
-        "case": {"operationId": "getPushedCase", "parameters": _HERE},
-        "events": {"operationId": "reportCaseEvent", "parameters": _HERE},
+        target: {"operationId": target, "parameters": _HERE}
+        for target in ("getPushedCase", "pushCase", "reportCaseEvent", "reportCaseEvents")
     }
     for name in ("pushCase", "pushUnnumberedCase")
 }

@@ -59,7 +59,10 @@ class _PushOperation(Operation):
                     schema=Schema(type=OpenAPIType.OBJECT, additional_properties=True),
                     examples={"safe": Example(value={"ToUserName": "gh_97417a04a28d", "Encrypt": "+qdx1OKC…"})},
                 ),
-                "text/xml": OpenAPIMediaType(schema=text),
+                "text/xml": OpenAPIMediaType(
+                    schema=text,
+                    examples={"safe": Example(value="<xml><Encrypt><![CDATA[+qdx1OKC…]]></Encrypt></xml>")},
+                ),
             },
         )
 

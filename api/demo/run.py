@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import signal
 import sys
 
@@ -19,6 +20,8 @@ STOPPED = 130
 
 def run(*, chaos: bool = False, keep: bool = False, json_file: str | None = None) -> int:
     """The whole demo. 0: everything was as it must be; 1: something was not; 2: it could not run; 130: told to stop."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a tick is no reason to stop
     timeline = Timeline(chaos=chaos)
     try:
         return asyncio.run(_until_told(timeline, chaos=chaos, keep=keep, json_file=json_file))

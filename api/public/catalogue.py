@@ -7,23 +7,27 @@ from uuid import UUID
 
 from litestar import Controller, get
 from litestar.params import PathParameter, QueryParameter
+from msgspec import Struct
 
 from api import etag, limits, openapi
-from api.paging import Cursor, Limit, Page
+from api.example_guide import CODE, CONTENT, GUIDE
+from api.paging import Cursor, Limit
 from api.problems import answers
 from api.public.regions import Domain, RegionCode
 from backend import catalogue
-from backend.catalogue import Card, Match, PublishedItem
+from backend.catalogue import Card, Facets, Match, PublishedItem
 from backend.catalogue.errors import ItemUnknown
 from backend.catalogue.guide import Subject
 from backend.paging import USUAL, CursorInvalid
 from backend.regions.errors import RegionUnknown
 
 
-class ItemPage(Page[Card]):
+class ItemPage(Struct):
     """A page of items. `match` tells how they were found: exact, reworded, similar; all without a query."""
 
-    match: Match = Match.ALL
+    items: list[Card]
+    match: Match
+    next_cursor: str | None = None
 
 
 Query = Annotated[
@@ -87,6 +91,15 @@ class CatalogueController(Controller):
         return await catalogue.guide_of(code)
 
     @get(
+        "/item-facets",
+        summary="事项的领域、主题和服务对象，各有多少项",
+        operation_id="listItemFacets",
+        responses=etag.NOT_MODIFIED | answers(RegionUnknown),
+    )
+    async def list_facets(self, region: RegionCode = None) -> Facets:
+        return await catalogue.facets(region)
+
+    @get(
         "/guide-words",
         summary="指南用语：代码与中文名称",
         operation_id="listGuideWords",
@@ -118,5 +131,36 @@ _CARD = {
 openapi.EXAMPLES["listItems"] = {"response": {"items": [_CARD], "next_cursor": None, "match": "exact"}}
 openapi.LINKS["listItems"] = {
     "guide": {"operationId": "getItem", "parameters": {"code": "$response.body#/items/0/code"}}
+}
+openapi.EXAMPLES["getItem"] = {
+    "response": {
+        "item": {
+            **_CARD,
+            "code": CODE,
+            "name": CONTENT["name"],
+            "summary": GUIDE["summary"],
+            "kind": "payment",
+            "domain": "民政",
+            "themes": ["养老"],
+            "region_code": "990121",
+            "region_name": "云山县",
+            "department_name": "云山县民政局",
+            "promised_days": 5,
+            "visits": 0,
+            "online_level": "full",
+            "fee_from_fen": 0,
+        },
+        "version": 1,
+        "published_at": "2026-01-01T00:00:00Z",
+        "guide": GUIDE,
+        "halls": [],
+    }
+}
+openapi.EXAMPLES["listItemFacets"] = {
+    "response": {
+        "domains": [{"value": "公安", "count": 11}],
+        "themes": [{"value": "住房", "count": 10}],
+        "subjects": [{"value": "person", "count": 58}],
+    }
 }
 openapi.EXAMPLES["listGuideWords"] = {"response": {"handling": {"immediate": "即办件", "promised": "承诺件"}}}

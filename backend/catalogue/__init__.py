@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.catalogue.browsing import PublishedItem, guide_of, search
+from backend.catalogue.browsing import Facets, PublishedItem, facets, guide_of, search
 from backend.catalogue.drafting import Content, ItemSpec, begin_item, begin_version, check, edit
 from backend.catalogue.finding import Found, Match
 from backend.catalogue.guide import WORDS, Guide
@@ -24,6 +24,7 @@ __all__ = [
     "WORDS",
     "Card",
     "Content",
+    "Facets",
     "Found",
     "Guide",
     "ItemSpec",
@@ -36,6 +37,7 @@ __all__ = [
     "begin_version",
     "check",
     "edit",
+    "facets",
     "guide_of",
     "items_of",
     "publish",

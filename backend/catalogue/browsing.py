@@ -13,13 +13,37 @@ from backend.catalogue.errors import ItemUnknown
 from backend.catalogue.finding import Filters, Found, find
 from backend.catalogue.guide import Guide
 from backend.catalogue.indexing import Card
-from backend.database import fetch_row
+from backend.database import fetch, fetch_row
 from backend.paging import USUAL
 
 _GUIDE = """
 SELECT e.card::text AS card, v.number, v.published_at, v.guide::text AS guide
 FROM catalogue_entries e JOIN item_versions v ON v.id = e.version_id WHERE e.code = $1
 """
+
+
+_FACETS = """
+WITH here AS (SELECT domain, themes, subjects FROM catalogue_entries WHERE $1::text[] IS NULL OR region_code = ANY($1))
+SELECT 'domains' AS facet, domain AS value, count(*) FROM here GROUP BY domain
+UNION ALL SELECT 'themes', theme, count(*) FROM here, unnest(themes) AS theme GROUP BY theme
+UNION ALL SELECT 'subjects', subject, count(*) FROM here, unnest(subjects) AS subject GROUP BY subject
+ORDER BY facet, count DESC, value
+"""
+
+
+class Facet(Struct, frozen=True, kw_only=True):
+    """A value that a list may be narrowed to, and how many items there are of it."""
+
+    value: str
+    count: int
+
+
+class Facets(Struct, frozen=True, kw_only=True):
+    """What the menus of a page are made of; most items first."""
+
+    domains: list[Facet]
+    themes: list[Facet]
+    subjects: list[Facet]
 
 
 class PublishedItem(Struct, frozen=True, kw_only=True):
@@ -70,3 +94,12 @@ async def guide_of(code: str) -> PublishedItem:
         guide=guide,
         halls=await regions.halls_of(guide.hall_ids),
     )
+
+
+async def facets(region: str | None = None) -> Facets:
+    """Domains, themes and subjects of what people in the region can ask for. Raises RegionUnknown."""
+    codes = list(await regions.lineage(region)) if region else None
+    found: dict[str, list[Facet]] = {"domains": [], "themes": [], "subjects": []}
+    for row in await fetch(_FACETS, codes):
+        found[row["facet"]].append(Facet(value=row["value"], count=row["count"]))
+    return Facets(**found)

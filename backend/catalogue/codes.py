@@ -80,7 +80,7 @@ class FixedScheme:
         if parts.level not in LEVELS:
             raise ItemCodeInvalid.at("/level", "行使层级应为 1 至 6")
         if not re.fullmatch(self.basic_pattern, parts.basic, re.ASCII):
-            raise ItemCodeInvalid.at("/basic", "基本编码应为 12 位：11 位数字加 1 位数字或大写字母")
+            raise ItemCodeInvalid.at("/basic_code", "基本编码应为 12 位：11 位数字加 1 位数字或大写字母")
         if not re.fullmatch(rf"[0-9A-Z]{{{self.handling_length}}}", parts.handling, re.ASCII):
             raise ItemCodeInvalid.at("/handling", f"业务办理项编码应为 {self.handling_length} 位")
         return f"{department}{parts.level}{parts.basic}{parts.handling}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.identity import agencies, staff
+from backend.identity import agencies, staff, sweeping
 from backend.identity.agencies import authenticate as authenticate_agency
 from backend.identity.duties import DUTIES
 from backend.identity.following import follow, unfollow
@@ -14,6 +14,7 @@ from backend.identity.residents import (
     confirm_phone,
     disable,
     enable,
+    forget_account,
     me,
     openid_of,
     phone_of,
@@ -22,7 +23,7 @@ from backend.identity.residents import (
 from backend.identity.signatures import sign_request
 from backend.identity.signing_in import sign_in
 from backend.identity.signing_out import SessionSeen, end_other_sessions, end_session, sessions_of, sign_out
-from backend.identity.watching import forget, key_set, watch
+from backend.identity.watching import announce, forget, key_set, watch
 
 __all__ = [
     "DUTIES",
@@ -34,6 +35,7 @@ __all__ = [
     "SessionSeen",
     "Tokens",
     "agencies",
+    "announce",
     "authenticate_agency",
     "confirm_phone",
     "disable",
@@ -42,6 +44,7 @@ __all__ = [
     "end_session",
     "follow",
     "forget",
+    "forget_account",
     "key_set",
     "me",
     "openid_of",
@@ -54,6 +57,7 @@ __all__ = [
     "sign_out",
     "sign_request",
     "staff",
+    "sweeping",
     "unfollow",
     "watch",
 ]

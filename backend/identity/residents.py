@@ -126,6 +126,22 @@ async def disable(resident_id: UUID) -> bool:
     return True
 
 
+async def forget_account(resident_id: UUID) -> list[UUID]:
+    """Forget phone and WeChat accounts and close what is left for ever; the sessions that ended.
+
+    Belongs inside transaction(); the caller announces the sessions after it. Nobody is told: there is nobody left.
+    """
+    now = await timing.database_now()
+    async with transaction() as connection:
+        await connection.execute(_REMOVE, resident_id)
+        await connection.execute("DELETE FROM wechat_accounts WHERE resident_id = $1", resident_id)
+        await connection.fetchval(_DISABLE, resident_id, now)
+        ended = [row["id"] for row in await connection.fetch(_END_ALL, resident_id, now)]
+        if ended:
+            await record(SessionsEnded(resident_id=resident_id, session_ids=tuple(ended), reason="disabled"))
+    return ended
+
+
 async def enable(resident_id: UUID) -> bool:
     """Let the owner in again; False when the account was open."""
     async with transaction() as connection:

@@ -75,6 +75,9 @@ async def sign_in(
     password; PasswordExpired when a new one must be chosen; PasswordWeak when that one is not good enough.
     """
     name, source = login.strip().casefold(), attempts.source_of(address)
+    if new_password is not None:
+        # Before anything is known of the account: afterwards this answer would say that the factors were right.
+        passwords.check_strength(new_password, login=name, previous=password)
     await watching.fresh()
     await attempts.begin(name, source)
     row = await fetch_row(_FIND, name)
@@ -82,7 +85,7 @@ async def sign_in(
     if row is None or step is None:
         await attempts.fail(name, source, row["id"] if row is not None else None)
         raise CredentialsWrong
-    changed = await _new_hash(row, password, new_password)
+    changed = await passwords.hashed(new_password) if new_password is not None else None
     now = await timing.database_now()
     session_id, expires_at = uuid7(), now + timedelta(seconds=settings().staff_session_seconds)
     async with transaction() as connection:
@@ -138,14 +141,6 @@ async def _checked(row: Any, password: str, code: str) -> int | None:
 
 
 _NOBODYS = one_time_codes.new_secret()
-
-
-async def _new_hash(row: Any, password: str, new_password: str | None) -> str | None:
-    """The hash of the new password if one is wanted. Raises PasswordWeak."""
-    if new_password is None:
-        return None
-    passwords.check_strength(new_password, login=row["login"], previous=password)
-    return await passwords.hashed(new_password)
 
 
 def _is_expired(changed_at: datetime | None, now: datetime) -> bool:

@@ -10,9 +10,6 @@ import re
 
 from stdnum.cn import uscc as _uscc
 
-REGION_LEVELS = ("province", "city", "county", "town", "village")
-"""From the largest to the smallest."""
-
 USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 """31 characters: the letters I O S V Z are left out, so a position is not the letter's distance from A."""
 _USCC = re.compile(rf"[{USCC_ALPHABET}]{{2}}[0-9]{{6}}[{USCC_ALPHABET}]{{10}}", re.ASCII)
@@ -20,7 +17,7 @@ _REGION = re.compile(r"[1-9][0-9]{5}(?:[0-9]{6})?", re.ASCII)
 
 
 def region_level(code: str) -> str:
-    """Which of REGION_LEVELS the code is of.
+    """Which level the code is of: province, city, county, town or village.
 
     Six digits down to counties, twelve for towns (the last three are 000) and villages. Raises ValueError with a
     Chinese sentence for anything else; whether the region exists is not asked: codes of the past stay readable.
@@ -34,19 +31,6 @@ def region_level(code: str) -> str:
     if code.endswith("0000"):
         return "province"
     return "city" if code.endswith("00") else "county"
-
-
-def enclosing_code(code: str) -> str | None:
-    """The code that, by the digits, encloses this one; None for a province.
-
-    A rule of thumb only: counties run directly by a province (code xx90xx) have no city, so the tables hold
-    the true parent.
-    """
-    level = region_level(code)
-    if level == "province":
-        return None
-    cut = {"city": 2, "county": 4, "town": 6, "village": 9}[level]
-    return code[:cut].ljust(12 if level == "village" else 6, "0")
 
 
 def check_uscc(code: str) -> str:
@@ -63,15 +47,6 @@ def check_uscc(code: str) -> str:
     if code[17] != uscc_check_digit(code[:17]):
         raise ValueError("统一社会信用代码的校验位不正确")
     return code
-
-
-def is_uscc(code: str) -> bool:
-    """Whether `check_uscc` accepts the code."""
-    try:
-        check_uscc(code)
-    except ValueError:
-        return False
-    return True
 
 
 def uscc_check_digit(body: str) -> str:

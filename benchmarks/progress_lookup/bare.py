@@ -1,8 +1,8 @@
 """The limit: the same work with nothing around it.
 
-One coroutine, no router, no framework. The token is verified with the cryptography package directly and remembered until
-it expires; one statement gives the finished bytes; connections go back to the pool without a reset, and no more requests
-are inside than there are connections.
+One coroutine, no router, no framework. The token is verified with the cryptography package directly and remembered
+until it expires; one statement gives the finished bytes; connections go back to the pool without a reset, and no more
+requests are inside than there are connections.
 """
 
 from __future__ import annotations

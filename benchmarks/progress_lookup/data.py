@@ -1,7 +1,7 @@
 """The data: 200,000 cases of 20,000 residents with five events each, as pushing them would have left them.
 
-Written with COPY, because pushing a million events over HTTP would take longer than the benchmark. Paths, states and due
-dates come from the product's own lifecycle and calendar, so the rows are what the product would have written.
+Written with COPY, because pushing a million events over HTTP would take longer than the benchmark. Paths, states and
+due dates come from the product's own lifecycle and calendar, so the rows are what the product would have written.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class Case:
     def row(self, agency: UUID) -> tuple[Any, ...]:
         """The row of `cases`, in the order of CASE_COLUMNS."""
         folded, clock, due, due_on, counted = _lived(self.story, self.day)
-        phone = "13800138000"
+        phone, last = "13800138000", self.began + timedelta(minutes=STORIES[self.story][-1][1])
         return (
-            self.id, self.began, self.number, agency, agency, None, ITEM, "居民身份证换领", "居民身份证到期换领", self.began,
-            LIMIT, seal(phone, where="cases.applicant_phone", row=self.id), fingerprint(phone, "phone"), self.owner,
-            self.began, folded.state.value, folded.since, None, self.began + timedelta(minutes=STORIES[self.story][-1][1]),
+            self.id, self.began, self.number, agency, agency, None, ITEM, "居民身份证换领", "居民身份证到期换领",
+            self.began, LIMIT, seal(phone, where="cases.applicant_phone", row=self.id), fingerprint(phone, "phone"),
+            self.owner, self.began, folded.state.value, folded.since, None, last,
             clock.accepted_at, clock.ended_at, due_on, due, counted, 1,
         )  # fmt: skip
 
@@ -90,12 +90,13 @@ class Case:
 
 CASE_COLUMNS = (
     "id", "created_at", "number", "agency_id", "department_id", "reference", "item_code", "item_name", "title",
-    "received_at", "promised_days", "applicant_phone", "applicant_phone_fingerprint", "resident_id", "linked_at", "state",
-    "state_at", "outcome", "last_event_at", "accepted_at", "ended_at", "due_on", "due", "counted_days", "version",
+    "received_at", "promised_days", "applicant_phone", "applicant_phone_fingerprint", "resident_id", "linked_at",
+    "state", "state_at", "outcome", "last_event_at", "accepted_at", "ended_at", "due_on", "due", "counted_days",
+    "version",
 )  # fmt: skip
 EVENT_COLUMNS = (
-    "id", "created_at", "agency_id", "case_number", "case_id", "event_id", "code", "kind", "outcome", "occurred_at", "rank",
-    "text", "public_remark", "materials", "digest", "path", "flag",
+    "id", "created_at", "agency_id", "case_number", "case_id", "event_id", "code", "kind", "outcome", "occurred_at",
+    "rank", "text", "public_remark", "materials", "digest", "path", "flag",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ BEGIN, END = "<!-- progress_lookup: begin -->", "<!-- progress_lookup: end -->"
 def table(result: dict[str, Any]) -> str:
     """The result in Markdown."""
     lines = [
-        "| program | requests/s (lowest to highest round) | of the limit | p50 ms | p99 ms | server CPU µs per request |",
+        "| program | requests/s (lowest to highest round) | of the limit | p50 ms | p99 ms | CPU µs per request |",
         "|---|---|---|---|---|---|",
     ]
     limit = result["programs"].get("bare", {}).get("per_second")
@@ -32,7 +32,8 @@ def table(result: dict[str, Any]) -> str:
         "",
         f"{load['cases']:,} cases with five events each, {load['residents_asking']:,} residents asking, "
         f"{load['connections']} keep-alive connections, pool of {load['pool']}, one process per program; "
-        f"{load['rounds']} rounds of {load['seconds']:g} s in turns after {load['warm_up']:g} s of warm-up, medians; "
+        f"{load['rounds']} rounds of {load['seconds']:g} s in turns after {load['warm_up']:g} s of warm-up and a round "
+        "that is thrown away, medians; "
         "ratios are medians of the ratios within a round.",
         "",
         f"Measured {result['at']} at commit {where['commit'] or '–'} on {where['processor']}, {where['cores']} cores, "

@@ -1,7 +1,7 @@
 """The same as people usually write it: FastAPI, SQLAlchemy 2 with asyncpg, pydantic, PyJWT.
 
-Nothing in it is made slow: it is what the tutorials of the four libraries lead to, with a relationship that is loaded in
-one go and a response model.
+Nothing in it is made slow: it is what the tutorials of the four libraries lead to, with a relationship that is loaded
+in one go and a response model.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -185,7 +184,7 @@ async def test_when_nobody_can_say_which_sessions_ended_nobody_gets_in(
 
 
 @pytest.fixture
-def door() -> Iterator[Litestar]:
+def door() -> Litestar:
     """A door with a route for one duty, and one that says who came."""
 
     @get("/publish", guards=[duty("catalogue.publish")])
@@ -193,10 +192,12 @@ def door() -> Iterator[Litestar]:
         return str(staff.id)
 
     inside = Router(
-        "/", guards=[staff_only], dependencies={"staff": Provide(provide_staff, sync_to_thread=False)},
+        "/",
+        guards=[staff_only],
+        dependencies={"staff": Provide(provide_staff, sync_to_thread=False)},
         route_handlers=[publish],
     )
-    yield Litestar([inside], exception_handlers={Exception: answer}, openapi_config=None)
+    return Litestar([inside], exception_handlers={Exception: answer}, openapi_config=None)
 
 
 async def test_a_route_may_ask_for_a_duty(door: Litestar) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from backend import clock, database, diagnosis
+from backend import cache, clock, database, diagnosis
 from backend.diagnosis import Remark
 from backend.settings import Settings, settings, using
 
@@ -32,6 +32,14 @@ WELL = {
     "notification_templates": "/etc/zhangban/templates.toml",
     "sms_api_base": "https://sms.example.cn",
 }
+
+
+@pytest.fixture(autouse=True)
+async def _as_before() -> AsyncIterator[None]:
+    """The doctor closes behind itself what the process has open; the other tests want it open."""
+    yield
+    await database.connect()
+    await cache.connect()
 
 
 def told(remarks: list[Remark], *, fatal: bool = True) -> set[str]:

@@ -12,7 +12,7 @@ from backend.catalogue import Content, Guide, ItemSpec
 from backend.identity import AsStaff
 from models.catalogue import ItemKind
 from tests.factories.identity import a_staff
-from tests.factories.regions import a_department, a_hall
+from tests.factories.regions import a_department
 
 DUTIES = ("catalogue.edit", "catalogue.publish")
 _numbers = itertools.count(1)
@@ -81,9 +81,3 @@ async def a_published_item(staff: AsStaff | None = None, name: str = "高龄津�
     code = await a_draft(staff, name, **changes)
     await catalogue.publish(staff, code, 1, revision=1)
     return code
-
-
-async def a_guide_with_hall(**changes: Any) -> Guide:
-    """A guide for which one must come in person."""
-    hall = await a_hall()
-    return a_guide(visits=1, online_level="pre-review", hall_ids=[str(hall.id)], **changes)

@@ -56,9 +56,7 @@ def an_openid() -> str:
     return f"o{secrets.token_urlsafe(20)[:27]}"
 
 
-async def signed_in(
-    *, openid: str | None = None, device: DeviceClass = "ios", unionid: str | None = None
-) -> Tokens:
+async def signed_in(*, openid: str | None = None, device: DeviceClass = "ios", unionid: str | None = None) -> Tokens:
     """Somebody who has just signed in: somebody new, unless an openid is given."""
     session = Session(openid or an_openid(), secrets.token_urlsafe(18), unionid)
     wechat = OneAnswer(session)

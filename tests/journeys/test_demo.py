@@ -119,12 +119,14 @@ def _with_service(process_id: int) -> dict[int, Process]:
 
 
 def test_a_demo_that_cannot_go_on_says_why_and_fails(tmp_path: Path):
-    # A file where its folder should be: the servers cannot start.
-    blocked = tmp_path / "file"
-    blocked.write_text("")
+    # Python runs this at its start: whoever is to migrate refuses.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nif 'migrate' in sys.orig_argv:\n    sys.exit('no migrations today')\n"
+    )
 
-    process, story = demo(folder=tmp_path, TMPDIR=str(blocked))
+    process, story = demo(folder=tmp_path, PYTHONPATH=str(tmp_path))
 
     assert process.returncode == 2
-    assert "演示没有完成" in process.stderr
+    assert "演示没有完成：migrate" in process.stderr
+    assert "no migrations today" in process.stderr
     assert story["ok"] is False

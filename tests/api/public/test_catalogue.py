@@ -118,6 +118,19 @@ async def test_a_draft_and_a_withdrawn_item_answer_like_one_that_never_was(clien
     assert bodies[0]["code"] == "item-unknown"
 
 
+@pytest.mark.usefixtures("sample")
+async def test_the_menus_say_how_many_items_there_are_of_each(client: httpx.AsyncClient):
+    everywhere = (await client.get("/v1/public/item-facets")).json()
+    in_city = (await client.get("/v1/public/item-facets", params={"region": "990100"})).json()
+
+    for name, values in (("domain", everywhere["domains"]), ("theme", everywhere["themes"])):
+        for facet in values:
+            page = (await client.get(ITEMS, params={name: facet["value"], "limit": 100})).json()
+            assert len(page["items"]) == facet["count"]
+    assert len(everywhere["domains"]) == 10
+    assert {"教育", "民政"}.isdisjoint(facet["value"] for facet in in_city["domains"])
+
+
 async def test_the_words_of_a_guide_are_served(client: httpx.AsyncClient):
     assert (await client.get("/v1/public/guide-words")).json() == WORDS
 

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import msgspec
 import pytest
+from litestar import Litestar
 
+from api.app import front
+from api.edge import Edge
 from backend import cases, clock
 from backend.cases import Applicant
 from tests.factories.cases import PHONE, a_case, a_number, reported
 from tests.factories.identity import a_resident, headers_of
 
 BASE = "/v1/resident/cases"
+
+
+@pytest.fixture(params=["ordinary", "short"])
+async def client(request: pytest.FixtureRequest, app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """The application without and with its short ways: whatever holds on the one holds on the other."""
+    asgi: Any = Edge(app if request.param == "ordinary" else front(app))
+    transport = httpx.ASGITransport(app=asgi, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://zhangban.test") as each:
+        yield each
 
 
 async def test_a_case_with_its_timeline_is_the_statements_very_bytes(client: httpx.AsyncClient):

@@ -20,9 +20,7 @@ async def signed_in_as(sandbox: Sandbox, partners: Partners, name: str) -> AsRes
     return AsResident(given.resident_id, given.session_id)
 
 
-async def test_a_phone_is_bound_and_taken_away(
-    client: httpx.AsyncClient, sandbox: Sandbox, partners: Partners
-) -> None:
+async def test_a_phone_is_bound_and_taken_away(client: httpx.AsyncClient, sandbox: Sandbox, partners: Partners) -> None:
     resident = await signed_in_as(sandbox, partners, "R001")
     headers, number = headers_of(resident), sandbox.world.persona("R001").phone
     code = sandbox.world.mint("phone", sandbox.world.persona("R001"))

@@ -180,6 +180,7 @@ async def test_whoever_lacks_the_duty_is_refused(client: httpx.AsyncClient):
     [
         ({"level": "9"}, "/level"),
         ({"basic_code": "1"}, "/basic_code"),
+        ({"basic_code": "x" * 12}, "/basic_code"),
         ({"kind": "gift"}, "/kind"),
         ({"unknown": 1}, "/unknown"),
         ({"guide": {"summary": "x", "promised_days": -1}}, "/guide/promised_days"),
@@ -194,6 +195,17 @@ async def test_a_body_that_cannot_be_is_pointed_to(client: httpx.AsyncClient, ch
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": "\x00"}, {"keywords": ["\x00"]}, {"guide": {"summary": "\x00"}}],
+    ids=["name", "keyword", "guide"],
+)
+async def test_text_that_the_database_cannot_hold_is_refused(client: httpx.AsyncClient, changes: dict[str, Any]):
+    answer = await client.post(ITEMS, json=a_body(**changes), headers=staff_headers_of(await an_editor()))
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed")
 
 
 @pytest.mark.parametrize("number", ["0", "99999999999999999999", "x", "-1"])

@@ -40,10 +40,13 @@ async def test_whatever_is_wrong_the_answer_is_the_same(client: httpx.AsyncClien
     answered = await client.post(SESSIONS, json=body, headers={"X-Request-Id": "the-same-request"})
 
     assert answered.status_code == 401
-    assert answered.content == (
-        '{"type":"/v1/public/problems#credentials-wrong","title":"账号、密码或动态验证码不正确","status":401,'
-        '"code":"credentials-wrong","request_id":"the-same-request","retryable":false}'
-    ).encode()
+    assert (
+        answered.content
+        == (
+            '{"type":"/v1/public/problems#credentials-wrong","title":"账号、密码或动态验证码不正确","status":401,'
+            '"code":"credentials-wrong","request_id":"the-same-request","retryable":false}'
+        ).encode()
+    )
 
 
 @pytest.mark.parametrize("missing", ["login", "password", "code"])

@@ -33,7 +33,9 @@ def signed_by(agency: AgencyCredentials, *, body: bytes = BODY, **changes: objec
     return signatures.read([(name.encode(), value.encode()) for name, value in given.items()])
 
 
-async def enter(signed: Signed, *, method: str = "POST", path: bytes = b"/x", query: bytes = b"a=1", body: bytes = BODY) -> AsAgency:
+async def enter(
+    signed: Signed, *, method: str = "POST", path: bytes = b"/x", query: bytes = b"a=1", body: bytes = BODY
+) -> AsAgency:
     return await agencies.authenticate(signed, method=method, path=path, query=query, body=body)
 
 
@@ -47,7 +49,7 @@ async def test_a_request_is_accepted_once_even_after_redis_was_emptied() -> None
     signed = signed_by(await an_agency())
     await enter(signed)
 
-    await cache.redis().flushall()
+    await cache.redis().flushdb()
 
     with pytest.raises(SignatureReplayed):
         await enter(signed)

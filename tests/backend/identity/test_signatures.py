@@ -74,7 +74,9 @@ def test_changing_any_part_breaks_the_signature(algorithm: Any, change: dict[str
     assert not signatures.holds(content(**change), signature, known, algorithm)
 
 
-@pytest.mark.parametrize("signature", ["", "!", "AAAA", "é", b64encode(b"x" * 32).decode(), b64encode(b"x" * 64).decode()])
+@pytest.mark.parametrize(
+    "signature", ["", "!", "AAAA", "é", b64encode(b"x" * 32).decode(), b64encode(b"x" * 64).decode()]
+)
 @pytest.mark.parametrize("algorithm", ["hmac-sha256", "ed25519"])
 def test_garbage_is_no_signature(signature: str, algorithm: str) -> None:
     public = b64encode(Ed25519PrivateKey.from_private_bytes(b"k" * 32).public_key().public_bytes_raw()).decode()

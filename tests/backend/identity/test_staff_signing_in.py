@@ -131,7 +131,7 @@ async def test_after_five_guesses_the_right_password_is_refused_too_and_redis_ca
     who = await staff_credentials()
     await guess(who, attempts.PER_SOURCE)
 
-    await cache.redis().flushall()
+    await cache.redis().flushdb()
     with pytest.raises(AttemptsExhausted) as refused:
         await enter(who)
 
@@ -278,6 +278,16 @@ async def test_a_weak_new_password_changes_nothing(weak: str) -> None:
 
     assert refused.value.fields[0].pointer == "/new_password"
     assert await enter(who)
+
+
+async def test_a_weak_new_password_does_not_tell_whether_the_factors_were_right() -> None:
+    who = await staff_credentials()
+
+    for change in ({}, {"password": "Wrong-Horse-42!"}, {"code": "000000"}, {"login": "nobody"}):
+        with pytest.raises(PasswordWeak):
+            await enter(who, new_password="weak", **change)
+
+    assert await fetch_value("SELECT count(*) FROM sign_in_attempts") == 0
 
 
 async def test_a_new_password_ends_the_other_sessions() -> None:

@@ -75,7 +75,7 @@ async def test_emptying_redis_frees_nobody() -> None:
     resident = await a_resident()
     await identity.sign_out(resident)
 
-    await cache.redis().flushall()
+    await cache.redis().flushdb()
     identity.forget()
     await watching.fresh()
 

@@ -1,0 +1,125 @@
+"""What a person may ask of us about themselves: a copy of everything (PIPL art. 45), and to be forgotten (art. 47)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+import msgspec
+
+from backend import crypto, identity
+from backend.database import fetch, fetch_row, fetch_value, transaction
+from backend.errors import NotFound
+from backend.events import Event, record
+
+STAYS: dict[str, str] = {
+    "cases": "departments' records of administrative acts, kept as the law on archives says; untied from the account",
+    "events": "the ledger is kept for ever and names people by number only",
+    "sessions": "ended, without the phone or the WeChat account; swept when their time is over",
+    "consent_changes": "the proof that messages were agreed to; names a number only",
+}
+"""What erasing leaves, and why."""
+
+_OPENED = (("residents", "phone"), ("wechat_accounts", "openid"), ("wechat_accounts", "unionid"))
+
+
+class NoSuchResident(NotFound):
+    """No resident has this id."""
+
+    code = "no-such-resident"
+    title = "没有找到该居民"
+
+
+class ResidentErased(Event, frozen=True, kw_only=True, tag="resident.erased"):
+    """What could be forgotten about a resident was forgotten."""
+
+    about: ClassVar[str] = "resident_id"
+    resident_id: UUID
+    erased: dict[str, int]
+
+
+async def find(phone: str) -> UUID:
+    """The resident who confirmed this phone. Raises NoSuchResident."""
+    found: UUID | None = await fetch_value(
+        "SELECT id FROM residents WHERE phone_fingerprint = ANY($1)", crypto.fingerprints(phone, "phone")
+    )
+    if found is None:
+        raise NoSuchResident
+    return found
+
+
+_COPIES: dict[str, str] = {
+    "wechat_accounts": "SELECT * FROM wechat_accounts WHERE resident_id = $1",
+    "sessions": "SELECT id, created_at, device, last_used_at, expires_at, ended_at, end_reason "
+    "FROM sessions WHERE resident_id = $1 ORDER BY created_at",
+    "cases": "SELECT * FROM cases WHERE resident_id = $1 ORDER BY received_at",
+    "case_events": "SELECT e.* FROM case_events e JOIN cases c ON c.id = e.case_id WHERE c.resident_id = $1 "
+    "ORDER BY e.occurred_at",
+    "messages": "SELECT * FROM messages WHERE resident_id = $1 ORDER BY created_at",
+    "message_attempts": "SELECT a.* FROM message_attempts a JOIN messages m ON m.id = a.message_id "
+    "WHERE m.resident_id = $1 ORDER BY a.id",
+    "consent_changes": "SELECT * FROM consent_changes WHERE resident_id = $1 ORDER BY happened_at",
+    "events": "SELECT at, name, payload FROM events WHERE (subject_kind = 'resident' AND subject_id = $1) "
+    "OR (actor_kind = 'resident' AND actor_id = $1::text) ORDER BY at",
+}
+_APPLICANT = ("applicant_name", "applicant_id_number", "applicant_phone")
+_INTERNAL = ("fingerprint", "digest", "successor", "session_key")
+
+
+async def export(resident_id: UUID) -> dict[str, Any]:
+    """Everything we hold about the resident, opened, table by table. Fingerprints and secrets are left out.
+
+    Raises NoSuchResident.
+    """
+    row = await fetch_row("SELECT * FROM residents WHERE id = $1", resident_id)
+    if row is None:
+        raise NoSuchResident
+    copy: dict[str, Any] = {"residents": [_readable("residents", dict(row))]}
+    for table, statement in _COPIES.items():
+        copy[table] = [_readable(table, dict(each)) for each in await fetch(statement, resident_id)]
+    return copy
+
+
+def _readable(table: str, row: dict[str, Any]) -> dict[str, Any]:
+    sealed = set(_APPLICANT) if table == "cases" else {column for name, column in _OPENED if name == table}
+    shown = {}
+    for name, value in row.items():
+        if any(part in name for part in _INTERNAL):
+            continue
+        if name in sealed and value is not None:
+            value = crypto.open_sealed(value, where=f"{table}.{name}", row=row["id"])
+        shown[name] = msgspec.json.decode(value) if name == "payload" else value
+    return shown
+
+
+_FORGET: dict[str, str] = {
+    "message_attempts": "DELETE FROM message_attempts a USING messages m "
+    "WHERE m.id = a.message_id AND m.resident_id = $1",
+    "messages": "DELETE FROM messages WHERE resident_id = $1",
+    "message_queues": "DELETE FROM message_queues WHERE resident_id = $1",
+    "consent_balances": "DELETE FROM consent_balances WHERE resident_id = $1",
+    "idempotency_keys": "DELETE FROM idempotency_keys WHERE starts_with(scope, 'resident:' || $1::uuid::text || ' ')",
+    "cases": "UPDATE cases SET resident_id = NULL WHERE resident_id = $1",
+}
+
+
+async def erase(resident_id: UUID) -> dict[str, int]:
+    """Forget the resident: account closed, sessions ended, everything deleted or untied but what `STAYS` names.
+
+    Returns how many rows of each table were concerned; a second run finds nothing. Raises NoSuchResident.
+    """
+    if await fetch_value("SELECT 1 FROM residents WHERE id = $1", resident_id) is None:
+        raise NoSuchResident
+    erased: dict[str, int] = {}
+    async with transaction() as connection:
+        accounts = await connection.fetchval("SELECT count(*) FROM wechat_accounts WHERE resident_id = $1", resident_id)
+        ended = await identity.forget_account(resident_id)
+        erased |= {name: n for name, n in (("wechat_accounts", accounts), ("sessions", len(ended))) if n}
+        for table, statement in _FORGET.items():
+            tag = await connection.execute(statement, resident_id)
+            if count := int(tag.rsplit(" ", 1)[-1]):
+                erased[table] = count
+        if erased:
+            await record(ResidentErased(resident_id=resident_id, erased=erased))
+    await identity.announce(ended)
+    return erased

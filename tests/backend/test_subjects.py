@@ -1,0 +1,82 @@
+"""A person gets a copy of everything, and can be forgotten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import httpx
+import msgspec
+import pytest
+
+from backend import jobs, subjects
+from backend.auditing import seal_new, verify
+from backend.database import fetch, fetch_value
+from backend.identity import AsResident
+from tests.factories.cases import PHONE, a_case, reported
+from tests.factories.identity import a_resident, headers_of
+from tests.factories.notifications import partners_in_the_sandbox
+
+
+@pytest.fixture(autouse=True)
+async def _wechat(_clean: None) -> AsyncIterator[None]:
+    """Messages go out through the sandbox."""
+    async with partners_in_the_sandbox():
+        yield
+
+
+async def _somebody_with_a_case() -> AsResident:
+    resident = await a_resident(phone=PHONE)
+    await reported(await a_case(), "受理")
+    await jobs.drain()
+    return resident
+
+
+async def test_the_copy_holds_the_phone_the_case_and_the_messages_and_no_secret():
+    resident = await _somebody_with_a_case()
+
+    copy = await subjects.export(await subjects.find(PHONE))
+
+    text = msgspec.json.encode(copy, enc_hook=str).decode()
+    assert copy["residents"][0]["phone"] == PHONE
+    assert copy["residents"][0]["id"] == resident.id
+    assert len(copy["cases"]) == 1
+    assert copy["case_events"]
+    assert copy["messages"]
+    assert "v1.aes-gcm" not in text
+    assert "fingerprint" not in text
+
+
+async def test_who_is_forgotten_is_found_nowhere_and_the_ledger_stays_whole(client: httpx.AsyncClient):
+    resident = await _somebody_with_a_case()
+    headers = headers_of(resident)
+    assert (await client.get("/v1/resident/me", headers=headers)).status_code == 200
+
+    erased = await subjects.erase(resident.id)
+    await jobs.drain()
+
+    assert {"cases", "messages"} <= erased.keys()
+    assert await fetch_value("SELECT phone FROM residents WHERE id = $1", resident.id) is None
+    for table in ("wechat_accounts", "messages", "cases"):
+        assert await fetch_value(f"SELECT count(*) FROM {table} WHERE resident_id = $1", resident.id) == 0
+    assert (await client.get("/v1/resident/me", headers=headers)).status_code == 401
+    with pytest.raises(subjects.NoSuchResident):
+        await subjects.find(PHONE)
+    await seal_new()
+    assert await verify() == []
+    [event] = await fetch("SELECT payload FROM events WHERE name = 'resident.erased'")
+    assert json.loads(event["payload"])["erased"] == erased
+
+
+async def test_forgetting_twice_finds_nothing_the_second_time():
+    resident = await _somebody_with_a_case()
+
+    await subjects.erase(resident.id)
+
+    assert await subjects.erase(resident.id) == {}
+
+
+async def test_nobody_can_be_forgotten_who_was_never_here():
+    with pytest.raises(subjects.NoSuchResident):
+        await subjects.erase(uuid4())

@@ -1,0 +1,141 @@
+"""What must never import or do what: the rules that the import contracts cannot say."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.house.reading import dotted, files, imported, name, product, tree
+
+QUERIES = frozenset(
+    {
+        "filter", "get", "get_or_none", "get_or_create", "update_or_create", "create", "bulk_create", "bulk_update",
+        "all", "exclude", "first", "last", "raw", "save", "delete", "in_bulk", "select_for_update", "exists", "count",
+    }
+)  # fmt: skip
+ONLY_IN = {
+    "tortoise.transactions": {"backend/database.py"},
+    "os.environ": {"backend/settings.py"},
+    "os.getenv": {"backend/settings.py"},
+    "time.time": {"backend/clock.py"},
+    "time.monotonic": {"backend/clock.py"},
+}
+"""A name → the files that may use it."""
+BARE = {
+    "backend/embedded_servers.py": "works before any of our own modules may be loaded, in a process of its own",
+    "backend/embedded_keeper.py": "works before any of our own modules may be loaded, in a process of its own",
+    "backend/embedded.py": "gives the servers that it starts an environment of their own",
+}
+"""Files that stand below settings and clock, and why."""
+CLIENTS = ("aiohttp", "httpx", "requests", "urllib.request", "http.client", "urllib3")
+SIMULATES = ("backend/partners/", "api/demo/")
+"""Where HTTP is spoken to others: partners, and the demo, which plays a phone and a department from outside."""
+DATABASE = {"api/app.py", "api/health.py", "api/idempotency.py", "api/problems.py", "api/commands/running.py"}
+"""Files of the API that may know the database: what opens it, asks whether it lives, or names its troubles."""
+LATE = {
+    "api/commands/databases.py": "a service with real servers never loads what starts the bundled ones",
+    "backend/embedded_servers.py": "a process that needs one of the two servers never loads the other",
+}
+"""Files that load something only when it is wanted, and why."""
+OWN_NAMES = {
+    "backend/resealing.py": "the names of the sealed columns, from its own table",
+    "backend/migrations.py": "names the role of the settings, which it has checked to be a plain identifier",
+}
+"""Files whose SQL holds names that are no constants, and why that is safe."""
+
+
+def calls(path: Path) -> Iterator[ast.Call]:
+    """Every call of a method or of a name that was imported with its module."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield node
+
+
+def test_the_api_asks_no_model_anything():
+    asked = []
+    for path in files("api"):
+        models = {local for full, local in imported(path) if full.startswith("models.")}
+        for node in calls(path):
+            of_model = node.func.attr in QUERIES and dotted(node.func).partition(".")[0] in models  # type: ignore[attr-defined]
+            of_row = node.func.attr in {"save", "delete", "update_from_dict"} and not node.args  # type: ignore[attr-defined]
+            if of_model or of_row:
+                asked.append(f"{name(path)}:{node.lineno} {dotted(node.func)}")
+
+    assert asked == []
+
+
+def test_the_api_writes_no_sql():
+    using = {
+        name(path) for path in files("api") if any(full.startswith("backend.database") for full, _ in imported(path))
+    }
+
+    assert using <= DATABASE
+
+
+def test_what_has_one_place_is_nowhere_else():
+    astray = []
+    for path in product():
+        used = {dotted(node) for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
+        used |= {full for full, _ in imported(path)}
+        for rule, places in ONLY_IN.items():
+            if name(path) not in BARE and name(path) not in places:
+                astray += [f"{name(path)}: {each}" for each in used if each == rule or each.startswith(rule + ".")]
+
+    assert astray == []
+
+
+def test_only_the_clock_asks_what_time_it_is():
+    asking = {
+        name(path)
+        for path in product()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+        and node.attr in {"now", "utcnow", "today"}
+        and dotted(node.value).rpartition(".")[2] in {"datetime", "date"}
+    }
+
+    assert asking <= {"backend/clock.py"} | BARE.keys()
+
+
+def test_only_partners_speak_http_to_others():
+    speaking = {name(path) for path in product() if any(full.startswith(CLIENTS) for full, _ in imported(path))}
+
+    assert [each for each in sorted(speaking) if not each.startswith(SIMULATES)] == []
+
+
+def test_imports_stand_at_the_top_so_that_no_circle_hides_in_a_function():
+    late = [
+        f"{name(path)}:{inner.lineno}"
+        for path in product()
+        if name(path) not in LATE
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Import | ast.ImportFrom)
+    ]
+
+    assert late == []
+
+
+def test_sql_is_never_made_of_what_somebody_sent():
+    """f-strings in SQL hold constants (capitals) and nothing else."""
+    asking = {"fetch", "fetch_row", "fetchrow", "fetch_value", "fetchval", "execute"}
+    made = []
+    for path in product():
+        for node in ast.walk(tree(path)):
+            if not (isinstance(node, ast.Call) and dotted(node.func).rpartition(".")[2] in asking and node.args):
+                continue
+            for part in ast.walk(node.args[0]):
+                constant = isinstance(part, ast.FormattedValue) and dotted(part.value).rpartition(".")[2].strip("_")
+                if isinstance(part, ast.FormattedValue) and not str(constant).isupper():
+                    made.append(name(path))
+
+    assert set(made) <= OWN_NAMES.keys()
+
+
+def test_every_exception_is_still_needed():
+    there = {name(path) for path in product()}
+
+    assert {*BARE, *DATABASE, *LATE, *OWN_NAMES} <= there
+    assert {place for places in ONLY_IN.values() for place in places} <= there
