@@ -340,6 +340,9 @@ class Ticket(Record):
     )
     day = fields.DateField()
     sequence = fields.IntField()
+    label = fields.CharField(max_length=8)
+    """What the slip and the screen show: the letters of the line that gave it and the sequence. It stays as it is when
+    the number is handed over to another line."""
     appointment: fields.OneToOneNullableRelation[Appointment] = fields.OneToOneField(
         "models.Appointment", related_name="ticket", on_delete=OnDelete.RESTRICT, null=True
     )
@@ -348,16 +351,26 @@ class Ticket(Record):
     window: fields.ForeignKeyNullableRelation[Window] = fields.ForeignKeyField(
         "models.Window", related_name="tickets", on_delete=OnDelete.RESTRICT, null=True
     )
+    """Who called it; of a number that waits, the only window that may call it."""
     wanted_at = fields.DatetimeField()
     """What the queue is ordered by: the start of the booked slot, or the arrival of a walk-in."""
     called_at = fields.DatetimeField(null=True)
     calls = fields.SmallIntField(default=0)
     served_at = fields.DatetimeField(null=True)
+    soon_at = fields.DatetimeField(null=True)
+    """When its holder was told to come near."""
 
     class Meta:
         table = "tickets"
         unique_together = (("hall_id", "day", "sequence"),)
-        indexes = (("line_id", "day", "state", "wanted_at"),)
+        indexes = (("hall_id", "day", "state", "wanted_at"),)
+        constraints = (
+            UniqueConstraint(fields=("window_id", "day"), name="ticket_one_per_window", condition="state = 'called'"),
+            CheckConstraint(
+                "state <> 'called' OR (window_id IS NOT NULL AND called_at IS NOT NULL)", name="ticket_called_somewhere"
+            ),
+            CheckConstraint("(state = 'served') = (served_at IS NOT NULL)", name="ticket_served_sometime"),
+        )
 
 
 class SpentCheckIn(Model):
@@ -369,3 +382,19 @@ class SpentCheckIn(Model):
 
     class Meta:
         table = "spent_check_ins"
+
+
+class AppointmentReminder(Model):
+    """A reminder that was written: nobody writes it again, and one for another time is another one."""
+
+    id = fields.BigIntField(primary_key=True, generated=True)
+    appointment: fields.ForeignKeyRelation[Appointment] = fields.ForeignKeyField(
+        "models.Appointment", related_name="reminders", on_delete=OnDelete.CASCADE
+    )
+    ahead = fields.CharField(max_length=8)
+    starts_at = fields.DatetimeField()
+
+    class Meta:
+        table = "appointment_reminders"
+        unique_together = (("appointment_id", "ahead", "starts_at"),)
+        constraints = (CheckConstraint("ahead IN ('day', 'hours')", name="appointment_reminder_ahead_known"),)

@@ -306,6 +306,33 @@ class Migration(ops.Migration):
             bases=["Record"],
         ),
         ops.CreateModel(
+            name="AppointmentReminder",
+            fields=[
+                ("id", fields.BigIntField(generated=True, primary_key=True, unique=True, db_index=True)),
+                (
+                    "appointment",
+                    fields.ForeignKeyField(
+                        "models.Appointment",
+                        source_field="appointment_id",
+                        db_constraint=True,
+                        to_field="id",
+                        related_name="reminders",
+                        on_delete=OnDelete.CASCADE,
+                    ),
+                ),
+                ("ahead", fields.CharField(max_length=8)),
+                ("starts_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
+            ],
+            options={
+                "table": "appointment_reminders",
+                "app": "models",
+                "unique_together": (("appointment_id", "ahead", "starts_at"),),
+                "pk_attr": "id",
+                "table_description": "A reminder that was written: nobody writes it again, and one for another time is another one.",
+            },
+            bases=["Model"],
+        ),
+        ops.CreateModel(
             name="SpentCheckIn",
             fields=[
                 ("id", fields.BigIntField(generated=True, primary_key=True, unique=True, db_index=True)),
@@ -473,6 +500,7 @@ class Migration(ops.Migration):
                 ),
                 ("day", fields.DateField()),
                 ("sequence", fields.IntField()),
+                ("label", fields.CharField(max_length=8)),
                 (
                     "appointment",
                     fields.OneToOneField(
@@ -510,12 +538,13 @@ class Migration(ops.Migration):
                 ("called_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ("calls", fields.SmallIntField(default=0)),
                 ("served_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ("soon_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
             options={
                 "table": "tickets",
                 "app": "models",
                 "unique_together": (("hall_id", "day", "sequence"),),
-                "indexes": [Index(fields=["line_id", "day", "state", "wanted_at"])],
+                "indexes": [Index(fields=["hall_id", "day", "state", "wanted_at"])],
                 "pk_attr": "id",
                 "table_description": "A queue number: somebody who is in the hall and waits to be called.",
             },

@@ -24,6 +24,10 @@ class Migration(ops.Migration):
             ),
         ),
         ops.AddConstraint(
+            model_name="AppointmentReminder",
+            constraint=CheckConstraint(check="ahead IN ('day', 'hours')", name="appointment_reminder_ahead_known"),
+        ),
+        ops.AddConstraint(
             model_name="OpeningHours",
             constraint=CheckConstraint(check="weekday BETWEEN 0 AND 7", name="opening_hours_weekday"),
         ),
@@ -85,6 +89,25 @@ class Migration(ops.Migration):
             model_name="Strike",
             constraint=CheckConstraint(
                 check="waived_at IS NULL OR decided_at IS NOT NULL", name="strike_waived_by_somebody"
+            ),
+        ),
+        ops.AddConstraint(
+            model_name="Ticket",
+            constraint=UniqueConstraint(
+                fields=("window_id", "day"), name="ticket_one_per_window", condition="state = 'called'"
+            ),
+        ),
+        ops.AddConstraint(
+            model_name="Ticket",
+            constraint=CheckConstraint(
+                check="state <> 'called' OR (window_id IS NOT NULL AND called_at IS NOT NULL)",
+                name="ticket_called_somewhere",
+            ),
+        ),
+        ops.AddConstraint(
+            model_name="Ticket",
+            constraint=CheckConstraint(
+                check="(state = 'served') = (served_at IS NOT NULL)", name="ticket_served_sometime"
             ),
         ),
         ops.AddConstraint(
