@@ -290,6 +290,8 @@ class Draw(Record):
     seed_digest = fields.CharField(max_length=64)
     entries_digest = fields.CharField(max_length=64, null=True)
     """SHA-256 of the list of entries that was drawn from."""
+    places = ArrayField(element_type="text", null=True)
+    """Free places of each slot when it was drawn, as `slot=number`."""
     drawn_at = fields.DatetimeField(null=True)
 
     class Meta:
@@ -309,6 +311,8 @@ class DrawEntry(Record):
     slot_ids = ArrayField(element_type="uuid")
     """Slots in the order they would like them."""
     rank = fields.IntField(null=True)
+    slot_id = fields.UUIDField(null=True)
+    """The slot that it won; the appointment may have moved since."""
     appointment_id = fields.UUIDField(null=True)
 
     class Meta:

@@ -85,6 +85,7 @@ class Migration(ops.Migration):
                 ("seed", fields.CharField(max_length=64)),
                 ("seed_digest", fields.CharField(max_length=64)),
                 ("entries_digest", fields.CharField(null=True, max_length=64)),
+                ("places", ArrayField(null=True, element_type="TEXT")),
                 ("drawn_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
             options={
@@ -117,6 +118,7 @@ class Migration(ops.Migration):
                 ("item_id", fields.UUIDField()),
                 ("slot_ids", ArrayField(element_type="UUID")),
                 ("rank", fields.IntField(null=True)),
+                ("slot_id", fields.UUIDField(null=True)),
                 ("appointment_id", fields.UUIDField(null=True)),
             ],
             options={
