@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backend import auditing, jobs
+from backend.appointments import missing, slots
 from backend.callbacks import forget_old
 from backend.idempotency import forget_expired
 from backend.jobs import Timetable
@@ -21,8 +22,20 @@ async def _forget_old_pushes(_: dict[str, Any]) -> None:
     await forget_old()
 
 
+@jobs.job("appointments.keep-horizon")
+async def _keep_horizon(_: dict[str, Any]) -> None:
+    await slots.keep_horizon()
+
+
+@jobs.job("appointments.mark-missed")
+async def _mark_missed(_: dict[str, Any]) -> None:
+    await missing.mark_missed()
+
+
 CRON: list[tuple[str, str]] = [
     ("41 17 * * *", "cases.recount"),
+    ("7 17 * * *", "appointments.keep-horizon"),
+    ("20 18 * * *", "appointments.mark-missed"),
     ("17 * * * *", "idempotency.forget-expired"),
     ("40 19 * * *", "callbacks.forget-old"),
     ("5 * * * *", "audit.anchor"),

@@ -12,6 +12,7 @@ from api.resident.me import MeController
 from api.resident.messages import MessageController
 from api.resident.phone import PhoneController
 from api.resident.sessions import SessionsController, sign_out
+from api.resident.strikes import StrikeController
 from api.resident.subscriptions import SubscriptionController
 
 handlers: list[ControllerRouterHandler] = [
@@ -22,6 +23,7 @@ handlers: list[ControllerRouterHandler] = [
     MessageController,
     SubscriptionController,
     CaseController,
+    StrikeController,
 ]
 
 door = Router(

@@ -16,7 +16,6 @@ from backend.appointments.places import locked, move_to
 from backend.appointments.strikes import give_strike
 from backend.database import fetch, transaction
 from backend.events import record
-from backend.jobs import job
 from models.appointments import AppointmentState as S
 
 BATCH = 500
@@ -51,8 +50,3 @@ async def _mark(appointment_id: UUID) -> bool:
         await record(AppointmentMissed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id))
         await give_strike(visit.id, "no-show")
     return True
-
-
-@job("appointments.mark-missed")
-async def _mark_missed(_: dict[str, object]) -> None:
-    await mark_missed()

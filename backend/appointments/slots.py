@@ -25,7 +25,6 @@ from backend.calendar import WorkingCalendar, YearNotCovered
 from backend.database import fetch, fetch_row, transaction
 from backend.errors import Fault
 from backend.events import record
-from backend.jobs import job
 from backend.settings import settings
 
 log = logging.getLogger(__name__)
@@ -166,11 +165,6 @@ def last_covered(known: WorkingCalendar, first: date, last: date) -> date | None
             break
         covered = day
     return covered
-
-
-@job("appointments.keep-horizon")
-async def _keep_horizon(_: dict[str, object]) -> None:
-    await keep_horizon()
 
 
 async def set_capacity(staff: Runner, slot_id: UUID, capacity: int, walk_in_quota: int | None = None) -> Capacity:

@@ -1,0 +1,11 @@
+"""Appointments: lines and slots of halls, places that are never sold twice, and the day in the hall.
+
+Every activity is a module, and reads with it as a sentence: `slots.generate(staff, …)`, `closing.close_day(staff, …)`.
+Importing the room registers its jobs.
+"""
+
+from __future__ import annotations
+
+from backend.appointments import closing, hours, lines, missing, overseeing, slots, strikes, windows
+
+__all__ = ["closing", "hours", "lines", "missing", "overseeing", "slots", "strikes", "windows"]
