@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.errors import Conflict, Invalid, NotFound, Refused, TooMany
+from backend.errors import Conflict, Invalid, NotFound, Refused, TooMany, Unavailable
 
 
 class NoSuchLine(NotFound):
@@ -276,3 +276,45 @@ class OwnStrike(Refused):
 
     code = "strike-own"
     title = "申诉须由登记爽约的工作人员以外的人处理"
+
+
+class TooLateToCheckIn(Conflict):
+    """The slot is over; staff may still check the person in on the same day."""
+
+    code = "too-late-to-check-in"
+    title = "已过签到时间，请到服务台办理"
+
+
+class KioskTriesTooMany(TooMany):
+    """Too many tries with this phone number, or at this kiosk."""
+
+    code = "kiosk-tries-too-many"
+    title = "尝试次数过多，请到服务台办理"
+
+
+class NoSuchWindow(NotFound):
+    """There is no such window, or it is in another hall."""
+
+    code = "no-such-window"
+    title = "没有找到该窗口"
+
+
+class WindowShut(Conflict):
+    """The window is shut and calls nobody."""
+
+    code = "window-shut"
+    title = "该窗口未开放"
+
+
+class WindowBusy(Conflict):
+    """The window has called a number that is neither served nor missed."""
+
+    code = "window-busy"
+    title = "请先办结或过号当前号码"
+
+
+class BoardFull(Unavailable):
+    """As many follow live boards as this process can bear; the snapshot can be asked for instead."""
+
+    code = "board-full"
+    title = "实时叫号屏连接已满，请稍后再试"

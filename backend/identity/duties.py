@@ -20,9 +20,9 @@ DUTIES: dict[str, str] = {
     "duties.grant": "授予和收回职责（安全管理员）",
     "audit.read": "查阅审计记录（审计管理员）",
 }
-"""Every duty, and what it allows. Besides these there is one duty per hall: see `hall_duty`."""
+"""Every duty, and what it allows. Besides these there are two per hall: see `hall_duty` and `kiosk_duty`."""
 
-_OF_ONE_HALL = re.compile(r"hall:[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
+_OF_ONE_HALL = re.compile(r"(?:hall|kiosk):[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 
 SEPARATED: tuple[frozenset[str], ...] = (
     frozenset({"staff.manage", "agencies.manage"}),
@@ -38,6 +38,14 @@ def hall_duty(code: str) -> str:
     It may be given to people of any department, because a hall's windows are staffed by many.
     """
     return f"hall:{code}"
+
+
+def kiosk_duty(code: str) -> str:
+    """The duty of a self-service kiosk of this one hall (`kiosk:city-hall`): it checks people in and gives out numbers.
+
+    A kiosk signs in as staff with this duty alone, so whoever takes it over cannot call, close or look anything up.
+    """
+    return f"kiosk:{code}"
 
 
 def checked(duties: Iterable[str]) -> list[str]:
