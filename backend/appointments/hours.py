@@ -8,7 +8,7 @@ when the template has rows for it, which is how halls offer weekend service.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Annotated
 from uuid import UUID
 
@@ -136,7 +136,8 @@ async def set_hours(staff: Runner, line_id: UUID, openings: Sequence[Opening]) -
 
 
 def _row(line_id: UUID, each: Opening) -> tuple[object, ...]:
-    opens, closes = time.fromisoformat(each.opens), time.fromisoformat(each.closes)
+    # The columns carry an offset (Tortoise makes times so) that means nothing: local time is written as if it were UTC.
+    opens, closes = (time.fromisoformat(text).replace(tzinfo=UTC) for text in (each.opens, each.closes))
     return line_id, each.weekday, opens, closes, each.capacity, each.walk_ins
 
 

@@ -58,8 +58,9 @@ SELECT hall_id, active, slot_minutes, release_time, release_days FROM service_li
 
 # Whoever is late by a moment finds the slot there; whatever the template says now, two slots never overlap.
 _INSERT = """
-INSERT INTO slots (id, created_at, line_id, hall_id, day, starts_at, ends_at, release_at, capacity, walk_in_quota)
-SELECT p.id, now(), $1, $2, p.day, p.starts_at, p.ends_at, p.release_at, p.capacity, p.quota
+INSERT INTO slots (id, created_at, line_id, hall_id, day, starts_at, ends_at, release_at, capacity, walk_in_quota,
+                   held, booked, walk_ins, closed_because)
+SELECT p.id, now(), $1, $2, p.day, p.starts_at, p.ends_at, p.release_at, p.capacity, p.quota, 0, 0, 0, ''
 FROM unnest($3::uuid[], $4::date[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[], $8::int[], $9::int[])
      AS p(id, day, starts_at, ends_at, release_at, capacity, quota)
 WHERE p.starts_at > $10 AND NOT EXISTS (
