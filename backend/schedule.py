@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backend import auditing, jobs
-from backend.appointments import missing, slots
+from backend.appointments import cancelling, drawing, missing, slots, waiting
 from backend.callbacks import forget_old
 from backend.idempotency import forget_expired
 from backend.jobs import Timetable
@@ -47,5 +47,13 @@ def timetable() -> Timetable:
     """The table as a worker takes it."""
     return Timetable(
         cron=tuple(CRON),
-        every=((settings().ledger_seal_seconds, auditing.seal_all),),
+        every=(
+            (settings().ledger_seal_seconds, auditing.seal_all),
+            # Each is safe beside itself in another worker: whoever comes second finds nothing to do.
+            (settings().booking_clock_seconds, cancelling.expire_holds),
+            (settings().booking_clock_seconds, waiting.offer_what_is_free),
+            (settings().booking_clock_seconds, drawing.hold_due_draws),
+            (30.0, drawing.prepare_draws),
+            (300.0, waiting.close_past_days),
+        ),
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
+from api.public.appointments import FreePlacesController
 from api.public.case_lookup import CaseLookupController
 from api.public.catalogue import CatalogueController
+from api.public.hall_board import BoardController
 from api.public.lifecycles import LifecycleController
 from api.public.problems import ProblemController
 from api.public.regions import RegionController
@@ -19,7 +21,9 @@ handlers: list[ControllerRouterHandler] = [
     SessionController,
     key_set,
     CaseLookupController,
+    FreePlacesController,
     LifecycleController,
+    BoardController,
 ]
 
 door = Router(path="/public", route_handlers=handlers)

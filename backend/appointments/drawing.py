@@ -279,7 +279,7 @@ class _Won(NamedTuple):
     starts_at: datetime
 
 
-# Nobody gets a second appointment for the item and day, nor more than the line allows: no row, and the next one is asked.
+# Nobody gets a second appointment for the item and day, nor more than the line allows: no row, the next one is asked.
 _BOOK = f"""
 INSERT INTO appointments (id, created_at, changed_at, number, slot_id, resident_id, person_id, line_id, item_id, day,
                           state, from_waiting_list)

@@ -157,7 +157,7 @@ async def test_entries_and_the_draw_at_the_same_moment_agree_on_who_took_part():
     await execute("UPDATE draws SET closes_at = clock_timestamp() + interval '60 ms'")
 
     async def draws_until_held() -> None:
-        while not await drawing.hold_due_draws():
+        while not await drawing.hold_due_draws():  # noqa: ASYNC110 - it is what the worker's clock does
             await asyncio.sleep(0.005)
 
     async def enters(n: int, who: Any) -> Any:
@@ -209,7 +209,7 @@ async def test_moving_a_place_that_was_won_does_not_change_the_proof():
 
 
 async def test_what_a_draw_leaves_is_booked_like_anything_else():
-    line, slot, item = await an_open_draw(2)
+    _, slot, item = await an_open_draw(2)
     await over()
     await drawing.hold_due_draws()
 
