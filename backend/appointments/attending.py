@@ -38,8 +38,9 @@ from models.appointments import AppointmentState
 EARLIEST = timedelta(minutes=60)
 """How long before the slot one may check in."""
 TRIES = ((6, 600), (20, 86_400))
-"""Tries with one phone number, and the seconds in which they are counted: four characters must not be found by trying."""
+"""Tries with one phone number in so many seconds: four characters must not be found by trying."""
 TRIES_OF_KIOSK = (60, 60)
+"""Tries in one hall in so many seconds."""
 
 
 async def at_kiosk(staff: Runner, hall_id: UUID) -> UUID:
@@ -76,7 +77,8 @@ async def check_in_by_code(staff: Runner, hall_id: UUID, code: str) -> QueueTick
 
 _BY_KEY = """
 SELECT a.id FROM appointments a JOIN slots s ON s.id = a.slot_id
-WHERE s.hall_id = $1 AND a.state = 'booked' AND a.visitor_key = $2 AND a.day = (now() AT TIME ZONE 'Asia/Shanghai')::date
+WHERE s.hall_id = $1 AND a.state = 'booked' AND a.visitor_key = $2
+  AND a.day = (now() AT TIME ZONE 'Asia/Shanghai')::date
 ORDER BY s.ends_at <= now(), s.starts_at, a.id LIMIT 1
 """
 
@@ -222,4 +224,3 @@ async def _close(appointment_id: UUID, ticket_id: UUID | None) -> bool:
 @job("appointments.close-days")
 async def _close_days(_: dict[str, object]) -> None:
     await close_days()
-

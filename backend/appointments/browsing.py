@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from backend import clock
 from backend.appointments.errors import NoSuchAppointment, NoSuchLine
+from backend.appointments.lifecycle import STATE_NAMES
 from backend.database import fetch, fetch_row, fetch_value
 from backend.identity.principals import AsResident
 from backend.paging import cursor_of, place_of
@@ -22,16 +23,6 @@ from models.appointments import AppointmentState as S
 
 _PURPOSE = "resident-appointments"
 MOST_KEPT = 2_000
-
-STATE_NAMES: dict[S, str] = {
-    S.HELD: "预留中",
-    S.BOOKED: "已预约",
-    S.CHECKED_IN: "已签到",
-    S.SERVED: "已办理",
-    S.MISSED: "未到场",
-    S.CANCELLED: "已取消",
-    S.EXPIRED: "预留已失效",
-}
 
 
 class SlotFree(Struct, frozen=True, kw_only=True):

@@ -154,7 +154,6 @@ async def rejoin(staff: Runner, ticket_id: UUID) -> QueueTicket:
     return await _told(found)
 
 
-
 async def hand_over(
     staff: Runner, ticket_id: UUID, *, window_id: UUID | None = None, line_id: UUID | None = None
 ) -> QueueTicket:
@@ -226,7 +225,10 @@ async def queue_of(staff: Runner, hall_id: UUID) -> list[QueueTicket]:
     return [convert(dict(row), QueueTicket) for row in rows]
 
 
-_QUEUE = TICKET + """
+_QUEUE = (
+    TICKET
+    + """
 WHERE t.hall_id = $1 AND t.day = (now() AT TIME ZONE 'Asia/Shanghai')::date AND t.state <> 'served'
 ORDER BY t.state = 'missed', t.state = 'waiting', t.wanted_at, t.sequence LIMIT 1000
 """
+)

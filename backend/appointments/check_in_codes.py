@@ -34,7 +34,7 @@ LIFE = timedelta(seconds=60)
 KEPT = timedelta(days=1)
 """How long spent codes are remembered: they have been dead for nearly as long."""
 LONGEST = 200
-"""Characters; ours have 104."""
+"""Characters; ours have 107."""
 _BODY = struct.Struct(">16s16sIIQ")
 _SIGNATURE = 16
 _DOMAIN = "check-in-code"

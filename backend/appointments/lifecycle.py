@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from backend.appointments.errors import WrongMove
 from models.appointments import AppointmentState as S
@@ -68,3 +70,33 @@ def ticket_moved(state: T, move: TicketMove) -> T:
         return TICKET_MOVES[state, move]
     except KeyError:
         raise WrongMove(state=state, move=move) from None
+
+
+STATE_NAMES: dict[S, str] = {
+    S.HELD: "预留中",
+    S.BOOKED: "已预约",
+    S.CHECKED_IN: "已签到",
+    S.SERVED: "已办理",
+    S.MISSED: "未到场",
+    S.CANCELLED: "已取消",
+    S.EXPIRED: "预留已失效",
+}
+TICKET_STATE_NAMES: dict[T, str] = {
+    T.WAITING: "等候中",
+    T.CALLED: "正在叫号",
+    T.SERVED: "已办结",
+    T.MISSED: "已过号",
+}
+
+
+def as_data() -> dict[str, object]:
+    """Both tables, for front ends and for whoever checks us."""
+    return {"appointment": _machine(STATE_NAMES, MOVES), "ticket": _machine(TICKET_STATE_NAMES, TICKET_MOVES)}
+
+
+def _machine(names: Mapping[Any, str], moves: Mapping[tuple[Any, Any], Any]) -> dict[str, object]:
+    going = {origin for origin, _ in moves}
+    return {
+        "states": [{"code": code, "name": name, "terminal": code not in going} for code, name in names.items()],
+        "moves": [{"move": move, "from": origin, "to": goal} for (origin, move), goal in moves.items()],
+    }

@@ -39,9 +39,7 @@ def svg(text: str) -> bytes:
     """The code as an SVG without scripts, styles or references: it scales to whatever it is put into."""
     matrix = _matrix(text)
     side = len(matrix)
-    dark = "".join(
-        f"M{x} {y}h{length}v1h-{length}z" for y, row in enumerate(matrix) for x, length in _runs(row)
-    )
+    dark = "".join(f"M{x} {y}h{length}v1h-{length}z" for y, row in enumerate(matrix) for x, length in _runs(row))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" shape-rendering="crispEdges">'
         f'<path fill="#fff" d="M0 0h{side}v{side}H0z"/><path d="{dark}"/></svg>'

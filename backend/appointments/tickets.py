@@ -50,7 +50,8 @@ ON CONFLICT (hall_id, day) DO UPDATE SET issued = ticket_counters.issued + 1 RET
 """
 _ISSUE = """
 INSERT INTO tickets (id, created_at, hall_id, line_id, day, sequence, label, appointment_id, state, wanted_at, calls)
-SELECT $1, now(), $2, $3, $4, $5, l.code || lpad($5::text, greatest(3, length($5::text)), '0'), $6, 'waiting', $7, 0
+SELECT $1, now(), $2, $3, $4, $5::int, l.code || lpad($5::int::text, greatest(3, length($5::int::text)), '0'), $6,
+       'waiting', $7, 0
 FROM service_lines l WHERE l.id = $3
 """
 
