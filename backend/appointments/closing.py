@@ -2,7 +2,7 @@
 
 The offer is the same as one of the waiting list: a held place with a deadline, which the resident confirms or declines.
 It is looked for on the same line, nearest in time to the visit that was lost, among slots that everybody can book.
-Whoever has checked in already is in the hall, and is served.
+Whoever has checked in already is in the hall, and is served; whoever was still filling in chooses again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class DayClosed(Struct, frozen=True, kw_only=True):
 
 
 _TO_MOVE = """
-SELECT id, state, resident_id, person_id, item_id, visitor_name, visitor_key FROM appointments
+SELECT id, state, resident_id, person_id, item_id, visitor_name, visitor_key, from_waiting_list FROM appointments
 WHERE slot_id = $1 AND state IN ('held', 'booked') ORDER BY created_at, id
 """
 
@@ -61,7 +61,7 @@ WHERE s.id = $1 AND o.closed_at IS NULL AND o.held + o.booked < o.capacity AND o
   AND (l.admission <> 'draw' OR EXISTS (SELECT 1 FROM draws d WHERE d.line_id = o.line_id AND d.day = o.day
                                         AND d.drawn_at IS NOT NULL))
 ORDER BY abs(extract(epoch FROM o.starts_at - s.starts_at)), o.starts_at
-LIMIT 10 + (SELECT count(*) FROM appointments WHERE slot_id = $1 AND state = 'booked')
+LIMIT 10 + (SELECT count(*) FROM appointments WHERE slot_id = $1 AND state IN ('held', 'booked'))
 """
 
 # The slots are locked, so a place that is free here stays free until the end.
@@ -227,7 +227,7 @@ async def _mark(slot_id: UUID, because: str) -> int:
 
 
 async def _clear(slot_id: UUID, because: str, others: Sequence[UUID]) -> int:
-    """Cancel every place of the locked slot and offer another to whoever had booked; how many offers were made."""
+    """Cancel every place of the locked slot; how many were offered another: all who had booked or had an offer."""
     offered = 0
     for each in await fetch(_TO_MOVE, slot_id):
         if each["state"] == "held":
@@ -243,7 +243,7 @@ async def _clear(slot_id: UUID, because: str, others: Sequence[UUID]) -> int:
                 appointment_id=each["id"], resident_id=each["resident_id"], slot_id=slot_id, by="hall", because=because
             )
         )
-        if each["state"] == "booked":
+        if each["state"] == "booked" or each["from_waiting_list"]:
             offered += await _offer_another(slot_id, each, others)
     return offered
 

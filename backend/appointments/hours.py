@@ -8,7 +8,7 @@ when the template has rows for it, which is how halls offer weekend service.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Annotated
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from backend.appointments.duty import Runner, hall_of_line
 from backend.appointments.errors import LineFaulty, NoSuchLine
 from backend.appointments.events import LineChanged
-from backend.appointments.lines import ClockTime, lock_line
+from backend.appointments.lines import ClockTime, as_column, lock_line
 from backend.calendar import WorkingCalendar
 from backend.database import execute, fetch, fetch_value, transaction
 from backend.errors import Fault
@@ -136,9 +136,7 @@ async def set_hours(staff: Runner, line_id: UUID, openings: Sequence[Opening]) -
 
 
 def _row(line_id: UUID, each: Opening) -> tuple[object, ...]:
-    # The columns carry an offset (Tortoise makes times so) that means nothing: local time is written as if it were UTC.
-    opens, closes = (time.fromisoformat(text).replace(tzinfo=UTC) for text in (each.opens, each.closes))
-    return line_id, each.weekday, opens, closes, each.capacity, each.walk_ins
+    return line_id, each.weekday, as_column(each.opens), as_column(each.closes), each.capacity, each.walk_ins
 
 
 def _opening(row: asyncpg.Record) -> Opening:

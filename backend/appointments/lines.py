@@ -6,7 +6,7 @@ length and the release time that they were generated with.
 
 from __future__ import annotations
 
-from datetime import time
+from datetime import UTC, time
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -140,8 +140,13 @@ async def lock_line(line_id: UUID) -> None:
             raise NoSuchLine
 
 
+def as_column(text: ClockTime) -> time:
+    """Local time as the columns hold it: they carry an offset (Tortoise makes them so) that means nothing here."""
+    return time.fromisoformat(text).replace(tzinfo=UTC)
+
+
 def _columns(rules: LineRules) -> dict[str, Any]:
-    return {**structs.asdict(rules), "release_time": time.fromisoformat(rules.release_time)}
+    return {**structs.asdict(rules), "release_time": as_column(rules.release_time)}
 
 
 async def _one(line_id: UUID) -> LineSeen:

@@ -53,7 +53,7 @@ class Visit(Struct, frozen=True, kw_only=True):
     slot_id: UUID
     starts_at: datetime
     ends_at: datetime
-    ticket: int | None
+    ticket: str | None
     """The queue number, once they have checked in."""
 
 
@@ -70,7 +70,7 @@ GROUP BY s.id, l.id ORDER BY s.starts_at, l.code
 
 _VISITS = """
 SELECT a.id, a.number, a.visitor_name, a.state, a.line_id, l.name AS line_name, i.code AS item_code,
-       v.name AS item_name, a.slot_id, s.starts_at, s.ends_at, t.sequence AS ticket
+       v.name AS item_name, a.slot_id, s.starts_at, s.ends_at, t.label AS ticket
 FROM slots s JOIN appointments a ON a.slot_id = s.id JOIN service_lines l ON l.id = s.line_id
 JOIN service_items i ON i.id = a.item_id
 LEFT JOIN item_versions v ON v.item_id = i.id AND v.state = 'published'

@@ -243,4 +243,4 @@ def _standing(row: asyncpg.Record) -> str:
         return "waived"
     if row["decided_at"]:
         return "upheld"
-    return "appealed" if row["appealed_at"] else "counting"
+    return "appealed" if row["appeal"] else "counting"

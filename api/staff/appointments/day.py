@@ -73,7 +73,7 @@ class DayController(Controller):
 _VISIT = {
     "id": "0194a1b2-4444-7fff-8000-0bbb0ccc0ddd",
     "number": "260302-K7QF9M3T",
-    "name": "田*英",
+    "name": "田**",
     "state": "booked",
     "line_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
     "line_name": "综合业务",
