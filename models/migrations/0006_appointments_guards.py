@@ -11,7 +11,7 @@ SELECT id AS slot_id, capacity, held, booked FROM public.slots
 """,
     """
 CREATE VIEW acceptance.v_booking AS
-SELECT id AS booking_id, slot_id, person_id, item_id, day, state,
+SELECT id AS booking_id, slot_id, person_id, item_id, day, upper(state) AS state,
        state IN ('held', 'booked', 'checked-in') AS active
 FROM public.appointments
 """,
