@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -20,7 +22,7 @@ from prometheus_client import Counter, Histogram
 
 from api import problems
 from backend import clock, logs
-from backend.errors import TooLarge, Trouble, Unavailable, Unsupported
+from backend.errors import Malformed, TooLarge, Trouble, Unavailable, Unsupported
 from backend.settings import settings
 
 log = logging.getLogger(__name__)
@@ -29,8 +31,21 @@ REQUESTS = Counter("zhangban_requests_total", "Requests answered", ["method", "r
 SECONDS = Histogram("zhangban_request_seconds", "Time from request to answer", ["route"])
 
 _ID_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+_HOST = re.compile(r"[A-Za-z0-9._:\[\]-]+")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_LONGEST_LENGTH = 12
 _ALWAYS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 _NOT_KEPT = (b"cache-control", b"no-store")
+
+
+@lru_cache(maxsize=256)
+def _is_host(value: bytes) -> bool:
+    """Whether the framework can build an address from it; it falls over what is no host."""
+    try:
+        parts = urlsplit("//" + value.decode("ascii"))
+        return bool(_HOST.fullmatch(parts.netloc) and parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 @lru_cache(maxsize=2048)
@@ -111,27 +126,47 @@ class Edge:
             if not status:
                 await _refuse(send_with_headers, problems.Internal())
         finally:
-            count, duration = _meters(scope["method"], str(scope.get("path_template") or "-"), status)
+            method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+            count, duration = _meters(method, str(scope.get("path_template") or "-"), status)
             count.inc()
             if not streams:
                 duration.observe(clock.monotonic() - started)
             logs.request_id.reset(token)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        limit = settings().body_limit
-        for name, value in scope["headers"]:
-            if name == b"content-length" and (not value.isdigit() or int(value) > limit):
-                await _refuse(send, TooLarge())
-                return
-            if name == b"content-encoding" and value.lower() != b"identity":
-                await _refuse(send, Unsupported("不支持压缩的请求内容"))
-                return
+        trouble = _unreadable(scope)
+        if trouble is not None:
+            await _refuse(send, trouble)
+            return
         await self.app(scope, receive, send)
 
 
 def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether the answer goes on for as long as somebody listens: such a one has no end to be timed."""
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
+
+
+def _unreadable(scope: Scope) -> Trouble | None:
+    """What is wrong with what says where the request goes and how its body is to be read."""
+    limit, hosts = settings().body_limit, 0
+    if not scope["query_string"].isascii():
+        return Malformed("地址中的非 ASCII 字符须用百分号编码")
+    for name, value in scope["headers"]:
+        if name == b"host":
+            hosts += 1
+            if hosts > 1 or not _is_host(value):
+                return Malformed("Host 有误")
+        elif name == b"content-length":
+            if not value.isdigit():
+                return Malformed("Content-Length 有误")
+            if len(value) > _LONGEST_LENGTH or int(value) > limit:
+                return TooLarge()
+        elif name == b"content-encoding" and value.lower() != b"identity":
+            return Unsupported("不支持压缩的请求内容")
+    if not hosts:
+        # Probes that speak HTTP/1.0 send none.
+        scope["headers"] = [*scope["headers"], (b"host", b"localhost")]
+    return None
 
 
 async def _refuse(send: Send, trouble: Trouble) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -39,8 +40,16 @@ def decoded(body: bytes, kind: Any = Any) -> Any:
     if b"\\u0000" in body or b"\x00" in body:
         raise Malformed("内容中有不允许的字符")
     try:
-        return _anything.decode(body) if kind is Any else msgspec.json.decode(body, type=kind)
+        value = _anything.decode(body) if kind is Any else msgspec.json.decode(body, type=kind)
+        json.loads(body, object_pairs_hook=_each_once)
+        return value
     except msgspec.ValidationError as error:
         raise invalid_body(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed("内容不是有效的 JSON") from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    """Of two equal names one reader takes the first and another the last: whoever checked the body saw another one."""
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise Malformed("同一字段出现了两次")

@@ -124,6 +124,16 @@ async def load() -> WorkingCalendar:
     )
 
 
+async def special_days(year: int) -> list[tuple[date, Day]]:
+    """The days of the year that are not what their weekday says. Raises YearNotCovered."""
+    known = await load()
+    if not known.covers(year):
+        raise YearNotCovered(f"{year}年的节假日安排尚未收录", year=year)
+    first = date(year, 1, 1)
+    days = (first + timedelta(days=n) for n in range((date(year, 12, 31) - first).days + 1))
+    return [(day, what) for day in days if (what := known.day(day)).working != (day.weekday() < 5)]
+
+
 async def working_days_after(start: date, count: int) -> date:
     """The `count`-th working day after `start`. Raises YearNotCovered."""
     return (await load()).after(start, count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import asyncpg
@@ -37,7 +38,7 @@ async def migrate(say: Callable[[str], Any] = lambda _: None) -> None:
     connection = await asyncpg.connect(**arguments)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-        await _ensure_role(connection)
+        await _ensure_roles(connection)
         await tortoise_migrate(
             config=tortoise_config(as_owner=True),
             progress=lambda what, _, name: say(name) if what == "apply_done" else None,
@@ -59,25 +60,29 @@ async def pending() -> list[str]:
     return [step.migration.name for step in await executor.plan()]
 
 
-async def _ensure_role(connection: asyncpg.Connection[Any]) -> None:
-    role = settings().database_role
-    if not role.replace("_", "").isalnum():
-        raise ValueError("DATABASE_ROLE must be a plain identifier")
-    try:
-        await connection.execute(f'CREATE ROLE "{role}" NOLOGIN')
-    except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
-        pass
+async def _ensure_roles(connection: asyncpg.Connection[Any]) -> None:
+    """Make the roles that are missing. An owner who may not make roles finds them made by the administrator."""
+    for role in (settings().database_role, settings().reader_role):
+        if not role.replace("_", "").isalnum():
+            raise ValueError(f"{role!r} is no name for a role: letters, digits and underscores only")
+        if await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
+            continue
+        with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+            await connection.execute(f'CREATE ROLE "{role}" NOLOGIN')
     # A service that logs in as the owner steps down to the role; for that it must be a member.
-    await connection.execute(f'GRANT "{role}" TO CURRENT_USER')
+    if not await connection.fetchval("SELECT pg_has_role($1, 'MEMBER')", settings().database_role):
+        await connection.execute(f'GRANT "{settings().database_role}" TO CURRENT_USER')
 
 
 async def _grant(connection: asyncpg.Connection[Any]) -> None:
-    role = settings().database_role
+    role, reader = settings().database_role, settings().reader_role
     for statement in (
         f'GRANT USAGE ON SCHEMA public TO "{role}"',
         f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{role}"',
         f'GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO "{role}"',
         *(f'REVOKE UPDATE, DELETE, TRUNCATE ON {table} FROM "{role}"' for table in APPEND_ONLY),
         f'REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON tortoise_migrations FROM "{role}"',
+        f'GRANT USAGE ON SCHEMA acceptance TO "{role}", "{reader}"',
+        f'GRANT SELECT ON ALL TABLES IN SCHEMA acceptance TO "{role}", "{reader}"',
     ):
         await connection.execute(statement)

@@ -8,6 +8,7 @@ from backend import auditing, jobs
 from backend.appointments import cancelling, drawing, missing, slots, waiting
 from backend.callbacks import forget_old
 from backend.idempotency import forget_expired
+from backend.job_keeping import forget_finished
 from backend.jobs import Timetable
 from backend.settings import settings
 
@@ -15,6 +16,11 @@ from backend.settings import settings
 @jobs.job("idempotency.forget-expired")
 async def _forget_expired(_: dict[str, Any]) -> None:
     await forget_expired()
+
+
+@jobs.job("jobs.forget-finished")
+async def _forget_finished(_: dict[str, Any]) -> None:
+    await forget_finished()
 
 
 @jobs.job("callbacks.forget-old")
@@ -37,6 +43,7 @@ CRON: list[tuple[str, str]] = [
     ("7 17 * * *", "appointments.keep-horizon"),
     ("20 18 * * *", "appointments.mark-missed"),
     ("17 * * * *", "idempotency.forget-expired"),
+    ("10 19 * * *", "jobs.forget-finished"),
     ("40 19 * * *", "callbacks.forget-old"),
     ("5 * * * *", "audit.anchor"),
     ("23 * * * *", "identity.sweep"),

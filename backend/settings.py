@@ -46,6 +46,8 @@ class Settings:
     """PostgreSQL as the owner of the tables, for `migrate`; empty means `database_url`."""
     database_role: str = "zhangban_service"
     """Role that every service connection takes: it may not change the ledger."""
+    reader_role: str = "zhangban_reader"
+    """Role that may read the views of the schema `acceptance` and nothing else; make an examiner's login a member of it."""
     database_pool_size: int = 10
     database_connect_timeout: float = 3.0
     database_acquire_timeout: float = 2.0
@@ -81,7 +83,7 @@ class Settings:
     fingerprint_keys: str = field(default_factory=_secret)
     """Key ring of the blind indexes, same form, first one current."""
     token_secret: str = field(default_factory=_secret)
-    """Signs cursors and seals the token signing keys at rest."""
+    """Signs cursors and the tags of refresh tokens."""
     data_cipher: Literal["aes-gcm", "sm4-gcm"] = "aes-gcm"
     """Cipher of newly sealed personal data; the digest of blind indexes follows it."""
 
@@ -121,6 +123,8 @@ class Settings:
     job_retry_seconds: str = "1,5,30,120,600"
     """Delays between attempts of a failing job; after the last one it is kept as a dead letter."""
     job_concurrency: int = 20
+    job_log_days: int = 14
+    """How long the log of ended jobs is kept; dead letters stay until somebody deals with them."""
     idempotency_hours: int = 24
 
     # -- appointments ---------------------------------------------------------------------------

@@ -53,7 +53,10 @@ def _tell(findings: list[Finding], *, as_json: bool) -> int:
         print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
     elif findings:
         for each in findings:
-            print(f"{each.kind}: {each.message}")
+            place = (
+                "outside of the chains" if each.shard < 0 else f"shard {each.shard}, position {each.position or '-'}"
+            )
+            print(f"{each.kind}: {place}, event {each.event_id or '-'}: {each.message}")
     else:
         print("The ledger is whole.")
     return 1 if findings else 0

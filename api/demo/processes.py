@@ -113,7 +113,7 @@ class Processes:
             _signal(process, signal.SIGKILL)
             process.wait()
 
-    def last_words(self, name: str, lines: int = 15) -> str:
+    def last_words(self, name: str, lines: int = 60) -> str:
         """The end of what the process wrote."""
         path = self.folder / f"{name}.log"
         text = path.read_text(errors="replace") if path.exists() else ""

@@ -6,6 +6,7 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from api.public.appointments import FreePlacesController
+from api.public.calendar import CalendarController
 from api.public.case_lookup import CaseLookupController
 from api.public.catalogue import CatalogueController
 from api.public.hall_board import BoardController
@@ -24,6 +25,7 @@ handlers: list[ControllerRouterHandler] = [
     FreePlacesController,
     LifecycleController,
     BoardController,
+    CalendarController,
 ]
 
 door = Router(path="/public", route_handlers=handlers)

@@ -3,5 +3,6 @@
 set -eu
 psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" --set password="$SERVICE_PASSWORD" <<'SQL'
 CREATE ROLE zhangban_service NOLOGIN;
+CREATE ROLE zhangban_reader NOLOGIN;
 CREATE ROLE zhangban LOGIN PASSWORD :'password' IN ROLE zhangban_service;
 SQL

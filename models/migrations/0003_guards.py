@@ -48,10 +48,41 @@ END $$
 SEARCH_INDEX = "ALTER INDEX catalogue_entries_grams SET (fastupdate = off)"
 
 
+# One row per step that a case took, in the words of the state machine. An event that leads over several states is
+# several steps at one moment; `step` orders them.
+TRANSITIONS = [
+    "CREATE SCHEMA acceptance",
+    """
+CREATE VIEW acceptance.v_transition AS
+SELECT 'case'::text AS entity, e.case_id AS id, upper(e.path[n]) AS "from", upper(e.path[n + 1]) AS "to",
+       e.occurred_at AS at, 'agency:' || e.agency_id AS actor,
+       row_number() OVER (PARTITION BY e.case_id ORDER BY e.occurred_at, e.rank, e.event_id COLLATE "C", n) AS step
+FROM case_events e CROSS JOIN LATERAL generate_series(1, cardinality(e.path) - 1) AS n
+WHERE e.case_id IS NOT NULL
+""",
+]
+
+# What else an examiner may look at; ids and states, nothing personal.
+ACCEPTANCE = [
+    """
+CREATE VIEW acceptance.v_outbox AS
+SELECT id AS key, name AS kind, upper(state) AS state, attempts FROM messages
+""",
+    """
+CREATE VIEW acceptance.v_session AS
+SELECT id, 'resident'::text AS kind, resident_id AS subject_id, created_at, last_used_at, expires_at, ended_at, end_reason
+FROM sessions
+UNION ALL
+SELECT id, 'staff', staff_id, created_at, last_used_at, expires_at, ended_at, end_reason FROM staff_sessions
+""",
+]
+
+
 class Migration(ops.Migration):
     dependencies = [("models", "0002_constraints")]
 
     operations = [
         ops.RunSQL([APPEND_ONLY, *append_only("events"), *append_only("event_seals")]),
         ops.RunSQL([*ITEM_VERSIONS_FIXED, SEARCH_INDEX]),
+        ops.RunSQL([*TRANSITIONS, *ACCEPTANCE]),
     ]

@@ -28,6 +28,7 @@ OPEN = {
     "GET /v1/public/jwks": "public keys",
     "GET /.well-known/jwks.json": "public keys",
     "GET /v1/public/lifecycle/cases": "a table of the program's own",
+    "GET /v1/public/calendar/{year}": "published holidays",
     "GET /v1/public/items": "published guides",
     "GET /v1/public/items/{code}": "published guides",
     "GET /v1/public/item-facets": "counts of published guides",
@@ -93,8 +94,8 @@ def test_no_door_has_the_guard_of_another(app: Litestar):
 
 def filled(path: str) -> str:
     """The address with something in the place of its parameters."""
-    for name in ("number", "code"):
-        path = path.replace("{" + name + "}", "1")
+    for name, value in {"number": "1", "code": "1", "day": "2026-03-04", "year": "2026"}.items():
+        path = path.replace("{" + name + "}", value)
     parts = path.split("/")
     return "/".join("01900000-0000-7000-8000-000000000000" if part.startswith("{") else part for part in parts)
 

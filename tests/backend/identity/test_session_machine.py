@@ -93,9 +93,14 @@ class Sessions(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.do(cache.redis().flushdb())
+        self.sign_in(0)
+        self.sign_in(0)
+        self.sign_in(1)
 
     @rule(owner=st.integers(0, 1))
+    def somebody_signs_in(self, owner: int) -> None:
+        self.sign_in(owner)
+
     def sign_in(self, owner: int) -> None:
         self.do(cache.redis().flushdb())
         try:
@@ -281,7 +286,7 @@ async def test_the_tokens_that_are_accepted_are_those_of_the_model() -> None:
         run_state_machine_as_test,
         Sessions,
         settings=settings(
-            max_examples=20,
+            max_examples=50,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

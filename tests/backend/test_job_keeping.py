@@ -1,0 +1,68 @@
+"""Dead letters can be seen and tried again; the log of ended jobs does not grow for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from backend import job_keeping, jobs
+from backend.database import execute, fetch_value, transaction
+
+fails = True
+
+
+@pytest.fixture(autouse=True)
+def _brittle() -> Iterator[None]:
+    """A job that fails until it is told not to."""
+
+    async def brittle(_: dict[str, Any]) -> None:
+        if fails:
+            raise OSError("the bridge is out; call 13812345678")
+
+    jobs._handlers["tests.brittle"] = jobs.Registered(brittle, 0, 0)
+    yield
+    del jobs._handlers["tests.brittle"]
+
+
+async def _a_dead_letter() -> job_keeping.DeadLetter:
+    global fails
+    fails = True
+    async with transaction():
+        await jobs.enqueue("tests.brittle", {"case": 7})
+    await jobs.drain(strict=False)
+    [letter] = await job_keeping.dead_letters()
+    return letter
+
+
+async def test_a_job_that_failed_too_often_is_kept_with_the_reason_and_without_personal_data():
+    letter = await _a_dead_letter()
+
+    assert (letter.job, letter.payload, letter.failures) == ("tests.brittle", '{"case":7}', 4)
+    assert letter.why == "OSError: the bridge is out; call [phone]"
+
+
+async def test_a_dead_job_gets_another_chance():
+    global fails
+    letter = await _a_dead_letter()
+    fails = False
+
+    assert await job_keeping.again([letter.id, letter.id + 1000]) == 1
+    assert await jobs.drain() == 1
+    assert await job_keeping.dead_letters() == []
+    assert await job_keeping.again([letter.id]) == 0
+
+
+async def test_old_log_lines_go_and_those_of_dead_letters_stay():
+    global fails
+    letter = await _a_dead_letter()
+    fails = False
+    async with transaction():
+        await jobs.enqueue("tests.brittle", {})
+    await jobs.drain()
+    await execute("UPDATE pgqueuer_log SET aggregated = true, created = now() - interval '90 days'")
+
+    assert await job_keeping.forget_finished() > 0
+    assert await fetch_value("SELECT count(*) FROM pgqueuer_log WHERE job_id <> $1", letter.id) == 0
+    assert (await job_keeping.dead_letters())[0].why

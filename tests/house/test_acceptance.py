@@ -1,0 +1,77 @@
+"""Whoever examines us reads the views of `acceptance`, and nothing else; nothing personal is in them."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from backend import leaks
+from backend.settings import settings
+from models.identity import Resident
+from tests.factories.cases import a_case, a_resident_with_phone, reported
+from tests.factories.identity import a_resident, a_staff
+from tests.factories.notifications import a_message, no_jobs
+from tests.owner import as_owner
+
+COLUMNS = {
+    "v_outbox": {"key", "kind", "state", "attempts"},
+    "v_transition": {"entity", "id", "from", "to", "at", "actor", "step"},
+    "v_session": {"id", "kind", "subject_id", "created_at", "last_used_at", "expires_at", "ended_at", "end_reason"},
+}
+
+
+async def test_the_views_show_what_they_promise():
+    async with as_owner() as owner:
+        rows = await owner.fetch(
+            "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'acceptance'"
+        )
+
+    shown: dict[str, set[str]] = {}
+    for row in rows:
+        shown.setdefault(row["table_name"], set()).add(row["column_name"])
+    assert shown == COLUMNS
+
+
+async def test_a_life_is_seen_through_the_views():
+    resident, staff = await a_resident(phone="13800138000"), await a_staff()
+    case = await a_case()
+    await reported(case, "受理", "办结")
+    await a_message(await Resident.get(id=resident.id))
+
+    async with as_owner() as owner:
+        await owner.execute(f"SET ROLE {settings().reader_role}")
+        steps = await owner.fetch(
+            'SELECT "from", "to" FROM acceptance.v_transition WHERE id = $1 ORDER BY step', case.id
+        )
+        outbox = await owner.fetch("SELECT kind, state, attempts FROM acceptance.v_outbox")
+        sessions = await owner.fetch("SELECT kind, subject_id FROM acceptance.v_session ORDER BY kind")
+
+    assert [row["from"] for row in steps][1:] == [row["to"] for row in steps][:-1]
+    assert (steps[0]["from"], steps[-1]["to"]) == ("SUBMITTED", "CLOSED")
+    assert [tuple(row) for row in outbox] == [("case_accepted", "PENDING", 0)]
+    assert [tuple(row) for row in sessions] == [("resident", resident.id), ("staff", staff.id)]
+    text = repr([*steps, *outbox, *sessions])
+    assert leaks.personal(text) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["SELECT * FROM residents", "SELECT * FROM events", "SELECT * FROM messages", "DELETE FROM acceptance.v_outbox",
+     "UPDATE acceptance.v_outbox SET attempts = 1", "CREATE TABLE acceptance.mine (x int)", "SELECT * FROM pgqueuer"],
+)  # fmt: skip
+async def test_the_reader_reads_nothing_else_and_changes_nothing(statement: str):
+    async with as_owner() as owner:
+        await owner.execute(f"SET ROLE {settings().reader_role}")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await owner.execute(statement)
+
+
+async def test_a_view_never_hides_a_session_that_ended():
+    await a_resident_with_phone()
+    resident = await a_resident()
+    async with as_owner() as owner:
+        await owner.execute("UPDATE sessions SET ended_at = now(), end_reason = 'signed-out'")
+        row = await owner.fetchrow("SELECT subject_id, end_reason FROM acceptance.v_session")
+    await no_jobs()
+
+    assert tuple(row) == (resident.id, "signed-out")
