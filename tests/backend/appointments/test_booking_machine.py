@@ -83,7 +83,7 @@ class Places(RuleBasedStateMachine):
         except Trouble as trouble:
             return type(trouble)
 
-    @initialize(capacities=st.lists(st.integers(0, 2), min_size=4, max_size=4))
+    @initialize(capacities=st.lists(st.sampled_from([1, 1, 2, 0]), min_size=4, max_size=4))
     def begin(self, capacities: list[int]) -> None:
         self.capacity, self.days = capacities, [0, 0, 1, 1]
         self.made: dict[UUID, Held] = {}
@@ -145,6 +145,9 @@ class Places(RuleBasedStateMachine):
         held.state = state
         self.offer(held.slot)
 
+    def any_in(self, *states: str) -> bool:
+        return any(each.state in states for each in self.made.values())
+
     def some(self, data: st.DataObject, *states: str) -> UUID:
         return data.draw(st.sampled_from([key for key, each in self.made.items() if each.state in states]))
 
@@ -181,34 +184,34 @@ class Places(RuleBasedStateMachine):
         taps = [booking.book(who, self.slots[slot].id, self.item) for who in self.crowd for _ in range(each)]
         return list(await asyncio.gather(*taps, return_exceptions=True))
 
-    @precondition(lambda self: self.made)
+    @precondition(lambda self: self.any_in("held"))
     @rule(data=st.data())
     def confirm(self, data: st.DataObject) -> None:
-        key = self.some(data, "held", "booked", "cancelled", "expired", "missed")
+        key = self.some(data, "held")
         held = self.made[key]
-        result = self.tried(booking.confirm(self.crowd[held.person], key))
-        if held.state != "held":
-            assert result is (HoldOver if held.state == "expired" else WrongMove)
-            return
-        assert isinstance(result, Booking), result
+        assert isinstance(self.tried(booking.confirm(self.crowd[held.person], key)), Booking)
         held.state = "booked"
         for entry in self.entries.values():
             if entry.appointment == key:
                 entry.state = "taken"
 
-    @precondition(lambda self: self.made)
+    @precondition(lambda self: self.any_in("held", "booked"))
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        key = self.some(data, "held", "booked", "cancelled", "expired")
-        held = self.made[key]
-        result = self.tried(cancelling.cancel(self.crowd[held.person], key))
-        if held.state not in ("held", "booked"):
-            assert result is WrongMove
-            return
-        assert isinstance(result, Booking), result
+        key = self.some(data, "held", "booked")
+        assert isinstance(self.tried(cancelling.cancel(self.crowd[self.made[key].person], key)), Booking)
         self.gone(key, "cancelled", "declined")
 
-    @precondition(lambda self: any(each.state == "held" for each in self.made.values()))
+    @precondition(lambda self: self.any_in("cancelled", "expired"))
+    @rule(data=st.data(), slot=slots)
+    def wake_the_dead(self, data: st.DataObject, slot: int) -> None:
+        key = self.some(data, "cancelled", "expired")
+        who, state = self.crowd[self.made[key].person], self.made[key].state
+        assert self.tried(booking.confirm(who, key)) is (HoldOver if state == "expired" else WrongMove)
+        assert self.tried(cancelling.cancel(who, key)) is WrongMove
+        assert self.tried(rescheduling.reschedule(who, key, self.slots[slot].id)) is WrongMove
+
+    @precondition(lambda self: self.any_in("held"))
     @rule(data=st.data(), confirming=st.booleans())
     def run_out(self, data: st.DataObject, confirming: bool) -> None:
         key = self.some(data, "held")
@@ -218,10 +221,10 @@ class Places(RuleBasedStateMachine):
         assert self.do(cancelling.expire_holds()) == 1
         self.gone(key, "expired", "lapsed")
 
-    @precondition(lambda self: self.made)
+    @precondition(lambda self: self.any_in("held", "booked"))
     @rule(data=st.data(), slot=slots)
     def reschedule(self, data: st.DataObject, slot: int) -> None:
-        key = self.some(data, "held", "booked", "cancelled", "expired")
+        key = self.some(data, "booked") if self.any_in("booked") else self.some(data, "held")
         held = self.made[key]
         result = self.tried(rescheduling.reschedule(self.crowd[held.person], key, self.slots[slot].id))
         if held.state != "booked":
@@ -245,6 +248,11 @@ class Places(RuleBasedStateMachine):
         assert bool(changed) == (self.capacity[slot] - self.free(slot) <= capacity)
         if changed:
             self.capacity[slot] = capacity
+
+    @rule(day=st.integers(0, 1), whoever=st.permutations(range(PEOPLE)))
+    def several_wait(self, day: int, whoever: list[int]) -> None:
+        for person in whoever[:3]:
+            self.wait(person, day)
 
     @rule(person=people, day=st.integers(0, 1))
     def wait(self, person: int, day: int) -> None:
