@@ -6,6 +6,38 @@ Importing the room registers its jobs.
 
 from __future__ import annotations
 
-from backend.appointments import closing, hours, lines, missing, overseeing, slots, strikes, windows
+from backend.appointments import (
+    attending,
+    board,
+    calling,
+    check_in_codes,
+    closing,
+    estimating,
+    hours,
+    lines,
+    missing,
+    overseeing,
+    posters,
+    reminding,
+    slots,
+    strikes,
+    windows,
+)
 
-__all__ = ["closing", "hours", "lines", "missing", "overseeing", "slots", "strikes", "windows"]
+__all__ = [
+    "attending",
+    "board",
+    "calling",
+    "check_in_codes",
+    "closing",
+    "estimating",
+    "hours",
+    "lines",
+    "missing",
+    "overseeing",
+    "posters",
+    "reminding",
+    "slots",
+    "strikes",
+    "windows",
+]

@@ -32,7 +32,6 @@ from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.events import record
 from backend.identity.duties import kiosk_duty
 from backend.identity.principals import AsStaff
-from backend.jobs import job
 from models.appointments import AppointmentState
 
 EARLIEST = timedelta(minutes=60)
@@ -219,8 +218,3 @@ async def _close(appointment_id: UUID, ticket_id: UUID | None) -> bool:
             told = AppointmentMissed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id)
             await record(told)
     return True
-
-
-@job("appointments.close-days")
-async def _close_days(_: dict[str, object]) -> None:
-    await close_days()

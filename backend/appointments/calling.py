@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import asyncpg
-from msgspec import Struct, convert
+from msgspec import convert
 
 from backend.appointments import board
 from backend.appointments.duty import Runner, in_hall
@@ -39,16 +38,14 @@ SOON = 3
 """A holder is told to come near when fewer than this many of their line are before them."""
 
 
-class AtWindow(Struct, frozen=True, kw_only=True):
-    """A window and the hall's day, as the database sees it now."""
-
-    id: UUID
-    hall_id: UUID
-    line_ids: list[UUID]
-    open: bool
-
-
-_WINDOW = "SELECT id, hall_id, line_ids, open FROM windows WHERE id = $1"
+# The window's row is locked, so that a button that is pressed twice calls one number; other windows do not wait.
+_WINDOW = "SELECT line_ids, open FROM windows WHERE id = $1 FOR NO KEY UPDATE"
+_BUSY = """
+SELECT EXISTS (SELECT 1 FROM tickets WHERE window_id = $1 AND state = 'called'
+               AND day = (now() AT TIME ZONE 'Asia/Shanghai')::date)
+"""
+_WINDOW_HALL = "SELECT hall_id FROM windows WHERE id = $1"
+_LINE_HALL = "SELECT hall_id FROM service_lines WHERE id = $1"
 _NEXT = """
 UPDATE tickets SET state = 'called', window_id = $1, called_at = clock_timestamp(), calls = calls + 1 WHERE id = (
     SELECT id FROM tickets
@@ -77,20 +74,20 @@ async def call_next(staff: Runner, window_id: UUID) -> QueueTicket:
     Raises NoSuchWindow (also for one of another hall), WindowShut, WindowBusy while its last number is at the window,
     NobodyWaiting.
     """
-    window = await _window(staff, window_id)
-    if not window.open:
-        raise WindowShut
-    try:
-        async with transaction():
-            called = await fetch_value(_NEXT, window.id, window.hall_id, window.line_ids)
-            if called is None:
-                raise NobodyWaiting
-            found = await ticket(called)
-            await record(TicketCalled(ticket_id=found.id, hall_id=found.hall_id, window_id=window.id))
-            await _tell_soon(found)
-    except asyncpg.UniqueViolationError as error:
-        raise WindowBusy from error
-    await board.announce(window.hall_id)
+    hall_id = await _hall_of_window(staff, window_id)
+    async with transaction():
+        row = await fetch_row(_WINDOW, window_id)
+        if row is None or not row["open"]:
+            raise WindowShut
+        if await fetch_value(_BUSY, window_id):
+            raise WindowBusy
+        called = await fetch_value(_NEXT, window_id, hall_id, row["line_ids"])
+        if called is None:
+            raise NobodyWaiting
+        found = await ticket(called)
+        await record(TicketCalled(ticket_id=found.id, hall_id=hall_id, window_id=window_id))
+        await _tell_soon(found)
+    await board.announce(hall_id)
     return found
 
 
@@ -101,15 +98,14 @@ async def _tell_soon(called: QueueTicket) -> None:
         await record(TicketSoon(ticket_id=row["id"], resident_id=row["resident_id"], ahead=ahead[row["id"]]))
 
 
-async def _window(staff: Runner, window_id: UUID) -> AtWindow:
-    row = await fetch_row(_WINDOW, window_id)
-    if row is None:
+async def _hall_of_window(staff: Runner, window_id: UUID) -> UUID:
+    hall_id: UUID | None = await fetch_value(_WINDOW_HALL, window_id)
+    if hall_id is None:
         raise NoSuchWindow
     try:
-        await in_hall(staff, row["hall_id"])
+        return await in_hall(staff, hall_id)
     except HallUnknown as error:
         raise NoSuchWindow from error
-    return convert(dict(row), AtWindow)
 
 
 async def call_again(staff: Runner, ticket_id: UUID) -> QueueTicket:
@@ -164,21 +160,12 @@ async def hand_over(
     """
     async with transaction():
         found = await _theirs(staff, ticket_id)
-        if window_id is not None and await _hall_of(_WINDOW_HALL, window_id) != found.hall_id:
+        if window_id is not None and await fetch_value(_WINDOW_HALL, window_id) != found.hall_id:
             raise NoSuchWindow
-        if line_id is not None and await _hall_of(_LINE_HALL, line_id) != found.hall_id:
+        if line_id is not None and await fetch_value(_LINE_HALL, line_id) != found.hall_id:
             raise NoSuchLine
         await _move(found, TicketMove.HAND_OVER, window_id, line_id)
     return await _told(found)
-
-
-_WINDOW_HALL = "SELECT hall_id FROM windows WHERE id = $1"
-_LINE_HALL = "SELECT hall_id FROM service_lines WHERE id = $1"
-
-
-async def _hall_of(statement: str, subject: UUID) -> UUID | None:
-    found: UUID | None = await fetch_value(statement, subject)
-    return found
 
 
 async def _visit_of(ticket_id: UUID) -> Booking | None:
@@ -202,7 +189,7 @@ _MOVED = {
     TicketMove.HAND_OVER: "UPDATE tickets SET state = $2, called_at = NULL, soon_at = NULL, window_id = $3, "
     "line_id = coalesce($4, line_id) WHERE id = $1",
     TicketMove.REJOIN: "UPDATE tickets SET state = $2, called_at = NULL, soon_at = NULL, "
-    "wanted_at = greatest(clock_timestamp(), (SELECT max(o.wanted_at) FROM tickets o WHERE o.line_id = tickets.line_id "
+    "wanted_at = greatest(clock_timestamp(), (SELECT max(o.wanted_at) + interval '1 microsecond' FROM tickets o WHERE o.line_id = tickets.line_id "
     "AND o.day = tickets.day AND o.state = 'waiting')) WHERE id = $1",
 }
 

@@ -25,7 +25,6 @@ from backend.crypto import fingerprint, fingerprints
 from backend.database import execute, fetch_row, fetch_value
 from backend.identity import timing
 from backend.identity.principals import AsResident
-from backend.jobs import job
 from models.appointments import AppointmentState
 
 SCHEME = "ZB1."
@@ -144,7 +143,6 @@ async def spend(scanned: Scanned) -> None:
         raise refused("replayed", scanned.appointment_id)
 
 
-@job("appointments.forget-codes")
-async def forget_spent(_: dict[str, object]) -> None:
-    """Forget codes that were used long ago; they could not be used again anyway, because their time is over."""
-    await execute("DELETE FROM spent_check_ins WHERE spent_at < now() - $1::interval", KEPT)
+async def forget_spent() -> int:
+    """Forget codes that were used long ago; how many. Nobody could use them again, because their time is over."""
+    return await execute("DELETE FROM spent_check_ins WHERE spent_at < now() - $1::interval", KEPT)

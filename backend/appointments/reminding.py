@@ -12,7 +12,6 @@ from datetime import timedelta
 from backend.appointments.events import AppointmentDue
 from backend.database import fetch, transaction
 from backend.events import record
-from backend.jobs import job
 
 AHEAD = {"day": timedelta(hours=24), "hours": timedelta(hours=2)}
 """How long before the visit each reminder is due."""
@@ -64,8 +63,3 @@ async def _remind(ahead: str) -> int:
         written += len(rows)
         if len(rows) < BATCH:
             return written
-
-
-@job("appointments.remind")
-async def _remind_all(_: dict[str, object]) -> None:
-    await remind()

@@ -148,9 +148,7 @@ async def test_every_refusal_looks_the_same_and_only_the_security_log_knows_why(
     ]
 
 
-@hypothesis_settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_a_code_with_any_bit_changed_is_forged(place: int, bit: int):
     hall_id, day = UUID(int=7), clock.today()
@@ -219,10 +217,10 @@ async def test_spent_codes_are_forgotten_after_a_day():
     resident, appointment, hall_id = await a_visit()
     await attending.check_in_by_code(STAFF, hall_id, (await code_for(resident, appointment.id)).code)
 
-    await check_in_codes.forget_spent({})
+    await check_in_codes.forget_spent()
     kept = await fetch_value("SELECT count(*) FROM spent_check_ins")
     await execute("UPDATE spent_check_ins SET spent_at = now() - interval '25 hours'")
-    await check_in_codes.forget_spent({})
+    await check_in_codes.forget_spent()
 
     assert (kept, await fetch_value("SELECT count(*) FROM spent_check_ins")) == (1, 0)
 
