@@ -127,12 +127,6 @@ class Settings:
     """How long the log of ended jobs is kept; dead letters stay until somebody deals with them."""
     idempotency_hours: int = 24
 
-    # -- appointments ---------------------------------------------------------------------------
-    slot_horizon_days: int = 7
-    """Slots are generated every night for this many days beyond the day whose places are released."""
-    replacement_hours: int = 24
-    """How long another slot is kept for somebody whose slot the hall has closed, but not into the visit itself."""
-
     # -- partners -------------------------------------------------------------------------------
     partner_connect_timeout: float = 2.0
     partner_timeout: float = 5.0
@@ -170,6 +164,10 @@ class Settings:
     """How item codes are composed: `backend.catalogue.codes.SCHEMES`. [inferred: the split of the last 13]"""
 
     # -- appointments ---------------------------------------------------------------------------
+    slot_horizon_days: int = 7
+    """Slots are generated every night for this many days beyond the day whose places are released."""
+    replacement_hours: int = 24
+    """How long another slot is kept for somebody whose slot the hall has closed, but not into the visit itself."""
     booking_concurrency: int = 4
     """Bookings that one process works on at once; the other connections of its pool stay free for everything else."""
     booking_queue: int = 200

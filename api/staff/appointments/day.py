@@ -102,5 +102,15 @@ openapi.EXAMPLES |= {
     "listHallAppointments": {"response": {"items": [_VISIT], "next_cursor": None}},
 }
 openapi.LINKS["listOwnHalls"] = {
-    "lines": {"operationId": "listLines", "parameters": {"hall_id": "$response.body#/0/id"}},
+    operation: {"operationId": operation, "parameters": {"hall_id": "$response.body#/0/id"}}
+    for operation in (
+        "listLines",
+        "createLine",
+        "listWindows",
+        "listHallSlots",
+        "listHallAppointments",
+        "listAppeals",
+        "closeDay",
+        "reopenDay",
+    )
 }

@@ -147,7 +147,6 @@ openapi.EXAMPLES |= {
     "setLineHours": {"request": _HOURS, "response": _HOURS},
 }
 openapi.LINKS["createLine"] = {
-    "line": {"operationId": "getLine", "parameters": {"line_id": "$response.body#/id"}},
-    "items": {"operationId": "setLineItems", "parameters": {"line_id": "$response.body#/id"}},
-    "hours": {"operationId": "setLineHours", "parameters": {"line_id": "$response.body#/id"}},
+    operation: {"operationId": operation, "parameters": {"line_id": "$response.body#/id"}}
+    for operation in ("getLine", "updateLine", "setLineItems", "getLineHours", "setLineHours", "generateSlots")
 }

@@ -210,4 +210,5 @@ openapi.EXAMPLES |= {
 openapi.LINKS["listHallSlots"] = {
     "capacity": {"operationId": "setSlotCapacity", "parameters": {"slot_id": "$response.body#/0/id"}},
     "close": {"operationId": "closeSlot", "parameters": {"slot_id": "$response.body#/0/id"}},
+    "reopen": {"operationId": "reopenSlot", "parameters": {"slot_id": "$response.body#/0/id"}},
 }

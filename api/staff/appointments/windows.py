@@ -41,7 +41,7 @@ class WindowController(Controller):
         return await windows.windows_of(staff, hall_id)
 
     @put(
-        "/{window_number:str}",
+        "/{number:str}",
         summary="设置窗口",
         description="没有这个窗口时新建。停用的窗口不叫号。",
         operation_id="setWindow",
@@ -51,10 +51,10 @@ class WindowController(Controller):
         self,
         staff: NamedDependency[AsStaff],
         hall_id: FromPath[UUID],
-        window_number: Number,
+        number: Number,
         data: JSONBody[WindowIn],
     ) -> WindowSeen:
-        return await windows.set_window(staff, hall_id, window_number, line_ids=data.line_ids, open=data.open)
+        return await windows.set_window(staff, hall_id, number, line_ids=data.line_ids, open=data.open)
 
 
 _WINDOW = {
@@ -66,4 +66,7 @@ _WINDOW = {
 openapi.EXAMPLES |= {
     "listWindows": {"response": [_WINDOW]},
     "setWindow": {"request": {"line_ids": _WINDOW["line_ids"], "open": True}, "response": _WINDOW},
+}
+openapi.LINKS["listWindows"] = {
+    "window": {"operationId": "setWindow", "parameters": {"number": "$response.body#/0/number"}},
 }
