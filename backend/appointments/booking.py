@@ -20,7 +20,6 @@ from backend.appointments import strikes, waiting
 from backend.appointments.acting import person_for
 from backend.appointments.errors import (
     AlreadyBooked,
-    Blocked,
     DrawnInstead,
     HoldOver,
     ItemNotHere,
@@ -164,8 +163,8 @@ async def refuse(facts: asyncpg.Record, person: UUID) -> None:
     for stands, trouble in obstacles:
         if stands:
             raise trouble()
-    if facts["has_strikes"] and (until := await strikes.blocked_until(person, facts["line_id"])):
-        raise Blocked(until=until.isoformat())
+    if facts["has_strikes"]:
+        await strikes.refuse_blocked(person, facts["line_id"])
 
 
 async def _place(booking: Booking, facts: asyncpg.Record, visitor: Visitor | None) -> Any:

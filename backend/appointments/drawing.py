@@ -21,7 +21,7 @@ from uuid_utils.compat import uuid7
 
 from backend.appointments import strikes
 from backend.appointments.acting import person_for
-from backend.appointments.errors import AlreadyEntered, Blocked, DrawOver, ItemNotHere, NoSuchDraw, NoSuchSlot
+from backend.appointments.errors import AlreadyEntered, DrawOver, ItemNotHere, NoSuchDraw, NoSuchSlot
 from backend.appointments.events import AppointmentBooked, DrawEntered, DrawHeld, DrawLost
 from backend.appointments.places import a_number, lock_slots
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
@@ -180,8 +180,7 @@ async def enter(
         if found is None:
             raise NoSuchDraw
         _refuse(found, len(wishes))
-        if until := await strikes.blocked_until(person, line_id):
-            raise Blocked(until=until.isoformat())
+        await strikes.refuse_blocked(person, line_id)
         await _write(entry_id, found, resident.id, person, wishes)
         await record(DrawEntered(draw_id=found["id"], resident_id=resident.id))
     return Entered(

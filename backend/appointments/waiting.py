@@ -20,7 +20,6 @@ from backend.appointments.acting import person_for
 from backend.appointments.errors import (
     AlreadyBooked,
     AlreadyWaiting,
-    Blocked,
     ItemNotHere,
     NoSuchEntry,
     NoSuchLine,
@@ -95,8 +94,7 @@ async def join(
         if found is None:
             raise NoSuchLine
         _refuse(found)
-        if until := await strikes.blocked_until(person, line_id):
-            raise Blocked(until=until.isoformat())
+        await strikes.refuse_blocked(person, line_id)
         await _enter(entry_id, line_id, day, resident.id, person, found["item_id"])
         await record(WaitingJoined(entry_id=entry_id, resident_id=resident.id))
         return await one(resident, entry_id)
