@@ -17,14 +17,14 @@ from datetime import date, datetime
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct, convert
+from msgspec import Struct
 from prometheus_client import Gauge
 from redis.exceptions import RedisError
 
 from backend import cache, clock
 from backend.appointments.errors import BoardFull
 from backend.appointments.estimating import LOOKED_AT, USUAL_SECONDS, minutes_for
-from backend.database import fetch, fetch_row, in_transaction
+from backend.database import fetch_row, in_transaction
 from backend.regions.errors import HallUnknown
 
 log = logging.getLogger(__name__)
@@ -82,43 +82,70 @@ class Frame(Struct, frozen=True):
     body: bytes
 
 
-_HALL = "SELECT name, (now() AT TIME ZONE 'Asia/Shanghai')::date AS day FROM halls WHERE id = $1"
-_CALLED = """
-SELECT t.label, w.number AS window, l.code AS line_code, t.called_at, t.calls
-FROM tickets t JOIN windows w ON w.id = t.window_id JOIN service_lines l ON l.id = t.line_id
-WHERE t.hall_id = $1 AND t.day = $2 AND t.state = 'called' ORDER BY t.called_at DESC, t.sequence DESC LIMIT 100
+# One statement, so that the numbers at the windows and the numbers that wait are those of one moment.
+_BOARD = """
+WITH today AS (SELECT h.id, h.name, (now() AT TIME ZONE 'Asia/Shanghai')::date AS day FROM halls h WHERE h.id = $1)
+SELECT today.name, today.day, (
+    SELECT coalesce(json_agg(c), '[]') FROM (
+        SELECT t.label, w.number AS window, l.code AS line_code, t.called_at, t.calls
+        FROM tickets t JOIN windows w ON w.id = t.window_id JOIN service_lines l ON l.id = t.line_id
+        WHERE t.hall_id = today.id AND t.day = today.day AND t.state = 'called'
+        ORDER BY t.called_at DESC, t.sequence DESC LIMIT 100) c)::text AS called, (
+    SELECT coalesce(json_agg(q), '[]') FROM (
+        SELECT l.code, l.name, w.waiting, w.next,
+               (SELECT count(*) FROM windows o
+                WHERE o.hall_id = today.id AND o.open AND l.id = ANY(o.line_ids)) AS windows,
+               (SELECT avg(greatest(1, extract(epoch FROM served_at - called_at)))::float8 FROM (
+                    SELECT served_at, called_at FROM tickets s WHERE s.hall_id = today.id AND s.line_id = l.id
+                    AND s.day = today.day AND s.state = 'served' ORDER BY served_at DESC LIMIT $2) last) AS seconds
+        FROM service_lines l, LATERAL (
+            SELECT count(*) AS waiting,
+                   coalesce((array_agg(label ORDER BY wanted_at, sequence))[1:5], '{}') AS next
+            FROM tickets t WHERE t.hall_id = today.id AND t.line_id = l.id AND t.day = today.day
+            AND t.state = 'waiting') w
+        WHERE l.hall_id = today.id AND (l.active OR w.waiting > 0) ORDER BY l.code) q)::text AS lines
+FROM today
 """
-_LINES = """
-SELECT l.code, l.name, q.waiting, q.next,
-       (SELECT count(*) FROM windows w WHERE w.hall_id = $1 AND w.open AND l.id = ANY(w.line_ids)) AS windows,
-       (SELECT avg(greatest(1, extract(epoch FROM served_at - called_at)))::float8 FROM (
-            SELECT served_at, called_at FROM tickets WHERE hall_id = $1 AND line_id = l.id AND day = $2
-            AND state = 'served' ORDER BY served_at DESC LIMIT $3) last) AS seconds
-FROM service_lines l, LATERAL (
-    SELECT count(*) AS waiting,
-           coalesce((array_agg(label ORDER BY wanted_at, sequence))[1:5], '{}') AS next
-    FROM tickets t WHERE t.hall_id = $1 AND t.line_id = l.id AND t.day = $2 AND t.state = 'waiting') q
-WHERE l.hall_id = $1 AND (l.active OR q.waiting > 0) ORDER BY l.code
-"""
+
+
+class _Counted(Struct, frozen=True, kw_only=True):
+    """A line as the statement counts it."""
+
+    code: str
+    name: str
+    waiting: int
+    next: list[str]
+    windows: int
+    seconds: float | None
+
+
+_called = msgspec.json.Decoder(list[Called])
+_counted = msgspec.json.Decoder(list[_Counted])
 
 
 async def snapshot(hall_id: UUID) -> Board:
     """The board as it is now, today. Raises HallUnknown."""
-    hall = await fetch_row(_HALL, hall_id)
-    if hall is None:
+    row = await fetch_row(_BOARD, hall_id, LOOKED_AT)
+    if row is None:
         raise HallUnknown
-    called = await fetch(_CALLED, hall_id, hall["day"])
-    lines = []
-    for row in await fetch(_LINES, hall_id, hall["day"], LOOKED_AT):
-        values = dict(row)
-        seconds = values.pop("seconds") or USUAL_SECONDS
-        lines.append(LineQueue(**values, minutes=minutes_for(row["waiting"], seconds, row["windows"])))
     return Board(
         hall_id=hall_id,
-        hall_name=hall["name"],
-        day=hall["day"],
-        called=[convert(dict(row), Called) for row in called],
-        lines=lines,
+        hall_name=row["name"],
+        day=row["day"],
+        called=_called.decode(row["called"]),
+        lines=[_queue(each) for each in _counted.decode(row["lines"])],
+    )
+
+
+def _queue(line: _Counted) -> LineQueue:
+    minutes = minutes_for(line.waiting, line.seconds or USUAL_SECONDS, line.windows)
+    return LineQueue(
+        code=line.code,
+        name=line.name,
+        waiting=line.waiting,
+        next=line.next,
+        windows=line.windows,
+        minutes=minutes,
     )
 
 

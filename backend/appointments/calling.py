@@ -189,8 +189,8 @@ _MOVED = {
     TicketMove.HAND_OVER: "UPDATE tickets SET state = $2, called_at = NULL, soon_at = NULL, window_id = $3, "
     "line_id = coalesce($4, line_id) WHERE id = $1",
     TicketMove.REJOIN: "UPDATE tickets SET state = $2, called_at = NULL, soon_at = NULL, "
-    "wanted_at = greatest(clock_timestamp(), (SELECT max(o.wanted_at) + interval '1 microsecond' FROM tickets o WHERE o.line_id = tickets.line_id "
-    "AND o.day = tickets.day AND o.state = 'waiting')) WHERE id = $1",
+    "wanted_at = greatest(clock_timestamp(), (SELECT max(o.wanted_at) + interval '1 microsecond' FROM tickets o "
+    "WHERE o.line_id = tickets.line_id AND o.day = tickets.day AND o.state = 'waiting')) WHERE id = $1",
 }
 
 
