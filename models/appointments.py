@@ -53,13 +53,12 @@ ACTIVE = "state IN ('held', 'booked', 'checked-in')"
 
 
 class ServiceLine(Record):
-    """What residents queue for in one hall, and the rules of its booking. Units are in the names."""
+    """What residents queue for in one hall, and the rules of its booking: `code` is the letter on queue numbers."""
 
     hall: fields.ForeignKeyRelation[Hall] = fields.ForeignKeyField(
         "models.Hall", related_name="lines", on_delete=OnDelete.RESTRICT
     )
     code = fields.CharField(max_length=2)
-    """The letter on queue numbers: A, B …"""
     name = fields.CharField(max_length=60)
     active = fields.BooleanField(default=True)
     slot_minutes = fields.SmallIntField(default=30)
@@ -255,7 +254,6 @@ class WaitingEntry(Record):
     person_id = fields.UUIDField()
     item_id = fields.UUIDField()
     state = fields.CharField(max_length=10, default="waiting")
-    """waiting, offered, taken, declined, lapsed, left"""
     appointment_id = fields.UUIDField(null=True)
     """The place that is held for them while it is offered."""
     offer_until = fields.DatetimeField(null=True)
@@ -286,7 +284,6 @@ class Draw(Record):
     opens_at = fields.DatetimeField()
     closes_at = fields.DatetimeField()
     seed = fields.CharField(max_length=64)
-    """Hexadecimal; shown only after the draw."""
     seed_digest = fields.CharField(max_length=64)
     entries_digest = fields.CharField(max_length=64, null=True)
     """SHA-256 of the list of entries that was drawn from."""
@@ -345,8 +342,7 @@ class Ticket(Record):
     day = fields.DateField()
     sequence = fields.IntField()
     label = fields.CharField(max_length=8)
-    """What the slip and the screen show: the letters of the line that gave it and the sequence. It stays as it is when
-    the number is handed over to another line."""
+    """What slip and screen show: letters of the line that gave it, and the sequence; handing over does not change it."""
     appointment: fields.OneToOneNullableRelation[Appointment] = fields.OneToOneField(
         "models.Appointment", related_name="ticket", on_delete=OnDelete.RESTRICT, null=True
     )
