@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
-from litestar import Controller, get
+from litestar import Controller, Request, get
+from litestar.enums import ScopeType
+from litestar.middleware import ASGIMiddleware
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 from litestar.response import ServerSentEvent, ServerSentEventMessage
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api import openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
@@ -19,6 +23,7 @@ from backend.appointments.board import Board, Frame
 from backend.appointments.errors import BoardFull
 from backend.regions.errors import HallUnknown
 
+_FRAMES = "board-frames"
 RETRY = 2000
 """Milliseconds after which a client that lost the stream comes back."""
 
@@ -29,6 +34,22 @@ async def _messages(frames: AsyncIterator[Frame]) -> AsyncIterator[ServerSentEve
             yield ServerSentEventMessage(data=frame.body, event="board", id=frame.version, retry=RETRY)
         else:
             yield ServerSentEventMessage(data=None, comment="")
+
+
+class Closing(ASGIMiddleware):
+    """End the frames when the answer ends, however it ends: a generator that nobody asks any more ends only when the
+    garbage is collected, and until then its listener would be counted."""
+
+    scopes = (ScopeType.HTTP,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Answer, then close what the handler left in the scope."""
+        try:
+            await next_app(scope, receive, send)
+        finally:
+            frames = scope["state"].pop(_FRAMES, None)
+            if frames is not None:
+                await frames.aclose()
 
 
 class BoardController(Controller):
@@ -60,11 +81,13 @@ class BoardController(Controller):
         operation_id="followHallBoard",
         guards=[limit("board-stream", 120, 60)],
         media_type="text/event-stream",
+        middleware=[Closing()],
         responses=answers(HallUnknown, BoardFull)
         | {200: ResponseSpec(str, media_type="text/event-stream", description="事件流", generate_examples=False)},
     )
-    async def stream(self, hall_id: FromPath[UUID]) -> ServerSentEvent:
-        return ServerSentEvent(_messages(await board.follow(hall_id)))
+    async def stream(self, request: Request[Any, Any, Any], hall_id: FromPath[UUID]) -> ServerSentEvent:
+        frames = request.scope["state"][_FRAMES] = await board.follow(hall_id)
+        return ServerSentEvent(_messages(frames))
 
 
 _BOARD = {

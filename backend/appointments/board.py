@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from datetime import date, datetime
 from uuid import UUID
@@ -250,15 +250,15 @@ def _wake_all() -> None:
         following.wake.set()
 
 
-async def follow(hall_id: UUID) -> AsyncIterator[Frame]:
+async def follow(hall_id: UUID) -> AsyncGenerator[Frame, None]:
     """The snapshot, and every newer one as soon as it is there, with heartbeats in between; ends after `LONGEST`
-    seconds. Raises HallUnknown and BoardFull before the first frame."""
+    seconds. Whoever follows must close it. Raises HallUnknown and BoardFull before the first frame."""
     if _ended or sum(each.listeners for each in _halls.values()) >= LISTENERS:
         raise BoardFull(retry_after=5)
     return _frames(hall_id, await frame_of(hall_id))
 
 
-async def _frames(hall_id: UUID, first: Frame) -> AsyncIterator[Frame]:
+async def _frames(hall_id: UUID, first: Frame) -> AsyncGenerator[Frame, None]:
     following = _enter(hall_id, first)
     ends, seen = clock.monotonic() + LONGEST, ""
     try:
