@@ -53,12 +53,12 @@ ACTIVE = "state IN ('held', 'booked', 'checked-in')"
 
 
 class ServiceLine(Record):
-    """What residents queue for in one hall, and the rules of its booking: `code` is the letter on queue numbers."""
+    """What residents queue for in one hall, and the rules of its booking. Units are in the names."""
 
     hall: fields.ForeignKeyRelation[Hall] = fields.ForeignKeyField(
         "models.Hall", related_name="lines", on_delete=OnDelete.RESTRICT
     )
-    code = fields.CharField(max_length=2)
+    code = fields.CharField(max_length=2)  # the letter on queue numbers: A, B …
     name = fields.CharField(max_length=60)
     active = fields.BooleanField(default=True)
     slot_minutes = fields.SmallIntField(default=30)
@@ -342,7 +342,7 @@ class Ticket(Record):
     day = fields.DateField()
     sequence = fields.IntField()
     label = fields.CharField(max_length=8)
-    """What slip and screen show: letters of the line that gave it, and the sequence; handing over does not change it."""
+    """What slip and screen show: letters of the line that gave it, and the sequence; a hand-over changes nothing."""
     appointment: fields.OneToOneNullableRelation[Appointment] = fields.OneToOneField(
         "models.Appointment", related_name="ticket", on_delete=OnDelete.RESTRICT, null=True
     )
