@@ -57,6 +57,8 @@ PARAMETERS = {
     "line_id": "业务类别的标识",
     "slot_id": "时段的标识",
     "strike_id": "爽约记录的标识",
+    "appointment_id": "预约的标识",
+    "entry_id": "候补记录的标识",
     "day": "日期，如 2026-10-01",
     "code": "事项编码",
     "signature": "微信签名：Token、timestamp、nonce 排序拼接后的 SHA-1",

@@ -49,6 +49,7 @@ class FreePlacesController(Controller):
             "按此次序各得其志愿中第一个尚有余号（`places`）的时段。"
         ),
         operation_id="getDrawProof",
+        guards=[limits.limit("draw-proof", 120, 60)],
         responses=etag.NOT_MODIFIED | answers(NoSuchDraw),
     )
     async def draw_proof(self, line_id: FromPath[UUID], day: FromPath[date]) -> Proof:
@@ -58,6 +59,13 @@ class FreePlacesController(Controller):
 _LINE_ID, _SLOT_ID = "0194a1b2-11e0-7fff-8000-0bbb0ccc0003", "0194a1b2-5107-7fff-8000-0bbb0ccc0001"
 _ENTRY = "00000000-0000-0000-0000-000000000001"
 _SEED = "07" * 32
+openapi.LINKS["getHall"] = {"free": {"operationId": "listFreePlaces", "parameters": {"hall_id": "$response.body#/id"}}}
+openapi.LINKS["listFreePlaces"] = {
+    "draw": {
+        "operationId": "getDrawProof",
+        "parameters": {"line_id": "$response.body#/line_id", "day": "$response.body#/day"},
+    },
+}
 openapi.EXAMPLES |= {
     "listFreePlaces": {
         "response": {

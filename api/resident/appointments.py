@@ -291,6 +291,7 @@ openapi.EXAMPLES |= {
 }
 openapi.LINKS["bookAppointment"] = {
     "appointment": {"operationId": "getAppointment", "parameters": {"appointment_id": "$response.body#/id"}},
+    "move": {"operationId": "rescheduleAppointment", "parameters": {"appointment_id": "$response.body#/id"}},
     "cancellation": {"operationId": "cancelAppointment", "parameters": {"appointment_id": "$response.body#/id"}},
 }
 openapi.LINKS["holdAppointment"] = {

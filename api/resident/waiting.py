@@ -161,3 +161,6 @@ openapi.EXAMPLES |= {
         },
     },
 }
+openapi.LINKS["joinWaitingList"] = {
+    "leave": {"operationId": "leaveWaitingList", "parameters": {"entry_id": "$response.body#/id"}},
+}

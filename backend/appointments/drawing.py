@@ -259,16 +259,17 @@ async def hold_draw(draw_id: UUID) -> bool:
     return True
 
 
+_OPEN_SLOTS = """
+SELECT id, capacity - held - booked AS free FROM slots
+WHERE line_id = $1 AND day = $2 AND closed_at IS NULL AND starts_at > now() ORDER BY starts_at
+"""
+
+
 async def _free(found: asyncpg.Record) -> dict[UUID, int]:
     """The places that the day's slots have now, locked."""
-    where = "line_id = $1 AND day = $2 AND closed_at IS NULL AND starts_at > now()"
-    ids = await fetch(f"SELECT id FROM slots WHERE {where}", found["line_id"], found["day"])
+    ids = await fetch(_OPEN_SLOTS, found["line_id"], found["day"])
     await lock_slots(*(row["id"] for row in ids))
-    rows = await fetch(
-        f"SELECT id, capacity - held - booked AS free FROM slots WHERE {where} ORDER BY starts_at",
-        found["line_id"],
-        found["day"],
-    )
+    rows = await fetch(_OPEN_SLOTS, found["line_id"], found["day"])
     return {row["id"]: row["free"] for row in rows}
 
 
