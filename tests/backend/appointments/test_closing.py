@@ -239,6 +239,7 @@ async def test_what_is_closed_or_past_or_foreign_cannot_be_closed():
 # -- a day ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("told")
 async def test_a_day_closes_at_once_and_offers_nothing_of_the_same_day():
     line = await a_line()
     start = clock.now().replace(hour=2, minute=0) + 3 * DAY - clock.now()
@@ -287,6 +288,7 @@ async def test_a_day_can_be_closed_for_one_line_only():
         await closing.close_day(OPERATOR, uuid4(), mine.day, "停电")
 
 
+@pytest.mark.usefixtures("told")
 async def test_a_day_reopened_before_people_were_told_leaves_them_their_places():
     line = await a_line()
     slot = await a_slot(2, line, 3 * DAY)

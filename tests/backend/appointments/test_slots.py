@@ -233,6 +233,7 @@ async def test_the_horizon_reaches_beyond_the_day_that_is_released():
     assert max(found) == clock.day_of(BEFORE) + timedelta(days=7)
 
 
+@pytest.mark.usefixtures("told")
 async def test_the_job_is_known_to_the_worker():
     line = await a_line_with(every_day())
     async with transaction():

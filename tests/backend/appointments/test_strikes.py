@@ -292,6 +292,7 @@ async def test_two_workers_and_late_check_ins_leave_each_visit_in_one_state_with
     assert (await places(slot.id))[2] == came
 
 
+@pytest.mark.usefixtures("told")
 async def test_the_night_job_marks_them():
     visit = await an_appointment(await a_slot(1, starts_in=-DAY))
     async with transaction():
