@@ -54,7 +54,8 @@ WHERE t.relnamespace = 'public'::regnamespace AND x.indisvalid AND x.indisready
 """
 _CONSTRAINTS = """
 SELECT t.relname AS on_table, c.conname AS name, c.contype::text AS kind,
-       ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = t.oid AND a.attnum = ANY(c.conkey)) AS columns
+       ARRAY(SELECT a.attname::text FROM pg_attribute a
+             WHERE a.attrelid = t.oid AND a.attnum = ANY(c.conkey)) AS columns
 FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid
 WHERE t.relnamespace = 'public'::regnamespace AND c.convalidated
 """

@@ -38,6 +38,7 @@ class Settings:
     public_base: str = "http://127.0.0.1:8000"
     """How the world reaches us; absolute addresses are built from it, never from the Host header."""
     log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
 
     # -- databases ------------------------------------------------------------------------------
     database_url: str = ""
@@ -47,9 +48,11 @@ class Settings:
     database_role: str = "zhangban_service"
     """Role that every service connection takes: it may not change the ledger."""
     reader_role: str = "zhangban_reader"
-    """Role that may read the views of the schema `acceptance` and nothing else; make an examiner's login a member of it."""
+    """Role that may read the schema `acceptance` and nothing else; an examiner's login is made a member."""
     database_pool_size: int = 10
+    """Connections per process."""
     database_connect_timeout: float = 3.0
+    """How long connecting may take."""
     database_acquire_timeout: float = 2.0
     """How long work waits for a free connection before it is refused with 503."""
     database_statement_timeout: float = 3.0
@@ -57,6 +60,7 @@ class Settings:
     redis_url: str = ""
     """Redis or Valkey, `redis://host:6379/0`; empty starts the embedded one."""
     redis_timeout: float = 0.5
+    """How long one command may take."""
     request_timeout: float = 10.0
     """The longest that one request may take before it is answered 503."""
     body_limit: int = 1_048_576
@@ -64,8 +68,11 @@ class Settings:
 
     # -- serving --------------------------------------------------------------------------------
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: int = 8000
+    """Port to listen on."""
     workers: int = 1
+    """Processes that share the port."""
     drain_seconds: float = 1.0
     """How long /readyz answers 503 before the listener closes."""
     shutdown_seconds: float = 12.0
@@ -89,6 +96,7 @@ class Settings:
 
     # -- identity -------------------------------------------------------------------------------
     token_issuer: str = "zhangban"  # noqa: S105 - a name
+    """What access tokens name as their issuer."""
     access_token_seconds: int = 900
     """Life of a resident's access token, a tenth more or less."""
     signing_key_lead_seconds: int = 600
@@ -96,6 +104,7 @@ class Settings:
     refresh_token_seconds: int = 30 * 86_400
     """A refresh token unused for this long dies."""
     session_absolute_seconds: int = 180 * 86_400
+    """However busy it is, a session ends after this time."""
     refresh_grace_seconds: int = 10
     """The same refresh token repeated within this time gives the same successor."""
     sessions_per_resident: int = 10
@@ -117,26 +126,35 @@ class Settings:
     ledger_unsealed_alarm_seconds: float = 60.0
     """An event that waits for its seal for longer than this is a finding of `verify-audit`."""
     anchor_file: str = ""
-    """Where the hourly anchors of the ledger are added, on a disk that the database's owner cannot write; the log has them too."""
+    """Where the ledger's hourly anchors go: a disk that the database's owner cannot write. The log has them too."""
     job_lease_seconds: int = 30
     """A job whose worker has been silent for this long is given to another."""
     job_retry_seconds: str = "1,5,30,120,600"
     """Delays between attempts of a failing job; after the last one it is kept as a dead letter."""
     job_concurrency: int = 20
+    """Jobs that one worker runs at once."""
     job_log_days: int = 14
     """How long the log of ended jobs is kept; dead letters stay until somebody deals with them."""
     idempotency_hours: int = 24
+    """How long an Idempotency-Key and its answer are kept."""
 
     # -- partners -------------------------------------------------------------------------------
     partner_connect_timeout: float = 2.0
+    """How long connecting to a partner may take."""
     partner_timeout: float = 5.0
+    """How long a call to a partner may take."""
     partner_body_limit: int = 1_048_576
+    """Largest answer of a partner in bytes."""
     wechat_api_base: str = "https://api.weixin.qq.com"
+    """Address of WeChat's API; the sandbox's in development."""
     wechat_appid: str = ""
+    """The mini-program."""
     wechat_secret: str = ""
+    """AppSecret of the mini-program."""
     wechat_oa_appid: str = ""
     """The official account that sends template messages; empty switches that channel off."""
     wechat_oa_secret: str = ""
+    """AppSecret of the official account."""
     wechat_push_token: str = ""
     """Token of the mini-program's message push; empty means that it pushes nothing."""
     wechat_push_aes_key: str = ""
@@ -146,18 +164,23 @@ class Settings:
     wechat_oa_push_token: str = ""
     """Token of the official account's message push; empty means that it pushes nothing."""
     wechat_oa_push_aes_key: str = ""
+    """EncodingAESKey of the official account's message push."""
     inbound_kept_days: int = 30
     """How long what a partner pushed is kept, sealed."""
     wechat_miniprogram_state: Literal["formal", "trial", "developer"] = "formal"
+    """Which version of the mini-program a message opens."""
     sms_api_base: str = ""
     """Empty switches the SMS channel off."""
     sms_secret_id: str = ""
+    """SecretId of the gateway."""
     sms_secret_key: str = ""
+    """SecretKey of the gateway."""
     sms_app_id: str = ""
     """SmsSdkAppId of the gateway."""
     sms_sign_name: str = ""
     """The approved signature that every text begins with, without brackets."""
     sms_region: str = "ap-guangzhou"
+    """Region of the gateway."""
 
     # -- catalogue ------------------------------------------------------------------------------
     item_code_scheme: Literal["national-31", "national-33"] = "national-31"
@@ -203,6 +226,7 @@ class Settings:
     case_number_format: str = "{item}{date}{sequence:04d}"
     """办件编号: item code, day in Asia/Shanghai, sequence of the item and day. [local: provinces differ]"""
     case_number_sequence_max: int = 9999
+    """The last number of an item and day; one more is refused and reported, never repeated."""
     cutoff_hour: int = 17
     """Received at or after this hour, or on a day off, counts as the next working day. [local]"""
     deadline_starts: Literal["next-working-day", "same-day"] = "next-working-day"
@@ -213,6 +237,7 @@ class Settings:
     case_lookups_per_hour: int = 10
     """Tries to look one case up without signing in; four characters must not be found out by trying."""
     case_lookups_per_day: int = 30
+    """The same per day."""
     case_news_days: int = 365
     """What happened longer ago is history that a department fills in: nobody is sent a message about it."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 from redis.asyncio import Redis
 
@@ -20,6 +19,8 @@ BAD_WEATHER = (
     (GATEWAY, "status", {"number": 503, "times": 2}, "短信网关答 503 两次"),
 )
 LOST_REPLIES = 1
+SLOW = 0.5
+"""Seconds that WeChat takes for a message when it is slow: then a worker that is killed has one in its hands."""
 
 
 class Chaos:
@@ -28,10 +29,6 @@ class Chaos:
     def __init__(self, house: House, timeline: Timeline) -> None:
         self._house, self._timeline = house, timeline
         self.lost_replies = self.kills = 0
-
-    def storms(self) -> dict[int, Callable[[], Awaitable[None]]]:
-        """What breaks before which wave of reports."""
-        return {1: self.weather, 2: self.power_cut}
 
     async def weather(self) -> None:
         """WeChat and the gateway stumble, and every access token is suddenly invalid."""
@@ -42,21 +39,27 @@ class Chaos:
         await self._house.levers.ask("POST", "/sandbox/tokens/kill")
         self._timeline.fault("微信的 access_token 全部作废（40001）")
 
+    async def slow(self) -> None:
+        """WeChat takes its time, so that a worker always has messages in its hands."""
+        await self._house.levers.ask("PUT", "/sandbox/rules", {"send_seconds": SLOW})
+        self._timeline.fault(f"微信变慢：每条订阅消息要 {SLOW} 秒")
+
     async def power_cut(self) -> None:
         """The worker dies in the middle of its work and Redis is empty; a new worker comes a little later."""
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(SLOW / 2)
         self._house.processes.kill("work")
         self.kills += 1
-        self._timeline.fault("后台工作进程被 SIGKILL")
+        self._timeline.fault("后台工作进程在发送途中被 SIGKILL")
         redis = Redis.from_url(self._house.urls.redis_url)
         await redis.flushall()
         await redis.aclose()
         self._timeline.fault("Redis 被清空（FLUSHALL）")
+        await self._house.levers.ask("PUT", "/sandbox/rules", {"send_seconds": 0})
         asyncio.get_running_loop().call_later(0.5, self._start_again)
 
     def _start_again(self) -> None:
         self._house.start_worker()
-        self._timeline.fault("新的后台工作进程启动")
+        self._timeline.fault("新的后台工作进程启动，微信不再变慢")
 
     async def bound(self) -> int:
         """How many messages may have arrived twice: one per lost reply, and what a killed worker had in its hands.

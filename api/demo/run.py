@@ -52,7 +52,10 @@ async def _tell(timeline: Timeline, *, chaos: bool, keep: bool, json_file: str |
         timeline.begin()
         await story.push_cases()
         await story.sign_in()
-        await story.progress(storms=trouble.storms() if chaos else None)
+        if chaos:
+            await story.progress(before={1: trouble.weather, 2: trouble.slow}, after={2: trouble.power_cut})
+        else:
+            await story.progress()
         await story.look_around()
         timeline.heading("五、核对")
         await story.check(bound=await trouble.bound())

@@ -16,8 +16,8 @@ from api.demo.processes import DemoFailed
 from api.demo.showing import Timeline
 from backend import clock
 
-Storm = Callable[[], Awaitable[None]]
-"""Something that happens between two reports."""
+Storms = dict[int, Callable[[], Awaitable[None]]]
+"""What goes wrong, by the number of the wave."""
 
 
 class Story:
@@ -91,21 +91,22 @@ class Story:
         moment = self.began - report.ago
         return datetime.fromtimestamp(moment.timestamp() - minutes * 60, clock.SHANGHAI).isoformat(timespec="seconds")
 
-    async def progress(self, *, storms: dict[int, Storm] | None = None) -> None:
-        """Wave by wave, each department reports the next thing; after each wave everybody has heard of it.
+    async def progress(self, *, before: Storms | None = None, after: Storms | None = None) -> None:
+        """Wave by wave, each department reports the next thing, and everybody hears of it before the next wave.
 
-        A storm breaks before its wave; the wave after it does not wait for calm.
+        What is to go wrong breaks before the reports of its wave, or after them.
         """
         self.timeline.heading("三、办理推进，状态一变就告知")
         for wave in range(max(len(person.after) for person in self.people)):
-            if storms and wave in storms:
-                await storms[wave]()
+            if before and wave in before:
+                await before[wave]()
             for person in self.people:
                 if wave < len(person.after):
                     await self._report(person, person.after[wave])
-            if not (storms and wave + 1 in storms):
-                await self.mail.arrive(self.patience)
-                await self._let_the_gateway_rest()
+            if after and wave in after:
+                await after[wave]()
+            await self.mail.arrive(self.patience)
+            await self._let_the_gateway_rest()
             if wave == 2:
                 await self._ask_again()
 

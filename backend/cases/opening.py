@@ -125,12 +125,19 @@ async def push_unnumbered(agency: AsAgency, facts: CaseFacts) -> Pushed:
             if case is not None:
                 return Pushed(_same(case, facts), False, [])
             item = await item_of(facts.item_code)
-            number = await next_number(item.code)
-            await hold_number(number)
-            return Pushed(await _open(agency, number, facts), True, [])
+            return Pushed(await _open(agency, await _free_number(item.code), facts), True, [])
     except CaseNumbersUsedUp:
         await alarm_used_up(normalised(facts.item_code))
         raise
+
+
+async def _free_number(item_code: str) -> str:
+    """The next number of ours that no department has used by itself: some number by the same rule. Its lock is held."""
+    while True:
+        number = await next_number(item_code)
+        await hold_number(number)
+        if not await Case.filter(number=number).exists():
+            return number
 
 
 async def _check_reference(agency: AsAgency, number: str, reference: str | None) -> None:

@@ -39,6 +39,7 @@ LATE = {
 }
 """Files that load something only when it is wanted, and why."""
 OWN_NAMES = {
+    "backend/leaks.py": "the names of tables and columns, as the catalogue of PostgreSQL lists them",
     "backend/resealing.py": "the names of the sealed columns, from its own table",
     "backend/migrations.py": "names the role of the settings, which it has checked to be a plain identifier",
 }

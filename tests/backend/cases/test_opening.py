@@ -196,6 +196,16 @@ async def test_a_reference_belongs_to_one_number():
         await cases.push(agency, a_number(), facts(reference="JZ-1"))
 
 
+async def test_a_number_that_a_department_used_by_itself_is_passed_over():
+    today = f"{ITEM}{clock.today():%Y%m%d}"
+    for number in ("0001", "0002"):
+        await a_case(number=today + number)
+
+    pushed = await cases.push_unnumbered(an_agency_principal(), facts(reference="JZ-1"))
+
+    assert pushed.case.number == f"{today}0003"
+
+
 async def test_two_agencies_may_use_the_same_reference():
     one = await cases.push_unnumbered(an_agency_principal(), facts(reference="JZ-1"))
     other = await cases.push_unnumbered(an_agency_principal(), facts(reference="JZ-1"))

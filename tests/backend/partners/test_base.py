@@ -104,7 +104,7 @@ async def test_a_hanging_partner_costs_no_more_than_the_bound(sandbox: Sandbox, 
     with pytest.raises(PartnerUnreachable):
         await caller.ask(repeat=Repeat.ALWAYS)
 
-    assert time.perf_counter() - started < 1.0
+    assert time.perf_counter() - started < 2.5
 
 
 async def test_a_call_that_is_safe_to_repeat_is_repeated(sandbox: Sandbox, caller: Caller):

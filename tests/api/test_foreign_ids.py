@@ -1,0 +1,210 @@
+"""What belongs to somebody else does not exist: the answer is byte for byte that to an id which nobody has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+from uuid import uuid4
+
+import httpx
+import pytest
+from litestar import Litestar
+from uuid_utils.compat import uuid7
+
+from backend.identity.principals import AsAgency
+from models.identity import Resident
+from tests.callers import Callers, Operation, callers, operations
+from tests.factories.cases import PHONE, a_case, a_number, a_resident_with_phone, reported
+from tests.factories.catalogue import a_draft, an_editor
+from tests.factories.identity import a_resident, an_agency, signed_in
+from tests.factories.notifications import a_message
+from tests.owner import owner_fetch_value
+
+
+class Belonging(NamedTuple):
+    """An id that exists and belongs to somebody else, and one that nobody has."""
+
+    foreign: dict[str, str]
+    random: dict[str, str]
+
+
+async def a_foreign_session() -> Belonging:
+    return Belonging({"session_id": str((await signed_in()).session_id)}, {"session_id": str(uuid7())})
+
+
+async def a_foreign_message() -> Belonging:
+    other = await Resident.get(id=(await a_resident()).id)
+    return Belonging({"message_id": str(await a_message(other))}, {"message_id": str(uuid7())})
+
+
+async def a_foreign_case() -> Belonging:
+    await a_resident_with_phone(PHONE)
+    case = await a_case()
+    await reported(case, "受理")
+    assert await owner_fetch_value("SELECT resident_id IS NOT NULL FROM cases WHERE id = $1", case.id)
+    return Belonging({"number": case.number}, {"number": a_number()})
+
+
+async def a_case_of_another_agency() -> Belonging:
+    other = await an_agency()
+    case = await a_case(AsAgency(other.id, other.department_id))
+    return Belonging({"number": case.number}, {"number": a_number()})
+
+
+async def an_item_of_another_department() -> Belonging:
+    code = await a_draft(await an_editor())
+    return Belonging(
+        {"code": code, "number": "1"}, {"code": f"{code[:-3]}{'001' if code[-3:] != '001' else '002'}", "number": "1"}
+    )
+
+
+Maker = Callable[[], Awaitable[Belonging]]
+BELONGINGS: dict[str, Maker] = {
+    "/v1/resident/sessions/{session_id}": a_foreign_session,
+    "/v1/resident/messages/{message_id}": a_foreign_message,
+    "/v1/resident/messages/{message_id}/read": a_foreign_message,
+    "/v1/resident/cases/{number}": a_foreign_case,
+    "/v1/agency/cases/{number}": a_case_of_another_agency,
+    "/v1/agency/cases/{number}/events": a_case_of_another_agency,
+    "/v1/agency/cases/{number}/event-batches": a_case_of_another_agency,
+    "/v1/staff/items/{code}/versions": an_item_of_another_department,
+    "/v1/staff/items/{code}/versions/{number}": an_item_of_another_department,
+    "/v1/staff/items/{code}/versions/{number}/faults": an_item_of_another_department,
+    "/v1/staff/items/{code}/versions/{number}/publish": an_item_of_another_department,
+    "/v1/staff/items/{code}/versions/{number}/withdraw": an_item_of_another_department,
+}
+"""Every guarded address with something of somebody's in it, and how to get something of somebody else."""
+OWNED_BY_NOBODY = {
+    "/v1/staff/calendar/days/{day}": "the calendar is everybody's",
+    "/v1/staff/calendar/years/{year}": "the calendar is everybody's",
+}
+TELLS = {
+    "PUT /v1/agency/cases/{number}": "numbers are shared by all: who takes one that is taken is told so",
+    "POST /v1/agency/cases/{number}/events": "news of a case that nobody has pushed yet is kept, of a taken number not",
+    "POST /v1/agency/cases/{number}/event-batches": "the same",
+}
+"""Operations by which a department's system learns that a number is taken, and nothing else of the case."""
+
+
+def at(app: Litestar, path: str) -> list[Operation]:
+    return [operation for operation in operations(app) if operation.path == path]
+
+
+def test_every_guarded_address_with_an_id_is_in_the_table(app: Litestar):
+    guarded = {each.path for each in operations(app) if "{" in each.path and not each.path.startswith("/v1/public/")}
+
+    assert guarded == BELONGINGS.keys() | OWNED_BY_NOBODY.keys()
+
+
+async def ask(
+    client: httpx.AsyncClient, people: Callers, operation: Operation, values: dict[str, str]
+) -> httpx.Response:
+    address = operation.address(**values)
+    body = json.dumps(operation.example).encode() if operation.has_body else b""
+    headers = {**people.headers(operation.method, address, body), "Idempotency-Key": str(uuid4())}
+    if operation.has_body:
+        headers["Content-Type"] = "application/json"
+    return await client.request(operation.method, address, content=body, headers=headers)
+
+
+def comparable(answer: httpx.Response) -> tuple[int, object, set[str]]:
+    """Status, body and headers without what differs between any two answers."""
+    body = answer.json() if answer.content else None
+    if isinstance(body, dict):
+        body.pop("request_id", None)
+    return answer.status_code, body, set(answer.headers)
+
+
+@pytest.mark.usefixtures("partners")
+@pytest.mark.parametrize("path", BELONGINGS)
+async def test_what_is_somebody_elses_does_not_exist(app: Litestar, client: httpx.AsyncClient, path: str):
+    people, belonging = await callers(), await BELONGINGS[path]()
+
+    for operation in at(app, path):
+        key = f"{operation.method} {path}"
+        if key in TELLS:
+            continue
+        foreign = await ask(client, people, operation, belonging.foreign)
+        random = await ask(client, people, operation, belonging.random)
+        assert foreign.status_code == 404, f"{key}: {foreign.text}"
+        assert comparable(foreign) == comparable(random), key
+        assert len(foreign.content) == len(random.content), key
+
+
+@pytest.mark.usefixtures("partners")
+async def test_a_number_that_is_taken_tells_nothing_of_its_case(app: Litestar, client: httpx.AsyncClient):
+    people, belonging = await callers(), await a_case_of_another_agency()
+
+    for operation in operations(app):
+        if f"{operation.method} {operation.path}" in TELLS:
+            answer = await ask(client, people, operation, belonging.foreign)
+            assert answer.status_code in (404, 409)
+            assert answer.json().keys() <= {"type", "title", "status", "code", "request_id", "retryable", "errors"}
+
+
+@pytest.mark.usefixtures("partners")
+@pytest.mark.parametrize("path", BELONGINGS)
+async def test_asking_for_what_is_somebody_elses_changes_nothing_of_it(
+    app: Litestar, client: httpx.AsyncClient, path: str
+):
+    people, belonging = await callers(), await BELONGINGS[path]()
+    before = await fingerprint()
+
+    for operation in at(app, path):
+        await ask(client, people, operation, belonging.foreign)
+
+    assert await fingerprint() == before
+
+
+async def fingerprint() -> object:
+    """All that could be changed of somebody else's: their sessions, messages, cases and items."""
+    return await owner_fetch_value(
+        "SELECT md5(string_agg(t, '|' ORDER BY t)) FROM ("
+        "SELECT s::text AS t FROM (SELECT id, ended_at FROM sessions) s UNION ALL SELECT m::text FROM messages m "
+        "UNION ALL SELECT c::text FROM cases c UNION ALL SELECT e::text FROM case_events e WHERE case_id IS NOT NULL "
+        "UNION ALL SELECT v::text FROM item_versions v) x"
+    )
+
+
+async def test_lists_hold_only_what_is_ones_own(client: httpx.AsyncClient):
+    people, foreign = await callers(), await a_foreign_case()
+    await a_foreign_message()
+    await a_foreign_session()
+
+    for path in ("/v1/resident/cases", "/v1/resident/messages"):
+        answer = await client.get(path, headers=people.headers("GET", path))
+        assert answer.status_code == 200
+        assert answer.json()["items"] == []
+        assert foreign.foreign["number"] not in answer.text
+    sessions = await client.get("/v1/resident/sessions", headers=people.headers("GET", "/v1/resident/sessions"))
+    assert str(people.resident.session_id) in sessions.text
+    assert str(people.other.session_id) not in sessions.text
+
+
+@pytest.mark.parametrize("filter_", ["resident_id", "owner_id", "user_id", "session_id", "phone", "applicant"])
+async def test_no_filter_leads_to_somebody_elses_list(client: httpx.AsyncClient, filter_: str):
+    people = await callers()
+    await a_foreign_case()
+
+    for path in ("/v1/resident/cases", "/v1/resident/messages"):
+        address = f"{path}?{filter_}={people.other.id}"
+        answer = await client.get(address, headers=people.headers("GET", address))
+        assert answer.status_code in (200, 400, 422)
+        assert answer.status_code != 200 or answer.json()["items"] == []
+
+
+@pytest.mark.usefixtures("partners")
+async def test_a_token_of_one_door_opens_no_other(app: Litestar, client: httpx.AsyncClient):
+    people = await callers()
+    tokens = {
+        "/v1/resident/": people.headers("GET", "/v1/resident/me"), "/v1/staff/": people.headers("GET", "/v1/staff/me"),
+    }  # fmt: skip
+
+    for operation in operations(app):
+        for door, headers in tokens.items():
+            guarded = operation.path.startswith(("/v1/resident/", "/v1/staff/", "/v1/agency/"))
+            if not guarded or operation.path.startswith(door) or operation.path == "/v1/staff/sessions":
+                continue
+            answer = await client.request(operation.method, operation.address(), headers=headers)
+            assert answer.status_code == 401, f"{operation.method} {operation.path} with a token of {door}"
