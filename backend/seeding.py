@@ -17,6 +17,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from msgspec import Struct
 
 from backend import catalogue, clock
+from backend.appointments.seeding import open_now as open_slots_now
 from backend.appointments.seeding import seed as seed_appointments
 from backend.crypto import fingerprint, seal
 from backend.database import transaction
@@ -59,6 +60,7 @@ STAFF = (
     StaffSeed("b.chief", "乙局审核", B, ("cases.read", "catalogue.publish")),
     StaffSeed("hall.chief", "大厅主任", A, ("halls.manage",)),
     StaffSeed("hall.clerk", "大厅窗口", A, ("hall:city-hall",)),
+    StaffSeed("hall.kiosk", "大厅自助机", A, ("kiosk:city-hall",)),
     StaffSeed("auditor", "审计管理员", A, ("audit.read",)),
     StaffSeed("security", "安全管理员", A, ("duties.grant",)),
     StaffSeed("system", "系统管理员", A, ("agencies.manage", "notifications.operate", "staff.manage")),
@@ -99,8 +101,9 @@ def totp_secret(login: str) -> str:
     return b32encode(hashlib.sha256(f"zhangban sample totp {login}".encode()).digest()[:20]).decode()
 
 
-async def seed(profile: Profile) -> Credentials:
-    """Fill in what is missing of the profile; what opens the doors.
+async def seed(profile: Profile, *, open_now: tuple[int, ...] = ()) -> Credentials:
+    """Fill in what is missing of the profile; what opens the doors. `open_now` opens slots of so many places each
+    that begin within the hour.
 
     Raises SettingsError in production.
     """
@@ -114,6 +117,8 @@ async def seed(profile: Profile) -> Credentials:
         for member in STAFF:
             await _member(member, departments[member.domain].id)
         await seed_appointments()
+        if open_now:
+            await open_slots_now(open_now)
         residents = await _residents() if profile == "acceptance" else {}
     return Credentials(
         agencies={domain: {"key": key, "secret": agency_secret(key)} for domain, key in AGENCIES.items()},

@@ -7,19 +7,21 @@ start; days whose holidays are not published yet get none.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from backend import calendar, clock
 from backend.appointments import slots
+from backend.appointments.events import SlotsOpened
 from backend.appointments.hours import MAKE_UP, Opening, Stretch, set_hours
 from backend.appointments.lines import LineRules, define_line, set_items
 from backend.appointments.windows import set_window
 from backend.catalogue.seeding import read, stable_id
 from backend.database import fetch, transaction
+from backend.events import record
 from backend.identity.principals import AsOperator
-from models.appointments import Admission, ServiceLine
+from models.appointments import Admission, ServiceLine, Slot
 from models.appointments import Window as WindowRow
 
 DAYS_AHEAD = 14
@@ -126,3 +128,33 @@ async def _slots(line: UUID) -> int:
         return 0
     made = await slots.generate(_OPERATOR, line, first, last, new_id=lambda each: slot_id(line, each))
     return made.slots
+
+
+SHOWN = ("city-hall", "A")
+"""The hall and line in which a demo shows a visit."""
+SOON, LENGTH = timedelta(minutes=20), timedelta(minutes=30)
+
+
+async def open_now(capacities: tuple[int, ...]) -> list[UUID]:
+    """Slots of today that begin within the hour, one per capacity, whatever day it is: a demo on a holiday shows a
+    visit from booking to the window, too. Their ids are new each time. Call with an actor set."""
+    line, hall_id = line_id(*SHOWN), stable_id("hall", SHOWN[0])
+    day = clock.today()
+    midnight = datetime.combine(day + timedelta(days=1), time(), clock.SHANGHAI)
+    made = []
+    async with transaction():
+        for number, capacity in enumerate(capacities):
+            starts_at = min(clock.now() + SOON, midnight - timedelta(seconds=1)) - timedelta(seconds=number)
+            slot = await Slot.create(
+                line_id=line,
+                hall_id=hall_id,
+                day=day,
+                starts_at=starts_at,
+                ends_at=starts_at + LENGTH,
+                release_at=clock.now() - timedelta(minutes=1),
+                capacity=capacity,
+                walk_in_quota=2,
+            )
+            made.append(slot.id)
+        await record(SlotsOpened(line_id=line, first=day, last=day, slots=len(made)))
+    return made
