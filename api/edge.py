@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from typing import Any
@@ -89,33 +89,49 @@ class Edge:
         identity = _request_id(scope)
         token = logs.request_id.set(identity)
         started, status = clock.monotonic(), 0
+        streams = unread = False
+        bound = asyncio.timeout(settings().request_timeout)
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streams, unread
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if streams := _is_stream(message["headers"]):
+                    bound.reschedule(None)  # what follows is bounded message by message
                 headers = [*message["headers"], (b"x-request-id", identity.encode()), *_ALWAYS]
                 if not any(name == b"cache-control" for name, _ in headers):
                     headers.append(_NOT_KEPT)
                 message["headers"] = headers
-            await send(message)
+            if not streams:
+                await send(message)
+                return
+            try:
+                async with asyncio.timeout(settings().request_timeout):
+                    await send(message)
+            except TimeoutError:
+                unread = True
+                raise
 
         try:
             with self.span(scope):
-                async with asyncio.timeout(settings().request_timeout):
+                async with bound:
                     await self._answer(scope, receive, send_with_headers)
         except TimeoutError:
             if not status:
                 await _refuse(send_with_headers, TookTooLong(retry_after=2))
         except Exception:
-            log.exception("nothing inside could answer")
+            if unread:
+                log.info("dropped a client that did not read its stream")
+            else:
+                log.exception("nothing inside could answer")
             if not status:
                 await _refuse(send_with_headers, problems.Internal())
         finally:
             method = scope["method"] if scope["method"] in _METHODS else "OTHER"
             count, duration = _meters(method, str(scope.get("path_template") or "-"), status)
             count.inc()
-            duration.observe(clock.monotonic() - started)
+            if not streams:
+                duration.observe(clock.monotonic() - started)
             logs.request_id.reset(token)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,6 +140,11 @@ class Edge:
             await _refuse(send, trouble)
             return
         await self.app(scope, receive, send)
+
+
+def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the answer goes on for as long as somebody listens: such a one has no end to be timed."""
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
 def _unreadable(scope: Scope) -> Trouble | None:

@@ -21,6 +21,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from api.health import Draining
 from backend import logs, stopping
+from backend.appointments import board
 from backend.settings import environment, settings
 
 log = logging.getLogger(__name__)
@@ -103,6 +104,7 @@ async def _until_told(server: Server, listener: socket.socket, lifeline: int | N
 
 def _begin_draining() -> None:
     Draining.begun = True
+    board.end_all()
 
 
 def _orders(on_stop: Callable[[], None]) -> stopping.Orders:

@@ -88,11 +88,12 @@ def kinds() -> dict[str, type[Event]]:
     return found
 
 
-_INSERT = """
-WITH queued AS (INSERT INTO unsealed_events (event_id, shard) VALUES ($1, $2))
-INSERT INTO events (id, created_at, at, name, subject_kind, subject_id, actor_kind, actor_id, request_id, payload)
-VALUES ($1, $3, $3, $4, $5, $6, $7, $8, $9, $10)
-"""
+_INSERT = jobs.statement_with_job("""
+unsealed AS (INSERT INTO unsealed_events (event_id, shard) VALUES ($7, $8)),
+fact AS (
+    INSERT INTO events (id, created_at, at, name, subject_kind, subject_id, actor_kind, actor_id, request_id, payload)
+    VALUES ($7, $9, $9, $10, $11, $12, $13, $14, $15, $16))
+""")
 
 
 async def record(event: Event) -> UUID:
@@ -107,6 +108,7 @@ async def record(event: Event) -> UUID:
     async with transaction() as connection:
         await connection.execute(
             _INSERT,
+            *jobs.job_parameters("events.deliver", {"event_id": str(identity)}),
             identity,
             zlib.crc32(subject.bytes) % settings().ledger_shards,
             clock.now(),
@@ -117,7 +119,6 @@ async def record(event: Event) -> UUID:
             logs.request_id.get(),
             _encoder.encode(event).decode(),
         )
-        await jobs.enqueue("events.deliver", {"event_id": str(identity)})
     return identity
 
 

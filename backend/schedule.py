@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backend import auditing, jobs
+from backend.appointments import attending, cancelling, check_in_codes, drawing, missing, reminding, slots, waiting
 from backend.callbacks import forget_old
 from backend.idempotency import forget_expired
 from backend.job_keeping import forget_finished
@@ -27,8 +28,32 @@ async def _forget_old_pushes(_: dict[str, Any]) -> None:
     await forget_old()
 
 
+@jobs.job("appointments.keep-horizon")
+async def _keep_horizon(_: dict[str, Any]) -> None:
+    await slots.keep_horizon()
+
+
+@jobs.job("appointments.mark-missed")
+async def _mark_missed(_: dict[str, Any]) -> None:
+    await missing.mark_missed()
+
+
+@jobs.job("appointments.close-days")
+async def _close_days(_: dict[str, Any]) -> None:
+    await attending.close_days()
+
+
+@jobs.job("appointments.forget-codes")
+async def _forget_codes(_: dict[str, Any]) -> None:
+    await check_in_codes.forget_spent()
+
+
 CRON: list[tuple[str, str]] = [
     ("41 17 * * *", "cases.recount"),
+    ("7 17 * * *", "appointments.keep-horizon"),
+    ("20 18 * * *", "appointments.mark-missed"),
+    ("30 18 * * *", "appointments.close-days"),
+    ("50 19 * * *", "appointments.forget-codes"),
     ("17 * * * *", "idempotency.forget-expired"),
     ("10 19 * * *", "jobs.forget-finished"),
     ("40 19 * * *", "callbacks.forget-old"),
@@ -41,5 +66,14 @@ def timetable() -> Timetable:
     """The table as a worker takes it."""
     return Timetable(
         cron=tuple(CRON),
-        every=((settings().ledger_seal_seconds, auditing.seal_all),),
+        every=(
+            (settings().ledger_seal_seconds, auditing.seal_all),
+            # Each is safe beside itself in another worker: whoever comes second finds nothing to do.
+            (settings().booking_clock_seconds, cancelling.expire_holds),
+            (settings().booking_clock_seconds, waiting.offer_what_is_free),
+            (settings().booking_clock_seconds, drawing.hold_due_draws),
+            (30.0, drawing.prepare_draws),
+            (30.0, reminding.remind),
+            (300.0, waiting.close_past_days),
+        ),
     )

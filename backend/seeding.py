@@ -3,8 +3,8 @@
 Everything is deterministic: the same profile gives the same ids, logins and keys on every machine, so that a tester
 can write them down. They are no secrets, and therefore production refuses them. Seeding again changes nothing.
 
-`demo` is the catalogue, the departments' systems with their keys, and the staff. `acceptance` (contract T-5) adds the
-residents R001 … R050, whom the WeChat sandbox knows under the same names.
+`demo` is the catalogue, the departments' systems with their keys, the staff, and the halls' lines and slots.
+`acceptance` (contract T-5) adds the residents R001 … R050, whom the WeChat sandbox knows under the same names.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from msgspec import Struct
 
 from backend import catalogue, clock
+from backend.appointments.seeding import open_now as open_slots_now
+from backend.appointments.seeding import seed as seed_appointments
 from backend.crypto import fingerprint, seal
 from backend.database import transaction
 from backend.events import acting_as, record
@@ -56,6 +58,9 @@ STAFF = (
     StaffSeed("a.chief", "甲局审核", A, ("cases.read", "catalogue.publish")),
     StaffSeed("b.clerk", "乙局经办", B, _CLERK),
     StaffSeed("b.chief", "乙局审核", B, ("cases.read", "catalogue.publish")),
+    StaffSeed("hall.chief", "大厅主任", A, ("halls.manage",)),
+    StaffSeed("hall.clerk", "大厅窗口", A, ("hall:city-hall",)),
+    StaffSeed("hall.kiosk", "大厅自助机", A, ("kiosk:city-hall",)),
     StaffSeed("auditor", "审计管理员", A, ("audit.read",)),
     StaffSeed("security", "安全管理员", A, ("duties.grant",)),
     StaffSeed("system", "系统管理员", A, ("agencies.manage", "notifications.operate", "staff.manage")),
@@ -96,8 +101,9 @@ def totp_secret(login: str) -> str:
     return b32encode(hashlib.sha256(f"zhangban sample totp {login}".encode()).digest()[:20]).decode()
 
 
-async def seed(profile: Profile) -> Credentials:
-    """Fill in what is missing of the profile; what opens the doors.
+async def seed(profile: Profile, *, open_now: tuple[int, ...] = ()) -> Credentials:
+    """Fill in what is missing of the profile; what opens the doors. `open_now` opens slots of so many places each
+    that begin within the hour.
 
     Raises SettingsError in production.
     """
@@ -110,6 +116,9 @@ async def seed(profile: Profile) -> Credentials:
             await _agency(departments[domain], key)
         for member in STAFF:
             await _member(member, departments[member.domain].id)
+        await seed_appointments()
+        if open_now:
+            await open_slots_now(open_now)
         residents = await _residents() if profile == "acceptance" else {}
     return Credentials(
         agencies={domain: {"key": key, "secret": agency_secret(key)} for domain, key in AGENCIES.items()},

@@ -188,6 +188,24 @@ class Settings:
     item_code_scheme: Literal["national-31", "national-33"] = "national-31"
     """How item codes are composed: `backend.catalogue.codes.SCHEMES`. [inferred: the split of the last 13]"""
 
+    # -- appointments ---------------------------------------------------------------------------
+    slot_horizon_days: int = 7
+    """Slots are generated every night for this many days beyond the day whose places are released."""
+    replacement_hours: int = 24
+    """How long another slot is kept for somebody whose slot the hall has closed, but not into the visit itself."""
+    booking_concurrency: int = 4
+    """Bookings that one process works on at once; the other connections of its pool stay free for everything else."""
+    booking_queue: int = 200
+    """Bookings that may wait for their turn in one process; one more is told to come back."""
+    booking_wait_seconds: float = 1.0
+    """The longest that a booking waits for its turn."""
+    free_places_seconds: float = 0.8
+    """For how long a process shows free places that it has read, and how long the count before the database lives."""
+    booking_clock_seconds: float = 1.0
+    """How often a worker ends holds and offers that ran out and holds draws that are due."""
+    booking_taps_per_minute: int = 60
+    """Bookings, holds and moves that one resident may try in a minute."""
+
     # -- notifications --------------------------------------------------------------------------
     notification_templates: str = ""
     """File with the partners' template ids of this installation; empty means those of the sandbox."""

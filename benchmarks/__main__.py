@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from benchmarks.booking.__main__ import main as booking
 from benchmarks.progress_lookup.__main__ import main as progress_lookup
 
-BENCHMARKS: dict[str, Callable[[list[str]], int]] = {"progress_lookup": progress_lookup}
+BENCHMARKS: dict[str, Callable[[list[str]], int]] = {"progress_lookup": progress_lookup, "booking": booking}
 
 
 def main(arguments: list[str]) -> int:

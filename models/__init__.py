@@ -10,5 +10,6 @@ MODELS = [
     "models.calendar",
     "models.cases",
     "models.notifications",
+    "models.appointments",
 ]
 """Every module with tables, in the order of the domains."""

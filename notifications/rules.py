@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple
-from uuid import UUID
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from backend import calendar, callbacks, subjects
 from backend.cases import events as cases
@@ -13,34 +12,9 @@ from backend.events import Event, EventMeta, listen, name_of
 from backend.identity import events as identity
 from models.cases import CaseState as S
 from notifications import events as own
-from notifications import facts, hearing, outbox
+from notifications import facts, hearing, outbox, visits
 from notifications.inbox import put
-
-
-class Told(NamedTuple):
-    """One message to one resident."""
-
-    resident_id: UUID
-    name: str
-    """Which template."""
-    context: Mapping[str, str]
-
-
-Telling = Callable[[Any, EventMeta], Awaitable[Sequence[Told]]]
-
-
-class Tell(NamedTuple):
-    """The messages that an event may lead to, and the function that says which of them go to whom."""
-
-    names: tuple[str, ...]
-    telling: Telling
-
-
-class Silence(NamedTuple):
-    """Why nobody is told."""
-
-    why: str
-
+from notifications.telling import Silence, Tell, Told
 
 BY_STATE: Mapping[str, str] = {
     S.CORRECTION: "supplement_needed",
@@ -147,6 +121,7 @@ RULES: Mapping[type[Event], Tell | Silence] = {
     identity.SigningKeyRotated: _OPERATORS,
     callbacks.WechatPushed: Silence("heard by notifications/hearing.py: it tells us something, not the resident"),
     own.MessageRevived: _OPERATORS,
+    **visits.RULES,
 }
 
 

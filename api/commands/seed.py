@@ -18,7 +18,15 @@ def add(parser: ArgumentParser) -> None:
         "--profile",
         choices=get_args(seeding.Profile),
         default="demo",
-        help="demo: catalogue, agencies, staff; acceptance: residents R001 to R050 too",
+        help="demo: catalogue, agencies, staff, halls; acceptance: residents R001 to R050 too",
+    )
+    parser.add_argument(
+        "--open-now",
+        metavar="PLACES",
+        type=int,
+        nargs="+",
+        default=[],
+        help="also open slots with so many places each in city-hall that begin within the hour",
     )
 
 
@@ -27,7 +35,7 @@ def run(arguments: Namespace) -> int:
 
     async def seeded() -> int:
         async with opened():
-            credentials = await seeding.seed(arguments.profile)
+            credentials = await seeding.seed(arguments.profile, open_now=tuple(arguments.open_now))
         print(msgspec.json.format(msgspec.json.encode(credentials), indent=2).decode())
         return 0
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 
+from api.demo import visit
 from api.demo.client import Department, Levers, Phone
 from api.demo.people import cast
 from api.demo.processes import Processes, free_ports
@@ -31,6 +32,7 @@ QUICK = {
     "DRAIN_SECONDS": "0.1",
     "LEDGER_SEAL_SECONDS": "0.2",
     "SHUTDOWN_SECONDS": "3",
+    "TRUSTED_PROXIES": "127.0.0.1/32",
     "PARTNER_TIMEOUT": "1",
     "JOB_RETRY_SECONDS": "0.2,0.5,1,2,4,8",
     "JOB_LEASE_SECONDS": "2",
@@ -65,6 +67,11 @@ class House:
         phones = {name: Phone(self.http, self.api, name) for name in (*(person.name for person in people), STRANGER)}
         patience = PATIENCE_IN_CHAOS if chaos else PATIENCE
         return Story(people, self._departments(), phones, self.levers, self.timeline, patience=patience)
+
+    def visit(self, story: Story) -> visit.Visit:
+        """The chapter of the halls, with somebody whose item the hall of the story handles."""
+        person = next(each for each in story.people if each.item == visit.ITEM)
+        return visit.Visit(self.http, self.api, person, story.phones[person.name], self.levers, self.timeline)
 
     def _departments(self) -> dict[str, Department]:
         return {
@@ -139,7 +146,8 @@ async def _start(house: House, sandbox_port: int) -> None:
     say(f"数据库结构就绪，{clock.monotonic() - began:.1f} 秒")
     began = clock.monotonic()
     house.start_worker()
-    await processes.finish("seed", "api.cli", "seed", "--profile", "demo")
+    places = map(str, visit.PLACES)
+    await processes.finish("seed", "api.cli", "seed", "--profile", "demo", "--open-now", *places)
     say(f"示例目录、部门密钥就绪，{clock.monotonic() - began:.1f} 秒")
     await processes.until_ready("sandbox", f"{house.sandbox}/sandbox/personas", house.http)
     await processes.until_ready("serve", f"{house.api}/readyz", house.http)

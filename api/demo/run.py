@@ -57,8 +57,11 @@ async def _tell(timeline: Timeline, *, chaos: bool, keep: bool, json_file: str |
         else:
             await story.progress()
         await story.look_around()
-        timeline.heading("五、核对")
+        visit = house.visit(story)
+        await visit.tell()
+        timeline.heading("七、核对")
         await story.check(bound=await trouble.bound())
+        await visit.check()
         await _examine(house, timeline)
         well = timeline.end()
         if keep:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
+from api.public.appointments import FreePlacesController
 from api.public.calendar import CalendarController
 from api.public.case_lookup import CaseLookupController
 from api.public.catalogue import CatalogueController
+from api.public.hall_board import BoardController
 from api.public.lifecycles import LifecycleController
 from api.public.problems import ProblemController
 from api.public.regions import RegionController
@@ -20,7 +22,9 @@ handlers: list[ControllerRouterHandler] = [
     SessionController,
     key_set,
     CaseLookupController,
+    FreePlacesController,
     LifecycleController,
+    BoardController,
     CalendarController,
 ]
 

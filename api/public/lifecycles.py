@@ -5,7 +5,9 @@ from __future__ import annotations
 from litestar import Controller, get
 from msgspec import Struct, convert
 
+from api import openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
+from backend.appointments import lifecycle as visits
 from backend.cases import lifecycle
 
 
@@ -60,6 +62,36 @@ class LifecycleOut(Struct):
     flags: list[FlagOut]
 
 
+class StepOut(Struct, rename={"origin": "from", "goal": "to"}):
+    """A move, where it can be made and where it leads."""
+
+    move: str
+    origin: str
+    goal: str
+
+
+class NamedOut(Struct):
+    """A state and what people call it. From a terminal one nothing leads on."""
+
+    code: str
+    name: str
+    terminal: bool
+
+
+class MachineOut(Struct):
+    """A state machine: any other move is refused with `appointment-wrong-move`."""
+
+    states: list[NamedOut]
+    moves: list[StepOut]
+
+
+class AppointmentLifecycleOut(Struct):
+    """The two machines of a visit: the appointment, and the queue number that it gets at check-in."""
+
+    appointment: MachineOut
+    ticket: MachineOut
+
+
 class LifecycleController(Controller):
     """`/v1/public/lifecycle`."""
 
@@ -77,3 +109,29 @@ class LifecycleController(Controller):
     )
     def cases(self) -> LifecycleOut:
         return convert(lifecycle.as_data(), LifecycleOut)
+
+    @get(
+        "/appointments",
+        summary="预约与排队号状态机",
+        operation_id="getAppointmentLifecycle",
+        middleware=[Revalidated(public=True, max_age=300)],
+        response_headers=HEADERS,
+        responses=NOT_MODIFIED,
+        sync_to_thread=False,
+    )
+    def appointments(self) -> AppointmentLifecycleOut:
+        return convert(visits.as_data(), AppointmentLifecycleOut)
+
+
+openapi.EXAMPLES["getAppointmentLifecycle"] = {
+    "response": {
+        "appointment": {
+            "states": [{"code": "booked", "name": "已预约", "terminal": False}],
+            "moves": [{"move": "check-in", "from": "booked", "to": "checked-in"}],
+        },
+        "ticket": {
+            "states": [{"code": "waiting", "name": "等候中", "terminal": False}],
+            "moves": [{"move": "call", "from": "waiting", "to": "called"}],
+        },
+    }
+}

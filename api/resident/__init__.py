@@ -7,12 +7,16 @@ from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from api.auth import provide_resident, residents_only
+from api.resident.appointments import AppointmentController
 from api.resident.cases import CaseController
+from api.resident.check_in import CheckInController
 from api.resident.me import MeController
 from api.resident.messages import MessageController
 from api.resident.phone import PhoneController
 from api.resident.sessions import SessionsController, sign_out
+from api.resident.strikes import StrikeController
 from api.resident.subscriptions import SubscriptionController
+from api.resident.waiting import DrawEntryController, WaitingController
 
 handlers: list[ControllerRouterHandler] = [
     MeController,
@@ -22,6 +26,11 @@ handlers: list[ControllerRouterHandler] = [
     MessageController,
     SubscriptionController,
     CaseController,
+    AppointmentController,
+    CheckInController,
+    WaitingController,
+    DrawEntryController,
+    StrikeController,
 ]
 
 door = Router(

@@ -7,11 +7,22 @@ from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from api.auth import provide_staff, staff_only
+from api.staff.appointments import CONTROLLERS
 from api.staff.calendar import CalendarController
 from api.staff.catalogue import ItemController
+from api.staff.kiosk import KioskController
+from api.staff.queue import QueueController
 from api.staff.sign_in import StaffSignInController, me, sign_out
 
-handlers: list[ControllerRouterHandler] = [ItemController, CalendarController, me, sign_out]
+handlers: list[ControllerRouterHandler] = [
+    ItemController,
+    CalendarController,
+    *CONTROLLERS,
+    KioskController,
+    QueueController,
+    me,
+    sign_out,
+]
 
 inside = Router(
     path="/",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from backend.errors import Fault
@@ -12,6 +13,7 @@ DUTIES: dict[str, str] = {
     "catalogue.publish": "审核、发布和撤回事项",
     "cases.read": "查看本部门办件",
     "cases.handle": "办理本部门办件",
+    "halls.manage": "运行本部门所在地区及下级地区的全部办事大厅：窗口、时段、预约、叫号、爽约申诉",
     "calendar.edit": "设定工作日、节假日和调休",
     "notifications.operate": "查看和重发消息",
     "staff.manage": "管理工作人员账号（系统管理员）",
@@ -19,7 +21,9 @@ DUTIES: dict[str, str] = {
     "duties.grant": "授予和收回职责（安全管理员）",
     "audit.read": "查阅审计记录（审计管理员）",
 }
-"""Every duty, and what it allows."""
+"""Every duty, and what it allows. Besides these there are two per hall: see `hall_duty` and `kiosk_duty`."""
+
+_OF_ONE_HALL = re.compile(r"(?:hall|kiosk):[a-z0-9][a-z0-9-]{0,39}", re.ASCII)
 
 SEPARATED: tuple[frozenset[str], ...] = (
     frozenset({"staff.manage", "agencies.manage"}),
@@ -29,11 +33,31 @@ SEPARATED: tuple[frozenset[str], ...] = (
 """三权分立: the system officer, the security officer and the auditor are three people (GB/T 22239, 访问控制 d)."""
 
 
+def hall_duty(code: str) -> str:
+    """The duty of running this one hall (`hall:city-hall`): its windows, slots, appointments and queue.
+
+    It may be given to people of any department, because a hall's windows are staffed by many.
+    """
+    return f"hall:{code}"
+
+
+def kiosk_duty(code: str) -> str:
+    """The duty of a self-service kiosk of this one hall (`kiosk:city-hall`): it checks people in and gives out numbers.
+
+    A kiosk signs in as staff with this duty alone, so whoever takes it over cannot call, close or look anything up.
+    """
+    return f"kiosk:{code}"
+
+
 def checked(duties: Iterable[str]) -> list[str]:
     """The duties in order, each once. Raises DutyUnknown and DutiesInConflict."""
     wanted = sorted(set(duties))
-    if unknown := [duty for duty in wanted if duty not in DUTIES]:
+    if unknown := [duty for duty in wanted if not _is_duty(duty)]:
         raise DutyUnknown(fields=[Fault("/duties", f"没有这项职责：{duty}") for duty in unknown])
     if sum(not powers.isdisjoint(wanted) for powers in SEPARATED) > 1:
         raise DutiesInConflict
     return wanted
+
+
+def _is_duty(duty: str) -> bool:
+    return duty in DUTIES or _OF_ONE_HALL.fullmatch(duty) is not None

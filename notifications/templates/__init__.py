@@ -163,6 +163,12 @@ USUAL: Mapping[str, str] = {
     "until": "2026年11月29日",
     "device": "微信小程序",
     "phone_end": "5678",
+    "hall": "市政务服务中心",
+    "time": "2026年11月23日 09:00",
+    "deadline": "2026年11月22日 15:34",
+    "day": "2026年11月23日",
+    "ticket": "A007",
+    "ahead": "前面还有2人",
 }
 """A usual value for everything a message may say."""
 
@@ -172,5 +178,8 @@ LONGEST: Mapping[str, str] = {
     "number": "12441500196720244T3442199806003202206230068",
     "department": "新疆生产建设兵团第一师阿拉尔市人力资源和社会保障局政务服务大厅"[:ITEM_ROOM],
     "due": "以办理部门通知为准",
+    "hall": "新疆生产建设兵团第一师阿拉尔市政务服务中心（塔里木大道办事大厅）"[:ITEM_ROOM],
+    "ticket": "AB100007",
+    "ahead": "下一个就是您",
 }
 """The longest that each value may be."""

@@ -29,7 +29,9 @@ async def test_the_same_people_have_the_same_ids_and_keys_on_every_machine(crede
     assert [*credentials.residents] == [f"R{number:03d}" for number in range(1, 51)]
     assert credentials.residents["R001"]["id"] == "866719d3-8d43-5e1b-bf4d-a439929ca41f"
     assert credentials.agencies["公安"]["key"] == "ak_sample_police"
-    assert credentials.staff.keys() == {"a.clerk", "a.chief", "b.clerk", "b.chief", "auditor", "security", "system"}
+    assert credentials.staff.keys() == {
+        "a.clerk", "a.chief", "b.clerk", "b.chief", "hall.chief", "hall.clerk", "hall.kiosk", "auditor", "security", "system"
+    }  # fmt: skip
     assert await Resident.all().count() == 50
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from backend import leaks
 from backend.settings import settings
+from models.appointments import AppointmentState
 from models.identity import Resident
+from tests.factories.appointments import a_slot, an_appointment
 from tests.factories.cases import a_case, a_resident_with_phone, reported
 from tests.factories.identity import a_resident, a_staff
 from tests.factories.notifications import a_message, no_jobs
@@ -16,6 +18,8 @@ from tests.owner import as_owner
 COLUMNS = {
     "v_outbox": {"key", "kind", "state", "attempts"},
     "v_transition": {"entity", "id", "from", "to", "at", "actor", "step"},
+    "v_slot": {"slot_id", "capacity", "held", "booked"},
+    "v_booking": {"booking_id", "slot_id", "person_id", "item_id", "day", "state", "active"},
     "v_session": {"id", "kind", "subject_id", "created_at", "last_used_at", "expires_at", "ended_at", "end_reason"},
 }
 
@@ -52,6 +56,21 @@ async def test_a_life_is_seen_through_the_views():
     assert [tuple(row) for row in sessions] == [("resident", resident.id), ("staff", staff.id)]
     text = repr([*steps, *outbox, *sessions])
     assert leaks.personal(text) == []
+
+
+async def test_slots_and_places_are_seen_through_the_views():
+    slot = await a_slot(3)
+    booked = await an_appointment(slot)
+    await an_appointment(slot, state=AppointmentState.CANCELLED)
+
+    async with as_owner() as owner:
+        await owner.execute(f"SET ROLE {settings().reader_role}")
+        [shown] = await owner.fetch("SELECT * FROM acceptance.v_slot")
+        places = await owner.fetch("SELECT booking_id, state, active FROM acceptance.v_booking ORDER BY active")
+
+    assert dict(shown) == {"slot_id": slot.id, "capacity": 3, "held": 0, "booked": 1}
+    assert [(row["state"], row["active"]) for row in places] == [("CANCELLED", False), ("BOOKED", True)]
+    assert places[1]["booking_id"] == booked.id
 
 
 @pytest.mark.parametrize(

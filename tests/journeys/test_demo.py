@@ -47,6 +47,23 @@ def test_the_demo_ends_well_and_says_so(plain: tuple[Any, Any]):
     assert {"不变式（check-invariants）", "审计链（verify-audit）"} <= {each["name"] for each in story["checks"]}
 
 
+@pytest.mark.parametrize("weather", ["plain", "stormy"])
+def test_a_visit_is_shown_from_booking_to_the_window_and_the_rush_in_numbers(
+    weather: str, request: pytest.FixtureRequest
+):
+    _, story = request.getfixturevalue(weather)
+
+    checks = {each["name"]: each["ok"] for each in story["checks"]}
+    assert checks["预约、签到、叫号、办结走完"]
+    assert checks["两块屏幕一秒内看到同一次叫号"]
+    assert checks["抢号不超发、不出错"]
+    (rush,) = [each for each in story["steps"] if "answers" in each["facts"]]
+    answers = {int(status): count for status, count in rush["facts"]["answers"].items()}
+    assert answers[201] == 20
+    assert sum(answers.values()) == 200
+    assert answers.keys() <= {201, 409, 429}
+
+
 def test_six_residents_are_told_over_four_ways(plain: tuple[Any, Any]):
     _, story = plain
 

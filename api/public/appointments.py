@@ -1,0 +1,111 @@
+"""What is free, and the proof of a draw: for everybody, nothing personal."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get
+from litestar.params import FromPath, QueryParameter
+
+from api import etag, limits, openapi
+from api.problems import answers
+from backend.appointments import browsing, drawing
+from backend.appointments.browsing import FreePlaces
+from backend.appointments.drawing import Proof
+from backend.appointments.errors import NoSuchDraw, NoSuchLine
+
+ItemCode = Annotated[str, QueryParameter(min_length=1, max_length=40, description="事项编码")]
+Day = Annotated[date, QueryParameter(description="办理日期（北京时间）")]
+
+
+class FreePlacesController(Controller):
+    """`/v1/public/halls/{id}/free-places` and `/v1/public/lines/{id}/draws/{day}`."""
+
+    tags = ["预约"]
+    middleware = [etag.Revalidated(public=True, max_age=0)]
+    response_headers = etag.HEADERS
+
+    @get(
+        "/halls/{hall_id:uuid}/free-places",
+        summary="某厅某事项某日的余号",
+        description="最多延迟 1 秒，`read_at` 是读取时刻；能否约上以预约时为准。",
+        operation_id="listFreePlaces",
+        guards=[limits.limit("free-places", 600, 60)],
+        responses=etag.NOT_MODIFIED | answers(NoSuchLine),
+    )
+    async def free_places(self, hall_id: FromPath[UUID], item: ItemCode, day: Day) -> FreePlaces:
+        return await browsing.free_places(hall_id, item, day)
+
+    @get(
+        "/lines/{line_id:uuid}/draws/{day:date}",
+        summary="摇号公示：事先公布摘要，事后公布种子与名单",
+        description=(
+            "摇号前只有 `seed_digest`（种子 32 字节的 SHA-256）。"
+            "摇号后任何人可以验证：种子的 SHA-256 等于 `seed_digest`；"
+            "全部报名 `id`（各 16 字节，升序相连）的 SHA-256 等于 `entries_digest`；"
+            "按 SHA-256(种子‖名单摘要‖报名 id) 从小到大即为 `rank`；"
+            "按此次序各得其志愿中第一个尚有余号（`places`）的时段。"
+        ),
+        operation_id="getDrawProof",
+        guards=[limits.limit("draw-proof", 120, 60)],
+        responses=etag.NOT_MODIFIED | answers(NoSuchDraw),
+    )
+    async def draw_proof(self, line_id: FromPath[UUID], day: FromPath[date]) -> Proof:
+        return await drawing.proof(line_id, day)
+
+
+_LINE_ID, _SLOT_ID = "0194a1b2-11e0-7fff-8000-0bbb0ccc0003", "0194a1b2-5107-7fff-8000-0bbb0ccc0001"
+_ENTRY = "00000000-0000-0000-0000-000000000001"
+_SEED = "07" * 32
+openapi.LINKS["getHall"] = {"free": {"operationId": "listFreePlaces", "parameters": {"hall_id": "$response.body#/id"}}}
+openapi.LINKS["listFreePlaces"] = {
+    "draw": {
+        "operationId": "getDrawProof",
+        "parameters": {"line_id": "$response.body#/line_id", "day": "$response.body#/day"},
+    },
+}
+openapi.EXAMPLES |= {
+    "listFreePlaces": {
+        "response": {
+            "hall_id": "0194a1b2-0a11-7fff-8000-0bbb0ccc0004",
+            "item_code": "12441500196720244T3442199806003",
+            "day": "2026-11-30",
+            "line_id": _LINE_ID,
+            "line_name": "户籍业务",
+            "admission": "first-come",
+            "drawn": False,
+            "waiting": 0,
+            "slots": [
+                {
+                    "id": _SLOT_ID,
+                    "starts_at": "2026-11-30T01:00:00Z",
+                    "ends_at": "2026-11-30T01:30:00Z",
+                    "release_at": "2026-11-23T00:00:00Z",
+                    "free": 7,
+                    "state": "open",
+                }
+            ],
+            "read_at": "2026-11-23T00:00:05Z",
+        }
+    },
+    "getDrawProof": {
+        "response": {
+            "draw": {
+                "id": "0194a1b2-d4a0-7fff-8000-0bbb0ccc0009",
+                "line_id": _LINE_ID,
+                "day": "2026-11-30",
+                "opens_at": "2026-11-23T00:00:00Z",
+                "closes_at": "2026-11-23T00:01:00Z",
+                "seed_digest": drawing.digest_of_seed(_SEED),
+                "entries": 1,
+                "drawn_at": "2026-11-23T00:01:01Z",
+            },
+            "seed": _SEED,
+            "entries_digest": drawing.digest_of_entries([UUID(_ENTRY)]),
+            "places": {_SLOT_ID: 7},
+            "entries": [{"id": _ENTRY, "rank": 1, "slot_ids": [_SLOT_ID], "slot_id": _SLOT_ID, "passed_over": False}],
+        }
+    },
+}

@@ -1,0 +1,299 @@
+"""Residents book a visit, hold a place while they fill in, move it, give it up, and see what they have."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromHeader, FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from api import limits, openapi
+from api.etag import HEADERS, NOT_MODIFIED, Revalidated
+from api.idempotency import IdempotencyKeyHeader, once
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from backend.appointments import admission, booking, browsing, cancelling, errors, rescheduling
+from backend.appointments.booking import Visitor
+from backend.appointments.browsing import AppointmentLine, AppointmentSeen
+from backend.appointments.places import Booking
+from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.identity import AsResident
+from backend.paging import USUAL, CursorInvalid
+from backend.settings import settings
+from models.appointments import AppointmentState
+
+ItemCode = Annotated[str, Meta(min_length=1, max_length=40, description="事项编码")]
+PersonId = Annotated[UUID | None, Meta(description="办理人；缺省为本人，只能填写可代办的人")]
+
+
+class HoldIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A place to be kept while the resident fills in."""
+
+    slot_id: UUID
+    item_code: ItemCode
+    person_id: PersonId = None
+
+
+class AppointmentIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A visit to be booked. `visitor` lets the person check in at the kiosk without a phone."""
+
+    slot_id: UUID
+    item_code: ItemCode
+    person_id: PersonId = None
+    visitor: Visitor | None = None
+
+
+class ConfirmationIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What was filled in while the place was held."""
+
+    visitor: Visitor | None = None
+
+
+class MoveIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Where the appointment goes."""
+
+    slot_id: UUID
+
+
+States = Annotated[
+    list[AppointmentState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
+]
+KEYS = (KeyMissing, KeyInFlight, KeyReused)
+_SLOT = (
+    errors.NoSuchSlot, errors.NotYourPerson, errors.SlotFull, errors.SlotClosed, errors.SlotOver, errors.NotReleased,
+    errors.DrawnInstead, errors.AlreadyBooked, errors.TooManyBooked, errors.ItemNotHere, errors.Blocked,
+    errors.RushRefused,
+)  # fmt: skip
+
+
+async def tapped(resident: AsResident) -> None:
+    """Count one more try of this resident to get a place. Raises TooMany."""
+    await limits.within("booking", str(resident.id), settings().booking_taps_per_minute, 60, fail_closed=False)
+
+
+class AppointmentController(Controller):
+    """`/v1/resident/appointments`."""
+
+    path = "/appointments"
+    tags = ["预约"]
+
+    @post(
+        summary="预约一个时段",
+        description=(
+            "号源以数据库为准，绝不超发；约满回答 409，人数过多回答 429 并带 `Retry-After`。"
+            "重复提交请保持 `Idempotency-Key` 不变。"
+        ),
+        operation_id="bookAppointment",
+        responses=answers(*KEYS, *_SLOT),
+    )
+    async def book(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        data: JSONBody[AppointmentIn],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[Booking]:
+        async def work() -> Booking:
+            return await booking.book(
+                resident, data.slot_id, data.item_code, person_id=data.person_id, visitor=data.visitor
+            )
+
+        await tapped(resident)
+        async with admission.admitted(resident, data.slot_id):
+            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+
+    @post(
+        "/holds",
+        summary="预留一个号源（填写期间）",
+        description="到 `hold_until` 自动释放，以数据库时间为准；之前用“确认预留”变为预约。",
+        operation_id="holdAppointment",
+        responses=answers(*KEYS, *_SLOT),
+    )
+    async def hold(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        data: JSONBody[HoldIn],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[Booking]:
+        async def work() -> Booking:
+            return await booking.hold(resident, data.slot_id, data.item_code, person_id=data.person_id)
+
+        await tapped(resident)
+        async with admission.admitted(resident, data.slot_id):
+            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+
+    @post(
+        "/{appointment_id:uuid}/confirmation",
+        summary="确认预留，或接受候补号源",
+        operation_id="confirmAppointment",
+        responses=answers(
+            *KEYS, errors.NoSuchAppointment, errors.HoldOver, errors.WrongMove, errors.SlotClosed, errors.RushRefused
+        ),
+    )
+    async def confirm(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        appointment_id: FromPath[UUID],
+        data: JSONBody[ConfirmationIn],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[Booking]:
+        async def work() -> Booking:
+            return await booking.confirm(resident, appointment_id, visitor=data.visitor)
+
+        async with admission.in_turn():
+            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+
+    @post(
+        "/{appointment_id:uuid}/move",
+        summary="改约到同一业务类别的其他时段",
+        description="要么改约成功，要么原预约不变。",
+        operation_id="rescheduleAppointment",
+        responses=answers(
+            *KEYS, *_SLOT, errors.NoSuchAppointment, errors.OtherLine, errors.TooLateToChange, errors.WrongMove
+        ),
+    )
+    async def move(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        appointment_id: FromPath[UUID],
+        data: JSONBody[MoveIn],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[Booking]:
+        async def work() -> Booking:
+            return await rescheduling.reschedule(resident, appointment_id, data.slot_id)
+
+        await tapped(resident)
+        async with admission.admitted(resident, data.slot_id):
+            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+
+    @post(
+        "/{appointment_id:uuid}/cancellation",
+        summary="取消预约，或放弃预留、候补号源",
+        description="超过 `cancel_until` 取消记一次爽约。腾出的号源按顺序提供给候补的人。",
+        operation_id="cancelAppointment",
+        responses=answers(*KEYS, errors.NoSuchAppointment, errors.WrongMove, errors.SlotOver, errors.RushRefused),
+    )
+    async def cancel(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        appointment_id: FromPath[UUID],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[AppointmentSeen]:
+        async def work() -> AppointmentSeen:
+            await cancelling.cancel(resident, appointment_id)
+            return await browsing.one(resident, appointment_id)
+
+        async with admission.in_turn():
+            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+
+    @get(
+        summary="我的预约",
+        description="办理日期晚的在前。",
+        operation_id="listAppointments",
+        middleware=[Revalidated()],
+        response_headers=HEADERS,
+        responses=answers(CursorInvalid) | NOT_MODIFIED,
+    )
+    async def mine(
+        self,
+        resident: NamedDependency[AsResident],
+        states: FromQuery[States] = None,
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[AppointmentLine]:
+        return Page(*await browsing.mine(resident, states=states, cursor=cursor, limit=limit))
+
+    @get(
+        "/{appointment_id:uuid}",
+        summary="一个预约：预约号、时间与前往方式",
+        description="他人的预约与不存在的预约回答相同。",
+        operation_id="getAppointment",
+        middleware=[Revalidated()],
+        response_headers=HEADERS,
+        responses=answers(errors.NoSuchAppointment) | NOT_MODIFIED,
+    )
+    async def one(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> AppointmentSeen:
+        return await browsing.one(resident, appointment_id)
+
+
+_SLOT_ID = "0194a1b2-5107-7fff-8000-0bbb0ccc0001"
+_VISITOR = {"name": "田秀英", "id_last_four": "002X", "phone": "13800138000"}
+_BOOKING = {
+    "id": "0194a1b2-a001-7fff-8000-0bbb0ccc0002",
+    "number": "261130-K7QF9M3T",
+    "state": "booked",
+    "slot_id": _SLOT_ID,
+    "line_id": "0194a1b2-11e0-7fff-8000-0bbb0ccc0003",
+    "hall_id": "0194a1b2-0a11-7fff-8000-0bbb0ccc0004",
+    "resident_id": "0194a1b2-0001-7fff-8000-0bbb0ccc0005",
+    "person_id": "0194a1b2-0001-7fff-8000-0bbb0ccc0005",
+    "item_id": "0194a1b2-1733-7fff-8000-0bbb0ccc0006",
+    "day": "2026-11-30",
+    "starts_at": "2026-11-30T01:00:00Z",
+    "ends_at": "2026-11-30T01:30:00Z",
+    "hold_until": None,
+    "from_waiting_list": False,
+}
+_ITEM = "12441500196720244T3442199806003"
+_LINE = {
+    "id": _BOOKING["id"],
+    "number": _BOOKING["number"],
+    "state": "booked",
+    "state_name": "已预约",
+    "item_code": _ITEM,
+    "item_name": "居民身份证换领",
+    "hall_name": "示例市政务服务中心",
+    "line_name": "户籍业务",
+    "day": "2026-11-30",
+    "starts_at": "2026-11-30T01:00:00Z",
+    "ends_at": "2026-11-30T01:30:00Z",
+    "hold_until": None,
+}
+_SEEN = {
+    **_LINE,
+    "slot_id": _SLOT_ID,
+    "line_id": _BOOKING["line_id"],
+    "person_id": _BOOKING["person_id"],
+    "from_waiting_list": False,
+    "cancel_until": "2026-11-29T23:00:00Z",
+    "way": {
+        "hall_id": _BOOKING["hall_id"],
+        "hall_name": "示例市政务服务中心",
+        "address": "示例路1号",
+        "directions": "地铁1号线示例站A口，步行200米",
+        "phone": "12345",
+        "latitude": "35.1",
+        "longitude": "105.1",
+        "windows": ["3", "4"],
+    },
+}
+openapi.EXAMPLES |= {
+    "bookAppointment": {
+        "request": {"slot_id": _SLOT_ID, "item_code": _ITEM, "visitor": _VISITOR},
+        "response": _BOOKING,
+    },
+    "holdAppointment": {
+        "request": {"slot_id": _SLOT_ID, "item_code": _ITEM},
+        "response": {**_BOOKING, "state": "held", "hold_until": "2026-11-22T00:03:00Z"},
+    },
+    "confirmAppointment": {"request": {"visitor": _VISITOR}, "response": _BOOKING},
+    "rescheduleAppointment": {"request": {"slot_id": _SLOT_ID}, "response": _BOOKING},
+    "cancelAppointment": {"response": {**_SEEN, "state": "cancelled", "state_name": "已取消"}},
+    "listAppointments": {"response": {"items": [_LINE], "next_cursor": None}},
+    "getAppointment": {"response": _SEEN},
+}
+openapi.LINKS["bookAppointment"] = {
+    "appointment": {"operationId": "getAppointment", "parameters": {"appointment_id": "$response.body#/id"}},
+    "move": {"operationId": "rescheduleAppointment", "parameters": {"appointment_id": "$response.body#/id"}},
+    "cancellation": {"operationId": "cancelAppointment", "parameters": {"appointment_id": "$response.body#/id"}},
+}
+openapi.LINKS["holdAppointment"] = {
+    "confirmation": {"operationId": "confirmAppointment", "parameters": {"appointment_id": "$response.body#/id"}},
+}

@@ -1,0 +1,82 @@
+"""Residents see their strikes and appeal against them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from backend.appointments import strikes
+from backend.appointments.errors import AppealedAlready, NoSuchStrike
+from backend.appointments.strikes import StrikeSeen
+from backend.identity import AsResident
+from backend.paging import USUAL, CursorInvalid
+
+
+class AppealIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Why the strike should not count."""
+
+    words: Annotated[str, Meta(min_length=1, max_length=300)]
+
+
+class StrikeController(Controller):
+    """`/v1/resident/strikes`."""
+
+    path = "/strikes"
+    tags = ["预约"]
+
+    @get(
+        summary="我的爽约记录",
+        description="最近的在前。`standing`：counting 计入，appealed 申诉中，upheld 维持，waived 已撤销。",
+        operation_id="listStrikes",
+        responses=answers(CursorInvalid),
+    )
+    async def mine(
+        self,
+        resident: NamedDependency[AsResident],
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[StrikeSeen]:
+        return Page(*await strikes.strikes_of(resident, limit=limit, cursor=cursor))
+
+    @post(
+        "/{strike_id:uuid}/appeal",
+        summary="申诉一条爽约记录",
+        description="每条记录可以申诉一次，由大厅其他工作人员处理。",
+        operation_id="appealStrike",
+        status_code=204,
+        responses=answers(NoSuchStrike, AppealedAlready),
+    )
+    async def appeal(
+        self, resident: NamedDependency[AsResident], strike_id: FromPath[UUID], data: JSONBody[AppealIn]
+    ) -> None:
+        await strikes.appeal(resident, strike_id, data.words)
+
+
+_STRIKE = {
+    "id": "0194a1b2-5555-7fff-8000-0bbb0ccc0ddd",
+    "kind": "no-show",
+    "kind_name": "未按时到场",
+    "given_at": "2026-03-02T18:20:00Z",
+    "line_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
+    "line_name": "综合业务",
+    "hall_name": "示例市政务服务中心",
+    "appointment_number": "260302-K7QF9M3T",
+    "standing": "counting",
+    "appeal": None,
+    "blocked_until": None,
+}
+openapi.EXAMPLES |= {
+    "listStrikes": {"response": {"items": [_STRIKE], "next_cursor": None}},
+    "appealStrike": {"request": {"words": "当天住院，附出院小结编号。"}},
+}
+openapi.LINKS["listStrikes"] = {
+    "appeal": {"operationId": "appealStrike", "parameters": {"strike_id": "$response.body#/items/0/id"}}
+}

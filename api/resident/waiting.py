@@ -1,0 +1,166 @@
+"""Residents wait for a place on a full day, and take part in draws."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Controller, Request, Response, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromHeader, FromPath, JSONBody
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.etag import HEADERS, NOT_MODIFIED, Revalidated
+from api.idempotency import IdempotencyKeyHeader, once
+from api.problems import answers
+from api.resident.appointments import KEYS, ItemCode, PersonId
+from backend.appointments import admission, drawing, errors, waiting
+from backend.appointments.drawing import Entered
+from backend.appointments.waiting import Waiting
+from backend.identity import AsResident
+
+
+class WaitingIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A full day on which a place is wanted."""
+
+    line_id: UUID
+    day: date
+    item_code: ItemCode
+    person_id: PersonId = None
+
+
+class DrawEntryIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Taking part in a draw; the slots in the order in which they are wanted."""
+
+    line_id: UUID
+    day: date
+    item_code: ItemCode
+    slot_ids: Annotated[list[UUID], Meta(min_length=1, max_length=drawing.MOST_SLOTS)]
+    person_id: PersonId = None
+
+
+class WaitingController(Controller):
+    """`/v1/resident/waiting-entries`."""
+
+    path = "/waiting-entries"
+    tags = ["预约"]
+
+    @post(
+        summary="候补：约满时排队等候号源",
+        description=(
+            "有号源腾出时依次提供给候补的人，在 `offer_until` 之前为其保留；"
+            "用“确认预留”接受，用“取消预约”放弃。"
+        ),
+        operation_id="joinWaitingList",
+        responses=answers(
+            *KEYS, errors.NoSuchLine, errors.NotYourPerson, errors.ItemNotHere, errors.SlotOver, errors.PlacesLeft,
+            errors.AlreadyBooked, errors.AlreadyWaiting, errors.Blocked, errors.RushRefused,
+        ),
+    )  # fmt: skip
+    async def join(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        data: JSONBody[WaitingIn],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[Waiting]:
+        async def work() -> Waiting:
+            return await waiting.join(resident, data.line_id, data.day, data.item_code, person_id=data.person_id)
+
+        async with admission.in_turn():
+            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+
+    @get(
+        summary="我的候补",
+        operation_id="listWaitingEntries",
+        middleware=[Revalidated()],
+        response_headers=HEADERS,
+        responses=NOT_MODIFIED,
+    )
+    async def mine(self, resident: NamedDependency[AsResident]) -> list[Waiting]:
+        return await waiting.mine(resident)
+
+    @delete(
+        "/{entry_id:uuid}",
+        summary="退出候补",
+        operation_id="leaveWaitingList",
+        responses=answers(errors.NoSuchEntry, errors.WrongMove),
+    )
+    async def leave(self, resident: NamedDependency[AsResident], entry_id: FromPath[UUID]) -> None:
+        await waiting.leave(resident, entry_id)
+
+
+class DrawEntryController(Controller):
+    """`/v1/resident/draw-entries`."""
+
+    path = "/draw-entries"
+    tags = ["预约"]
+
+    @post(
+        summary="报名摇号",
+        description="报名时间内先后不影响机会。请保存返回的 `id`，摇号后可在公示名单中找到。",
+        operation_id="enterDraw",
+        responses=answers(
+            *KEYS, errors.NoSuchDraw, errors.NotYourPerson, errors.DrawOver, errors.ItemNotHere, errors.NoSuchSlot,
+            errors.AlreadyEntered, errors.Blocked, errors.RushRefused,
+        ),
+    )  # fmt: skip
+    async def enter(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        data: JSONBody[DrawEntryIn],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[Entered]:
+        async def work() -> Entered:
+            return await drawing.enter(
+                resident, data.line_id, data.day, data.item_code, data.slot_ids, person_id=data.person_id
+            )
+
+        async with admission.in_turn():
+            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+
+
+_LINE_ID, _PERSON_ID = "0194a1b2-11e0-7fff-8000-0bbb0ccc0003", "0194a1b2-0001-7fff-8000-0bbb0ccc0005"
+_SLOT_ID, _ITEM = "0194a1b2-5107-7fff-8000-0bbb0ccc0001", "12441500196720244T3442199806003"
+_WAITS = {
+    "id": "0194a1b2-9a17-7fff-8000-0bbb0ccc0007",
+    "line_id": _LINE_ID,
+    "line_name": "户籍业务",
+    "hall_name": "示例市政务服务中心",
+    "day": "2026-11-30",
+    "item_code": _ITEM,
+    "person_id": _PERSON_ID,
+    "state": "waiting",
+    "ahead": 2,
+    "appointment_id": None,
+    "offer_until": None,
+}
+openapi.EXAMPLES |= {
+    "joinWaitingList": {
+        "request": {"line_id": _LINE_ID, "day": "2026-11-30", "item_code": _ITEM},
+        "response": _WAITS,
+    },
+    "listWaitingEntries": {"response": [_WAITS]},
+    "enterDraw": {
+        "request": {
+            "line_id": _LINE_ID,
+            "day": "2026-11-30",
+            "item_code": _ITEM,
+            "slot_ids": [_SLOT_ID],
+        },
+        "response": {
+            "id": "0194a1b2-d4a3-7fff-8000-0bbb0ccc0008",
+            "draw_id": "0194a1b2-d4a0-7fff-8000-0bbb0ccc0009",
+            "day": "2026-11-30",
+            "slot_ids": [_SLOT_ID],
+            "closes_at": "2026-11-23T00:01:00Z",
+            "seed_digest": "72cd6e8422c407fb6d098690f1130b7ded7ec2f7f5e1d30bd9d521f015363793",
+        },
+    },
+}
+openapi.LINKS["joinWaitingList"] = {
+    "leave": {"operationId": "leaveWaitingList", "parameters": {"entry_id": "$response.body#/id"}},
+}

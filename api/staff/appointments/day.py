@@ -1,0 +1,116 @@
+"""A hall's staff see which halls they run, and who comes on a day."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from api import openapi
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from backend.appointments import overseeing
+from backend.appointments.overseeing import Visit
+from backend.identity import AsStaff
+from backend.paging import USUAL, CursorInvalid
+from backend.regions import HallSeen
+from backend.regions.errors import HallUnknown
+from models.appointments import AppointmentState
+
+Day = Annotated[date, QueryParameter(description="日期，如2026-03-02")]
+OfLine = Annotated[UUID | None, QueryParameter(description="只看这个业务类别", required=False)]
+States = Annotated[
+    list[AppointmentState] | None,
+    QueryParameter(
+        name="state",
+        description="只看这些状态，可重复；不给时为已预约、已签到、已办理和爽约",
+        required=False,
+    ),
+]
+
+
+class DayController(Controller):
+    """`/v1/staff/halls`."""
+
+    path = "/halls"
+    tags = ["大厅号源"]
+
+    @get(
+        summary="我管理的大厅",
+        description="职责 `hall:<大厅代号>` 管理一个大厅；`halls.manage` 管理本部门所在地区及下级地区的全部大厅。",
+        operation_id="listOwnHalls",
+    )
+    async def own(self, staff: NamedDependency[AsStaff]) -> list[HallSeen]:
+        return await overseeing.own_halls(staff)
+
+    @get(
+        "/{hall_id:uuid}/appointments",
+        summary="当日预约名单（姓名已脱敏）",
+        operation_id="listHallAppointments",
+        responses=answers(HallUnknown, CursorInvalid),
+    )
+    async def day_list(
+        self,
+        staff: NamedDependency[AsStaff],
+        hall_id: FromPath[UUID],
+        day: FromQuery[Day],
+        line_id: FromQuery[OfLine] = None,
+        states: FromQuery[States] = None,
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[Visit]:
+        wanted = [str(each) for each in states] if states else None
+        found = await overseeing.day_list(
+            staff, hall_id, day, line_id=line_id, states=wanted, limit=limit, cursor=cursor
+        )
+        return Page(*found)
+
+
+_VISIT = {
+    "id": "0194a1b2-4444-7fff-8000-0bbb0ccc0ddd",
+    "number": "260302-K7QF9M3T",
+    "name": "田**",
+    "state": "booked",
+    "line_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
+    "line_name": "综合业务",
+    "item_code": "11990100009900013U4990001001000",
+    "item_name": "居民身份证换领",
+    "slot_id": "0194a1b2-3333-7fff-8000-0bbb0ccc0ddd",
+    "starts_at": "2026-03-02T01:00:00Z",
+    "ends_at": "2026-03-02T01:30:00Z",
+    "ticket": None,
+}
+_HALL = {
+    "id": "c8302872-7262-5fef-befe-00e351416a1c",
+    "code": "city-hall",
+    "name": "示例市政务服务中心",
+    "region_code": "990100",
+    "region_name": "示例市",
+    "address": "示例市城中区人民路1号",
+    "phone": "12345",
+    "hours": [{"days": [1, 2, 3, 4, 5], "opens": "09:00", "closes": "17:00"}],
+    "latitude": "35.000100",
+    "longitude": "105.000100",
+    "directions": "地铁1号线人民路站B口步行200米",
+}
+openapi.EXAMPLES |= {
+    "listOwnHalls": {"response": [_HALL]},
+    "listHallAppointments": {"response": {"items": [_VISIT], "next_cursor": None}},
+}
+openapi.LINKS["listOwnHalls"] = {
+    operation: {"operationId": operation, "parameters": {"hall_id": "$response.body#/0/id"}}
+    for operation in (
+        "listLines",
+        "createLine",
+        "listWindows",
+        "listHallSlots",
+        "listHallAppointments",
+        "listAppeals",
+        "closeDay",
+        "reopenDay",
+    )
+}

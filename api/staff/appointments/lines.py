@@ -1,0 +1,152 @@
+"""A hall's staff say what residents queue for: lines, their items and their hours."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.problems import answers
+from backend.appointments import hours, lines
+from backend.appointments.errors import ItemOnOtherLine, LineExists, LineFaulty, NoSuchLine
+from backend.appointments.hours import Opening
+from backend.appointments.lines import LineRules, LineSeen
+from backend.identity import AsStaff
+from backend.regions.errors import HallUnknown
+
+Code = Annotated[str, Meta(min_length=1, max_length=40)]
+
+
+class ItemsIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Codes of every item that the line handles."""
+
+    item_codes: Annotated[list[Code], Meta(max_length=1000)]
+
+
+class HoursBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The whole template: ISO weekdays 1 to 7, and 0 for make-up working days."""
+
+    hours: Annotated[list[Opening], Meta(max_length=100)]
+
+
+class LineController(Controller):
+    """`/v1/staff/halls/{hall_id}/lines` and `/v1/staff/lines`."""
+
+    path = "/"
+    tags = ["大厅号源"]
+
+    @get(
+        "/halls/{hall_id:uuid}/lines",
+        summary="大厅的业务类别",
+        operation_id="listLines",
+        responses=answers(HallUnknown),
+    )
+    async def list_lines(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[LineSeen]:
+        return await lines.lines_of(staff, hall_id)
+
+    @post(
+        "/halls/{hall_id:uuid}/lines",
+        summary="新建业务类别",
+        operation_id="createLine",
+        responses=answers(HallUnknown, LineExists),
+    )
+    async def define(
+        self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[LineRules]
+    ) -> LineSeen:
+        return await lines.define_line(staff, hall_id, data)
+
+    @get("/lines/{line_id:uuid}", summary="一个业务类别", operation_id="getLine", responses=answers(NoSuchLine))
+    async def one(self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID]) -> LineSeen:
+        return await lines.line(staff, line_id)
+
+    @put(
+        "/lines/{line_id:uuid}",
+        summary="修改业务类别的规则",
+        description="逐项给出全部规则，没有给出的取默认值。已经生成的时段不变。",
+        operation_id="updateLine",
+        responses=answers(NoSuchLine, LineExists),
+    )
+    async def update(
+        self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[LineRules]
+    ) -> LineSeen:
+        return await lines.update_line(staff, line_id, data)
+
+    @put(
+        "/lines/{line_id:uuid}/items",
+        summary="业务类别受理的事项",
+        description="给出全部事项。同一大厅内，一个事项只归一个业务类别。",
+        operation_id="setLineItems",
+        responses=answers(NoSuchLine, LineFaulty, ItemOnOtherLine),
+    )
+    async def set_items(
+        self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[ItemsIn]
+    ) -> LineSeen:
+        return await lines.set_items(staff, line_id, data.item_codes)
+
+    @get(
+        "/lines/{line_id:uuid}/hours",
+        summary="受理时间模板",
+        operation_id="getLineHours",
+        responses=answers(NoSuchLine),
+    )
+    async def get_hours(self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID]) -> HoursBody:
+        return HoursBody(hours=await hours.hours_of(staff, line_id))
+
+    @put(
+        "/lines/{line_id:uuid}/hours",
+        summary="修改受理时间模板",
+        description=(
+            "`weekday` 1至7为周一至周日，0为调休上班日。法定节假日不开放；普通周末只有列出6、7时才开放。"
+            "只影响以后生成的时段。"
+        ),
+        operation_id="setLineHours",
+        responses=answers(NoSuchLine, LineFaulty),
+    )
+    async def set_hours(
+        self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[HoursBody]
+    ) -> HoursBody:
+        return HoursBody(hours=await hours.set_hours(staff, line_id, data.hours))
+
+
+_RULES = {
+    "code": "A",
+    "name": "综合业务",
+    "active": True,
+    "slot_minutes": 30,
+    "release_time": "08:00",
+    "release_days": 7,
+    "admission": "first-come",
+    "draw_seconds": 60,
+    "hold_seconds": 180,
+    "cancel_minutes": 120,
+    "offer_minutes": 30,
+    "person_limit": 3,
+    "strikes_allowed": 2,
+    "strike_days": 90,
+    "block_days": 30,
+}
+_LINE = {
+    "id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
+    "hall_id": "c8302872-7262-5fef-befe-00e351416a1c",
+    "rules": _RULES,
+    "item_codes": ["11990100009900013U4990001001000"],
+}
+_HOURS = {"hours": [{"weekday": 1, "opens": "09:00", "closes": "12:00", "capacity": 6, "walk_ins": 2}]}
+openapi.EXAMPLES |= {
+    "listLines": {"response": [_LINE]},
+    "createLine": {"request": _RULES, "response": _LINE},
+    "getLine": {"response": _LINE},
+    "updateLine": {"request": _RULES, "response": _LINE},
+    "setLineItems": {"request": {"item_codes": _LINE["item_codes"]}, "response": _LINE},
+    "getLineHours": {"response": _HOURS},
+    "setLineHours": {"request": _HOURS, "response": _HOURS},
+}
+openapi.LINKS["createLine"] = {
+    operation: {"operationId": operation, "parameters": {"line_id": "$response.body#/id"}}
+    for operation in ("getLine", "updateLine", "setLineItems", "getLineHours", "setLineHours", "generateSlots")
+}

@@ -1,0 +1,82 @@
+"""A hall's staff hear appeals against strikes and decide on them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Struct
+
+from api import openapi
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from backend.appointments import strikes
+from backend.appointments.errors import NoSuchStrike, NothingToDecide, OwnStrike
+from backend.appointments.strikes import AppealSeen
+from backend.identity import AsStaff
+from backend.paging import USUAL, CursorInvalid
+from backend.regions.errors import HallUnknown
+
+
+class DecisionIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Whether the strike is taken back."""
+
+    waive: bool
+
+
+class StrikeController(Controller):
+    """`/v1/staff/halls/{hall_id}/appeals` and `/v1/staff/strikes`."""
+
+    path = "/"
+    tags = ["大厅号源"]
+
+    @get(
+        "/halls/{hall_id:uuid}/appeals",
+        summary="待处理的爽约申诉",
+        operation_id="listAppeals",
+        responses=answers(HallUnknown, CursorInvalid),
+    )
+    async def appeals(
+        self,
+        staff: NamedDependency[AsStaff],
+        hall_id: FromPath[UUID],
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[AppealSeen]:
+        return Page(*await strikes.appeals_in(staff, hall_id, limit=limit, cursor=cursor))
+
+    @post(
+        "/strikes/{strike_id:uuid}/decision",
+        summary="处理爽约申诉",
+        description="`waive` 为 true 时撤销爽约记录，没有申诉也可以撤销；登记爽约的人不能处理。",
+        operation_id="decideStrike",
+        status_code=204,
+        responses=answers(NoSuchStrike, OwnStrike, NothingToDecide),
+    )
+    async def decide(
+        self, staff: NamedDependency[AsStaff], strike_id: FromPath[UUID], data: JSONBody[DecisionIn]
+    ) -> None:
+        await strikes.decide(staff, strike_id, waive=data.waive)
+
+
+_APPEAL = {
+    "id": "0194a1b2-5555-7fff-8000-0bbb0ccc0ddd",
+    "kind": "no-show",
+    "kind_name": "未按时到场",
+    "given_at": "2026-03-02T18:20:00Z",
+    "given_by": None,
+    "line_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
+    "line_name": "综合业务",
+    "appointment_number": "260302-K7QF9M3T",
+    "appealed_at": "2026-03-03T02:00:00Z",
+    "appeal": "当天住院，附出院小结编号。",
+}
+openapi.EXAMPLES |= {
+    "listAppeals": {"response": {"items": [_APPEAL], "next_cursor": None}},
+    "decideStrike": {"request": {"waive": True}},
+}
+openapi.LINKS["listAppeals"] = {
+    "decide": {"operationId": "decideStrike", "parameters": {"strike_id": "$response.body#/items/0/id"}}
+}

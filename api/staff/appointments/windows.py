@@ -1,0 +1,72 @@
+"""A hall's staff set its windows."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, PathParameter
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.problems import answers
+from backend.appointments import windows
+from backend.appointments.errors import LineFaulty
+from backend.appointments.windows import WindowSeen
+from backend.identity import AsStaff
+from backend.regions.errors import HallUnknown
+
+Number = Annotated[
+    str, PathParameter(min_length=1, max_length=8, pattern="^[0-9A-Za-z-]+$", description="窗口号，与标牌一致")
+]
+
+
+class WindowIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The lines that the window serves, and whether it is open."""
+
+    line_ids: Annotated[list[UUID], Meta(max_length=50)]
+    open: bool = True
+
+
+class WindowController(Controller):
+    """`/v1/staff/halls/{hall_id}/windows`."""
+
+    path = "/halls/{hall_id:uuid}/windows"
+    tags = ["大厅号源"]
+
+    @get(summary="大厅的窗口", operation_id="listWindows", responses=answers(HallUnknown))
+    async def list_windows(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[WindowSeen]:
+        return await windows.windows_of(staff, hall_id)
+
+    @put(
+        "/{number:str}",
+        summary="设置窗口",
+        description="没有这个窗口时新建。停用的窗口不叫号。",
+        operation_id="setWindow",
+        responses=answers(HallUnknown, LineFaulty),
+    )
+    async def set_window(
+        self,
+        staff: NamedDependency[AsStaff],
+        hall_id: FromPath[UUID],
+        number: Number,
+        data: JSONBody[WindowIn],
+    ) -> WindowSeen:
+        return await windows.set_window(staff, hall_id, number, line_ids=data.line_ids, open=data.open)
+
+
+_WINDOW = {
+    "id": "0194a1b2-2222-7fff-8000-0bbb0ccc0ddd",
+    "number": "3",
+    "line_ids": ["0194a1b2-1111-7fff-8000-0bbb0ccc0ddd"],
+    "open": True,
+}
+openapi.EXAMPLES |= {
+    "listWindows": {"response": [_WINDOW]},
+    "setWindow": {"request": {"line_ids": _WINDOW["line_ids"], "open": True}, "response": _WINDOW},
+}
+openapi.LINKS["listWindows"] = {
+    "window": {"operationId": "setWindow", "parameters": {"number": "$response.body#/0/number"}},
+}

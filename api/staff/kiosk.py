@@ -1,0 +1,127 @@
+"""The kiosk at the entrance: check-in by code or by what one knows, and numbers for people without an appointment.
+
+A kiosk signs in as staff with the one duty `kiosk:<hall code>`; staff who run the hall may do the same at the desk.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.limits import limit
+from api.problems import answers
+from backend.appointments import attending
+from backend.appointments.errors import (
+    CheckInRefused,
+    KioskTriesTooMany,
+    NoSuchAppointment,
+    NoSuchLine,
+    TooEarlyToCheckIn,
+    TooLateToCheckIn,
+    WalkInsFull,
+)
+from backend.appointments.tickets import QueueTicket
+from backend.identity import AsStaff
+from backend.regions.errors import HallUnknown
+
+
+class ScannedIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What the scanner read."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=200, description="扫到的签到码原文")]
+
+
+class KnownIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What somebody without a phone types in."""
+
+    id_last_four: Annotated[str, Meta(pattern=r"^\d{3}[\dXx]$", description="证件号码后四位")]
+    phone: Annotated[str, Meta(pattern=r"^1\d{10}$", description="预约时填写的手机号")]
+
+
+class WalkInIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What somebody without an appointment came for."""
+
+    line_id: Annotated[UUID, Meta(description="业务类别")]
+
+
+class KioskController(Controller):
+    """`/v1/staff/halls/{id}/kiosk`."""
+
+    path = "/halls/{hall_id:uuid}/kiosk"
+    tags = ["签到叫号"]
+    guards = [limit("kiosk", 240, 60, fail_closed=True)]
+
+    @post(
+        "/scans",
+        summary="扫码签到，取得排队号",
+        description="伪造、过期、已使用、其他大厅或日期的码，回答都相同；时段未到或已过时另有说明，码不作废。",
+        operation_id="checkInByCode",
+        responses=answers(CheckInRefused, TooEarlyToCheckIn, TooLateToCheckIn, HallUnknown),
+    )
+    async def scan(
+        self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[ScannedIn]
+    ) -> QueueTicket:
+        return await attending.check_in_by_code(staff, hall_id, data.code)
+
+    @post(
+        "/check-ins",
+        summary="凭证件后四位和手机号签到，取得排队号",
+        description="须与预约时填写的一致；哪一项不对，回答都相同。按手机号和大厅限制次数，计数失效时不受理。",
+        operation_id="checkInByIdentity",
+        responses=answers(NoSuchAppointment, KioskTriesTooMany, TooEarlyToCheckIn, TooLateToCheckIn, HallUnknown),
+    )
+    async def known(
+        self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[KnownIn]
+    ) -> QueueTicket:
+        return await attending.check_in_by_identity(staff, hall_id, data.id_last_four, data.phone)
+
+    @post(
+        "/walk-ins",
+        summary="现场取号（无预约）",
+        description="使用单独保留的现场号；从当前或最近一个有余号的时段开始排队，不会排到预约更早的人前面。",
+        operation_id="takeWalkInTicket",
+        responses=answers(WalkInsFull, NoSuchLine, HallUnknown),
+    )
+    async def walk_in(
+        self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[WalkInIn]
+    ) -> QueueTicket:
+        return await attending.walk_in(staff, hall_id, data.line_id)
+
+
+TICKET = {
+    "id": "0194a1b2-7777-7fff-8000-0bbb0ccc0ddd",
+    "label": "A007",
+    "sequence": 7,
+    "state": "waiting",
+    "hall_id": "c8302872-7262-5fef-befe-00e351416a1c",
+    "line_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
+    "day": "2026-03-02",
+    "appointment_id": "0194a1b2-4444-7fff-8000-0bbb0ccc0ddd",
+    "window_id": None,
+    "window": None,
+    "wanted_at": "2026-03-02T01:00:00Z",
+    "called_at": None,
+    "calls": 0,
+    "served_at": None,
+}
+"""A queue number, as examples show it."""
+openapi.EXAMPLES |= {
+    "checkInByCode": {
+        "request": {"code": "ZB1.DAGJZMOVHR5H6EABBORQ7XNUIXBQ2YTKOF5DC3Y"},
+        "response": TICKET,
+    },
+    "checkInByIdentity": {"request": {"id_last_four": "002X", "phone": "13800138000"}, "response": TICKET},
+    "takeWalkInTicket": {
+        "request": {"line_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd"},
+        "response": {**TICKET, "appointment_id": None},
+    },
+}
+openapi.LINKS["takeWalkInTicket"] = openapi.LINKS["checkInByCode"] = {
+    "board": {"operationId": "getHallBoard", "parameters": {"hall_id": "$response.body#/hall_id"}},
+}

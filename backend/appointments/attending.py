@@ -1,0 +1,220 @@
+"""Coming to the hall: check-in by code, by what one types in at the kiosk, or by staff; numbers for people without an
+appointment; and the end of a day on which somebody was checked in and never served.
+
+A visit can be checked in from an hour before its slot until the slot is over. Staff may do it later on the same day,
+because somebody stands before them; nobody may do it on another day.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from uuid import UUID
+
+from backend import cache, clock, logs
+from backend.appointments import board
+from backend.appointments.booking import visitor_key
+from backend.appointments.check_in_codes import read, refused, spend
+from backend.appointments.duty import Runner, hall_of_appointment, in_hall
+from backend.appointments.errors import (
+    KioskTriesTooMany,
+    NoSuchAppointment,
+    NoSuchLine,
+    TooEarlyToCheckIn,
+    TooLateToCheckIn,
+    WalkInsFull,
+)
+from backend.appointments.events import AppointmentCheckedIn, AppointmentMissed
+from backend.appointments.lifecycle import Move
+from backend.appointments.places import Booking, locked, move_to
+from backend.appointments.tickets import QueueTicket, issue
+from backend.crypto import fingerprint
+from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.events import record
+from backend.identity.duties import kiosk_duty
+from backend.identity.principals import AsStaff
+from models.appointments import AppointmentState
+
+EARLIEST = timedelta(minutes=60)
+"""How long before the slot one may check in."""
+TRIES = ((6, 600), (20, 86_400))
+"""Tries with one phone number in so many seconds: four characters must not be found by trying."""
+TRIES_OF_KIOSK = (60, 60)
+"""Tries in one hall in so many seconds."""
+
+
+async def at_kiosk(staff: Runner, hall_id: UUID) -> UUID:
+    """The hall, if this is a kiosk of it (duty `kiosk:<code>`) or somebody who runs it. Raises HallUnknown."""
+    if isinstance(staff, AsStaff) and any(duty.startswith("kiosk:") for duty in staff.duties):
+        code = await fetch_value("SELECT code FROM halls WHERE id = $1", hall_id)
+        if code is not None and kiosk_duty(code) in staff.duties:
+            return hall_id
+    return await in_hall(staff, hall_id)
+
+
+async def check_in_by_code(staff: Runner, hall_id: UUID, code: str) -> QueueTicket:
+    """Check in whoever's phone shows this code; the queue number.
+
+    Raises CheckInRefused for a code that is forged, over, used, or of another hall, day or state; TooEarlyToCheckIn and
+    TooLateToCheckIn, which leave the code unused; HallUnknown.
+    """
+    await at_kiosk(staff, hall_id)
+    scanned = read(code, hall_id)
+    async with transaction():
+        await spend(scanned)
+        try:
+            visit = await locked(scanned.appointment_id)
+        except NoSuchAppointment as error:
+            raise refused("no-appointment", scanned.appointment_id) from error
+        if (visit.hall_id, visit.day) != (scanned.hall_id, scanned.day):
+            raise refused("moved", visit.id)
+        if visit.state is not AppointmentState.BOOKED:
+            raise refused(f"state-{visit.state}", visit.id)
+        found = await _admit(visit, "qr", until_end_of_day=False)
+    await board.announce(hall_id)
+    return found
+
+
+_BY_KEY = """
+SELECT a.id FROM appointments a JOIN slots s ON s.id = a.slot_id
+WHERE s.hall_id = $1 AND a.state = 'booked' AND a.visitor_key = $2
+  AND a.day = (now() AT TIME ZONE 'Asia/Shanghai')::date
+ORDER BY s.ends_at <= now(), s.starts_at, a.id LIMIT 1
+"""
+
+
+async def check_in_by_identity(staff: Runner, hall_id: UUID, id_last_four: str, phone: str) -> QueueTicket:
+    """Check in by the last four characters of the id number and the phone that were given when booking.
+
+    Of several visits the next one is meant. Raises NoSuchAppointment whichever of the two is wrong, KioskTriesTooMany,
+    CacheDown when nobody can count the tries, TooEarlyToCheckIn, TooLateToCheckIn, HallUnknown.
+    """
+    await at_kiosk(staff, hall_id)
+    await _count(hall_id, phone)
+    async with transaction():
+        known = await fetch_value(_BY_KEY, hall_id, visitor_key(id_last_four, phone))
+        visit = await locked(known) if known else None
+        if visit is None or visit.state is not AppointmentState.BOOKED:
+            logs.security.info("kiosk found nobody", extra={"hall_id": str(hall_id)})
+            raise NoSuchAppointment
+        found = await _admit(visit, "kiosk", until_end_of_day=False)
+    await board.announce(hall_id)
+    return found
+
+
+async def _count(hall_id: UUID, phone: str) -> None:
+    counted = [(f"kiosk:{seconds}:{fingerprint(phone, 'limit')}", times, seconds) for times, seconds in TRIES]
+    for key, times, seconds in ((f"kiosk-hall:{hall_id}", *TRIES_OF_KIOSK), *counted):
+        verdict = await cache.count_within(key, times, seconds)
+        if not verdict.allowed:
+            logs.security.warning("limited", extra={"limit": "kiosk"})
+            raise KioskTriesTooMany(retry_after=verdict.retry_after)
+
+
+async def check_in(staff: Runner, appointment_id: UUID) -> QueueTicket:
+    """Check somebody in at the desk, also after the slot is over, on the day of the visit.
+
+    Raises NoSuchAppointment, WrongMove, TooEarlyToCheckIn, TooLateToCheckIn on another day.
+    """
+    hall_id = await hall_of_appointment(staff, appointment_id)
+    async with transaction():
+        visit = await locked(appointment_id)
+        found = await _admit(visit, "staff", until_end_of_day=True)
+    await board.announce(hall_id)
+    return found
+
+
+_TIMELY = """
+SELECT starts_at - $2::interval > now() AS early, ends_at <= now() AS late,
+       (now() AT TIME ZONE 'Asia/Shanghai')::date > day AS another_day
+FROM slots WHERE id = $1
+"""
+
+
+async def _admit(visit: Booking, means: str, *, until_end_of_day: bool) -> QueueTicket:
+    """Check the locked visit in and give it its number, in the caller's transaction. Raises WrongMove and the two of
+    the time; the database's clock decides."""
+    timely = await fetch_row(_TIMELY, visit.slot_id, EARLIEST)
+    assert timely is not None, "an appointment always has its slot"
+    if timely["early"]:
+        raise TooEarlyToCheckIn(opens_at=visit.starts_at - EARLIEST)
+    await move_to(visit, Move.CHECK_IN)
+    if timely["another_day" if until_end_of_day else "late"]:
+        raise TooLateToCheckIn(ended_at=visit.ends_at)
+    found = await issue(visit.hall_id, visit.line_id, visit.day, visit.starts_at, appointment_id=visit.id)
+    await record(
+        AppointmentCheckedIn(
+            appointment_id=visit.id,
+            resident_id=visit.resident_id,
+            slot_id=visit.slot_id,
+            ticket_id=found.id,
+            means=means,
+        )
+    )
+    return found
+
+
+_WALK_IN = """
+UPDATE slots SET walk_ins = walk_ins + 1 WHERE id = (
+    SELECT id FROM slots WHERE line_id = $1 AND hall_id = $2 AND day = $3 AND ends_at > now() AND closed_at IS NULL
+      AND walk_ins < walk_in_quota
+    ORDER BY starts_at LIMIT 1 FOR NO KEY UPDATE)
+RETURNING greatest(starts_at, now())
+"""
+_WALK_INS_LEFT = """
+SELECT EXISTS (SELECT 1 FROM slots WHERE line_id = $1 AND hall_id = $2 AND day = $3 AND ends_at > now()
+               AND closed_at IS NULL AND walk_ins < walk_in_quota)
+"""
+
+
+async def walk_in(staff: Runner, hall_id: UUID, line_id: UUID) -> QueueTicket:
+    """A number for somebody without an appointment, from the quota that is kept apart for them.
+
+    They take a place of the slot that runs, or of the next that has one left, and queue from its start on: whoever
+    booked an earlier time is not overtaken. Raises WalkInsFull, NoSuchLine, HallUnknown.
+    """
+    await at_kiosk(staff, hall_id)
+    own = "SELECT 1 FROM service_lines WHERE id = $1 AND hall_id = $2 AND active"
+    if not await fetch_value(own, line_id, hall_id):
+        raise NoSuchLine
+    async with transaction():
+        day: date = await fetch_value("SELECT (now() AT TIME ZONE 'Asia/Shanghai')::date")
+        while (wanted_at := await fetch_value(_WALK_IN, line_id, hall_id, day)) is None:
+            # Somebody took the last place of the slot that we waited for; another slot may have one.
+            if not await fetch_value(_WALK_INS_LEFT, line_id, hall_id, day):
+                raise WalkInsFull
+        found = await issue(hall_id, line_id, day, wanted_at)
+    await board.announce(hall_id)
+    return found
+
+
+_LEFT_OPEN = """
+SELECT a.id, t.id AS ticket_id, t.state FROM appointments a LEFT JOIN tickets t ON t.appointment_id = a.id
+WHERE a.state = 'checked-in' AND a.day < $1 ORDER BY a.id LIMIT 500
+"""
+
+
+async def close_days(before: date | None = None) -> int:
+    """End the visits of days before this one (default today) that were checked in and never finished; how many.
+
+    A number that was called and never ended counts as served: the person was at the window. Everybody else is missed,
+    without a strike, because they had come.
+    """
+    closed = 0
+    while rows := await fetch(_LEFT_OPEN, before or clock.today()):
+        closed += sum([await _close(row["id"], row["ticket_id"]) for row in rows])
+    return closed
+
+
+async def _close(appointment_id: UUID, ticket_id: UUID | None) -> bool:
+    async with transaction():
+        visit = await locked(appointment_id)
+        if visit.state is not AppointmentState.CHECKED_IN:
+            return False
+        ended = await execute(
+            "UPDATE tickets SET state = 'served', served_at = now() WHERE id = $1 AND state = 'called'", ticket_id
+        )
+        await move_to(visit, Move.SERVE if ended else Move.MISS)
+        if not ended:
+            told = AppointmentMissed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id)
+            await record(told)
+    return True

@@ -1,0 +1,221 @@
+"""The queue: who is called next, and what becomes of a number that was called.
+
+Numbers are called in the order of `wanted_at`: the start of the booked slot, or when somebody without an appointment
+came; the number decides between equals. A number that is kept for one window is called by that window only. Two windows
+that call at the same moment get two numbers, because what one has locked the other skips.
+
+A missed number may come back to the end of the queue on the same day, so its visit stays checked in until it is served
+or the day is over.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import convert
+
+from backend.appointments import board
+from backend.appointments.duty import Runner, in_hall
+from backend.appointments.errors import (
+    NobodyWaiting,
+    NoSuchLine,
+    NoSuchTicket,
+    NoSuchWindow,
+    WindowBusy,
+    WindowShut,
+    WrongMove,
+)
+from backend.appointments.events import AppointmentServed, TicketCalled, TicketMoved, TicketSoon
+from backend.appointments.lifecycle import Move, TicketMove, ticket_moved
+from backend.appointments.places import Booking, locked, move_to
+from backend.appointments.tickets import TICKET, QueueTicket, locked_ticket, ticket
+from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.events import record
+from backend.regions.errors import HallUnknown
+from models.appointments import AppointmentState, TicketState
+
+SOON = 3
+"""A holder is told to come near when fewer than this many of their line are before them."""
+
+
+# The window's row is locked, so that a button that is pressed twice calls one number; other windows do not wait.
+_WINDOW = "SELECT line_ids, open FROM windows WHERE id = $1 FOR NO KEY UPDATE"
+_BUSY = """
+SELECT EXISTS (SELECT 1 FROM tickets WHERE window_id = $1 AND state = 'called'
+               AND day = (now() AT TIME ZONE 'Asia/Shanghai')::date)
+"""
+_WINDOW_HALL = "SELECT hall_id FROM windows WHERE id = $1"
+_LINE_HALL = "SELECT hall_id FROM service_lines WHERE id = $1"
+_NEXT = """
+UPDATE tickets SET state = 'called', window_id = $1, called_at = clock_timestamp(), calls = calls + 1 WHERE id = (
+    SELECT id FROM tickets
+    WHERE hall_id = $2 AND day = (now() AT TIME ZONE 'Asia/Shanghai')::date AND state = 'waiting'
+      AND (window_id = $1 OR window_id IS NULL AND line_id = ANY($3::uuid[]))
+    ORDER BY wanted_at, sequence LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING id
+"""
+# Whom another window is calling at this moment is skipped, so nobody waits and nobody is told twice.
+_SOON = """
+UPDATE tickets t SET soon_at = now() FROM appointments a WHERE t.appointment_id = a.id AND t.id IN (
+    SELECT id FROM tickets WHERE id = ANY($1::uuid[]) AND state = 'waiting' AND soon_at IS NULL FOR UPDATE SKIP LOCKED)
+RETURNING t.id, a.resident_id
+"""
+_FIRST = """
+SELECT id, ahead FROM (
+    SELECT id, soon_at, appointment_id, row_number() OVER (ORDER BY wanted_at, sequence) - 1 AS ahead FROM tickets
+    WHERE line_id = $1 AND day = $2 AND hall_id = $3 AND state = 'waiting') q
+WHERE ahead < $4 AND soon_at IS NULL AND appointment_id IS NOT NULL
+"""
+
+
+async def call_next(staff: Runner, window_id: UUID) -> QueueTicket:
+    """Call the next number to this window.
+
+    Raises NoSuchWindow (also for one of another hall), WindowShut, WindowBusy while its last number is at the window,
+    NobodyWaiting.
+    """
+    hall_id = await _hall_of_window(staff, window_id)
+    async with transaction():
+        row = await fetch_row(_WINDOW, window_id)
+        if row is None or not row["open"]:
+            raise WindowShut
+        if await fetch_value(_BUSY, window_id):
+            raise WindowBusy
+        called = await fetch_value(_NEXT, window_id, hall_id, row["line_ids"])
+        if called is None:
+            raise NobodyWaiting
+        found = await ticket(called)
+        await record(TicketCalled(ticket_id=found.id, hall_id=hall_id, window_id=window_id))
+        await _tell_soon(found)
+    await board.announce(hall_id)
+    return found
+
+
+async def _tell_soon(called: QueueTicket) -> None:
+    first = await fetch(_FIRST, called.line_id, called.day, called.hall_id, SOON)
+    ahead = {row["id"]: row["ahead"] for row in first}
+    for row in await fetch(_SOON, list(ahead)) if ahead else ():
+        await record(TicketSoon(ticket_id=row["id"], resident_id=row["resident_id"], ahead=ahead[row["id"]]))
+
+
+async def _hall_of_window(staff: Runner, window_id: UUID) -> UUID:
+    hall_id: UUID | None = await fetch_value(_WINDOW_HALL, window_id)
+    if hall_id is None:
+        raise NoSuchWindow
+    try:
+        return await in_hall(staff, hall_id)
+    except HallUnknown as error:
+        raise NoSuchWindow from error
+
+
+async def call_again(staff: Runner, ticket_id: UUID) -> QueueTicket:
+    """Call a number that did not come yet once more. Raises NoSuchTicket, WrongMove when it is not being called."""
+    async with transaction():
+        found = await _theirs(staff, ticket_id)
+        if found.state is not TicketState.CALLED or found.window_id is None:
+            # A number that waits is called by `call_next`, which keeps the order.
+            raise WrongMove(state=found.state, move=TicketMove.CALL)
+        await execute("UPDATE tickets SET calls = calls + 1 WHERE id = $1", found.id)
+        await record(TicketCalled(ticket_id=found.id, hall_id=found.hall_id, window_id=found.window_id))
+    return await _told(found)
+
+
+async def serve(staff: Runner, ticket_id: UUID) -> QueueTicket:
+    """The person was served; their visit is over. Raises NoSuchTicket, WrongMove."""
+    async with transaction():
+        visit = await _visit_of(ticket_id)
+        found = await _theirs(staff, ticket_id)
+        await _move(found, TicketMove.SERVE)
+        if visit is not None and visit.state is AppointmentState.CHECKED_IN:
+            await move_to(visit, Move.SERVE)
+            await record(
+                AppointmentServed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id)
+            )
+    return await _told(found)
+
+
+async def miss(staff: Runner, ticket_id: UUID) -> QueueTicket:
+    """Nobody answered the call; the window is free again. Raises NoSuchTicket, WrongMove."""
+    async with transaction():
+        found = await _theirs(staff, ticket_id)
+        await _move(found, TicketMove.MISS)
+    return await _told(found)
+
+
+async def rejoin(staff: Runner, ticket_id: UUID) -> QueueTicket:
+    """A missed number comes back, behind everybody who waits now. Raises NoSuchTicket, WrongMove."""
+    async with transaction():
+        found = await _theirs(staff, ticket_id)
+        await _move(found, TicketMove.REJOIN)
+    return await _told(found)
+
+
+async def hand_over(
+    staff: Runner, ticket_id: UUID, *, window_id: UUID | None = None, line_id: UUID | None = None
+) -> QueueTicket:
+    """Send a number to another window, or to another line's windows, of the same hall; with neither it only leaves the
+    window that called it. It keeps its place in the order and its label.
+
+    Raises NoSuchTicket, NoSuchWindow, NoSuchLine, WrongMove.
+    """
+    async with transaction():
+        found = await _theirs(staff, ticket_id)
+        if window_id is not None and await fetch_value(_WINDOW_HALL, window_id) != found.hall_id:
+            raise NoSuchWindow
+        if line_id is not None and await fetch_value(_LINE_HALL, line_id) != found.hall_id:
+            raise NoSuchLine
+        await _move(found, TicketMove.HAND_OVER, window_id, line_id)
+    return await _told(found)
+
+
+async def _visit_of(ticket_id: UUID) -> Booking | None:
+    """The visit of the number, locked; before the number itself, as everywhere."""
+    appointment_id = await fetch_value("SELECT appointment_id FROM tickets WHERE id = $1", ticket_id)
+    return await locked(appointment_id) if appointment_id else None
+
+
+async def _theirs(staff: Runner, ticket_id: UUID) -> QueueTicket:
+    found = await locked_ticket(ticket_id)
+    try:
+        await in_hall(staff, found.hall_id)
+    except HallUnknown as error:
+        raise NoSuchTicket from error
+    return found
+
+
+_MOVED = {
+    TicketMove.SERVE: "UPDATE tickets SET state = $2, served_at = clock_timestamp() WHERE id = $1",
+    TicketMove.MISS: "UPDATE tickets SET state = $2, window_id = NULL WHERE id = $1",
+    TicketMove.HAND_OVER: "UPDATE tickets SET state = $2, called_at = NULL, soon_at = NULL, window_id = $3, "
+    "line_id = coalesce($4, line_id) WHERE id = $1",
+    TicketMove.REJOIN: "UPDATE tickets SET state = $2, called_at = NULL, soon_at = NULL, "
+    "wanted_at = greatest(clock_timestamp(), (SELECT max(o.wanted_at) + interval '1 microsecond' FROM tickets o "
+    "WHERE o.line_id = tickets.line_id AND o.day = tickets.day AND o.state = 'waiting')) WHERE id = $1",
+}
+
+
+async def _move(found: QueueTicket, move: TicketMove, *more: UUID | None) -> None:
+    state = ticket_moved(found.state, move)
+    await execute(_MOVED[move], found.id, state, *more)
+    await record(TicketMoved(ticket_id=found.id, hall_id=found.hall_id, how=move))
+
+
+async def _told(before: QueueTicket) -> QueueTicket:
+    await board.announce(before.hall_id)
+    return await ticket(before.id)
+
+
+async def queue_of(staff: Runner, hall_id: UUID) -> list[QueueTicket]:
+    """Every number of the hall's day that is waiting, called or missed, in the order of calling. Raises HallUnknown."""
+    await in_hall(staff, hall_id)
+    rows = await fetch(_QUEUE, hall_id)
+    return [convert(dict(row), QueueTicket) for row in rows]
+
+
+_QUEUE = (
+    TICKET
+    + """
+WHERE t.hall_id = $1 AND t.day = (now() AT TIME ZONE 'Asia/Shanghai')::date AND t.state <> 'served'
+ORDER BY t.state = 'missed', t.state = 'waiting', t.wanted_at, t.sequence LIMIT 1000
+"""
+)

@@ -1,0 +1,101 @@
+"""A place comes back: cancelled by the resident, by the hall, or because a hold ran out. It goes to whoever waits."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from backend.appointments import strikes, waiting
+from backend.appointments.errors import SlotOver
+from backend.appointments.events import AppointmentCancelled, AppointmentExpired
+from backend.appointments.lifecycle import Move
+from backend.appointments.places import Booking, locked, move_to
+from backend.database import fetch, fetch_row, transaction
+from backend.events import record
+from backend.identity.principals import AsResident
+from models.appointments import AppointmentState as S
+
+_HOW = {Move.EXPIRE: "lapsed", Move.CANCEL: "declined"}
+
+
+async def give_back(appointment_id: UUID, move: Move = Move.CANCEL, *, offer: bool = True) -> Booking:
+    """End the appointment by this move, give its place back to the slot and offer it to the next one waiting.
+
+    Call inside a transaction, and record what happened: this writes no event of the appointment itself. `offer=False`
+    for slots that are being closed. The answer is the appointment as it was.
+
+    Raises NoSuchAppointment, WrongMove.
+    """
+    async with transaction():
+        before = await locked(appointment_id)
+        return await _given_back(before, move, offer=offer)
+
+
+async def _given_back(before: Booking, move: Move, *, offer: bool = True) -> Booking:
+    await move_to(before, move)
+    if before.from_waiting_list and before.state is S.HELD:
+        await waiting.end_offer(before.id, _HOW[move])
+    if offer:
+        await waiting.offer_next(before.slot_id)
+    return before
+
+
+_LATENESS = """
+SELECT s.starts_at <= now() AS over, s.starts_at - make_interval(mins => l.cancel_minutes) <= now() AS late
+FROM slots s JOIN service_lines l ON l.id = s.line_id WHERE s.id = $1
+"""
+
+
+async def cancel(resident: AsResident, appointment_id: UUID) -> Booking:
+    """Give up an appointment of one's own, held or booked. After the cut-off it still frees the place, and counts as a
+    strike; a held place that was never confirmed does not.
+
+    Raises NoSuchAppointment for one that does not exist or is somebody else's, WrongMove when it has ended, SlotOver
+    when the visit has begun.
+    """
+    async with transaction():
+        before = await locked(appointment_id, owner=resident.id)
+        slot = await fetch_row(_LATENESS, before.slot_id)
+        assert slot is not None, "an appointment always has its slot"
+        if before.state is S.BOOKED and slot["over"]:
+            raise SlotOver
+        late = before.state is S.BOOKED and slot["late"]
+        await _given_back(before, Move.CANCEL)
+        await record(
+            AppointmentCancelled(
+                appointment_id=before.id,
+                resident_id=before.resident_id,
+                slot_id=before.slot_id,
+                by="resident",
+                late=late,
+            )
+        )
+        if late:
+            await strikes.give_strike(before.id, "late-cancel")
+    return before
+
+
+async def expire_holds(limit: int = 200) -> int:
+    """Clockwork: end holds and offers whose time is over by the database's clock; how many.
+
+    Each is a transaction of its own that looks again under the lock: against a confirmation at the same moment
+    exactly one of the two happens.
+    """
+    rows = await fetch(
+        "SELECT id FROM appointments WHERE state = 'held' AND hold_until <= now() ORDER BY hold_until LIMIT $1", limit
+    )
+    return sum([await _expire(row["id"]) for row in rows])
+
+
+async def _expire(appointment_id: UUID) -> bool:
+    async with transaction():
+        before = await locked(appointment_id)
+        due = await fetch_row(
+            "SELECT 1 FROM appointments WHERE id = $1 AND state = 'held' AND hold_until <= now()", appointment_id
+        )
+        if due is None:
+            return False
+        await _given_back(before, Move.EXPIRE)
+        await record(
+            AppointmentExpired(appointment_id=before.id, resident_id=before.resident_id, slot_id=before.slot_id)
+        )
+    return True

@@ -1,0 +1,148 @@
+"""Check-in codes: what the phone shows and the kiosk scans. Short-lived, signed, good for one visit and one use.
+
+A code is `ZB1.` and base32 letters, so that a QR code takes it in its compact mode; it is no address, and holds ids
+and numbers only. It names the appointment, the hall and the day, when it ends, and a nonce; a keyed fingerprint over
+all of it is its signature, made with the current key of the ring and believed under every key that is still on it.
+Forged, expired, of another hall or another day: the answer is one and the same; the security log knows which it was.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import struct
+from base64 import b32decode, b32encode
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+from msgspec import Struct
+
+from backend import logs
+from backend.appointments.errors import CheckInRefused, NoSuchAppointment, WrongMove
+from backend.appointments.lifecycle import Move
+from backend.appointments.places import BOOKING, Booking, booking_of
+from backend.crypto import fingerprint, fingerprints
+from backend.database import execute, fetch_row, fetch_value
+from backend.identity import timing
+from backend.identity.principals import AsResident
+from models.appointments import AppointmentState
+
+SCHEME = "ZB1."
+LIFE = timedelta(seconds=60)
+"""By the database's clock. The phone asks for the next one when half of it is over."""
+KEPT = timedelta(days=1)
+"""How long spent codes are remembered: they have been dead for nearly as long."""
+LONGEST = 200
+"""Characters; ours have 107."""
+_BODY = struct.Struct(">16s16sIIQ")
+_SIGNATURE = 16
+_DOMAIN = "check-in-code"
+
+
+class CheckInCode(Struct, frozen=True, kw_only=True):
+    """A code to show, and when it ends. `refresh_in` seconds from now another one should be asked for."""
+
+    code: str
+    expires_at: datetime
+    refresh_in: int
+
+
+class Scanned(Struct, frozen=True, kw_only=True):
+    """What a genuine code says."""
+
+    appointment_id: UUID
+    hall_id: UUID
+    day: date
+    expires_at: datetime
+    nonce: str
+
+
+async def code_for(resident: AsResident, appointment_id: UUID) -> CheckInCode:
+    """A new code for the resident's own booked visit; codes given before stay good until their minute is over.
+
+    Raises NoSuchAppointment (also for somebody else's), WrongMove when there is nothing to check in for any more.
+    """
+    booking = await _own(resident, appointment_id)
+    if booking.state is not AppointmentState.BOOKED:
+        raise WrongMove(state=booking.state, move=Move.CHECK_IN)
+    expires_at = datetime.fromtimestamp(int((timing.now() + LIFE).timestamp()), UTC)
+    code = written(booking.id, booking.hall_id, booking.day, expires_at)
+    return CheckInCode(code=code, expires_at=expires_at, refresh_in=int(LIFE.total_seconds()) // 2)
+
+
+async def _own(resident: AsResident, appointment_id: UUID) -> Booking:
+    row = await fetch_row(BOOKING + " AND a.resident_id = $2", appointment_id, resident.id)
+    if row is None:
+        raise NoSuchAppointment
+    return booking_of(row)
+
+
+def written(appointment_id: UUID, hall_id: UUID, day: date, expires_at: datetime) -> str:
+    """A signed code for this appointment, hall and day that ends at this whole second."""
+    ends, nonce = int(expires_at.timestamp()), secrets.randbits(64)
+    body = _BODY.pack(appointment_id.bytes, hall_id.bytes, day.toordinal(), ends, nonce)
+    signature = bytes.fromhex(fingerprint(body.hex(), _DOMAIN))
+    return SCHEME + b32encode(body + signature).decode().rstrip("=")
+
+
+def read(code: str, hall_id: UUID) -> Scanned:
+    """What the code says, if it is one of ours, for this hall, and not over. Raises CheckInRefused.
+
+    The day is compared by whoever knows the appointment, and so is whether it was used.
+    """
+    scanned = _genuine(code)
+    if scanned is None:
+        raise refused("forged")
+    if scanned.hall_id != hall_id:
+        raise refused("other-hall", scanned.appointment_id)
+    if scanned.expires_at <= timing.now():
+        raise refused("expired", scanned.appointment_id)
+    return scanned
+
+
+def _genuine(code: str) -> Scanned | None:
+    text = code.strip().upper()
+    if not text.isascii() or not text.startswith(SCHEME) or len(text) > LONGEST:
+        return None
+    packed = text[len(SCHEME) :]
+    try:
+        raw = b32decode(packed + "=" * (-len(packed) % 8))
+    except ValueError:
+        return None
+    body, signature = raw[: _BODY.size], raw[_BODY.size :]
+    if len(raw) != _BODY.size + _SIGNATURE or b32encode(raw).decode().rstrip("=") != packed:
+        return None
+    known = [bytes.fromhex(each) for each in fingerprints(body.hex(), _DOMAIN)]
+    if not any([hmac.compare_digest(signature, each) for each in known]):  # noqa: C419 - every one, in even time
+        return None
+    appointment, hall, ordinal, ends, nonce = _BODY.unpack(body)
+    return Scanned(
+        appointment_id=UUID(bytes=appointment),
+        hall_id=UUID(bytes=hall),
+        day=date.fromordinal(ordinal),
+        expires_at=datetime.fromtimestamp(ends, UTC),
+        nonce=f"{nonce:016x}",
+    )
+
+
+def refused(why: str, appointment_id: UUID | None = None) -> CheckInRefused:
+    """The one refusal; `why` goes into the security log only."""
+    logs.security.warning("check-in refused", extra={"why": why, "appointment_id": str(appointment_id or "")})
+    return CheckInRefused()
+
+
+_SPEND = "INSERT INTO spent_check_ins (nonce, spent_at) VALUES ($1, now()) ON CONFLICT (nonce) DO NOTHING RETURNING id"
+
+
+async def spend(scanned: Scanned) -> None:
+    """Use the code up, in the caller's transaction: of two scans at once, one waits for the other and is refused.
+
+    Raises CheckInRefused when it was used before.
+    """
+    if await fetch_value(_SPEND, scanned.nonce) is None:
+        raise refused("replayed", scanned.appointment_id)
+
+
+async def forget_spent() -> int:
+    """Forget codes that were used long ago; how many. Nobody could use them again, because their time is over."""
+    return await execute("DELETE FROM spent_check_ins WHERE spent_at < now() - $1::interval", KEPT)

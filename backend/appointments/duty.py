@@ -1,0 +1,102 @@
+"""Which halls a member of staff runs. The one rule that every door for a hall's staff goes through.
+
+A hall is run by whoever has its own duty (`hall:<code>`), and by whoever has `halls.manage` and works for a department
+that governs the hall's region: the department's own region or one above it. For everybody else, and for staff of
+another hall, the hall's lines, slots, appointments and queue do not exist: the answer is 404, not 403.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import asyncpg
+
+from backend.appointments.errors import NoSuchAppointment, NoSuchLine, NoSuchSlot, NoSuchStrike
+from backend.database import fetch, fetch_row
+from backend.errors import NotFound
+from backend.identity.duties import hall_duty
+from backend.identity.principals import AsOperator, AsStaff
+from backend.regions.errors import HallUnknown
+
+Runner = AsStaff | AsOperator
+"""Whoever may run a hall: its staff, or an operator of the service."""
+
+MANAGES_ALL = "halls.manage"
+
+_GOVERNED = """
+WITH RECURSIVE governed AS (
+    SELECT region_id AS id FROM departments WHERE id = $1
+    UNION SELECT r.id FROM regions r JOIN governed g ON r.parent_id = g.id
+)
+SELECT h.id FROM halls h JOIN governed g ON g.id = h.region_id
+"""
+_OF = {
+    "line": ("SELECT h.id, h.code FROM halls h JOIN service_lines t ON t.hall_id = h.id WHERE t.id = $1", NoSuchLine),
+    "slot": ("SELECT h.id, h.code FROM halls h JOIN slots t ON t.hall_id = h.id WHERE t.id = $1", NoSuchSlot),
+    "appointment": (
+        "SELECT h.id, h.code FROM halls h JOIN slots s ON s.hall_id = h.id "
+        "JOIN appointments t ON t.slot_id = s.id WHERE t.id = $1",
+        NoSuchAppointment,
+    ),
+    "strike": (
+        "SELECT h.id, h.code FROM halls h JOIN service_lines l ON l.hall_id = h.id "
+        "JOIN strikes t ON t.line_id = l.id WHERE t.id = $1",
+        NoSuchStrike,
+    ),
+}
+
+
+async def halls_run_by(staff: Runner) -> list[UUID]:
+    """The halls that they run, by code."""
+    if isinstance(staff, AsOperator):
+        return [row["id"] for row in await fetch("SELECT id FROM halls ORDER BY code")]
+    own = [duty.partition(":")[2] for duty in staff.duties if duty.startswith("hall:")]
+    managed = [row["id"] for row in await fetch(_GOVERNED, staff.department_id)] if _manages(staff) else []
+    rows = await fetch("SELECT id FROM halls WHERE code = ANY($1) OR id = ANY($2) ORDER BY code", own, managed)
+    return [row["id"] for row in rows]
+
+
+async def in_hall(staff: Runner, hall_id: UUID) -> UUID:
+    """The hall, if they run it. Raises HallUnknown."""
+    row = await fetch_row("SELECT id, code FROM halls WHERE id = $1", hall_id)
+    return await _theirs(staff, row, HallUnknown)
+
+
+async def hall_of_line(staff: Runner, line_id: UUID) -> UUID:
+    """The hall of the line, if they run it. Raises NoSuchLine."""
+    return await _found(staff, "line", line_id)
+
+
+async def hall_of_slot(staff: Runner, slot_id: UUID) -> UUID:
+    """The hall of the slot, if they run it. Raises NoSuchSlot."""
+    return await _found(staff, "slot", slot_id)
+
+
+async def hall_of_appointment(staff: Runner, appointment_id: UUID) -> UUID:
+    """The hall of the appointment, if they run it. Raises NoSuchAppointment."""
+    return await _found(staff, "appointment", appointment_id)
+
+
+async def hall_of_strike(staff: Runner, strike_id: UUID) -> UUID:
+    """The hall where the strike was given, if they run it. Raises NoSuchStrike."""
+    return await _found(staff, "strike", strike_id)
+
+
+async def _found(staff: Runner, what: str, subject: UUID) -> UUID:
+    statement, missing = _OF[what]
+    return await _theirs(staff, await fetch_row(statement, subject), missing)
+
+
+async def _theirs(staff: Runner, hall: asyncpg.Record | None, missing: type[NotFound]) -> UUID:
+    if hall is None:
+        raise missing
+    hall_id: UUID = hall["id"]
+    if isinstance(staff, AsOperator) or hall_duty(hall["code"]) in staff.duties:
+        return hall_id
+    if _manages(staff) and hall_id in {row["id"] for row in await fetch(_GOVERNED, staff.department_id)}:
+        return hall_id
+    raise missing
+
+
+def _manages(staff: AsStaff) -> bool:
+    return MANAGES_ALL in staff.duties

@@ -1,0 +1,52 @@
+"""Whoever booked and never came: the day after, the visit counts as missed.
+
+Only days that are over are looked at, and check-in is possible on the day itself only; a check-in that commits last
+thing before midnight is seen all the same, because every visit is looked at again under its lock.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from uuid import UUID
+
+from backend import clock
+from backend.appointments.events import AppointmentMissed
+from backend.appointments.lifecycle import Move
+from backend.appointments.places import locked, move_to
+from backend.appointments.strikes import give_strike
+from backend.database import fetch, transaction
+from backend.events import record
+from models.appointments import AppointmentState as S
+
+BATCH = 500
+
+# A slot that the hall closed is nobody's fault: whoever is still booked there has not been told yet.
+_ABSENT = """
+SELECT a.id FROM appointments a JOIN slots s ON s.id = a.slot_id
+WHERE a.state = 'booked' AND a.day < $1 AND s.closed_at IS NULL AND ($2::uuid IS NULL OR a.id > $2)
+ORDER BY a.id LIMIT $3
+"""
+
+
+async def mark_missed(before: date | None = None) -> int:
+    """Mark visits of days before this one (default today) to which nobody came, and give their strikes; how many.
+
+    Each is a transaction of its own, so what was done stays done when the work is interrupted, and it is done once.
+    """
+    day, marked, last = before or clock.today(), 0, None
+    while rows := await fetch(_ABSENT, day, last, BATCH):
+        for row in rows:
+            marked += await _mark(row["id"])
+        last = rows[-1]["id"]
+    return marked
+
+
+async def _mark(appointment_id: UUID) -> bool:
+    async with transaction():
+        visit = await locked(appointment_id)
+        if visit.state is not S.BOOKED:  # checked in or cancelled meanwhile
+            return False
+        await move_to(visit, Move.MISS)
+        await record(AppointmentMissed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id))
+        await give_strike(visit.id, "no-show")
+    return True

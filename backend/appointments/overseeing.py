@@ -1,0 +1,123 @@
+"""What a hall sees of its day: figures per slot, and who comes, with masked names."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from backend.appointments.booking import SEALED_IN
+from backend.appointments.duty import Runner, halls_run_by, in_hall
+from backend.crypto import mask_name, open_sealed
+from backend.database import fetch
+from backend.paging import USUAL, cursor_of, place_of
+from backend.regions import HallSeen, halls_of
+
+
+class SlotFigures(Struct, frozen=True, kw_only=True):
+    """One slot in numbers. `held`, `booked` and `walk_ins` take places; the others say how the visits went."""
+
+    id: UUID
+    line_id: UUID
+    line_name: str
+    starts_at: datetime
+    ends_at: datetime
+    release_at: datetime
+    capacity: int
+    held: int
+    booked: int
+    walk_in_quota: int
+    walk_ins: int
+    checked_in: int
+    served: int
+    missed: int
+    closed_at: datetime | None
+    closed_because: str
+
+
+class Visit(Struct, frozen=True, kw_only=True):
+    """One line of the day list. The name is masked, and null when the resident gave none."""
+
+    id: UUID
+    number: str
+    name: str | None
+    state: str
+    line_id: UUID
+    line_name: str
+    item_code: str
+    item_name: str | None
+    slot_id: UUID
+    starts_at: datetime
+    ends_at: datetime
+    ticket: str | None
+    """The queue number, once they have checked in."""
+
+
+_FIGURES = """
+SELECT s.id, s.line_id, l.name AS line_name, s.starts_at, s.ends_at, s.release_at, s.capacity, s.held, s.booked,
+       s.walk_in_quota, s.walk_ins, s.closed_at, s.closed_because,
+       count(a.id) FILTER (WHERE a.state = 'checked-in') AS checked_in,
+       count(a.id) FILTER (WHERE a.state = 'served') AS served,
+       count(a.id) FILTER (WHERE a.state = 'missed') AS missed
+FROM slots s JOIN service_lines l ON l.id = s.line_id LEFT JOIN appointments a ON a.slot_id = s.id
+WHERE s.hall_id = $1 AND s.day = $2 AND ($3::uuid IS NULL OR s.line_id = $3)
+GROUP BY s.id, l.id ORDER BY s.starts_at, l.code
+"""
+
+_VISITS = """
+SELECT a.id, a.number, a.visitor_name, a.state, a.line_id, l.name AS line_name, i.code AS item_code,
+       v.name AS item_name, a.slot_id, s.starts_at, s.ends_at, t.label AS ticket
+FROM slots s JOIN appointments a ON a.slot_id = s.id JOIN service_lines l ON l.id = s.line_id
+JOIN service_items i ON i.id = a.item_id
+LEFT JOIN item_versions v ON v.item_id = i.id AND v.state = 'published'
+LEFT JOIN tickets t ON t.appointment_id = a.id
+WHERE s.hall_id = $1 AND s.day = $2 AND ($3::uuid IS NULL OR s.line_id = $3)
+  AND ($4::text[] IS NULL OR a.state = ANY($4))
+  AND ($5::timestamptz IS NULL OR (s.starts_at, a.id) > ($5, $6))
+ORDER BY s.starts_at, a.id LIMIT $7
+"""
+_COMING = ["booked", "checked-in", "served", "missed"]
+
+
+async def own_halls(staff: Runner) -> list[HallSeen]:
+    """The halls that they run, by code."""
+    return await halls_of(tuple(await halls_run_by(staff)))
+
+
+async def figures(staff: Runner, hall_id: UUID, day: date, *, line_id: UUID | None = None) -> list[SlotFigures]:
+    """Every slot of the hall's day, by time. Raises HallUnknown."""
+    await in_hall(staff, hall_id)
+    return [msgspec.convert(dict(row), SlotFigures) for row in await fetch(_FIGURES, hall_id, day, line_id)]
+
+
+async def day_list(
+    staff: Runner,
+    hall_id: UUID,
+    day: date,
+    *,
+    line_id: UUID | None = None,
+    states: list[str] | None = None,
+    limit: int = USUAL,
+    cursor: str | None = None,
+) -> tuple[list[Visit], str | None]:
+    """One page of the people of the day, by time: those who are expected, are here, came or did not come; other states
+    when asked for. Raises HallUnknown, CursorInvalid.
+    """
+    await in_hall(staff, hall_id)
+    purpose = f"day {hall_id} {day} {line_id} {states}"
+    at, after = place_of(cursor, purpose) if cursor else (None, None)
+    place: tuple[Any, Any] = (datetime.fromisoformat(at), UUID(after)) if at and after else (None, None)
+    rows = await fetch(_VISITS, hall_id, day, line_id, states or _COMING, *place, limit + 1)
+    page = [_visit(row) for row in rows[:limit]]
+    return page, cursor_of([page[-1].starts_at, page[-1].id], purpose) if len(rows) > limit else None
+
+
+def _visit(row: asyncpg.Record) -> Visit:
+    values = dict(row)
+    sealed = values.pop("visitor_name")
+    name = mask_name(open_sealed(sealed, where=SEALED_IN, row=row["id"])) if sealed else None
+    return msgspec.convert({**values, "name": name}, Visit)

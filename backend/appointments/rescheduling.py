@@ -1,0 +1,121 @@
+"""Moving an appointment to another slot: both places change in one transaction, or neither does."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from backend.appointments import waiting
+from backend.appointments.errors import (
+    AlreadyBooked,
+    DrawnInstead,
+    NoSuchAppointment,
+    NoSuchSlot,
+    NotReleased,
+    OtherLine,
+    SlotClosed,
+    SlotFull,
+    SlotOver,
+    TooLateToChange,
+    WrongMove,
+)
+from backend.appointments.events import AppointmentRescheduled
+from backend.appointments.places import BOOKING, Booking, a_number, booking_of, lock_slots
+from backend.database import execute, fetch_row, fetch_value, transaction
+from backend.events import record
+from backend.identity.principals import AsResident
+from models.appointments import AppointmentState as S
+
+_BOTH = """
+SELECT n.line_id, n.hall_id, n.day, n.starts_at, n.ends_at, n.line_id = o.line_id AS same_line,
+       o.starts_at - make_interval(mins => l.cancel_minutes) <= now() AS late, n.starts_at <= now() AS over,
+       n.closed_at IS NOT NULL AS closed, n.release_at <= now() AS released, n.held + n.booked >= n.capacity AS is_full,
+       l.admission = 'draw' AND NOT EXISTS (
+           SELECT 1 FROM draws d WHERE d.line_id = n.line_id AND d.day = n.day AND d.drawn_at IS NOT NULL) AS undrawn
+FROM slots n, slots o JOIN service_lines l ON l.id = o.line_id WHERE n.id = $1 AND o.id = $2
+"""
+
+
+async def reschedule(resident: AsResident, appointment_id: UUID, slot_id: UUID) -> Booking:
+    """Move a booked appointment to another slot of its line. It gets a new number when the day changes, and the place
+    it leaves goes to whoever waits.
+
+    Raises NoSuchAppointment, WrongMove unless it is booked, NoSuchSlot, OtherLine, TooLateToChange after the cut-off,
+    SlotClosed, SlotOver, NotReleased, DrawnInstead, SlotFull, AlreadyBooked.
+    """
+    async with transaction():
+        before = await _both_locked(resident, appointment_id, slot_id)
+        if before.slot_id == slot_id:
+            return before
+        slot = await fetch_row(_BOTH, slot_id, before.slot_id)
+        if slot is None:
+            raise NoSuchSlot
+        _refuse(slot)
+        number = before.number if slot["day"] == before.day else a_number(slot["day"])
+        await _move(before, slot_id, slot, number)
+        await record(
+            AppointmentRescheduled(
+                appointment_id=before.id,
+                resident_id=before.resident_id,
+                slot_id=slot_id,
+                from_slot_id=before.slot_id,
+                starts_at=slot["starts_at"],
+            )
+        )
+        await waiting.offer_next(before.slot_id)
+    facts = {name: slot[name] for name in ("day", "starts_at", "ends_at")}
+    return msgspec.structs.replace(before, slot_id=slot_id, number=number, **facts)
+
+
+async def _both_locked(resident: AsResident, appointment_id: UUID, slot_id: UUID) -> Booking:
+    """The appointment with the slot it leaves and the one it goes to locked, in the order that everybody keeps."""
+    while True:
+        leaves = await fetch_value(
+            "SELECT slot_id FROM appointments WHERE id = $1 AND resident_id = $2", appointment_id, resident.id
+        )
+        if leaves is None:
+            raise NoSuchAppointment
+        await lock_slots(leaves, slot_id)
+        row = await fetch_row(BOOKING + " FOR UPDATE OF a", appointment_id)
+        if row is not None and row["slot_id"] == leaves:
+            break
+    booking = booking_of(row)
+    if booking.state is not S.BOOKED:
+        raise WrongMove(state=booking.state, move="reschedule")
+    return booking
+
+
+def _refuse(slot: asyncpg.Record) -> None:
+    obstacles = (
+        (not slot["same_line"], OtherLine),
+        (slot["late"], TooLateToChange),
+        (slot["closed"], SlotClosed),
+        (slot["over"], SlotOver),
+        (not slot["released"], NotReleased),
+        (slot["undrawn"], DrawnInstead),
+        (slot["is_full"], SlotFull),
+    )
+    for stands, trouble in obstacles:
+        if stands:
+            raise trouble
+
+
+async def _move(before: Booking, slot_id: UUID, slot: asyncpg.Record, number: str) -> None:
+    # Both slots are locked since the check, so plain arithmetic holds; the CHECK constraints watch it.
+    await execute(
+        "UPDATE slots SET booked = booked + CASE id WHEN $1 THEN 1 ELSE -1 END WHERE id IN ($1, $2)",
+        slot_id,
+        before.slot_id,
+    )
+    try:
+        await execute(
+            "UPDATE appointments SET slot_id = $2, day = $3, number = $4, changed_at = now() WHERE id = $1",
+            before.id,
+            slot_id,
+            slot["day"],
+            number,
+        )
+    except asyncpg.UniqueViolationError as error:
+        raise AlreadyBooked from error

@@ -1,0 +1,400 @@
+"""Appointments: lines of a hall, their slots, who has a place in them, and who is called to which window.
+
+A *line* (业务类别) is what residents queue for: a group of service items that the same windows of one hall handle.
+Places are counted in the slot's row, and the database itself refuses to sell one twice.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from tortoise import fields
+from tortoise.contrib.postgres.fields import ArrayField
+from tortoise.fields import OnDelete
+from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
+from tortoise.models import Model
+
+from models.base import Record
+from models.catalogue import ServiceItem
+from models.identity import Resident
+from models.regions import Hall
+
+
+class Admission(StrEnum):
+    """How places are given when more people ask than there are."""
+
+    FIRST_COME = "first-come"
+    DRAW = "draw"
+
+
+class AppointmentState(StrEnum):
+    """Where an appointment stands. The moves are in backend/appointments/lifecycle.py."""
+
+    HELD = "held"
+    BOOKED = "booked"
+    CHECKED_IN = "checked-in"
+    SERVED = "served"
+    MISSED = "missed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class TicketState(StrEnum):
+    """Where a queue number stands."""
+
+    WAITING = "waiting"
+    CALLED = "called"
+    SERVED = "served"
+    MISSED = "missed"
+
+
+ACTIVE = "state IN ('held', 'booked', 'checked-in')"
+"""States in which an appointment takes a place."""
+
+
+class ServiceLine(Record):
+    """What residents queue for in one hall, and the rules of its booking. Units are in the names."""
+
+    hall: fields.ForeignKeyRelation[Hall] = fields.ForeignKeyField(
+        "models.Hall", related_name="lines", on_delete=OnDelete.RESTRICT
+    )
+    code = fields.CharField(max_length=2)  # the letter on queue numbers: A, B …
+    name = fields.CharField(max_length=60)
+    active = fields.BooleanField(default=True)
+    slot_minutes = fields.SmallIntField(default=30)
+    release_time = fields.TimeField()
+    """When on the release day places become bookable, Asia/Shanghai."""
+    release_days = fields.SmallIntField(default=7)
+    """How many days ahead of the visit places are released."""
+    admission = fields.CharEnumField(Admission, max_length=12, default=Admission.FIRST_COME)
+    draw_seconds = fields.SmallIntField(default=60)
+    hold_seconds = fields.SmallIntField(default=180)
+    cancel_minutes = fields.IntField(default=120)
+    """Until how long before the visit it can be cancelled without a strike."""
+    offer_minutes = fields.IntField(default=30)
+    """How long a freed place stays offered to the next on the waiting list."""
+    person_limit = fields.SmallIntField(default=3)
+    """How many active appointments one person may have on this line."""
+    strikes_allowed = fields.SmallIntField(default=2)
+    """No-shows and late cancellations within `strike_days` before booking is blocked."""
+    strike_days = fields.SmallIntField(default=90)
+    block_days = fields.SmallIntField(default=30)
+
+    class Meta:
+        table = "service_lines"
+        unique_together = (("hall_id", "code"),)
+        constraints = (
+            CheckConstraint("slot_minutes BETWEEN 5 AND 480", name="service_line_slot_minutes"),
+            CheckConstraint("release_days BETWEEN 0 AND 60", name="service_line_release_days"),
+            CheckConstraint("hold_seconds > 0 AND draw_seconds > 0", name="service_line_seconds"),
+            CheckConstraint("code ~ '^[A-Z]{1,2}$'", name="service_line_code_letters"),
+        )
+
+
+class LineItem(Record):
+    """A service item that a line handles; in one hall an item belongs to one line."""
+
+    line: fields.ForeignKeyRelation[ServiceLine] = fields.ForeignKeyField(
+        "models.ServiceLine", related_name="line_items", on_delete=OnDelete.CASCADE
+    )
+    hall_id = fields.UUIDField()
+    item: fields.ForeignKeyRelation[ServiceItem] = fields.ForeignKeyField(
+        "models.ServiceItem", related_name="line_items", on_delete=OnDelete.RESTRICT
+    )
+
+    class Meta:
+        table = "line_items"
+        unique_together = (("hall_id", "item_id"),)
+
+
+class Window(Record):
+    """A window of a hall and the lines it serves."""
+
+    hall: fields.ForeignKeyRelation[Hall] = fields.ForeignKeyField(
+        "models.Hall", related_name="windows", on_delete=OnDelete.RESTRICT
+    )
+    number = fields.CharField(max_length=8)
+    line_ids = ArrayField(element_type="uuid")
+    open = fields.BooleanField(default=True)
+
+    class Meta:
+        table = "windows"
+        unique_together = (("hall_id", "number"),)
+
+
+class OpeningHours(Record):
+    """When a line receives people on one kind of day: ISO weekday 1 to 7, or 0 for a make-up working day."""
+
+    line: fields.ForeignKeyRelation[ServiceLine] = fields.ForeignKeyField(
+        "models.ServiceLine", related_name="opening_hours", on_delete=OnDelete.CASCADE
+    )
+    weekday = fields.SmallIntField()
+    opens = fields.TimeField()
+    closes = fields.TimeField()
+    capacity = fields.IntField()
+    """Places per slot that can be booked."""
+    walk_ins = fields.IntField(default=0)
+    """Places per slot kept apart for people who come without an appointment."""
+
+    class Meta:
+        table = "opening_hours"
+        unique_together = (("line_id", "weekday", "opens"),)
+        constraints = (
+            CheckConstraint("weekday BETWEEN 0 AND 7", name="opening_hours_weekday"),
+            CheckConstraint("closes > opens", name="opening_hours_close_after_opening"),
+            CheckConstraint("capacity >= 0 AND walk_ins >= 0", name="opening_hours_places"),
+        )
+
+
+class Slot(Record):
+    """A stretch of time in which a line receives a fixed number of residents."""
+
+    line: fields.ForeignKeyRelation[ServiceLine] = fields.ForeignKeyField(
+        "models.ServiceLine", related_name="slots", on_delete=OnDelete.RESTRICT
+    )
+    hall_id = fields.UUIDField()
+    day = fields.DateField()
+    starts_at = fields.DatetimeField()
+    ends_at = fields.DatetimeField()
+    release_at = fields.DatetimeField()
+    capacity = fields.IntField()
+    held = fields.IntField(default=0)
+    booked = fields.IntField(default=0)
+    walk_in_quota = fields.IntField(default=0)
+    walk_ins = fields.IntField(default=0)
+    closed_at = fields.DatetimeField(null=True)
+    closed_because = fields.CharField(max_length=200, default="")
+
+    class Meta:
+        table = "slots"
+        unique_together = (("line_id", "starts_at"),)
+        indexes = (("hall_id", "day"),)
+        constraints = (
+            CheckConstraint("held >= 0 AND booked >= 0 AND held + booked <= capacity", name="slot_not_oversold"),
+            CheckConstraint("walk_ins >= 0 AND walk_ins <= walk_in_quota", name="slot_walk_ins_within_quota"),
+            CheckConstraint("ends_at > starts_at", name="slot_ends_after_it_starts"),
+        )
+
+
+class Appointment(Record):
+    """One person's place in one slot, for one item."""
+
+    number = fields.CharField(max_length=24, unique=True)
+    slot: fields.ForeignKeyRelation[Slot] = fields.ForeignKeyField(
+        "models.Slot", related_name="appointments", on_delete=OnDelete.RESTRICT
+    )
+    resident: fields.ForeignKeyRelation[Resident] = fields.ForeignKeyField(
+        "models.Resident", related_name="appointments", on_delete=OnDelete.RESTRICT
+    )
+    """Who booked it."""
+    person_id = fields.UUIDField()
+    """Who comes: the resident, or somebody they may act for."""
+    line_id = fields.UUIDField()
+    item: fields.ForeignKeyRelation[ServiceItem] = fields.ForeignKeyField(
+        "models.ServiceItem", related_name="appointments", on_delete=OnDelete.RESTRICT
+    )
+    day = fields.DateField()
+    state = fields.CharEnumField(AppointmentState, max_length=12)
+    hold_until = fields.DatetimeField(null=True)
+    visitor_name = fields.TextField(null=True)
+    """Sealed."""
+    visitor_key = fields.CharField(max_length=64, null=True)
+    """Fingerprint of id number's last four and phone: what the kiosk asks for."""
+    from_waiting_list = fields.BooleanField(default=False)
+    changed_at = fields.DatetimeField(auto_now_add=True)
+
+    class Meta:
+        table = "appointments"
+        indexes = (("resident_id", "day"), ("slot_id", "state"), ("state", "hold_until"))
+        constraints = (
+            UniqueConstraint(fields=("person_id", "item_id", "day"), name="appointment_once_a_day", condition=ACTIVE),
+            CheckConstraint("(state = 'held') = (hold_until IS NOT NULL)", name="appointment_hold_ends"),
+        )
+
+
+class Strike(Record):
+    """A no-show or a late cancellation that counts until it is waived."""
+
+    person_id = fields.UUIDField()
+    line: fields.ForeignKeyRelation[ServiceLine] = fields.ForeignKeyField(
+        "models.ServiceLine", related_name="strikes", on_delete=OnDelete.CASCADE
+    )
+    appointment: fields.OneToOneRelation[Appointment] = fields.OneToOneField(
+        "models.Appointment", related_name="strike", on_delete=OnDelete.CASCADE
+    )
+    kind = fields.CharField(max_length=12)
+    given_by = fields.UUIDField(null=True)
+    """The member of staff who marked the visit as missed; null when a rule did."""
+    appeal = fields.TextField(null=True)
+    """Why it should not count, in the person's words. Sealed."""
+    appealed_at = fields.DatetimeField(null=True)
+    waived_at = fields.DatetimeField(null=True)
+    decided_by = fields.UUIDField(null=True)
+    decided_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "strikes"
+        indexes = (("person_id", "line_id", "created_at"),)
+        constraints = (
+            CheckConstraint("kind IN ('no-show', 'late-cancel')", name="strike_kind_known"),
+            CheckConstraint("(decided_by IS NULL) = (decided_at IS NULL)", name="strike_decided_whole"),
+            CheckConstraint("(appeal IS NULL) = (appealed_at IS NULL)", name="strike_appeal_whole"),
+            CheckConstraint("waived_at IS NULL OR decided_at IS NOT NULL", name="strike_waived_by_somebody"),
+        )
+
+
+class WaitingEntry(Record):
+    """Somebody who wants a place on a day that is full; freed places are offered to one person at a time."""
+
+    line: fields.ForeignKeyRelation[ServiceLine] = fields.ForeignKeyField(
+        "models.ServiceLine", related_name="waiting", on_delete=OnDelete.CASCADE
+    )
+    day = fields.DateField()
+    resident_id = fields.UUIDField()
+    person_id = fields.UUIDField()
+    item_id = fields.UUIDField()
+    state = fields.CharField(max_length=10, default="waiting")
+    appointment_id = fields.UUIDField(null=True)
+    """The place that is held for them while it is offered."""
+    offer_until = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "waiting_entries"
+        indexes = (("line_id", "day", "state", "created_at"),)
+        constraints = (
+            UniqueConstraint(
+                fields=("person_id", "item_id", "day"),
+                name="waiting_once_a_day",
+                condition="state IN ('waiting', 'offered')",
+            ),
+            CheckConstraint(
+                "state IN ('waiting', 'offered', 'taken', 'declined', 'lapsed', 'left')", name="waiting_state_known"
+            ),
+            CheckConstraint("(state = 'offered') = (offer_until IS NOT NULL)", name="waiting_offer_has_an_end"),
+        )
+
+
+class Draw(Record):
+    """A draw for the places of one line and day: the seed's digest is published before, the seed after."""
+
+    line: fields.ForeignKeyRelation[ServiceLine] = fields.ForeignKeyField(
+        "models.ServiceLine", related_name="draws", on_delete=OnDelete.CASCADE
+    )
+    day = fields.DateField()
+    opens_at = fields.DatetimeField()
+    closes_at = fields.DatetimeField()
+    seed = fields.CharField(max_length=64)
+    seed_digest = fields.CharField(max_length=64)
+    entries_digest = fields.CharField(max_length=64, null=True)
+    """SHA-256 of the list of entries that was drawn from."""
+    places = ArrayField(element_type="text", null=True)
+    """Free places of each slot when it was drawn, as `slot=number`."""
+    drawn_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "draws"
+        unique_together = (("line_id", "day"),)
+
+
+class DrawEntry(Record):
+    """Somebody who asked within the time of a draw."""
+
+    draw: fields.ForeignKeyRelation[Draw] = fields.ForeignKeyField(
+        "models.Draw", related_name="entries", on_delete=OnDelete.CASCADE
+    )
+    resident_id = fields.UUIDField()
+    person_id = fields.UUIDField()
+    item_id = fields.UUIDField()
+    slot_ids = ArrayField(element_type="uuid")
+    """Slots in the order they would like them."""
+    rank = fields.IntField(null=True)
+    slot_id = fields.UUIDField(null=True)
+    """The slot that it won; the appointment may have moved since."""
+    appointment_id = fields.UUIDField(null=True)
+
+    class Meta:
+        table = "draw_entries"
+        unique_together = (("draw_id", "person_id"),)
+
+
+class TicketCounter(Model):
+    """The last queue number of a hall and day."""
+
+    id = fields.BigIntField(primary_key=True, generated=True)
+    hall_id = fields.UUIDField()
+    day = fields.DateField()
+    issued = fields.IntField()
+
+    class Meta:
+        table = "ticket_counters"
+        unique_together = (("hall_id", "day"),)
+
+
+class Ticket(Record):
+    """A queue number: somebody who is in the hall and waits to be called."""
+
+    hall: fields.ForeignKeyRelation[Hall] = fields.ForeignKeyField(
+        "models.Hall", related_name="tickets", on_delete=OnDelete.RESTRICT
+    )
+    line: fields.ForeignKeyRelation[ServiceLine] = fields.ForeignKeyField(
+        "models.ServiceLine", related_name="tickets", on_delete=OnDelete.RESTRICT
+    )
+    day = fields.DateField()
+    sequence = fields.IntField()
+    label = fields.CharField(max_length=8)
+    """What slip and screen show: letters of the line that gave it, and the sequence; a hand-over changes nothing."""
+    appointment: fields.OneToOneNullableRelation[Appointment] = fields.OneToOneField(
+        "models.Appointment", related_name="ticket", on_delete=OnDelete.RESTRICT, null=True
+    )
+    """Null for somebody who came without one."""
+    state = fields.CharEnumField(TicketState, max_length=10, default=TicketState.WAITING)
+    window: fields.ForeignKeyNullableRelation[Window] = fields.ForeignKeyField(
+        "models.Window", related_name="tickets", on_delete=OnDelete.RESTRICT, null=True
+    )
+    """Who called it; of a number that waits, the only window that may call it."""
+    wanted_at = fields.DatetimeField()
+    """What the queue is ordered by: the start of the booked slot, or the arrival of a walk-in."""
+    called_at = fields.DatetimeField(null=True)
+    calls = fields.SmallIntField(default=0)
+    served_at = fields.DatetimeField(null=True)
+    soon_at = fields.DatetimeField(null=True)
+    """When its holder was told to come near."""
+
+    class Meta:
+        table = "tickets"
+        unique_together = (("hall_id", "day", "sequence"),)
+        indexes = (("hall_id", "day", "state", "wanted_at"),)
+        constraints = (
+            UniqueConstraint(fields=("window_id", "day"), name="ticket_one_per_window", condition="state = 'called'"),
+            CheckConstraint(
+                "state <> 'called' OR (window_id IS NOT NULL AND called_at IS NOT NULL)", name="ticket_called_somewhere"
+            ),
+            CheckConstraint("(state = 'served') = (served_at IS NOT NULL)", name="ticket_served_sometime"),
+        )
+
+
+class SpentCheckIn(Model):
+    """A check-in code that was used: nobody uses it again."""
+
+    id = fields.BigIntField(primary_key=True, generated=True)
+    nonce = fields.CharField(max_length=32, unique=True)
+    spent_at = fields.DatetimeField(auto_now_add=True)
+
+    class Meta:
+        table = "spent_check_ins"
+
+
+class AppointmentReminder(Model):
+    """A reminder that was written: nobody writes it again, and one for another time is another one."""
+
+    id = fields.BigIntField(primary_key=True, generated=True)
+    appointment: fields.ForeignKeyRelation[Appointment] = fields.ForeignKeyField(
+        "models.Appointment", related_name="reminders", on_delete=OnDelete.CASCADE
+    )
+    ahead = fields.CharField(max_length=8)
+    starts_at = fields.DatetimeField()
+
+    class Meta:
+        table = "appointment_reminders"
+        unique_together = (("appointment_id", "ahead", "starts_at"),)
+        constraints = (CheckConstraint("ahead IN ('day', 'hours')", name="appointment_reminder_ahead_known"),)
