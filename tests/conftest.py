@@ -67,6 +67,7 @@ def test_settings(**changes: object) -> Settings:
         sandbox=True,
         log_level="WARNING",
         job_retry_seconds="0,0,0",
+        redis_timeout=5.0,  # a busy machine is no dead Redis
         **changes,  # type: ignore[arg-type]
     )
 

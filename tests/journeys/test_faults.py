@@ -124,6 +124,7 @@ async def _behind_wires(**changes: Any) -> AsyncIterator[House]:
         database_url=f"postgresql://{given['user']}{secret}@127.0.0.1:{postgres.port}{name}",
         redis_url=f"redis://127.0.0.1:{redis.port}/{number or 0}",
         database_connect_timeout=1.0,
+        redis_timeout=0.5,
         **{"database_statement_timeout": 1.0, "database_pool_size": 4, "request_timeout": 4.0, **changes},
     ):
         await database.connect()
