@@ -174,14 +174,22 @@ def invalid_body(error: msgspec.ValidationError) -> Invalid:
     return Invalid(fields=[Fault(pointer, _in_chinese(text))])
 
 
+_MISSING = re.compile(r"Missing required (\w+) parameter '([^']+)'")
+
+
 def _from_parameters(error: ValidationException) -> Trouble:
     listed = [each for each in error.extra or [] if isinstance(each, Mapping)]
     if any(each.get("source") == "path" for each in listed):
         return errors.NotFound()
     faults = [
-        Fault(f"/{each.get('source', 'query')}/{each.get('key', '')}", _in_chinese(str(each.get("message"))))
+        Fault(
+            f"/{getattr(source := each.get('source', 'query'), 'value', source)}/{each.get('key', '')}",
+            _in_chinese(str(each.get("message"))),
+        )
         for each in listed
     ]
+    if missing := _MISSING.match(error.detail):
+        faults.append(Fault(f"/{missing[1]}/{missing[2]}", f"缺少必填项 {missing[2]}"))
     return Invalid(fields=faults) if faults else Malformed()
 
 

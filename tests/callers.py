@@ -14,11 +14,11 @@ from api.openapi import describe
 from backend.identity import AsResident, AsStaff
 from tests.factories.identity import AgencyCredentials, a_resident, a_staff, an_agency, headers_of, staff_headers_of
 
-DUTIES = ("catalogue.edit", "catalogue.publish", "calendar.edit")
+DUTIES = ("catalogue.edit", "catalogue.publish", "calendar.edit", "halls.manage")
 
 
 class Callers(NamedTuple):
-    """A resident, another one, a member of staff who writes guides, and a department's system."""
+    """A resident, another one, a member of staff who writes guides and runs halls, and a department's system."""
 
     resident: AsResident
     other: AsResident

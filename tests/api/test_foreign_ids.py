@@ -13,8 +13,10 @@ from litestar import Litestar
 from uuid_utils.compat import uuid7
 
 from backend.identity.principals import AsAgency
+from models.appointments import ServiceLine, Strike, Ticket, WaitingEntry
 from models.identity import Resident
 from tests.callers import Callers, Operation, callers, operations
+from tests.factories.appointments import a_slot, a_window, an_appointment
 from tests.factories.cases import PHONE, a_case, a_number, a_resident_with_phone, reported
 from tests.factories.catalogue import a_draft, an_editor
 from tests.factories.identity import a_resident, an_agency, signed_in
@@ -59,6 +61,27 @@ async def an_item_of_another_department() -> Belonging:
     )
 
 
+async def a_visit_of_somebody_in_another_hall() -> Belonging:
+    """An appointment with all that hangs on it: its hall, line, slot, window, number, strike and waiting entry."""
+    slot = await a_slot()
+    visit = await an_appointment(slot)
+    line = await ServiceLine.get(id=visit.line_id)
+    window = await a_window(line)
+    ticket = await Ticket.create(
+        hall_id=slot.hall_id, line=line, day=slot.day, sequence=1, label="A001", wanted_at=slot.starts_at
+    )
+    strike = await Strike.create(person_id=visit.person_id, line=line, appointment=visit, kind="no-show")
+    entry = await WaitingEntry.create(
+        line=line, day=slot.day, resident_id=visit.person_id, person_id=visit.person_id, item_id=uuid7()
+    )
+    theirs = {
+        "appointment_id": visit, "line_id": line, "slot_id": slot, "window_id": window, "ticket_id": ticket,
+        "strike_id": strike, "entry_id": entry,
+    }  # fmt: skip
+    foreign = {name: str(each.id) for name, each in theirs.items()} | {"hall_id": str(slot.hall_id), "number": "1"}
+    return Belonging(foreign, {name: str(uuid7()) for name in foreign} | {"number": "1"})
+
+
 Maker = Callable[[], Awaitable[Belonging]]
 BELONGINGS: dict[str, Maker] = {
     "/v1/resident/sessions/{session_id}": a_foreign_session,
@@ -74,6 +97,27 @@ BELONGINGS: dict[str, Maker] = {
     "/v1/staff/items/{code}/versions/{number}/publish": an_item_of_another_department,
     "/v1/staff/items/{code}/versions/{number}/withdraw": an_item_of_another_department,
 }
+BELONGINGS |= dict.fromkeys(
+    (
+        *(f"/v1/resident/appointments/{{appointment_id}}{rest}" for rest in (
+            "", "/cancellation", "/confirmation", "/move", "/check-in-code", "/check-in-code.png", "/check-in-code.svg",
+            "/mini-program-code", "/queue",
+        )),
+        "/v1/resident/strikes/{strike_id}/appeal",
+        "/v1/resident/waiting-entries/{entry_id}",
+        "/v1/staff/appointments/{appointment_id}/check-in",
+        *(f"/v1/staff/halls/{{hall_id}}/{rest}" for rest in (
+            "kiosk/check-ins", "kiosk/scans", "kiosk/walk-ins", "poster-code", "queue", "appeals", "appointments",
+            "closures", "lines", "reopenings", "slots", "windows", "windows/{number}",
+        )),
+        *(f"/v1/staff/lines/{{line_id}}{rest}" for rest in ("", "/hours", "/items", "/slots")),
+        *(f"/v1/staff/slots/{{slot_id}}/{rest}" for rest in ("capacity", "close", "reopen")),
+        "/v1/staff/strikes/{strike_id}/decision",
+        *(f"/v1/staff/tickets/{{ticket_id}}/{rest}" for rest in ("call", "hand-over", "miss", "rejoin", "serve")),
+        "/v1/staff/windows/{window_id}/call",
+    ),
+    a_visit_of_somebody_in_another_hall,
+)  # fmt: skip
 """Every guarded address with something of somebody's in it, and how to get something of somebody else."""
 OWNED_BY_NOBODY = {
     "/v1/staff/calendar/days/{day}": "the calendar is everybody's",
@@ -101,6 +145,8 @@ async def ask(
     client: httpx.AsyncClient, people: Callers, operation: Operation, values: dict[str, str]
 ) -> httpx.Response:
     address = operation.address(**values)
+    if "day" in operation.parameters:
+        address += "?day=2026-12-01"
     body = json.dumps(operation.example).encode() if operation.has_body else b""
     headers = {**people.headers(operation.method, address, body), "Idempotency-Key": str(uuid4())}
     if operation.has_body:
@@ -163,7 +209,10 @@ async def fingerprint() -> object:
         "SELECT md5(string_agg(t, '|' ORDER BY t)) FROM ("
         "SELECT s::text AS t FROM (SELECT id, ended_at FROM sessions) s UNION ALL SELECT m::text FROM messages m "
         "UNION ALL SELECT c::text FROM cases c UNION ALL SELECT e::text FROM case_events e WHERE case_id IS NOT NULL "
-        "UNION ALL SELECT v::text FROM item_versions v) x"
+        "UNION ALL SELECT v::text FROM item_versions v UNION ALL SELECT a::text FROM appointments a "
+        "UNION ALL SELECT s::text FROM slots s UNION ALL SELECT l::text FROM service_lines l "
+        "UNION ALL SELECT w::text FROM windows w UNION ALL SELECT t::text FROM tickets t "
+        "UNION ALL SELECT s::text FROM strikes s UNION ALL SELECT e::text FROM waiting_entries e) x"
     )
 
 

@@ -152,6 +152,16 @@ async def test_a_wrong_method_and_a_wrong_address_are_problems(client: httpx.Asy
     assert nowhere.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(("path", "pointer"), [("/number", "/query/n"), ("/number?n=x", "/query/n")])
+async def test_a_fault_in_the_query_is_pointed_to_in_chinese(client: httpx.AsyncClient, path: str, pointer: str):
+    answer = await client.get(path)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    [fault] = answer.json()["errors"]
+    assert fault["pointer"] == pointer
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in fault["message"])
+
+
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
