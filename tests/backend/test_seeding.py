@@ -30,7 +30,8 @@ async def test_the_same_people_have_the_same_ids_and_keys_on_every_machine(crede
     assert credentials.residents["R001"]["id"] == "866719d3-8d43-5e1b-bf4d-a439929ca41f"
     assert credentials.agencies["公安"]["key"] == "ak_sample_police"
     assert credentials.staff.keys() == {
-        "a.clerk", "a.chief", "b.clerk", "b.chief", "hall.chief", "hall.clerk", "hall.kiosk", "auditor", "security", "system"
+        "a.clerk", "a.chief", "b.clerk", "b.chief", "hall.chief", "hall.clerk", "hall.kiosk", "auditor", "security",
+        "system",
     }  # fmt: skip
     assert await Resident.all().count() == 50
 
