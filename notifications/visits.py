@@ -122,9 +122,7 @@ _HALL = Silence("concerns the hall's staff; whoever has a place there is told of
 _BOARD = Silence("the hall's screen and the page of the queue show it within a second")
 
 RULES: Mapping[type[Event], Tell | Silence] = {
-    events.AppointmentHeld: Silence(
-        "the page counts the time down; one held for somebody waiting is told as offered"
-    ),
+    events.AppointmentHeld: Silence("the page counts the time down; one held for somebody waiting is told as offered"),
     events.AppointmentBooked: _visit("appointment_booked"),
     events.AppointmentExpired: Silence("the resident left the page before booking; a lapsed offer is told as such"),
     events.AppointmentRescheduled: _visit("appointment_moved"),
