@@ -67,6 +67,8 @@ SEALED: tuple[SealedColumn, ...] = (
         also=("number",),
     ),
     SealedColumn("cases", "applicant_phone", {"applicant_phone_fingerprint": _plain("phone")}),
+    SealedColumn("appointments", "visitor_name"),
+    SealedColumn("strikes", "appeal"),
 )
 """Every sealed column there is; a test compares the list with what the tables hold."""
 

@@ -20,7 +20,12 @@ STAYS: dict[str, str] = {
 }
 """What erasing leaves, and why."""
 
-_OPENED = (("residents", "phone"), ("wechat_accounts", "openid"), ("wechat_accounts", "unionid"))
+_OPENED = (
+    ("residents", "phone"),
+    ("wechat_accounts", "openid"),
+    ("wechat_accounts", "unionid"),
+    ("appointments", "visitor_name"),
+)
 
 
 class NoSuchResident(NotFound):
@@ -58,12 +63,13 @@ _COPIES: dict[str, str] = {
     "messages": "SELECT * FROM messages WHERE resident_id = $1 ORDER BY created_at",
     "message_attempts": "SELECT a.* FROM message_attempts a JOIN messages m ON m.id = a.message_id "
     "WHERE m.resident_id = $1 ORDER BY a.id",
+    "appointments": "SELECT * FROM appointments WHERE resident_id = $1 ORDER BY day",
     "consent_changes": "SELECT * FROM consent_changes WHERE resident_id = $1 ORDER BY happened_at",
     "events": "SELECT at, name, payload FROM events WHERE (subject_kind = 'resident' AND subject_id = $1) "
     "OR (actor_kind = 'resident' AND actor_id = $1::text) ORDER BY at",
 }
 _APPLICANT = ("applicant_name", "applicant_id_number", "applicant_phone")
-_INTERNAL = ("fingerprint", "digest", "successor", "session_key")
+_INTERNAL = ("visitor_key", "fingerprint", "digest", "successor", "session_key")
 
 
 async def export(resident_id: UUID) -> dict[str, Any]:
@@ -100,6 +106,8 @@ _FORGET: dict[str, str] = {
     "consent_balances": "DELETE FROM consent_balances WHERE resident_id = $1",
     "idempotency_keys": "DELETE FROM idempotency_keys WHERE starts_with(scope, 'resident:' || $1::uuid::text || ' ')",
     "cases": "UPDATE cases SET resident_id = NULL WHERE resident_id = $1",
+    "appointments": "UPDATE appointments SET visitor_name = NULL, visitor_key = NULL "
+    "WHERE resident_id = $1 AND (visitor_name IS NOT NULL OR visitor_key IS NOT NULL)",
 }
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from backend import jobs, subjects
 from backend.auditing import seal_new, verify
-from backend.database import fetch, fetch_value
+from backend.crypto import seal
+from backend.database import execute, fetch, fetch_value
 from backend.identity import AsResident
+from tests.factories.appointments import an_appointment
 from tests.factories.cases import PHONE, a_case, reported
 from tests.factories.identity import a_resident, headers_of
 from tests.factories.notifications import partners_in_the_sandbox
@@ -80,3 +82,19 @@ async def test_forgetting_twice_finds_nothing_the_second_time():
 async def test_nobody_can_be_forgotten_who_was_never_here():
     with pytest.raises(subjects.NoSuchResident):
         await subjects.erase(uuid4())
+
+
+async def test_the_name_that_somebody_booked_under_is_copied_and_then_forgotten():
+    resident = await a_resident(phone=PHONE)
+    appointment = (await an_appointment(resident=resident)).id
+    sealed = seal("王芳", where="appointments.visitor_name", row=appointment)
+    await execute("UPDATE appointments SET visitor_name = $2, visitor_key = 'k' WHERE id = $1", appointment, sealed)
+
+    [copied] = (await subjects.export(resident.id))["appointments"]
+    erased = await subjects.erase(resident.id)
+
+    assert copied["visitor_name"] == "王芳"
+    assert "visitor_key" not in copied
+    assert erased["appointments"] == 1
+    row = await fetch("SELECT visitor_name, visitor_key FROM appointments WHERE id = $1", appointment)
+    assert [tuple(each) for each in row] == [(None, None)]
