@@ -51,6 +51,8 @@ SEALED: tuple[SealedColumn, ...] = (
     SealedColumn("wechat_accounts", "openid", {"openid_fingerprint": _plain("openid")}),
     SealedColumn("wechat_accounts", "unionid", {"unionid_fingerprint": _plain("unionid")}),
     SealedColumn("wechat_accounts", "session_key"),
+    SealedColumn("delegations", "principal_name"),
+    SealedColumn("delegations", "delegate_name"),
     SealedColumn("signing_keys", "private_key"),
     SealedColumn("staff_members", "name"),
     SealedColumn("staff_members", "totp_secret"),

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Literal, get_args, get_type_hints
 
+from backend.partner_settings import PartnerSettings
+
 DEVELOPMENT_SECRET = "development-only"  # noqa: S105 - the value that production refuses
 
 
@@ -25,7 +27,7 @@ def _secret() -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(PartnerSettings):
     """What the environment decides. Times are in seconds unless the name says otherwise."""
 
     # -- where we are ---------------------------------------------------------------------------
@@ -118,6 +120,16 @@ class Settings:
     agency_clock_skew_seconds: int = 300
     """How far the time of a signed request may be from ours."""
 
+    # -- delegation -----------------------------------------------------------------------------
+    delegations_given: int = 5
+    """Delegations and open offers that one resident may give at a time."""
+    delegations_held: int = 5
+    """Residents for whom one resident may act at a time."""
+    delegation_longest_days: int = 366
+    """A delegation ends after so many days at the latest; it can be given anew."""
+    delegation_invitation_minutes: int = 1440
+    """How long the code of an offer can be accepted."""
+
     # -- events and jobs ------------------------------------------------------------------------
     ledger_seal_seconds: float = 1.0
     """How often the worker seals new events into the hash chain."""
@@ -139,50 +151,6 @@ class Settings:
     """How long the log of ended jobs is kept; dead letters stay until somebody deals with them."""
     idempotency_hours: int = 24
     """How long an Idempotency-Key and its answer are kept."""
-
-    # -- partners -------------------------------------------------------------------------------
-    partner_connect_timeout: float = 2.0
-    """How long connecting to a partner may take."""
-    partner_timeout: float = 5.0
-    """How long a call to a partner may take."""
-    partner_body_limit: int = 1_048_576
-    """Largest answer of a partner in bytes."""
-    wechat_api_base: str = "https://api.weixin.qq.com"
-    """Address of WeChat's API; the sandbox's in development."""
-    wechat_appid: str = ""
-    """The mini-program."""
-    wechat_secret: str = ""
-    """AppSecret of the mini-program."""
-    wechat_oa_appid: str = ""
-    """The official account that sends template messages; empty switches that channel off."""
-    wechat_oa_secret: str = ""
-    """AppSecret of the official account."""
-    wechat_push_token: str = ""
-    """Token of the mini-program's message push; empty means that it pushes nothing."""
-    wechat_push_aes_key: str = ""
-    """EncodingAESKey of the mini-program's message push, 43 characters."""
-    wechat_push_mode: Literal["plain", "compat", "safe"] = "safe"
-    """How both accounts push; `plain` accepts bodies that nothing signs."""
-    wechat_oa_push_token: str = ""
-    """Token of the official account's message push; empty means that it pushes nothing."""
-    wechat_oa_push_aes_key: str = ""
-    """EncodingAESKey of the official account's message push."""
-    inbound_kept_days: int = 30
-    """How long what a partner pushed is kept, sealed."""
-    wechat_miniprogram_state: Literal["formal", "trial", "developer"] = "formal"
-    """Which version of the mini-program a message opens."""
-    sms_api_base: str = ""
-    """Empty switches the SMS channel off."""
-    sms_secret_id: str = ""
-    """SecretId of the gateway."""
-    sms_secret_key: str = ""
-    """SecretKey of the gateway."""
-    sms_app_id: str = ""
-    """SmsSdkAppId of the gateway."""
-    sms_sign_name: str = ""
-    """The approved signature that every text begins with, without brackets."""
-    sms_region: str = "ap-guangzhou"
-    """Region of the gateway."""
 
     # -- catalogue ------------------------------------------------------------------------------
     item_code_scheme: Literal["national-31", "national-33"] = "national-31"

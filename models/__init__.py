@@ -6,10 +6,13 @@ MODELS = [
     "models.callbacks",
     "models.regions",
     "models.identity",
+    "models.delegations",
     "models.catalogue",
     "models.calendar",
     "models.cases",
     "models.notifications",
     "models.appointments",
+    "models.payments",
+    "models.reconciliation",
 ]
 """Every module with tables, in the order of the domains."""

@@ -20,7 +20,7 @@ from prometheus_client import Counter, Histogram
 
 from backend import clock, jobs
 from backend.database import transaction
-from backend.partners import Partners
+from backend.partners import in_use
 from backend.partners.errors import PartnerTrouble, PartnerUnreachable, Remedy
 from backend.partners.wechat.port import NotSubscribed
 from backend.settings import settings
@@ -46,21 +46,6 @@ LAG = Histogram(
 
 CRON: list[tuple[str, str]] = [("* * * * *", "notifications.sweep")]
 """What notifications do by the clock; a worker takes it with the table of backend/schedule.py."""
-
-_partners: Partners | None = None
-
-
-def equip(partners: Partners | None) -> None:
-    """The partners that messages go out through. Every process that runs jobs calls this once, at its start."""
-    global _partners
-    _partners = partners
-
-
-def equipment() -> Partners:
-    """The partners in use. Raises RuntimeError when nobody called `equip`."""
-    if _partners is None:
-        raise RuntimeError("notifications.delivering.equip(partners) was not called in this process")
-    return _partners
 
 
 @jobs.job("notifications.deliver")
@@ -125,7 +110,7 @@ async def _carry(parcel: Parcel) -> tuple[Result, Marked]:
 
 async def _prepare(channel: ChannelName, parcel: Parcel) -> Letter | Skipped:
     try:
-        return await channels.prepare(channel, parcel, equipment())
+        return await channels.prepare(channel, parcel, in_use())
     except (KeyError, ValueError) as error:
         log.exception("a message cannot be put into words", extra={"template": parcel.name, "way": str(channel)})
         return Skipped(f"our-mistake:{type(error).__name__}")

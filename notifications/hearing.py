@@ -15,9 +15,10 @@ from backend.callbacks import WechatPushed
 from backend.crypto import fingerprints
 from backend.database import fetch_value, transaction
 from backend.events import EventMeta, listen
+from backend.partners import in_use
 from backend.partners.wechat.port import Push, RecipientUnknown
 from models.notifications import ChannelName, ConsentAnswer, ConsentSource
-from notifications import consent, delivering, receipts
+from notifications import consent, receipts
 from notifications.consent import Report
 from notifications.receipts import Receipt
 
@@ -150,7 +151,7 @@ async def learn_follower(payload: dict[str, Any]) -> None:
     if push is None:
         return
     try:
-        follower = await delivering.equipment().wechat.follower(push.openid)
+        follower = await in_use().wechat.follower(push.openid)
     except RecipientUnknown:
         return
     if follower.follows and follower.unionid:

@@ -36,7 +36,7 @@ class Dead(NamedTuple):
 async def outbox_drain(*, once: bool = True) -> Drained:
     """Send everything that is due. With `once`, what has to wait for another attempt stays; without, we wait for it.
 
-    Needs `delivering.equip()`. Workers may run at the same time: a resident's turn is taken by one of us.
+    Needs `partners.equip()`. Workers may run at the same time: a resident's turn is taken by one of us.
     """
     while True:
         await jobs.drain(strict=False)

@@ -13,9 +13,8 @@ from api.commands.databases import databases
 from api.wiring import wire
 from backend import cache, database, logs, migrations
 from backend.jobs import Timetable
-from backend.partners import partners_from
+from backend.partners import equip, partners_from
 from backend.settings import configure, settings
-from notifications import delivering
 
 
 def say(line: str) -> None:
@@ -35,11 +34,11 @@ async def opened() -> AsyncIterator[Timetable]:
     await database.connect()
     await cache.connect()
     partners = partners_from(settings())
-    delivering.equip(partners)
+    equip(partners)
     try:
         yield timetable
     finally:
-        delivering.equip(None)
+        equip(None)
         await partners.close()
         await cache.close()
         await database.close()

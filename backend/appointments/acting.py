@@ -1,8 +1,9 @@
-"""Whom one may act for. Today everybody acts for themselves only.
+"""Whom one may act for: oneself, and everybody who has given one a delegation in appointments that runs now.
 
-Powers of attorney, guardianship of children and of the old are facts of identity; once identity keeps them, this is the
-one place that asks it. Until then a person who is not oneself does not exist here (404, not 403: nobody learns who is
-registered by asking).
+An appointment belongs to the person who comes (`person_id`), whoever booked it: they see it, change it and are told of
+it. Whoever may act for them does all of that too, for as long as the delegation runs, also with what the person or
+somebody else booked. Statements ask the same with `people_of(resident, 'appointments')`. For everybody else, and from
+the moment a delegation ends, the person does not exist here (404, not 403: nobody learns who is registered by asking).
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 from uuid import UUID
 
 from backend.appointments.errors import NotYourPerson
+from backend.database import fetch_value
+from backend.identity import delegating
 from backend.identity.principals import AsResident
 
 
 async def may_act_for(resident: AsResident, person_id: UUID) -> bool:
     """Whether the resident may book, change and cancel visits of this person: true for oneself."""
-    return person_id == resident.id
+    return await delegating.may_act(resident.id, person_id, "appointments")
 
 
 async def person_for(resident: AsResident, person_id: UUID | None) -> UUID:
@@ -25,3 +28,11 @@ async def person_for(resident: AsResident, person_id: UUID | None) -> UUID:
     if not await may_act_for(resident, person_id):
         raise NotYourPerson
     return person_id
+
+
+_THEIRS = "SELECT 1 FROM appointments WHERE id = $1 AND person_id IN (SELECT people_of($2, 'appointments'))"
+
+
+async def sees(resident: AsResident, appointment_id: UUID) -> bool:
+    """Whether there is such an appointment of the resident or of somebody they may act for."""
+    return await fetch_value(_THEIRS, appointment_id, resident.id) is not None

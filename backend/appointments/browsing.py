@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from backend import clock
+from backend.appointments import acting
 from backend.appointments.errors import NoSuchAppointment, NoSuchLine
 from backend.appointments.lifecycle import STATE_NAMES
 from backend.database import fetch, fetch_row, fetch_value
@@ -121,6 +122,8 @@ class AppointmentLine(Struct, frozen=True, kw_only=True):
     number: str
     state: str
     state_name: str
+    person_id: UUID
+    """Who comes: the resident, or somebody they may act for."""
     item_code: str
     item_name: str | None
     hall_name: str
@@ -150,7 +153,6 @@ class AppointmentSeen(AppointmentLine, frozen=True, kw_only=True):
 
     slot_id: UUID
     line_id: UUID
-    person_id: UUID
     from_waiting_list: bool
     cancel_until: datetime
     """Until then it can be moved, and cancelled without a strike."""
@@ -166,31 +168,41 @@ SELECT a.id, a.number, a.state, i.code AS item_code, c.name AS item_name, h.name
              ORDER BY length(w.number), w.number) AS windows
 FROM appointments a JOIN slots s ON s.id = a.slot_id JOIN service_lines l ON l.id = a.line_id
 JOIN halls h ON h.id = s.hall_id JOIN service_items i ON i.id = a.item_id LEFT JOIN catalogue_entries c ON c.id = i.id
-WHERE a.resident_id = $1
+WHERE a.person_id IN (SELECT people_of($1, 'appointments'))
 """
 _LIST = (
     _ONE
     + """
   AND ($2::text[] IS NULL OR a.state = ANY($2))
-  AND ($3::date IS NULL OR (a.day, a.id) < ($3, $4)) ORDER BY a.day DESC, a.id DESC LIMIT $5
+  AND ($3::date IS NULL OR (a.day, a.id) < ($3, $4)) AND ($6::uuid IS NULL OR a.person_id = $6) ORDER BY a.day DESC, a.id DESC LIMIT $5
 """
 )
 
 
 async def mine(
-    resident: AsResident, *, states: list[S] | None = None, cursor: str | None = None, limit: int
+    resident: AsResident,
+    *,
+    person_id: UUID | None = None,
+    states: list[S] | None = None,
+    cursor: str | None = None,
+    limit: int,
 ) -> tuple[list[AppointmentLine], str | None]:
-    """One page of the resident's appointments, the latest day first, and the next cursor. Raises CursorInvalid."""
+    """One page of appointments, the latest day first, and the next cursor: of the resident and of everybody they may
+    act for, or of one of them. Raises CursorInvalid, NotYourPerson.
+    """
+    if person_id is not None:
+        await acting.person_for(resident, person_id)
     day, last = place_of(cursor, _PURPOSE) if cursor else (None, None)
     place = (date.fromisoformat(day), UUID(last)) if day and last else (None, None)
-    rows = await fetch(_LIST, resident.id, [str(each) for each in states] if states else None, *place, limit + 1)
+    rows = await fetch(_LIST, resident.id, [str(each) for each in states] if states else None, *place, limit + 1, person_id)
     lines = [_as(AppointmentLine, row) for row in rows[:limit]]
     more = cursor_of([lines[-1].day.isoformat(), str(lines[-1].id)], _PURPOSE) if len(rows) > limit else None
     return lines, more
 
 
 async def one(resident: AsResident, appointment_id: UUID) -> AppointmentSeen:
-    """One appointment of the resident. Raises NoSuchAppointment for somebody else's too, in the same words."""
+    """One appointment of the resident or of somebody they may act for. Raises NoSuchAppointment for somebody else's
+    too, in the same words."""
     row = await fetch_row(_ONE + " AND a.id = $2", resident.id, appointment_id)
     if row is None:
         raise NoSuchAppointment

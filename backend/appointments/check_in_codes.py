@@ -58,7 +58,7 @@ class Scanned(Struct, frozen=True, kw_only=True):
 
 
 async def code_for(resident: AsResident, appointment_id: UUID) -> CheckInCode:
-    """A new code for the resident's own booked visit; codes given before stay good until their minute is over.
+    """A new code for a booked visit of the resident or of somebody they may act for; codes given before stay good until their minute is over.
 
     Raises NoSuchAppointment (also for somebody else's), WrongMove when there is nothing to check in for any more.
     """
@@ -70,8 +70,11 @@ async def code_for(resident: AsResident, appointment_id: UUID) -> CheckInCode:
     return CheckInCode(code=code, expires_at=expires_at, refresh_in=int(LIFE.total_seconds()) // 2)
 
 
+_OWN = BOOKING + " AND a.person_id IN (SELECT people_of($2, 'appointments'))"
+
+
 async def _own(resident: AsResident, appointment_id: UUID) -> Booking:
-    row = await fetch_row(BOOKING + " AND a.resident_id = $2", appointment_id, resident.id)
+    row = await fetch_row(_OWN, appointment_id, resident.id)
     if row is None:
         raise NoSuchAppointment
     return booking_of(row)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from msgspec import Struct, convert
 
+from backend.appointments import acting
 from backend.appointments.errors import NoSuchAppointment, NoSuchTicket
 from backend.appointments.tickets import QueueTicket, ticket_of
 from backend.database import fetch_row, fetch_value
@@ -78,8 +79,7 @@ def minutes_for(ahead: int, seconds: float, windows: int) -> int | None:
 
 async def place_in_queue(resident: AsResident, appointment_id: UUID) -> QueuePlace:
     """Where the resident's visit stands in the queue. Raises NoSuchAppointment, NoSuchTicket before the check-in."""
-    own = "SELECT 1 FROM appointments WHERE id = $1 AND resident_id = $2"
-    if not await fetch_value(own, appointment_id, resident.id):
+    if not await acting.sees(resident, appointment_id):
         raise NoSuchAppointment
     queue = await ticket_of(appointment_id)
     names = await fetch_row(_NAMES, queue.line_id)

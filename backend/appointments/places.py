@@ -30,7 +30,7 @@ COUNTED: Mapping[S, str] = {S.HELD: "held", S.BOOKED: "booked", S.CHECKED_IN: "b
 
 
 class Booking(Struct, frozen=True, kw_only=True):
-    """An appointment with its slot, as use cases hand it on."""
+    """An appointment with its slot, as use cases hand it on. `resident_id` booked it, `person_id` comes."""
 
     id: UUID
     number: str
@@ -73,11 +73,12 @@ async def lock_slots(*slot_ids: UUID) -> None:
 async def locked(appointment_id: UUID, *, owner: UUID | None = None) -> Booking:
     """The appointment with its slot and itself locked, as it is now.
 
-    Raises NoSuchAppointment when there is none, or when it is not this owner's.
+    Raises NoSuchAppointment when there is none, or when it is neither this owner's nor of somebody they may act for.
     """
     while True:
         slot_id = await fetch_value(
-            "SELECT slot_id FROM appointments WHERE id = $1 AND ($2::uuid IS NULL OR resident_id = $2)",
+            "SELECT slot_id FROM appointments WHERE id = $1 "
+            "AND ($2::uuid IS NULL OR person_id IN (SELECT people_of($2, 'appointments')))",
             appointment_id,
             owner,
         )

@@ -9,9 +9,9 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from uuid import UUID
 
+from backend.appointments import acting
 from backend.appointments.duty import Runner, in_hall
 from backend.appointments.errors import NoSuchAppointment
-from backend.database import fetch_value
 from backend.identity.principals import AsResident
 from backend.partners.wechat.port import CodeImage, WeChat
 
@@ -44,9 +44,8 @@ async def hall_poster(staff: Runner, hall_id: UUID, *, wechat: WeChat, width: in
 async def appointment_poster(resident: AsResident, appointment_id: UUID, *, wechat: WeChat) -> CodeImage:
     """The mini-program code that opens this appointment on the phone of whoever may see it.
 
-    Raises NoSuchAppointment for one that is not theirs, and what `hall_poster` raises of WeChat.
+    Raises NoSuchAppointment for one that neither they nor anybody they may act for has, and what `hall_poster` raises of WeChat.
     """
-    own = "SELECT 1 FROM appointments WHERE id = $1 AND resident_id = $2"
-    if not await fetch_value(own, appointment_id, resident.id):
+    if not await acting.sees(resident, appointment_id):
         raise NoSuchAppointment
     return await wechat.mini_program_code(scene_of("a", appointment_id), page=APPOINTMENT_PAGE)

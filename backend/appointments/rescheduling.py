@@ -73,7 +73,9 @@ async def _both_locked(resident: AsResident, appointment_id: UUID, slot_id: UUID
     """The appointment with the slot it leaves and the one it goes to locked, in the order that everybody keeps."""
     while True:
         leaves = await fetch_value(
-            "SELECT slot_id FROM appointments WHERE id = $1 AND resident_id = $2", appointment_id, resident.id
+            "SELECT slot_id FROM appointments WHERE id = $1 AND person_id IN (SELECT people_of($2, 'appointments'))",
+            appointment_id,
+            resident.id,
         )
         if leaves is None:
             raise NoSuchAppointment

@@ -86,7 +86,7 @@ SELECT s.id, s.kind, s.created_at, s.person_id, s.line_id, l.name AS line_name, 
        s.appeal, s.waived_at, s.decided_at
 FROM strikes s JOIN appointments a ON a.id = s.appointment_id JOIN service_lines l ON l.id = s.line_id
 JOIN halls h ON h.id = l.hall_id
-WHERE (s.person_id = $1 OR a.resident_id = $1) AND ($2::timestamptz IS NULL OR (s.created_at, s.id) < ($2, $3))
+WHERE s.person_id IN (SELECT people_of($1, 'appointments')) AND ($2::timestamptz IS NULL OR (s.created_at, s.id) < ($2, $3))
 ORDER BY s.created_at DESC, s.id DESC LIMIT $4
 """
 
@@ -130,7 +130,7 @@ async def refuse_blocked(person_id: UUID, line_id: UUID) -> None:
 async def strikes_of(
     resident: AsResident, *, limit: int = USUAL, cursor: str | None = None
 ) -> tuple[list[StrikeSeen], str | None]:
-    """One page of the strikes of the resident and of those they booked for, the latest first."""
+    """One page of the strikes of the resident and of those they may act for, the latest first."""
     purpose = f"strikes {resident.id}"
     at, after = _place(cursor, purpose)
     rows = await fetch(_OWN, resident.id, at, after, limit + 1)
@@ -140,14 +140,14 @@ async def strikes_of(
 
 
 async def appeal(resident: AsResident, strike_id: UUID, words: str) -> None:
-    """Ask for a strike of one's own, or of somebody one booked for, to be taken back. Once.
+    """Ask for a strike of one's own, or of somebody one may act for, to be taken back. Once.
 
     Raises NoSuchStrike, AppealedAlready (also when it was decided on without an appeal).
     """
     async with transaction():
         strike = await fetch_row(
-            "SELECT s.person_id, s.appealed_at, s.decided_at FROM strikes s JOIN appointments a "
-            "ON a.id = s.appointment_id WHERE s.id = $1 AND (s.person_id = $2 OR a.resident_id = $2) FOR UPDATE OF s",
+            "SELECT person_id, appealed_at, decided_at FROM strikes WHERE id = $1 "
+            "AND person_id IN (SELECT people_of($2, 'appointments')) FOR UPDATE",
             strike_id,
             resident.id,
         )

@@ -61,7 +61,7 @@ SELECT w.id, w.line_id, l.name AS line_name, h.name AS hall_name, w.day, i.code 
            AND (o.created_at, o.id) < (w.created_at, w.id)) ELSE 0 END AS ahead
 FROM waiting_entries w JOIN service_lines l ON l.id = w.line_id JOIN halls h ON h.id = l.hall_id
 JOIN service_items i ON i.id = w.item_id
-WHERE w.resident_id = $1 AND ($2::uuid IS NULL OR w.id = $2) AND (w.state IN ('waiting', 'offered') OR w.id = $2)
+WHERE w.person_id IN (SELECT people_of($1, 'appointments')) AND ($2::uuid IS NULL OR w.id = $2) AND (w.state IN ('waiting', 'offered') OR w.id = $2)
 ORDER BY w.created_at, w.id LIMIT 100
 """
 
@@ -128,12 +128,12 @@ async def _enter(entry_id: UUID, line_id: UUID, day: date, resident_id: UUID, pe
 
 
 async def mine(resident: AsResident) -> list[Waiting]:
-    """Where the resident waits or has an offer, the oldest first."""
+    """Where the resident, or somebody they may act for, waits or has an offer, the oldest first."""
     return [_seen(row) for row in await fetch(_WAITING, resident.id, None)]
 
 
 async def one(resident: AsResident, entry_id: UUID) -> Waiting:
-    """One of the resident's entries. Raises NoSuchEntry."""
+    """One entry of the resident or of somebody they may act for. Raises NoSuchEntry."""
     row = await fetch_row(_WAITING, resident.id, entry_id)
     if row is None:
         raise NoSuchEntry
@@ -149,7 +149,10 @@ async def leave(resident: AsResident, entry_id: UUID) -> None:
     by cancelling it."""
     async with transaction():
         state = await fetch_value(
-            "SELECT state FROM waiting_entries WHERE id = $1 AND resident_id = $2 FOR UPDATE", entry_id, resident.id
+            "SELECT state FROM waiting_entries WHERE id = $1 AND person_id IN (SELECT people_of($2, 'appointments')) "
+            "FOR UPDATE",
+            entry_id,
+            resident.id,
         )
         if state is None:
             raise NoSuchEntry

@@ -126,6 +126,44 @@ class PhoneBusy(TooMany):
     title = "手机号验证繁忙，请稍后再试"
 
 
+# -- delegation ------------------------------------------------------------------------------------
+
+
+class DelegationNotFound(NotFound):
+    """No such delegation, or it is between other people."""
+
+    code = "delegation-not-found"
+    title = "没有找到该代办授权"
+
+
+class InvitationInvalid(NotFound):
+    """The invitation is forged, over, withdrawn or was taken by somebody; which, is not told."""
+
+    code = "invitation-invalid"
+    title = "代办邀请无效或已过期，请对方重新发起"
+
+
+class OwnInvitation(Conflict):
+    """Nobody acts for themselves by delegation."""
+
+    code = "own-invitation"
+    title = "不能接受自己发出的代办邀请"
+
+
+class DelegationsTooMany(Conflict):
+    """One person gives, or holds, only so many delegations at a time; the fact `limit` says how many."""
+
+    code = "delegations-too-many"
+    title = "代办授权数量已达上限，请先结束不再需要的授权"
+
+
+class DelegationPeriodFaulty(Invalid):
+    """A delegation ends today at the earliest, and not later than `delegation_longest_days` from now."""
+
+    code = "delegation-period-faulty"
+    title = "代办授权的截止日期不正确"
+
+
 # -- staff -----------------------------------------------------------------------------------------
 
 

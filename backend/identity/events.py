@@ -52,6 +52,41 @@ class ResidentEnabled(Event, frozen=True, kw_only=True, tag="resident.enabled"):
     resident_id: UUID
 
 
+# -- delegation ------------------------------------------------------------------------------------
+
+
+class DelegationOffered(Event, frozen=True, kw_only=True, tag="delegation.offered"):
+    """A resident (the principal) asks somebody to act for them in these matters."""
+
+    about: ClassVar[str] = "delegation_id"
+    delegation_id: UUID
+    principal_id: UUID
+    matters: tuple[str, ...]
+
+
+class DelegationBegan(Event, frozen=True, kw_only=True, tag="delegation.began"):
+    """The invitation was taken: from now on the delegate may act for the principal."""
+
+    about: ClassVar[str] = "delegation_id"
+    delegation_id: UUID
+    principal_id: UUID
+    delegate_id: UUID
+
+
+class DelegationEnded(Event, frozen=True, kw_only=True, tag="delegation.ended"):
+    """The delegate may act no more; `delegate_id` is null when nobody had accepted, `by` when time ended it.
+
+    `how` is "withdrawn", "lapsed" (an offer), "revoked", "renounced", "over" or "erased".
+    """
+
+    about: ClassVar[str] = "delegation_id"
+    delegation_id: UUID
+    principal_id: UUID
+    delegate_id: UUID | None
+    how: str
+    by: UUID | None
+
+
 # -- sessions --------------------------------------------------------------------------------------
 
 

@@ -6,25 +6,29 @@ process build the bundle.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from backend.partners.base import Wire
+from backend.partners.paying.port import PayChannel
 from backend.partners.sms.live import TencentSms
 from backend.partners.sms.port import Sms
 from backend.partners.wechat.live import LiveWeChat
 from backend.partners.wechat.port import WeChat
 from backend.settings import Settings
 
-__all__ = ["Partners", "partners_from"]
+__all__ = ["Partners", "equip", "in_use", "partners_from"]
 
 
 @dataclass(frozen=True)
 class Partners:
-    """Every partner of the service. `sms` is None when no gateway is configured."""
+    """Every partner of the service. `sms` is None when no gateway is configured; `channels` are those through which
+    money can come, by name."""
 
     wechat: WeChat
     sms: Sms | None
     wire: Wire
+    channels: Mapping[str, PayChannel] = field(default_factory=dict)
 
     async def close(self) -> None:
         """End the connections; the process is going down."""
@@ -42,3 +46,19 @@ def partners_from(values: Settings) -> Partners:
         sms=TencentSms(wire, values) if values.sms_api_base else None,
         wire=wire,
     )
+
+
+_in_use: Partners | None = None
+
+
+def equip(partners: Partners | None) -> None:
+    """The partners that jobs call. Every process that runs jobs says so once, at its start."""
+    global _in_use
+    _in_use = partners
+
+
+def in_use() -> Partners:
+    """The partners of this process. Raises RuntimeError when nobody called `equip`."""
+    if _in_use is None:
+        raise RuntimeError("backend.partners.equip(partners) was not called in this process")
+    return _in_use

@@ -15,12 +15,12 @@ from backend.crypto import fingerprint, seal
 from backend.database import execute, fetch_value, transaction
 from backend.events import EventMeta
 from backend.identity.events import PhoneMovedAway
-from backend.partners import partners_from
+from backend.partners import equip, partners_from
 from backend.partners.sandbox import Sandbox, serve_sandbox
 from backend.partners.wechat.sandbox.world import Persona, Template, World
 from models.identity import Resident, WeChatAccount
 from models.notifications import ConsentAnswer, ConsentSource
-from notifications import consent, delivering, facts, inbox
+from notifications import consent, facts, inbox
 from notifications.consent import Report
 from notifications.templates import messages, partner_templates
 
@@ -41,9 +41,9 @@ async def partners_in_the_sandbox(**changes: Any) -> AsyncIterator[Sandbox]:
         quick = {"notification_retry_seconds": "0,0", "partner_timeout": 20.0, "notification_elder_seconds": 0.0}
         with settings_module.using(**served.settings(), **{**quick, **changes}):
             partners = partners_from(settings_module.settings())
-            delivering.equip(partners)
+            equip(partners)
             yield served
-            delivering.equip(None)
+            equip(None)
             await partners.close()
 
 

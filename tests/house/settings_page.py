@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from backend.partner_settings import PartnerSettings
 from backend.settings import DEVELOPMENT_SECRET, Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -25,10 +26,15 @@ says otherwise. `zhangban doctor` says which of them are missing or unsafe.
 
 def text() -> str:
     """The page."""
-    source = textwrap.dedent(inspect.getsource(Settings))
+    return "\n".join([_HEAD.rstrip(), *_table(Settings), *_table(PartnerSettings)]) + "\n"
+
+
+def _table(kind: type) -> list[str]:
+    source = textwrap.dedent(inspect.getsource(kind))
     body = next(node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)).body
     sections = {n: found.group(1) for n, line in enumerate(source.splitlines(), 1) if (found := _SECTION.match(line))}
-    lines, values = [_HEAD.rstrip()], Settings()
+    lines: list[str] = []
+    values = Settings()
     for field, docstring in itertools.pairwise(body):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
             continue
@@ -36,7 +42,7 @@ def text() -> str:
             lines += ["", f"## {title[0].upper()}{title[1:]}", "", "| Variable | Default | Meaning |", "|---|---|---|"]
         name = field.target.id
         lines.append(f"| `{name.upper()}` | {_shown(getattr(values, name))} | {_meaning(docstring)} |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _shown(value: Any) -> str:

@@ -19,6 +19,8 @@ COLUMNS = {
     "v_outbox": {"key", "kind", "state", "attempts"},
     "v_transition": {"entity", "id", "from", "to", "at", "actor", "step"},
     "v_slot": {"slot_id", "capacity", "held", "booked"},
+    "v_payment": {"out_trade_no", "state", "total_fen", "paid_fen", "refunded_fen"},
+    "v_ledger": {"grp", "ref", "account", "amount_fen"},
     "v_booking": {"booking_id", "slot_id", "person_id", "item_id", "day", "state", "active"},
     "v_session": {"id", "kind", "subject_id", "created_at", "last_used_at", "expires_at", "ended_at", "end_reason"},
 }

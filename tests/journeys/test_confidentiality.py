@@ -15,9 +15,8 @@ from litestar import Litestar
 from api.edge import Edge
 from backend import auditing, cache, identity, invariants, seeding
 from backend.logs import JsonLines
-from backend.partners import Partners
+from backend.partners import Partners, equip
 from backend.partners.sandbox import Sandbox, serving
-from notifications import delivering
 from tests.factories.notifications import register_templates
 from tests.journeys.actors import Department, Phone
 from tests.owner import as_owner
@@ -56,12 +55,12 @@ async def base(app: Litestar, partners: Partners, sandbox: Sandbox) -> AsyncIter
     listener = socket.create_server(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     register_templates(sandbox.world)
-    delivering.equip(partners)
+    equip(partners)
     await seeding.seed("demo")
     async with serving(Edge(app), listener), identity.watch():
         sandbox.push_to(f"{address}/v1/callbacks/wechat", gap=0.01)
         yield address
-    delivering.equip(None)
+    equip(None)
 
 
 @pytest.fixture

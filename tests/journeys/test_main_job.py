@@ -17,10 +17,9 @@ from litestar import Litestar
 
 from api.edge import Edge
 from backend import auditing, clock, identity, jobs, seeding
-from backend.partners import Partners
+from backend.partners import Partners, equip
 from backend.partners.sandbox import Sandbox, serving
 from models.events import EventRecord
-from notifications import delivering
 from tests.factories.notifications import register_templates
 from tests.journeys.actors import Department, Phone
 
@@ -34,13 +33,13 @@ async def base(app: Litestar, partners: Partners, sandbox: Sandbox) -> AsyncIter
     listener = socket.create_server(("127.0.0.1", 0))
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     register_templates(sandbox.world)
-    delivering.equip(partners)
+    equip(partners)
     await seeding.seed("demo")
     await jobs.drain()
     async with serving(Edge(app), listener), identity.watch():
         sandbox.push_to(f"{address}/v1/callbacks/wechat", gap=0.01)
         yield address
-    delivering.equip(None)
+    equip(None)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import asyncpg
 
 from api.wiring import wire
 from backend import database
-from backend.partners import partners_from
+from backend.partners import equip, partners_from
 from backend.partners.wechat.live import LiveWeChat
 from backend.settings import settings
 from notifications import delivering
@@ -74,7 +74,7 @@ async def main(place: str, resident_id: UUID) -> None:
     wire()
     await database.connect()
     partners = partners_from(settings())
-    delivering.equip(partners)
+    equip(partners)
     if place.endswith("-call") or place == "freeze":
         die_at_call(place)
     else:

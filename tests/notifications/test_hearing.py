@@ -8,11 +8,12 @@ import pytest
 
 from backend import callbacks, jobs
 from backend.database import execute, fetch, fetch_row, fetch_value
+from backend.partners import in_use
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.sandbox import messages
 from backend.partners.wechat.sandbox.pushing import Mishap, written
 from models.notifications import ConsentSource
-from notifications import asking, delivering, hearing
+from notifications import asking, hearing
 from tests.factories.notifications import a_message, a_reachable_resident, consents, template_id
 
 
@@ -22,7 +23,7 @@ async def pushes_arrive(sandbox: Sandbox) -> None:
     while sandbox.pusher.sent:
         sending = sandbox.pusher.sent.pop(0)
         query, body, _ = written(apps[sending.account], sending.fields, Mishap())
-        await callbacks.receive_wechat(query, body, wechat=delivering.equipment().wechat)
+        await callbacks.receive_wechat(query, body, wechat=in_use().wechat)
     await jobs.drain()
 
 

@@ -1,0 +1,351 @@
+"""What the service asks of a payment channel, whichever it is. Amounts are whole fen, times are aware.
+
+A channel is asked about an order by *our* number, which is its idempotency key: asking again with the same number
+and content gives the same order, and never a second one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Protocol
+
+from msgspec import Struct
+
+from backend.errors import Refused, Unauthenticated
+from backend.partners.errors import (
+    PartnerBusy,
+    PartnerMisconfigured,
+    PartnerRefused,
+    PartnerTrouble,
+    PartnerUnreachable,
+    Remedy,
+)
+
+__all__ = [
+    "Bill",
+    "BillEmpty",
+    "BillNotReady",
+    "BillRow",
+    "BillUnbelievable",
+    "NotEnoughMoney",
+    "Notice",
+    "NoticeForged",
+    "NoticeKind",
+    "NoticeMalformed",
+    "NoticeStale",
+    "OrderAtChannel",
+    "OrderClosed",
+    "OrderInConflict",
+    "OrderPaid",
+    "OrderSeen",
+    "OrderUnknown",
+    "PartnerBusy",
+    "PartnerMisconfigured",
+    "PartnerRefused",
+    "PartnerTrouble",
+    "PartnerUnreachable",
+    "PayChannel",
+    "PayerRefused",
+    "Placed",
+    "RefundAtChannel",
+    "RefundOrder",
+    "RefundSeen",
+    "RefundUnknown",
+    "Remedy",
+    "Wanted",
+]
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """The order we want the channel to have. The same number must always come with the same content."""
+
+    number: str
+    description: str
+    amount_fen: int
+    currency: str = "CNY"
+    payer: str
+    """openid of the payer in the app of this channel."""
+    expires_at: datetime
+    sub_merchant_id: str | None = None
+    payer_address: str | None = None
+    """IP address of the payer, when known."""
+
+
+class Placed(Struct, frozen=True):
+    """The channel has the order. `prepay_id` makes the front end's parameters at any time until `good_until`."""
+
+    prepay_id: str
+    good_until: datetime
+
+
+class OrderAtChannel(StrEnum):
+    """Where an order stands at the channel."""
+
+    UNPAID = "unpaid"
+    PAYING = "paying"
+    PAID = "paid"
+    REFUNDED = "refunded"
+    """Paid, and something of it has gone back."""
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+class OrderSeen(Struct, frozen=True, kw_only=True):
+    """What the channel says of one order, in a notice or in answer to a query. Nothing of it is compared yet."""
+
+    number: str
+    state: OrderAtChannel
+    app_id: str
+    merchant_id: str
+    sub_merchant_id: str | None = None
+    transaction_id: str | None = None
+    amount_fen: int | None = None
+    """What the order was for; None while the channel does not say (an unpaid order)."""
+    currency: str = "CNY"
+    payer: str | None = None
+    paid_at: datetime | None = None
+    raw_state: str = ""
+
+
+class RefundAtChannel(StrEnum):
+    """Where a refund stands at the channel."""
+
+    PROCESSING = "processing"
+    SUCCEEDED = "succeeded"
+    CLOSED = "closed"
+    ABNORMAL = "abnormal"
+
+
+class RefundOrder(Struct, frozen=True, kw_only=True):
+    """The refund we want. The same number refunds once however often it is asked for."""
+
+    number: str
+    payment_number: str
+    transaction_id: str | None
+    amount_fen: int
+    total_fen: int
+    """What the order was paid with."""
+    currency: str = "CNY"
+    reason: str
+    sub_merchant_id: str | None = None
+
+
+class RefundSeen(Struct, frozen=True, kw_only=True):
+    """What the channel says of one refund."""
+
+    number: str
+    payment_number: str
+    state: RefundAtChannel
+    merchant_id: str
+    refund_id: str | None = None
+    transaction_id: str | None = None
+    amount_fen: int
+    total_fen: int | None = None
+    account: str | None = None
+    """Where it goes, as the channel masks it."""
+    succeeded_at: datetime | None = None
+    raw_state: str = ""
+
+
+class NoticeKind(StrEnum):
+    """What a notice is about."""
+
+    ORDER = "order"
+    REFUND = "refund"
+    FOREIGN = "foreign"
+    """Something that is signed but that we do not act upon (a kind that we do not know, a notice of the console)."""
+
+
+class Notice(Struct, frozen=True, kw_only=True):
+    """One believed push of the channel: the signature over the raw bytes was right and fresh."""
+
+    identity: str
+    """The channel's own id of the notice, the same at every repeat."""
+    kind: NoticeKind
+    event: str
+    """The channel's name of what happened, such as `TRANSACTION.SUCCESS`."""
+    order: OrderSeen | None = None
+    refund: RefundSeen | None = None
+    plaintext: str
+    """What was in it, kept sealed."""
+
+
+class NoticeForged(Unauthenticated):
+    """The signature of a notice is not the channel's. `why` says what was wrong, for the log."""
+
+    code = "payment-notice-forged"
+    title = "通知签名无效"
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+
+
+class NoticeStale(NoticeForged):
+    """Signed more than five minutes ago, or in the future."""
+
+    code = "payment-notice-stale"
+    title = "通知已过期"
+
+
+class NoticeMalformed(Refused):
+    """The signature is right and the content cannot be read, or is ambiguous."""
+
+    code = "payment-notice-malformed"
+    title = "通知内容无法识别"
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+
+
+class OrderUnknown(PartnerRefused):
+    """The channel has no order (or nothing paid) of this number."""
+
+    code = "channel-order-unknown"
+    title = "支付平台没有该订单"
+
+
+class OrderPaid(PartnerRefused):
+    """The order is paid already: ask for its state instead."""
+
+    code = "channel-order-paid"
+    title = "该订单已支付"
+
+
+class OrderClosed(PartnerRefused):
+    """The channel has closed the order."""
+
+    code = "channel-order-closed"
+    title = "该订单已关闭"
+
+
+class OrderInConflict(PartnerRefused):
+    """The channel knows this number with another content."""
+
+    code = "channel-order-in-conflict"
+    title = "订单信息与支付平台不一致"
+
+
+class PayerRefused(PartnerRefused):
+    """The payer or their account cannot pay, or cannot be paid back to."""
+
+    code = "channel-payer-refused"
+    title = "支付账户暂不可用"
+
+
+class NotEnoughMoney(PartnerRefused):
+    """The merchant's account does not hold what is to go back."""
+
+    code = "channel-not-enough-money"
+    title = "商户余额不足，退款稍后重试"
+    remedy = Remedy.CONFIGURE
+
+
+class RefundUnknown(PartnerRefused):
+    """The channel has no refund of this number."""
+
+    code = "channel-refund-unknown"
+    title = "支付平台没有该退款"
+
+
+class BillNotReady(PartnerBusy):
+    """The channel is still making the bill of that day."""
+
+    code = "channel-bill-not-ready"
+    title = "对账单尚未生成"
+
+
+class BillEmpty(PartnerRefused):
+    """Nothing moved on that day."""
+
+    code = "channel-bill-empty"
+    title = "当日无交易"
+
+
+class BillUnbelievable(PartnerRefused):
+    """The file is not what the channel's hash says, or its rows and sums do not agree."""
+
+    code = "channel-bill-unbelievable"
+    title = "对账单校验未通过"
+
+
+class BillRow(Struct, frozen=True, kw_only=True):
+    """One row: a payment, or a refund when `refund_number` is set."""
+
+    number: str
+    transaction_id: str
+    amount_fen: int
+    """Of a payment what was paid; of a refund what went back."""
+    state: str
+    """As the channel writes it (`SUCCESS`, `REFUND`, `PROCESSING`…)."""
+    at: datetime
+    refund_number: str | None = None
+    refund_id: str | None = None
+    charge_fen: int = 0
+    """手续费; negative when it is given back."""
+
+
+class Bill(Struct, frozen=True, kw_only=True):
+    """A day's bill, checked against its hash and its own sums."""
+
+    day: date
+    digest: str
+    rows: tuple[BillRow, ...]
+
+
+class PayChannel(Protocol):
+    """What the service may ask of a channel."""
+
+    name: str
+    """`wechat_pay` or `alipay`."""
+    app_id: str
+    merchant_id: str
+
+    async def place(self, order: Wanted) -> Placed:
+        """Have the order at the channel. Safe to repeat with the same content.
+
+        Raises OrderPaid, OrderClosed, OrderInConflict, PayerRefused, PartnerMisconfigured, PartnerRefused,
+        PartnerBusy, PartnerUnreachable.
+        """
+        ...
+
+    def to_front_end(self, prepay_id: str) -> Mapping[str, str]:
+        """Exactly what the front end hands to the channel's own dialogue (`wx.requestPayment`), freshly signed."""
+        ...
+
+    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
+        """The truth about an order. Raises OrderUnknown, PartnerBusy, PartnerUnreachable, PartnerMisconfigured."""
+        ...
+
+    async def close(self, number: str, *, sub_merchant_id: str | None = None) -> None:
+        """Nobody shall pay it any more; repeating is fine. Raises OrderPaid, OrderUnknown, PartnerBusy,
+        PartnerUnreachable, PartnerMisconfigured."""
+        ...
+
+    async def refund(self, wanted: RefundOrder) -> RefundSeen:
+        """Ask for a refund; repeating with the same number refunds once.
+
+        Raises NotEnoughMoney, PayerRefused, OrderUnknown, PartnerRefused, PartnerBusy, PartnerUnreachable,
+        PartnerMisconfigured.
+        """
+        ...
+
+    async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
+        """The truth about a refund. Raises RefundUnknown, PartnerBusy, PartnerUnreachable, PartnerMisconfigured."""
+        ...
+
+    async def bill(self, day: date, *, sub_merchant_id: str | None = None) -> Bill:
+        """The day's bill. Raises BillNotReady, BillEmpty, BillUnbelievable, PartnerUnreachable,
+        PartnerMisconfigured."""
+        ...
+
+    async def open_notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
+        """Believe a push or refuse it: signature over the raw bytes, five minutes, decryption.
+
+        Header names are in lower case; a header that came twice is joined with ", " and refused. Never fetches
+        keys more often than the adapter's own minimum interval. Raises NoticeForged, NoticeStale, NoticeMalformed.
+        """
+        ...
