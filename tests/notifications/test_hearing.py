@@ -13,7 +13,7 @@ from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.sandbox import messages
 from backend.partners.wechat.sandbox.pushing import Mishap, written
 from models.notifications import ConsentSource
-from notifications import asking, hearing
+from notifications import asking, delivering, hearing
 from tests.factories.notifications import a_message, a_reachable_resident, consents, template_id
 
 
