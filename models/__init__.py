@@ -14,5 +14,7 @@ MODELS = [
     "models.appointments",
     "models.payments",
     "models.reconciliation",
+    "models.deliveries",
+    "models.shipments",
 ]
 """Every module with tables, in the order of the domains."""

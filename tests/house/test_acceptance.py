@@ -21,6 +21,7 @@ COLUMNS = {
     "v_slot": {"slot_id", "capacity", "held", "booked"},
     "v_payment": {"out_trade_no", "state", "total_fen", "paid_fen", "refunded_fen"},
     "v_ledger": {"grp", "ref", "account", "amount_fen"},
+    "v_delivery": {"number", "state", "method", "waybill", "company", "shipment_state"},
     "v_booking": {"booking_id", "slot_id", "person_id", "item_id", "day", "state", "active"},
     "v_session": {"id", "kind", "subject_id", "created_at", "last_used_at", "expires_at", "ended_at", "end_reason"},
 }

@@ -1,0 +1,242 @@
+"""What the service asks of couriers, whichever they are: order, label, subscribe, ask, and believe or doubt a push.
+
+Times in payloads carry no zone and are read as Asia/Shanghai. Codes are kept as they came; `status` is our word for
+them by the mapping tables beside the adapters (`*.toml`), `other` when nobody knows the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from backend.errors import Malformed, Unauthenticated
+from backend.partners.errors import (
+    PartnerBusy,
+    PartnerMisconfigured,
+    PartnerRefused,
+    PartnerTrouble,
+    PartnerUnreachable,
+    Remedy,
+)
+
+__all__ = [
+    "AddressRefused",
+    "CourierPush",
+    "Node",
+    "OrderRefused",
+    "Ordered",
+    "Ordering",
+    "Parcel",
+    "PartnerBusy",
+    "PartnerMisconfigured",
+    "PartnerRefused",
+    "PartnerTrouble",
+    "PartnerUnreachable",
+    "Party",
+    "PushAnswer",
+    "PushForged",
+    "PushUnreadable",
+    "Remedy",
+    "ToSend",
+    "TooSoon",
+    "Track",
+    "Tracking",
+    "WaybillUnknown",
+]
+
+
+class Party(Struct, frozen=True, kw_only=True):
+    """A sender or receiver. `region` is the names from the province down: `("吉林省", "长春市", "南关区")`."""
+
+    name: str
+    phone: str
+    region: tuple[str, ...]
+    street: str
+
+
+class ToSend(Struct, frozen=True, kw_only=True):
+    """A parcel to be ordered. The same number must always come with the same content."""
+
+    number: str
+    sender: Party
+    receiver: Party
+    contents: str
+    collect: bool = False
+    """The courier takes the postage from the receiver (到付)."""
+
+
+class Ordered(Struct, frozen=True):
+    """The courier will come; `label` is data or an address of what is to be stuck on, when the courier gave one."""
+
+    waybill: str
+    label: str | None = None
+
+
+class Parcel(Struct, frozen=True, kw_only=True):
+    """Whom to ask about. `company` in kuaidi100's lower-case words; `phone_tail` where the company wants it."""
+
+    waybill: str
+    company: str
+    phone_tail: str | None = None
+
+
+class Node(Struct, frozen=True, kw_only=True):
+    """One node of a journey as it was told."""
+
+    status: str
+    """A value of models.shipments.TrackStatus."""
+    raw_code: str
+    raw_text: str
+    event_at: datetime
+    place: str = ""
+    region_code: str | None = None
+    identity: str | None = None
+    """The courier's own id of the node, where it has one."""
+
+
+class Track(Struct, frozen=True, kw_only=True):
+    """What a courier says of one parcel, in a push or in answer to a question."""
+
+    waybill: str
+    company: str
+    nodes: tuple[Node, ...]
+    """In any order; the whole journey when `complete`, otherwise what is new."""
+    complete: bool
+    order_number: str | None = None
+    """Our number, where the courier repeats it."""
+    ended: bool = False
+    """The tracker will send no more (signed for, or given up)."""
+    given_up: bool = False
+    """The tracker stopped without an end: nothing found for three days, nothing moved for sixty."""
+    corrected_company: str | None = None
+    """The tracker says that the parcel is of another company."""
+
+
+class CourierPush(Struct, frozen=True, kw_only=True):
+    """One push, read and (where the partner signs) believed."""
+
+    identity: str
+    """The same for every repeat of one push: the partner's id, or a digest of what makes it this one."""
+    signed: bool
+    """False where the partner signs nothing: then "signed for" is believed only after a question."""
+    tracks: tuple[Track, ...]
+    plaintext: str
+    """What was pushed, kept sealed."""
+
+
+class PushAnswer(Struct, frozen=True):
+    """What the partner wants to read."""
+
+    body: bytes
+    content_type: str
+    status: int = 200
+
+
+class PushForged(Unauthenticated):
+    """The signature of a push is missing or wrong. `why` is for the log."""
+
+    code = "courier-push-forged"
+    title = "推送签名无效"
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+
+
+class PushUnreadable(Malformed):
+    """The push cannot be read: not the form, the JSON or the XML that it should be."""
+
+    code = "courier-push-unreadable"
+    title = "推送内容无法识别"
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+
+
+class OrderRefused(PartnerRefused):
+    """The courier does not take the order."""
+
+    code = "courier-order-refused"
+    title = "快递公司未接受该订单"
+
+
+class AddressRefused(OrderRefused):
+    """The courier does not go there, or cannot read the address."""
+
+    code = "courier-address-refused"
+    title = "快递公司无法送达该地址"
+
+
+class WaybillUnknown(PartnerRefused):
+    """Nobody there knows the number (yet)."""
+
+    code = "courier-waybill-unknown"
+    title = "暂无物流信息"
+
+
+class TooSoon(PartnerBusy):
+    """Asked again before the courier's minimum interval was over."""
+
+    code = "courier-too-soon"
+    title = "查询过于频繁，请稍后再试"
+
+
+class Ordering(Protocol):
+    """A courier with whom parcels can be ordered."""
+
+    name: str
+    company: str
+
+    async def order(self, parcel: ToSend) -> Ordered:
+        """Have it fetched. Safe to repeat with the same number and content: the same waybill comes back.
+
+        Raises AddressRefused, OrderRefused, PartnerBusy, PartnerUnreachable, PartnerMisconfigured.
+        """
+        ...
+
+    async def cancel(self, number: str, waybill: str) -> None:
+        """Not to be fetched after all; repeating is fine. Raises OrderRefused when it is too late."""
+        ...
+
+    async def label(self, number: str, waybill: str) -> str | None:
+        """What is to be stuck on (data or address); None where the courier prints it."""
+        ...
+
+
+class Tracking(Protocol):
+    """A partner who knows where parcels are."""
+
+    name: str
+    signs: bool
+    """Whether its pushes carry a signature that we check."""
+    pushes: bool
+    """Whether it pushes at all; otherwise it is only asked."""
+    query_seconds: float
+    """The least time between two questions about one parcel."""
+
+    async def subscribe(self, parcel: Parcel) -> None:
+        """Have it pushed to us; being subscribed already is fine. A partner that needs no subscription does nothing.
+
+        Raises WaybillUnknown, PartnerRefused, PartnerBusy, PartnerUnreachable, PartnerMisconfigured.
+        """
+        ...
+
+    async def query(self, parcel: Parcel) -> Track:
+        """The whole journey as the partner knows it. Raises WaybillUnknown, TooSoon, PartnerBusy, PartnerUnreachable,
+        PartnerMisconfigured."""
+        ...
+
+    def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:
+        """Read a push: form, JSON or XML as the partner sends it, signature over the raw parameter.
+
+        Raises PushForged, PushUnreadable; never anything else, whatever comes.
+        """
+        ...
+
+    def answer(self, push: CourierPush | None, *, taken: bool, refused: Sequence[str] = ()) -> PushAnswer:
+        """What the partner wants to read when we took the push, or did not (then it comes again)."""
+        ...

@@ -1,0 +1,138 @@
+"""What couriers carry and what they tell of it, word for word."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from tortoise import fields
+from tortoise.fields import OnDelete
+from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
+
+from models.base import Record
+from models.deliveries import Delivery, DeliveryState
+
+
+class TrackStatus(StrEnum):
+    """One word for what a node of a parcel's journey says, whichever courier said it."""
+
+    CREATED = "created"
+    COLLECTED = "collected"
+    COLLECT_FAILED = "collect_failed"
+    IN_TRANSIT = "in_transit"
+    ARRIVED_CITY = "arrived_city"
+    OUT_FOR_DELIVERY = "out_for_delivery"
+    AT_STATION = "at_station"
+    DELIVERED = "delivered"
+    DELIVERY_FAILED = "delivery_failed"
+    REFUSED = "refused"
+    EXCEPTION = "exception"
+    RETURNING = "returning"
+    RETURNED = "returned"
+    LOST = "lost"
+    CANCELLED = "cancelled"
+    OTHER = "other"
+    """A code that we do not know: kept, shown as 其他, moves nothing."""
+
+
+class Shipment(Record):
+    """One order at one courier. `number` is ours, and the courier's idempotency key; sent again is another shipment."""
+
+    delivery: fields.ForeignKeyRelation[Delivery] = fields.ForeignKeyField(
+        "models.Delivery", related_name="shipments", on_delete=OnDelete.RESTRICT
+    )
+    number = fields.CharField(max_length=32, unique=True)
+    attempt = fields.IntField(default=1)
+    courier = fields.CharField(max_length=16)
+    """Adapter through which it was ordered: `ems`, `sf`, or `manual` when the waybill was bought elsewhere."""
+    tracker = fields.CharField(max_length=16)
+    """Adapter that tells us where it is: `kuaidi100`, `sf`, `ems`, `kdniao`."""
+    company = fields.CharField(max_length=32)
+    """The company in kuaidi100's lower-case words: `ems`, `shunfeng`; corrected when the tracker says so."""
+    waybill = fields.CharField(max_length=40, null=True)
+    phone_tail = fields.CharField(max_length=4, null=True)
+    """Last four digits of the receiver's phone: some couriers answer only with them."""
+    state = fields.CharEnumField(DeliveryState, max_length=20, default=DeliveryState.TO_SEND)
+    """What the nodes come to (backend/deliveries/lifecycle.py); SIGNED only when believed."""
+    state_at = fields.DatetimeField()
+    ordered_at = fields.DatetimeField(null=True)
+    order_trouble = fields.CharField(max_length=64, null=True)
+    label = fields.TextField(null=True)
+    """Where the courier's label is, or its data."""
+    hand_over_batch = fields.UUIDField(null=True)
+    """The morning's batch that it went out with."""
+    subscribed_at = fields.DatetimeField(null=True)
+    subscriptions = fields.IntField(default=0)
+    subscribe_after = fields.DatetimeField(null=True)
+    """When to subscribe (again); null when that is not due."""
+    last_push_at = fields.DatetimeField(null=True)
+    last_query_at = fields.DatetimeField(null=True)
+    query_after = fields.DatetimeField(null=True)
+    """When the tracker is asked next; null when nothing is open."""
+    last_node_at = fields.DatetimeField(null=True)
+    """Event time of the newest node."""
+    signed_claimed_at = fields.DatetimeField(null=True)
+    """Somebody whom we need not believe said that it was signed for."""
+    ended_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "shipments"
+        unique_together = (("delivery", "attempt"),)
+        indexes = (("waybill", "company"), ("query_after",), ("subscribe_after",), ("hand_over_batch",))
+        constraints = (
+            CheckConstraint("attempt >= 1", name="shipment_attempt_positive"),
+            CheckConstraint("(waybill IS NULL) OR (ordered_at IS NOT NULL)", name="shipment_waybill_when_ordered"),
+            # A courier uses a number again after months: only among those under way it is one parcel.
+            UniqueConstraint(
+                fields=("waybill", "company"),
+                name="shipment_waybill_once",
+                condition="ended_at IS NULL AND waybill IS NOT NULL",
+            ),
+            UniqueConstraint(fields=("delivery_id",), name="shipment_one_under_way", condition="ended_at IS NULL"),
+        )
+
+
+class ShipmentNode(Record):
+    """One node of a journey as it was told: words, code, source, its own time and when we heard it."""
+
+    shipment: fields.ForeignKeyRelation[Shipment] = fields.ForeignKeyField(
+        "models.Shipment", related_name="nodes", on_delete=OnDelete.RESTRICT
+    )
+    digest = fields.CharField(max_length=64)
+    """Keyed digest of time, code and words: the same node told again is the same row."""
+    source = fields.CharField(max_length=24)
+    """`kuaidi100`, `sf`, `ems`, `kdniao`, `wechat` or `staff`, and `:query` when we had asked."""
+    status = fields.CharEnumField(TrackStatus, max_length=20)
+    raw_code = fields.CharField(max_length=40)
+    raw_text = fields.TextField()
+    """Sealed: the courier's words, which name people and phones."""
+    place = fields.CharField(max_length=100, default="")
+    region_code = fields.CharField(max_length=12, null=True)
+    event_at = fields.DatetimeField()
+    """The courier's time, read as Asia/Shanghai."""
+    received_at = fields.DatetimeField()
+    believed = fields.BooleanField()
+    """False for a signature that nobody signed for: it waits for the answer to a query."""
+    late = fields.BooleanField(default=False)
+    """It came after something that lies further along."""
+
+    class Meta:
+        table = "shipment_nodes"
+        unique_together = (("shipment", "digest"),)
+        indexes = (("shipment_id", "event_at", "id"),)
+
+
+class DeliveryMove(Record):
+    """One step of a delivery. Rows are added, never changed."""
+
+    delivery_id = fields.UUIDField()
+    from_state = fields.CharField(max_length=20, null=True)
+    to_state = fields.CharField(max_length=20)
+    at = fields.DatetimeField()
+    """When it happened, by the courier's time where a courier said so."""
+    noted_at = fields.DatetimeField()
+    actor = fields.CharField(max_length=80)
+    cause = fields.CharField(max_length=32)
+
+    class Meta:
+        table = "delivery_moves"
+        indexes = (("delivery_id", "id"),)
