@@ -8,6 +8,7 @@ from backend import auditing, jobs
 from backend.appointments import attending, cancelling, check_in_codes, drawing, missing, reminding, slots, waiting
 from backend.callbacks import forget_old
 from backend.idempotency import forget_expired
+from backend.identity import delegating
 from backend.job_keeping import forget_finished
 from backend.jobs import Timetable
 from backend.settings import settings
@@ -75,5 +76,6 @@ def timetable() -> Timetable:
             (30.0, drawing.prepare_draws),
             (30.0, reminding.remind),
             (300.0, waiting.close_past_days),
+            (60.0, delegating.end_over),
         ),
     )

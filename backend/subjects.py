@@ -11,10 +11,12 @@ from backend import crypto, identity
 from backend.database import fetch, fetch_row, fetch_value, transaction
 from backend.errors import NotFound
 from backend.events import Event, record
+from backend.identity import delegating
 
 STAYS: dict[str, str] = {
     "cases": "departments' records of administrative acts, kept as the law on archives says; untied from the account",
     "events": "the ledger is kept for ever and names people by number only",
+    "delegations": "who could act for whom, without names; ended: it explains what the other one did",
     "sessions": "ended, without the phone or the WeChat account; swept when their time is over",
     "consent_changes": "the proof that messages were agreed to; names a number only",
 }
@@ -24,7 +26,10 @@ _OPENED = (
     ("residents", "phone"),
     ("wechat_accounts", "openid"),
     ("wechat_accounts", "unionid"),
+    ("delegations", "principal_name"),
+    ("delegations", "delegate_name"),
     ("appointments", "visitor_name"),
+    ("strikes", "appeal"),
 )
 
 
@@ -63,7 +68,15 @@ _COPIES: dict[str, str] = {
     "messages": "SELECT * FROM messages WHERE resident_id = $1 ORDER BY created_at",
     "message_attempts": "SELECT a.* FROM message_attempts a JOIN messages m ON m.id = a.message_id "
     "WHERE m.resident_id = $1 ORDER BY a.id",
-    "appointments": "SELECT * FROM appointments WHERE resident_id = $1 ORDER BY day",
+    "appointments": "SELECT * FROM appointments WHERE person_id = $1 ORDER BY day",
+    "strikes": "SELECT * FROM strikes WHERE person_id = $1 ORDER BY created_at",
+    "waiting_entries": "SELECT * FROM waiting_entries WHERE person_id = $1 ORDER BY created_at",
+    "draw_entries": "SELECT * FROM draw_entries WHERE person_id = $1 ORDER BY created_at",
+    # What the other one is called is theirs.
+    "delegations": "SELECT id, created_at, principal_id, delegate_id, matters, invitation_until, accepted_at, ends_at, "
+    "ended_at, end_reason, CASE WHEN principal_id = $1 THEN principal_name END AS principal_name, "
+    "CASE WHEN delegate_id = $1 THEN delegate_name END AS delegate_name FROM delegations "
+    "WHERE principal_id = $1 OR delegate_id = $1 ORDER BY created_at",
     "consent_changes": "SELECT * FROM consent_changes WHERE resident_id = $1 ORDER BY happened_at",
     "events": "SELECT at, name, payload FROM events WHERE (subject_kind = 'resident' AND subject_id = $1) "
     "OR (actor_kind = 'resident' AND actor_id = $1::text) ORDER BY at",
@@ -107,7 +120,8 @@ _FORGET: dict[str, str] = {
     "idempotency_keys": "DELETE FROM idempotency_keys WHERE starts_with(scope, 'resident:' || $1::uuid::text || ' ')",
     "cases": "UPDATE cases SET resident_id = NULL WHERE resident_id = $1",
     "appointments": "UPDATE appointments SET visitor_name = NULL, visitor_key = NULL "
-    "WHERE resident_id = $1 AND (visitor_name IS NOT NULL OR visitor_key IS NOT NULL)",
+    "WHERE person_id = $1 AND (visitor_name IS NOT NULL OR visitor_key IS NOT NULL)",
+    "strikes": "UPDATE strikes SET appeal = NULL, appealed_at = NULL WHERE person_id = $1 AND appeal IS NOT NULL",
 }
 
 
@@ -123,6 +137,8 @@ async def erase(resident_id: UUID) -> dict[str, int]:
         accounts = await connection.fetchval("SELECT count(*) FROM wechat_accounts WHERE resident_id = $1", resident_id)
         ended = await identity.forget_account(resident_id)
         erased |= {name: n for name, n in (("wechat_accounts", accounts), ("sessions", len(ended))) if n}
+        if unnamed := await delegating.forget(resident_id):
+            erased["delegations"] = unnamed
         for table, statement in _FORGET.items():
             tag = await connection.execute(statement, resident_id)
             if count := int(tag.rsplit(" ", 1)[-1]):

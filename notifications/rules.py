@@ -74,6 +74,19 @@ def _to_the_resident(name: str) -> Tell:
     return Tell((name,), telling)
 
 
+async def _delegation_began(event: identity.DelegationBegan, meta: EventMeta) -> Sequence[Told]:
+    return (Told(event.principal_id, "delegation_began", {"at": facts.moment(meta.at)}),)
+
+
+async def _delegation_ended(event: identity.DelegationEnded, meta: EventMeta) -> Sequence[Told]:
+    """Both are told, whoever ended it; nobody of an offer that led to nothing, and nobody who was forgotten."""
+    if event.delegate_id is None:
+        return ()
+    gone = event.by if event.how == "erased" else None
+    people = (each for each in (event.principal_id, event.delegate_id) if each != gone)
+    return [Told(each, "delegation_ended", {"at": facts.moment(meta.at)}) for each in people]
+
+
 _CASE_MESSAGES = ("case_opened", "case_resumed", "case_approved", *BY_STATE.values())
 _SEEN = Silence("the resident did it and sees the result at once")
 _OPERATORS = Silence("concerns operators, who watch the alarms")
@@ -104,6 +117,9 @@ RULES: Mapping[type[Event], Tell | Silence] = {
     identity.ResidentDisabled: _to_the_resident("account_closed"),
     subjects.ResidentErased: Silence("the account is gone: there is nobody to tell"),
     identity.ResidentEnabled: _to_the_resident("account_opened"),
+    identity.DelegationOffered: _SEEN,
+    identity.DelegationBegan: Tell(("delegation_began",), _delegation_began),
+    identity.DelegationEnded: Tell(("delegation_ended",), _delegation_ended),
     identity.SessionStarted: _SEEN,
     identity.SessionsEnded: _SEEN,
     identity.RefreshReuseFound: _to_the_resident("session_reused"),

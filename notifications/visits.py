@@ -1,4 +1,7 @@
-"""What residents hear of their visits: booked, changed, due, offered, called soon; and of what is kept silent, why."""
+"""What residents hear of their visits: booked, changed, due, offered, called soon; and of what is kept silent, why.
+
+The person who comes is told, and whoever booked for them, as long as they may act for them.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import asyncpg
 from backend.appointments import events
 from backend.database import fetch_row
 from backend.events import Event, EventMeta
+from backend.identity import delegating
 from notifications import wording
 from notifications.facts import day, moment, spoken
 from notifications.telling import Silence, Tell, Told
@@ -20,31 +24,31 @@ SOME_ITEM = "政务服务事项"
 
 # The slot is the one that the event names: by the time we look, the visit may have moved on.
 _VISIT = """
-SELECT a.resident_id, a.number, s.starts_at, h.name AS hall, v.name AS item
+SELECT a.resident_id, a.person_id, a.number, s.starts_at, h.name AS hall, v.name AS item
 FROM appointments a JOIN slots s ON s.id = $2 JOIN halls h ON h.id = s.hall_id
 LEFT JOIN item_versions v ON v.item_id = a.item_id AND v.state = 'published'
 WHERE a.id = $1
 """
 _OF_STRIKE = """
-SELECT a.resident_id, s.starts_at, h.name AS hall, v.name AS item
+SELECT a.resident_id, a.person_id, s.starts_at, h.name AS hall, v.name AS item
 FROM strikes x JOIN appointments a ON a.id = x.appointment_id JOIN slots s ON s.id = a.slot_id
 JOIN halls h ON h.id = s.hall_id LEFT JOIN item_versions v ON v.item_id = a.item_id AND v.state = 'published'
 WHERE x.id = $1
 """
 _OF_ENTRY = """
-SELECT w.resident_id, w.day, h.name AS hall, v.name AS item
+SELECT w.resident_id, w.person_id, w.day, h.name AS hall, v.name AS item
 FROM waiting_entries w JOIN service_lines l ON l.id = w.line_id JOIN halls h ON h.id = l.hall_id
 LEFT JOIN item_versions v ON v.item_id = w.item_id AND v.state = 'published'
 WHERE w.id = $1
 """
 _OF_DRAW = """
-SELECT e.resident_id, d.day, h.name AS hall, v.name AS item
+SELECT e.resident_id, e.person_id, d.day, h.name AS hall, v.name AS item
 FROM draw_entries e JOIN draws d ON d.id = e.draw_id JOIN service_lines l ON l.id = d.line_id
 JOIN halls h ON h.id = l.hall_id LEFT JOIN item_versions v ON v.item_id = e.item_id AND v.state = 'published'
-WHERE d.id = $1 AND e.resident_id = $2 AND e.appointment_id IS NULL LIMIT 1
+WHERE d.id = $1 AND e.resident_id = $2 AND ($3::uuid IS NULL OR e.id = $3) AND e.appointment_id IS NULL LIMIT 1
 """
 _OF_TICKET = """
-SELECT a.resident_id, t.label, t.state, h.name AS hall, v.name AS item
+SELECT a.resident_id, a.person_id, t.label, t.state, h.name AS hall, v.name AS item
 FROM tickets t JOIN appointments a ON a.id = t.appointment_id JOIN halls h ON h.id = t.hall_id
 LEFT JOIN item_versions v ON v.item_id = a.item_id AND v.state = 'published'
 WHERE t.id = $1
@@ -55,6 +59,14 @@ def _said(row: asyncpg.Record, **more: str) -> Mapping[str, str]:
     return {"item": spoken(row["item"] or SOME_ITEM), "hall": spoken(row["hall"]), **more}
 
 
+async def _told(row: asyncpg.Record, name: str, said: Mapping[str, str]) -> Sequence[Told]:
+    who, person = row["resident_id"], row["person_id"]
+    people = [person]
+    if who != person and await delegating.may_act(who, person, "appointments"):
+        people.append(who)
+    return [Told(each, name, said) for each in people]
+
+
 async def _of_visit(
     name: str, appointment_id: UUID, slot_id: UUID, at: datetime | None = None, **more: str
 ) -> Sequence[Told]:
@@ -62,7 +74,7 @@ async def _of_visit(
     if row is None:
         return ()
     said = _said(row, number=wording.clean(row["number"]), time=moment(at or row["starts_at"]), **more)
-    return (Told(row["resident_id"], name, said),)
+    return await _told(row, name, said)
 
 
 def _visit(name: str) -> Tell:
@@ -88,12 +100,12 @@ async def _offered(event: events.PlaceOffered, meta: EventMeta) -> Sequence[Told
 
 async def _waiting_ended(event: events.WaitingEnded, meta: EventMeta) -> Sequence[Told]:
     row = await fetch_row(_OF_ENTRY, event.entry_id) if event.how == "lapsed" else None
-    return (Told(row["resident_id"], "offer_lapsed", _said(row, day=day(row["day"]))),) if row else ()
+    return await _told(row, "offer_lapsed", _said(row, day=day(row["day"]))) if row else ()
 
 
 async def _draw_lost(event: events.DrawLost, meta: EventMeta) -> Sequence[Told]:
-    row = await fetch_row(_OF_DRAW, event.draw_id, event.resident_id)
-    return (Told(row["resident_id"], "draw_lost", _said(row, day=day(row["day"]))),) if row else ()
+    row = await fetch_row(_OF_DRAW, event.draw_id, event.resident_id, event.entry_id)
+    return await _told(row, "draw_lost", _said(row, day=day(row["day"]))) if row else ()
 
 
 async def _soon(event: events.TicketSoon, meta: EventMeta) -> Sequence[Told]:
@@ -101,12 +113,12 @@ async def _soon(event: events.TicketSoon, meta: EventMeta) -> Sequence[Told]:
     if row is None or row["state"] != "waiting":
         return ()  # called before we came to say so
     ahead = f"前面还有{event.ahead}人" if event.ahead else "下一个就是您"
-    return (Told(row["resident_id"], "ticket_soon", _said(row, ticket=row["label"], ahead=ahead)),)
+    return await _told(row, "ticket_soon", _said(row, ticket=row["label"], ahead=ahead))
 
 
 async def _of_strike(name: str, strike_id: UUID) -> Sequence[Told]:
     row = await fetch_row(_OF_STRIKE, strike_id)
-    return (Told(row["resident_id"], name, _said(row, time=moment(row["starts_at"]))),) if row else ()
+    return await _told(row, name, _said(row, time=moment(row["starts_at"]))) if row else ()
 
 
 async def _strike_given(event: events.StrikeGiven, meta: EventMeta) -> Sequence[Told]:

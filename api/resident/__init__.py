@@ -10,6 +10,7 @@ from api.auth import provide_resident, residents_only
 from api.resident.appointments import AppointmentController
 from api.resident.cases import CaseController
 from api.resident.check_in import CheckInController
+from api.resident.delegations import DelegationController, InvitationController
 from api.resident.me import MeController
 from api.resident.messages import MessageController
 from api.resident.phone import PhoneController
@@ -23,6 +24,8 @@ handlers: list[ControllerRouterHandler] = [
     PhoneController,
     SessionsController,
     sign_out,
+    DelegationController,
+    InvitationController,
     MessageController,
     SubscriptionController,
     CaseController,

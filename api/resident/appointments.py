@@ -61,6 +61,7 @@ class MoveIn(Struct, forbid_unknown_fields=True, kw_only=True):
 States = Annotated[
     list[AppointmentState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
 ]
+OfPerson = Annotated[UUID | None, QueryParameter(description="只看这位办理人", required=False)]
 KEYS = (KeyMissing, KeyInFlight, KeyReused)
 _SLOT = (
     errors.NoSuchSlot, errors.NotYourPerson, errors.SlotFull, errors.SlotClosed, errors.SlotOver, errors.NotReleased,
@@ -194,21 +195,23 @@ class AppointmentController(Controller):
             return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
 
     @get(
-        summary="我的预约",
-        description="办理日期晚的在前。",
+        summary="我的预约和我代办的预约",
+        description="办理日期晚的在前；`person_id` 是办理人，可只看其中一人。",
         operation_id="listAppointments",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(CursorInvalid) | NOT_MODIFIED,
+        responses=answers(CursorInvalid, errors.NotYourPerson) | NOT_MODIFIED,
     )
     async def mine(
         self,
         resident: NamedDependency[AsResident],
+        person_id: FromQuery[OfPerson] = None,
         states: FromQuery[States] = None,
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
     ) -> Page[AppointmentLine]:
-        return Page(*await browsing.mine(resident, states=states, cursor=cursor, limit=limit))
+        found = await browsing.mine(resident, person_id=person_id, states=states, cursor=cursor, limit=limit)
+        return Page(*found)
 
     @get(
         "/{appointment_id:uuid}",
@@ -247,6 +250,7 @@ _LINE = {
     "number": _BOOKING["number"],
     "state": "booked",
     "state_name": "已预约",
+    "person_id": _BOOKING["person_id"],
     "item_code": _ITEM,
     "item_name": "居民身份证换领",
     "hall_name": "示例市政务服务中心",
@@ -260,7 +264,6 @@ _SEEN = {
     **_LINE,
     "slot_id": _SLOT_ID,
     "line_id": _BOOKING["line_id"],
-    "person_id": _BOOKING["person_id"],
     "from_waiting_list": False,
     "cancel_until": "2026-11-29T23:00:00Z",
     "way": {

@@ -174,7 +174,8 @@ _LIST = (
     _ONE
     + """
   AND ($2::text[] IS NULL OR a.state = ANY($2))
-  AND ($3::date IS NULL OR (a.day, a.id) < ($3, $4)) AND ($6::uuid IS NULL OR a.person_id = $6) ORDER BY a.day DESC, a.id DESC LIMIT $5
+  AND ($3::date IS NULL OR (a.day, a.id) < ($3, $4)) AND ($6::uuid IS NULL OR a.person_id = $6)
+ORDER BY a.day DESC, a.id DESC LIMIT $5
 """
 )
 
@@ -194,7 +195,8 @@ async def mine(
         await acting.person_for(resident, person_id)
     day, last = place_of(cursor, _PURPOSE) if cursor else (None, None)
     place = (date.fromisoformat(day), UUID(last)) if day and last else (None, None)
-    rows = await fetch(_LIST, resident.id, [str(each) for each in states] if states else None, *place, limit + 1, person_id)
+    wanted = [str(each) for each in states] if states else None
+    rows = await fetch(_LIST, resident.id, wanted, *place, limit + 1, person_id)
     lines = [_as(AppointmentLine, row) for row in rows[:limit]]
     more = cursor_of([lines[-1].day.isoformat(), str(lines[-1].id)], _PURPOSE) if len(rows) > limit else None
     return lines, more

@@ -58,7 +58,8 @@ class Scanned(Struct, frozen=True, kw_only=True):
 
 
 async def code_for(resident: AsResident, appointment_id: UUID) -> CheckInCode:
-    """A new code for a booked visit of the resident or of somebody they may act for; codes given before stay good until their minute is over.
+    """A new code for a booked visit of the resident or of somebody they may act for; codes given before stay good until
+    their minute is over.
 
     Raises NoSuchAppointment (also for somebody else's), WrongMove when there is nothing to check in for any more.
     """

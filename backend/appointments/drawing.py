@@ -344,7 +344,7 @@ async def _tell(draw_id: UUID, order: list[UUID], entries: dict[UUID, _Entry], w
                 )
             )
         else:
-            await record(DrawLost(draw_id=draw_id, resident_id=who))
+            await record(DrawLost(draw_id=draw_id, resident_id=who, entry_id=each))
     await record(DrawHeld(draw_id=draw_id, entries=len(order), winners=len(won)))
 
 

@@ -10,7 +10,7 @@ from backend.events import Event
 
 
 class _OfAppointment(Event, frozen=True, kw_only=True):
-    """What every event of one appointment says."""
+    """What every event of one appointment says; `resident_id` booked it."""
 
     about: ClassVar[str] = "appointment_id"
     appointment_id: UUID
@@ -204,6 +204,7 @@ class DrawLost(Event, frozen=True, kw_only=True, tag="draw.lost"):
     about: ClassVar[str] = "draw_id"
     draw_id: UUID
     resident_id: UUID
+    entry_id: UUID | None = None
 
 
 class TicketIssued(Event, frozen=True, kw_only=True, tag="ticket.issued"):

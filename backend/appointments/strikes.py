@@ -86,7 +86,8 @@ SELECT s.id, s.kind, s.created_at, s.person_id, s.line_id, l.name AS line_name, 
        s.appeal, s.waived_at, s.decided_at
 FROM strikes s JOIN appointments a ON a.id = s.appointment_id JOIN service_lines l ON l.id = s.line_id
 JOIN halls h ON h.id = l.hall_id
-WHERE s.person_id IN (SELECT people_of($1, 'appointments')) AND ($2::timestamptz IS NULL OR (s.created_at, s.id) < ($2, $3))
+WHERE s.person_id IN (SELECT people_of($1, 'appointments'))
+  AND ($2::timestamptz IS NULL OR (s.created_at, s.id) < ($2, $3))
 ORDER BY s.created_at DESC, s.id DESC LIMIT $4
 """
 

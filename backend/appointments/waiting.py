@@ -61,7 +61,8 @@ SELECT w.id, w.line_id, l.name AS line_name, h.name AS hall_name, w.day, i.code 
            AND (o.created_at, o.id) < (w.created_at, w.id)) ELSE 0 END AS ahead
 FROM waiting_entries w JOIN service_lines l ON l.id = w.line_id JOIN halls h ON h.id = l.hall_id
 JOIN service_items i ON i.id = w.item_id
-WHERE w.person_id IN (SELECT people_of($1, 'appointments')) AND ($2::uuid IS NULL OR w.id = $2) AND (w.state IN ('waiting', 'offered') OR w.id = $2)
+WHERE w.person_id IN (SELECT people_of($1, 'appointments')) AND ($2::uuid IS NULL OR w.id = $2)
+  AND (w.state IN ('waiting', 'offered') OR w.id = $2)
 ORDER BY w.created_at, w.id LIMIT 100
 """
 

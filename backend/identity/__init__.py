@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.identity import agencies, staff, sweeping
+from backend.identity import agencies, delegating, staff, sweeping
 from backend.identity.agencies import authenticate as authenticate_agency
 from backend.identity.duties import DUTIES
 from backend.identity.following import follow, unfollow
@@ -38,6 +38,7 @@ __all__ = [
     "announce",
     "authenticate_agency",
     "confirm_phone",
+    "delegating",
     "disable",
     "enable",
     "end_other_sessions",

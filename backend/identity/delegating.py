@@ -258,8 +258,8 @@ async def end(resident: AsResident, delegation_id: UUID) -> None:
     """
     async with transaction():
         row = await fetch_row(
-            "SELECT principal_id, accepted_at FROM delegations WHERE id = $1 AND (principal_id = $2 OR delegate_id = $2) "
-            "FOR UPDATE",
+            "SELECT principal_id, accepted_at FROM delegations "
+            "WHERE id = $1 AND (principal_id = $2 OR delegate_id = $2) FOR UPDATE",
             delegation_id,
             resident.id,
         )

@@ -37,7 +37,9 @@ def read(code: str) -> tuple[UUID, bytes] | None:
         raw = b32decode(packed + "=" * (-len(packed) % 8))
     except ValueError:
         return None
-    return (UUID(bytes=raw[:16]), raw[16:]) if len(raw) == 16 + _SIGNATURE else None
+    if len(raw) != 16 + _SIGNATURE or b32encode(raw).decode().rstrip("=") != packed:
+        return None
+    return UUID(bytes=raw[:16]), raw[16:]
 
 
 def genuine(delegation_id: UUID, until: datetime, signature: bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -12,6 +13,8 @@ import pytest
 from litestar import Litestar
 from uuid_utils.compat import uuid7
 
+from backend import clock
+from backend.identity import delegating
 from backend.identity.principals import AsAgency
 from models.appointments import ServiceLine, Strike, Ticket, WaitingEntry
 from models.identity import Resident
@@ -46,6 +49,12 @@ async def a_foreign_case() -> Belonging:
     await reported(case, "受理")
     assert await owner_fetch_value("SELECT resident_id IS NOT NULL FROM cases WHERE id = $1", case.id)
     return Belonging({"number": case.number}, {"number": a_number()})
+
+
+async def a_foreign_delegation() -> Belonging:
+    until = clock.today() + timedelta(days=30)
+    given = await delegating.offer(await a_resident(), name="田秀英", matters=["all"], until=until)
+    return Belonging({"delegation_id": str(given.id)}, {"delegation_id": str(uuid7())})
 
 
 async def a_case_of_another_agency() -> Belonging:
@@ -88,6 +97,9 @@ BELONGINGS: dict[str, Maker] = {
     "/v1/resident/messages/{message_id}": a_foreign_message,
     "/v1/resident/messages/{message_id}/read": a_foreign_message,
     "/v1/resident/cases/{number}": a_foreign_case,
+    "/v1/resident/delegations/{delegation_id}": a_foreign_delegation,
+    "/v1/resident/delegations/{delegation_id}/invitation": a_foreign_delegation,
+    "/v1/resident/delegations/{delegation_id}/invitation.png": a_foreign_delegation,
     "/v1/agency/cases/{number}": a_case_of_another_agency,
     "/v1/agency/cases/{number}/events": a_case_of_another_agency,
     "/v1/agency/cases/{number}/event-batches": a_case_of_another_agency,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from stdnum.cn import uscc
 from uuid_utils.compat import uuid7
 
-from backend import identity
+from backend import clock, identity
 from backend.crypto import fingerprint, seal
 from backend.database import execute, fetch_value
 from backend.identity import (
@@ -21,6 +22,7 @@ from backend.identity import (
     AsStaff,
     Tokens,
     agencies,
+    delegating,
     one_time_codes,
     staff,
     timing,
@@ -86,6 +88,20 @@ def headers_of(resident: AsResident) -> dict[str, str]:
     """The header with which this resident's requests come."""
     token = tokens.issue(resident.id, resident.session_id, "resident", seconds=900).token
     return with_token(token)
+
+
+async def a_delegation(
+    principal: AsResident,
+    delegate: AsResident,
+    *,
+    matters: Sequence[delegating.Scope] = ("appointments",),
+    days: int = 30,
+) -> UUID:
+    """The one has let the other act for them, until so many days from now."""
+    until = clock.today() + timedelta(days=days)
+    offered = await delegating.offer(principal, name="田秀英", matters=matters, until=until)
+    invitation = await delegating.invitation(principal, offered.id)
+    return (await delegating.accept(delegate, invitation.code, name="王小红")).id
 
 
 async def a_department_id() -> UUID:

@@ -1,0 +1,233 @@
+"""Residents let somebody act for them, accept to act for somebody, and end it (亲友代办)."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Controller, Request, Response, delete, get, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromHeader, FromPath, JSONBody
+from msgspec import Meta, Struct
+
+from api import limits, openapi
+from api.etag import HEADERS, NOT_MODIFIED, Revalidated
+from api.idempotency import IdempotencyKeyHeader, once
+from api.problems import answers
+from backend.appointments import qr_images
+from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.identity import AsResident, delegating, errors
+from backend.identity.delegating import Asked, DelegationSeen, Invitation, Scope
+
+KEYS = (KeyMissing, KeyInFlight, KeyReused)
+PNG = "image/png"
+Name = Annotated[str, Meta(min_length=1, max_length=50, description="对方看到的称呼，如真实姓名")]
+Code = Annotated[str, Meta(min_length=1, max_length=200, description="邀请码，扫码或由对方发送")]
+Matters = Annotated[
+    list[Scope],
+    Meta(min_length=1, max_length=5, description="授权范围：预约、办件、缴费、寄送，或 `all`（全部）"),
+]
+
+
+class DelegationIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """An offer: for what, and up to and including which day."""
+
+    name: Name
+    matters: Matters
+    until: Annotated[date, Meta(description="最后一天（含），北京时间")]
+
+
+class InvitationIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """An invitation that somebody was shown or sent."""
+
+    code: Code
+
+
+class AcceptanceIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The invitation is taken."""
+
+    code: Code
+    name: Name
+
+
+async def tried(resident: AsResident) -> None:
+    """Count one more invitation that this resident reads. Raises TooMany."""
+    await limits.within("invitations", str(resident.id), 20, 3600, fail_closed=False)
+
+
+class DelegationController(Controller):
+    """`/v1/resident/delegations`."""
+
+    path = "/delegations"
+    tags = ["亲友代办"]
+
+    @post(
+        summary="邀请他人为我代办",
+        description="发出邀请即为本人同意；对方登录后接受才生效。随时可以撤销，到期自动结束。邀请码另取。",
+        operation_id="offerDelegation",
+        responses=answers(*KEYS, errors.DelegationPeriodFaulty, errors.DelegationsTooMany),
+    )
+    async def offer(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        data: JSONBody[DelegationIn],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[DelegationSeen]:
+        async def work() -> DelegationSeen:
+            return await delegating.offer(resident, name=data.name, matters=data.matters, until=data.until)
+
+        return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+
+    @get(
+        summary="代办授权：我给出的和我得到的",
+        description=(
+            "`role` 为 delegate 且 `state` 为 active 时，以 `person_id` 为办理人代办。最多 100 条，未结束的在前。"
+        ),
+        operation_id="listDelegations",
+        middleware=[Revalidated()],
+        response_headers=HEADERS,
+        responses=NOT_MODIFIED,
+    )
+    async def mine(self, resident: NamedDependency[AsResident]) -> list[DelegationSeen]:
+        return await delegating.mine(resident)
+
+    @get(
+        "/{delegation_id:uuid}",
+        summary="一项代办授权",
+        operation_id="getDelegation",
+        middleware=[Revalidated()],
+        response_headers=HEADERS,
+        responses=answers(errors.DelegationNotFound) | NOT_MODIFIED,
+    )
+    async def one(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> DelegationSeen:
+        return await delegating.one(resident, delegation_id)
+
+    @get(
+        "/{delegation_id:uuid}/invitation",
+        summary="代办邀请码（数据）",
+        description="仅邀请人可取。只能由一人使用一次，过期或撤回后失效；内容不含个人信息，也不是网址。",
+        operation_id="getInvitation",
+        responses=answers(errors.DelegationNotFound, errors.InvitationInvalid),
+    )
+    async def invitation(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> Invitation:
+        return await delegating.invitation(resident, delegation_id)
+
+    @get(
+        "/{delegation_id:uuid}/invitation.png",
+        summary="代办邀请码（PNG 图片）",
+        operation_id="getInvitationAsPng",
+        media_type=PNG,
+        responses=answers(errors.DelegationNotFound, errors.InvitationInvalid)
+        | {200: ResponseSpec(bytes, media_type=PNG, description="图片", generate_examples=False)},
+    )
+    async def png(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> Response[bytes]:
+        found = await delegating.invitation(resident, delegation_id)
+        return Response(qr_images.png(found.code), media_type=PNG)
+
+    @delete(
+        "/{delegation_id:uuid}",
+        summary="撤回邀请、撤销授权，或不再代办",
+        description="马上生效；此前已经办理的事项不受影响。重复操作没有影响。",
+        operation_id="endDelegation",
+        responses=answers(errors.DelegationNotFound),
+    )
+    async def end(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> None:
+        await delegating.end(resident, delegation_id)
+
+
+class InvitationController(Controller):
+    """`/v1/resident/invitations`."""
+
+    path = "/invitations"
+    tags = ["亲友代办"]
+
+    @post(
+        "/readings",
+        summary="查看代办邀请：谁请我办什么",
+        operation_id="readInvitation",
+        status_code=200,
+        responses=answers(errors.InvitationInvalid, errors.OwnInvitation),
+    )
+    async def read(self, resident: NamedDependency[AsResident], data: JSONBody[InvitationIn]) -> Asked:
+        await tried(resident)
+        return await delegating.asked(resident, data.code)
+
+    @post(
+        "/acceptances",
+        summary="接受代办邀请",
+        operation_id="acceptInvitation",
+        responses=answers(*KEYS, errors.InvitationInvalid, errors.OwnInvitation, errors.DelegationsTooMany),
+    )
+    async def accept(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        data: JSONBody[AcceptanceIn],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[DelegationSeen]:
+        async def work() -> DelegationSeen:
+            return await delegating.accept(resident, data.code, name=data.name)
+
+        await tried(resident)
+        return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+
+
+_OFFERED = {
+    "id": "0194a1b2-de1e-7fff-8000-0bbb0ccc0001",
+    "role": "principal",
+    "person_id": "0194a1b2-0001-7fff-8000-0bbb0ccc0005",
+    "name": None,
+    "phone": None,
+    "matters": ["appointments"],
+    "state": "offered",
+    "until": "2026-12-31",
+    "invitation_until": "2026-11-24T08:00:00Z",
+    "begun_at": None,
+    "ended_at": None,
+    "end_reason": None,
+}
+_HELD = {
+    **_OFFERED,
+    "role": "delegate",
+    "name": "田秀英",
+    "phone": "138****8000",
+    "state": "active",
+    "begun_at": "2026-11-23T09:00:00Z",
+}
+_CODE = "ZD1.AGKKDMW6DZ777AAABO5QZTAAAFB4V3OQ6XJZ6K2T5S4M7Y2LQE5A"
+openapi.EXAMPLES |= {
+    "offerDelegation": {
+        "request": {"name": "田秀英", "matters": ["appointments"], "until": "2026-12-31"},
+        "response": _OFFERED,
+    },
+    "listDelegations": {"response": [_HELD]},
+    "getDelegation": {"response": _HELD},
+    "getInvitation": {"response": {"code": _CODE, "expires_at": "2026-11-24T08:00:00Z"}},
+    "getInvitationAsPng": {"response": "（PNG 图片）"},
+    "readInvitation": {
+        "request": {"code": _CODE},
+        "response": {
+            "name": "田秀英",
+            "phone": "138****8000",
+            "matters": ["appointments"],
+            "until": "2026-12-31",
+            "invitation_until": "2026-11-24T08:00:00Z",
+        },
+    },
+    "acceptInvitation": {"request": {"code": _CODE, "name": "王小红"}, "response": _HELD},
+}
+openapi.PARAMETERS.setdefault("delegation_id", "代办授权的标识")
+_THERE = {"parameters": {"delegation_id": "$response.body#/id"}}
+openapi.LINKS["offerDelegation"] = {
+    "invitation": {"operationId": "getInvitation", **_THERE},
+    "picture": {"operationId": "getInvitationAsPng", **_THERE},
+    "delegation": {"operationId": "getDelegation", **_THERE},
+    "end": {"operationId": "endDelegation", **_THERE},
+}
+openapi.LINKS["acceptInvitation"] = {
+    "delegation": {"operationId": "getDelegation", **_THERE},
+    "end": {"operationId": "endDelegation", **_THERE},
+}
