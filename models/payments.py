@@ -73,10 +73,14 @@ class RefundCause(StrEnum):
     WRONG_AMOUNT = "wrong-amount"
     CANCELLED = "cancelled"
     STAFF = "staff"
+    CONSOLE = "console"
+    """Somebody gave it back in the channel's own console: we did not ask for it, and only learn of it."""
 
 
 OPEN_ORDERS = "state IN ('created', 'prepaid')"
 """SQL: orders for which money may still come as wished."""
+AUTOMATIC = "cause NOT IN ('staff', 'console')"
+"""SQL: refunds that the service itself made."""
 
 
 class Fee(Record):
@@ -229,12 +233,14 @@ class Refund(Record):
             ),
             CheckConstraint("amount_fen >= 1", name="refund_of_something"),
             CheckConstraint("(cause = 'staff') = (requested_by IS NOT NULL)", name="refund_staff_named"),
+            # Whoever asked is never the second person; below the limit there is none.
             CheckConstraint(
-                "approved_by IS NULL OR approved_by <> requested_by OR state <> 'requested'", name="refund_decided_once"
+                "approved_by IS NULL OR (requested_by IS NOT NULL AND approved_by <> requested_by)",
+                name="refund_second_person",
             ),
             CheckConstraint("(state = 'succeeded') = (succeeded_at IS NOT NULL)", name="refund_succeeded_has_time"),
             # What the service gives back by itself, it gives back once.
-            UniqueConstraint(fields=("payment_id",), name="refund_automatic_once", condition="cause <> 'staff'"),
+            UniqueConstraint(fields=("payment_id",), name="refund_automatic_once", condition=AUTOMATIC),
         )
 
 
