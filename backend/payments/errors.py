@@ -114,6 +114,20 @@ class NoticeMismatch(Conflict):
     title = "通知内容与订单不一致"
 
 
+class RefundTooOften(Conflict):
+    """Channels give back in at most fifty parts."""
+
+    code = "refund-too-often"
+    title = "该订单的退款次数已达上限"
+
+
+class CardNotTaken(Conflict):
+    """The money cannot be sent to a bank card: the refund is not abnormal, or the channel does not offer that."""
+
+    code = "refund-card-not-taken"
+    title = "该退款不能改退到银行卡"
+
+
 class ReceiptNotFound(NotFound):
     """No such receipt, or not this one's."""
 

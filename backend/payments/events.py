@@ -132,12 +132,13 @@ class RefundApproved(Event, frozen=True, kw_only=True, tag="refund.approved"):
 
 
 class RefundRejected(Event, frozen=True, kw_only=True, tag="refund.rejected"):
-    """The second person said no."""
+    """The request came to nothing: the second person said no, or everything goes back for another reason."""
 
     about: ClassVar[str] = "refund_id"
     refund_id: UUID
     payment_id: UUID
-    rejected_by: UUID
+    rejected_by: UUID | None
+    """Null when the service itself gave way to a refund of the whole."""
 
 
 class RefundSucceeded(Event, frozen=True, kw_only=True, tag="refund.succeeded"):
@@ -159,6 +160,27 @@ class RefundTroubled(Event, frozen=True, kw_only=True, tag="refund.troubled"):
     resident_id: UUID
     state: str
     trouble: str
+
+
+class RefundRepeated(Event, frozen=True, kw_only=True, tag="refund.repeated"):
+    """A person had a refund that did not arrive asked for once more, with the same number."""
+
+    about: ClassVar[str] = "refund_id"
+    refund_id: UUID
+    payment_id: UUID
+    to_card: bool
+    """Whether it goes to a bank card of the payer now."""
+
+
+class RefundUnasked(Event, frozen=True, kw_only=True, tag="refund.unasked"):
+    """The channel gave money back that we did not ask it to. Operators are alarmed."""
+
+    about: ClassVar[str] = "payment_id"
+    payment_id: UUID
+    channel: str
+    amount_fen: int
+    counted: bool
+    """Whether our amounts follow it; false when it is more than what was left."""
 
 
 class ReceiptIssued(Event, frozen=True, kw_only=True, tag="receipt.issued"):

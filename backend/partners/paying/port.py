@@ -30,6 +30,7 @@ __all__ = [
     "BillRow",
     "BillUnbelievable",
     "NotEnoughMoney",
+    "NotOffered",
     "Notice",
     "NoticeForged",
     "NoticeKind",
@@ -47,6 +48,7 @@ __all__ = [
     "PartnerTrouble",
     "PartnerUnreachable",
     "PayChannel",
+    "PayerCard",
     "PayerRefused",
     "Placed",
     "RefundAtChannel",
@@ -130,6 +132,16 @@ class RefundOrder(Struct, frozen=True, kw_only=True):
     currency: str = "CNY"
     reason: str
     sub_merchant_id: str | None = None
+
+
+class PayerCard(Struct, frozen=True, kw_only=True):
+    """A bank card of the payer, for a refund that their account does not take. It is handed on and never kept."""
+
+    bank: str
+    """The channel's code of the bank (`ICBC_DEBIT`)."""
+    number: str
+    name: str
+    """Of its holder."""
 
 
 class RefundSeen(Struct, frozen=True, kw_only=True):
@@ -244,6 +256,13 @@ class NotEnoughMoney(PartnerRefused):
     remedy = Remedy.CONFIGURE
 
 
+class NotOffered(PartnerRefused):
+    """The channel has no such function."""
+
+    code = "channel-not-offered"
+    title = "该支付渠道不支持此操作"
+
+
 class RefundUnknown(PartnerRefused):
     """The channel has no refund of this number."""
 
@@ -330,6 +349,16 @@ class PayChannel(Protocol):
 
         Raises NotEnoughMoney, PayerRefused, OrderUnknown, PartnerRefused, PartnerBusy, PartnerUnreachable,
         PartnerMisconfigured.
+        """
+        ...
+
+    async def refund_to_card(
+        self, number: str, refund_id: str, card: PayerCard, *, sub_merchant_id: str | None = None
+    ) -> RefundSeen:
+        """Send an abnormal refund to a bank card of the payer instead; `number` is ours, `refund_id` the channel's.
+
+        Raises NotOffered when the channel has no such way, RefundUnknown, PayerRefused, PartnerRefused, PartnerBusy,
+        PartnerUnreachable, PartnerMisconfigured.
         """
         ...
 
