@@ -14,6 +14,7 @@ DUTIES: dict[str, str] = {
     "cases.read": "查看本部门办件",
     "cases.handle": "办理本部门办件",
     "halls.manage": "运行本部门所在地区及下级地区的全部办事大厅：窗口、时段、预约、叫号、爽约申诉",
+    "fees.manage": "登记本部门办件的收费、填写数量、免收费用",
     "calendar.edit": "设定工作日、节假日和调休",
     "notifications.operate": "查看和重发消息",
     "staff.manage": "管理工作人员账号（系统管理员）",

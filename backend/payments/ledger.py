@@ -1,0 +1,54 @@
+"""Double entry, in fen: what is posted together sums to zero, and nothing is ever changed or taken away.
+
+An accepted payment raises the account of its channel and lowers revenue (what the department has earned); money that
+does not count lowers `owed-to-payers` instead; a refund turns either round. PostgreSQL checks every group at COMMIT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from backend import clock
+from backend.database import in_transaction, transaction
+
+OWED = "owed-to-payers"
+"""What came in and does not count: it is the payers' until it has gone back."""
+Line = tuple[str, int]
+"""An account and by how much it rises (+) or falls (-), in fen."""
+
+_POST = """
+WITH grouped AS (
+    INSERT INTO ledger_groups (id, created_at, ref, kind, at) VALUES ($1, $2, $3, $4, $5) RETURNING id)
+INSERT INTO ledger_postings (group_id, account, amount_fen)
+SELECT grouped.id, line.account, line.amount_fen
+FROM grouped, unnest($6::text[], $7::bigint[]) AS line (account, amount_fen)
+"""
+
+
+def channel_account(channel: str, merchant_id: str) -> str:
+    """Where the money lies: our account at the channel."""
+    return f"channel:{channel}:{merchant_id}"
+
+
+def revenue_account(department_id: UUID | None) -> str:
+    """What the department has earned."""
+    return f"revenue:{department_id or '-'}"
+
+
+async def post(ref: str, kind: Literal["payment", "refund"], at: datetime, lines: Sequence[Line]) -> None:
+    """Post a group under the number of the payment or refund, at the time when the channel says that money moved.
+
+    Belongs inside transaction(). Raises asyncpg.UniqueViolationError when the number is posted already, and
+    asyncpg.CheckViolationError at COMMIT when the lines do not sum to zero.
+    """
+    if not in_transaction():
+        raise RuntimeError("post() belongs inside transaction()")
+    async with transaction() as connection:
+        await connection.execute(
+            _POST, uuid7(), clock.now(), ref, kind, at, [account for account, _ in lines], [fen for _, fen in lines]
+        )
