@@ -91,6 +91,14 @@ class BillDifference(Record):
     query_state = fields.CharField(max_length=32, null=True)
     query_fen = fields.BigIntField(null=True)
     state = fields.CharEnumField(DifferenceState, max_length=16, default=DifferenceState.OPEN)
+    payment_number = fields.CharField(max_length=64, null=True)
+    """Of a refund: the number of the payment that it belongs to."""
+    transaction_id = fields.CharField(max_length=64, null=True)
+    """The channel's number of the payment or of the refund: with it anybody finds it in the channel's console."""
+    moved_at = fields.DatetimeField(null=True)
+    """When the channel says that the money moved."""
+    reopened = fields.IntField(default=0)
+    """How often it came back after its end, because what is known of it had changed."""
     owner_id = fields.UUIDField(null=True)
     """The member of staff who looks into it."""
     resolution = fields.CharField(max_length=400, null=True)
