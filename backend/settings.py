@@ -171,6 +171,11 @@ class Settings(PartnerSettings):
     """For how long a process shows free places that it has read, and how long the count before the database lives."""
     booking_clock_seconds: float = 1.0
     """How often a worker ends holds and offers that ran out and holds draws that are due."""
+    freed_place_min_seconds: float = 30.0
+    """A place that comes back to a full slot, and that nobody waits for, can be taken again after this time at the
+    earliest."""
+    freed_place_max_seconds: float = 600.0
+    """… and after this time at the latest; when exactly is drawn by lot. 0: at once."""
     booking_taps_per_minute: int = 60
     """Bookings, holds and moves that one resident may try in a minute."""
 
@@ -191,6 +196,26 @@ class Settings(PartnerSettings):
     """How long a message waits for that of an earlier event about the same subject."""
     consent_pairing_seconds: float = 600.0
     """The front end's report and WeChat's event within this time tell of the same popup."""
+
+    # -- payments -------------------------------------------------------------------------------
+    payment_order_minutes: int = 30
+    """How long an order may be paid; from 1 to 110, because what the front end is handed lives two hours."""
+    payment_check_seconds: float = 60.0
+    """How long after an order was made the channel is asked about it when no notice came; doubled each time."""
+    payment_check_longest_seconds: float = 300.0
+    """The longest pause between two questions about an open order; with one lost answer well below 15 minutes (I-1)."""
+    payment_last_look_seconds: float = 600.0
+    """How long after an order was closed the channel is asked once more whether money came all the same."""
+    payment_sweep_seconds: float = 5.0
+    """How often workers look for orders to ask about."""
+    refund_second_person_above_fen: int = 20_000
+    """Refunds that staff ask for need a second person when those of the payment that had none come to more, in fen."""
+    refund_check_seconds: float = 60.0
+    """How long after a refund was promised or asked for the channel is asked about it; doubled each time."""
+    refund_check_longest_seconds: float = 3600.0
+    """The longest pause between two questions about a refund."""
+    refund_sweep_seconds: float = 15.0
+    """How often workers look for refunds to ask about."""
 
     # -- cases ----------------------------------------------------------------------------------
     case_number_format: str = "{item}{date}{sequence:04d}"

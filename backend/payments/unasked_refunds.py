@@ -1,0 +1,93 @@
+"""Refunds that we did not ask for: given in the channel's own console, or lost by us in a restore.
+
+The channel is asked what is true; then our amounts follow it, and operators are alarmed in any case. A console refund
+of more than what is left (because ours is on its way as well) moves nothing here: the channel will refuse ours, and a
+person has to look.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from uuid_utils.compat import uuid7
+
+from backend import clock, jobs
+from backend.database import execute, fetch_row, fetch_value, transaction
+from backend.events import record
+from backend.partners.paying.port import RefundAtChannel, RefundSeen, RefundUnknown
+from backend.payments.errors import PaymentNotFound
+from backend.payments.events import RefundUnasked
+from backend.payments.moving import note
+from backend.payments.refund_sending import channel_of
+from backend.payments.refund_settling import next_check, settle_refund
+from backend.payments.settling import settle
+from models.payments import Channel, RefundCause, RefundState
+
+log = logging.getLogger("zhangban.payments")
+
+_PAYMENT = "SELECT number, state, sub_merchant_id, merchant_id FROM payments WHERE number = $1 AND channel = $2"
+_LOCK_FEE = "SELECT 1 FROM fees WHERE id = (SELECT fee_id FROM payments WHERE number = $1) FOR UPDATE"
+_LOCK = "SELECT id, state, paid_fen, refunding_fen, refunded_fen FROM payments WHERE number = $1 FOR UPDATE"
+_RESERVE = """
+UPDATE payments SET refunding_fen = refunding_fen + $2
+WHERE id = $1 AND refunding_fen + refunded_fen + $2 <= paid_fen
+"""
+_INSERT = """
+INSERT INTO refunds (id, created_at, number, payment_id, amount_fen, cause, reason, decided_at, state, state_at,
+    channel_refund_id, check_after)
+VALUES ($1, $2, $3, $4, $5, 'console', '商户平台退款', $2, 'processing', $2, $6, $7)
+"""
+_TROUBLE = "UPDATE payments SET trouble = 'unasked-refund' WHERE id = $1"
+
+
+@jobs.job("payments.unasked-refund")
+async def _look_into(payload: dict[str, Any]) -> None:
+    await adopt(Channel(payload["channel"]), payload["payment"], payload["refund"])
+
+
+async def adopt(channel: Channel, payment_number: str, refund_number: str) -> RefundState | None:
+    """Ask the channel about the refund and have our books follow; where it stands, None when they cannot.
+
+    A payment that we do not know to be paid is asked about first. Raises PaymentNotFound, and PartnerTrouble when the
+    channel does not answer.
+    """
+    payment = await fetch_row(_PAYMENT, payment_number, channel.value)
+    if payment is None:
+        raise PaymentNotFound
+    asked = channel_of(channel)
+    try:
+        seen = await asked.query_refund(
+            refund_number, payment_number=payment_number, sub_merchant_id=payment["sub_merchant_id"]
+        )
+    except RefundUnknown:
+        log.error("the channel does not know its own refund", extra={"refund": refund_number})
+        return None
+    if payment["state"] in ("created", "prepaid", "closed"):
+        order = await asked.query(payment_number, sub_merchant_id=payment["sub_merchant_id"])
+        await settle(order, channel=channel, known_by="query")
+    async with transaction():
+        return await _follow(seen, channel)
+
+
+async def _follow(seen: RefundSeen, channel: Channel) -> RefundState | None:
+    await fetch_value(_LOCK_FEE, seen.payment_number)
+    payment = await fetch_row(_LOCK, seen.payment_number)
+    if payment is None:
+        raise PaymentNotFound
+    if await fetch_value("SELECT 1 FROM refunds WHERE number = $1", seen.number):
+        return await settle_refund(seen, channel=channel, known_by="query")
+    if seen.state is RefundAtChannel.CLOSED:  # it came to nothing
+        return RefundState.CLOSED
+    counted = bool(await execute(_RESERVE, payment["id"], seen.amount_fen))
+    await record(
+        RefundUnasked(payment_id=payment["id"], channel=channel.value, amount_fen=seen.amount_fen, counted=counted)
+    )
+    if not counted:
+        log.error("a refund of more than what is left", extra={"refund": seen.number, "payment": seen.payment_number})
+        await execute(_TROUBLE, payment["id"])
+        return None
+    refund_id, now = uuid7(), clock.now()
+    await execute(_INSERT, refund_id, now, seen.number, payment["id"], seen.amount_fen, seen.refund_id, next_check(0))
+    await note("refund", refund_id, None, RefundState.PROCESSING, RefundCause.CONSOLE)
+    return await settle_refund(seen, channel=channel, known_by="query")
