@@ -111,7 +111,7 @@ async def test_redis_flushed_in_the_middle_sells_nothing_twice_and_loses_nothing
 async def test_sixty_four_people_book_and_cancel_on_seven_places_while_redis_is_flushed():
     line = await a_line(person_limit=50)
     slot, item, crowd = await a_slot(7, line), await item_of(line), await many_people(64)
-    until = clock.monotonic() + 10
+    until = clock.monotonic() + 4  # the whole of it, with kills and for longer: tests/journeys/test_booking_race.py
     seen: Counter[str] = Counter()
     certainly: set[UUID] = set()
     most = 0
@@ -135,7 +135,7 @@ async def test_sixty_four_people_book_and_cancel_on_seven_places_while_redis_is_
             await cancelling.cancel(who, made.id)
 
     async def flushes() -> None:
-        await asyncio.sleep(4)
+        await asyncio.sleep(2)
         await cache.redis().flushdb()
 
     with using(free_places_seconds=0.05):
