@@ -92,14 +92,18 @@ async def _rows(sql: str, *arguments: Any) -> list[asyncpg.Record]:
         return rows
 
 
-# Which states take a place, and in which column, is the table in backend/appointments/places.py.
+# Which states take a place, and in which column, is the table in backend/appointments/places.py; a place that rests
+# after it was given back is counted as held (backend/appointments/resting.py).
 _MISCOUNTED = """
-SELECT s.id, s.capacity, s.held, s.booked, coalesce(c.held, 0) AS are_held, coalesce(c.booked, 0) AS are_booked
-FROM slots s LEFT JOIN (
+SELECT s.id, s.capacity, s.held, s.booked, coalesce(c.booked, 0) AS are_booked,
+       coalesce(c.held, 0) + coalesce(r.resting, 0) AS are_held
+FROM slots s LEFT JOIN (SELECT slot_id, count(*) AS resting FROM resting_places GROUP BY slot_id) r ON r.slot_id = s.id
+LEFT JOIN (
     SELECT slot_id, count(*) FILTER (WHERE state = ANY($1)) AS held, count(*) FILTER (WHERE state = ANY($2)) AS booked
     FROM appointments GROUP BY slot_id
 ) c ON c.slot_id = s.id
-WHERE s.held <> coalesce(c.held, 0) OR s.booked <> coalesce(c.booked, 0) OR s.held + s.booked > s.capacity LIMIT 1000
+WHERE s.held <> coalesce(c.held, 0) + coalesce(r.resting, 0) OR s.booked <> coalesce(c.booked, 0)
+   OR s.held + s.booked > s.capacity LIMIT 1000
 """
 _BOOKED_TWICE = f"""
 SELECT day, item_id, count(*) AS times FROM appointments WHERE {ACTIVE}

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from backend import auditing, jobs
-from backend.appointments import attending, cancelling, check_in_codes, drawing, missing, reminding, slots, waiting
+from backend.appointments import (
+    attending,
+    cancelling,
+    check_in_codes,
+    drawing,
+    missing,
+    reminding,
+    resting,
+    slots,
+    waiting,
+)
 from backend.callbacks import forget_old
 from backend.idempotency import forget_expired
 from backend.identity import delegating
@@ -72,6 +82,7 @@ def timetable() -> Timetable:
             # Each is safe beside itself in another worker: whoever comes second finds nothing to do.
             (settings().booking_clock_seconds, cancelling.expire_holds),
             (settings().booking_clock_seconds, waiting.offer_what_is_free),
+            (settings().booking_clock_seconds, resting.wake),
             (settings().booking_clock_seconds, drawing.hold_due_draws),
             (30.0, drawing.prepare_draws),
             (30.0, reminding.remind),

@@ -12,6 +12,7 @@ MODELS = [
     "models.cases",
     "models.notifications",
     "models.appointments",
+    "models.queueing",
     "models.payments",
     "models.reconciliation",
     "models.deliveries",

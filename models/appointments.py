@@ -1,4 +1,4 @@
-"""Appointments: lines of a hall, their slots, who has a place in them, and who is called to which window.
+"""Appointments: lines of a hall, their slots, and who has a place in them. The queue in the hall: models/queueing.py.
 
 A *line* (业务类别) is what residents queue for: a group of service items that the same windows of one hall handle.
 Places are counted in the slot's row, and the database itself refuses to sell one twice.
@@ -12,7 +12,6 @@ from tortoise import fields
 from tortoise.contrib.postgres.fields import ArrayField
 from tortoise.fields import OnDelete
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
-from tortoise.models import Model
 
 from models.base import Record
 from models.catalogue import ServiceItem
@@ -40,7 +39,7 @@ class AppointmentState(StrEnum):
 
 
 class TicketState(StrEnum):
-    """Where a queue number stands."""
+    """Where a queue number stands. The tables of the queue are in models/queueing.py."""
 
     WAITING = "waiting"
     CALLED = "called"
@@ -205,11 +204,27 @@ class Appointment(Record):
 
     class Meta:
         table = "appointments"
-        indexes = (("resident_id", "day"), ("slot_id", "state"), ("state", "hold_until"))
+        indexes = (("person_id", "day"), ("slot_id", "state"), ("state", "hold_until"))
         constraints = (
             UniqueConstraint(fields=("person_id", "item_id", "day"), name="appointment_once_a_day", condition=ACTIVE),
             CheckConstraint("(state = 'held') = (hold_until IS NOT NULL)", name="appointment_hold_ends"),
         )
+
+
+class RestingPlace(Record):
+    """A place that was given back to a full slot and that nobody can take before `free_at`; its slot counts it as held.
+
+    So that nobody can hand a place over to somebody who taps at the very moment at which it is cancelled.
+    """
+
+    slot: fields.ForeignKeyRelation[Slot] = fields.ForeignKeyField(
+        "models.Slot", related_name="resting_places", on_delete=OnDelete.RESTRICT
+    )
+    free_at = fields.DatetimeField()
+
+    class Meta:
+        table = "resting_places"
+        indexes = (("slot_id",), ("free_at",))
 
 
 class Strike(Record):
@@ -315,86 +330,3 @@ class DrawEntry(Record):
     class Meta:
         table = "draw_entries"
         unique_together = (("draw_id", "person_id"),)
-
-
-class TicketCounter(Model):
-    """The last queue number of a hall and day."""
-
-    id = fields.BigIntField(primary_key=True, generated=True)
-    hall_id = fields.UUIDField()
-    day = fields.DateField()
-    issued = fields.IntField()
-
-    class Meta:
-        table = "ticket_counters"
-        unique_together = (("hall_id", "day"),)
-
-
-class Ticket(Record):
-    """A queue number: somebody who is in the hall and waits to be called."""
-
-    hall: fields.ForeignKeyRelation[Hall] = fields.ForeignKeyField(
-        "models.Hall", related_name="tickets", on_delete=OnDelete.RESTRICT
-    )
-    line: fields.ForeignKeyRelation[ServiceLine] = fields.ForeignKeyField(
-        "models.ServiceLine", related_name="tickets", on_delete=OnDelete.RESTRICT
-    )
-    day = fields.DateField()
-    sequence = fields.IntField()
-    label = fields.CharField(max_length=8)
-    """What slip and screen show: letters of the line that gave it, and the sequence; a hand-over changes nothing."""
-    appointment: fields.OneToOneNullableRelation[Appointment] = fields.OneToOneField(
-        "models.Appointment", related_name="ticket", on_delete=OnDelete.RESTRICT, null=True
-    )
-    """Null for somebody who came without one."""
-    state = fields.CharEnumField(TicketState, max_length=10, default=TicketState.WAITING)
-    window: fields.ForeignKeyNullableRelation[Window] = fields.ForeignKeyField(
-        "models.Window", related_name="tickets", on_delete=OnDelete.RESTRICT, null=True
-    )
-    """Who called it; of a number that waits, the only window that may call it."""
-    wanted_at = fields.DatetimeField()
-    """What the queue is ordered by: the start of the booked slot, or the arrival of a walk-in."""
-    called_at = fields.DatetimeField(null=True)
-    calls = fields.SmallIntField(default=0)
-    served_at = fields.DatetimeField(null=True)
-    soon_at = fields.DatetimeField(null=True)
-    """When its holder was told to come near."""
-
-    class Meta:
-        table = "tickets"
-        unique_together = (("hall_id", "day", "sequence"),)
-        indexes = (("hall_id", "day", "state", "wanted_at"),)
-        constraints = (
-            UniqueConstraint(fields=("window_id", "day"), name="ticket_one_per_window", condition="state = 'called'"),
-            CheckConstraint(
-                "state <> 'called' OR (window_id IS NOT NULL AND called_at IS NOT NULL)", name="ticket_called_somewhere"
-            ),
-            CheckConstraint("(state = 'served') = (served_at IS NOT NULL)", name="ticket_served_sometime"),
-        )
-
-
-class SpentCheckIn(Model):
-    """A check-in code that was used: nobody uses it again."""
-
-    id = fields.BigIntField(primary_key=True, generated=True)
-    nonce = fields.CharField(max_length=32, unique=True)
-    spent_at = fields.DatetimeField(auto_now_add=True)
-
-    class Meta:
-        table = "spent_check_ins"
-
-
-class AppointmentReminder(Model):
-    """A reminder that was written: nobody writes it again, and one for another time is another one."""
-
-    id = fields.BigIntField(primary_key=True, generated=True)
-    appointment: fields.ForeignKeyRelation[Appointment] = fields.ForeignKeyField(
-        "models.Appointment", related_name="reminders", on_delete=OnDelete.CASCADE
-    )
-    ahead = fields.CharField(max_length=8)
-    starts_at = fields.DatetimeField()
-
-    class Meta:
-        table = "appointment_reminders"
-        unique_together = (("appointment_id", "ahead", "starts_at"),)
-        constraints = (CheckConstraint("ahead IN ('day', 'hours')", name="appointment_reminder_ahead_known"),)

@@ -68,6 +68,7 @@ def test_settings(**changes: object) -> Settings:
         log_level="WARNING",
         job_retry_seconds="0,0,0",
         redis_timeout=5.0,  # a busy machine is no dead Redis
+        freed_place_max_seconds=0.0,  # tests that want places to rest say so
         **changes,  # type: ignore[arg-type]
     )
 

@@ -1,10 +1,11 @@
-"""A place comes back: cancelled by the resident, by the hall, or because a hold ran out. It goes to whoever waits."""
+"""A place comes back: cancelled by the resident, by the hall, or because a hold ran out. It goes to whoever waits, or
+rests for a while."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from backend.appointments import strikes, waiting
+from backend.appointments import resting, strikes, waiting
 from backend.appointments.errors import SlotOver
 from backend.appointments.events import AppointmentCancelled, AppointmentExpired
 from backend.appointments.lifecycle import Move
@@ -18,7 +19,8 @@ _HOW = {Move.EXPIRE: "lapsed", Move.CANCEL: "declined"}
 
 
 async def give_back(appointment_id: UUID, move: Move = Move.CANCEL, *, offer: bool = True) -> Booking:
-    """End the appointment by this move, give its place back to the slot and offer it to the next one waiting.
+    """End the appointment by this move, give its place back to the slot and pass it on: to the next one waiting,
+    or to everybody after a rest.
 
     Call inside a transaction, and record what happened: this writes no event of the appointment itself. `offer=False`
     for slots that are being closed. The answer is the appointment as it was.
@@ -35,7 +37,7 @@ async def _given_back(before: Booking, move: Move, *, offer: bool = True) -> Boo
     if before.from_waiting_list and before.state is S.HELD:
         await waiting.end_offer(before.id, _HOW[move])
     if offer:
-        await waiting.offer_next(before.slot_id)
+        await resting.pass_on(before.slot_id)
     return before
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from backend.appointments import waiting
+from backend.appointments import resting
 from backend.appointments.errors import (
     AlreadyBooked,
     DrawnInstead,
@@ -40,7 +40,7 @@ FROM slots n, slots o JOIN service_lines l ON l.id = o.line_id WHERE n.id = $1 A
 
 async def reschedule(resident: AsResident, appointment_id: UUID, slot_id: UUID) -> Booking:
     """Move a booked appointment to another slot of its line. It gets a new number when the day changes, and the place
-    it leaves goes to whoever waits.
+    it leaves goes to whoever waits, or rests.
 
     Raises NoSuchAppointment, WrongMove unless it is booked, NoSuchSlot, OtherLine, TooLateToChange after the cut-off,
     SlotClosed, SlotOver, NotReleased, DrawnInstead, SlotFull, AlreadyBooked.
@@ -64,7 +64,7 @@ async def reschedule(resident: AsResident, appointment_id: UUID, slot_id: UUID) 
                 starts_at=slot["starts_at"],
             )
         )
-        await waiting.offer_next(before.slot_id)
+        await resting.pass_on(before.slot_id)
     facts = {name: slot[name] for name in ("day", "starts_at", "ends_at")}
     return msgspec.structs.replace(before, slot_id=slot_id, number=number, **facts)
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from uuid_utils.compat import uuid7
 
 from backend import calendar, clock
-from backend.appointments import waiting
+from backend.appointments import resting, waiting
 from backend.appointments.duty import Runner, hall_of_line, hall_of_slot
 from backend.appointments.errors import CapacityTaken, NoSuchLine, NoSuchSlot, RangeFaulty, SlotClosed, SlotOver
 from backend.appointments.events import SlotCapacityChanged, SlotsOpened
@@ -171,8 +171,8 @@ def last_covered(known: WorkingCalendar, first: date, last: date) -> date | None
 async def set_capacity(staff: Runner, slot_id: UUID, capacity: int, walk_in_quota: int | None = None) -> Capacity:
     """Let more or fewer people book this slot; `walk_in_quota` changes how many may come without an appointment.
 
-    Places that appear go to the waiting list first. Raises NoSuchSlot, SlotOver, SlotClosed, and CapacityTaken when
-    more are taken already than there would be places.
+    Places that appear go to the waiting list first; resting ones count for nobody. Raises NoSuchSlot, SlotOver,
+    SlotClosed, and CapacityTaken when more are taken already than there would be places.
     """
     await hall_of_slot(staff, slot_id)
     async with transaction() as connection:
@@ -188,8 +188,9 @@ async def set_capacity(staff: Runner, slot_id: UUID, capacity: int, walk_in_quot
         if slot["closed"]:
             raise SlotClosed
         quota = slot["walk_in_quota"] if walk_in_quota is None else walk_in_quota
-        if capacity < slot["taken"] or quota < slot["walk_ins"]:
-            raise CapacityTaken(taken=slot["taken"], walk_ins=slot["walk_ins"])
+        taken = slot["taken"] - await resting.give_up(slot_id, slot["taken"] - capacity)
+        if capacity < taken or quota < slot["walk_ins"]:
+            raise CapacityTaken(taken=taken, walk_ins=slot["walk_ins"])
         if (capacity, quota) != (slot["capacity"], slot["walk_in_quota"]):
             await connection.execute(
                 "UPDATE slots SET capacity = $2, walk_in_quota = $3 WHERE id = $1", slot_id, capacity, quota
@@ -207,7 +208,7 @@ async def set_capacity(staff: Runner, slot_id: UUID, capacity: int, walk_in_quot
     return Capacity(
         slot_id=slot_id,
         capacity=capacity,
-        taken=slot["taken"] + offered,
+        taken=taken + offered,
         walk_in_quota=quota,
         walk_ins=slot["walk_ins"],
     )

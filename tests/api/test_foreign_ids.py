@@ -16,8 +16,9 @@ from uuid_utils.compat import uuid7
 from backend import clock
 from backend.identity import delegating
 from backend.identity.principals import AsAgency
-from models.appointments import ServiceLine, Strike, Ticket, WaitingEntry
+from models.appointments import ServiceLine, Strike, WaitingEntry
 from models.identity import Resident
+from models.queueing import Ticket
 from tests.callers import Callers, Operation, callers, operations
 from tests.factories.appointments import a_slot, a_window, an_appointment
 from tests.factories.cases import PHONE, a_case, a_number, a_resident_with_phone, reported

@@ -26,7 +26,8 @@ from backend.database import execute, fetch, fetch_value
 from backend.identity.duties import hall_duty, kiosk_duty
 from backend.identity.principals import AsOperator, AsStaff
 from backend.regions.errors import HallUnknown
-from models.appointments import Appointment, AppointmentState, ServiceLine, Slot, Ticket, TicketState
+from models.appointments import Appointment, AppointmentState, ServiceLine, Slot, TicketState
+from models.queueing import Ticket
 from models.regions import Hall
 from tests.factories.appointments import a_line, a_slot, a_window, an_appointment, many_people, places, somebody
 

@@ -28,7 +28,8 @@ from backend.appointments.errors import (
 from backend.appointments.tickets import QueueTicket, issue
 from backend.database import execute, fetch, transaction
 from backend.identity.principals import AsOperator, AsStaff
-from models.appointments import Appointment, AppointmentState, ServiceLine, Ticket, TicketState, Window
+from models.appointments import Appointment, AppointmentState, ServiceLine, TicketState, Window
+from models.queueing import Ticket
 from models.regions import Hall
 from tests.factories.appointments import a_line, a_slot, a_window, an_appointment, many_people, somebody
 

@@ -25,7 +25,8 @@ from backend.database import execute, fetch_value
 from backend.identity import timing
 from backend.identity.principals import AsOperator, AsResident
 from backend.settings import using
-from models.appointments import Appointment, AppointmentState, Ticket
+from models.appointments import Appointment, AppointmentState
+from models.queueing import Ticket
 from tests.factories.appointments import a_slot, an_appointment, somebody
 
 STAFF = AsOperator()

@@ -13,7 +13,8 @@ from backend.identity.principals import AsOperator, AsStaff
 from backend.paging import CursorInvalid
 from backend.regions.errors import HallUnknown
 from models.appointments import AppointmentState as S
-from models.appointments import ServiceLine, Ticket
+from models.appointments import ServiceLine
+from models.queueing import Ticket
 from tests.factories.appointments import a_line, a_slot, an_appointment, item_of, somebody
 
 OPERATOR = AsOperator()
