@@ -216,6 +216,12 @@ class Settings(PartnerSettings):
     """The longest pause between two questions about a refund."""
     refund_sweep_seconds: float = 15.0
     """How often workers look for refunds to ask about."""
+    bill_hour: int = 10
+    """From this hour on (Asia/Shanghai) the bill of the day before is asked for."""
+    bill_days: int = 7
+    """For how many days back a bill that was not compared yet is asked for again."""
+    bill_questions: int = 8
+    """Numbers that differ from a bill, asked about at once."""
 
     # -- cases ----------------------------------------------------------------------------------
     case_number_format: str = "{item}{date}{sequence:04d}"

@@ -5,15 +5,42 @@ The face of the room: other rooms and doors use these names.
 
 from __future__ import annotations
 
-from backend.payments.fees import FEE_NAMES, MANAGE, FeeSeen, hand_over_fees, of, of_subject, raise_fee, waive
+from backend.payments.cancelling import cancel_fees
+from backend.payments.charging import Started, charge, clear, reserve, start
+from backend.payments.checking import check, close, sweep
+from backend.payments.fees import (
+    FEE_NAMES,
+    MANAGE,
+    FeeSeen,
+    hand_over_fees,
+    of,
+    of_subject,
+    raise_fee,
+    set_quantity,
+    waive,
+)
+from backend.payments.hearing import receive
+from backend.payments.settling import settle
 
 __all__ = [
     "FEE_NAMES",
     "MANAGE",
     "FeeSeen",
+    "Started",
+    "cancel_fees",
+    "charge",
+    "check",
+    "clear",
+    "close",
     "hand_over_fees",
     "of",
     "of_subject",
     "raise_fee",
+    "receive",
+    "reserve",
+    "set_quantity",
+    "settle",
+    "start",
+    "sweep",
     "waive",
 ]

@@ -17,7 +17,7 @@ from backend.database import fetch, in_transaction, transaction
 from backend.events import record
 from backend.identity.principals import AsResident, AsStaff
 from backend.paging import USUAL, cursor_of, place_of
-from backend.payments.errors import FeeNotFound, FeeNotOpen
+from backend.payments.errors import FeeNotFound, FeeNotOpen, PaymentBeingMade
 from backend.payments.events import FeeRaised, FeeWaived
 from models.payments import FeeState
 
@@ -45,14 +45,17 @@ _RAISED = "SELECT id FROM fees WHERE subject_kind = $1 AND subject_id = $2 AND c
 _OF_DEPARTMENT = "SELECT * FROM fees WHERE id = $1 AND department_id = $2 FOR UPDATE"
 _WAIVE = "UPDATE fees SET state = 'waived', state_at = $2, waived_by = $3, reason = $4 WHERE id = $1"
 _LOOK_NOW = """
-UPDATE payments SET check_after = now() WHERE fee_id = ANY($1) AND state IN ('created', 'prepaid')
+UPDATE payments SET check_after = $2 WHERE fee_id = ANY($1) AND state IN ('created', 'prepaid')
 """
+_BEING_PAID = "SELECT EXISTS (SELECT 1 FROM payments WHERE fee_id = $1 AND state IN ('created', 'prepaid'))"
+_SET_QUANTITY = "UPDATE fees SET quantity = $2::int, amount_fen = unit_fen * $2::int WHERE id = $1"
 _HAND_OVER = """
 UPDATE fees SET resident_id = $3 WHERE subject_kind = $1 AND subject_id = $2 AND state = 'open'
 AND resident_id IS DISTINCT FROM $3 RETURNING id
 """
 _LIST = """
-SELECT * FROM fees WHERE resident_id = $1 AND ($2::text[] IS NULL OR state = ANY($2)) AND ($3::uuid IS NULL OR id < $3)
+SELECT * FROM fees WHERE resident_id IN (SELECT people_of($1, 'payments'))
+    AND ($2::text[] IS NULL OR state = ANY($2)) AND ($3::uuid IS NULL OR id < $3)
 ORDER BY id DESC LIMIT $4
 """
 _OF_SUBJECT = "SELECT * FROM fees WHERE subject_kind = $1 AND subject_id = $2 ORDER BY id"
@@ -118,6 +121,24 @@ async def raise_fee(
     return fee_id
 
 
+async def set_quantity(fee_id: UUID, quantity: int) -> None:
+    """So many of it are owed: another number of pages, of copies. Belongs inside transaction().
+
+    Raises FeeNotOpen when it is settled already, and PaymentBeingMade while somebody is about to pay the old amount.
+    """
+    async with transaction() as connection:
+        fee = await connection.fetchrow("SELECT state, quantity FROM fees WHERE id = $1 FOR UPDATE", fee_id)
+        if fee is None:
+            raise FeeNotFound
+        if fee["quantity"] == quantity:
+            return
+        if fee["state"] != FeeState.OPEN:
+            raise FeeNotOpen
+        if await connection.fetchval(_BEING_PAID, fee_id):
+            raise PaymentBeingMade(retry_after=60)
+        await connection.execute(_SET_QUANTITY, fee_id, quantity)
+
+
 async def waive(staff: AsStaff, fee_id: UUID, reason: str) -> FeeSeen:
     """It need not be paid, for a reason that the payer can read. Orders that are open are closed at their channels.
 
@@ -148,7 +169,7 @@ async def waive(staff: AsStaff, fee_id: UUID, reason: str) -> FeeSeen:
 async def look_at_orders(fee_ids: Sequence[UUID]) -> None:
     """Have the sweeper look at the open orders of these fees at once: it closes what is not owed any more."""
     async with transaction() as connection:
-        await connection.execute(_LOOK_NOW, list(fee_ids))
+        await connection.execute(_LOOK_NOW, list(fee_ids), clock.now())
 
 
 async def hand_over_fees(subject_kind: str, subject_id: UUID, resident_id: UUID | None) -> int:
@@ -163,7 +184,10 @@ async def hand_over_fees(subject_kind: str, subject_id: UUID, resident_id: UUID 
 async def of(
     resident: AsResident, *, states: Sequence[FeeState] | None = None, cursor: str | None = None, limit: int = USUAL
 ) -> tuple[list[FeeSeen], str | None]:
-    """The resident's fees, the one raised last first, and the cursor of the next page. Raises CursorInvalid."""
+    """What the resident, or somebody for whom they may pay, owes or owed, and the cursor of the next page.
+
+    The fee raised last comes first. Raises CursorInvalid.
+    """
     last = UUID(place_of(cursor, _PURPOSE)[0]) if cursor else None
     rows = await fetch(_LIST, resident.id, list(states) if states else None, last, limit + 1)
     seen = [shown(row) for row in rows[:limit]]

@@ -1,0 +1,158 @@
+"""Truth without notices: the channel is asked about every order that is open, more seldom the longer it takes.
+
+The first question comes `payment_check_seconds` after the order was made, the pauses double up to
+`payment_check_longest_seconds`, and one question falls right behind the end of the order. An order that is over, or
+whose fee is not owed any more, is closed at the channel and then asked about. So with both sides reachable nothing that
+was paid stays unknown for longer than that longest pause and the answer: well below fifteen minutes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+
+from backend import clock, partners
+from backend.database import execute, fetch, fetch_row, transaction
+from backend.jobs import enqueue, job
+from backend.partners.errors import PartnerTrouble
+from backend.partners.paying.port import (
+    OrderAtChannel,
+    OrderClosed,
+    OrderPaid,
+    OrderSeen,
+    OrderUnknown,
+    PayChannel,
+)
+from backend.payments.closing import mark_closed
+from backend.payments.errors import ChannelUnknown, PaymentNotFound
+from backend.payments.settling import CAME, OPEN, find, settle
+from backend.settings import settings
+from models.payments import Channel, FeeState, PaymentState
+
+log = logging.getLogger("zhangban.payments")
+
+AT_ONCE = 200
+"""Orders that one run of the sweeper takes on; a worker that is behind runs again at once."""
+
+# Whoever claims an order has set its next question already, so a worker that dies loses nothing but one pause.
+_CLAIM = """
+UPDATE payments p SET checks = p.checks + 1, checked_at = $1,
+    check_after = CASE WHEN p.expires_at BETWEEN $1 AND $1 + pause THEN p.expires_at + interval '1 second'
+                       ELSE $1 + pause END
+FROM (SELECT id, least($2 * power(2, least(checks + 1, 20)), $3) * interval '1 second' AS pause FROM payments
+      WHERE check_after <= $1 ORDER BY check_after LIMIT $4 FOR UPDATE SKIP LOCKED) due
+WHERE p.id = due.id RETURNING p.number
+"""
+_ORDER = """
+SELECT p.id, p.number, p.fee_id, p.resident_id, p.channel, p.state, p.sub_merchant_id, f.state AS fee_state,
+    p.expires_at <= now() OR p.expires_at <= $2 AS over,
+    p.amount_fen = f.amount_fen AS same_amount
+FROM payments p JOIN fees f ON f.id = p.fee_id WHERE p.number = $1
+"""
+_LOOKED = "UPDATE payments SET check_after = NULL WHERE number = $1 AND state = 'closed' AND check_after IS NOT NULL"
+
+
+async def sweep() -> int:
+    """Have the channel asked about every order whose time for that has come; how many."""
+    values, now = settings(), clock.now()
+    async with transaction():
+        rows = await fetch(_CLAIM, now, values.payment_check_seconds, values.payment_check_longest_seconds, AT_ONCE)
+        for row in rows:
+            await enqueue("payments.check", {"number": row["number"]}, key=f"payment-check:{row['number']}")
+    return len(rows)
+
+
+@job("payments.check")
+async def _check_job(payload: dict[str, Any]) -> None:
+    try:
+        await check(payload["number"])
+    except (PartnerTrouble, ChannelUnknown) as trouble:
+        # The next question is in the row already.
+        log.warning("no answer about an order", extra={"payment": payload["number"], "why": trouble.code})
+
+
+async def check(number: str, *, channels: Mapping[str, PayChannel] | None = None) -> PaymentState:
+    """Ask the channel about the order and take what it says; where it stands afterwards.
+
+    What is over is closed there first. No transaction may be open. Raises PaymentNotFound, and what the channel raises.
+    """
+    order = await _order(number)
+    state = PaymentState(order["state"])
+    if state not in OPEN and state is not PaymentState.CLOSED:
+        return state
+    channel = _channel(order, channels)
+    seen = await _ask(channel, order)
+    if seen is not None and (seen.state in CAME or seen.state is OrderAtChannel.CLOSED):
+        state = await settle(seen, channel=Channel(order["channel"]), known_by="query", why=why_close(order))
+    if state in OPEN and (reason := why_close(order)):
+        return await close(number, reason, channels=channels)
+    if state is PaymentState.CLOSED:
+        await execute(_LOOKED, number)
+    return state
+
+
+def why_close(order: Mapping[str, Any]) -> str | None:
+    """Why an open order shall not be paid any more; None when it still may."""
+    if order["fee_state"] != FeeState.OPEN or not order["same_amount"]:
+        return "not-owed"
+    return "expired" if order["over"] else None
+
+
+async def close(number: str, why: str, *, channels: Mapping[str, PayChannel] | None = None) -> PaymentState:
+    """Have nobody pay the order any more: closed at the channel, then asked about; where it stands afterwards.
+
+    It stays open when the channel has not come to closing it yet: the sweeper comes again. No transaction may be open.
+    Raises PaymentNotFound, and what the channel raises.
+    """
+    order = await _order(number)
+    if PaymentState(order["state"]) not in OPEN:
+        return PaymentState(order["state"])
+    channel, known = _channel(order, channels), True
+    try:
+        await channel.close(number, sub_merchant_id=order["sub_merchant_id"])
+    except (OrderPaid, OrderClosed):
+        log.info("an order was ended before we closed it", extra={"payment": number})
+    except OrderUnknown:
+        known = False
+    seen = await _ask(channel, order)
+    if seen is not None:
+        return await settle(seen, channel=Channel(order["channel"]), known_by="query", why=why)
+    if known:
+        return PaymentState(order["state"])
+    return await _never_there(order, why)
+
+
+async def _never_there(order: asyncpg.Record, why: str) -> PaymentState:
+    """The channel has never heard of the order: what we asked for was lost on the way."""
+    async with transaction():
+        nothing = OrderSeen(number=order["number"], state=OrderAtChannel.UNPAID, app_id="", merchant_id="")
+        found = await find(nothing, Channel(order["channel"]))
+        if found.state not in OPEN:
+            return found.state
+        await mark_closed(found.row, why, "query")
+    return PaymentState.CLOSED
+
+
+async def _ask(channel: PayChannel, order: asyncpg.Record) -> OrderSeen | None:
+    try:
+        return await channel.query(order["number"], sub_merchant_id=order["sub_merchant_id"])
+    except OrderUnknown:
+        return None
+
+
+async def _order(number: str) -> asyncpg.Record:
+    row = await fetch_row(_ORDER, number, clock.now())
+    if row is None:
+        raise PaymentNotFound
+    return row
+
+
+def _channel(order: asyncpg.Record, channels: Mapping[str, PayChannel] | None) -> PayChannel:
+    """The order's channel. Raises ChannelUnknown when it has been switched off with orders still open."""
+    found = (partners.in_use().channels if channels is None else channels).get(order["channel"])
+    if found is None:
+        raise ChannelUnknown
+    return found

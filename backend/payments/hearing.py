@@ -1,0 +1,99 @@
+"""What a channel pushes to us: believed, compared with our order, settled and kept in one transaction, then answered.
+
+The channel hears "yes" after COMMIT and never before. What it says of a number that we do not have is not kept at all:
+it may be on its way from elsewhere, and the channel repeats it. What does not fit our order is kept, moves nothing,
+alarms operators, and the channel is asked what is true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backend import logs
+from backend.callbacks.receiving import RECEIVED
+from backend.database import execute, transaction
+from backend.errors import Trouble
+from backend.events import act_as, record
+from backend.jobs import enqueue
+from backend.partners.paying.port import Notice, NoticeKind, OrderSeen, PayChannel, RefundSeen
+from backend.payments import settling
+from backend.payments.errors import NoticeMismatch, NoticeOfUnknownOrder, RefundNotFound
+from backend.payments.events import NoticeRefused
+from backend.payments.refunding import settle_refund
+from backend.payments.settling import HANDLED, PARTNERS, Found, keep
+from models.payments import Channel
+
+_HANDLED = """
+UPDATE inbound_messages SET state = 'handled', handled_at = now()
+WHERE partner = $1 AND partner_id = $2 AND state = 'received'
+"""
+
+
+async def receive(channel: PayChannel, headers: Mapping[str, str], body: bytes) -> None:
+    """Take a push: whatever it says is in our books when this returns, once, however often it comes.
+
+    Raises NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder and NoticeMismatch: the channel is told no
+    and comes again. What is refused leaves nothing but a line in the security log and a count.
+    """
+    partner = PARTNERS[channel.name]
+    act_as("partner", partner)
+    try:
+        new = await _take(Channel(channel.name), await channel.open_notice(headers, body))
+    except Trouble as trouble:
+        refused(partner, trouble)
+        raise
+    RECEIVED.labels(partner, "new" if new else "repeated").inc()
+
+
+def refused(partner: str, trouble: Trouble) -> None:
+    """Count and log a push that we did not take."""
+    RECEIVED.labels(partner, trouble.code).inc()
+    logs.security.warning(
+        "push refused", extra={"partner": partner, "why": trouble.code, "what": getattr(trouble, "why", "")}
+    )
+
+
+async def _take(channel: Channel, notice: Notice) -> bool:
+    if notice.kind is NoticeKind.ORDER and notice.order is not None:
+        return await _order(channel, notice, notice.order)
+    if notice.refund is not None:
+        return await _refund(channel, notice, notice.refund)
+    async with transaction():
+        return await keep(notice, channel)
+
+
+async def _order(channel: Channel, notice: Notice, seen: OrderSeen) -> bool:
+    async with transaction():
+        found = await settling.find(seen, channel, notice)
+        if found.row["heard"] == HANDLED:
+            return False
+        wrong = settling.differences(found, seen)
+        if not wrong:
+            await settling.take(found, seen, "notice", notice=notice)
+            if found.row["heard"]:
+                await execute(_HANDLED, PARTNERS[channel], notice.identity)
+        elif not found.row["heard"]:
+            await _doubt(found, notice, wrong)
+    if wrong:
+        raise NoticeMismatch
+    return True
+
+
+async def _doubt(found: Found, notice: Notice, wrong: list[str]) -> None:
+    """Keep the notice unhandled, say that it does not fit, and have the channel asked."""
+    row = found.row
+    await keep(notice, row["channel"], state="received")
+    await record(NoticeRefused(payment_id=row["id"], channel=row["channel"], fields=wrong))
+    await enqueue("payments.check", {"number": row["number"]}, key=f"payment-check:{row['number']}")
+    logs.security.error("a notice does not fit our order", extra={"payment": row["number"], "what": wrong})
+
+
+async def _refund(channel: Channel, notice: Notice, seen: RefundSeen) -> bool:
+    async with transaction():
+        if not await keep(notice, channel):
+            return False
+        try:
+            await settle_refund(seen, channel=channel, known_by="notice")
+        except RefundNotFound as error:
+            raise NoticeOfUnknownOrder(number=seen.payment_number) from error
+    return True

@@ -1,0 +1,302 @@
+"""Beginning to pay: one open order per fee and channel, one number for ever, whatever is tapped, lost or late."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+
+from backend import clock, payments
+from backend.crypto import open_sealed
+from backend.database import execute, transaction
+from backend.identity.principals import AsResident
+from backend.partners.paying.port import (
+    OrderAtChannel,
+    OrderInConflict,
+    PartnerBusy,
+    PartnerUnreachable,
+    PayerRefused,
+)
+from backend.payments.errors import (
+    ChannelUnknown,
+    FeeNotFound,
+    FeeNotOpen,
+    PayerNotKnownToChannel,
+    PaymentBeingMade,
+    PaymentClosed,
+    PaymentNotFound,
+)
+from backend.settings import using
+from models.events import EventRecord
+from models.payments import Fee, Payment
+from tests.factories.appointments import somebody
+from tests.factories.identity import a_resident, an_openid
+from tests.factories.payments import a_fee, fee_state, moves_of, payment_row
+from tests.factories.regions import a_department
+from tests.factories.till import Till, with_tills
+
+WECHAT = "wechat_pay"
+
+
+async def over(number: str) -> None:
+    """The order's time is up, by the clock of the database."""
+    await execute("UPDATE payments SET expires_at = now() - interval '1 second' WHERE number = $1", number)
+
+
+async def owing(**changes: object) -> tuple[AsResident, Fee]:
+    resident = await a_resident()
+    return resident, await a_fee(resident_id=resident.id, **changes)
+
+
+async def test_whoever_pays_gets_what_the_front_end_needs(till: Till, channels: Mapping[str, Till]):
+    openid = an_openid()
+    resident = await a_resident(openid=openid)
+    fee = await a_fee(resident_id=resident.id, unit_fen=1500, quantity=2)
+
+    started = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    row = await payment_row(started.number)
+    assert (started.state, started.amount_fen) == ("prepaid", 3000)
+    assert started.parameters["package"] == f"prepay_id={till.orders[started.number].prepay_id}"
+    assert till.orders[started.number].wanted.payer == openid
+    assert openid not in row["payer"]
+    assert open_sealed(row["payer"], where="payments.payer", row=row["id"]) == openid
+    assert await moves_of(row["id"]) == ["created", "prepaid"]
+    assert timedelta(minutes=29) < row["expires_at"] - clock.now() <= timedelta(minutes=30)
+    assert await EventRecord.filter(name="payment.ordered").count() == 1
+
+
+async def test_tapping_again_is_the_same_order_signed_afresh(till: Till, channels: Mapping[str, Till]):
+    resident, fee = await owing()
+
+    first = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+    second = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    assert second.number == first.number
+    assert second.parameters["package"] == first.parameters["package"]
+    assert second.parameters["nonceStr"] != first.parameters["nonceStr"]
+    assert till.calls["place"] == 1
+
+
+async def test_many_taps_at_once_make_one_order(till: Till, channels: Mapping[str, Till]):
+    resident, fee = await owing()
+
+    tapped = await asyncio.gather(*(payments.charge(resident, fee.id, WECHAT, channels=channels) for _ in range(15)))
+
+    assert len({each.number for each in tapped}) == 1
+    assert len(till.orders) == 1
+    assert await Payment.all().count() == 1
+    assert await moves_of((await payment_row(tapped[0].number))["id"]) == ["created", "prepaid"]
+
+
+async def test_an_answer_that_was_lost_costs_nothing(till: Till, channels: Mapping[str, Till]):
+    resident, fee = await owing()
+    till.lose("place")
+
+    unheard = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+    heard = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    assert unheard.parameters is None
+    assert unheard.retry_after == 2
+    assert heard.number == unheard.number
+    assert heard.parameters is not None
+    assert len(till.orders) == 1
+
+
+@pytest.mark.parametrize("trouble", [PartnerUnreachable("x", "refused"), PartnerBusy("x", "429", retry_after=7)])
+async def test_a_channel_that_does_not_answer_is_no_error_for_the_payer(
+    till: Till, channels: Mapping[str, Till], trouble: Exception
+):
+    resident, fee = await owing()
+    till.fail("place", trouble)
+
+    started = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    assert started.parameters is None
+    assert started.state == "created"
+    assert started.retry_after in (2, 7)
+
+
+async def test_a_payer_whom_the_channel_refuses_is_told(till: Till, channels: Mapping[str, Till]):
+    resident, fee = await owing()
+    till.fail("place", PayerRefused("x", "ACCOUNT_ERROR"))
+
+    with pytest.raises(PayerRefused):
+        await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    assert await fee_state(fee.id) == "open"
+
+
+async def test_only_channels_that_know_the_payer_take_their_money(till: Till):
+    other = Till("alipay")
+    channels = with_tills(till, other)
+    resident, fee = await owing()
+    one = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    # No resident has an account with us through which Alipay could know them.
+    with pytest.raises(PayerNotKnownToChannel):
+        await payments.charge(resident, fee.id, "alipay", channels=channels)
+    with pytest.raises(ChannelUnknown):
+        await payments.charge(resident, fee.id, "unionpay", channels=channels)
+
+    assert [each.number for each in await Payment.all()] == [one.number]
+
+
+async def test_an_order_that_is_over_is_closed_at_the_channel_and_a_new_one_made(
+    till: Till, channels: Mapping[str, Till]
+):
+    resident, fee = await owing()
+    first = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+    await over(first.number)
+
+    second = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    assert second.number != first.number
+    assert till.orders[first.number].state is OrderAtChannel.CLOSED
+    assert (await payment_row(first.number))["state"] == "closed"
+    with pytest.raises(PaymentClosed):
+        await payments.start(resident, first.number, channels=channels)
+
+
+async def test_no_new_order_while_the_old_one_cannot_be_closed(till: Till, channels: Mapping[str, Till]):
+    resident, fee = await owing()
+    first = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+    await over(first.number)
+    till.fail("close", PartnerUnreachable("x", "timeout", maybe_done=True))
+
+    with pytest.raises(PaymentBeingMade):
+        await payments.charge(resident, fee.id, WECHAT, channels=channels)
+    async with transaction():
+        with pytest.raises(PaymentBeingMade):
+            await payments.reserve(resident, fee.id, WECHAT, channels=channels)
+
+    assert await Payment.all().count() == 1
+
+
+async def test_an_order_that_was_paid_in_its_last_second_is_found_when_a_new_one_is_wanted(
+    till: Till, channels: Mapping[str, Till]
+):
+    resident, fee = await owing()
+    first = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+    till.pay(first.number)
+    await over(first.number)
+
+    with pytest.raises(FeeNotOpen):
+        await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    assert await fee_state(fee.id) == "paid"
+
+
+async def test_an_order_that_is_paid_although_we_never_heard_of_it_is_found_by_asking(
+    till: Till, channels: Mapping[str, Till]
+):
+    resident, fee = await owing()
+    till.lose("place")
+    unheard = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+    till.pay(unheard.number)
+
+    started = await payments.start(resident, unheard.number, channels=channels)
+
+    assert (started.state, started.parameters) == ("paid", None)
+    assert await fee_state(fee.id) == "paid"
+
+
+async def test_an_order_that_the_channel_closed_or_has_otherwise_is_closed_here(
+    till: Till, channels: Mapping[str, Till]
+):
+    for trouble in (None, OrderInConflict("x")):
+        resident, fee = await owing()
+        till.lose("place")
+        unheard = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+        if trouble is None:
+            till.orders[unheard.number].state = OrderAtChannel.CLOSED
+        else:
+            till.fail("place", trouble)
+
+        with pytest.raises(PaymentClosed):
+            await payments.start(resident, unheard.number, channels=channels)
+
+        assert (await payment_row(unheard.number))["state"] == "closed"
+        again = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+        assert again.number != unheard.number
+
+
+async def test_somebody_elses_fee_and_order_do_not_exist(till: Till, channels: Mapping[str, Till]):
+    resident, fee = await owing()
+    other = await a_resident()
+    started = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    with pytest.raises(FeeNotFound):
+        await payments.charge(other, fee.id, WECHAT, channels=channels)
+    with pytest.raises(PaymentNotFound):
+        await payments.start(other, started.number, channels=channels)
+
+
+async def test_what_is_settled_cannot_be_paid(till: Till, channels: Mapping[str, Till]):
+    for state, paid_by in (("waived", None), ("cancelled", None)):
+        resident, fee = await owing(state=state, reason="-", paid_by_id=paid_by)
+        with pytest.raises(FeeNotOpen):
+            await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    assert till.calls["place"] == 0
+
+
+async def test_whom_the_channel_does_not_know_cannot_pay_through_it(till: Till, channels: Mapping[str, Till]):
+    resident = await somebody()
+    fee = await a_fee(resident_id=resident.id)
+
+    with pytest.raises(PayerNotKnownToChannel):
+        await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    assert await Payment.all().count() == 0
+
+
+async def test_the_order_of_somebody_else_for_the_same_fee_gives_way(till: Till, channels: Mapping[str, Till]):
+    resident, fee = await owing()
+    first = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+    heir = await a_resident()
+    async with transaction():
+        await payments.hand_over_fees(fee.subject_kind, fee.subject_id, heir.id)
+
+    second = await payments.charge(heir, fee.id, WECHAT, channels=channels)
+
+    assert second.number != first.number
+    assert till.orders[first.number].state is OrderAtChannel.CLOSED
+
+
+async def test_in_partner_mode_the_money_goes_to_the_department(till: Till, channels: Mapping[str, Till]):
+    department, other = await a_department(), await a_department()
+    till.sub_merchants = {department.uscc: "1900000109"}
+    resident, fee = await owing(department_id=department.id)
+
+    started = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    assert till.orders[started.number].wanted.sub_merchant_id == "1900000109"
+    foreign = await a_fee(resident_id=resident.id, department_id=other.id)
+    with pytest.raises(ChannelUnknown):
+        await payments.charge(resident, foreign.id, WECHAT, channels=channels)
+
+
+async def test_an_order_lives_as_long_as_the_settings_say_and_no_longer_than_its_parameters(
+    till: Till, channels: Mapping[str, Till]
+):
+    resident, fee = await owing()
+
+    with using(payment_order_minutes=10_000):
+        started = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    assert started.expires_at - clock.now() <= timedelta(minutes=110)
+
+
+async def test_the_amount_cannot_change_while_somebody_is_about_to_pay_it(till: Till, channels: Mapping[str, Till]):
+    resident, fee = await owing()
+    async with transaction():
+        await payments.set_quantity(fee.id, 3)
+    started = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+
+    with pytest.raises(PaymentBeingMade):
+        await payments.set_quantity(fee.id, 4)
+
+    assert started.amount_fen == 6000

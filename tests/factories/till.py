@@ -1,0 +1,212 @@
+"""A payment channel in memory that keeps the promises of the port: for tests of what we do, not of how it is said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from uuid_utils.compat import uuid7
+
+from backend import clock, partners
+from backend.partners import Partners
+from backend.partners.paying.port import (
+    Bill,
+    BillEmpty,
+    Notice,
+    NoticeForged,
+    NoticeKind,
+    NotOffered,
+    OrderAtChannel,
+    OrderClosed,
+    OrderInConflict,
+    OrderPaid,
+    OrderSeen,
+    OrderUnknown,
+    PartnerUnreachable,
+    PayerCard,
+    Placed,
+    RefundAtChannel,
+    RefundOrder,
+    RefundSeen,
+    RefundUnknown,
+    Wanted,
+)
+from tests.factories.payments import APP_ID, MERCHANT_ID, a_transaction_id
+
+
+@dataclass
+class OrderThere:
+    """An order as the channel has it."""
+
+    wanted: Wanted
+    prepay_id: str
+    state: OrderAtChannel = OrderAtChannel.UNPAID
+    transaction_id: str | None = None
+    paid_fen: int | None = None
+    paid_at: datetime | None = None
+    payer: str | None = None
+
+
+@dataclass
+class Till:
+    """One merchant at one channel, with levers: `fail` and `lose` make the next call of that name go wrong."""
+
+    name: str = "wechat_pay"
+    app_id: str = APP_ID
+    merchant_id: str = MERCHANT_ID
+    sub_merchants: Mapping[str, str] = field(default_factory=dict)
+    orders: dict[str, OrderThere] = field(default_factory=dict)
+    refunds: dict[str, RefundSeen] = field(default_factory=dict)
+    calls: Counter[str] = field(default_factory=Counter)
+    signed: int = 0
+    refunds_at_once: bool = True
+    _failures: dict[str, list[Exception]] = field(default_factory=dict)
+    _lost: Counter[str] = field(default_factory=Counter)
+    _notices: dict[bytes, Notice] = field(default_factory=dict)
+
+    # -- levers ---------------------------------------------------------------------------------
+    def fail(self, call: str, *errors: Exception) -> None:
+        """The next calls of this name raise these, and nothing happens."""
+        self._failures.setdefault(call, []).extend(errors)
+
+    def lose(self, call: str, times: int = 1) -> None:
+        """The next calls of this name do what they should, and the answer is lost."""
+        self._lost[call] += times
+
+    def pay(self, number: str, *, fen: int | None = None, payer: str | None = None) -> OrderSeen:
+        """The payer confirms; a closed order is paid in its last second."""
+        order = self.orders[number]
+        if order.state is not OrderAtChannel.PAID:
+            order.state, order.transaction_id = OrderAtChannel.PAID, a_transaction_id()
+            order.paid_fen, order.paid_at = fen or order.wanted.amount_fen, clock.now()
+            order.payer = payer or order.wanted.payer
+        return self._seen(order)
+
+    def notice(self, seen: OrderSeen | RefundSeen | None, identity: str | None = None) -> bytes:
+        """The body of a push that says so; pushed again with the same `identity` it is the same notice."""
+        identity = identity or uuid7().hex
+        kind = {OrderSeen: NoticeKind.ORDER, RefundSeen: NoticeKind.REFUND}.get(type(seen), NoticeKind.FOREIGN)
+        body = f"{identity} {len(self._notices)}".encode()
+        self._notices[body] = Notice(
+            identity=identity,
+            kind=kind,
+            event="TRANSACTION.SUCCESS" if kind is NoticeKind.ORDER else "REFUND.SUCCESS",
+            order=seen if isinstance(seen, OrderSeen) else None,
+            refund=seen if isinstance(seen, RefundSeen) else None,
+            plaintext='{"what": "it said"}',
+        )
+        return body
+
+    def refunded(self, number: str, state: RefundAtChannel = RefundAtChannel.SUCCEEDED) -> RefundSeen:
+        """The refund has come to this."""
+        at = clock.now() if state is RefundAtChannel.SUCCEEDED else None
+        before = self.refunds[number]
+        values = {name: getattr(before, name) for name in RefundSeen.__struct_fields__}
+        self.refunds[number] = RefundSeen(**{**values, "state": state, "succeeded_at": at})
+        return self.refunds[number]
+
+    # -- the port -------------------------------------------------------------------------------
+    async def place(self, order: Wanted) -> Placed:
+        self._begin("place")
+        there = self.orders.get(order.number)
+        if there is None:
+            there = self.orders[order.number] = OrderThere(order, f"wx{uuid7().hex}")
+        elif there.wanted != order:
+            raise OrderInConflict(self.name)
+        elif there.state is OrderAtChannel.PAID:
+            raise OrderPaid(self.name)
+        elif there.state is OrderAtChannel.CLOSED:
+            raise OrderClosed(self.name)
+        self._end("place")
+        return Placed(there.prepay_id, clock.now() + timedelta(hours=2))
+
+    def to_front_end(self, prepay_id: str) -> Mapping[str, str]:
+        self.signed += 1
+        return {"package": f"prepay_id={prepay_id}", "nonceStr": str(self.signed), "signType": "RSA"}
+
+    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
+        self._begin("query")
+        if number not in self.orders:
+            raise OrderUnknown(self.name)
+        self._end("query")
+        return self._seen(self.orders[number])
+
+    async def close(self, number: str, *, sub_merchant_id: str | None = None) -> None:
+        self._begin("close")
+        if number not in self.orders:
+            raise OrderUnknown(self.name)
+        if self.orders[number].state is OrderAtChannel.PAID:
+            raise OrderPaid(self.name)
+        self.orders[number].state = OrderAtChannel.CLOSED
+        self._end("close")
+
+    async def refund(self, wanted: RefundOrder) -> RefundSeen:
+        self._begin("refund")
+        if wanted.number not in self.refunds:
+            self.refunds[wanted.number] = RefundSeen(
+                number=wanted.number,
+                payment_number=wanted.payment_number,
+                state=RefundAtChannel.PROCESSING,
+                merchant_id=self.merchant_id,
+                refund_id=f"5{uuid7().hex[:20]}",
+                transaction_id=wanted.transaction_id,
+                amount_fen=wanted.amount_fen,
+                total_fen=wanted.total_fen,
+            )
+            if self.refunds_at_once:
+                self.refunded(wanted.number)
+        self._end("refund")
+        return self.refunds[wanted.number]
+
+    async def refund_to_card(
+        self, number: str, refund_id: str, card: PayerCard, *, sub_merchant_id: str | None = None
+    ) -> RefundSeen:
+        raise NotOffered(self.name)
+
+    async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
+        self._begin("query_refund")
+        if number not in self.refunds:
+            raise RefundUnknown(self.name)
+        return self.refunds[number]
+
+    async def bill(self, day: date, *, sub_merchant_id: str | None = None) -> Bill:
+        raise BillEmpty(self.name)
+
+    async def open_notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
+        if body not in self._notices:
+            raise NoticeForged("signature")
+        return self._notices[body]
+
+    # -------------------------------------------------------------------------------------------
+    def _begin(self, call: str) -> None:
+        self.calls[call] += 1
+        if waiting := self._failures.get(call):
+            raise waiting.pop(0)
+
+    def _end(self, call: str) -> None:
+        if self._lost[call] > 0:
+            self._lost[call] -= 1
+            raise PartnerUnreachable(self.name, "timeout", maybe_done=True)
+
+    def _seen(self, order: OrderThere) -> OrderSeen:
+        return OrderSeen(
+            number=order.wanted.number,
+            state=order.state,
+            app_id=self.app_id,
+            merchant_id=self.merchant_id,
+            sub_merchant_id=order.wanted.sub_merchant_id,
+            transaction_id=order.transaction_id,
+            amount_fen=order.paid_fen,
+            currency=order.wanted.currency,
+            payer=order.payer,
+            paid_at=order.paid_at,
+        )
+
+
+def with_tills(*tills: Till) -> Mapping[str, Till]:
+    """Have jobs call these channels; what use cases take as `channels`."""
+    channels = {each.name: each for each in tills}
+    partners.equip(Partners(wechat=None, sms=None, wire=None, channels=channels))  # type: ignore[arg-type]
+    return channels
