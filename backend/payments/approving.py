@@ -59,8 +59,8 @@ FROM refunds WHERE payment_id = $1
 """
 _INSERT = """
 INSERT INTO refunds (id, created_at, number, payment_id, amount_fen, cause, reason, requested_by, decided_at, state,
-    state_at, check_after)
-VALUES ($1, $2, $3, $4, $5, 'staff', $6, $7, $8, $9, $2, $10)
+    state_at, check_after, checks)
+VALUES ($1, $2, $3, $4, $5, 'staff', $6, $7, $8, $9, $2, $10, 0)
 """
 _REFUND = """
 SELECT r.id FROM refunds r JOIN payments p ON p.id = r.payment_id JOIN fees f ON f.id = p.fee_id

@@ -59,8 +59,8 @@ UPDATE refunds SET state = $2, state_at = $3, check_after = $4, trouble = $5,
 WHERE id = $1
 """
 _GIVEN_BACK = """
-UPDATE payments SET refunding_fen = refunding_fen - $2, refunded_fen = refunded_fen + $2, state = $3,
-    state_at = CASE WHEN state = $3 THEN state_at ELSE $4 END
+UPDATE payments SET refunding_fen = refunding_fen - $2, refunded_fen = refunded_fen + $2, state = $3::varchar,
+    state_at = CASE WHEN state = $3::varchar THEN state_at ELSE $4::timestamptz END
 WHERE id = $1
 """
 _NOT_OWED = """

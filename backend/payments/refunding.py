@@ -33,8 +33,8 @@ WHERE id = $1 AND refunding_fen + refunded_fen + $2 <= paid_fen
 """
 _INSERT = """
 INSERT INTO refunds (id, created_at, number, payment_id, amount_fen, cause, reason, decided_at, state, state_at,
-    check_after)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $2, 'approved', $2, $8)
+    check_after, checks)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $2, 'approved', $2, $8, 0)
 """
 _GIVE_WAY = """
 UPDATE refunds SET state = 'rejected', state_at = $2, decided_at = $2, trouble = 'everything-goes-back'

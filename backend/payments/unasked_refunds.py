@@ -35,8 +35,8 @@ WHERE id = $1 AND refunding_fen + refunded_fen + $2 <= paid_fen
 """
 _INSERT = """
 INSERT INTO refunds (id, created_at, number, payment_id, amount_fen, cause, reason, decided_at, state, state_at,
-    channel_refund_id, check_after)
-VALUES ($1, $2, $3, $4, $5, 'console', '商户平台退款', $2, 'processing', $2, $6, $7)
+    channel_refund_id, check_after, checks)
+VALUES ($1, $2, $3, $4, $5, 'console', '商户平台退款', $2, 'processing', $2, $6, $7, 0)
 """
 _TROUBLE = "UPDATE payments SET trouble = 'unasked-refund' WHERE id = $1"
 

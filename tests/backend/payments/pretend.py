@@ -1,0 +1,147 @@
+"""A channel in memory that keeps the one promise that refunds rest on: a number is refunded once.
+
+For everything about bytes and signatures there is the sandbox; this one dies and lies where a test says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from backend import clock, database, partners
+from backend.partners import Partners
+from backend.partners.paying.port import (
+    NotOffered,
+    OrderSeen,
+    OrderUnknown,
+    PayerCard,
+    RefundAtChannel,
+    RefundOrder,
+    RefundSeen,
+    RefundUnknown,
+)
+from models.payments import Channel, Payment, Refund
+from tests.factories.payments import APP_ID, MERCHANT_ID
+
+CARD = PayerCard(bank="ICBC_DEBIT", number="6222020200112230119", name="田秀英")
+
+
+class PretendChannel:
+    """What the service asks of a channel about refunds."""
+
+    name = "wechat_pay"
+    app_id = APP_ID
+    merchant_id = MERCHANT_ID
+
+    def __init__(self) -> None:
+        self.refunds: dict[str, RefundSeen] = {}
+        self.orders: dict[str, OrderSeen] = {}
+        self.calls: Counter[str] = Counter()
+        self.before: list[Exception | None] = []
+        """Raised by the next calls, before the channel hears of them."""
+        self.afterwards: list[Exception | None] = []
+        """Raised by the next calls, when the channel has done what was asked: the answer is lost."""
+        self.answers = RefundAtChannel.PROCESSING
+        self.during: Callable[[], Any] | None = None
+        """Awaited while the caller waits for the answer."""
+
+    async def _called(self, name: str) -> None:
+        assert not database.in_transaction()
+        self.calls[name] += 1
+        if self.before and (trouble := self.before.pop(0)) is not None:
+            raise trouble
+
+    async def refund(self, wanted: RefundOrder) -> RefundSeen:
+        await self._called("refund")
+        if wanted.number not in self.refunds:
+            self.refunds[wanted.number] = RefundSeen(
+                number=wanted.number,
+                payment_number=wanted.payment_number,
+                state=self.answers,
+                merchant_id=MERCHANT_ID,
+                refund_id=f"5030{len(self.refunds):024d}",
+                transaction_id=wanted.transaction_id,
+                amount_fen=wanted.amount_fen,
+                total_fen=wanted.total_fen,
+                account="招商银行信用卡0403",
+                raw_state=self.answers.upper(),
+            )
+        if self.during is not None:
+            await self.during()
+        if self.afterwards and (trouble := self.afterwards.pop(0)) is not None:
+            raise trouble
+        return self.refunds[wanted.number]
+
+    async def refund_to_card(
+        self, number: str, refund_id: str, card: PayerCard, *, sub_merchant_id: str | None = None
+    ) -> RefundSeen:
+        await self._called("refund_to_card")
+        if self.refunds[number].refund_id != refund_id:
+            raise NotOffered(self.name)
+        return self.now(number, RefundAtChannel.PROCESSING)
+
+    async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
+        await self._called("query_refund")
+        try:
+            return self.refunds[number]
+        except KeyError:
+            raise RefundUnknown(self.name, "RESOURCE_NOT_EXISTS") from None
+
+    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
+        await self._called("query")
+        try:
+            return self.orders[number]
+        except KeyError:
+            raise OrderUnknown(self.name, "ORDER_NOT_EXIST") from None
+
+    def now(self, number: str, state: RefundAtChannel, at: datetime | None = None) -> RefundSeen:
+        """The refund stands there now."""
+        before = self.refunds[number]
+        values = {name: getattr(before, name) for name in before.__struct_fields__}
+        done = (at or clock.now()) if state is RefundAtChannel.SUCCEEDED else None
+        values |= {"state": state, "succeeded_at": done, "raw_state": state.upper()}
+        self.refunds[number] = RefundSeen(**values)
+        return self.refunds[number]
+
+    def given(self, payment: Payment, number: str, amount_fen: int, state: RefundAtChannel) -> RefundSeen:
+        """Somebody has refunded in the channel's console."""
+        self.refunds[number] = a_seen_refund(payment, number, amount_fen, state=state)
+        return self.refunds[number]
+
+
+def a_seen_refund(payment: Payment, number: str, amount_fen: int, **changes: Any) -> RefundSeen:
+    """What the channel says of a refund of the payment: it has arrived."""
+    values: dict[str, Any] = {
+        "number": number,
+        "payment_number": payment.number,
+        "state": RefundAtChannel.SUCCEEDED,
+        "merchant_id": payment.merchant_id,
+        "refund_id": "50300000000000000000000000001",
+        "transaction_id": payment.transaction_id,
+        "amount_fen": amount_fen,
+        "total_fen": None,
+        "account": "支付用户零钱",
+        "succeeded_at": clock.now(),
+        **changes,
+    }
+    values.setdefault("raw_state", values["state"].upper())
+    return RefundSeen(**values)
+
+
+@contextmanager
+def equipped(channel: PretendChannel) -> Iterator[PretendChannel]:
+    """Jobs call this channel inside the block."""
+    before = partners._in_use
+    partners.equip(Partners(wechat=None, sms=None, wire=None, channels={Channel.WECHAT_PAY.value: channel}))  # type: ignore[arg-type, dict-item]
+    try:
+        yield channel
+    finally:
+        partners.equip(before)
+
+
+async def refund_of(number: str) -> Refund:
+    """The refund as it stands now."""
+    return await Refund.get(number=number)
