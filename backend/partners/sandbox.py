@@ -2,7 +2,8 @@
 
     python -m backend.partners.sandbox --port 18080 --callback http://127.0.0.1:8000/v1/callbacks/wechat
 
-WECHAT_API_BASE and SMS_API_BASE then point to it, and its levers are under `/sandbox`.
+WECHAT_API_BASE, SMS_API_BASE, WECHAT_PAY_API_BASE and ALIPAY_API_BASE then point to it, and its levers are under
+`/sandbox`; what else to put in force (keys, serials, ids) is at `GET /sandbox/settings`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
-from litestar import Litestar
+from litestar import Litestar, get
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
@@ -27,6 +28,10 @@ from backend.partners.wechat.sandbox.faults import Faulty
 from backend.partners.wechat.sandbox.levers import WeChatLevers
 from backend.partners.wechat.sandbox.pushing import Pusher
 from backend.partners.wechat.sandbox.world import World, sandbox_settings
+from backend.partners.wechat_pay.sandbox.app import pay_handlers
+from backend.partners.wechat_pay.sandbox.levers import PayLevers
+from backend.partners.wechat_pay.sandbox.platform import PayPlatform
+from backend.partners.wechat_pay.sandbox.world import PayWorld
 from backend.settings import Settings, SettingsError, settings
 from backend.stopping import Orders
 
@@ -42,6 +47,7 @@ class Sandbox:
     world: World
     pusher: Pusher
     sms: SmsWorld
+    pay: PayPlatform
     base: str = ""
 
     @classmethod
@@ -50,12 +56,14 @@ class Sandbox:
         if values.profile == "production":
             raise SettingsError("the sandbox does not run in production")
         world = World(values)
-        return cls(values, world, Pusher(world), SmsWorld.of(values))
+        pay = PayPlatform(PayWorld(values, is_foreign=world.is_of_other_app))
+        return cls(values, world, Pusher(world), SmsWorld.of(values), pay)
 
     def settings(self) -> dict[str, str]:
         """What to put in force so that our own side talks to this sandbox: addresses, names and keys."""
         sms = {name: value for name, value in SMS_DEFAULTS.items() if not getattr(self.values, name)}
-        return {"wechat_api_base": self.base, "sms_api_base": self.base, **sandbox_settings(self.values), **sms}
+        wechat = {"wechat_api_base": self.base, "sms_api_base": self.base, **sandbox_settings(self.values), **sms}
+        return {**wechat, **self.pay.settings(self.base)}
 
     def push_to(self, url: str, *, gap: float = 5.0) -> None:
         """Where both accounts push to from now on; `gap` is the pause between attempts in seconds."""
@@ -64,17 +72,26 @@ class Sandbox:
 
     def app(self) -> ASGIApp:
         """The ASGI app, faults in front."""
+
+        @get("/sandbox/settings", include_in_schema=False)
+        async def told() -> dict[str, str]:
+            return self.settings()
+
         inner = Litestar(
             route_handlers=[
                 *wechat_handlers(self.world, self.pusher),
                 *sms_handlers(self.sms),
+                *pay_handlers(self.pay),
                 WeChatLevers,
                 SmsLevers,
+                PayLevers,
+                told,
             ],
             dependencies={
                 "world": Provide(lambda: self.world, sync_to_thread=False),
                 "pusher": Provide(lambda: self.pusher, sync_to_thread=False),
                 "sms_world": Provide(lambda: self.sms, sync_to_thread=False),
+                "pay": Provide(lambda: self.pay, sync_to_thread=False),
             },
             openapi_config=None,
         )
@@ -124,7 +141,7 @@ async def serve_sandbox(
         try:
             yield sandbox
         finally:
-            for task in set(sandbox.world.background):
+            for task in sandbox.world.background | sandbox.pay.world.background:
                 task.cancel()
 
 
@@ -133,7 +150,10 @@ async def _serve(host: str, port: int, callback: str, lifeline: int | None) -> N
     if lifeline is not None:
         orders.watch(lifeline)
     async with serve_sandbox(host=host, port=port, callback=callback) as sandbox:
-        print(f"sandbox of WeChat and SMS at {sandbox.base}, levers under {sandbox.base}/sandbox", flush=True)
+        print(
+            f"sandbox of WeChat, SMS and payment channels at {sandbox.base}, levers under {sandbox.base}/sandbox",
+            flush=True,
+        )
         await orders.stop.wait()
 
 

@@ -19,7 +19,8 @@ LEVERS = "/sandbox"
 
 @dataclass
 class Fault:
-    """What happens at `path` (`*` is every address) the next `times` times; None means until it is lifted.
+    """What happens at `path` (one that ends in `*` is all that begin so) the next `times` times; None means until it
+    is lifted.
 
     `timeout` says nothing for `seconds`; `slow` drips the true answer over `seconds`; `drop_reply` does
     the work and then breaks the connection; `status` and `errcode` answer `number`.
@@ -50,7 +51,7 @@ class FaultBox:
     def take(self, path: str) -> Fault | None:
         """The fault that hits this request, if one does."""
         for fault in self.faults:
-            if fault.path in ("*", path):
+            if fault.path == path or (fault.path.endswith("*") and path.startswith(fault.path[:-1])):
                 if fault.times is not None:
                     fault.times -= 1
                     if fault.times <= 0:

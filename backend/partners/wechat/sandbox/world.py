@@ -223,6 +223,10 @@ class World:
                 return someone
         raise Errcode(40003, "invalid openid")
 
+    def is_of_other_app(self, openid: str) -> bool:
+        """Whether it is somebody's openid of the official account, which the mini-program cannot charge."""
+        return any(openid == someone.oa_openid for someone in self.personas.values())
+
     def mint(self, kind: Literal["login", "phone"], someone: Persona) -> str:
         """A fresh code, as the phone would get it. A login also gives the user a new session key."""
         code = secrets.token_urlsafe(24)
