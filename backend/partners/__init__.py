@@ -15,6 +15,7 @@ from backend.partners.sms.live import TencentSms
 from backend.partners.sms.port import Sms
 from backend.partners.wechat.live import LiveWeChat
 from backend.partners.wechat.port import WeChat
+from backend.partners.wechat_pay.live import LiveWeChatPay
 from backend.settings import Settings
 
 __all__ = ["Partners", "equip", "in_use", "partners_from"]
@@ -38,14 +39,23 @@ class Partners:
 def partners_from(values: Settings) -> Partners:
     """The partners at the addresses of the settings; connections are made at the first call.
 
-    Raises PartnerInsecure when production would speak to one without TLS.
+    Raises PartnerInsecure when production would speak to one without TLS, SettingsError when a payment channel is
+    switched on and its numbers or keys cannot be right.
     """
     wire = Wire(values)
     return Partners(
         wechat=LiveWeChat(wire, values),
         sms=TencentSms(wire, values) if values.sms_api_base else None,
         wire=wire,
+        channels=_channels(wire, values),
     )
+
+
+def _channels(wire: Wire, values: Settings) -> dict[str, PayChannel]:
+    channels: list[PayChannel] = []
+    if values.wechat_pay_mchid:
+        channels.append(LiveWeChatPay(wire, values))
+    return {each.name: each for each in channels}
 
 
 _in_use: Partners | None = None

@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 from prometheus_client import Counter, Histogram
+from yarl import URL
 
 from backend import clock, database
 from backend.partners.breaker import Breaker
@@ -31,6 +32,8 @@ log = logging.getLogger("zhangban.partners")
 
 ATTEMPTS = 3
 """How often one call is tried at most, where repeating is safe."""
+AWAY = 60.0
+"""Seconds for which a partner's second address is tried first after no connection to the first came about."""
 PAUSE = 0.1
 """Seconds before the first repeat; doubled for each further one, with jitter."""
 
@@ -103,17 +106,30 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | None = None
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     repeat: Repeat = Repeat.IF_NEVER_SENT
+    sign: Callable[[str], Mapping[str, str]] | None = None
+    """Makes headers anew for every attempt from the target (path and query) exactly as it is sent. `path` then holds
+    the query too, already escaped, and nobody writes it in another way."""
+    reads_failures: bool = False
+    """`read` gets answers of 429 and 5xx too and must raise for them."""
+    limit: int | None = None
+    """Largest answer in bytes; None means `partner_body_limit`."""
+    seconds: float | None = None
+    """How long the whole may take; None means `partner_timeout`."""
 
 
 class PartnerClient:
-    """Calls to one partner at one base address."""
+    """Calls to one partner at one base address. `backup` is a second address of the same partner, tried when no
+    connection to the first comes about."""
 
-    def __init__(self, name: str, base: str, wire: Wire, values: Settings) -> None:
-        if values.profile == "production" and not base.startswith("https://"):
-            raise PartnerInsecure(f"{name}: production speaks https only, not {base.partition(':')[0]}")
+    def __init__(self, name: str, base: str, wire: Wire, values: Settings, *, backup: str = "") -> None:
+        for each in (base, backup or base):
+            if values.profile == "production" and not each.startswith("https://"):
+                raise PartnerInsecure(f"{name}: production speaks https only, not {each.partition(':')[0]}")
         self.name = name
         self.base = base.rstrip("/")
+        self.bases = tuple(dict.fromkeys((self.base, (backup or base).rstrip("/"))))
         self.breaker = Breaker(name)
+        self._away_until = 0.0
         self._wire = wire
         self._seconds = values.partner_timeout
         self._limit = values.partner_body_limit
@@ -149,7 +165,7 @@ class PartnerClient:
         self.breaker.enter()
         judge = self.breaker.abandoned
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._seconds if request.seconds is None else request.seconds):
                 value = await self._repeated(request, read)
             judge = self.breaker.succeeded
             return value
@@ -166,27 +182,38 @@ class PartnerClient:
     async def _repeated(self, request: Request, read: Callable[[Reply], T]) -> T:
         attempt = 1
         while True:
+            base = self._preferred()
             try:
-                return await self._once(request, read)
+                return await self._once(base, request, read)
             except PartnerUnreachable as trouble:
                 safe = request.repeat is Repeat.ALWAYS or not trouble.maybe_done
+                if not trouble.maybe_done:
+                    self._turn_from(base)
                 if not safe or attempt == ATTEMPTS:
                     raise
             await asyncio.sleep(PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             attempt += 1
 
-    async def _once(self, request: Request, read: Callable[[Reply], T]) -> T:
+    def _preferred(self) -> str:
+        return self.bases[-1] if clock.monotonic() < self._away_until else self.bases[0]
+
+    def _turn_from(self, base: str) -> None:
+        self._away_until = clock.monotonic() + AWAY if base == self.bases[0] else 0.0
+
+    async def _once(self, base: str, request: Request, read: Callable[[Reply], T]) -> T:
         # The chain is cut with `from None`: the texts of aiohttp's errors hold addresses with their tokens.
         try:
+            url = URL(base + request.path, encoded=request.sign is not None)
+            fresh = request.sign(url.raw_path_qs) if request.sign is not None else {}
             async with self._wire.session().request(
                 request.method,
-                self.base + request.path,
+                url,
                 params=request.query or None,
                 data=request.body,
-                headers=request.headers,
+                headers={**request.headers, **fresh},
                 allow_redirects=False,
             ) as answer:
-                reply = await self._read(answer)
+                reply = await self._read(answer, request)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise PartnerUnreachable(self.name, _kind(error)) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -195,19 +222,19 @@ class PartnerClient:
             raise PartnerUnreachable(self.name, _kind(error)) from None
         return read(reply)
 
-    async def _read(self, answer: aiohttp.ClientResponse) -> Reply:
+    async def _read(self, answer: aiohttp.ClientResponse, request: Request) -> Reply:
         if 300 <= answer.status < 400:
             raise PartnerUnreachable(self.name, "redirect", maybe_done=True)
-        if answer.status == 429:
-            raise PartnerBusy(self.name, "429", retry_after=_seconds_of(answer.headers.get("Retry-After")))
-        if answer.status >= 500:
+        if answer.status == 429 and not request.reads_failures:
+            raise PartnerBusy(self.name, "429", retry_after=seconds_of(answer.headers.get("Retry-After")))
+        if answer.status >= 500 and not request.reads_failures:
             raise PartnerUnreachable(self.name, str(answer.status), maybe_done=True)
-        body = bytearray()
+        body, limit = bytearray(), self._limit if request.limit is None else request.limit
         async for chunk in answer.content.iter_chunked(65_536):
             body += chunk
-            if len(body) > self._limit:
+            if len(body) > limit:
                 raise PartnerUnreachable(self.name, "too-large", maybe_done=True)
-        return Reply(answer.status, {name.lower(): value for name, value in answer.headers.items()}, bytes(body))
+        return Reply(answer.status, _joined(answer.headers.items()), bytes(body))
 
 
 class PartnerInsecure(ValueError):
@@ -237,5 +264,15 @@ def _kind(error: Exception) -> str:
     return "broken-connection"
 
 
-def _seconds_of(header: str | None) -> float | None:
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Header names in lower case; one that came twice is joined, so that whoever checks it sees both."""
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        name = name.lower()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def seconds_of(header: str | None) -> float | None:
+    """A Retry-After in seconds; None when it is missing or a date."""
     return float(header) if header is not None and header.isdecimal() else None

@@ -26,6 +26,7 @@ from backend.partners.errors import (
 __all__ = [
     "Bill",
     "BillEmpty",
+    "BillNotOffered",
     "BillNotReady",
     "BillRow",
     "BillUnbelievable",
@@ -263,6 +264,13 @@ class NotOffered(PartnerRefused):
     title = "该支付渠道不支持此操作"
 
 
+class BillNotOffered(NotOffered):
+    """This channel's bills are not read by us: what it did is compared order by order."""
+
+    code = "channel-bill-not-offered"
+    title = "该支付渠道不提供对账单"
+
+
 class RefundUnknown(PartnerRefused):
     """The channel has no refund of this number."""
 
@@ -322,6 +330,8 @@ class PayChannel(Protocol):
     """`wechat_pay` or `alipay`."""
     app_id: str
     merchant_id: str
+    sub_merchants: Mapping[str, str]
+    """Which sub-merchant the fees of a department (by its code) go to; empty where we are the merchant ourselves."""
 
     async def place(self, order: Wanted) -> Placed:
         """Have the order at the channel. Safe to repeat with the same content.
@@ -367,7 +377,7 @@ class PayChannel(Protocol):
         ...
 
     async def bill(self, day: date, *, sub_merchant_id: str | None = None) -> Bill:
-        """The day's bill. Raises BillNotReady, BillEmpty, BillUnbelievable, PartnerUnreachable,
+        """The day's bill. Raises BillNotReady, BillEmpty, BillUnbelievable, BillNotOffered, PartnerUnreachable,
         PartnerMisconfigured."""
         ...
 

@@ -1,0 +1,118 @@
+"""What the platform's error codes mean, as a table: code → trouble.
+
+The body of an error is `{code, message, detail}`; only `code` decides, except where one code stands for two things.
+Codes: the platform's documentation of API v3 (错误码) and its public SDKs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from backend.partners.base import Reply, seconds_of
+from backend.partners.paying.port import (
+    BillEmpty,
+    BillNotReady,
+    NotEnoughMoney,
+    OrderClosed,
+    OrderInConflict,
+    OrderPaid,
+    OrderUnknown,
+    PartnerBusy,
+    PartnerMisconfigured,
+    PartnerRefused,
+    PartnerTrouble,
+    PartnerUnreachable,
+    PayerRefused,
+    RefundUnknown,
+)
+
+NAME = "wechat-pay"
+"""How the partner is called in metrics, logs and the table of received messages."""
+
+Errors = Mapping[str, type[PartnerTrouble]]
+COMMON: Errors = {
+    "SIGN_ERROR": PartnerMisconfigured,
+    "NO_AUTH": PartnerMisconfigured,
+    "APPID_MCHID_NOT_MATCH": PartnerMisconfigured,
+    "MCH_NOT_EXISTS": PartnerMisconfigured,
+    "PARAM_ERROR": PartnerRefused,
+    "INVALID_REQUEST": PartnerRefused,
+    "TRADE_ERROR": PartnerRefused,
+    "RULE_LIMIT": PayerRefused,
+    "RULELIMIT": PayerRefused,
+    "ACCOUNT_ERROR": PayerRefused,
+    "ACCOUNTERROR": PayerRefused,
+    "OPENID_MISMATCH": PayerRefused,
+    "USER_ACCOUNT_ABNORMAL": PayerRefused,
+    "NOT_ENOUGH": NotEnoughMoney,
+    "NOTENOUGH": PayerRefused,
+    "ORDER_CLOSED": OrderClosed,
+    "ORDERCLOSED": OrderClosed,
+    "ORDER_PAID": OrderPaid,
+    "ORDERPAID": OrderPaid,
+    "ORDER_NOT_EXIST": OrderUnknown,
+    "ORDERNOTEXIST": OrderUnknown,
+    "RESOURCE_NOT_EXISTS": OrderUnknown,
+    "OUT_TRADE_NO_USED": OrderInConflict,
+    "FREQUENCY_LIMITED": PartnerBusy,
+    "FREQUENCY_LIMIT": PartnerBusy,
+    "FREQUENCY_LIMIT_EXCEED": PartnerBusy,
+    "RATELIMIT_EXCEEDED": PartnerBusy,
+    "USERPAYING": PartnerBusy,
+}
+OF_REFUND_QUERIES: Errors = {"RESOURCE_NOT_EXISTS": RefundUnknown, "REFUND_NOT_EXISTS": RefundUnknown}
+OF_BILLS: Errors = {
+    "NO_STATEMENT_EXIST": BillEmpty,
+    "STATEMENT_CREATING": BillNotReady,
+    "RESOURCE_NOT_EXISTS": BillEmpty,
+}
+_TRANSIENT = frozenset({"SYSTEM_ERROR", "SYSTEMERROR", "BANK_ERROR", "BANKERROR"})
+_AMBIGUOUS = frozenset({"INVALID_REQUEST", "OUT_TRADE_NO_USED"})
+_LONGEST_MESSAGE = 200
+
+
+def trouble_of(reply: Reply, errors: Errors) -> PartnerTrouble:
+    """What an answer that is no success means. Repeating helps after 5xx, 429 and SYSTEM_ERROR only, and always with
+    the same number."""
+    told = _told(reply.body)
+    code, message = told.get("code"), told.get("message")
+    code = code[:64] if isinstance(code, str) else ""
+    message = message[:_LONGEST_MESSAGE] if isinstance(message, str) else ""
+    kind = errors.get(code) or COMMON.get(code)
+    if code in _AMBIGUOUS:
+        kind = _by_words(message) or kind
+    after = seconds_of(reply.headers.get("retry-after"))
+    if reply.status == 429 or (kind is not None and issubclass(kind, PartnerBusy)):
+        return (kind if kind and issubclass(kind, PartnerBusy) else PartnerBusy)(
+            NAME, code or str(reply.status), message, retry_after=after
+        )
+    if code in _TRANSIENT or (reply.status >= 500 and kind is None):
+        return PartnerUnreachable(NAME, code or str(reply.status), message, maybe_done=True, retry_after=after)
+    if kind is None and not code:
+        # Not the platform's way of saying no: something between us answered.
+        return PartnerUnreachable(NAME, f"status-{reply.status}", maybe_done=True)
+    if kind is None:
+        kind = PartnerMisconfigured if reply.status in (401, 403) else PartnerRefused
+    return kind(NAME, code, message)
+
+
+def _by_words(message: str) -> type[PartnerTrouble] | None:
+    """One code says both that a number is paid and that it came with another content; only the words tell. Either way
+    the state is asked for next, so that a change of wording costs a question and no money."""
+    if "已支付" in message:
+        return OrderPaid
+    if "已关闭" in message:
+        return OrderClosed
+    if "不一致" in message or "重入" in message:
+        return OrderInConflict
+    return None
+
+
+def _told(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
