@@ -1,0 +1,208 @@
+"""A channel's bill of one day against our tables: which numbers do not agree, found by the database in whole sets.
+
+The bill goes in as arrays, a batch at a time, and only what differs comes back: a day of a province has some ten
+thousand rows, of which a handful differ. Nothing is asked of the channel and nothing is changed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import NamedTuple
+
+import asyncpg
+from msgspec import Struct
+
+from backend.clock import SHANGHAI
+from backend.database import fetch
+from backend.partners.paying.port import Bill, BillRow
+from models.payments import Channel
+from models.reconciliation import DifferenceKind
+
+BATCH = 5000
+REFUNDED_THERE = frozenset({"SUCCESS", "REFUND_SUCCESS"})
+"""What channels write of a refund that has arrived. A bill shows the day as it was and is not written anew."""
+
+
+class Account(NamedTuple):
+    """Whose money a bill tells of."""
+
+    channel: Channel
+    merchant_id: str
+    sub_merchant_id: str | None = None
+
+    @property
+    def holder(self) -> str:
+        """The merchant who has the money: the sub-merchant where there is one."""
+        return self.sub_merchant_id or self.merchant_id
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """One number on which ours and the bill disagree, with what each of them says."""
+
+    kind: DifferenceKind
+    entity: str
+    """`payment` or `refund`."""
+    number: str
+    payment_number: str | None = None
+    """Of a refund, its payment."""
+    transaction_id: str | None = None
+    moved_at: datetime | None = None
+    ours_state: str | None = None
+    ours_fen: int | None = None
+    bill_state: str | None = None
+    bill_fen: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes it this difference of its day."""
+        return self.entity, self.number, self.kind.value
+
+
+_PAYMENTS = """
+SELECT b.number, b.transaction_id, b.fen, b.state AS bill_state, b.at, p.state, p.paid_fen, p.amount_fen,
+       p.channel = $6 AND coalesce(p.sub_merchant_id, p.merchant_id) = $7 AS held
+FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::timestamptz[])
+    AS b (number, transaction_id, fen, state, at)
+LEFT JOIN payments p ON p.number = b.number
+WHERE p.id IS NULL OR p.paid_fen <> b.fen OR p.transaction_id IS DISTINCT FROM b.transaction_id
+   OR p.channel <> $6 OR coalesce(p.sub_merchant_id, p.merchant_id) <> $7
+"""
+_REFUNDS = """
+SELECT b.number, b.payment_number, b.refund_id, b.fen, b.state AS bill_state, b.at, r.state, r.amount_fen,
+       p.number AS ours_payment_number
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::timestamptz[])
+    AS b (number, payment_number, refund_id, fen, state, at)
+LEFT JOIN refunds r ON r.number = b.number LEFT JOIN payments p ON p.id = r.payment_id
+WHERE r.id IS NULL OR r.amount_fen <> b.fen OR p.number <> b.payment_number
+   OR r.state IN ('requested', 'rejected', 'approved') OR (b.state = ANY($7) AND r.state <> 'succeeded')
+"""
+# What the bill lacks is subtracted here and not by an anti-join: how good that is depends on what the planner believes
+# of a day that has just begun, and a set of a day's numbers is small.
+_PAYMENTS_OF_DAY = """
+SELECT number FROM payments WHERE paid_at >= $1 AND paid_at < $2 AND paid_fen > 0 AND channel = $3
+  AND coalesce(sub_merchant_id, merchant_id) = $4
+"""
+_PAYMENTS_NAMED = "SELECT number, transaction_id, state, paid_fen, paid_at FROM payments WHERE number = ANY($1)"
+# A refund is on the bill of the day when the channel was asked: the day of its first step beyond our own door. What was
+# promised on an earlier day may have been asked for then, with the answer lost; the sweeper follows that one.
+_REFUNDS_OF_DAY = """
+SELECT r.number, r.channel_refund_id, r.state, r.amount_fen, asked.at, p.number AS payment_number
+FROM refunds r JOIN payments p ON p.id = r.payment_id
+CROSS JOIN LATERAL (
+    SELECT min(m.at) AS at FROM payment_moves m
+    WHERE m.entity_id = r.id AND m.to_state IN ('processing', 'succeeded', 'abnormal', 'closed')) asked
+WHERE r.state_at >= $1 AND r.created_at < $2 AND coalesce(r.decided_at, r.created_at) >= $1
+  AND r.state IN ('processing', 'succeeded', 'abnormal') AND p.channel = $3
+  AND coalesce(p.sub_merchant_id, p.merchant_id) = $4 AND asked.at >= $1 AND asked.at < $2
+"""
+
+
+def bounds(day: date) -> tuple[datetime, datetime]:
+    """When the day begins and ends in Asia/Shanghai, where channels count their days."""
+    begins = datetime.combine(day, time(), SHANGHAI)
+    return begins, begins + timedelta(days=1)
+
+
+async def differing(account: Account, bill: Bill) -> list[Found]:
+    """Every number of the bill's day on which ours and the bill disagree, each once."""
+    payments = [row for row in bill.rows if row.refund_number is None]
+    refunds = [row for row in bill.rows if row.refund_number is not None]
+    found: list[Found] = []
+    for batch in _batches(payments):
+        columns = _columns(batch, "number", "transaction_id", "amount_fen", "state", "at")
+        found += [_payment(row) for row in await fetch(_PAYMENTS, *columns, account.channel.value, account.holder)]
+    for batch in _batches(refunds):
+        columns = _columns(batch, "refund_number", "number", "refund_id", "amount_fen", "state", "at")
+        found += [_refund(row) for row in await fetch(_REFUNDS, *columns, list(REFUNDED_THERE))]
+    place = (*bounds(bill.day), account.channel.value, account.holder)
+    listed = {row.number for row in payments}
+    lacking = [row["number"] for row in await fetch(_PAYMENTS_OF_DAY, *place) if row["number"] not in listed]
+    for start in range(0, len(lacking), BATCH):
+        found += [_payment_not_there(row) for row in await fetch(_PAYMENTS_NAMED, lacking[start : start + BATCH])]
+    listed = {row.refund_number or "" for row in refunds}
+    found += [_refund_not_there(row) for row in await fetch(_REFUNDS_OF_DAY, *place) if row["number"] not in listed]
+    return [*{each.key: each for each in found}.values()]
+
+
+def _batches(rows: Sequence[BillRow]) -> Iterator[Sequence[BillRow]]:
+    for start in range(0, len(rows), BATCH):
+        yield rows[start : start + BATCH]
+
+
+def _columns(rows: Iterable[BillRow], *names: str) -> list[list[object]]:
+    return [[getattr(row, name) for row in rows] for name in names]
+
+
+def _payment(row: asyncpg.Record) -> Found:
+    bill_state = row["bill_state"]
+    if row["state"] is None:
+        kind = DifferenceKind.UNKNOWN
+    elif row["paid_fen"] == 0:
+        kind = DifferenceKind.MISSING_HERE
+    elif row["paid_fen"] != row["fen"]:
+        kind = DifferenceKind.AMOUNT
+    else:
+        kind, bill_state = DifferenceKind.STATE, "other-transaction" if row["held"] else "other-merchant"
+    return Found(
+        kind=kind,
+        entity="payment",
+        number=row["number"],
+        transaction_id=row["transaction_id"],
+        moved_at=row["at"],
+        ours_state=row["state"],
+        ours_fen=row["paid_fen"],
+        bill_state=bill_state[:32],
+        bill_fen=row["fen"],
+    )
+
+
+def _refund(row: asyncpg.Record) -> Found:
+    bill_state = row["bill_state"]
+    if row["state"] is None:
+        kind = DifferenceKind.UNKNOWN
+    elif row["amount_fen"] != row["fen"]:
+        kind = DifferenceKind.AMOUNT
+    elif row["ours_payment_number"] != row["payment_number"]:
+        kind, bill_state = DifferenceKind.STATE, "other-payment"
+    elif row["state"] in ("requested", "rejected", "approved"):
+        kind = DifferenceKind.MISSING_HERE
+    else:
+        kind = DifferenceKind.STATE
+    return Found(
+        kind=kind,
+        entity="refund",
+        number=row["number"],
+        payment_number=row["payment_number"],
+        transaction_id=row["refund_id"],
+        moved_at=row["at"],
+        ours_state=row["state"],
+        ours_fen=row["amount_fen"],
+        bill_state=bill_state[:32],
+        bill_fen=row["fen"],
+    )
+
+
+def _payment_not_there(row: asyncpg.Record) -> Found:
+    return Found(
+        kind=DifferenceKind.MISSING_THERE,
+        entity="payment",
+        number=row["number"],
+        transaction_id=row["transaction_id"],
+        moved_at=row["paid_at"],
+        ours_state=row["state"],
+        ours_fen=row["paid_fen"],
+    )
+
+
+def _refund_not_there(row: asyncpg.Record) -> Found:
+    return Found(
+        kind=DifferenceKind.MISSING_THERE,
+        entity="refund",
+        number=row["number"],
+        payment_number=row["payment_number"],
+        transaction_id=row["channel_refund_id"],
+        moved_at=row["at"],
+        ours_state=row["state"],
+        ours_fen=row["amount_fen"],
+    )

@@ -1,0 +1,117 @@
+"""A payment channel in memory: what it holds is what it answers and what stands on its bills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from backend import clock
+from backend.partners.paying.port import (
+    Bill,
+    BillEmpty,
+    BillRow,
+    Notice,
+    OrderAtChannel,
+    OrderSeen,
+    OrderUnknown,
+    PartnerTrouble,
+    Placed,
+    RefundAtChannel,
+    RefundOrder,
+    RefundSeen,
+    RefundUnknown,
+    Wanted,
+)
+from models.payments import Payment
+from tests.factories.payments import APP_ID, MERCHANT_ID, a_seen_order
+
+
+class AChannel:
+    """`orders` and `refunds` are what it would answer; `rows` its bills; `trouble` is raised instead of a bill."""
+
+    name, app_id, merchant_id = "wechat_pay", APP_ID, MERCHANT_ID
+
+    def __init__(self) -> None:
+        self.sub_merchants: Mapping[str, str] = {}
+        self.orders: dict[str, OrderSeen] = {}
+        self.refunds: dict[str, RefundSeen] = {}
+        self.rows: list[BillRow] = []
+        self.trouble: PartnerTrouble | None = None
+        self.asked: list[str] = []
+
+    def paid(self, payment: Payment, **changes: Any) -> OrderSeen:
+        """The order is paid there, and stands on the bill of its day."""
+        seen = a_seen_order(payment, **{"paid_at": payment.paid_at or clock.now(), **changes})
+        self.orders[seen.number] = seen
+        self.list(seen)
+        return seen
+
+    def list(self, seen: OrderSeen, **changes: Any) -> BillRow:
+        """Put the order on a bill."""
+        assert seen.transaction_id
+        assert seen.amount_fen
+        assert seen.paid_at
+        values: dict[str, Any] = {
+            "number": seen.number, "transaction_id": seen.transaction_id, "amount_fen": seen.amount_fen,
+            "state": "SUCCESS", "at": seen.paid_at, "charge_fen": 12, **changes,
+        }  # fmt: skip
+        self.rows.append(BillRow(**values))
+        return self.rows[-1]
+
+    def refunded(self, number: str, payment_number: str, fen: int, **changes: Any) -> RefundSeen:
+        """The refund has arrived, and stands on the bill of today."""
+        values: dict[str, Any] = {
+            "number": number, "payment_number": payment_number, "state": RefundAtChannel.SUCCEEDED,
+            "merchant_id": self.merchant_id, "refund_id": f"5030{number[-20:]}", "amount_fen": fen,
+            "succeeded_at": clock.now(), **changes,
+        }  # fmt: skip
+        seen = RefundSeen(**values)
+        self.refunds[number] = seen
+        self.rows.append(
+            BillRow(
+                number=payment_number, transaction_id="4200", amount_fen=fen, at=clock.now(), refund_number=number,
+                refund_id=seen.refund_id, state="SUCCESS" if seen.state is RefundAtChannel.SUCCEEDED else "PROCESSING",
+            )
+        )  # fmt: skip
+        return seen
+
+    async def bill(self, day: date, *, sub_merchant_id: str | None = None) -> Bill:
+        if self.trouble is not None:
+            raise self.trouble
+        rows = tuple(row for row in self.rows if row.at.astimezone(clock.SHANGHAI).date() == day)
+        if not rows:
+            raise BillEmpty("wechat-pay", "NO_STATEMENT_EXIST")
+        return Bill(day=day, digest="d" * 40, rows=rows)
+
+    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
+        self.asked.append(number)
+        if number not in self.orders:
+            raise OrderUnknown("wechat-pay", "ORDER_NOT_EXIST")
+        return self.orders[number]
+
+    async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
+        self.asked.append(number)
+        if number not in self.refunds:
+            raise RefundUnknown("wechat-pay", "RESOURCE_NOT_EXISTS")
+        return self.refunds[number]
+
+    async def close(self, number: str, *, sub_merchant_id: str | None = None) -> None:
+        seen = self.orders.get(number)
+        if seen is None:
+            raise OrderUnknown("wechat-pay", "ORDER_NOT_EXIST")
+
+    async def refund(self, wanted: RefundOrder) -> RefundSeen:
+        return self.refunded(wanted.number, wanted.payment_number, wanted.amount_fen)
+
+    async def place(self, order: Wanted) -> Placed:
+        raise AssertionError("nobody orders here")
+
+    def to_front_end(self, prepay_id: str) -> Mapping[str, str]:
+        raise AssertionError("nobody pays here")
+
+    async def open_notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
+        raise AssertionError("nobody pushes here")
+
+
+UNPAID = OrderAtChannel.UNPAID
