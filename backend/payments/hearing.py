@@ -11,18 +11,19 @@ from collections.abc import Mapping
 
 from backend import logs
 from backend.callbacks.receiving import RECEIVED
-from backend.database import execute, transaction
+from backend.database import execute, fetch_value, transaction
 from backend.errors import Trouble
 from backend.events import act_as, record
 from backend.jobs import enqueue
 from backend.partners.paying.port import Notice, NoticeKind, OrderSeen, PayChannel, RefundSeen
 from backend.payments import settling
-from backend.payments.errors import NoticeMismatch, NoticeOfUnknownOrder, RefundNotFound
+from backend.payments.errors import NoticeMismatch
 from backend.payments.events import NoticeRefused
 from backend.payments.refunding import settle_refund
 from backend.payments.settling import HANDLED, PARTNERS, Found, keep
 from models.payments import Channel
 
+_HEARD = "SELECT state FROM inbound_messages WHERE partner = $1 AND partner_id = $2"
 _HANDLED = """
 UPDATE inbound_messages SET state = 'handled', handled_at = now()
 WHERE partner = $1 AND partner_id = $2 AND state = 'received'
@@ -70,7 +71,7 @@ async def _order(channel: Channel, notice: Notice, seen: OrderSeen) -> bool:
         wrong = settling.differences(found, seen)
         if not wrong:
             await settling.take(found, seen, "notice", notice=notice)
-            if found.row["heard"]:
+            if found.row["heard"]:  # it did not fit before; the question that it led to has been answered since
                 await execute(_HANDLED, PARTNERS[channel], notice.identity)
         elif not found.row["heard"]:
             await _doubt(found, notice, wrong)
@@ -89,11 +90,33 @@ async def _doubt(found: Found, notice: Notice, wrong: list[str]) -> None:
 
 
 async def _refund(channel: Channel, notice: Notice, seen: RefundSeen) -> bool:
-    async with transaction():
-        if not await keep(notice, channel):
-            return False
-        try:
+    try:
+        async with transaction():
+            heard = await fetch_value(_HEARD, PARTNERS[channel], notice.identity)
+            if heard == HANDLED:
+                return False
             await settle_refund(seen, channel=channel, known_by="notice")
-        except RefundNotFound as error:
-            raise NoticeOfUnknownOrder(number=seen.payment_number) from error
+            await _keep_handled(notice, channel, heard)
+    except NoticeMismatch as mismatch:
+        await _doubt_refund(channel, notice, seen, list(mismatch.facts.get("fields_that_differ", ["refund"])))
+        raise
     return True
+
+
+async def _keep_handled(notice: Notice, channel: Channel, heard: str | None) -> None:
+    if heard:
+        await execute(_HANDLED, PARTNERS[channel], notice.identity)
+    else:
+        await keep(notice, channel)
+
+
+async def _doubt_refund(channel: Channel, notice: Notice, seen: RefundSeen, wrong: list[str]) -> None:
+    async with transaction():
+        payment = await fetch_value(
+            "SELECT p.id FROM payments p JOIN refunds r ON r.payment_id = p.id WHERE r.number = $1", seen.number
+        )
+        if payment is None or not await keep(notice, channel, state="received"):
+            return
+        await record(NoticeRefused(payment_id=payment, channel=channel.value, fields=wrong))
+        await enqueue("payments.check-refund", {"number": seen.number}, key=f"check-refund:{seen.number}")
+    logs.security.error("a notice does not fit our refund", extra={"refund": seen.number, "what": wrong})
