@@ -21,6 +21,7 @@ from backend.idempotency import forget_expired
 from backend.identity import delegating
 from backend.job_keeping import forget_finished
 from backend.jobs import Timetable
+from backend.payments import refunding
 from backend.settings import settings
 
 
@@ -88,5 +89,6 @@ def timetable() -> Timetable:
             (30.0, reminding.remind),
             (300.0, waiting.close_past_days),
             (60.0, delegating.end_over),
+            (settings().refund_sweep_seconds, refunding.sweep_refunds),
         ),
     )

@@ -15,6 +15,9 @@ DUTIES: dict[str, str] = {
     "cases.handle": "办理本部门办件",
     "halls.manage": "运行本部门所在地区及下级地区的全部办事大厅：窗口、时段、预约、叫号、爽约申诉",
     "fees.manage": "登记本部门办件的收费、填写数量、免收费用",
+    "refunds.request": "为本部门收取的费用申请退款，查看支付和退款",
+    "refunds.approve": "复核他人申请的退款，处理受阻的退款，查看支付和退款",
+    "payments.reconcile": "查看每日对账结果，认领和处理对账差异，重新对账",
     "calendar.edit": "设定工作日、节假日和调休",
     "notifications.operate": "查看和重发消息",
     "staff.manage": "管理工作人员账号（系统管理员）",
@@ -30,8 +33,12 @@ SEPARATED: tuple[frozenset[str], ...] = (
     frozenset({"staff.manage", "agencies.manage"}),
     frozenset({"duties.grant"}),
     frozenset({"audit.read"}),
+    frozenset({"refunds.request", "refunds.approve"}),
 )
-"""三权分立: the system officer, the security officer and the auditor are three people (GB/T 22239, 访问控制 d)."""
+"""三权分立: the system officer, the security officer and the auditor are three people (GB/T 22239, 访问控制 d).
+
+Whoever moves money is none of them: somebody who makes accounts or grants duties could make their own second person.
+"""
 
 
 def hall_duty(code: str) -> str:

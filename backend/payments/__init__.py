@@ -21,12 +21,14 @@ from backend.payments.fees import (
 )
 from backend.payments.hearing import receive
 from backend.payments.settling import settle
+from backend.payments.unasked_refunds import adopt
 
 __all__ = [
     "FEE_NAMES",
     "MANAGE",
     "FeeSeen",
     "Started",
+    "adopt",
     "cancel_fees",
     "charge",
     "check",
