@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from backend.partners.base import Wire
+from backend.partners.courier.live import live_couriers
+from backend.partners.courier.port import Ordering, Tracking
 from backend.partners.paying.port import PayChannel
 from backend.partners.sms.live import TencentSms
 from backend.partners.sms.port import Sms
@@ -30,6 +32,10 @@ class Partners:
     sms: Sms | None
     wire: Wire
     channels: Mapping[str, PayChannel] = field(default_factory=dict)
+    couriers: Mapping[str, Ordering] = field(default_factory=dict)
+    """With whom parcels can be ordered, by name."""
+    trackers: Mapping[str, Tracking] = field(default_factory=dict)
+    """Who knows where parcels are, by name."""
 
     async def close(self) -> None:
         """End the connections; the process is going down."""
@@ -39,15 +45,18 @@ class Partners:
 def partners_from(values: Settings) -> Partners:
     """The partners at the addresses of the settings; connections are made at the first call.
 
-    Raises PartnerInsecure when production would speak to one without TLS, SettingsError when a payment channel is
-    switched on and its numbers or keys cannot be right.
+    Raises PartnerInsecure when production would speak to one without TLS, SettingsError when a payment channel or
+    a courier is switched on and its numbers, keys or tables cannot be right.
     """
     wire = Wire(values)
+    couriers, trackers = live_couriers(wire, values)
     return Partners(
         wechat=LiveWeChat(wire, values),
         sms=TencentSms(wire, values) if values.sms_api_base else None,
         wire=wire,
         channels=_channels(wire, values),
+        couriers=couriers,
+        trackers=trackers,
     )
 
 
