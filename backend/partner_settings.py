@@ -164,6 +164,8 @@ class PartnerSettings:
     """EBusinessID; empty switches 快递鸟 off."""
     kdniao_app_key: str = ""
     """AppKey: requests and pushes are signed with it."""
+    kdniao_push_signed: bool = True
+    """Pushes must carry DataSign. Off for contracts without it: then they are unsigned, whoever sent them."""
     kdniao_subscribe_type: Literal["1008", "8008"] = "1008"
     """RequestType of a subscription, as the contract has it."""
     kdniao_query_type: Literal["1002", "8001", "8002"] = "1002"

@@ -1,0 +1,151 @@
+"""快递鸟: subscribe to a parcel, be pushed the full list, ask.
+
+Source: the vendor's documents of the push and public clients. `DataSign` is base64 over hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from backend import clock
+from backend.partners.base import PartnerClient, Reply, Wire
+from backend.partners.bodies import Unreadable, form_fields, json_object
+from backend.partners.courier.port import CourierPush, Node, Parcel, PushAnswer, PushForged, Track, WaybillUnknown
+from backend.partners.courier.reading import (
+    BOUNDS,
+    at,
+    company,
+    digest,
+    groups,
+    node,
+    nodes,
+    refusing,
+    same,
+    text,
+    waybill,
+    with_state,
+)
+from backend.partners.courier.replies import form, told, understanding
+from backend.partners.courier.signing import kdniao_signature
+from backend.partners.courier.tables import FINE, load
+from backend.settings import Settings
+
+
+class Kdniao:
+    """The port `Tracking` over 快递鸟's HTTP interface, or the sandbox at another address."""
+
+    name = "kdniao"
+    pushes = True
+
+    def __init__(self, wire: Wire, values: Settings) -> None:
+        self._client = PartnerClient(self.name, values.kdniao_api_base, wire, values)
+        self._values = values
+        self._table = load(self.name, values.courier_tables)
+        self.signs = values.kdniao_push_signed and bool(values.kdniao_app_key)
+        self.query_seconds = values.kdniao_query_seconds
+
+    async def subscribe(self, parcel: Parcel) -> None:
+        """See the port. Subscribed already is fine."""
+        await self._client.ask("subscribe", self._request(self._values.kdniao_subscribe_type, parcel), self._subscribed)
+
+    async def query(self, parcel: Parcel) -> Track:
+        """See the port."""
+        return await self._client.ask("query", self._request(self._values.kdniao_query_type, parcel), self._found)
+
+    def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:
+        """See the port. A signature that is there has to be right, whether or not it has to be there."""
+        with refusing():
+            fields = form_fields(body, BOUNDS)
+            if not (data := fields.get("RequestData")):
+                raise PushForged("no RequestData")
+            # Some of their senders encode the signature once more than the form does; base64 has no percent sign.
+            given = unquote(fields.get("DataSign", ""))
+            signed = bool(given and self._values.kdniao_app_key)
+            if (given or self.signs) and not same(given, kdniao_signature(data, self._values.kdniao_app_key)):
+                raise PushForged("DataSign")
+            said = json_object(data, BOUNDS)
+            if not same(text(said, "EBusinessID"), self._values.kdniao_business_id):
+                raise PushForged("EBusinessID")
+            parcels = groups(said.get("Data"), "Data")
+            if not parcels:
+                raise Unreadable("no Data")
+            tracks = tuple(self._track(each) for each in parcels)
+            return CourierPush(identity=digest(parcels), signed=signed, tracks=tracks, plaintext=data)
+
+    def answer(self, push: CourierPush | None, *, taken: bool, refused: Sequence[str] = ()) -> PushAnswer:
+        """See the port. [recalled]"""
+        fine = taken and not refused
+        content = {
+            "EBusinessID": self._values.kdniao_business_id,
+            "UpdateTime": clock.now().astimezone(clock.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S"),
+            "Success": fine,
+            "Reason": "" if fine else "处理失败",
+        }
+        return PushAnswer(msgspec.json.encode(content), "application/json; charset=utf-8")
+
+    # -- what we say ---------------------------------------------------------------------------
+
+    def _request(self, kind: str, parcel: Parcel) -> Any:
+        theirs = self._table.their_company(parcel.company)
+        content = {"ShipperCode": theirs, "LogisticCode": parcel.waybill}
+        if parcel.phone_tail and theirs in self._table.names["wants_phone"].split(","):
+            content["CustomerName"] = parcel.phone_tail
+        data = msgspec.json.encode(content).decode()
+        fields = {
+            "RequestData": data,
+            "EBusinessID": self._values.kdniao_business_id,
+            "RequestType": kind,
+            "DataSign": kdniao_signature(data, self._values.kdniao_app_key),
+            "DataType": "2",
+        }
+        return form("", fields)
+
+    # -- what they say -------------------------------------------------------------------------
+
+    def _subscribed(self, reply: Reply) -> None:
+        with understanding(self.name):
+            self._check(told(self.name, reply))
+
+    def _found(self, reply: Reply) -> Track:
+        with understanding(self.name):
+            answer = told(self.name, reply)
+            self._check(answer)
+            track = self._track(answer)
+            if not track.nodes:
+                raise WaybillUnknown(self.name, "no-traces", text(answer, "Reason"))
+            return track
+
+    def _check(self, answer: Mapping[str, Any]) -> None:
+        """Answers have no code: a part of the words decides. Raises what the table says."""
+        if text(answer, "Success") == "true":
+            return
+        reason = text(answer, "Reason")
+        known = self._table.answers["reasons"]
+        meaning = next((meaning for part, meaning in known.items() if part in reason), "refused")
+        if meaning not in FINE:
+            raise self._table.trouble(meaning, "reason", reason)
+
+    def _track(self, said: Mapping[str, Any]) -> Track:
+        found = nodes(self.name, groups(said.get("Traces"), "Traces"), self._node)
+        state = text(said, "StateEx") or text(said, "State")
+        return Track(
+            waybill=waybill(text(said, "LogisticCode")),
+            company=company(self._table.company(text(said, "ShipperCode"))),
+            nodes=with_state(found, state, self._table.status(state)),
+            complete=True,
+            order_number=text(said, "OrderCode")[:64] or None,
+        )
+
+    def _node(self, entry: Mapping[str, Any]) -> Node:
+        code = text(entry, "Action")
+        return node(
+            status=self._table.status(code),
+            code=code,
+            words=text(entry, "AcceptStation"),
+            event_at=at(text(entry, "AcceptTime")),
+            place=text(entry, "Location"),
+        )

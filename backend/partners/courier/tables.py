@@ -1,0 +1,145 @@
+"""The partners' codes in our words: TOML files beside the adapters, which an installation may put its own before."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, field
+
+from backend.partners.courier.port import (
+    AddressRefused,
+    OrderRefused,
+    PartnerBusy,
+    PartnerMisconfigured,
+    PartnerRefused,
+    PartnerTrouble,
+    TooSoon,
+    WaybillUnknown,
+)
+from backend.settings import SettingsError
+
+STATUSES = frozenset(
+    {
+        *("created", "collected", "collect_failed", "in_transit", "arrived_city", "out_for_delivery", "at_station"),
+        *("delivered", "delivery_failed", "refused", "exception", "returning", "returned", "lost", "cancelled"),
+        "other",
+    }
+)
+"""The words for a node of a journey: those of models.shipments.TrackStatus, which partners do not know."""
+OTHER = "other"
+FINE = frozenset({"ok", "again", "done"})
+"""Meanings of an answer that are no refusal: done now, ordered before, cancelled before."""
+REFUSALS: Mapping[str, type[PartnerTrouble]] = {
+    "refused": PartnerRefused,
+    "order": OrderRefused,
+    "address": AddressRefused,
+    "unknown": WaybillUnknown,
+    "soon": TooSoon,
+    "busy": PartnerBusy,
+    "misconfigured": PartnerMisconfigured,
+}
+"""The other meanings of an answer."""
+_LONGEST_CODE = 32
+_LONGEST_MESSAGE = 200
+
+
+class Table(Struct, frozen=True, kw_only=True):
+    """What one partner's codes mean."""
+
+    name: str
+    codes: Mapping[str, str] = field(default_factory=dict)
+    """Code of a node → its status."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """Word of a node without a code → its status."""
+    states: Mapping[str, str] = field(default_factory=dict)
+    """Code of a whole parcel, where it differs from those of nodes → its status."""
+    answers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Per kind of answer: the partner's code → a meaning of FINE or REFUSALS."""
+    companies: Mapping[str, str] = field(default_factory=dict)
+    """The partner's word for a courier company → kuaidi100's."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Names of services and products that an installation may have to change."""
+
+    def status(self, code: str) -> str:
+        """What a node with this code says; `other` for a code that nobody wrote down."""
+        return self.codes.get(code) or self.words.get(code) or OTHER
+
+    def meaning(self, kind: str, code: str) -> str:
+        """What this answer means; a code that nobody wrote down is a refusal."""
+        return self.answers[kind].get(code, "refused")
+
+    def company(self, theirs: str) -> str:
+        """Our word for the company that the partner calls so."""
+        return self.companies.get(theirs) or theirs.lower()
+
+    def their_company(self, ours: str) -> str:
+        """The partner's word for a company of ours."""
+        return next((theirs for theirs, word in self.companies.items() if word == ours), ours.upper())
+
+    def check(
+        self, kind: str, code: str, message: str = "", *, otherwise: type[PartnerTrouble] = PartnerRefused
+    ) -> str:
+        """The meaning of an answer that is fine; raises the trouble of one that is not.
+
+        `otherwise` is what a plain refusal is called in this call. An answer without any code raises PartnerBusy.
+        """
+        if not code:
+            raise PartnerBusy(self.name, "no-code", message[:_LONGEST_MESSAGE])
+        meaning = self.meaning(kind, code)
+        if meaning not in FINE:
+            raise self.trouble(meaning, code, message, otherwise=otherwise)
+        return meaning
+
+    def trouble(
+        self, meaning: str, code: str, message: str = "", *, otherwise: type[PartnerTrouble] = PartnerRefused
+    ) -> PartnerTrouble:
+        """The trouble that a meaning is; see `check`."""
+        kind = otherwise if meaning == "refused" else REFUSALS.get(meaning, otherwise)
+        return kind(self.name, code[:_LONGEST_CODE], message[:_LONGEST_MESSAGE])
+
+
+def load(name: str, folder: str = "") -> Table:
+    """The table of a partner; entries of the file of the same name in `folder` go before ours.
+
+    Raises SettingsError when that file cannot be read, or says a word that we do not know.
+    """
+    entries = tomllib.loads((files("backend.partners.courier") / f"{name}.toml").read_text("utf-8"))
+    theirs = Path(folder) / f"{name}.toml" if folder else None
+    if theirs is not None and theirs.exists():
+        try:
+            entries = _merged(entries, tomllib.loads(theirs.read_text("utf-8")))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"COURIER_TABLES: {name}.toml cannot be read: {error}") from error
+    try:
+        table = Table(name=name, **entries)
+        _check(table)
+    except (TypeError, AttributeError, ValueError) as error:
+        raise SettingsError(f"COURIER_TABLES: {name}.toml: {error}") from error
+    return table
+
+
+def _merged(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    both = dict(ours)
+    for key, value in theirs.items():
+        before = both.get(key)
+        both[key] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return both
+
+
+def _check(table: Table) -> None:
+    for part in (table.codes, table.words, table.states):
+        for code, status in part.items():
+            if status not in STATUSES:
+                raise ValueError(f"{code} = {status!r} is no status of a parcel")
+    for kind, answers in table.answers.items():
+        for code, meaning in answers.items():
+            if meaning not in FINE and meaning not in REFUSALS:
+                raise ValueError(f"answers.{kind}: {code} = {meaning!r} is no meaning of an answer")
+    for part in (table.companies, table.names):
+        for key, value in part.items():
+            if not isinstance(value, str):
+                raise ValueError(f"{key} is not a text")
