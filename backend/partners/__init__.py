@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from backend.partners.alipay.live import LiveAlipay
 from backend.partners.base import Wire
 from backend.partners.courier.live import live_couriers
 from backend.partners.courier.port import Ordering, Tracking
@@ -64,6 +65,8 @@ def _channels(wire: Wire, values: Settings) -> dict[str, PayChannel]:
     channels: list[PayChannel] = []
     if values.wechat_pay_mchid:
         channels.append(LiveWeChatPay(wire, values))
+    if values.alipay_app_id:
+        channels.append(LiveAlipay(wire, values))
     return {each.name: each for each in channels}
 
 
