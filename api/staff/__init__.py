@@ -12,6 +12,7 @@ from api.staff.calendar import CalendarController
 from api.staff.catalogue import ItemController
 from api.staff.kiosk import KioskController
 from api.staff.queue import QueueController
+from api.staff.reconciliation import ReconciliationController
 from api.staff.sign_in import StaffSignInController, me, sign_out
 
 handlers: list[ControllerRouterHandler] = [
@@ -20,6 +21,7 @@ handlers: list[ControllerRouterHandler] = [
     *CONTROLLERS,
     KioskController,
     QueueController,
+    ReconciliationController,
     me,
     sign_out,
 ]

@@ -16,14 +16,18 @@ from msgspec import Struct
 
 from backend import clock, jobs, partners
 from backend.database import fetch, transaction
-from backend.errors import Trouble
+from backend.errors import Fault, Trouble
 from backend.partners.paying.port import PartnerTrouble, PayChannel
 from backend.payments import checking, refund_sending
 from backend.payments.comparing import Account
+from backend.payments.errors import BillDayOutOfRange
 from backend.payments.reconciling import Compared, reconcile
 from backend.settings import settings
 from models.payments import OPEN_ORDERS, Channel
 from models.reconciliation import BillState
+
+KEPT_THERE = timedelta(days=90)
+"""For how long channels keep their bills."""
 
 log = logging.getLogger("zhangban.payments")
 
@@ -108,6 +112,17 @@ async def enqueue(each: Due) -> None:
     """Have the day compared by a worker. Belongs inside transaction()."""
     payload = {**each.account._asdict(), "channel": each.account.channel.value, "day": each.day.isoformat()}
     await jobs.enqueue("payments.reconcile", payload, key=f"reconcile:{each.account.holder}:{each.day}")
+
+
+async def compare_again(day: date, *, channels: Mapping[str, PayChannel]) -> int:
+    """Have a worker compare the day with every account once more; with how many. Raises BillDayOutOfRange."""
+    newest = newest_day()
+    if not newest - KEPT_THERE <= day <= newest:
+        raise BillDayOutOfRange(fields=[Fault("/day", "该日期没有可下载的账单")])
+    async with transaction():
+        for account in (chosen := accounts(channels)):
+            await enqueue(Due(account, day))
+    return len(chosen)
 
 
 async def compare_day(day: date, *, channels: Mapping[str, PayChannel], only: Channel | None = None) -> list[Compared]:

@@ -147,3 +147,10 @@ class DifferenceEnded(Conflict):
 
     code = "bill-difference-ended"
     title = "该差异已处理"
+
+
+class BillDayOutOfRange(Invalid):
+    """Bills are made on the next day, and kept by channels for three months."""
+
+    code = "bill-day-out-of-range"
+    title = "该日期没有可下载的账单"

@@ -231,6 +231,14 @@ class DifferenceFound(Event, frozen=True, kw_only=True, tag="bill-difference.fou
     day: date
 
 
+class DifferenceTaken(Event, frozen=True, kw_only=True, tag="bill-difference.taken"):
+    """A member of staff looks into it from now on."""
+
+    about: ClassVar[str] = "difference_id"
+    difference_id: UUID
+    owner_id: UUID
+
+
 class DifferenceResolved(Event, frozen=True, kw_only=True, tag="bill-difference.resolved"):
     """A person said what it was; the words stand with the difference."""
 

@@ -121,6 +121,7 @@ BELONGINGS |= dict.fromkeys(
         "/v1/staff/appointments/{appointment_id}/check-in",
         *(f"/v1/staff/halls/{{hall_id}}/{rest}" for rest in (
             "kiosk/check-ins", "kiosk/scans", "kiosk/walk-ins", "poster-code", "queue", "appeals", "appointments",
+            "days-off",
             "closures", "lines", "reopenings", "slots", "windows", "windows/{number}",
         )),
         *(f"/v1/staff/lines/{{line_id}}{rest}" for rest in ("", "/hours", "/items", "/slots")),
@@ -133,6 +134,10 @@ BELONGINGS |= dict.fromkeys(
 )  # fmt: skip
 """Every guarded address with something of somebody's in it, and how to get something of somebody else."""
 OWNED_BY_NOBODY = {
+    **dict.fromkeys(
+        (f"/v1/staff/bill-differences/{{difference_id}}{rest}" for rest in ("", "/owner", "/resolution")),
+        "merchants' accounts are the platform's, not a department's",
+    ),
     "/v1/staff/calendar/days/{day}": "the calendar is everybody's",
     "/v1/staff/calendar/years/{year}": "the calendar is everybody's",
 }

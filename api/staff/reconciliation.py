@@ -1,0 +1,183 @@
+"""Staff see how the channels' days compare with ours, and deal with what differs."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.auth import duty
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from backend.identity import AsStaff
+from backend.paging import USUAL, CursorInvalid
+from backend.partners import Partners
+from backend.payments import catching_up, differences
+from backend.payments.differences import BillDaySeen, DifferenceSeen
+from backend.payments.errors import BillDayOutOfRange, DifferenceEnded, DifferenceNotFound
+from models.reconciliation import DifferenceState
+
+InState = Annotated[
+    DifferenceState | None, QueryParameter(description="只看这种状态：open、repaired、resolved", required=False)
+]
+
+
+class DayIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The day (Asia/Shanghai) that is to be compared again, with every channel."""
+
+    day: date
+
+
+class Queued(Struct, kw_only=True):
+    """How many bills are compared soon: one per channel and merchant."""
+
+    bills: int
+
+
+class ResolutionIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What the difference was, in words."""
+
+    words: Annotated[str, Meta(min_length=2, max_length=400)]
+
+
+class ReconciliationController(Controller):
+    """`/v1/staff/bill-days` and `/v1/staff/bill-differences`."""
+
+    path = "/"
+    tags = ["对账"]
+    guards = [duty(differences.DUTY)]
+
+    @get("/bill-days", summary="每日对账结果", operation_id="listBillDays", responses=answers(CursorInvalid))
+    async def days(
+        self, staff: NamedDependency[AsStaff], limit: FromQuery[Limit] = USUAL, cursor: FromQuery[Cursor] = None
+    ) -> Page[BillDaySeen]:
+        items, more = await differences.days(staff, limit=limit, cursor=cursor)
+        return Page(items, more)
+
+    @post(
+        "/bill-days/comparisons",
+        summary="重新对账",
+        description="重新下载当日账单并比对；历史记录保留，已一致的差异自动关闭，已处理的差异不会无故重新打开。",
+        operation_id="compareBillDay",
+        status_code=202,
+        responses=answers(BillDayOutOfRange),
+    )
+    async def compare(self, partners: NamedDependency[Partners], data: JSONBody[DayIn]) -> Queued:
+        return Queued(bills=await catching_up.compare_again(data.day, channels=partners.channels))
+
+    @get("/bill-differences", summary="对账差异", operation_id="listBillDifferences", responses=answers(CursorInvalid))
+    async def listed(
+        self,
+        staff: NamedDependency[AsStaff],
+        in_state: FromQuery[InState] = None,
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[DifferenceSeen]:
+        items, more = await differences.listed(staff, state=in_state, limit=limit, cursor=cursor)
+        return Page(items, more)
+
+    @get(
+        "/bill-differences/{difference_id:uuid}",
+        summary="一条对账差异",
+        operation_id="getBillDifference",
+        responses=answers(DifferenceNotFound),
+    )
+    async def one(self, staff: NamedDependency[AsStaff], difference_id: FromPath[UUID]) -> DifferenceSeen:
+        return await differences.one(staff, difference_id)
+
+    @post(
+        "/bill-differences/{difference_id:uuid}/owner",
+        summary="认领对账差异",
+        description="由本人跟进；他人已认领的也可以接手。",
+        operation_id="takeOverBillDifference",
+        status_code=200,
+        responses=answers(DifferenceNotFound, DifferenceEnded),
+    )
+    async def take_over(self, staff: NamedDependency[AsStaff], difference_id: FromPath[UUID]) -> DifferenceSeen:
+        return await differences.take_over(staff, difference_id)
+
+    @post(
+        "/bill-differences/{difference_id:uuid}/resolution",
+        summary="处理对账差异",
+        description="写明差异的原因和处理结果。不改动任何金额。",
+        operation_id="resolveBillDifference",
+        status_code=200,
+        responses=answers(DifferenceNotFound, DifferenceEnded),
+    )
+    async def resolve(
+        self, staff: NamedDependency[AsStaff], difference_id: FromPath[UUID], data: JSONBody[ResolutionIn]
+    ) -> DifferenceSeen:
+        return await differences.resolve(staff, difference_id, data.words)
+
+
+_DAY = {
+    "id": "0194a1b2-5555-7fff-8000-0bbb0ccc0ddd",
+    "channel": "wechat_pay",
+    "merchant_id": "1900000001",
+    "day": "2026-03-02",
+    "state": "compared",
+    "runs": 1,
+    "compared_at": "2026-03-03T02:20:07Z",
+    "paid_count": 1204,
+    "paid_fen": 2408000,
+    "refund_count": 3,
+    "refund_fen": 6000,
+    "charge_fen": 14448,
+    "open": 1,
+    "repaired": 2,
+    "resolved": 0,
+    "trouble": None,
+}
+_DIFFERENCE = {
+    "id": "0194a1b2-6666-7fff-8000-0bbb0ccc0ddd",
+    "channel": "wechat_pay",
+    "merchant_id": "1900000001",
+    "day": "2026-03-02",
+    "kind": "unknown",
+    "kind_name": "单号无法识别",
+    "entity": "payment",
+    "number": "P202603026V0CM2TZVRZPMLRH",
+    "payment_number": None,
+    "transaction_id": "4200000000202603020000000001",
+    "moved_at": "2026-03-02T04:00:00Z",
+    "ours_state": None,
+    "ours_fen": None,
+    "bill_state": "SUCCESS",
+    "bill_fen": 2000,
+    "query_state": "paid",
+    "query_fen": 2000,
+    "state": "open",
+    "owner_id": None,
+    "resolution": None,
+    "found_at": "2026-03-03T02:20:07Z",
+    "ended_at": None,
+    "reopened": 0,
+}
+_OWNED = {**_DIFFERENCE, "owner_id": "0194a1b2-7777-7fff-8000-0bbb0ccc0ddd"}
+_WORDS = "系统恢复前的订单，已按交易单号联系缴款人并线下退款"
+openapi.EXAMPLES |= {
+    "listBillDays": {"response": {"items": [_DAY], "next_cursor": None}},
+    "compareBillDay": {"request": {"day": "2026-03-02"}, "response": {"bills": 1}},
+    "listBillDifferences": {"response": {"items": [_DIFFERENCE], "next_cursor": None}},
+    "getBillDifference": {"response": _DIFFERENCE},
+    "takeOverBillDifference": {"response": _OWNED},
+    "resolveBillDifference": {
+        "request": {"words": _WORDS},
+        "response": {**_OWNED, "state": "resolved", "resolution": _WORDS, "ended_at": "2026-03-03T06:00:00Z"},
+    },
+}
+openapi.PARAMETERS.setdefault("difference_id", "对账差异的标识")
+openapi.LINKS["listBillDifferences"] = {
+    name: {"operationId": operation, "parameters": {"difference_id": "$response.body#/items/0/id"}}
+    for name, operation in (
+        ("one", "getBillDifference"),
+        ("owner", "takeOverBillDifference"),
+        ("resolution", "resolveBillDifference"),
+    )
+}
