@@ -242,6 +242,32 @@ class Settings(PartnerSettings):
     case_news_days: int = 365
     """What happened longer ago is history that a department fills in: nobody is sent a message about it."""
 
+    # -- deliveries -----------------------------------------------------------------------------
+    courier_tracker: str = "kuaidi100"
+    """Who is asked where a parcel is whose own courier does not tell: one of the configured trackers."""
+    courier_clock_hours: float = 2.0
+    """How far a courier's clock may be from ours: what lies further in the future is not taken."""
+    courier_manual_days: int = 14
+    """How long before a waybill was entered by hand its parcel may have been on its way."""
+    courier_silence_hours: float = 12.0
+    """A tracker that pushes and has not for so long is asked."""
+    courier_poll_minutes: float = 120.0
+    """How often it is asked then, and trackers that never push; never sooner than the tracker allows."""
+    delivery_still_days: int = 5
+    """A parcel that has not moved for so many days is looked into."""
+    delivery_unknown_hours: int = 72
+    """A courier who does not know a parcel so long after it was ordered has lost it, or the number is wrong."""
+    delivery_batch: int = 200
+    """Parcels that go out in one batch at most."""
+    postage_payer: Literal["free", "office", "resident"] = "office"
+    """Who pays for posting a result when its guide charges nothing for it. [local]"""
+    postage_tariff: str = "city:1000,province:1200,country:2000"
+    """What a resident pays then, in fen, by how far it goes from the department. [local]"""
+    postage_basis: str = "邮政速递物流资费标准"
+    """The rule behind that tariff, as the resident reads it."""
+    postage_collect: bool = True
+    """Whether a resident may have the courier take the postage at the door (到付) instead."""
+
     def __post_init__(self) -> None:
         if self.profile == "production":
             for name in ("data_keys", "fingerprint_keys", "token_secret"):

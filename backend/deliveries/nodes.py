@@ -1,0 +1,148 @@
+"""Nodes of a journey as rows: each once, however often and by whomever it is told; sealed, never changed.
+
+The digest of a node is keyed and made of its time, code and words, so that a push, its repeat and the answer to a
+question are one row. Which parcel a node belongs to is a matter of time: couriers use their numbers again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from msgspec import Struct
+from uuid_utils.compat import uuid7
+
+from backend import clock
+from backend.crypto import fingerprint, fingerprints, seal
+from backend.database import fetch, fetch_value, transaction
+from backend.deliveries.lifecycle import LEADS_TO, RANK
+from backend.partners.courier.port import Node
+from backend.settings import settings
+from models.deliveries import DeliveryState
+from models.shipments import TrackStatus
+
+MOST = 1000
+"""Nodes of one parcel that are kept; a real journey has a few dozen."""
+LONGEST_TEXT = 2000
+DOMAIN = "shipment-node"
+STATUSES = frozenset(each.value for each in TrackStatus)
+_REGION = re.compile(r"[1-9][0-9]{5}(?:[0-9]{6})?", re.ASCII)
+
+_KNOWN = "SELECT id, digest, believed FROM shipment_nodes WHERE shipment_id = $1 AND digest = ANY($2)"
+_COUNT = "SELECT count(*) FROM shipment_nodes WHERE shipment_id = $1"
+_BELIEVE = "UPDATE shipment_nodes SET believed = true WHERE id = ANY($1) AND NOT believed"
+_INSERT = """
+INSERT INTO shipment_nodes (id, created_at, shipment_id, digest, source, status, raw_code, raw_text, place, region_code,
+                            event_at, received_at, believed, late)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $2, $12, $13) ON CONFLICT DO NOTHING
+"""
+_SPANS = """
+SELECT status, min(event_at) AS first, max(event_at) AS last FROM shipment_nodes
+WHERE shipment_id = $1 AND believed GROUP BY status
+"""
+
+
+class Span(Struct, frozen=True):
+    """When nodes of one status happened, the first and the last of them."""
+
+    first: datetime
+    last: datetime
+
+
+class Entered(Struct, frozen=True):
+    """What entering nodes has changed: those that are new, and whether an old one came to be believed."""
+
+    fresh: tuple[Node, ...]
+    confirmed: bool
+
+
+def plain(text: str, longest: int) -> str:
+    """What the database can hold of a partner's text: no NUL, no half characters, no longer than this."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()[:longest]
+
+
+def tidy(node: Node) -> Node:
+    """The node as it can be kept: bounded texts, a known status, a time with a zone (Asia/Shanghai without one)."""
+    status = node.status if node.status in STATUSES else TrackStatus.OTHER.value
+    at = node.event_at if node.event_at.tzinfo else node.event_at.replace(tzinfo=clock.SHANGHAI)
+    return Node(
+        status=status,
+        raw_code=plain(node.raw_code, 40),
+        raw_text=plain(node.raw_text, LONGEST_TEXT),
+        event_at=at.astimezone(UTC),
+        place=plain(node.place, 100),
+        region_code=node.region_code if node.region_code and _REGION.fullmatch(node.region_code) else None,
+        identity=node.identity,
+    )
+
+
+def _told(event_at: datetime, raw_code: str, raw_text: str) -> str:
+    return f"{event_at.astimezone(UTC).isoformat()}|{raw_code}|{raw_text}"
+
+
+def digest(event_at: datetime, raw_code: str, raw_text: str) -> str:
+    """What makes a node the same node, under the current key."""
+    return fingerprint(_told(event_at, raw_code, raw_text), DOMAIN)
+
+
+def is_future(node: Node) -> bool:
+    """Whether the node says that it happens later than a courier's clock may be wrong."""
+    at = node.event_at if node.event_at.tzinfo else node.event_at.replace(tzinfo=clock.SHANGHAI)
+    return at > clock.now() + timedelta(hours=settings().courier_clock_hours)
+
+
+async def enter(shipment_id: UUID, told: Iterable[Node], *, source: str, state: DeliveryState, sure: bool) -> Entered:
+    """Write what is new, and believe what is told again by somebody who can be believed.
+
+    `sure`: signed, or the answer to a question; otherwise a signature for the parcel is only a claim. `state` is where
+    the parcel stands: what lies behind it is late. The caller holds the shipment's row.
+    """
+    nodes = {digest(node.event_at, node.raw_code, node.raw_text): node for node in map(tidy, told)}
+    rings = {
+        name: fingerprints(_told(node.event_at, node.raw_code, node.raw_text), DOMAIN) for name, node in nodes.items()
+    }
+    known = {
+        row["digest"]: row
+        for row in await fetch(_KNOWN, shipment_id, [each for ring in rings.values() for each in ring])
+    }
+    rows: list[tuple[object, ...]] = []
+    fresh: list[Node] = []
+    confirmed: list[UUID] = []
+    room = MOST - await fetch_value(_COUNT, shipment_id) if nodes else 0
+    for name, node in nodes.items():
+        believed = sure or TrackStatus(node.status) is not TrackStatus.DELIVERED
+        if (row := next((known[each] for each in rings[name] if each in known), None)) is not None:
+            confirmed += [row["id"]] if believed and not row["believed"] else []
+        elif len(fresh) < room:
+            fresh.append(node)
+            rows.append(_row(shipment_id, name, node, source=source, believed=believed, state=state))
+    async with transaction() as connection:
+        await connection.executemany(_INSERT, rows)
+        if confirmed:
+            await connection.execute(_BELIEVE, confirmed)
+    return Entered(tuple(fresh), bool(confirmed))
+
+
+def _row(
+    shipment_id: UUID, name: str, node: Node, *, source: str, believed: bool, state: DeliveryState
+) -> tuple[object, ...]:
+    identity = uuid7()
+    sealed = seal(node.raw_text, where="shipment_nodes.raw_text", row=identity)
+    leads_to = LEADS_TO[TrackStatus(node.status)]
+    late = leads_to is not None and RANK[leads_to] < RANK.get(state, 0)
+    return (
+        identity, clock.now(), shipment_id, name, source, node.status, node.raw_code, sealed, node.place,
+        node.region_code, node.event_at, believed, late,
+    )  # fmt: skip
+
+
+async def spans(shipment_id: UUID) -> Mapping[TrackStatus, Span]:
+    """When the parcel's believed nodes happened, by status."""
+    return {TrackStatus(row["status"]): Span(row["first"], row["last"]) for row in await fetch(_SPANS, shipment_id)}
+
+
+def newest(nodes: Sequence[Node]) -> datetime | None:
+    """Event time of the newest of these."""
+    return max((node.event_at for node in nodes), default=None)

@@ -1,0 +1,120 @@
+"""However a journey is told - in any order, twice, in pieces, by several sources - it comes to one end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from backend import clock
+from backend.database import fetch
+from backend.deliveries import tracking
+from backend.deliveries.lifecycle import LEADS_TO, RANK, come_to
+from backend.partners.courier.port import Node, Track
+from models.deliveries import DeliveryState as D
+from models.shipments import Shipment, TrackStatus
+from tests.factories.deliveries import a_node, a_shipment, told_of
+
+SETS, ORDERS = 100, 10
+SOURCES = (("kuaidi100", True), ("kuaidi100:query", True), ("sf", False), ("kdniao", False), ("wechat", True))
+LIKELY = ["collected", "in_transit", "in_transit", "arrived_city", "out_for_delivery", "delivered"]
+
+
+@dataclass
+class Journey:
+    """What happened to a parcel, and by whom each of it was told: pairs of node and source, at least one each."""
+
+    nodes: list[Node]
+    told: list[tuple[Node, str, bool]] = field(default_factory=list)
+
+    @property
+    def believed(self) -> set[TrackStatus]:
+        """What somebody who is to be believed has said."""
+        return {TrackStatus(node.status) for node, _, sure in self.told if sure or node.status != "delivered"}
+
+
+def a_journey(dice: random.Random) -> Journey:
+    """Mostly an ordinary one; sometimes with anything that a courier can say, at any time."""
+    statuses = LIKELY[: dice.randint(1, len(LIKELY))]
+    statuses += dice.choices([status.value for status in TrackStatus], k=dice.randint(0, 4))
+    minutes = [dice.randint(-55, 0) for _ in statuses]
+    journey = Journey([a_node(status, at) for status, at in zip(statuses, minutes, strict=True)])
+    for node in journey.nodes:
+        for source, sure in dice.sample(SOURCES, dice.randint(1, 2)):
+            journey.told.append((node, source, sure))
+    return journey
+
+
+def pushes(told: Sequence[tuple[Node, str, bool]], dice: random.Random) -> list[tuple[str, bool, list[Node]]]:
+    """The same in another order, some of it twice, in pieces of one source each."""
+    pieces: dict[tuple[str, bool, int], list[Node]] = {}
+    mixed = [*told, *dice.choices(told, k=dice.randint(0, len(told)))]
+    dice.shuffle(mixed)
+    for node, source, sure in mixed:
+        pieces.setdefault((source, sure, dice.randint(1, 3)), []).append(node)
+    order = [(source, sure, nodes) for (source, sure, _), nodes in pieces.items()]
+    dice.shuffle(order)
+    return order
+
+
+async def timeline(shipment: Shipment) -> list[tuple[object, ...]]:
+    """What the parcel's page shows, without who told it first and when."""
+    rows = await fetch(
+        "SELECT digest, status, event_at, believed FROM shipment_nodes WHERE shipment_id = $1 ORDER BY digest",
+        shipment.id,
+    )
+    return [tuple(row.values()) for row in rows]
+
+
+async def stands(shipment: Shipment) -> tuple[str, str, bool]:
+    [row] = await fetch(
+        "SELECT d.state AS delivery, s.state AS parcel, s.ended_at IS NOT NULL AS ended "
+        "FROM shipments s JOIN deliveries d ON d.id = s.delivery_id WHERE s.id = $1",
+        shipment.id,
+    )
+    return row["delivery"], row["parcel"], row["ended"]
+
+
+async def play(journey: Journey, dice: random.Random) -> tuple[tuple[str, str, bool], list[tuple[object, ...]]]:
+    """Tell the journey in one order of a parcel of its own."""
+    shipment = await a_shipment(ordered_at=clock.now() - timedelta(hours=2))
+    for source, sure, nodes in pushes(journey.told, dice):
+        track = Track(waybill=str(shipment.waybill), company="ems", nodes=tuple(nodes), complete=False)
+        await tracking.hear([track], source=source, sure=sure)
+    await check_what_was_told(shipment.delivery_id)
+    return await stands(shipment), await timeline(shipment)
+
+
+async def check_what_was_told(delivery_id: UUID) -> None:
+    """Each state at most once, and always further along."""
+    ranks = [RANK[D(state)] for state in await told_of(delivery_id)]
+    assert ranks == sorted(set(ranks))
+
+
+@pytest.mark.parametrize("tenth", range(10))
+async def test_every_order_of_telling_comes_to_one_end(tenth: int):
+    for seed in range(tenth * SETS // 10, (tenth + 1) * SETS // 10):
+        dice = random.Random(seed)
+        journey = a_journey(dice)
+        ends = [await play(journey, random.Random(f"{seed} {order}")) for order in range(ORDERS)]
+
+        state = come_to(journey.believed).value
+        assert [end[0][:2] for end in ends] == [(state, state)] * ORDERS, seed
+        assert [end for end in ends if end != ends[0]] == [], seed
+        assert len(ends[0][1]) == len({(node.event_at, node.raw_code) for node in journey.nodes})
+
+
+def test_the_fold_is_a_maximum_so_no_order_and_no_repeat_can_change_it():
+    dice = random.Random(0)
+    every = list(TrackStatus)
+    for _ in range(1000):
+        statuses = dice.choices(every, k=dice.randint(0, 12))
+        end = come_to(statuses)
+
+        assert come_to(dice.sample(statuses, len(statuses))) is end is come_to(statuses * 2)
+        assert RANK[come_to([*statuses, dice.choice(every)])] >= RANK[end]
+    assert {state for state in LEADS_TO.values() if state is not None} <= RANK.keys()
