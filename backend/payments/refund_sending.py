@@ -42,7 +42,8 @@ RETURNING r.number, r.amount_fen, r.reason, r.checks, p.number AS payment_number
     p.paid_fen, p.currency, p.sub_merchant_id
 """
 _ASK = """
-UPDATE refunds r SET checks = r.checks + 1, check_after = CASE WHEN r.check_after IS NULL THEN NULL ELSE $2::timestamptz END
+UPDATE refunds r SET checks = r.checks + 1,
+    check_after = CASE WHEN r.check_after IS NULL THEN NULL ELSE $2::timestamptz END
 FROM payments p WHERE r.id = $1 AND p.id = r.payment_id
 RETURNING p.number AS payment_number, p.sub_merchant_id
 """
