@@ -16,7 +16,8 @@ from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IdempotencyKeyHeader, once
 from api.problems import answers
 from api.resident.appointments import KEYS, ItemCode, PersonId
-from backend.appointments import admission, drawing, errors, waiting
+from backend.appointments import admission, draw_entries, drawing, errors, waiting
+from backend.appointments.draw_entries import DrawEntrySeen
 from backend.appointments.drawing import Entered
 from backend.appointments.waiting import Waiting
 from backend.identity import AsResident
@@ -122,6 +123,20 @@ class DrawEntryController(Controller):
         async with admission.in_turn():
             return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
 
+    @get(
+        summary="我的摇号报名与结果",
+        description=(
+            "`state`：entered 未摇号，won 中签，lost 未中签。用 `id` 可在 `proof` 的公示名单中找到自己并验证。"
+            "最多 100 条，办理日期晚的在前。"
+        ),
+        operation_id="listDrawEntries",
+        middleware=[Revalidated()],
+        response_headers=HEADERS,
+        responses=NOT_MODIFIED,
+    )
+    async def mine(self, resident: NamedDependency[AsResident]) -> list[DrawEntrySeen]:
+        return await draw_entries.mine(resident)
+
 
 _LINE_ID, _PERSON_ID = "0194a1b2-11e0-7fff-8000-0bbb0ccc0003", "0194a1b2-0001-7fff-8000-0bbb0ccc0005"
 _SLOT_ID, _ITEM = "0194a1b2-5107-7fff-8000-0bbb0ccc0001", "12441500196720244T3442199806003"
@@ -159,6 +174,38 @@ openapi.EXAMPLES |= {
             "closes_at": "2026-11-23T00:01:00Z",
             "seed_digest": "72cd6e8422c407fb6d098690f1130b7ded7ec2f7f5e1d30bd9d521f015363793",
         },
+    },
+}
+openapi.EXAMPLES["listDrawEntries"] = {
+    "response": [
+        {
+            "id": "0194a1b2-d4a3-7fff-8000-0bbb0ccc0008",
+            "draw_id": "0194a1b2-d4a0-7fff-8000-0bbb0ccc0009",
+            "line_id": _LINE_ID,
+            "line_name": "户籍业务",
+            "hall_name": "示例市政务服务中心",
+            "day": "2026-11-30",
+            "item_code": _ITEM,
+            "person_id": _PERSON_ID,
+            "slot_ids": [_SLOT_ID],
+            "closes_at": "2026-11-23T00:01:00Z",
+            "drawn_at": "2026-11-23T00:01:01Z",
+            "state": "won",
+            "rank": 3,
+            "slot_id": _SLOT_ID,
+            "appointment_id": "0194a1b2-a001-7fff-8000-0bbb0ccc0002",
+            "proof": f"/v1/public/lines/{_LINE_ID}/draws/2026-11-30",
+        }
+    ]
+}
+openapi.LINKS["listDrawEntries"] = {
+    "proof": {
+        "operationId": "getDrawProof",
+        "parameters": {"line_id": "$response.body#/0/line_id", "day": "$response.body#/0/day"},
+    },
+    "appointment": {
+        "operationId": "getAppointment",
+        "parameters": {"appointment_id": "$response.body#/0/appointment_id"},
     },
 }
 openapi.LINKS["joinWaitingList"] = {

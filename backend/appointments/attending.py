@@ -12,7 +12,7 @@ from uuid import UUID
 
 from backend import cache, clock, logs
 from backend.appointments import board
-from backend.appointments.booking import visitor_key
+from backend.appointments.booking import visitor_keys
 from backend.appointments.check_in_codes import read, refused, spend
 from backend.appointments.duty import Runner, hall_of_appointment, in_hall
 from backend.appointments.errors import (
@@ -26,13 +26,14 @@ from backend.appointments.errors import (
 from backend.appointments.events import AppointmentCheckedIn, AppointmentMissed
 from backend.appointments.lifecycle import Move
 from backend.appointments.places import Booking, locked, move_to
+from backend.appointments.strikes import give_strike
 from backend.appointments.tickets import QueueTicket, issue
 from backend.crypto import fingerprint
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.events import record
 from backend.identity.duties import kiosk_duty
 from backend.identity.principals import AsStaff
-from models.appointments import AppointmentState
+from models.appointments import AppointmentState, TicketState
 
 EARLIEST = timedelta(minutes=60)
 """How long before the slot one may check in."""
@@ -76,7 +77,7 @@ async def check_in_by_code(staff: Runner, hall_id: UUID, code: str) -> QueueTick
 
 _BY_KEY = """
 SELECT a.id FROM appointments a JOIN slots s ON s.id = a.slot_id
-WHERE s.hall_id = $1 AND a.state = 'booked' AND a.visitor_key = $2
+WHERE s.hall_id = $1 AND a.state = 'booked' AND a.visitor_key = ANY($2)
   AND a.day = (now() AT TIME ZONE 'Asia/Shanghai')::date
 ORDER BY s.ends_at <= now(), s.starts_at, a.id LIMIT 1
 """
@@ -91,7 +92,7 @@ async def check_in_by_identity(staff: Runner, hall_id: UUID, id_last_four: str, 
     await at_kiosk(staff, hall_id)
     await _count(hall_id, phone)
     async with transaction():
-        known = await fetch_value(_BY_KEY, hall_id, visitor_key(id_last_four, phone))
+        known = await fetch_value(_BY_KEY, hall_id, visitor_keys(id_last_four, phone))
         visit = await locked(known) if known else None
         if visit is None or visit.state is not AppointmentState.BOOKED:
             logs.security.info("kiosk found nobody", extra={"hall_id": str(hall_id)})
@@ -196,16 +197,17 @@ WHERE a.state = 'checked-in' AND a.day < $1 ORDER BY a.id LIMIT 500
 async def close_days(before: date | None = None) -> int:
     """End the visits of days before this one (default today) that were checked in and never finished; how many.
 
-    A number that was called and never ended counts as served: the person was at the window. Everybody else is missed,
-    without a strike, because they had come.
+    A number that was called and never ended counts as served: the person was at the window. Everybody else is missed:
+    with a strike as for any other no-show when their number was called and they did not come to the window, without
+    one when they waited and were never called.
     """
     closed = 0
     while rows := await fetch(_LEFT_OPEN, before or clock.today()):
-        closed += sum([await _close(row["id"], row["ticket_id"]) for row in rows])
+        closed += sum([await _close(row["id"], row["ticket_id"], row["state"]) for row in rows])
     return closed
 
 
-async def _close(appointment_id: UUID, ticket_id: UUID | None) -> bool:
+async def _close(appointment_id: UUID, ticket_id: UUID | None, ticket_state: str | None) -> bool:
     async with transaction():
         visit = await locked(appointment_id)
         if visit.state is not AppointmentState.CHECKED_IN:
@@ -217,4 +219,6 @@ async def _close(appointment_id: UUID, ticket_id: UUID | None) -> bool:
         if not ended:
             told = AppointmentMissed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id)
             await record(told)
+            if ticket_state == TicketState.MISSED:
+                await give_strike(visit.id, "no-show")
     return True

@@ -33,7 +33,7 @@ from backend.appointments.errors import (
 from backend.appointments.events import AppointmentBooked, AppointmentHeld
 from backend.appointments.lifecycle import Move
 from backend.appointments.places import Booking, a_number, locked, move_to
-from backend.crypto import fingerprint, seal
+from backend.crypto import fingerprint, fingerprints, seal
 from backend.database import execute, fetch_row, transaction
 from backend.events import record
 from backend.identity.principals import AsResident
@@ -54,6 +54,11 @@ class Visitor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def visitor_key(id_last_four: str, phone: str) -> str:
     """The fingerprint by which the kiosk finds an appointment: the last four of the id number, and the phone."""
     return fingerprint(f"{id_last_four.upper()}/{phone}", "kiosk")
+
+
+def visitor_keys(id_last_four: str, phone: str) -> list[str]:
+    """The same under every key of the ring: visits that were booked before the keys changed are found too."""
+    return fingerprints(f"{id_last_four.upper()}/{phone}", "kiosk")
 
 
 # The advisory lock is per person and line: two taps of one person count each other's appointments.

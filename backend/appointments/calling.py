@@ -5,7 +5,7 @@ came; the number decides between equals. A number that is kept for one window is
 that call at the same moment get two numbers, because what one has locked the other skips.
 
 A missed number may come back to the end of the queue on the same day, so its visit stays checked in until it is served
-or the day is over.
+or the day is over; a number that was called and never came back counts then as a no-show, by the rules of its line.
 """
 
 from __future__ import annotations

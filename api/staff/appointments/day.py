@@ -13,7 +13,8 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
-from backend.appointments import overseeing
+from backend.appointments import days_off, overseeing
+from backend.appointments.days_off import DayOff
 from backend.appointments.overseeing import Visit
 from backend.identity import AsStaff
 from backend.paging import USUAL, CursorInvalid
@@ -69,6 +70,16 @@ class DayController(Controller):
         )
         return Page(*found)
 
+    @get(
+        "/{hall_id:uuid}/days-off",
+        summary="已放号而后定为休息日的日期",
+        description="这些日子仍可预约。是否照常办理由大厅决定：不办理的请用“关闭一天”，已预约的人会收到通知并获得其他时段。",
+        operation_id="listDaysOff",
+        responses=answers(HallUnknown),
+    )
+    async def days_off(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[DayOff]:
+        return await days_off.days_off(staff, hall_id)
+
 
 _VISIT = {
     "id": "0194a1b2-4444-7fff-8000-0bbb0ccc0ddd",
@@ -97,7 +108,16 @@ _HALL = {
     "longitude": "105.000100",
     "directions": "地铁1号线人民路站B口步行200米",
 }
+_DAY_OFF = {
+    "day": "2026-10-02",
+    "name": "国庆节",
+    "line_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
+    "line_name": "综合业务",
+    "slots": 14,
+    "taken": 23,
+}
 openapi.EXAMPLES |= {
+    "listDaysOff": {"response": [_DAY_OFF]},
     "listOwnHalls": {"response": [_HALL]},
     "listHallAppointments": {"response": {"items": [_VISIT], "next_cursor": None}},
 }
@@ -110,6 +130,7 @@ openapi.LINKS["listOwnHalls"] = {
         "listHallSlots",
         "listHallAppointments",
         "listAppeals",
+        "listDaysOff",
         "closeDay",
         "reopenDay",
     )

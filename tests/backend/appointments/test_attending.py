@@ -26,6 +26,7 @@ from backend.database import execute, fetch, fetch_value
 from backend.identity.duties import hall_duty, kiosk_duty
 from backend.identity.principals import AsOperator, AsStaff
 from backend.regions.errors import HallUnknown
+from backend.settings import using
 from models.appointments import Appointment, AppointmentState, ServiceLine, Slot, TicketState
 from models.queueing import Ticket
 from models.regions import Hall
@@ -301,3 +302,37 @@ async def test_whoever_had_come_and_was_not_served_is_missed_without_a_strike():
     assert await Ticket.filter(state=TicketState.CALLED).count() == 0
     assert await places(slot.id) == (50, 0, 3)
     assert await attending.close_days() == 0
+
+
+async def test_whoever_was_called_and_never_came_to_the_window_counts_as_a_no_show():
+    line = await a_line()
+    window = await a_window(line)
+    slot = await a_day(line)
+    gone, back = [await an_appointment(slot, each) for each in await many_people(2)]
+    for each in (gone, back):
+        await attending.check_in(STAFF, each.id)
+    for _ in range(2):
+        await calling.miss(STAFF, (await calling.call_next(STAFF, window.id)).id)
+    assert await fetch_value("SELECT count(*) FROM strikes") == 0, "they may still come back today"
+    again = await fetch_value("SELECT id FROM tickets WHERE appointment_id = $1", back.id)
+    await calling.rejoin(STAFF, again)
+    await execute("UPDATE appointments SET day = day - 1")
+
+    assert await attending.close_days() == 2
+    assert await attending.close_days() == 0
+
+    strikes = await fetch("SELECT appointment_id, kind FROM strikes")
+    assert [(each["appointment_id"], each["kind"]) for each in strikes] == [(gone.id, "no-show")]
+
+
+async def test_the_kiosk_finds_a_visit_that_was_booked_before_the_keys_changed():
+    slot = await a_day()
+    with using(fingerprint_keys=f"a1:{'11' * 32}"):
+        visit = await an_appointment(slot, visitor_key=visitor_key("002X", PHONE))
+
+    with using(fingerprint_keys=f"b2:{'22' * 32}"), pytest.raises(NoSuchAppointment):
+        await attending.check_in_by_identity(STAFF, slot.hall_id, "002X", PHONE)
+    with using(fingerprint_keys=f"b2:{'22' * 32},a1:{'11' * 32}"):
+        found = await attending.check_in_by_identity(STAFF, slot.hall_id, "002X", PHONE)
+
+    assert found.appointment_id == visit.id
