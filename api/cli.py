@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "rotate-keys": "make a new signing key and seal anew what an old data key sealed",
     "export-subject": "print everything that is held about one resident",
     "erase-subject": "forget one resident",
+    "reconcile": "compare the payment channels' bills with our books, and repair what they confirm",
     "outbox-drain": "do every job and send every message that is due",
 }
 """Every command and what it does, in the order of `zhangban --help`."""

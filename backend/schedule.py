@@ -21,7 +21,7 @@ from backend.idempotency import forget_expired
 from backend.identity import delegating
 from backend.job_keeping import forget_finished
 from backend.jobs import Timetable
-from backend.payments import refunding
+from backend.payments import catching_up, checking, refunding
 from backend.settings import settings
 
 
@@ -60,6 +60,11 @@ async def _forget_codes(_: dict[str, Any]) -> None:
     await check_in_codes.forget_spent()
 
 
+@jobs.job("payments.bills")
+async def _queue_bills(_: dict[str, Any]) -> None:
+    await catching_up.queue_due()
+
+
 CRON: list[tuple[str, str]] = [
     ("41 17 * * *", "cases.recount"),
     ("7 17 * * *", "appointments.keep-horizon"),
@@ -71,6 +76,7 @@ CRON: list[tuple[str, str]] = [
     ("40 19 * * *", "callbacks.forget-old"),
     ("5 * * * *", "audit.anchor"),
     ("23 * * * *", "identity.sweep"),
+    ("20 * * * *", "payments.bills"),
 ]
 
 
@@ -89,6 +95,7 @@ def timetable() -> Timetable:
             (30.0, reminding.remind),
             (300.0, waiting.close_past_days),
             (60.0, delegating.end_over),
+            (settings().payment_sweep_seconds, checking.sweep),
             (settings().refund_sweep_seconds, refunding.sweep_refunds),
         ),
     )

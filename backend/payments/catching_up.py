@@ -87,9 +87,8 @@ class CaughtUp(Struct, kw_only=True, frozen=True):
         )
 
 
-@jobs.job("payments.bills")
-async def _bills(_: dict[str, Any]) -> None:
-    """Every hour: what is due becomes a job per account and day."""
+async def queue_due() -> None:
+    """By the clock, every hour: what is due becomes a job per account and day."""
     for each in await due(partners.in_use().channels):
         async with transaction():
             await enqueue(each)
@@ -131,8 +130,18 @@ async def compare_day(day: date, *, channels: Mapping[str, PayChannel], only: Ch
     return [await _compared(Due(each, day), channels) for each in chosen]
 
 
-async def catch_up(*, channels: Mapping[str, PayChannel], only: Channel | None = None) -> CaughtUp:
-    """Ask about everything that is open, then compare every day that is due. No transaction may be open."""
+async def catch_up(*, channels: Mapping[str, PayChannel], only: Channel | None = None, orders: bool = True) -> CaughtUp:
+    """Ask about every open order and refund, unless told not to, then compare every day that is due.
+
+    No transaction may be open.
+    """
+    asked, answered = await _open_ones(channels, only) if orders else (0, 0)
+    days = [await _compared(each, channels) for each in await due(channels) if only in (None, each.account.channel)]
+    return CaughtUp(asked=asked, unanswered=asked - answered, days=days)
+
+
+async def _open_ones(channels: Mapping[str, PayChannel], only: Channel | None) -> tuple[int, int]:
+    """Ask about what is open; about how many, and how many were answered."""
     rows = await fetch(
         f"SELECT number, channel FROM payments WHERE {OPEN_ORDERS} OR state = 'closed' AND check_after IS NOT NULL"
     )
@@ -144,9 +153,7 @@ async def catch_up(*, channels: Mapping[str, PayChannel], only: Channel | None =
     refunds = [row["number"] for row in rows if only is None or row["channel"] == only]
     answered = await _asked(orders, lambda number: checking.check(number, channels=channels))
     answered += await _asked(refunds, refund_sending.check_refund)
-    days = [await _compared(each, channels) for each in await due(channels) if only in (None, each.account.channel)]
-    asked = len(orders) + len(refunds)
-    return CaughtUp(asked=asked, unanswered=asked - answered, days=days)
+    return len(orders) + len(refunds), answered
 
 
 async def _asked(numbers: list[str], ask: Callable[[str], Awaitable[object]]) -> int:
