@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from backend.calendar import CalendarChanged
+from backend.cases.events import CaseLinked, CaseOpened, CaseProgressed, CaseUnlinked
+from backend.cases.fees import follow_progress, hand_over_on_link, hand_over_on_unlink, raise_on_opening
 from backend.cases.linking import link_on_phone
 from backend.cases.recounting import recount_on_calendar
 from backend.events import Event, Listener, listen
@@ -13,6 +15,10 @@ from backend.identity.events import PhoneConfirmed
 REACTIONS: list[tuple[type[Event], Listener]] = [
     (PhoneConfirmed, link_on_phone),
     (CalendarChanged, recount_on_calendar),
+    (CaseOpened, raise_on_opening),
+    (CaseProgressed, follow_progress),
+    (CaseLinked, hand_over_on_link),
+    (CaseUnlinked, hand_over_on_unlink),
 ]
 
 

@@ -71,6 +71,7 @@ SEALED: tuple[SealedColumn, ...] = (
     SealedColumn("cases", "applicant_phone", {"applicant_phone_fingerprint": _plain("phone")}),
     SealedColumn("appointments", "visitor_name"),
     SealedColumn("strikes", "appeal"),
+    SealedColumn("payments", "payer", {"payer_fingerprint": _plain("openid")}),
 )
 """Every sealed column there is; a test compares the list with what the tables hold."""
 

@@ -19,6 +19,7 @@ STAYS: dict[str, str] = {
     "delegations": "who could act for whom, without names; ended: it explains what the other one did",
     "sessions": "ended, without the phone or the WeChat account; swept when their time is over",
     "consent_changes": "the proof that messages were agreed to; names a number only",
+    "payments": "accounts, kept as the rules on accounting archives (会计档案管理办法) say; without the openid",
 }
 """What erasing leaves, and why."""
 
@@ -30,6 +31,7 @@ _OPENED = (
     ("delegations", "delegate_name"),
     ("appointments", "visitor_name"),
     ("strikes", "appeal"),
+    ("payments", "payer"),
 )
 
 
@@ -72,6 +74,10 @@ _COPIES: dict[str, str] = {
     "strikes": "SELECT * FROM strikes WHERE person_id = $1 ORDER BY created_at",
     "waiting_entries": "SELECT * FROM waiting_entries WHERE person_id = $1 ORDER BY created_at",
     "draw_entries": "SELECT * FROM draw_entries WHERE person_id = $1 ORDER BY created_at",
+    "fees": "SELECT * FROM fees WHERE resident_id = $1 ORDER BY created_at",
+    "payments": "SELECT * FROM payments WHERE resident_id = $1 ORDER BY created_at",
+    "refunds": "SELECT r.* FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE p.resident_id = $1 "
+    "ORDER BY r.created_at",
     # What the other one is called is theirs.
     "delegations": "SELECT id, created_at, principal_id, delegate_id, matters, invitation_until, accepted_at, ends_at, "
     "ended_at, end_reason, CASE WHEN principal_id = $1 THEN principal_name END AS principal_name, "
@@ -121,6 +127,9 @@ _FORGET: dict[str, str] = {
     "cases": "UPDATE cases SET resident_id = NULL WHERE resident_id = $1",
     "appointments": "UPDATE appointments SET visitor_name = NULL, visitor_key = NULL "
     "WHERE person_id = $1 AND (visitor_name IS NOT NULL OR visitor_key IS NOT NULL)",
+    "fees": "UPDATE fees SET resident_id = NULL WHERE resident_id = $1 AND state = 'open'",
+    "payments": "UPDATE payments SET payer = NULL, payer_fingerprint = NULL WHERE resident_id = $1 "
+    "AND (payer IS NOT NULL OR payer_fingerprint IS NOT NULL)",
     "strikes": "UPDATE strikes SET appeal = NULL, appealed_at = NULL WHERE person_id = $1 AND appeal IS NOT NULL",
 }
 

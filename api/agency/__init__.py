@@ -7,10 +7,11 @@ from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from api.agency.cases import CaseController, report_many
+from api.agency.fees import CaseFeeController
 from api.agency.me import AgencyController
 from api.auth import agencies_only, provide_agency
 
-handlers: list[ControllerRouterHandler] = [AgencyController, CaseController, report_many]
+handlers: list[ControllerRouterHandler] = [AgencyController, CaseController, CaseFeeController, report_many]
 
 door = Router(
     path="/agency",

@@ -5,8 +5,10 @@ from __future__ import annotations
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
+from api.callbacks.alipay import AlipayController
 from api.callbacks.wechat import WeChatController
+from api.callbacks.wechat_pay import WeChatPayController
 
-handlers: list[ControllerRouterHandler] = [WeChatController]
+handlers: list[ControllerRouterHandler] = [WeChatController, WeChatPayController, AlipayController]
 
 door = Router(path="/callbacks", route_handlers=handlers)

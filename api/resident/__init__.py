@@ -8,11 +8,14 @@ from litestar.types import ControllerRouterHandler
 
 from api.auth import provide_resident, residents_only
 from api.resident.appointments import AppointmentController
+from api.resident.case_fees import CaseFeeController
 from api.resident.cases import CaseController
 from api.resident.check_in import CheckInController
 from api.resident.delegations import DelegationController, InvitationController
 from api.resident.me import MeController
 from api.resident.messages import MessageController
+from api.resident.payment_page import PaymentPageController
+from api.resident.payments import FeeController, PaymentController
 from api.resident.phone import PhoneController
 from api.resident.sessions import SessionsController, sign_out
 from api.resident.strikes import StrikeController
@@ -29,11 +32,15 @@ handlers: list[ControllerRouterHandler] = [
     MessageController,
     SubscriptionController,
     CaseController,
+    CaseFeeController,
+    FeeController,
+    PaymentController,
     AppointmentController,
     CheckInController,
     WaitingController,
     DrawEntryController,
     StrikeController,
+    PaymentPageController,
 ]
 
 door = Router(

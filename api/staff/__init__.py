@@ -10,17 +10,23 @@ from api.auth import provide_staff, staff_only
 from api.staff.appointments import CONTROLLERS
 from api.staff.calendar import CalendarController
 from api.staff.catalogue import ItemController
+from api.staff.fees import FeeController
 from api.staff.kiosk import KioskController
+from api.staff.payments import StaffPaymentController
 from api.staff.queue import QueueController
 from api.staff.reconciliation import ReconciliationController
+from api.staff.refunds import RefundController
 from api.staff.sign_in import StaffSignInController, me, sign_out
 
 handlers: list[ControllerRouterHandler] = [
     ItemController,
     CalendarController,
     *CONTROLLERS,
+    FeeController,
     KioskController,
     QueueController,
+    StaffPaymentController,
+    RefundController,
     ReconciliationController,
     me,
     sign_out,

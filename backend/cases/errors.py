@@ -47,6 +47,13 @@ class CaseItemFixed(Conflict):
     title = "办件的事项不能更改"
 
 
+class CaseNotChargeable(Conflict):
+    """Only for what is accepted and not at its end may a fee be raised."""
+
+    code = "case-not-chargeable"
+    title = "办件未受理或已办结，不能登记收费"
+
+
 class EventIdReused(Conflict):
     """The agency reported something else under this event id already."""
 

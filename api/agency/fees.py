@@ -1,0 +1,78 @@
+"""A department's system raises what the guide allows for its cases, and sees what was paid."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.problems import answers
+from backend.cases import fees
+from backend.cases.errors import CaseNotChargeable, CaseNotFound
+from backend.identity import AsAgency
+from backend.payments import FeeSeen
+from backend.payments.errors import ChargeNotInGuide, FeeNotOpen, PaymentBeingMade
+
+
+class ChargeIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which charge of the guide in force, and how many of it."""
+
+    charge_ref: Annotated[str, Meta(min_length=1, max_length=40, description="办事指南中收费项目的 ref")]
+    quantity: Annotated[int, Meta(ge=1, le=1000)] = 1
+
+
+class CaseFees(Struct):
+    """The fees of one case, oldest first."""
+
+    items: list[FeeSeen]
+
+
+class CaseFeeController(Controller):
+    """`/v1/agency/cases/{number}/fees`."""
+
+    path = "/cases/{number:str}/fees"
+    tags = ["部门推送办件"]
+
+    @get(summary="办件的费用及缴纳情况", operation_id="listPushedCaseFees", responses=answers(CaseNotFound))
+    async def of_case(self, agency: NamedDependency[AsAgency], number: FromPath[str]) -> CaseFees:
+        return CaseFees(await fees.fees_for_agency(agency, number))
+
+    @post(
+        summary="为办件登记一项收费，或更正数量",
+        description=(
+            "无条件的收费在受理时自动登记，只有视情形收取或按数量计算的项目需要推送；"
+            "只能登记现行办事指南列明的项目。同一项目、同一数量的重复推送没有影响。"
+        ),
+        operation_id="pushFee",
+        responses=answers(CaseNotFound, CaseNotChargeable, ChargeNotInGuide, FeeNotOpen, PaymentBeingMade),
+    )
+    async def charge(
+        self, agency: NamedDependency[AsAgency], number: FromPath[str], data: JSONBody[ChargeIn]
+    ) -> FeeSeen:
+        return await fees.charge_by_agency(agency, number, data.charge_ref, data.quantity)
+
+
+_FEE = {
+    "id": "0194a1b2-fee0-7fff-8000-0bbb0ccc0001",
+    "subject_kind": "case",
+    "subject_id": "0194a1b2-eeee-7fff-8000-0bbb0ccc0ddd",
+    "charge_ref": "copy",
+    "name": "档案复制费",
+    "basis": "《城建档案收费办法》",
+    "unit_fen": 50,
+    "quantity": 12,
+    "amount_fen": 600,
+    "state": "open",
+    "state_name": "待缴",
+    "state_at": "2026-11-20T02:00:00Z",
+    "raised_at": "2026-11-20T02:00:00Z",
+    "reason": None,
+}
+openapi.EXAMPLES |= {
+    "listPushedCaseFees": {"response": {"items": [_FEE]}},
+    "pushFee": {"request": {"charge_ref": "copy", "quantity": 12}, "response": _FEE},
+}

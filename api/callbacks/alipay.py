@@ -1,0 +1,67 @@
+"""`/v1/callbacks/alipay`: where Alipay tells us of payments and refunds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Controller, MediaType, Request, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+
+from api import openapi
+from api.callbacks.answering import LARGEST, fail_as_text, hear, refusals
+from backend.partners import Partners
+from backend.partners.paying.port import NoticeForged, NoticeMalformed, NoticeStale
+from backend.payments.errors import NoticeMismatch, NoticeOfUnknownOrder
+
+
+@dataclass
+class _NoticeOperation(Operation):
+    """Describes the body, which the handler reads as bytes because the signature is over them."""
+
+    def __post_init__(self) -> None:
+        self.request_body = RequestBody(
+            description="支付宝异步通知的原文，最多 64 KiB",
+            content={
+                "application/x-www-form-urlencoded": OpenAPIMediaType(
+                    schema=Schema(type=OpenAPIType.STRING),
+                    examples={
+                        "notify": Example(
+                            value="notify_id=2026112000222100524&trade_status=TRADE_SUCCESS&out_trade_no=P20261120…"
+                        )
+                    },
+                )
+            },
+        )
+
+
+class AlipayController(Controller):
+    """Alipay signs the sorted fields; it repeats for 25 hours whatever is not answered with exactly `success`."""
+
+    path = "/alipay"
+    tags = ["合作方回调"]
+    exception_handlers = {Exception: fail_as_text}
+
+    @post(
+        summary="接收支付宝的支付与退款通知",
+        operation_id="receiveAlipayNotice",
+        description="验签、与订单比对后在一个事务中入账，提交后应答 success；其他应答由支付宝重发。",
+        media_type=MediaType.TEXT,
+        status_code=200,
+        request_max_body_size=LARGEST,
+        operation_class=_NoticeOperation,
+        responses={
+            status: ResponseSpec(str, description=each.description, media_type=MediaType.TEXT, generate_examples=False)
+            for status, each in refusals(
+                NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder, NoticeMismatch
+            ).items()
+        },
+    )
+    async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> str:
+        await hear(request, partners.channels.get("alipay"))
+        return "success"
+
+
+openapi.EXAMPLES["receiveAlipayNotice"] = {"response": "success"}

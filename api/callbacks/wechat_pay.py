@@ -1,0 +1,71 @@
+"""`/v1/callbacks/wechat-pay`: where WeChat Pay tells us of payments and refunds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Controller, Request, post
+from litestar.di import NamedDependency
+from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+
+from api.callbacks.answering import LARGEST, fail_as_json, hear, refusals
+from backend.partners import Partners
+from backend.partners.paying.port import NoticeForged, NoticeMalformed, NoticeStale
+from backend.payments.errors import NoticeMismatch, NoticeOfUnknownOrder
+
+
+@dataclass
+class _NoticeOperation(Operation):
+    """Describes the body, which the handler reads as bytes because the signature is over them."""
+
+    def __post_init__(self) -> None:
+        self.request_body = RequestBody(
+            description="微信支付通知的原文，最多 64 KiB",
+            content={
+                "application/json": OpenAPIMediaType(
+                    schema=Schema(type=OpenAPIType.OBJECT, additional_properties=True),
+                    examples={
+                        "transaction": Example(
+                            value={
+                                "id": "EV-2026112012345678",
+                                "create_time": "2026-11-20T10:05:41+08:00",
+                                "event_type": "TRANSACTION.SUCCESS",
+                                "resource_type": "encrypt-resource",
+                                "resource": {
+                                    "original_type": "transaction",
+                                    "algorithm": "AEAD_AES_256_GCM",
+                                    "ciphertext": "…",
+                                    "associated_data": "transaction",
+                                    "nonce": "EfqyqTqVQdqm",
+                                },
+                                "summary": "支付成功",
+                            }
+                        )
+                    },
+                )
+            },
+        )
+
+
+class WeChatPayController(Controller):
+    """WeChat Pay signs the raw body with its time and a nonce; it repeats for a day what is not answered with 2xx."""
+
+    path = "/wechat-pay"
+    tags = ["合作方回调"]
+    exception_handlers = {Exception: fail_as_json}
+
+    @post(
+        summary="接收微信支付的支付与退款通知",
+        operation_id="receiveWeChatPayNotice",
+        description=(
+            "验签、解密、与订单比对后在一个事务中入账，提交后应答 204；重复通知只处理一次。"
+            "签名探测、不相符和未知订单的通知回答 4xx，由微信支付重发。"
+        ),
+        status_code=204,
+        request_max_body_size=LARGEST,
+        operation_class=_NoticeOperation,
+        responses=refusals(NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder, NoticeMismatch),
+    )
+    async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> None:
+        await hear(request, partners.channels.get("wechat_pay"))

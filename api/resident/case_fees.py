@@ -1,0 +1,45 @@
+"""What a resident's case costs, beside the case: opening a case is the hottest read there is and stays as it is."""
+
+from __future__ import annotations
+
+from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from msgspec import Struct
+
+from api import openapi
+from api.etag import HEADERS, NOT_MODIFIED, Revalidated
+from api.problems import answers
+from api.resident.payments import FEE
+from backend.cases import fees
+from backend.cases.errors import CaseNotFound
+from backend.identity import AsResident
+from backend.payments import FeeSeen
+
+
+class CaseFees(Struct):
+    """The fees of one case, oldest first."""
+
+    items: list[FeeSeen]
+
+
+class CaseFeeController(Controller):
+    """`/v1/resident/cases/{number}/fees`."""
+
+    path = "/cases/{number:str}/fees"
+    tags = ["缴费"]
+
+    @get(
+        summary="办件的费用",
+        description="办件受理后按已公布的办事指南登记；没有费用时列表为空。他人的办件与不存在的办件回答相同。",
+        operation_id="listCaseFees",
+        middleware=[Revalidated()],
+        response_headers=HEADERS,
+        responses=answers(CaseNotFound) | NOT_MODIFIED,
+    )
+    async def fees(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> CaseFees:
+        return CaseFees(await fees.fees_of(resident, number))
+
+
+openapi.EXAMPLES["listCaseFees"] = {"response": {"items": [FEE]}}
+openapi.LINKS["listCaseFees"] = {"pay": {"operationId": "pay", "requestBody": {"fee_id": "$response.body#/items/0/id"}}}

@@ -1,0 +1,201 @@
+"""Residents see what they owe, pay it, and see what they paid."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromHeader, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from api import limits, openapi
+from api.etag import HEADERS, NOT_MODIFIED, Revalidated
+from api.idempotency import IdempotencyKeyHeader, once
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from backend import payments
+from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.identity import AsResident
+from backend.paging import USUAL, CursorInvalid
+from backend.partners import Partners
+from backend.partners.errors import PartnerMisconfigured, PartnerRefused
+from backend.partners.paying.port import PayerRefused
+from backend.payments import FeeSeen, Started, listing
+from backend.payments.errors import (
+    ChannelUnknown,
+    FeeNotFound,
+    FeeNotOpen,
+    PayerNotKnownToChannel,
+    PaymentBeingMade,
+    PaymentClosed,
+)
+from backend.payments.listing import PaymentLine
+from models.payments import FeeState
+
+TAPS_PER_MINUTE = 30
+"""How often one resident may begin to pay in a minute; each try asks a channel that counts our requests."""
+
+
+class PaymentIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What is to be paid, and through which channel. How much it is the fee says."""
+
+    fee_id: UUID
+    channel: Annotated[str, Meta(min_length=1, max_length=16, description="支付渠道")] = "wechat_pay"
+
+
+class _Reserved(Struct):
+    number: str
+
+
+States = Annotated[
+    list[FeeState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
+]
+
+
+class FeeController(Controller):
+    """`/v1/resident/fees`."""
+
+    path = "/fees"
+    tags = ["缴费"]
+
+    @get(
+        summary="我的费用，以及我可代缴的费用",
+        description="最近登记的在前。收费项目、标准和依据取自已公布的办事指南。",
+        operation_id="listFees",
+        middleware=[Revalidated()],
+        response_headers=HEADERS,
+        responses=answers(CursorInvalid) | NOT_MODIFIED,
+    )
+    async def mine(
+        self,
+        resident: NamedDependency[AsResident],
+        states: FromQuery[States] = None,
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[FeeSeen]:
+        return Page(*await payments.of(resident, states=states, cursor=cursor, limit=limit))
+
+
+class PaymentController(Controller):
+    """`/v1/resident/payments`."""
+
+    path = "/payments"
+    tags = ["缴费"]
+
+    @post(
+        summary="发起支付，或继续未完成的支付",
+        description=(
+            "`parameters` 原样交给 `wx.requestPayment`；每次重新签名，订单号不变。为空且有 `retry_after` 时，"
+            "支付平台尚未答复，请稍后以同一 `Idempotency-Key` 再次提交。金额以费用为准，不能由客户端指定。"
+            "支付结果以支付详情为准，前端返回的结果不作为凭证。"
+        ),
+        operation_id="pay",
+        responses=answers(
+            KeyMissing, KeyInFlight, KeyReused, FeeNotFound, FeeNotOpen, ChannelUnknown, PayerNotKnownToChannel,
+            PaymentBeingMade, PaymentClosed, PayerRefused, PartnerRefused, PartnerMisconfigured,
+        ),
+    )  # fmt: skip
+    async def pay(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        data: JSONBody[PaymentIn],
+        partners: NamedDependency[Partners],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[Started]:
+        async def reserve() -> _Reserved:
+            return _Reserved(await payments.reserve(resident, data.fee_id, data.channel, channels=partners.channels))
+
+        await limits.within("pay", str(resident.id), TAPS_PER_MINUTE, 60, fail_closed=False)
+        await payments.clear(resident, data.fee_id, data.channel, channels=partners.channels)
+        reserved = await once(request, resident.id, idempotency_key, reserve)
+        number = msgspec.json.decode(reserved.content, type=_Reserved).number
+        started = await payments.start(resident, number, channels=partners.channels)
+        return Response(started, status_code=201, headers=dict(reserved.headers))
+
+    @get(
+        summary="我的支付",
+        description="最近发起的在前。",
+        operation_id="listPayments",
+        middleware=[Revalidated()],
+        response_headers=HEADERS,
+        responses=answers(CursorInvalid) | NOT_MODIFIED,
+    )
+    async def mine(
+        self,
+        resident: NamedDependency[AsResident],
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[PaymentLine]:
+        return Page(*await listing.made_by(resident, cursor=cursor, limit=limit))
+
+
+FEE = {
+    "id": "0194a1b2-fee0-7fff-8000-0bbb0ccc0001",
+    "subject_kind": "case",
+    "subject_id": "0194a1b2-eeee-7fff-8000-0bbb0ccc0ddd",
+    "charge_ref": "card",
+    "name": "居民身份证工本费",
+    "basis": "《国家发展改革委、财政部关于居民身份证收费标准及有关问题的通知》（发改价格〔2003〕2322号）",
+    "unit_fen": 2000,
+    "quantity": 1,
+    "amount_fen": 2000,
+    "state": "open",
+    "state_name": "待缴",
+    "state_at": "2026-11-20T02:00:00Z",
+    "raised_at": "2026-11-20T02:00:00Z",
+    "reason": None,
+}
+"""A fee, as examples show it."""
+_NUMBER = "P202611209K4T7XQ2M8WZ5RBD"
+openapi.EXAMPLES |= {
+    "listFees": {"response": {"items": [FEE], "next_cursor": None}},
+    "pay": {
+        "request": {"fee_id": FEE["id"], "channel": "wechat_pay"},
+        "response": {
+            "number": _NUMBER,
+            "fee_id": FEE["id"],
+            "channel": "wechat_pay",
+            "state": "prepaid",
+            "amount_fen": 2000,
+            "expires_at": "2026-11-20T02:35:00Z",
+            "parameters": {
+                "timeStamp": "1795140300",
+                "nonceStr": "5K8264ILTKCH16CQ2502SI8ZNMTM67VS",
+                "package": "prepay_id=wx20112611102035a4d9a6f7d1f1c1230000",
+                "signType": "RSA",
+                "paySign": "oR9d8PuhnIc+YZ8cBHFCwfgpaK9gd7vaRvkYD7rthRAZ…",
+            },
+            "retry_after": None,
+        },
+    },
+    "listPayments": {
+        "response": {
+            "items": [
+                {
+                    "number": _NUMBER,
+                    "fee_id": FEE["id"],
+                    "fee_name": FEE["name"],
+                    "subject_kind": "case",
+                    "subject_id": FEE["subject_id"],
+                    "channel": "wechat_pay",
+                    "channel_name": "微信支付",
+                    "state": "paid",
+                    "state_name": "已支付",
+                    "amount_fen": 2000,
+                    "paid_fen": 2000,
+                    "refunding_fen": 0,
+                    "refunded_fen": 0,
+                    "ordered_at": "2026-11-20T02:05:00Z",
+                    "expires_at": "2026-11-20T02:35:00Z",
+                    "paid_at": "2026-11-20T02:05:40Z",
+                }
+            ],
+            "next_cursor": None,
+        }
+    },
+}
+openapi.LINKS["listFees"] = {"pay": {"operationId": "pay", "requestBody": {"fee_id": "$response.body#/items/0/id"}}}

@@ -1,0 +1,105 @@
+"""A department's staff raise what the guide allows, say how many, and waive with a reason."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.problems import answers
+from backend import payments
+from backend.cases import fees
+from backend.cases.errors import CaseNotChargeable, CaseNotFound
+from backend.identity import AsStaff
+from backend.identity.errors import DutyMissing
+from backend.payments import FeeSeen
+from backend.payments.errors import ChargeNotInGuide, FeeNotFound, FeeNotOpen, PaymentBeingMade
+
+
+class ChargeIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which charge of the guide in force, and how many of it."""
+
+    charge_ref: Annotated[str, Meta(min_length=1, max_length=40, description="办事指南中收费项目的 ref")]
+    quantity: Annotated[int, Meta(ge=1, le=1000)] = 1
+
+
+class WaiverIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Why it need not be paid."""
+
+    reason: Annotated[str, Meta(min_length=2, max_length=200, description="免收理由，缴费人可见")]
+
+
+class CaseFees(Struct):
+    """The fees of one case, oldest first."""
+
+    items: list[FeeSeen]
+
+
+class FeeController(Controller):
+    """`/v1/staff/cases/{number}/fees` and `/v1/staff/fees`."""
+
+    path = "/"
+    tags = ["收费"]
+
+    @get(
+        "/cases/{number:str}/fees",
+        summary="本部门办件的费用",
+        operation_id="listFeesOfCase",
+        responses=answers(DutyMissing, CaseNotFound),
+    )
+    async def of_case(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> CaseFees:
+        return CaseFees(await fees.fees_for_staff(staff, number))
+
+    @post(
+        "/cases/{number:str}/fees",
+        summary="登记一项收费，或更正数量",
+        description="只能登记现行办事指南列明的项目和标准；同一项目重复登记是同一笔费用。有人正在支付时不能更正数量。",
+        operation_id="raiseFee",
+        responses=answers(DutyMissing, CaseNotFound, CaseNotChargeable, ChargeNotInGuide, FeeNotOpen, PaymentBeingMade),
+    )
+    async def charge(self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[ChargeIn]) -> FeeSeen:
+        return await fees.charge_by_staff(staff, number, data.charge_ref, data.quantity)
+
+    @post(
+        "/fees/{fee_id:uuid}/waiver",
+        summary="免收一笔费用",
+        description="未完成的支付随即在支付平台关闭；之后仍到账的款项自动全额退回。",
+        operation_id="waiveFee",
+        status_code=200,
+        responses=answers(DutyMissing, FeeNotFound, FeeNotOpen),
+    )
+    async def waive(self, staff: NamedDependency[AsStaff], fee_id: FromPath[UUID], data: JSONBody[WaiverIn]) -> FeeSeen:
+        return await payments.waive(staff, fee_id, data.reason)
+
+
+_FEE = {
+    "id": "0194a1b2-fee0-7fff-8000-0bbb0ccc0001",
+    "subject_kind": "case",
+    "subject_id": "0194a1b2-eeee-7fff-8000-0bbb0ccc0ddd",
+    "charge_ref": "copy",
+    "name": "档案复制费",
+    "basis": "《城建档案收费办法》",
+    "unit_fen": 50,
+    "quantity": 12,
+    "amount_fen": 600,
+    "state": "open",
+    "state_name": "待缴",
+    "state_at": "2026-11-20T02:00:00Z",
+    "raised_at": "2026-11-20T02:00:00Z",
+    "reason": None,
+}
+_WAIVED = {"state": "waived", "state_name": "已免收", "reason": "低保家庭，按规定免收"}
+openapi.EXAMPLES |= {
+    "listFeesOfCase": {"response": {"items": [_FEE]}},
+    "raiseFee": {"request": {"charge_ref": "copy", "quantity": 12}, "response": _FEE},
+    "waiveFee": {"request": {"reason": "低保家庭，按规定免收"}, "response": {**_FEE, **_WAIVED}},
+}
+openapi.LINKS |= {
+    "raiseFee": {"waive": {"operationId": "waiveFee", "parameters": {"fee_id": "$response.body#/id"}}},
+    "listFeesOfCase": {"waive": {"operationId": "waiveFee", "parameters": {"fee_id": "$response.body#/items/0/id"}}},
+}
