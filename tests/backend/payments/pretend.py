@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from backend import clock, database, partners
+from backend import clock, database, jobs, partners
+from backend.database import transaction
 from backend.partners import Partners
 from backend.partners.paying.port import (
     NotOffered,
@@ -23,7 +24,9 @@ from backend.partners.paying.port import (
     RefundSeen,
     RefundUnknown,
 )
-from models.payments import Channel, Payment, Refund
+from backend.payments.refunding import give_back, settle_refund
+from models.events import EventRecord
+from models.payments import Channel, Payment, Refund, RefundCause
 from tests.factories.payments import APP_ID, MERCHANT_ID
 
 CARD = PayerCard(bank="ICBC_DEBIT", number="6222020200112230119", name="田秀英")
@@ -145,3 +148,30 @@ def equipped(channel: PretendChannel) -> Iterator[PretendChannel]:
 async def refund_of(number: str) -> Refund:
     """The refund as it stands now."""
     return await Refund.get(number=number)
+
+
+async def promised(payment: Payment, cause: RefundCause = RefundCause.CANCELLED) -> str:
+    """All of it is promised back; under which number."""
+    async with transaction():
+        number = await give_back(payment.id, cause, "不再办理，原路退回")
+    assert number is not None
+    return number
+
+
+async def sent(payment: Payment) -> str:
+    """Promised, and the jobs have run."""
+    number = await promised(payment)
+    await jobs.drain()
+    return number
+
+
+async def heard(payment: Payment, number: str, amount: int, state: RefundAtChannel, known_by: str = "notice") -> None:
+    """The channel says so."""
+    await settle_refund(
+        a_seen_refund(payment, number, amount, state=state), channel=Channel.WECHAT_PAY, known_by=known_by
+    )
+
+
+async def told(name: str) -> int:
+    """How many events of this name the ledger holds."""
+    return await EventRecord.filter(name=name).count()

@@ -5,31 +5,30 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
-from backend import clock, jobs, partners
-from backend.database import execute, fetch, fetch_value, transaction
+from backend import clock, jobs
+from backend.database import execute, fetch_value, transaction
 from backend.partners.paying.port import (
-    NotEnoughMoney,
-    OrderUnknown,
-    PartnerBusy,
-    PartnerMisconfigured,
-    PartnerRefused,
-    PartnerTrouble,
-    PartnerUnreachable,
-    PayerRefused,
     RefundAtChannel,
 )
-from backend.payments import ledger, refund_sending
-from backend.payments.errors import NoticeMismatch, NoticeOfUnknownOrder, RefundNotFound
-from backend.payments.refunding import check_refund, give_back, settle_refund, sweep_refunds
-from models.events import EventRecord
+from backend.payments import ledger
+from backend.payments.errors import NoticeMismatch, NoticeOfUnknownOrder
+from backend.payments.refunding import check_refund, give_back, settle_refund
 from models.payments import Channel, Payment, RefundCause, RefundState
-from tests.backend.payments.pretend import PretendChannel, a_seen_refund, equipped, refund_of
+from tests.backend.payments.pretend import (
+    PretendChannel,
+    a_seen_refund,
+    equipped,
+    heard,
+    promised,
+    refund_of,
+    sent,
+    told,
+)
 from tests.factories.payments import a_fee, a_paid_payment, a_payment, balance, fee_state, moves_of, payment_row
 
 WECHAT = Channel.WECHAT_PAY
@@ -40,27 +39,6 @@ S = RefundAtChannel
 def channel() -> Iterator[PretendChannel]:
     with equipped(PretendChannel()) as each:
         yield each
-
-
-async def promised(payment: Payment, cause: RefundCause = RefundCause.CANCELLED) -> str:
-    async with transaction():
-        number = await give_back(payment.id, cause, "不再办理，原路退回")
-    assert number is not None
-    return number
-
-
-async def sent(payment: Payment) -> str:
-    number = await promised(payment)
-    await jobs.drain()
-    return number
-
-
-async def heard(payment: Payment, number: str, amount: int, state: RefundAtChannel, known_by: str = "notice") -> None:
-    await settle_refund(a_seen_refund(payment, number, amount, state=state), channel=WECHAT, known_by=known_by)
-
-
-async def told(name: str) -> int:
-    return await EventRecord.filter(name=name).count()
 
 
 async def a_surplus(fen: int = 2500) -> Payment:
@@ -250,199 +228,6 @@ async def test_a_refund_of_a_payment_that_we_do_not_have_is_to_be_told_again():
 
     with pytest.raises(NoticeOfUnknownOrder):
         await settle_refund(seen, channel=WECHAT, known_by="notice")
-
-
-RETRIED: list[PartnerTrouble] = [
-    PartnerUnreachable("wechat-pay", "500", maybe_done=True),
-    PartnerBusy("wechat-pay", "FREQUENCY_LIMITED"),
-    NotEnoughMoney("wechat-pay", "NOT_ENOUGH"),
-    OrderUnknown("wechat-pay", "RESOURCE_NOT_EXISTS"),
-    PartnerMisconfigured("wechat-pay", "SIGN_ERROR"),
-]
-
-
-@pytest.mark.parametrize("trouble", RETRIED, ids=lambda trouble: str(trouble.partner_code))
-async def test_what_may_pass_is_asked_for_again_with_the_same_number(trouble: PartnerTrouble, channel: PretendChannel):
-    payment = await a_paid_payment()
-    channel.before = [trouble]
-    number = await sent(payment)
-    waiting = await refund_of(number)
-
-    with clock.travel(by=timedelta(hours=1)):
-        assert await sweep_refunds() == 1
-        await jobs.drain()
-
-    assert (waiting.state, waiting.trouble) == (RefundState.APPROVED, trouble.partner_code)
-    assert (await refund_of(number)).state is RefundState.PROCESSING
-    assert list(channel.refunds) == [number]
-    assert (await payment_row(payment.number))["refunding_fen"] == 2000
-
-
-async def test_an_answer_that_was_lost_is_asked_for_again_and_the_money_goes_back_once(channel: PretendChannel):
-    payment = await a_paid_payment()
-    channel.afterwards = [PartnerUnreachable("wechat-pay", "timeout", maybe_done=True)] * 3
-    number = await sent(payment)
-    for hour in range(1, 4):
-        with clock.travel(by=timedelta(hours=hour)):
-            await sweep_refunds()
-            await jobs.drain()
-
-    assert (await refund_of(number)).state is RefundState.PROCESSING
-    assert list(channel.refunds) == [number]
-    assert channel.calls["refund"] == 4
-
-
-async def test_an_account_that_takes_nothing_makes_it_abnormal_and_keeps_it_promised(channel: PretendChannel):
-    payment = await a_paid_payment()
-    channel.before = [PayerRefused("wechat-pay", "USER_ACCOUNT_ABNORMAL")]
-    number = await sent(payment)
-
-    refund = await refund_of(number)
-    assert (refund.state, refund.trouble) == (RefundState.ABNORMAL, "USER_ACCOUNT_ABNORMAL")
-    assert (await payment_row(payment.number))["refunding_fen"] == 2000
-    assert await told("refund.troubled") == 1
-
-
-async def test_a_refusal_is_checked_by_a_query_before_it_is_believed(channel: PretendChannel):
-    payment = await a_paid_payment()
-    channel.afterwards = [PartnerRefused("wechat-pay", "INVALID_REQUEST")]
-    number = await sent(payment)
-
-    assert (await refund_of(number)).state is RefundState.PROCESSING
-    assert channel.calls["query_refund"] == 1
-
-
-async def test_a_refusal_of_what_the_channel_does_not_have_waits_for_a_person(channel: PretendChannel):
-    payment = await a_paid_payment()
-    channel.before = [PartnerRefused("wechat-pay", "PARAM_ERROR")]
-    number = await sent(payment)
-
-    refund = await refund_of(number)
-    assert (refund.state, refund.trouble, refund.check_after) == (RefundState.CLOSED, "PARAM_ERROR", None)
-    assert (await payment_row(payment.number))["refunding_fen"] == 2000
-    assert await told("refund.troubled") == 1
-
-
-async def test_a_refusal_about_which_no_query_answers_is_asked_for_later(channel: PretendChannel):
-    payment = await a_paid_payment()
-    channel.before = [PartnerRefused("wechat-pay", "PARAM_ERROR"), PartnerBusy("wechat-pay", "429")]
-    number = await sent(payment)
-
-    refund = await refund_of(number)
-    assert (refund.state, refund.trouble) == (RefundState.APPROVED, "429")
-    assert refund.check_after is not None
-
-
-async def test_a_refund_that_the_channel_has_forgotten_is_asked_for_with_the_same_number(channel: PretendChannel):
-    payment = await a_paid_payment()
-    number = await sent(payment)
-    channel.refunds.clear()
-
-    await check_refund(number)
-
-    assert list(channel.refunds) == [number]
-
-
-async def test_the_job_may_run_twice(channel: PretendChannel):
-    payment = await a_paid_payment()
-    number = await promised(payment)
-    refund = await refund_of(number)
-
-    await asyncio.gather(*(refund_sending.send(refund.id) for _ in range(4)))
-    channel.now(number, S.SUCCEEDED)
-    await refund_sending.send(refund.id)
-    await jobs.drain()
-
-    assert list(channel.refunds) == [number]
-    assert (await payment_row(payment.number))["refunded_fen"] == 2000
-    assert await moves_of(refund.id) == ["approved", "processing", "succeeded"]
-
-
-class Killed(BaseException):
-    """The process is gone: nothing of ours runs after it."""
-
-
-@pytest.mark.parametrize("step", ["before-the-call", "after-the-call", "in-the-mark", "after-the-mark"])
-async def test_whoever_dies_at_any_step_is_followed_and_the_money_goes_back_once(
-    step: str, channel: PretendChannel, monkeypatch: pytest.MonkeyPatch
-):
-    payment = await a_paid_payment()
-    channel.answers = S.SUCCEEDED
-    number = await promised(payment)
-    refund = await refund_of(number)
-    settle = refund_sending.settle_refund
-
-    async def dying(*args: Any, **more: Any) -> RefundState:
-        if step == "after-the-call":
-            raise Killed
-        async with transaction():
-            state = await settle(*args, **more)
-            if step == "in-the-mark":
-                raise Killed
-        raise Killed(state)
-
-    with monkeypatch.context() as patch:
-        if step == "before-the-call":
-            channel.before = [Killed()]  # type: ignore[list-item]
-        else:
-            patch.setattr(refund_sending, "settle_refund", dying)
-        with pytest.raises(Killed):
-            await refund_sending.send(refund.id)
-    with clock.travel(by=timedelta(hours=2)):
-        await sweep_refunds()
-        await jobs.drain()
-
-    after = await payment_row(payment.number)
-    assert list(channel.refunds) == [number]
-    assert (await refund_of(number)).state is RefundState.SUCCEEDED
-    assert (after["refunding_fen"], after["refunded_fen"], after["state"]) == (0, 2000, "refunded")
-    assert await balance(ledger.channel_account("wechat_pay", payment.merchant_id)) == 0
-    assert await told("refund.succeeded") == 1
-
-
-async def test_without_a_notice_the_sweeper_finds_out(channel: PretendChannel):
-    payment = await a_paid_payment()
-    number = await sent(payment)
-    channel.now(number, S.SUCCEEDED)
-    asked_now = await sweep_refunds()
-
-    with clock.travel(by=timedelta(minutes=15)):
-        await sweep_refunds()
-        await jobs.drain()
-
-    assert asked_now == 0
-    assert (await refund_of(number)).state is RefundState.SUCCEEDED
-    assert await fetch("SELECT 1 FROM refunds WHERE check_after IS NOT NULL") == []
-
-
-async def test_questions_become_rarer_and_never_stop_while_money_is_owed(channel: PretendChannel):
-    payment = await a_paid_payment()
-    number = await sent(payment)
-    pauses = []
-    for _ in range(9):
-        await check_refund(number)
-        due = (await refund_of(number)).check_after
-        assert due is not None
-        pauses.append(round((due - clock.now()).total_seconds()))
-
-    assert pauses == sorted(pauses)
-    assert pauses[-1] == 3600
-
-
-async def test_a_channel_that_is_switched_off_keeps_the_refund_waiting(channel: PretendChannel):
-    payment = await a_paid_payment()
-    await promised(payment)
-    before = partners.in_use()
-    partners.equip(partners.Partners(wechat=before.wechat, sms=None, wire=before.wire, channels={}))
-    await jobs.drain()
-
-    refund = await refund_of(f"R{payment.number}A")
-    assert (refund.state, refund.trouble) == (RefundState.APPROVED, "channel-off")
-
-
-async def test_a_number_that_nobody_gave_out_is_not_found(channel: PretendChannel):
-    with pytest.raises(RefundNotFound):
-        await check_refund("R0")
 
 
 async def test_a_refund_of_the_whole_ends_requests_that_nobody_decided_on(channel: PretendChannel):

@@ -1,0 +1,142 @@
+"""Staff look at their department's payments and ask for refunds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromHeader, FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.idempotency import IdempotencyKeyHeader, once
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from api.staff.refunds import PAYMENT_NUMBER, REFUND
+from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.identity import AsStaff
+from backend.identity.errors import DutyMissing
+from backend.paging import USUAL, CursorInvalid
+from backend.payments import approving, overseeing
+from backend.payments.errors import (
+    PaymentMoveRefused,
+    PaymentNotFound,
+    RefundTooLate,
+    RefundTooMuch,
+    RefundTooOften,
+)
+from backend.payments.overseeing import PaymentOverseen, PaymentTrail, RefundOverseen
+from models.payments import PaymentState
+
+States = Annotated[
+    list[PaymentState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
+]
+
+
+class RefundIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """How much goes back, and why; the payer reads the reason."""
+
+    amount_fen: Annotated[int, Meta(ge=1, le=10**12)]
+    reason: Annotated[str, Meta(min_length=2, max_length=80)]
+
+
+class StaffPaymentController(Controller):
+    """`/v1/staff/payments`."""
+
+    path = "/payments"
+    tags = ["收费"]
+
+    @get(
+        summary="本部门的支付",
+        description="最近下单的在前。需要退款申请或退款复核职责；不显示付款人账户。",
+        operation_id="listStaffPayments",
+        responses=answers(DutyMissing, CursorInvalid),
+    )
+    async def listed(
+        self,
+        staff: NamedDependency[AsStaff],
+        states: FromQuery[States] = None,
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[PaymentOverseen]:
+        return Page(*await overseeing.payments(staff, states=states, limit=limit, cursor=cursor))
+
+    @get(
+        "/{number:str}",
+        summary="一笔支付及其退款和每一步",
+        operation_id="getStaffPayment",
+        responses=answers(DutyMissing, PaymentNotFound),
+    )
+    async def one(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> PaymentTrail:
+        return await overseeing.payment(staff, number)
+
+    @post(
+        "/{number:str}/refunds",
+        summary="申请退款",
+        description=(
+            "金额在限额以内立即提交（`approved`），该笔支付未经复核的退款累计超过限额时等待另一名工作人员复核"
+            "（`requested`）；金额随申请即被占用，合计不超过已付金额。重复提交请保持 `Idempotency-Key` 不变。"
+        ),
+        operation_id="requestRefund",
+        responses=answers(
+            *(KeyMissing, KeyInFlight, KeyReused),
+            *(DutyMissing, PaymentNotFound, PaymentMoveRefused, RefundTooMuch, RefundTooLate, RefundTooOften),
+        ),
+    )
+    async def request_refund(
+        self,
+        request: Request[Any, Any, Any],
+        staff: NamedDependency[AsStaff],
+        number: FromPath[str],
+        data: JSONBody[RefundIn],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[RefundOverseen]:
+        async def work() -> RefundOverseen:
+            return await overseeing.refund(
+                staff, (await approving.request(staff, number, data.amount_fen, data.reason)).number
+            )
+
+        return await once(request, staff.id, idempotency_key, work)  # type: ignore[return-value]
+
+
+_PAYMENT = {
+    "number": PAYMENT_NUMBER,
+    "channel": "wechat_pay",
+    "channel_name": "微信支付",
+    "state": "paid",
+    "state_name": "已支付",
+    "state_at": "2026-11-22T02:05:00Z",
+    "amount_fen": 2000,
+    "paid_fen": 2000,
+    "refunding_fen": 500,
+    "refunded_fen": 0,
+    "fee_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
+    "fee_name": "居民身份证工本费",
+    "subject_kind": "case",
+    "subject_id": "0194a1b2-2222-7fff-8000-0bbb0ccc0ddd",
+    "ordered_at": "2026-11-22T02:04:00Z",
+    "paid_at": "2026-11-22T02:05:00Z",
+    "transaction_id": "4200000000202611221234567890",
+    "trouble": None,
+}
+_MOVE = {
+    "at": "2026-11-22T02:05:00Z",
+    "entity": "payment",
+    "from_state": "prepaid",
+    "to_state": "paid",
+    "cause": "notice",
+    "actor": "partner:wechat-pay",
+}
+openapi.EXAMPLES |= {
+    "listStaffPayments": {"response": {"items": [_PAYMENT], "next_cursor": None}},
+    "getStaffPayment": {"response": {**_PAYMENT, "refundable_fen": 1500, "refunds": [REFUND], "moves": [_MOVE]}},
+    "requestRefund": {"request": {"amount_fen": 500, "reason": "多收工本费"}, "response": REFUND},
+}
+openapi.LINKS |= {
+    "listStaffPayments": {
+        "payment": {"operationId": "getStaffPayment", "parameters": {"number": "$response.body#/items/0/number"}}
+    },
+    "getStaffPayment": {"refund": {"operationId": "requestRefund", "parameters": {"number": "$response.body#/number"}}},
+    "requestRefund": {"refund": {"operationId": "getRefund", "parameters": {"number": "$response.body#/number"}}},
+}

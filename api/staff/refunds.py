@@ -1,0 +1,188 @@
+"""The second person agrees to a refund or says no; refunds that did not arrive are taken up again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from backend.identity import AsStaff
+from backend.identity.errors import DutyMissing
+from backend.paging import USUAL, CursorInvalid
+from backend.partners.paying.port import (
+    NotOffered,
+    PartnerBusy,
+    PartnerMisconfigured,
+    PartnerRefused,
+    PartnerUnreachable,
+    PayerCard,
+    PayerRefused,
+    RefundUnknown,
+)
+from backend.payments import approving, overseeing
+from backend.payments.errors import (
+    CardNotTaken,
+    PaymentMoveRefused,
+    RefundNotFound,
+    RefundOwnRequest,
+    RefundTooLate,
+)
+from backend.payments.overseeing import RefundOverseen
+from models.payments import RefundState
+
+States = Annotated[
+    list[RefundState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
+]
+
+
+class RejectionIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Why the refund is turned down; staff read it."""
+
+    reason: Annotated[str, Meta(min_length=2, max_length=64)]
+
+
+class CardIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A bank card of the payer. It is handed to the channel, encrypted, and kept nowhere."""
+
+    bank: Annotated[str, Meta(min_length=2, max_length=32, pattern="^[A-Z0-9_]+$")]
+    number: Annotated[str, Meta(pattern="^[0-9]{12,19}$")]
+    name: Annotated[str, Meta(min_length=2, max_length=64)]
+
+
+class RefundController(Controller):
+    """`/v1/staff/refunds`."""
+
+    path = "/refunds"
+    tags = ["收费"]
+
+    @get(
+        summary="本部门的退款",
+        description="最近申请的在前；`state=requested` 为待复核，`abnormal` 和 `closed` 为受阻。",
+        operation_id="listRefunds",
+        responses=answers(DutyMissing, CursorInvalid),
+    )
+    async def listed(
+        self,
+        staff: NamedDependency[AsStaff],
+        states: FromQuery[States] = None,
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[RefundOverseen]:
+        return Page(*await overseeing.refunds(staff, states=states, limit=limit, cursor=cursor))
+
+    @get("/{number:str}", summary="一笔退款", operation_id="getRefund", responses=answers(DutyMissing, RefundNotFound))
+    async def one(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> RefundOverseen:
+        return await overseeing.refund(staff, number)
+
+    @post(
+        "/{number:str}/approval",
+        summary="复核同意退款",
+        description="申请人本人不能复核。同意后立即提交支付平台。",
+        operation_id="approveRefund",
+        status_code=200,
+        responses=answers(DutyMissing, RefundNotFound, RefundOwnRequest, PaymentMoveRefused, RefundTooLate),
+    )
+    async def approve(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> RefundOverseen:
+        return await overseeing.refund(staff, (await approving.approve(staff, number)).number)
+
+    @post(
+        "/{number:str}/rejection",
+        summary="不同意退款，或撤回自己的申请",
+        description="占用的金额随即释放，可以重新申请。",
+        operation_id="rejectRefund",
+        status_code=200,
+        responses=answers(DutyMissing, RefundNotFound, PaymentMoveRefused),
+    )
+    async def reject(
+        self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[RejectionIn]
+    ) -> RefundOverseen:
+        return await overseeing.refund(staff, (await approving.reject(staff, number, data.reason)).number)
+
+    @post(
+        "/{number:str}/repetition",
+        summary="重新提交受阻的退款",
+        description="沿用同一退款单号，支付平台不会重复退款。",
+        operation_id="repeatRefund",
+        status_code=200,
+        responses=answers(DutyMissing, RefundNotFound, PaymentMoveRefused),
+    )
+    async def repeat(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> RefundOverseen:
+        return await overseeing.refund(staff, (await approving.repeat(staff, number)).number)
+
+    @post(
+        "/{number:str}/card",
+        summary="将受阻的退款改退到付款人本人的银行卡",
+        description="卡号和姓名加密后直接提交支付平台，本系统不保存。",
+        operation_id="refundToCard",
+        status_code=200,
+        responses=answers(
+            *(DutyMissing, RefundNotFound, PaymentMoveRefused, CardNotTaken, NotOffered, RefundUnknown, PayerRefused),
+            *(PartnerRefused, PartnerMisconfigured, PartnerBusy, PartnerUnreachable),
+        ),
+    )
+    async def to_card(
+        self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[CardIn]
+    ) -> RefundOverseen:
+        card = PayerCard(bank=data.bank, number=data.number, name=data.name)
+        return await overseeing.refund(staff, (await approving.to_card(staff, number, card)).number)
+
+
+PAYMENT_NUMBER = "P20261122B7D9F2H4J6K8L1M3"
+REFUND = {
+    "number": f"R{PAYMENT_NUMBER}01",
+    "payment_number": PAYMENT_NUMBER,
+    "channel": "wechat_pay",
+    "channel_name": "微信支付",
+    "fee_name": "居民身份证工本费",
+    "amount_fen": 500,
+    "cause": "staff",
+    "reason": "多收工本费",
+    "state": "approved",
+    "state_name": "已同意，正在提交",
+    "state_at": "2026-11-22T03:00:00Z",
+    "asked_at": "2026-11-22T03:00:00Z",
+    "requested_by": "0194a1b2-3333-7fff-8000-0bbb0ccc0ddd",
+    "approved_by": None,
+    "decided_at": "2026-11-22T03:00:00Z",
+    "succeeded_at": None,
+    "account": None,
+    "trouble": None,
+    "to_card": False,
+}
+_SECOND = "0194a1b2-4444-7fff-8000-0bbb0ccc0ddd"
+_WAITS = {**REFUND, "state": "requested", "state_name": "待复核", "decided_at": None}
+_AGAIN = {**REFUND, "state": "processing", "state_name": "支付平台处理中", "approved_by": _SECOND}
+openapi.EXAMPLES |= {
+    "listRefunds": {"response": {"items": [_WAITS], "next_cursor": None}},
+    "getRefund": {"response": _WAITS},
+    "approveRefund": {"response": {**REFUND, "approved_by": _SECOND}},
+    "rejectRefund": {
+        "request": {"reason": "依据不足"},
+        "response": {**_WAITS, "state": "rejected", "state_name": "未同意", "trouble": "依据不足"},
+    },
+    "repeatRefund": {"response": _AGAIN},
+    "refundToCard": {
+        "request": {"bank": "ICBC_DEBIT", "number": "6222020200112230119", "name": "田秀英"},
+        "response": _AGAIN,
+    },
+}
+openapi.LINKS |= {
+    "listRefunds": {
+        "refund": {"operationId": "getRefund", "parameters": {"number": "$response.body#/items/0/number"}},
+    },
+    "getRefund": {
+        name: {"operationId": operation, "parameters": {"number": "$response.body#/number"}}
+        for name, operation in (
+            ("approve", "approveRefund"),
+            ("reject", "rejectRefund"),
+            ("repeat", "repeatRefund"),
+            ("card", "refundToCard"),
+        )
+    },
+}
