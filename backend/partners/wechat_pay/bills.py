@@ -6,29 +6,30 @@ import asyncio
 import hashlib
 import hmac
 import zlib
-from datetime import date, time
+from datetime import date
 
 from backend import clock
 from backend.partners.paying.exact_json import Ambiguous, text
-from backend.partners.paying.port import Bill, BillNotReady, BillUnbelievable, PartnerUnreachable
+from backend.partners.paying.port import Bill, BillNotReady, BillUnbelievable, PartnerRefused, PartnerUnreachable
 from backend.partners.wechat_pay.api import WeChatPayApi
 from backend.partners.wechat_pay.bill_reading import Unreadable, read_bill
 from backend.partners.wechat_pay.errors import NAME, OF_BILLS
 from backend.partners.wechat_pay.orders import sub_merchant
 
-READY_FROM = time(10)
-"""Hour in China from which yesterday's bill is there."""
 _GZIP = b"\x1f\x8b"
 
 
 async def bill(api: WeChatPayApi, day: date, sub_merchant_id: str | None, *, limit: int) -> Bill:
     """See the port. `limit` is the most bytes that are unpacked."""
-    if day >= clock.today():
-        raise BillNotReady(NAME, "not-yet")
     query = {"bill_date": day.isoformat(), "bill_type": "ALL", "tar_type": "GZIP"}
     if api.merchant.partner_mode and sub_merchant_id is not None:
         query["sub_mchid"] = sub_merchant(sub_merchant_id)
-    answer = await api.get("bill", "/v3/bill/tradebill", query, errors=OF_BILLS)
+    try:
+        answer = await api.get("bill", "/v3/bill/tradebill", query, errors=OF_BILLS)
+    except PartnerRefused as trouble:
+        if day >= clock.today() and trouble.partner_code in ("INVALID_REQUEST", "PARAM_ERROR"):
+            raise BillNotReady(NAME, trouble.partner_code) from None  # the day is not over
+        raise
     try:
         kind, digest = text(answer, "hash_type"), text(answer, "hash_value", most=128)
         address = text(answer, "download_url", most=2048)
