@@ -42,6 +42,13 @@ async def hear(request: Request[Any, Any, Any], channel: PayChannel | None) -> N
     await payments.receive(channel, headers_of(request), await request.body())
 
 
+async def hear_old_form(request: Request[Any, Any, Any], channel: PayChannel | None) -> None:
+    """The same for a push in the channel's older form."""
+    if channel is None:
+        raise ChannelUnknown
+    await payments.receive_old_form(channel, await request.body())
+
+
 def fail_as_json(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """`{"code": "FAIL", "message": …}` with the status of the trouble."""
     trouble = _noted(request, error)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from litestar import Controller, Request, post
+from litestar import Controller, Request, Response, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
-from api.callbacks.answering import LARGEST, fail_as_json, hear, refusals
+from api.callbacks.answering import LARGEST, fail_as_json, hear, hear_old_form, refusals
 from backend.partners import Partners
 from backend.partners.paying.port import NoticeForged, NoticeMalformed, NoticeStale
+from backend.partners.wechat_pay.v2_notice import ACCEPTED, is_v2
 from backend.payments.errors import NoticeMismatch, NoticeOfUnknownOrder
 
 
@@ -61,11 +62,19 @@ class WeChatPayController(Controller):
         description=(
             "验签、解密、与订单比对后在一个事务中入账，提交后应答 204；重复通知只处理一次。"
             "签名探测、不相符和未知订单的通知回答 4xx，由微信支付重发。"
+            "商户平台退款的 XML 通知只作记录，以查询结果为准。"
         ),
         status_code=204,
         request_max_body_size=LARGEST,
         operation_class=_NoticeOperation,
         responses=refusals(NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder, NoticeMismatch),
     )
-    async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> None:
-        await hear(request, partners.channels.get("wechat_pay"))
+    async def receive(
+        self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]
+    ) -> Response[bytes] | None:
+        channel = partners.channels.get("wechat_pay")
+        if is_v2(await request.body()):
+            await hear_old_form(request, channel)
+            return Response(ACCEPTED, status_code=200, media_type="text/xml")
+        await hear(request, channel)
+        return None

@@ -19,7 +19,7 @@ from backend.payments.fees import (
     set_quantity,
     waive,
 )
-from backend.payments.hearing import receive
+from backend.payments.hearing import receive, receive_old_form
 from backend.payments.settling import settle
 from backend.payments.unasked_refunds import adopt
 
@@ -39,6 +39,7 @@ __all__ = [
     "of_subject",
     "raise_fee",
     "receive",
+    "receive_old_form",
     "reserve",
     "set_quantity",
     "settle",

@@ -53,6 +53,8 @@ from models.payments import Channel, PaymentState
 log = logging.getLogger("zhangban.payments")
 
 SEALED_PAYER = "payments.payer"
+ASKS_FOR_PAYER = frozenset({Channel.WECHAT_PAY})
+"""Channels whose orders name who shall pay. Alipay learns it from whoever pays."""
 SHORTEST, LONGEST = 1, 110
 """Minutes that an order may be paid: a channel takes no less, and what the front end is handed lives two hours."""
 
@@ -205,8 +207,8 @@ async def _open_order(resident: AsResident, fee: asyncpg.Record, channel: PayCha
 
 
 async def _make(resident: AsResident, fee: asyncpg.Record, channel: PayChannel) -> str:
-    openid = await identity.openid_of(resident.id) if channel.name == Channel.WECHAT_PAY else None
-    if openid is None:
+    openid = await identity.openid_of(resident.id) if channel.name in ASKS_FOR_PAYER else None
+    if openid is None and channel.name in ASKS_FOR_PAYER:
         raise PayerNotKnownToChannel
     payment_id, number, now, values = uuid7(), payment_number(), clock.now(), settings()
     life = timedelta(minutes=min(max(values.payment_order_minutes, SHORTEST), LONGEST))
@@ -214,7 +216,8 @@ async def _make(resident: AsResident, fee: asyncpg.Record, channel: PayChannel) 
         await connection.execute(
             _MAKE, payment_id, now, number, fee["id"], resident.id, channel.name, fee["amount_fen"], channel.app_id,
             channel.merchant_id, sub_merchant(channel, fee["uscc"]),
-            seal(openid, where=SEALED_PAYER, row=payment_id), fingerprint(openid, "openid"), fee["name"][:127], life,
+            openid and seal(openid, where=SEALED_PAYER, row=payment_id),
+            openid and fingerprint(openid, "openid"), fee["name"][:127], life,
             now + timedelta(seconds=values.payment_check_seconds),
         )  # fmt: skip
         await note("payment", payment_id, None, PaymentState.CREATED, "asked")
@@ -243,7 +246,7 @@ def _wanted(order: Mapping[str, Any]) -> Wanted:
         description=order["description"],
         amount_fen=order["amount_fen"],
         currency=order["currency"],
-        payer=open_sealed(order["payer"], where=SEALED_PAYER, row=order["id"]),
+        payer=open_sealed(order["payer"], where=SEALED_PAYER, row=order["id"]) if order["payer"] else "",
         expires_at=order["expires_at"].astimezone(clock.SHANGHAI),
         sub_merchant_id=order["sub_merchant_id"],
     )

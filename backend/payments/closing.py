@@ -25,11 +25,12 @@ _CLOSE = "UPDATE payments SET state = 'closed', state_at = $2, check_after = $3,
 async def mark_closed(order: Mapping[str, Any], why: str, known_by: str) -> None:
     """Close the order here. Belongs inside the transaction in which its row is locked.
 
-    `order` has `id`, `state`, `fee_id` and `resident_id`. Raises PaymentMoveRefused when its money has come.
+    `order` has `id`, `state`, `fee_id`, `resident_id` and `expires_at`. Raises PaymentMoveRefused when its money has come.
     """
     now = clock.now()
     state = after(PaymentState(order["state"]), Move.CLOSE)
-    again = now + timedelta(seconds=settings().payment_last_look_seconds)
+    # What the front end was handed may be good for longer than the order that the channel has never heard of.
+    again = max(now, order["expires_at"]) + timedelta(seconds=settings().payment_last_look_seconds)
     await execute(_CLOSE, order["id"], now, again, why[:64])
     await note("payment", order["id"], order["state"], state, known_by)
     await record(

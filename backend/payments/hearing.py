@@ -7,7 +7,8 @@ alarms operators, and the channel is asked what is true.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from typing import Protocol, runtime_checkable
 
 from backend import logs
 from backend.callbacks.receiving import RECEIVED
@@ -15,19 +16,30 @@ from backend.database import execute, fetch_value, transaction
 from backend.errors import Trouble
 from backend.events import act_as, record
 from backend.jobs import enqueue
-from backend.partners.paying.port import Notice, NoticeKind, OrderSeen, PayChannel, RefundSeen
+from backend.partners.paying.port import Notice, NoticeForged, NoticeKind, OrderSeen, PayChannel, RefundSeen
 from backend.payments import settling
 from backend.payments.errors import NoticeMismatch
 from backend.payments.events import NoticeRefused
+from backend.payments.refund_settling import look_into
 from backend.payments.refunding import settle_refund
 from backend.payments.settling import HANDLED, PARTNERS, Found, keep
 from models.payments import Channel
 
+_OURS = "SELECT 1 FROM payments WHERE number = $1 AND channel = $2"
 _HEARD = "SELECT state FROM inbound_messages WHERE partner = $1 AND partner_id = $2"
 _HANDLED = """
 UPDATE inbound_messages SET state = 'handled', handled_at = now()
 WHERE partner = $1 AND partner_id = $2 AND state = 'received'
 """
+
+
+@runtime_checkable
+class SpeaksOldForm(Protocol):
+    """A channel that tells of refunds in its console in an older form as well."""
+
+    def open_v2_notice(self, body: bytes) -> Notice:
+        """Raises NoticeForged and NoticeMalformed."""
+        ...
 
 
 async def receive(channel: PayChannel, headers: Mapping[str, str], body: bytes) -> None:
@@ -36,10 +48,26 @@ async def receive(channel: PayChannel, headers: Mapping[str, str], body: bytes) 
     Raises NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder and NoticeMismatch: the channel is told no
     and comes again. What is refused leaves nothing but a line in the security log and a count.
     """
-    partner = PARTNERS[channel.name]
+    await _receive(Channel(channel.name), channel.open_notice(headers, body))
+
+
+async def receive_old_form(channel: PayChannel, body: bytes) -> None:
+    """Take the XML notice of a refund that was made in the channel's console. Nothing signs it: it is kept, and the
+    channel is asked what is true. Raises NoticeForged, also where the channel has no such form, and NoticeMalformed."""
+    await _receive(Channel(channel.name), _opened_old_form(channel, body))
+
+
+async def _opened_old_form(channel: PayChannel, body: bytes) -> Notice:
+    if not isinstance(channel, SpeaksOldForm):
+        raise NoticeForged("no-old-form")
+    return channel.open_v2_notice(body)
+
+
+async def _receive(channel: Channel, opening: Awaitable[Notice]) -> None:
+    partner = PARTNERS[channel]
     act_as("partner", partner)
     try:
-        new = await _take(Channel(channel.name), await channel.open_notice(headers, body))
+        new = await _take(channel, await opening)
     except Trouble as trouble:
         refused(partner, trouble)
         raise
@@ -57,10 +85,22 @@ def refused(partner: str, trouble: Trouble) -> None:
 async def _take(channel: Channel, notice: Notice) -> bool:
     if notice.kind is NoticeKind.ORDER and notice.order is not None:
         return await _order(channel, notice, notice.order)
-    if notice.refund is not None:
+    if notice.kind is NoticeKind.REFUND and notice.refund is not None:
         return await _refund(channel, notice, notice.refund)
     async with transaction():
-        return await keep(notice, channel)
+        if not await keep(notice, channel):
+            return False
+        if notice.refund is not None:
+            await _look_at_refund(channel, notice.refund)
+    return True
+
+
+async def _look_at_refund(channel: Channel, seen: RefundSeen) -> None:
+    """Have the channel asked about a refund that a notice speaks of without being proof of it."""
+    if await fetch_value("SELECT 1 FROM refunds WHERE number = $1", seen.number):
+        await enqueue("payments.check-refund", {"number": seen.number}, key=f"check-refund:{seen.number}")
+    elif await fetch_value(_OURS, seen.payment_number, channel.value):
+        await look_into(channel, seen.payment_number, seen.number)
 
 
 async def _order(channel: Channel, notice: Notice, seen: OrderSeen) -> bool:

@@ -49,7 +49,7 @@ SETTLED = Counter("zhangban_payments_settled_total", "Money that arrived.", ("ch
 # One statement, so that the locks are taken in the order of the house: fee, payment.
 _LOCK = """
 SELECT p.id, p.number, p.resident_id, p.channel, p.state, p.amount_fen, p.currency, p.app_id, p.merchant_id,
-    p.sub_merchant_id, p.payer_fingerprint, p.transaction_id, p.paid_fen, p.trouble,
+    p.sub_merchant_id, p.payer_fingerprint, p.transaction_id, p.paid_fen, p.trouble, p.expires_at,
     f.id AS fee_id, f.state AS fee_state, f.amount_fen AS fee_fen, f.subject_kind, f.subject_id, f.department_id,
     EXISTS (SELECT 1 FROM payments o WHERE o.fee_id = f.id AND o.id <> p.id AND o.state IN ('created', 'prepaid'))
         AS others_open,

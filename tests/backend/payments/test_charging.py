@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from backend import clock, payments
+from backend import clock, jobs, payments
 from backend.crypto import open_sealed
 from backend.database import execute, transaction
 from backend.identity.principals import AsResident
@@ -129,19 +129,49 @@ async def test_a_payer_whom_the_channel_refuses_is_told(till: Till, channels: Ma
     assert await fee_state(fee.id) == "open"
 
 
-async def test_only_channels_that_know_the_payer_take_their_money(till: Till):
+async def test_two_channels_have_an_order_each_and_the_second_money_goes_back(till: Till):
+    other = Till("alipay")
+    channels = with_tills(till, other)
+    resident, fee = await owing()
+    one, two = await asyncio.gather(
+        payments.charge(resident, fee.id, WECHAT, channels=channels),
+        payments.charge(resident, fee.id, "alipay", channels=channels),
+    )
+    till.pay(one.number)
+    other.pay(two.number)
+
+    await asyncio.gather(payments.check(one.number), payments.check(two.number))
+    await jobs.drain()
+
+    assert other.orders[two.number].wanted.payer == ""
+    assert sorted([(await payment_row(each.number))["state"] for each in (one, two)]) == ["paid", "refunded"]
+    assert await fee_state(fee.id) == "paid"
+    assert till.calls["refund"] + other.calls["refund"] == 1
+
+
+async def test_the_order_of_the_other_channel_is_closed_once_the_fee_is_paid(till: Till):
     other = Till("alipay")
     channels = with_tills(till, other)
     resident, fee = await owing()
     one = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+    two = await payments.charge(resident, fee.id, "alipay", channels=channels)
+    till.pay(one.number)
 
-    # No resident has an account with us through which Alipay could know them.
-    with pytest.raises(PayerNotKnownToChannel):
-        await payments.charge(resident, fee.id, "alipay", channels=channels)
+    await payments.check(one.number)
+    await payments.sweep()
+    await jobs.drain()
+
+    assert other.orders[two.number].state is OrderAtChannel.CLOSED
+    assert (await payment_row(two.number))["trouble"] == "not-owed"
+
+
+async def test_a_channel_that_is_not_offered_is_refused(till: Till, channels: Mapping[str, Till]):
+    resident, fee = await owing()
+
     with pytest.raises(ChannelUnknown):
         await payments.charge(resident, fee.id, "unionpay", channels=channels)
 
-    assert [each.number for each in await Payment.all()] == [one.number]
+    assert await Payment.all().count() == 0
 
 
 async def test_an_order_that_is_over_is_closed_at_the_channel_and_a_new_one_made(
