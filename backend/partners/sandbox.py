@@ -21,6 +21,10 @@ from litestar import Litestar, get
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
+from backend.partners.alipay.sandbox.levers import AlipayLevers, alipay_handlers
+from backend.partners.alipay.sandbox.platform import AlipayPlatform
+from backend.partners.alipay.sandbox.world import AlipayWorld
+from backend.partners.fiscal_receipt.sandbox import FiscalWorld, fiscal_handlers
 from backend.partners.sms.sandbox import DEFAULTS as SMS_DEFAULTS
 from backend.partners.sms.sandbox import SmsLevers, SmsWorld, sms_handlers
 from backend.partners.wechat.sandbox.app import wechat_handlers
@@ -48,6 +52,8 @@ class Sandbox:
     pusher: Pusher
     sms: SmsWorld
     pay: PayPlatform
+    alipay: AlipayPlatform
+    fiscal: FiscalWorld
     base: str = ""
 
     @classmethod
@@ -57,13 +63,15 @@ class Sandbox:
             raise SettingsError("the sandbox does not run in production")
         world = World(values)
         pay = PayPlatform(PayWorld(values, is_foreign=world.is_of_other_app))
-        return cls(values, world, Pusher(world), SmsWorld.of(values), pay)
+        alipay, fiscal = AlipayPlatform(AlipayWorld(values)), FiscalWorld.of(values)
+        return cls(values, world, Pusher(world), SmsWorld.of(values), pay, alipay, fiscal)
 
     def settings(self) -> dict[str, str]:
         """What to put in force so that our own side talks to this sandbox: addresses, names and keys."""
         sms = {name: value for name, value in SMS_DEFAULTS.items() if not getattr(self.values, name)}
         wechat = {"wechat_api_base": self.base, "sms_api_base": self.base, **sandbox_settings(self.values), **sms}
-        return {**wechat, **self.pay.settings(self.base)}
+        fiscal = self.fiscal.settings(self.values, self.base)
+        return {**wechat, **self.pay.settings(self.base), **self.alipay.settings(self.base), **fiscal}
 
     def push_to(self, url: str, *, gap: float = 5.0) -> None:
         """Where both accounts push to from now on; `gap` is the pause between attempts in seconds."""
@@ -82,9 +90,12 @@ class Sandbox:
                 *wechat_handlers(self.world, self.pusher),
                 *sms_handlers(self.sms),
                 *pay_handlers(self.pay),
+                *alipay_handlers(self.alipay),
+                *fiscal_handlers(),
                 WeChatLevers,
                 SmsLevers,
                 PayLevers,
+                AlipayLevers,
                 told,
             ],
             dependencies={
@@ -92,6 +103,8 @@ class Sandbox:
                 "pusher": Provide(lambda: self.pusher, sync_to_thread=False),
                 "sms_world": Provide(lambda: self.sms, sync_to_thread=False),
                 "pay": Provide(lambda: self.pay, sync_to_thread=False),
+                "alipay": Provide(lambda: self.alipay, sync_to_thread=False),
+                "fiscal": Provide(lambda: self.fiscal, sync_to_thread=False),
             },
             openapi_config=None,
         )
@@ -141,8 +154,9 @@ async def serve_sandbox(
         try:
             yield sandbox
         finally:
-            for task in sandbox.world.background | sandbox.pay.world.background:
-                task.cancel()
+            for each in (sandbox.world, sandbox.pay.world, sandbox.alipay.world):
+                for task in set(each.background):
+                    task.cancel()
 
 
 async def _serve(host: str, port: int, callback: str, lifeline: int | None) -> None:

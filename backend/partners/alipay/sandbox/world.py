@@ -1,0 +1,170 @@
+"""What the simulated Alipay remembers, in memory, with a clock of its own that can be moved.
+
+Only what happens to trades follows the moved clock; times inside signatures are true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from backend import clock
+from backend.partners import sandbox_keys
+from backend.settings import Settings
+
+TRADE_LIVES = timedelta(days=15)
+TradeStatus = Literal["WAIT_BUYER_PAY", "TRADE_SUCCESS", "TRADE_CLOSED", "TRADE_FINISHED"]
+Way = Literal["send", "swallow", "hold"]
+
+DEFAULTS: dict[str, str] = {"alipay_app_id": "2021000000000001", "alipay_seller_id": "2088000000000001"}
+"""What the app and the merchant are called where the settings say nothing; refused in production."""
+
+
+class Failure(Exception):
+    """A refusal of the gateway: `code` of the outside, `sub_code` of the business."""
+
+    def __init__(self, sub_code: str, message: str, *, code: str = "40004") -> None:
+        super().__init__(f"{code} {sub_code} {message}")
+        self.code = code
+        self.sub_code = sub_code
+        self.message = message
+
+    def body(self) -> dict[str, str]:
+        """The member that answers."""
+        outside = {"40004": "Business Failed", "40002": "Invalid Arguments", "20000": "Service Currently Unavailable"}
+        said = {"code": self.code, "msg": outside.get(self.code, "Invalid Arguments")}
+        return {**said, "sub_code": self.sub_code, "sub_msg": self.message}
+
+
+@dataclass
+class TradeRefund:
+    """One refund of a trade; `at` is None while it is held."""
+
+    number: str
+    fen: int
+    reason: str
+    at: datetime | None
+
+
+@dataclass
+class Trade:
+    """One trade; it exists from the moment somebody opens its order string."""
+
+    number: str
+    trade_no: str
+    total_fen: int
+    subject: str
+    buyer: str
+    notify_url: str
+    made_at: datetime
+    expires_at: datetime
+    closed: bool = False
+    finished: bool = False
+    paid_at: datetime | None = None
+    refunds: list[TradeRefund] = field(default_factory=list)
+
+    @property
+    def refunded_fen(self) -> int:
+        """What went back so far."""
+        return sum(each.fen for each in self.refunds if each.at is not None)
+
+
+@dataclass
+class Rules:
+    """How the platform behaves until a lever changes it."""
+
+    speed: float = 60.0
+    """How many seconds of its schedules pass in a real second."""
+    notices: Way = "send"
+    hold_refunds: bool = False
+    """Take refunds and carry them out only when a lever says so."""
+    balance_fen: int | None = None
+    """What the merchant can refund from; None means enough."""
+
+
+class AlipayWorld:
+    """The platform's state."""
+
+    def __init__(self, values: Settings) -> None:
+        named = {name: getattr(values, name) or DEFAULTS[name] for name in DEFAULTS}
+        self.app_id, self.seller_id = named["alipay_app_id"], named["alipay_seller_id"]
+        self.app_key = sandbox_keys.rsa_key("alipay app")
+        self.own_key = sandbox_keys.rsa_key("alipay platform")
+        self.rules = Rules()
+        self.trades: dict[str, Trade] = {}
+        self.calls: list[tuple[str, str]] = []
+        """Method and code of every call, in order."""
+        self.failures: list[tuple[str, Failure]] = []
+        """Method (`*`: any) and what its next call is answered with."""
+        self.background: set[asyncio.Task[None]] = set()
+        self._shift = timedelta(0)
+        self._ids = itertools.count(1)
+
+    def now(self) -> datetime:
+        """The platform's time, UTC."""
+        return clock.now() + self._shift
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass for the platform only."""
+        self._shift += timedelta(seconds=seconds)
+
+    def next_id(self) -> str:
+        """28 digits that begin with the day."""
+        return f"{self.now().astimezone(clock.SHANGHAI):%Y%m%d}2200{next(self._ids):016d}"
+
+    def status(self, trade: Trade) -> TradeStatus:
+        """Where a trade stands now."""
+        if trade.paid_at is not None:
+            if trade.refunded_fen >= trade.total_fen:
+                return "TRADE_CLOSED"
+            return "TRADE_FINISHED" if trade.finished else "TRADE_SUCCESS"
+        return "TRADE_CLOSED" if trade.closed or self.now() >= trade.expires_at else "WAIT_BUYER_PAY"
+
+    def trade_of(self, given: Mapping[str, Any]) -> Trade:
+        """The trade that a content names by our number or by theirs. Raises Failure."""
+        number, trade_no = given.get("out_trade_no"), given.get("trade_no")
+        if not number and not trade_no:
+            raise Failure("ACQ.INVALID_PARAMETER", "参数有误：out_trade_no和trade_no不能同时为空")
+        for each in self.trades.values():
+            if trade_no == each.trade_no if trade_no else number == each.number:
+                return each
+        raise Failure("ACQ.TRADE_NOT_EXIST", "交易不存在")
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it after the answer; `settle` waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+    async def settle(self) -> None:
+        """Wait until every notice is answered or given up."""
+        while self.background:
+            await asyncio.gather(*self.background, return_exceptions=True)
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """Every yuan that moved, in fen: payments and refunds, oldest first."""
+        rows: list[dict[str, Any]] = []
+        for each in self.trades.values():
+            if each.paid_at is None:
+                continue
+            names = {"out_trade_no": each.number, "trade_no": each.trade_no, "seller_id": self.seller_id}
+            paid = {"amount_fen": each.total_fen, "refunded_fen": each.refunded_fen, "state": self.status(each)}
+            rows.append({"kind": "payment", **names, **paid, "at": wall(each.paid_at)})
+            for refund in each.refunds:
+                about = {"out_request_no": refund.number, "amount_fen": refund.fen}
+                rows.append({"kind": "refund", **names, **about, "at": refund.at and wall(refund.at)})
+        return sorted(rows, key=lambda row: row["at"] or "~")
+
+
+def wall(moment: datetime) -> str:
+    """`yyyy-MM-dd HH:mm:ss` in China."""
+    return moment.astimezone(clock.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def yuan(fen: int) -> str:
+    """Two decimals."""
+    return f"{fen // 100}.{fen % 100:02d}"
