@@ -12,7 +12,7 @@ from backend.events import Event, EventMeta, listen, name_of
 from backend.identity import events as identity
 from models.cases import CaseState as S
 from notifications import events as own
-from notifications import facts, hearing, outbox, visits
+from notifications import facts, hearing, money, outbox, visits
 from notifications.inbox import put
 from notifications.telling import Silence, Tell, Told
 
@@ -138,6 +138,7 @@ RULES: Mapping[type[Event], Tell | Silence] = {
     callbacks.WechatPushed: Silence("heard by notifications/hearing.py: it tells us something, not the resident"),
     own.MessageRevived: _OPERATORS,
     **visits.RULES,
+    **money.RULES,
 }
 
 
