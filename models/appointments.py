@@ -275,7 +275,7 @@ class WaitingEntry(Record):
 
     class Meta:
         table = "waiting_entries"
-        indexes = (("line_id", "day", "state", "created_at"),)
+        indexes = (("line_id", "day", "state", "created_at"), ("person_id",))
         constraints = (
             UniqueConstraint(
                 fields=("person_id", "item_id", "day"),
@@ -330,3 +330,4 @@ class DrawEntry(Record):
     class Meta:
         table = "draw_entries"
         unique_together = (("draw_id", "person_id"),)
+        indexes = (("person_id",),)
