@@ -8,7 +8,7 @@ from datetime import datetime
 from backend import clock
 from backend.partners.paying.exact_json import MOST_FEN, Ambiguous
 
-_YUAN = re.compile(r"([0-9]{1,11})(?:\.([0-9]{1,2}))?")
+_YUAN = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,2}))?")
 
 
 def fen_of(text: object, *, least: int = 1) -> int:
