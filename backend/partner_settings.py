@@ -172,3 +172,27 @@ class PartnerSettings:
     """RequestType of a question, as the contract has it."""
     kdniao_query_seconds: float = 1800.0
     """Least time between two questions about one parcel."""
+
+    # -- fiscal receipts ------------------------------------------------------------------------
+    fiscal_receipt_base: str = ""
+    """Address of the platform for 财政电子票据; empty: none are asked for. [recalled: its protocol]"""
+    fiscal_receipt_issue_path: str = "/invoiceEBill"
+    """Behind the base: issue one. [recalled]"""
+    fiscal_receipt_void_path: str = "/writeOffEBill"
+    """Behind the base: write one off (冲红). [recalled]"""
+    fiscal_receipt_app_id: str = ""
+    """appid that the platform gave us."""
+    fiscal_receipt_secret: str = ""
+    """Key that requests are signed with."""
+    fiscal_receipt_digest: Literal["md5", "sha256"] = "md5"
+    """Digest of the signature, as the platform has it. [recalled]"""
+    fiscal_receipt_region: str = ""
+    """行政区划 of the finance department."""
+    fiscal_receipt_unit: str = ""
+    """Code of the issuing unit (单位识别码)."""
+    fiscal_receipt_place: str = ""
+    """开票点 of the unit."""
+    fiscal_receipt_kind: str = ""
+    """票据种类代码."""
+    fiscal_receipt_pause: float = 600.0
+    """How long after no answer the platform is asked again."""

@@ -9,16 +9,23 @@ from backend.cases.events import CaseLinked, CaseOpened, CaseProgressed, CaseUnl
 from backend.cases.fees import follow_progress, hand_over_on_link, hand_over_on_unlink, raise_on_opening
 from backend.cases.linking import link_on_phone
 from backend.cases.recounting import recount_on_calendar
+from backend.deliveries.events import CourierPushed
+from backend.deliveries.hearing import hear_courier
 from backend.events import Event, Listener, listen
 from backend.identity.events import PhoneConfirmed
+from backend.payments.events import PaymentSucceeded, RefundSucceeded
+from backend.payments.receipts import issue_on_success, void_on_refund
 
 REACTIONS: list[tuple[type[Event], Listener]] = [
     (PhoneConfirmed, link_on_phone),
     (CalendarChanged, recount_on_calendar),
+    (CourierPushed, hear_courier),
     (CaseOpened, raise_on_opening),
     (CaseProgressed, follow_progress),
     (CaseLinked, hand_over_on_link),
     (CaseUnlinked, hand_over_on_unlink),
+    (PaymentSucceeded, issue_on_success),
+    (RefundSucceeded, void_on_refund),
 ]
 
 

@@ -12,6 +12,7 @@ from api.public.catalogue import CatalogueController
 from api.public.hall_board import BoardController
 from api.public.lifecycles import LifecycleController
 from api.public.problems import ProblemController
+from api.public.receipts import ReceiptController
 from api.public.regions import RegionController
 from api.public.sign_in import SessionController, key_set
 
@@ -26,6 +27,7 @@ handlers: list[ControllerRouterHandler] = [
     LifecycleController,
     BoardController,
     CalendarController,
+    ReceiptController,
 ]
 
 door = Router(path="/public", route_handlers=handlers)

@@ -17,6 +17,7 @@ from api.resident.messages import MessageController
 from api.resident.payment_page import PaymentPageController
 from api.resident.payments import FeeController, PaymentController
 from api.resident.phone import PhoneController
+from api.resident.receipts import ReceiptController
 from api.resident.sessions import SessionsController, sign_out
 from api.resident.strikes import StrikeController
 from api.resident.subscriptions import SubscriptionController
@@ -40,6 +41,7 @@ handlers: list[ControllerRouterHandler] = [
     WaitingController,
     DrawEntryController,
     StrikeController,
+    ReceiptController,
     PaymentPageController,
 ]
 

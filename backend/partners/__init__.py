@@ -13,6 +13,8 @@ from backend.partners.alipay.live import LiveAlipay
 from backend.partners.base import Wire
 from backend.partners.courier.live import live_couriers
 from backend.partners.courier.port import Ordering, Tracking
+from backend.partners.fiscal_receipt.live import LiveFiscalReceipts
+from backend.partners.fiscal_receipt.port import FiscalReceipts
 from backend.partners.paying.port import PayChannel
 from backend.partners.sms.live import TencentSms
 from backend.partners.sms.port import Sms
@@ -38,6 +40,9 @@ class Partners:
     trackers: Mapping[str, Tracking] = field(default_factory=dict)
     """Who knows where parcels are, by name."""
 
+    fiscal: FiscalReceipts | None = None
+    """Who issues 财政电子票据; None when nobody does."""
+
     async def close(self) -> None:
         """End the connections; the process is going down."""
         await self.wire.close()
@@ -58,6 +63,7 @@ def partners_from(values: Settings) -> Partners:
         channels=_channels(wire, values),
         couriers=couriers,
         trackers=trackers,
+        fiscal=LiveFiscalReceipts(wire, values) if values.fiscal_receipt_base else None,
     )
 
 

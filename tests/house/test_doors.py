@@ -33,6 +33,7 @@ OPEN = {
     "GET /v1/public/halls/{hall_id}/board/stream": "the same; limited, and so many at once",
     "GET /v1/public/halls/{hall_id}/free-places": "how many places are left, nobody's name; limited",
     "GET /v1/public/lines/{line_id}/draws/{day}": "the proof of a draw, which is for everybody; limited",
+    "GET /v1/public/receipts/{number}": "needs the number and the code on the paper; limited, names nobody",
     "GET /v1/public/calendar/{year}": "published holidays",
     "GET /v1/public/items": "published guides",
     "GET /v1/public/items/{code}": "published guides",

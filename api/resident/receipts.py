@@ -1,0 +1,77 @@
+"""Residents fetch the receipt of what they paid: as PDF to keep, as data to show."""
+
+from __future__ import annotations
+
+from litestar import Controller, Response, get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
+
+from api import limits, openapi
+from api.problems import answers
+from backend.identity import AsResident
+from backend.payments import receipt_pdf, receipts
+from backend.payments.errors import ReceiptNotFound
+from backend.payments.receipts import ReceiptSeen
+
+PDF = "application/pdf"
+_PICTURE = {200: ResponseSpec(bytes, media_type=PDF, description="PDF", generate_examples=False)}
+
+
+class ReceiptController(Controller):
+    """`/v1/resident/payments/{number}/receipt`."""
+
+    path = "/payments/{number:str}"
+    tags = ["缴费收据"]
+
+    @get(
+        "/receipt",
+        summary="缴费收据（PDF）",
+        description="支付成功后几秒内开具；款项全额退回后作废，仍可下载，页面标明已作废。",
+        operation_id="getReceiptAsPdf",
+        media_type=PDF,
+        responses=answers(ReceiptNotFound) | _PICTURE,
+    )
+    async def as_pdf(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> Response[bytes]:
+        await limits.within("receipt-pdf", str(resident.id), 30, 60, fail_closed=False)
+        found = await receipts.of_payment(resident, number)
+        named = {"Content-Disposition": f'inline; filename="{found.number}.pdf"', "Cache-Control": "private, no-store"}
+        return Response(receipt_pdf.pdf(found), media_type=PDF, headers=named)
+
+    @get(
+        "/receipt-data",
+        summary="缴费收据（数据）",
+        description="与 PDF 内容相同；`fiscal` 是财政电子票据的开具情况，未接入财政平台时为 none。",
+        operation_id="getReceipt",
+        responses=answers(ReceiptNotFound),
+    )
+    async def as_data(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> ReceiptSeen:
+        return await receipts.of_payment(resident, number)
+
+
+openapi.EXAMPLES |= {
+    "getReceiptAsPdf": {"response": "（PDF 文件）"},
+    "getReceipt": {
+        "response": {
+            "number": "S20260302V0CM2TZVRZPM",
+            "valid": True,
+            "issued_at": "2026-03-02T04:00:09Z",
+            "voided_at": None,
+            "payment_number": "P202603026V0CM2TZVRZPMLRH",
+            "department_name": "示例市公安局",
+            "item_name": "居民身份证工本费",
+            "basis": "发改价格〔2003〕2322号",
+            "unit_fen": 2000,
+            "quantity": 1,
+            "amount_fen": 2000,
+            "amount_in_capitals": "人民币贰拾元整",
+            "refunded_fen": 0,
+            "channel": "wechat_pay",
+            "channel_name": "微信支付",
+            "transaction_id": "4200000000202603020000000001",
+            "paid_at": "2026-03-02T04:00:07Z",
+            "verify_url": "https://zhangban.example/v1/public/receipts/S20260302V0CM2TZVRZPM?code=6V0CM2TZVRZPMLRH",
+            "fiscal": {"state": "issued", "code": "99060126", "number": "0000000001", "url": None},
+        }
+    },
+}
