@@ -20,7 +20,7 @@ from api.edge import Edge
 from api.wiring import wire
 from backend import cache, database, embedded, identity, migrations
 from backend import settings as settings_module
-from backend.partners import Partners, partners_from
+from backend.partners import Partners, equip, partners_from
 from backend.partners.sandbox import Sandbox, serve_sandbox
 from backend.settings import Settings
 
@@ -139,9 +139,11 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def partners(sandbox: Sandbox, app: Litestar) -> AsyncIterator[Partners]:
-    """Our side of the simulators, in the application too."""
+    """Our side of the simulators, in the application and in jobs too."""
     app.state["partners"] = bundle = partners_from(settings_module.settings())
+    equip(bundle)
     yield bundle
+    equip(None)
     await bundle.close()
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from litestar import Controller, Request, Response, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
+from api import openapi
 from api.callbacks.answering import LARGEST, fail_as_json, hear, hear_old_form, refusals
 from backend.partners import Partners
 from backend.partners.paying.port import NoticeForged, NoticeMalformed, NoticeStale
@@ -64,17 +66,20 @@ class WeChatPayController(Controller):
             "签名探测、不相符和未知订单的通知回答 4xx，由微信支付重发。"
             "商户平台退款的 XML 通知只作记录，以查询结果为准。"
         ),
-        status_code=204,
+        status_code=200,
+        media_type="text/xml",
         request_max_body_size=LARGEST,
         operation_class=_NoticeOperation,
-        responses=refusals(NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder, NoticeMismatch),
+        responses=refusals(NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder, NoticeMismatch)
+        | {204: ResponseSpec(None, description="JSON 通知已入账")},
     )
-    async def receive(
-        self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]
-    ) -> Response[bytes] | None:
+    async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> Response[bytes]:
         channel = partners.channels.get("wechat_pay")
         if is_v2(await request.body()):
             await hear_old_form(request, channel)
-            return Response(ACCEPTED, status_code=200, media_type="text/xml")
+            return Response(ACCEPTED, media_type="text/xml")
         await hear(request, channel)
-        return None
+        return Response(b"", status_code=204)
+
+
+openapi.EXAMPLES["receiveWeChatPayNotice"] = {"response": ACCEPTED.decode()}

@@ -25,7 +25,8 @@ _CLOSE = "UPDATE payments SET state = 'closed', state_at = $2, check_after = $3,
 async def mark_closed(order: Mapping[str, Any], why: str, known_by: str) -> None:
     """Close the order here. Belongs inside the transaction in which its row is locked.
 
-    `order` has `id`, `state`, `fee_id`, `resident_id` and `expires_at`. Raises PaymentMoveRefused when its money has come.
+    `order` has `id`, `state`, `fee_id`, `resident_id` and `expires_at`.
+    Raises PaymentMoveRefused when its money has come.
     """
     now = clock.now()
     state = after(PaymentState(order["state"]), Move.CLOSE)
