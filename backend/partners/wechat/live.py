@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from backend.partners.base import PartnerClient, Wire
-from backend.partners.wechat import codes, messages, sessions
+from backend.partners.courier.port import Track
+from backend.partners.courier.tables import load
+from backend.partners.wechat import codes, logistics, messages, sessions
 from backend.partners.wechat.api import Account, WeChatApi
 from backend.partners.wechat.message_push import PushAccount, PushReader
 from backend.partners.wechat.port import (
@@ -20,6 +22,7 @@ from backend.partners.wechat.port import (
     Template,
     TemplateMessage,
     TextVerdict,
+    TracedWaybill,
 )
 from backend.partners.wechat.user_data import open_user_data
 from backend.settings import Settings
@@ -34,6 +37,7 @@ class LiveWeChat:
         self.official_account = WeChatApi(client, Account(values.wechat_oa_appid, values.wechat_oa_secret))
         self._state = values.wechat_miniprogram_state
         self._pushes = PushReader(push_accounts(values))
+        self._parcels = load("wechat", values.courier_tables)
 
     async def session_of(self, code: str) -> Session:
         return await sessions.session_of(self.mini_program, code)
@@ -83,6 +87,15 @@ class LiveWeChat:
         title: str = "",
     ) -> TextVerdict:
         return await codes.check_text(self.mini_program, openid, text, scene, title)
+
+    async def trace_waybill(self, parcel: TracedWaybill) -> str:
+        return await logistics.trace_waybill(self.mini_program, parcel, self._parcels)
+
+    async def query_trace(self, openid: str, token: str) -> str:
+        return await logistics.query_trace(self.mini_program, openid, token, self._parcels)
+
+    def parcel_path(self, push: Push) -> Track:
+        return logistics.parcel_path(push, self._parcels)
 
     def echo(self, query: Mapping[str, str]) -> str:
         return self._pushes.echo(query)

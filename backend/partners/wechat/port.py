@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct, field
 
+from backend.partners.courier.port import Track
 from backend.partners.errors import (
     PartnerBusy,
     PartnerMisconfigured,
@@ -51,6 +52,7 @@ __all__ = [
     "CodeImage",
     "ConcurrentSend",
     "Follower",
+    "Goods",
     "LoginCodeInvalid",
     "LoginCodeUsed",
     "NotFollowing",
@@ -79,6 +81,7 @@ __all__ = [
     "TemplateMessage",
     "TemplateUnknown",
     "TextVerdict",
+    "TracedWaybill",
     "UserBlocked",
     "UserNotRecent",
     "ValueRefused",
@@ -179,6 +182,29 @@ class Follower(Struct, frozen=True):
     unionid: str | None = None
 
 
+class Goods(Struct, frozen=True):
+    """What is in a parcel, as the trace component shows it: a name, and the https address of a picture."""
+
+    name: str
+    image: str
+
+
+class TracedWaybill(Struct, frozen=True, kw_only=True):
+    """A parcel of a paid order, to be followed in WeChat's trace component."""
+
+    openid: str
+    waybill: str
+    company: str
+    """In kuaidi100's lower-case words."""
+    receiver_phone: str
+    transaction: str
+    """WeChat Pay's transaction id: without a paid order there is no component."""
+    goods: tuple[Goods, ...]
+    """One to ten."""
+    page: str | None = None
+    """Page of the mini-program that shows the order."""
+
+
 class Push(Struct, frozen=True, kw_only=True):
     """A message or event that WeChat pushed to us, verified, decrypted and put into one shape.
 
@@ -269,6 +295,21 @@ class WeChat(Protocol):
     ) -> TextVerdict:
         """Ask whether a text of ≤ 2500 characters may be published. Raises UserNotRecent,
         RecipientUnknown."""
+        ...
+
+    async def trace_waybill(self, parcel: TracedWaybill) -> str:
+        """The token with which the front end shows WeChat's trace component. Raises RecipientUnknown,
+        WeChatRefused (no such waybill, not this payer's order)."""
+        ...
+
+    async def query_trace(self, openid: str, token: str) -> str:
+        """Where the parcel of a token is, a value of models.shipments.TrackStatus; nobody's word, good for a
+        question. Raises RecipientUnknown, WeChatRefused."""
+        ...
+
+    def parcel_path(self, push: Push) -> Track:
+        """What a push of the event `add_express_path` says of a parcel. Raises PushUnreadable of the couriers' port
+        for another event or shape."""
         ...
 
     def echo(self, query: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from litestar import HttpMethod, Request, Response, route
 from litestar.handlers import HTTPRouteHandler
 
 from backend.partners.wechat.port import Account
-from backend.partners.wechat.sandbox import accounts, codes, messages
+from backend.partners.wechat.sandbox import accounts, codes, messages, parcels
 from backend.partners.wechat.sandbox.errors import Errcode
 from backend.partners.wechat.sandbox.pushing import Pusher
 from backend.partners.wechat.sandbox.world import App, World
@@ -57,6 +57,12 @@ CALLS: dict[str, Call] = {
     ),
     "/wxaapi/newtmpl/gettemplate": Call("GET", "mini_program", lambda a: messages.template_list(a.app)),
     "/wxa/getwxacodeunlimit": Call("POST", "mini_program", lambda a: codes.code_unlimited(a.world, a.content)),
+    "/cgi-bin/express/delivery/open_msg/trace_waybill": Call(
+        "POST", "mini_program", lambda a: parcels.trace_waybill(a.world, a.content)
+    ),
+    "/cgi-bin/express/delivery/open_msg/query_trace": Call(
+        "POST", "mini_program", lambda a: parcels.query_trace(a.world, a.content)
+    ),
     "/wxa/msg_sec_check": Call("POST", "mini_program", lambda a: codes.text_check(a.world, a.content)),
 }
 

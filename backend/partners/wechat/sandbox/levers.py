@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from wechatpy.crypto.cryptography import WeChatCipher
 
 from backend.partners.wechat.port import Account
-from backend.partners.wechat.sandbox import messages
+from backend.partners.wechat.sandbox import messages, parcels
 from backend.partners.wechat.sandbox.faults import Mode
 from backend.partners.wechat.sandbox.pushing import Mishap, Pusher
 from backend.partners.wechat.sandbox.world import App, Persona, Template, World
@@ -95,6 +95,14 @@ class EventIn(Struct, forbid_unknown_fields=True, kw_only=True):
     wrong_appid: bool = False
     stale_seconds: int = 0
     copies: int = 1
+
+
+class ActionIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """One node of a parcel's path; `seconds` since 1970, now if left out."""
+
+    kind: int
+    words: str = ""
+    seconds: int | None = None
 
 
 class RulesIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -188,6 +196,18 @@ class WeChatLevers(Controller):
         mishap = Mishap(data.bad_signature, data.wrong_appid, data.stale_seconds, data.copies)
         app = _app(world, data.account)
         return asdict(pusher.event(app, world.persona(name), data.event, mishap=mishap, **data.fields))
+
+    @post("/parcels/{waybill:str}")
+    async def parcel(
+        self,
+        world: NamedDependency[World],
+        pusher: NamedDependency[Pusher],
+        waybill: FromPath[str],
+        data: JSONBody[list[ActionIn]],
+    ) -> list[dict[str, Any]]:
+        now = int(world.now().timestamp())
+        actions = [(now if each.seconds is None else each.seconds, each.kind, each.words) for each in data]
+        return [asdict(each) for each in parcels.move(world, pusher, waybill, actions)]
 
     @get("/sent")
     async def sent(self, world: NamedDependency[World]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
@@ -163,7 +163,16 @@ def as_xml_text(fields: Mapping[str, Any]) -> str:
 
 
 def _elements(fields: Mapping[str, Any]) -> str:
-    return "".join(_element(name, value) for name, value in fields.items())
+    return "".join(_element(name, value) for name, value in _repeated(fields))
+
+
+def _repeated(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Each element; a list of groups is the element again and again (the nodes of `add_express_path`)."""
+    for name, value in fields.items():
+        if isinstance(value, list) and all(isinstance(each, Mapping) for each in value):
+            yield from ((name, each) for each in value)
+        else:
+            yield name, value
 
 
 def _element(name: str, value: Any) -> str:

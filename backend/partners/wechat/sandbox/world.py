@@ -155,6 +155,10 @@ class World:
         self.sensitive_words = {"违禁词"}
         self.pages: set[str] | None = None
         """Pages of the published mini-program; None means that every page exists."""
+        self.parcels: dict[str, Any] = {}
+        """Parcels that somebody follows (`parcels.Parcel`), by token."""
+        self.paid: set[str] | None = None
+        """Transaction ids of paid orders; None means that every id is one."""
         self.faults = FaultBox()
         self.background: set[asyncio.Task[None]] = set()
         self._ids = itertools.count(1_000_000_000_000_001)
