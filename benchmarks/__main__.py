@@ -6,9 +6,14 @@ import sys
 from collections.abc import Callable
 
 from benchmarks.booking.__main__ import main as booking
+from benchmarks.payment_callback.__main__ import main as payment_callback
 from benchmarks.progress_lookup.__main__ import main as progress_lookup
 
-BENCHMARKS: dict[str, Callable[[list[str]], int]] = {"progress_lookup": progress_lookup, "booking": booking}
+BENCHMARKS: dict[str, Callable[[list[str]], int]] = {
+    "progress_lookup": progress_lookup,
+    "booking": booking,
+    "payment_callback": payment_callback,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -43,6 +43,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def waited_for(process: subprocess.Popen[bytes], port: int, name: str, patience: float = 60) -> None:
+    """Wait until somebody answers on the port. Raises RuntimeError when the process ends or nobody does in time."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"{name} did not start")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.1)
+    raise RuntimeError(f"{name} does not answer")
+
+
 class Servers:
     """One process per program."""
 
@@ -57,7 +69,7 @@ class Servers:
             self.processes[name] = subprocess.Popen(command, env=self.stage.environment, cwd=Path.cwd())
         try:
             for name in self.names:
-                self._await(name)
+                waited_for(self.processes[name], self.ports[name], name)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -72,16 +84,6 @@ class Servers:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(10)
             process.kill()
-
-    def _await(self, name: str, patience: float = 60) -> None:
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            if self.processes[name].poll() is not None:
-                raise RuntimeError(f"{name} did not start")
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.ports[name]), 1):
-                return
-            time.sleep(0.1)
-        raise RuntimeError(f"{name} does not answer")
 
     def ask(self, name: str, line: str) -> tuple[int, bytes]:
         """Send one of the requests by hand."""

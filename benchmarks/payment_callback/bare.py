@@ -1,0 +1,153 @@
+"""The limit: the same work with nothing around it.
+
+One coroutine, no router, no framework, no port, no settlement rules beyond the comparison: the signature over the raw
+bytes, AES-GCM, JSON, and the two statements of the settlement in one transaction on a pool without resets, with no more
+requests inside than there are connections. What cannot be left out without doing less (sealing what is kept, the
+fingerprint of the payer) is the same function that the service calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+import zlib
+from base64 import b64decode
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from uuid_utils.compat import uuid7
+
+from backend.crypto import fingerprint, seal
+from backend.payments.settling import _ARRIVE, _LOCK
+
+POOL = int(os.environ["DATABASE_POOL_SIZE"])
+SERIAL = os.environ["WECHAT_PAY_PUBLIC_KEY_ID"].encode()
+APP_ID, MERCHANT = os.environ["WECHAT_APPID"], os.environ["WECHAT_PAY_MCHID"]
+SHARDS = 16
+ACCOUNT = f"channel:wechat_pay:{MERCHANT}"
+PADDING, DIGEST = padding.PKCS1v15(), SHA256()
+
+
+async def _leave(connection: Any) -> None:
+    """No reset: the statements leave nothing behind."""
+
+
+class Bare:
+    """The whole program."""
+
+    def __init__(self) -> None:
+        self.pool: Any = None
+        self.key: Any = load_pem_public_key(Path(os.environ["WECHAT_PAY_PUBLIC_KEY_FILE"]).read_bytes())
+        self.opener = AESGCM(os.environ["WECHAT_PAY_API_V3_KEY"].encode())
+        self.gate = asyncio.Semaphore(POOL)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self.lifespan(receive, send)
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        notice = self.opened(dict(scope["headers"]), body)
+        if notice is None:
+            await respond(send, 401)
+            return
+        async with self.gate:
+            connection = await self.pool.acquire()
+            try:
+                taken = await settle(connection, *notice)
+            finally:
+                await self.pool.release(connection)
+        await respond(send, 204 if taken else 404)
+
+    def opened(self, headers: dict[bytes, bytes], body: bytes) -> tuple[dict[str, Any], dict[str, Any], str] | None:
+        """Envelope, content and plaintext of a notice that is good."""
+        try:
+            timestamp, nonce = headers[b"wechatpay-timestamp"], headers[b"wechatpay-nonce"]
+            if headers[b"wechatpay-serial"] != SERIAL or abs(time.time() - int(timestamp)) > 300:
+                return None
+            signature = b64decode(headers[b"wechatpay-signature"], validate=True)
+            self.key.verify(signature, timestamp + b"\n" + nonce + b"\n" + body + b"\n", PADDING, DIGEST)
+            envelope = json.loads(body)
+            sealed = envelope["resource"]
+            plaintext = self.opener.decrypt(
+                sealed["nonce"].encode(), b64decode(sealed["ciphertext"]), sealed["associated_data"].encode()
+            )
+            return envelope, json.loads(plaintext), plaintext.decode()
+        except (KeyError, ValueError, InvalidSignature, InvalidTag):
+            return None
+
+    async def lifespan(self, receive: Any, send: Any) -> None:
+        """Open and close the pool."""
+        await receive()
+        self.pool = await asyncpg.create_pool(
+            os.environ["DATABASE_URL"],
+            min_size=POOL,
+            max_size=POOL,
+            reset=_leave,
+            server_settings={"jit": "off", "timezone": "UTC"},
+        )
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.pool.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def settle(connection: Any, envelope: dict[str, Any], content: dict[str, Any], plaintext: str) -> bool:
+    """Into the books, once; False for a number that nobody knows or an order that is another."""
+    number, transaction, fen = content["out_trade_no"], content["transaction_id"], content["amount"]["total"]
+    async with connection.transaction():
+        row = await connection.fetchrow(_LOCK, number, "wechat_pay", envelope["id"], transaction, "wechat-pay")
+        if row is None:
+            return False
+        if row["heard"] == "handled":
+            return True
+        if (
+            (content["appid"], content["mchid"], content["amount"]["currency"]) != (APP_ID, MERCHANT, "CNY")
+            or fen != row["amount_fen"]
+            or fingerprint(content["payer"]["openid"], "openid") != row["payer_fingerprint"]
+            or row["fee_state"] != "open"
+        ):
+            return False
+        paid_at, now = datetime.fromisoformat(content["success_time"]), datetime.now(UTC)
+        payment, fee, resident, message = row["id"], row["fee_id"], row["resident_id"], uuid7()
+        ids = [uuid7(), uuid7()]
+        common = f'"payment_id":"{payment}","fee_id":"{fee}","resident_id":"{resident}","amount_fen":{fen}'
+        payloads = [
+            f'{{"event":"payment.succeeded",{common},"paid_at":"{paid_at.isoformat()}","known_by":"notice"}}',
+            f'{{"event":"fee.paid",{common},"subject_kind":"{row["subject_kind"]}","subject_id":"{row["subject_id"]}"}}',
+        ]
+        await connection.execute(
+            _ARRIVE,
+            [0, 0], ["events.deliver"] * 2, [b'{"event_id":"%s"}' % str(each).encode() for each in ids],
+            [timedelta(0)] * 2, [None] * 2, ["null"] * 2, ids,
+            [zlib.crc32(payment.bytes) % SHARDS, zlib.crc32(fee.bytes) % SHARDS], now,
+            ["payment.succeeded", "fee.paid"], [payment, fee], "partner", "wechat-pay", "-", payloads,
+            payment, "paid", transaction, fen, paid_at, fee, uuid7(), row["state"], "partner:wechat-pay", "notice",
+            uuid7(), number, ACCOUNT, f"revenue:{row['department_id']}", message, "wechat-pay", envelope["id"],
+            envelope["event_type"], seal(plaintext, where="inbound_messages.body", row=message),
+        )  # fmt: skip
+    return True
+
+
+async def respond(send: Any, status: int) -> None:
+    """An answer without a body."""
+    headers = [] if status == 204 else [(b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def application() -> Bare:
+    """What the server runs."""
+    return Bare()
