@@ -21,6 +21,7 @@ from backend.cache import CacheDown
 from backend.cases.lifecycle import EDGES
 from backend.database import fetch_row, transaction
 from backend.events import kinds, listeners_of
+from backend.payments import proving
 from backend.settings import settings
 from models.appointments import ACTIVE
 from models.cases import CaseState
@@ -49,10 +50,6 @@ class NotApplicable(Exception):
 Proof = Callable[[], Awaitable[list[str]]]
 _proofs: dict[str, tuple[str, Proof]] = {}
 STATEMENTS = {
-    "I-1": ("No lost payment", "payments come with a later feature"),
-    "I-2": ("No phantom payment", "payments come with a later feature"),
-    "I-3": ("Every payment and refund is posted once", "payments come with a later feature"),
-    "I-4": ("Every posting group sums to zero", "payments come with a later feature"),
     "I-12": ("Deny looks like absence", "seen only from outside, by comparing two answers byte for byte"),
     "I-13": ("Heals without a hand", "seen only from outside, by taking a dependency away and giving it back"),
     "I-14": ("Fails safe", "seen only from outside, by taking a dependency away"),
@@ -109,6 +106,26 @@ _BOOKED_TWICE = f"""
 SELECT day, item_id, count(*) AS times FROM appointments WHERE {ACTIVE}
 GROUP BY person_id, item_id, day HAVING count(*) > 1 LIMIT 1000
 """
+
+
+@proves("I-1", "No lost payment: all that is open is asked about, all that bills know is known")
+async def _no_payment_lost() -> list[str]:
+    return await proving.lost(_rows, clock.now() - PATIENCE)
+
+
+@proves("I-2", "No phantom payment: what counts as paid is numbered, whole, and on the bill")
+async def _no_phantom_payment() -> list[str]:
+    return await proving.phantom(_rows)
+
+
+@proves("I-3", "Every payment and refund is posted once")
+async def _posted_once() -> list[str]:
+    return await proving.repeated(_rows)
+
+
+@proves("I-4", "Every posting group sums to zero; refunds are within what was paid")
+async def _balanced() -> list[str]:
+    return await proving.unbalanced(_rows)
 
 
 @proves("I-5", "No slot is oversold; nobody has two places for one item and day")
@@ -222,10 +239,14 @@ async def _legal() -> list[str]:
         f"case event {row['id']} begins at {row['origin']}, the one before it ended at {row['before']}"
         for row in await _rows(_BROKEN_PATHS)
     ]
-    return found + [
-        f"case {row['number']} is {row['state']}, its events come to {row['last']}"
-        for row in await _rows(_WRONG_STATES)
-    ]
+    return (
+        found
+        + [
+            f"case {row['number']} is {row['state']}, its events come to {row['last']}"
+            for row in await _rows(_WRONG_STATES)
+        ]
+        + await proving.illegal(_rows)
+    )
 
 
 # What led into a state less what led out of it is the state that the case is in, whatever the order of the facts.
@@ -289,6 +310,11 @@ async def _known_states() -> list[str]:
     rows = await _rows("SELECT DISTINCT state FROM cases UNION SELECT DISTINCT unnest(path) FROM case_events")
     known = {state.value for state in CaseState}
     return [f"unknown state {row['state']}" for row in rows if row["state"] not in known]
+
+
+@proves("D-4", "What counts has a receipt that holds, what went back has none")
+async def _receipted() -> list[str]:
+    return await proving.receipts(_rows, clock.now() - PATIENCE)
 
 
 def worst(verdicts: list[Verdict]) -> int:
