@@ -32,6 +32,8 @@ class Ask:
     query: dict[str, str]
     content: dict[str, Any]
     origin: str
+    serial: str
+    """Which key of ours the call names in Wechatpay-Serial."""
 
     @property
     def world(self) -> PayWorld:
@@ -59,7 +61,7 @@ def _refund(ask: Ask) -> dict[str, Any]:
 
 
 def _abnormal(ask: Ask) -> dict[str, Any]:
-    refund = refunds.apply_abnormal(ask.world, ask.parts["refund_id"], ask.content)
+    refund = refunds.apply_abnormal(ask.world, ask.parts["refund_id"], ask.content, ask.serial)
     ask.pay.begin(refund)
     return refunds.shown(refund)
 
@@ -180,7 +182,7 @@ def _answered(pay: PayPlatform, request: Request[Any, Any, Any], body: bytes) ->
         raise Refusal(trouble.status, trouble.code, "由沙箱注入")
     content = _json(headers.get("content-type", ""), body) if request.method == "POST" else {}
     origin = f"{request.url.scheme}://{headers.get('host', '')}"
-    answer = call.answer(Ask(pay, parts, dict(request.query_params.items()), content, origin))
+    answer = call.answer(Ask(pay, parts, dict(request.query_params.items()), content, origin, serial))
     if trouble is not None:
         raise Refusal(trouble.status, trouble.code, "由沙箱注入，请求已受理")
     return call.name, answer

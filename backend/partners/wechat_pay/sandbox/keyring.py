@@ -69,6 +69,12 @@ class Keyring:
         public = self._sent * self.percent // 100 != before * self.percent // 100
         return self._named("public_key" if public else "certificate")
 
+    def opener(self, serial: str) -> RSAPrivateKey | None:
+        """What opens fields that a client sealed for this serial."""
+        if serial == public_key_id():
+            return sandbox_keys.rsa_key(PUBLIC_KEY)
+        return next((each.key for each in (*self.listed, self.signs) if each.serial == serial), None)
+
     def _named(self, source: Source) -> tuple[str, RSAPrivateKey]:
         if source == "public_key":
             return public_key_id(), sandbox_keys.rsa_key(PUBLIC_KEY)

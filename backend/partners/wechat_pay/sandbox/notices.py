@@ -18,7 +18,6 @@ import aiohttp
 import msgspec
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
-from multidict import CIMultiDict
 
 from backend import clock
 from backend.partners.wechat_pay.sandbox.signing import Flaw, seal, signed_headers
@@ -229,7 +228,7 @@ async def _post(url: str, headers: Headers, body: bytes) -> int:
     timeout = aiohttp.ClientTimeout(total=WAITS)
     async with (
         aiohttp.ClientSession(timeout=timeout) as session,
-        session.post(url, data=body, headers=CIMultiDict(headers), allow_redirects=False) as answer,
+        session.post(url, data=body, headers=headers, allow_redirects=False) as answer,
     ):
         await answer.read()
         return answer.status

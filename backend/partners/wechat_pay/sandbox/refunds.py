@@ -9,6 +9,7 @@ from typing import Any
 
 from backend.partners.wechat_pay.sandbox.errors import Refusal, impossible, wrong
 from backend.partners.wechat_pay.sandbox.orders import check_sub_merchant
+from backend.partners.wechat_pay.sandbox.signing import opened
 from backend.partners.wechat_pay.sandbox.world import Order, PayWorld, Refund, RefundState, beijing
 
 NUMBER = re.compile(r"[0-9A-Za-z_\-|*@]{1,64}", re.ASCII)
@@ -103,8 +104,11 @@ def query(world: PayWorld, number: str, sub_mchid: object) -> dict[str, Any]:
     return shown(found)
 
 
-def apply_abnormal(world: PayWorld, refund_id: str, content: Mapping[str, Any]) -> Refund:
-    """POST …/{refund_id}/apply-abnormal-refund: a stuck refund sets out again, to a bank card."""
+def apply_abnormal(world: PayWorld, refund_id: str, content: Mapping[str, Any], serial: str) -> Refund:
+    """POST …/{refund_id}/apply-abnormal-refund: a stuck refund sets out again, to a bank card.
+
+    Number and name of the card come sealed for the key that `serial` names. Raises Refusal.
+    """
     refund = world.refund_of(refund_id)
     if refund.refund_id != refund_id or content.get("out_refund_no") != refund.number:
         raise Refusal(404, "RESOURCE_NOT_EXISTS", "退款单不存在")
@@ -113,13 +117,23 @@ def apply_abnormal(world: PayWorld, refund_id: str, content: Mapping[str, Any]) 
     kind = content.get("type")
     if kind not in ("USER_BANK_CARD", "MERCHANT_BANK_CARD"):
         raise wrong("/type", "异常退款处理方式有误")
-    if kind == "USER_BANK_CARD" and not (content.get("bank_account") and content.get("real_name")):
-        raise wrong("/bank_account", "退款到用户银行卡需提供收款银行卡号与姓名")
+    account = "商户" if kind == "MERCHANT_BANK_CARD" else _card(world, content, serial)
     if refund.state != "ABNORMAL":
         raise impossible("退款单状态非异常，不能发起异常退款")
     refund.state, refund.finished_at = "PROCESSING", None
-    refund.account = "商户" if kind == "MERCHANT_BANK_CARD" else "招商银行信用卡0403"
+    refund.account, refund.to_card = account, True
     return refund
+
+
+def _card(world: PayWorld, content: Mapping[str, Any], serial: str) -> str:
+    key = world.keys.opener(serial)
+    try:
+        number, name = opened(key, content.get("bank_account")), opened(key, content.get("real_name"))
+    except ValueError:
+        raise wrong("/bank_account", "收款银行卡号或姓名缺失，或解密失败") from None
+    if not re.fullmatch(r"\d{8,30}", number, re.ASCII) or not name:
+        raise wrong("/bank_account", "收款银行卡号有误")
+    return f"{content.get('bank_type', '')}{number[-4:]}"
 
 
 def finish(world: PayWorld, refund: Refund, state: RefundState) -> None:
@@ -137,7 +151,7 @@ def shown(refund: Refund) -> dict[str, Any]:
         "out_refund_no": refund.number,
         "transaction_id": order.transaction_id,
         "out_trade_no": order.number,
-        "channel": "OTHER_BANKCARD" if refund.account.endswith("0403") else "ORIGINAL",
+        "channel": "OTHER_BANKCARD" if refund.to_card else "ORIGINAL",
         "user_received_account": refund.account,
         "create_time": beijing(refund.made_at),
         "status": refund.state,

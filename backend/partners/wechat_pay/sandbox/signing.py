@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import secrets
 import string
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from typing import Literal
 
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA1
 
 from backend import clock
 from backend.partners.sandbox_keys import is_signed, rsa_key, sign
@@ -110,6 +112,14 @@ def seal(api_v3_key: str, text: str, associated_data: str) -> dict[str, str]:
         "associated_data": associated_data,
         "ciphertext": b64encode(sealed).decode(),
     }
+
+
+def opened(key: RSAPrivateKey | None, sealed: object) -> str:
+    """A field that a client sealed for us (RSA-OAEP, SHA-1). Raises ValueError when this key does not open it."""
+    if key is None or not isinstance(sealed, str):
+        raise ValueError("not sealed for a key of ours")
+    scheme = OAEP(mgf=MGF1(SHA1()), algorithm=SHA1(), label=None)
+    return key.decrypt(b64decode(sealed, validate=True), scheme).decode()
 
 
 def random_text(length: int) -> str:

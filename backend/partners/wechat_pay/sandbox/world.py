@@ -49,6 +49,7 @@ class Refund:
     state: RefundState = "PROCESSING"
     finished_at: datetime | None = None
     account: str = "支付用户零钱"
+    to_card: bool = False
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -122,9 +121,10 @@ class Ear:
     def __init__(self) -> None:
         self.url = ""
         self.heard: list[tuple[dict[str, str], bytes]] = []
+        self.names: list[list[str]] = []
+        """The names of the headers of each, as often as they came."""
         self.answers: list[int] = [204]
         self.words: bytes = b""
-        self.came = asyncio.Event()
 
     def app(self) -> Litestar:
         """The app behind the address."""
@@ -132,7 +132,7 @@ class Ear:
         @post("/notify", status_code=200)
         async def notify(request: Request[Any, Any, Any]) -> Response[bytes]:
             self.heard.append((dict(request.headers.items()), await request.body()))
-            self.came.set()
+            self.names.append([name.decode().lower() for name, _ in request.scope["headers"]])
             status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
             return Response(self.words if status == 200 else b"", status_code=status, media_type="text/plain")
 

@@ -76,6 +76,7 @@ async def ordered(client: WeChatPay, ear: Ear, number: str = NUMBER, **more: Any
     return str(said["prepay_id"])
 
 
+@pytest.mark.filterwarnings("ignore:Properties that return a na")
 @pytest.mark.parametrize("public_key", [False, True])
 async def test_the_foreign_client_pays_queries_refunds_and_believes_both_callbacks(
     at_sandbox: Sandbox, ear: Ear, public_key: bool
@@ -103,6 +104,11 @@ async def test_the_foreign_client_pays_queries_refunds_and_believes_both_callbac
     notice = await asyncio.to_thread(client.callback, *ear.heard[-1])
     assert (notice["event_type"], notice["resource"]["amount"]["refund"]) == ("REFUND.SUCCESS", 400)
     assert (await asked(client.query_refund, "R1"))[1]["status"] == "SUCCESS"
+    _, stuck = await asked(client.refund, "R2", {**amount, "refund": 600}, out_trade_no=NUMBER)
+    pay.finish_refund("R2", "ABNORMAL")
+    card = ("USER_BANK_CARD", "ICBC_DEBIT", "6222020000000000000", "张三")
+    code, refund = await asked(client.abnormal_refund, stuck["refund_id"], "R2", *card)
+    assert (code, refund["status"], refund["user_received_account"]) == (200, "PROCESSING", "ICBC_DEBIT0000")
 
 
 async def test_the_foreign_client_closes_an_order_and_verifies_the_empty_answer(at_sandbox: Sandbox, ear: Ear):

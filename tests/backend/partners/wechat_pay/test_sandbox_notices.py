@@ -233,3 +233,9 @@ async def test_the_rules_are_changed_over_http(merchant: Merchant):
     assert (await merchant.client.put("/sandbox/pay/rules", json={"unknown": 1})).status_code == 400
     await merchant.client.put("/sandbox/pay/notices", json={"flaw": "stale"})
     assert merchant.sandbox.pay.notices.mishap.flaw == "stale"
+
+
+async def test_a_signature_can_come_twice(merchant: Merchant, ear: Ear):
+    merchant.sandbox.pay.notify(NUMBER, flaw="doubled")
+    await merchant.sandbox.pay.settle()
+    assert ear.names[0].count("wechatpay-signature") == 2

@@ -310,3 +310,21 @@ async def test_calls_are_refused_on_demand_before_or_after_their_work(merchant: 
     path = f"/v3/pay/transactions/out-trade-no/{NUMBER}?mchid={merchant.told['wechat_pay_mchid']}"
     assert [(await merchant.call("GET", path)).status_code for _ in range(3)] == [429, 429, 200]
     assert pay.world.calls[-4:] == [("place", 500), ("query", 429), ("query", 429), ("query", 200)]
+
+
+async def test_the_sandbox_tells_everything_the_service_must_be_given(merchant: Merchant):
+    told = (await merchant.client.get("/sandbox/settings")).json()
+    assert told == merchant.sandbox.settings()
+    assert told["wechat_pay_api_base"] == merchant.sandbox.base
+    assert told["alipay_api_base"] == f"{merchant.sandbox.base}/gateway.do"
+    assert {name for name in told if not hasattr(merchant.sandbox.values, name)} == set()
+
+
+async def test_a_fault_hits_every_address_that_begins_with_its_path(merchant: Merchant):
+    await merchant.place()
+    merchant.sandbox.world.faults.add("/v3/pay/*", "status", number=503)
+    path = f"/v3/pay/transactions/out-trade-no/{NUMBER}?mchid={merchant.told['wechat_pay_mchid']}"
+    assert (await merchant.call("GET", path)).status_code == 503
+    assert (await merchant.call("GET", CERTIFICATES)).status_code == 200
+    merchant.sandbox.world.faults.clear()
+    assert (await merchant.query())["trade_state"] == "NOTPAY"

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import httpx
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from wechatpayv3.utils import load_public_key, rsa_encrypt
 
 from backend.partners.sandbox import Sandbox
 from tests.backend.partners.wechat_pay.merchant import OPENID, Merchant, an_ear
@@ -115,13 +116,21 @@ async def test_a_merchant_without_money_and_a_payer_without_account_are_refused(
 async def test_a_stuck_refund_sets_out_again_to_a_bank_card(merchant: Merchant):
     refund_id = (await merchant.refund("R1", 400)).json()["refund_id"]
     at = f"{AT}/{refund_id}/apply-abnormal-refund"
-    card = {"out_refund_no": "R1", "type": "USER_BANK_CARD", "bank_account": "sealed", "real_name": "sealed"}
-    assert (await merchant.code("POST", at, card))[1] == "INVALID_REQUEST"
+    public = {"Wechatpay-Serial": merchant.told["wechat_pay_public_key_id"]}
+    key = load_public_key(merchant.told["wechat_pay_public_key"])
+    sealed = {"bank_account": rsa_encrypt("6222020000000000000", key), "real_name": rsa_encrypt("张三", key)}
+    card = {"out_refund_no": "R1", "type": "USER_BANK_CARD", "bank_type": "ICBC_DEBIT", **sealed}
+    early = await merchant.call("POST", at, card, **public)
+    assert early.json()["code"] == "INVALID_REQUEST"
     merchant.sandbox.pay.finish_refund("R1", "ABNORMAL")
     assert (await merchant.code("POST", at, {"out_refund_no": "R1", "type": "USER_BANK_CARD"}))[1] == "PARAM_ERROR"
     assert (await merchant.code("POST", at, {**card, "out_refund_no": "R2"}))[1] == "RESOURCE_NOT_EXISTS"
-    answer = (await merchant.call("POST", at, card)).json()
-    assert (answer["status"], answer["channel"]) == ("PROCESSING", "OTHER_BANKCARD")
+    plain = await merchant.call("POST", at, {**card, "bank_account": "6222020000000000000"}, **public)
+    assert plain.json()["code"] == "PARAM_ERROR"
+    assert (await merchant.code("POST", at, card))[1] == "PARAM_ERROR"
+    answer = (await merchant.call("POST", at, card, **public)).json()
+    seen = (answer["status"], answer["channel"], answer["user_received_account"])
+    assert seen == ("PROCESSING", "OTHER_BANKCARD", "ICBC_DEBIT0000")
     merchant.sandbox.pay.finish_refund("R1")
     assert (await merchant.call("GET", f"{AT}/R1")).json()["status"] == "SUCCESS"
 
