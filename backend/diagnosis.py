@@ -12,6 +12,7 @@ import msgspec
 
 from backend import cache, calendar, clock, crypto, database, migrations
 from backend.errors import Trouble
+from backend.partners.courier import faults as couriers
 from backend.settings import DEVELOPMENT_SECRET, Settings, SettingsError, settings
 
 Weight = Literal["broken", "unsafe", "missing", "note"]
@@ -39,6 +40,7 @@ class Remark(msgspec.Struct, frozen=True):
 def of_settings(values: Settings, *, production: bool) -> list[Remark]:
     """What the settings alone tell."""
     found = [*_secrets(values), *_servers(values), *_exposure(values), *_wechat(values)]
+    found += [Remark(*each) for each in couriers.faults(values)]
     # Away from production the same is good to know and stops nobody.
     return found if production else [_softened(each) for each in found]
 
