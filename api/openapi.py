@@ -59,6 +59,7 @@ PARAMETERS = {
     "strike_id": "爽约记录的标识",
     "appointment_id": "预约的标识",
     "entry_id": "候补记录的标识",
+    "fee_id": "费用的标识",
     "day": "日期，如 2026-10-01",
     "code": "事项编码",
     "signature": "微信签名：Token、timestamp、nonce 排序拼接后的 SHA-1",

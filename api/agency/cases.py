@@ -306,7 +306,9 @@ _HERE = {"number": "$response.body#/number"}
 openapi.LINKS |= {
     name: {
         target: {"operationId": target, "parameters": _HERE}
-        for target in ("getPushedCase", "pushCase", "reportCaseEvent", "reportCaseEvents")
+        for target in (
+            "getPushedCase", "pushCase", "reportCaseEvent", "reportCaseEvents", "listPushedCaseFees", "pushFee",
+        )
     }
     for name in ("pushCase", "pushUnnumberedCase")
-}
+}  # fmt: skip

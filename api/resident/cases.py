@@ -136,5 +136,6 @@ openapi.EXAMPLES |= {
     },
 }
 openapi.LINKS["listCases"] = {
-    "case": {"operationId": "getCase", "parameters": {"number": "$response.body#/items/0/number"}}
+    "case": {"operationId": "getCase", "parameters": {"number": "$response.body#/items/0/number"}},
+    "fees": {"operationId": "listCaseFees", "parameters": {"number": "$response.body#/items/0/number"}},
 }

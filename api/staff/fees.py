@@ -99,7 +99,14 @@ openapi.EXAMPLES |= {
     "raiseFee": {"request": {"charge_ref": "copy", "quantity": 12}, "response": _FEE},
     "waiveFee": {"request": {"reason": "低保家庭，按规定免收"}, "response": {**_FEE, **_WAIVED}},
 }
+_CASE = {"number": "$request.path.number"}
 openapi.LINKS |= {
-    "raiseFee": {"waive": {"operationId": "waiveFee", "parameters": {"fee_id": "$response.body#/id"}}},
-    "listFeesOfCase": {"waive": {"operationId": "waiveFee", "parameters": {"fee_id": "$response.body#/items/0/id"}}},
+    "raiseFee": {
+        "waive": {"operationId": "waiveFee", "parameters": {"fee_id": "$response.body#/id"}},
+        "all": {"operationId": "listFeesOfCase", "parameters": _CASE},
+    },
+    "listFeesOfCase": {
+        "waive": {"operationId": "waiveFee", "parameters": {"fee_id": "$response.body#/items/0/id"}},
+        "raise": {"operationId": "raiseFee", "parameters": _CASE},
+    },
 }

@@ -25,6 +25,7 @@ from tests.factories.cases import PHONE, a_case, a_number, a_resident_with_phone
 from tests.factories.catalogue import a_draft, an_editor
 from tests.factories.identity import a_resident, an_agency, signed_in
 from tests.factories.notifications import a_message
+from tests.factories.payments import a_fee
 from tests.owner import owner_fetch_value
 
 
@@ -92,6 +93,10 @@ async def a_visit_of_somebody_in_another_hall() -> Belonging:
     return Belonging(foreign, {name: str(uuid7()) for name in foreign} | {"number": "1"})
 
 
+async def a_fee_of_somebody_in_another_department() -> Belonging:
+    return Belonging({"fee_id": str((await a_fee()).id)}, {"fee_id": str(uuid7())})
+
+
 Maker = Callable[[], Awaitable[Belonging]]
 BELONGINGS: dict[str, Maker] = {
     "/v1/resident/sessions/{session_id}": a_foreign_session,
@@ -101,7 +106,11 @@ BELONGINGS: dict[str, Maker] = {
     "/v1/resident/delegations/{delegation_id}": a_foreign_delegation,
     "/v1/resident/delegations/{delegation_id}/invitation": a_foreign_delegation,
     "/v1/resident/delegations/{delegation_id}/invitation.png": a_foreign_delegation,
+    "/v1/resident/cases/{number}/fees": a_foreign_case,
+    "/v1/staff/cases/{number}/fees": a_foreign_case,
+    "/v1/staff/fees/{fee_id}/waiver": a_fee_of_somebody_in_another_department,
     "/v1/agency/cases/{number}": a_case_of_another_agency,
+    "/v1/agency/cases/{number}/fees": a_case_of_another_agency,
     "/v1/agency/cases/{number}/events": a_case_of_another_agency,
     "/v1/agency/cases/{number}/event-batches": a_case_of_another_agency,
     "/v1/staff/items/{code}/versions": an_item_of_another_department,
@@ -230,6 +239,7 @@ async def fingerprint() -> object:
         "UNION ALL SELECT v::text FROM item_versions v UNION ALL SELECT a::text FROM appointments a "
         "UNION ALL SELECT s::text FROM slots s UNION ALL SELECT l::text FROM service_lines l "
         "UNION ALL SELECT w::text FROM windows w UNION ALL SELECT t::text FROM tickets t "
+        "UNION ALL SELECT f::text FROM fees f UNION ALL SELECT p::text FROM payments p "
         "UNION ALL SELECT s::text FROM strikes s UNION ALL SELECT e::text FROM waiting_entries e) x"
     )
 

@@ -24,6 +24,8 @@ OPEN = {
     "POST /v1/staff/sessions": "proves who it is by password and one-time code; limited",
     "GET /v1/callbacks/wechat": "proves itself by WeChat's signature over token, time and nonce",
     "POST /v1/callbacks/wechat": "proves itself by WeChat's signature, or by encryption under our key",
+    "POST /v1/callbacks/wechat-pay": "proves itself by WeChat Pay's signature over the raw body",
+    "POST /v1/callbacks/alipay": "proves itself by Alipay's signature over the form",
     "GET /v1/public/problems": "a list of the program's own",
     "GET /v1/public/jwks": "public keys",
     "GET /.well-known/jwks.json": "public keys",
