@@ -20,7 +20,7 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
 
-.PHONY: help install demo test lint format bench migrate serve work openapi lock clean
+.PHONY: help install demo test lint format sweep bench migrate serve work openapi lock clean
 
 help: ## Say what can be made here
 	@echo "Zhangban · 掌办"
@@ -46,6 +46,9 @@ lint: $(DEV) ## Check style, types and which way the imports run
 format: $(DEV) ## Write the code as the style wants it
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
+
+sweep: $(DEV) ## Die at every SQL statement of charge, callback and refund, and judge the books
+	$(BIN)/python -m tests.sweep $(ARGS)
 
 bench: $(BENCH) ## Measure against the bare limit and the usual stack
 	$(BIN)/python -m benchmarks $(ARGS)
