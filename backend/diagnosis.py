@@ -12,7 +12,9 @@ import msgspec
 
 from backend import cache, calendar, clock, crypto, database, migrations
 from backend.errors import Trouble
+from backend.partners.alipay import merchant as alipay
 from backend.partners.courier import faults as couriers
+from backend.partners.wechat_pay import merchant as wechat_pay
 from backend.settings import DEVELOPMENT_SECRET, Settings, SettingsError, settings
 
 Weight = Literal["broken", "unsafe", "missing", "note"]
@@ -39,7 +41,7 @@ class Remark(msgspec.Struct, frozen=True):
 
 def of_settings(values: Settings, *, production: bool) -> list[Remark]:
     """What the settings alone tell."""
-    found = [*_secrets(values), *_servers(values), *_exposure(values), *_wechat(values)]
+    found = [*_secrets(values), *_servers(values), *_exposure(values), *_wechat(values), *_channels(values)]
     found += [Remark(*each) for each in couriers.faults(values)]
     # Away from production the same is good to know and stops nobody.
     return found if production else [_softened(each) for each in found]
@@ -142,6 +144,25 @@ def _wechat(values: Settings) -> Iterator[Remark]:
         yield Remark("note", "SMS_API_BASE", "is not set: no messages by SMS", "set it if you have a gateway")
 
 
+def _channels(values: Settings) -> Iterator[Remark]:
+    """Whatever `serve` and `work` would refuse to start with, all at once and with what to do."""
+    for name, what, remedy in (*wechat_pay.faults(values), *alipay.faults(values)):
+        yield Remark("broken", name, what, remedy)
+    if not values.wechat_pay_mchid and not values.alipay_app_id:
+        yield Remark("note", "WECHAT_PAY_MCHID", "is not set: no fee can be paid", "set it with its keys")
+    if values.wechat_pay_mchid and not values.wechat_pay_v2_key:
+        what = "is not set: notices of refunds made in the merchant's console cannot be opened"
+        yield Remark("note", "WECHAT_PAY_V2_KEY", what, "copy it from pay.weixin.qq.com if refunds are made there")
+    used = {
+        "WECHAT_PAY_API_BASE": (values.wechat_pay_mchid, values.wechat_pay_api_base),
+        "WECHAT_PAY_BACKUP_BASE": (values.wechat_pay_mchid, values.wechat_pay_backup_base),
+        "ALIPAY_API_BASE": (values.alipay_app_id, values.alipay_api_base),
+    }
+    for name, (switched_on, base) in used.items():
+        if switched_on and not base.startswith("https://"):
+            yield Remark("unsafe", name, "is not an https:// address", "remove it to reach the platform itself")
+
+
 # -- what answers -------------------------------------------------------------------------------
 
 _FACTS = """
@@ -151,6 +172,16 @@ SELECT current_setting('server_version_num')::int / 10000 AS version, clock_time
        current_setting('max_connections')::int AS connections, current_setting('server_encoding') AS encoding,
        (SELECT rolsuper FROM pg_roles WHERE rolname = session_user) AS superuser,
        EXISTS (SELECT 1 FROM pg_roles WHERE rolname = $1) AS role, to_regclass('public.events') IS NOT NULL AS ledger
+"""
+
+
+_MONEY = """
+SELECT (SELECT count(*) FROM bill_differences WHERE state = 'open') AS open,
+       (SELECT count(*) FROM bill_days WHERE state = 'refused') AS refused,
+       (SELECT count(DISTINCT (paid_at AT TIME ZONE 'Asia/Shanghai')::date) FROM payments p
+        WHERE paid_at BETWEEN now() - interval '30 days' AND now() - interval '3 days' AND NOT EXISTS (
+            SELECT FROM bill_days b WHERE b.channel = p.channel AND b.state IN ('compared', 'empty')
+            AND b.day = (p.paid_at AT TIME ZONE 'Asia/Shanghai')::date)) AS overdue
 """
 
 
@@ -244,11 +275,23 @@ async def _contents() -> list[Remark]:
                 weight: Weight = "missing" if year == this else "note"
                 what = f"the working days of {year} are not known, so due dates in it cannot be counted"
                 found.append(Remark(weight, "calendar", what, "upgrade chinesecalendar or enter the year by hand"))
-        return found
+        return [*found, *await _money()]
     except Trouble as error:
         return [Remark("broken", "DATABASE_URL", f"the service's role is not let in: {error}", "run zhangban migrate")]
     finally:
         await database.close()
+
+
+async def _money() -> list[Remark]:
+    """What reconciling has found and nobody has dealt with."""
+    facts = await database.fetch_row(_MONEY)
+    assert facts is not None
+    remarks = (
+        ("open", "differences between our books and bills are unexplained", "look at /v1/staff/bill-differences"),
+        ("refused", "bills could not be believed", "run zhangban reconcile --date for their days"),
+        ("overdue", "days with payments have no compared bill", "run zhangban work, or zhangban reconcile"),
+    )
+    return [Remark("missing", "money", f"{facts[name]} {what}", do) for name, what, do in remarks if facts[name]]
 
 
 async def of_cache(*, production: bool) -> list[Remark]:

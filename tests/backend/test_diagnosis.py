@@ -12,6 +12,7 @@ import pytest
 
 from backend import cache, clock, database, diagnosis
 from backend.diagnosis import Remark
+from backend.partners.sandbox_keys import private_pem, rsa_key
 from backend.settings import Settings, settings, using
 
 WELL = {
@@ -31,6 +32,12 @@ WELL = {
     "wechat_oa_appid": "wx1111111111111111",
     "notification_templates": "/etc/zhangban/templates.toml",
     "sms_api_base": "https://sms.example.cn",
+    "wechat_pay_mchid": "1900000109",
+    "wechat_pay_appid": "wx0000000000000000",
+    "wechat_pay_serial": "3775B6A45ACD588826D15E583A95F5DD00000000",
+    "wechat_pay_key": private_pem(rsa_key("merchant of a good configuration")),
+    "wechat_pay_api_v3_key": "f" * 32,
+    "wechat_pay_v2_key": "0" * 32,
 }
 
 
@@ -56,6 +63,31 @@ def of_settings(**changes: object) -> list[Remark]:
 
 def test_nothing_is_said_of_a_good_production_configuration():
     assert of_settings() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "about"),
+    [
+        ({"wechat_pay_key": "rubbish"}, "WECHAT_PAY_KEY"),
+        ({"wechat_pay_key": "", "wechat_pay_key_file": "/nowhere.pem"}, "WECHAT_PAY_KEY_FILE"),
+        ({"wechat_pay_api_v3_key": "short"}, "WECHAT_PAY_API_V3_KEY"),
+        ({"wechat_pay_serial": "F5765756002FDD77"}, "WECHAT_PAY_SERIAL"),
+        ({"wechat_pay_api_base": "http://127.0.0.1:18080"}, "WECHAT_PAY_API_BASE"),
+        ({"public_base": "https://zw.example.gov.cn/?from=pay"}, "PUBLIC_BASE"),
+        ({"alipay_app_id": "2021000000000001"}, "ALIPAY_KEY"),
+    ],
+)
+def test_a_payment_channel_that_could_not_take_money_is_told_before_it_is_started(
+    changes: dict[str, object], about: str
+):
+    assert about in told(of_settings(**changes))
+
+
+def test_a_service_without_a_payment_channel_is_good_to_know_and_stops_nobody():
+    remarks = of_settings(wechat_pay_mchid="")
+
+    assert told(remarks) == set()
+    assert told(remarks, fatal=False) == {"WECHAT_PAY_MCHID"}
 
 
 @pytest.mark.parametrize(

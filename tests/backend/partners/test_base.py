@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from backend.partners.base import (
     PartnerClient,
     PartnerInsecure,
     Repeat,
+    Reply,
     Request,
     Wire,
     decoded,
@@ -47,6 +49,12 @@ async def caller(sandbox: Sandbox) -> AsyncIterator[Caller]:
     wire = Wire(values)
     yield Caller(PartnerClient("wechat", sandbox.base, wire, values))
     await wire.close()
+
+
+@pytest.fixture
+def unused_listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
 
 
 def counted(outcome: str) -> float:
@@ -239,3 +247,78 @@ async def test_without_a_gateway_there_is_no_sms(sandbox: Sandbox):
 
     assert bundle.sms is None
     await bundle.close()
+
+
+async def test_a_signed_target_is_sent_as_it_was_signed_and_signed_anew_at_every_attempt(
+    sandbox: Sandbox, caller: Caller
+):
+    sandbox.world.faults.add(PATH, "status", number=502, times=2)
+    signed: list[str] = []
+
+    def sign(target: str) -> dict[str, str]:
+        signed.append(target)
+        return {"X-Attempt": str(len(signed))}
+
+    request = Request(method="GET", path=f"{PATH}?a=%7c&b=x+y", repeat=Repeat.ALWAYS, sign=sign)
+    await caller.client.ask("gettemplate", request, lambda reply: decoded("wechat", reply))
+
+    assert signed == [f"{PATH}?a=%7c&b=x+y"] * 3
+
+
+async def test_a_caller_that_reads_failures_gets_their_body_and_says_itself_what_they_mean(
+    sandbox: Sandbox, caller: Caller
+):
+    sandbox.world.faults.add(PATH, "status", number=503, times=1)
+    seen: list[int] = []
+
+    def read(reply: Reply) -> None:
+        seen.append(reply.status)
+        raise PartnerBusy("wechat", "told")
+
+    with pytest.raises(PartnerBusy):
+        await caller.client.ask("gettemplate", Request(method="GET", path=PATH, reads_failures=True), read)
+
+    assert seen == [503]
+
+
+async def test_the_second_address_is_used_after_no_connection_and_left_when_it_fails_too(sandbox: Sandbox):
+    values = replace(settings(), partner_timeout=5.0)
+    wire = Wire(values)
+    client = PartnerClient("wechat", "http://127.0.0.1:9", wire, values, backup=sandbox.base)
+
+    assert (await Caller(client).ask())["errcode"] == 40001
+    assert client._preferred() == sandbox.base
+    client._turn_from(sandbox.base)
+    assert client._preferred() == "http://127.0.0.1:9"
+
+    await wire.close()
+
+
+async def test_an_answer_that_was_lost_is_not_asked_for_at_another_address(sandbox: Sandbox):
+    values = replace(settings(), partner_timeout=2.0)
+    wire = Wire(values)
+    client = PartnerClient("wechat", sandbox.base, wire, values, backup="http://127.0.0.1:9")
+    sandbox.world.faults.add(PATH, "drop_reply", times=2)
+
+    assert (await Caller(client).ask(repeat=Repeat.ALWAYS))["errcode"] == 40001
+
+    assert client._preferred() == sandbox.base
+    await wire.close()
+
+
+async def test_headers_that_came_twice_are_both_seen(unused_listener: socket.socket):
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-Twice: a\r\nx-twice: b\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, sock=unused_listener)
+    wire = Wire(settings())
+    client = PartnerClient("wechat", f"http://127.0.0.1:{unused_listener.getsockname()[1]}", wire, settings())
+
+    reply = await client.ask("x", Request(method="GET", path="/"), lambda each: each)
+
+    assert reply.headers["x-twice"] == "a, b"
+    await wire.close()
+    server.close()
