@@ -55,6 +55,11 @@ async def test_after_a_life_of_money_everything_holds():
 
 _PAID = "(SELECT id FROM payments WHERE state = 'paid')"
 _GROUP = "(SELECT id FROM ledger_groups WHERE kind = 'payment' ORDER BY id LIMIT 1)"
+_STEP_BACK = (
+    "INSERT INTO payment_moves (id, created_at, entity, entity_id, from_state, to_state, at, actor, cause) "
+    "SELECT 'ffffffff-ffff-7fff-8000-000000000000', now(), 'payment', id, 'paid', 'prepaid', now(), 'x', 'y' "
+    f"FROM payments WHERE id = {_PAID}"
+)
 _DAY = (
     "WITH d AS (INSERT INTO bill_days (id, created_at, channel, merchant_id, day, state, runs, compared_at, "
     "paid_count, paid_fen, refund_count, refund_fen, charge_fen) VALUES (gen_random_uuid(), now(), 'wechat_pay', '1', "
@@ -91,9 +96,7 @@ _DAY = (
                 "holds"),
         ("I-4", "UPDATE payments SET refunded_fen = 1 WHERE state = 'paid'", "its refunds come to 0 and 0"),
         ("I-4", "DELETE FROM refunds WHERE state = 'approved'", "2000 promised and 0 back"),
-        ("I-9", f"INSERT INTO payment_moves (id, created_at, entity, entity_id, from_state, to_state, at, actor, cause) "
-                f"SELECT 'ffffffff-ffff-7fff-8000-000000000000', now(), 'payment', id, 'paid', 'prepaid', now(), 'x', 'y' "
-                f"FROM payments WHERE id = {_PAID}", "went from paid to prepaid"),
+        ("I-9", _STEP_BACK, "went from paid to prepaid"),
         ("I-9", "UPDATE payments SET state = 'closed' WHERE state = 'prepaid'", "its trail ends at prepaid"),
         ("I-9", f"DELETE FROM payment_moves WHERE from_state IS NULL AND entity_id = {_PAID}", "goes on from prepaid"),
         ("D-4", "UPDATE receipts SET voided_at = NULL", "its receipt is in force"),
