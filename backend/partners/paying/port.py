@@ -331,7 +331,7 @@ class PayChannel(Protocol):
     app_id: str
     merchant_id: str
     sub_merchants: Mapping[str, str]
-    """Which sub-merchant the fees of a department (by its code) go to; empty where we are the merchant ourselves."""
+    """Which sub-merchant the fees of a department (by its USCC) go to; empty where we are the merchant ourselves."""
 
     async def place(self, order: Wanted) -> Placed:
         """Have the order at the channel. Safe to repeat with the same content.

@@ -90,12 +90,12 @@ def notify_url(values: Settings) -> str:
 
 
 def sub_merchants(values: Settings) -> Mapping[str, str]:
-    """Partner mode: sub-merchants by department code. Raises SettingsError when it is written in another way."""
+    """Partner mode: sub-merchants by the USCC of the department. Raises SettingsError when it is written in another way."""
     found: dict[str, str] = {}
     for each in filter(None, (part.strip() for part in values.wechat_pay_sub_merchants.split(","))):
         department, equals, number = (part.strip() for part in each.partition("="))
         if not equals or not department or not number.isdecimal() or department in found:
-            raise SettingsError("WECHAT_PAY_SUB_MERCHANTS is written department-code=sub_mchid, comma separated")
+            raise SettingsError("WECHAT_PAY_SUB_MERCHANTS is written USCC=sub_mchid, comma separated")
         found[department] = number
     return found
 
