@@ -85,7 +85,7 @@ class PartnerSettings:
     wechat_pay_mode: Literal["direct", "partner"] = "direct"
     """`partner` when a 服务商 takes the money for its sub-merchants."""
     wechat_pay_sub_merchants: str = ""
-    """Partner mode: which sub-merchant a department (by its USCC) is paid through, `USCC=sub_mchid`, comma separated."""
+    """Partner mode: who a department (by its USCC) is paid through, `USCC=sub_mchid`, comma separated."""
     wechat_pay_certificate_seconds: float = 36_000.0
     """Age at which platform certificates are fetched anew, at most 43 200."""
     wechat_pay_certificate_pause: float = 60.0

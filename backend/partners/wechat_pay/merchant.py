@@ -90,7 +90,7 @@ def notify_url(values: Settings) -> str:
 
 
 def sub_merchants(values: Settings) -> Mapping[str, str]:
-    """Partner mode: sub-merchants by the USCC of the department. Raises SettingsError when it is written in another way."""
+    """Partner mode: sub-merchants by the USCC of a department. Raises SettingsError when written in another way."""
     found: dict[str, str] = {}
     for each in filter(None, (part.strip() for part in values.wechat_pay_sub_merchants.split(","))):
         department, equals, number = (part.strip() for part in each.partition("="))
