@@ -96,6 +96,16 @@ WHERE r.state_at >= $1 AND r.created_at < $2 AND coalesce(r.decided_at, r.create
   AND r.state IN ('processing', 'succeeded', 'abnormal') AND p.channel = $3
   AND coalesce(p.sub_merchant_id, p.merchant_id) = $4 AND asked.at >= $1 AND asked.at < $2
 """
+_OURS = """
+SELECT number, NULL AS payment_number FROM payments
+WHERE channel = $3 AND coalesce(sub_merchant_id, merchant_id) = $4
+  AND (paid_at >= $1 AND paid_at < $2 OR paid_at IS NULL AND created_at >= $1 AND created_at < $2)
+UNION ALL
+SELECT r.number, p.number FROM refunds r JOIN payments p ON p.id = r.payment_id
+WHERE p.channel = $3 AND coalesce(p.sub_merchant_id, p.merchant_id) = $4
+  AND r.created_at < $2 AND r.state_at >= $1 AND coalesce(r.decided_at, r.created_at) >= $1
+  AND r.state NOT IN ('requested', 'rejected')
+"""
 
 
 def bounds(day: date) -> tuple[datetime, datetime]:
@@ -123,6 +133,12 @@ async def differing(account: Account, bill: Bill) -> list[Found]:
     listed = {row.refund_number or "" for row in refunds}
     found += [_refund_not_there(row) for row in await fetch(_REFUNDS_OF_DAY, *place) if row["number"] not in listed]
     return [*{each.key: each for each in found}.values()]
+
+
+async def ours(account: Account, day: date) -> list[tuple[str, str | None]]:
+    """Our numbers of the day, for a channel that has no bill: of a payment alone, of a refund with its payment's."""
+    rows = await fetch(_OURS, *bounds(day), account.channel.value, account.holder)
+    return [(row["number"], row["payment_number"]) for row in rows]
 
 
 def _batches(rows: Sequence[BillRow]) -> Iterator[Sequence[BillRow]]:

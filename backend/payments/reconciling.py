@@ -20,14 +20,13 @@ from prometheus_client import Counter
 from backend.errors import Trouble
 from backend.partners.paying.port import (
     Bill,
-    BillEmpty,
     BillNotReady,
     BillRow,
     BillUnbelievable,
     PartnerTrouble,
     PayChannel,
 )
-from backend.payments import comparing, difference_keeping, refund_settling, settling, unasked_refunds
+from backend.payments import bills, comparing, difference_keeping, refund_settling, settling, unasked_refunds
 from backend.payments.comparing import Account, Found
 from backend.payments.difference_keeping import Asked, Figures
 from backend.settings import settings
@@ -75,9 +74,7 @@ async def reconcile(account: Account, day: date, *, channels: Mapping[str, PayCh
     """
     channel = channels[account.channel.value]
     try:
-        bill = await channel.bill(day, sub_merchant_id=account.sub_merchant_id)
-    except BillEmpty:
-        bill = Bill(day=day, digest="", rows=())
+        bill = await bills.bill_of(account, day, channel)
     except BillNotReady as trouble:
         return await _put_off(account, day, trouble)
     except BillUnbelievable as trouble:

@@ -12,6 +12,7 @@ from backend import clock, jobs, partners
 from backend.database import fetch, fetch_row, fetch_value, transaction
 from backend.partners import Partners
 from backend.partners.paying.port import (
+    BillNotOffered,
     BillNotReady,
     BillUnbelievable,
     PartnerUnreachable,
@@ -325,6 +326,32 @@ async def test_a_day_without_trade_is_empty_only_if_we_have_nothing_either(chann
     assert empty.state is BillState.EMPTY
     assert (missing.state, missing.open) == (BillState.COMPARED, 1)
     assert (await the_difference())["number"] == ours.number
+
+
+async def test_a_channel_without_bills_is_asked_number_by_number(channel: AChannel):
+    late, phantom = await a_payment(), await a_paid_payment()
+    agreed, returned = await a_paid_payment(), await a_paid_payment()
+    for each in (late, agreed, returned):
+        channel.paid(each)
+    async with transaction():
+        number = await give_back(returned.id, RefundCause.CANCELLED, "撤回申请")
+    assert number
+    channel.refunded(number, returned.number, 2000)
+    channel.rows.clear()
+    channel.trouble = BillNotOffered("alipay")
+    await tamper("UPDATE payments SET created_at = $1", NOON)
+    await tamper("UPDATE refunds SET created_at = $1", NOON)
+
+    done = await compared(channel)
+
+    assert (done.paid_count, done.refund_count, done.repaired, done.open) == (3, 1, 2, 1)
+    assert (await payment_row(late.number))["state"] == PaymentState.PAID
+    assert (await payment_row(returned.number))["state"] == PaymentState.REFUNDED
+    assert {row["number"]: row["kind"] for row in await differences()} == {
+        late.number: "missing-here",
+        number: "missing-here",
+        phantom.number: "missing-there",
+    }
 
 
 async def test_when_nobody_answers_nothing_is_recorded_and_the_day_stays_due(channel: AChannel):

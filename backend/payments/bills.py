@@ -1,0 +1,79 @@
+"""A channel's bill of a day, or what stands for one where the channel makes none that we read."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+
+from backend import clock
+from backend.partners.paying.port import (
+    Bill,
+    BillEmpty,
+    BillNotOffered,
+    BillRow,
+    OrderSeen,
+    OrderUnknown,
+    PayChannel,
+    RefundAtChannel,
+    RefundSeen,
+    RefundUnknown,
+)
+from backend.payments import comparing, settling
+from backend.payments.comparing import Account
+from backend.settings import settings
+
+
+async def bill_of(account: Account, day: date, channel: PayChannel) -> Bill:
+    """The day's bill; an empty one where nothing moved. A channel without bills is asked about each number of ours.
+
+    Raises BillNotReady, BillUnbelievable, PartnerUnreachable, PartnerMisconfigured.
+    """
+    try:
+        return await channel.bill(day, sub_merchant_id=account.sub_merchant_id)
+    except BillEmpty:
+        return Bill(day=day, digest="", rows=())
+    except BillNotOffered:
+        return await _bill_of_answers(account, day, channel)
+
+
+async def _bill_of_answers(account: Account, day: date, channel: PayChannel) -> Bill:
+    """What the channel answers about each of our numbers of the day. What we have lost, it cannot show."""
+    gate = asyncio.Semaphore(settings().bill_questions)
+
+    async def row(number: str, payment_number: str | None) -> BillRow | None:
+        async with gate:
+            try:
+                if payment_number is None:
+                    return _row_of_order(await channel.query(number, sub_merchant_id=account.sub_merchant_id))
+                seen = await channel.query_refund(
+                    number, payment_number=payment_number, sub_merchant_id=account.sub_merchant_id
+                )
+                return _row_of_refund(seen)
+            except (OrderUnknown, RefundUnknown):
+                return None
+
+    rows = await asyncio.gather(*(row(*each) for each in await comparing.ours(account, day)))
+    return Bill(day=day, digest="", rows=tuple(each for each in rows if each is not None))
+
+
+def _row_of_order(seen: OrderSeen) -> BillRow | None:
+    if seen.state not in settling.CAME or not seen.amount_fen:
+        return None
+    at, transaction_id = seen.paid_at or clock.now(), seen.transaction_id or ""
+    return BillRow(
+        number=seen.number, transaction_id=transaction_id, amount_fen=seen.amount_fen, state="SUCCESS", at=at
+    )
+
+
+def _row_of_refund(seen: RefundSeen) -> BillRow | None:
+    if seen.state is RefundAtChannel.CLOSED:
+        return None
+    return BillRow(
+        number=seen.payment_number,
+        transaction_id=seen.transaction_id or "",
+        amount_fen=seen.amount_fen,
+        state="SUCCESS" if seen.state is RefundAtChannel.SUCCEEDED else "PROCESSING",
+        at=seen.succeeded_at or clock.now(),
+        refund_number=seen.number,
+        refund_id=seen.refund_id,
+    )
