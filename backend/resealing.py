@@ -17,6 +17,7 @@ import asyncpg
 from backend import crypto
 from backend.cases.applicants import tail_fingerprint
 from backend.database import fetch, transaction
+from backend.deliveries import nodes
 from backend.settings import settings
 
 BATCH = 200
@@ -71,6 +72,15 @@ SEALED: tuple[SealedColumn, ...] = (
     SealedColumn("cases", "applicant_phone", {"applicant_phone_fingerprint": _plain("phone")}),
     SealedColumn("appointments", "visitor_name"),
     SealedColumn("strikes", "appeal"),
+    SealedColumn("deliveries", "name"),
+    SealedColumn("deliveries", "phone"),
+    SealedColumn("deliveries", "street"),
+    SealedColumn(
+        "shipment_nodes",
+        "raw_text",
+        {"digest": lambda value, row: nodes.digest(row["event_at"], row["raw_code"], value)},
+        also=("event_at", "raw_code"),
+    ),
     SealedColumn("payments", "payer", {"payer_fingerprint": _plain("openid")}),
 )
 """Every sealed column there is; a test compares the list with what the tables hold."""

@@ -253,12 +253,16 @@ class Settings(PartnerSettings):
     """A tracker that pushes and has not for so long is asked."""
     courier_poll_minutes: float = 120.0
     """How often it is asked then, and trackers that never push; never sooner than the tracker allows."""
+    courier_sweep_seconds: float = 15.0
+    """How often a worker looks which parcels are to be asked about and subscribed to."""
     delivery_still_days: int = 5
     """A parcel that has not moved for so many days is looked into."""
     delivery_unknown_hours: int = 72
     """A courier who does not know a parcel so long after it was ordered has lost it, or the number is wrong."""
     delivery_batch: int = 200
     """Parcels that go out in one batch at most."""
+    trace_picture: str = ""
+    """https address of the picture of what is sent, in WeChat's trace component; empty switches the component off."""
     postage_payer: Literal["free", "office", "resident"] = "office"
     """Who pays for posting a result when its guide charges nothing for it. [local]"""
     postage_tariff: str = "city:1000,province:1200,country:2000"

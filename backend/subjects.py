@@ -12,12 +12,14 @@ from backend.database import fetch, fetch_row, fetch_value, transaction
 from backend.errors import NotFound
 from backend.events import Event, record
 from backend.identity import delegating
+from models.deliveries import UNDER_WAY
 
 STAYS: dict[str, str] = {
     "cases": "departments' records of administrative acts, kept as the law on archives says; untied from the account",
     "events": "the ledger is kept for ever and names people by number only",
     "delegations": "who could act for whom, without names; ended: it explains what the other one did",
     "sessions": "ended, without the phone or the WeChat account; swept when their time is over",
+    "deliveries": "what was brought when; the address only while a parcel is still on its way",
     "consent_changes": "the proof that messages were agreed to; names a number only",
     "payments": "accounts, kept as the rules on accounting archives (会计档案管理办法) say; without the openid",
 }
@@ -78,6 +80,11 @@ _COPIES: dict[str, str] = {
     "payments": "SELECT * FROM payments WHERE resident_id = $1 ORDER BY created_at",
     "refunds": "SELECT r.* FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE p.resident_id = $1 "
     "ORDER BY r.created_at",
+    "deliveries": "SELECT * FROM deliveries WHERE resident_id = $1 ORDER BY created_at",
+    "shipments": "SELECT s.* FROM shipments s JOIN deliveries d ON d.id = s.delivery_id WHERE d.resident_id = $1 "
+    "ORDER BY s.created_at",
+    "shipment_nodes": "SELECT n.* FROM shipment_nodes n JOIN shipments s ON s.id = n.shipment_id "
+    "JOIN deliveries d ON d.id = s.delivery_id WHERE d.resident_id = $1 ORDER BY n.event_at",
     # What the other one is called is theirs.
     "delegations": "SELECT id, created_at, principal_id, delegate_id, matters, invitation_until, accepted_at, ends_at, "
     "ended_at, end_reason, CASE WHEN principal_id = $1 THEN principal_name END AS principal_name, "
@@ -117,6 +124,9 @@ def _readable(table: str, row: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
+_BROUGHT = f"WHERE resident_id = $1 AND NOT ({UNDER_WAY})"
+"""SQL: deliveries that have come to their end. A parcel on its way still has to find its receiver."""
+
 _FORGET: dict[str, str] = {
     "message_attempts": "DELETE FROM message_attempts a USING messages m "
     "WHERE m.id = a.message_id AND m.resident_id = $1",
@@ -130,6 +140,9 @@ _FORGET: dict[str, str] = {
     "fees": "UPDATE fees SET resident_id = NULL WHERE resident_id = $1 AND state = 'open'",
     "payments": "UPDATE payments SET payer = NULL, payer_fingerprint = NULL WHERE resident_id = $1 "
     "AND (payer IS NOT NULL OR payer_fingerprint IS NOT NULL)",
+    "deliveries": f"UPDATE deliveries SET name = '', phone = '', street = '' {_BROUGHT} AND street <> ''",
+    "shipment_nodes": "UPDATE shipment_nodes SET raw_text = '' WHERE raw_text <> '' AND shipment_id IN "
+    f"(SELECT id FROM shipments WHERE delivery_id IN (SELECT id FROM deliveries {_BROUGHT}))",
     "strikes": "UPDATE strikes SET appeal = NULL, appealed_at = NULL WHERE person_id = $1 AND appeal IS NOT NULL",
 }
 

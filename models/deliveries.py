@@ -53,7 +53,10 @@ class PickupPoint(Record):
     address = fields.CharField(max_length=200)
     phone = fields.CharField(max_length=20)
     hours = fields.JSONField[list[dict[str, object]]]()
-    """As those of a hall: a list of `backend.regions.halls.Hours`."""
+    """As those of a hall: a list of `backend.regions.Hours`."""
+    latitude = fields.DecimalField(max_digits=9, decimal_places=6, null=True)
+    """Degrees in GCJ-02; a counter in a hall without its own stands where the hall does."""
+    longitude = fields.DecimalField(max_digits=9, decimal_places=6, null=True)
     closed_at = fields.DatetimeField(null=True)
 
     class Meta:
@@ -134,7 +137,7 @@ class Delivery(Record):
         "models.PickupPoint", related_name="deliveries", on_delete=OnDelete.RESTRICT, null=True
     )
     pickup_code_fingerprint = fields.CharField(max_length=64, null=True)
-    """Of the code that whoever fetches it says at the counter."""
+    """Set when it lies at the counter: out of it come the codes that whoever may fetch it says there."""
     postage = fields.CharEnumField(Postage, max_length=16)
     postage_fen = fields.BigIntField(default=0)
     fee_id = fields.UUIDField(null=True)
@@ -147,6 +150,11 @@ class Delivery(Record):
     """When the resident said that it came."""
     kept_until = fields.DateField(null=True)
     """At the counter: until when it is kept."""
+    reminded_days = fields.IntField(null=True)
+    """The last reminder said that so many days are left."""
+    refusals = fields.IntField(default=0)
+    """How often somebody at the counter could not show that it is theirs, of late."""
+    refused_at = fields.DatetimeField(null=True)
     version = fields.IntField(default=1)
 
     class Meta:
@@ -182,6 +190,8 @@ class ProblemKind(StrEnum):
     """The courier's words contradict each other: signed and returned."""
     NOT_FOUND = "not-found"
     """The courier does not know the number."""
+    ORDER_FAILED = "order-failed"
+    """The courier does not take the order, or has taken it back."""
     REPORTED = "reported"
     """The resident says so."""
 

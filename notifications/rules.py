@@ -12,7 +12,7 @@ from backend.events import Event, EventMeta, listen, name_of
 from backend.identity import events as identity
 from models.cases import CaseState as S
 from notifications import events as own
-from notifications import facts, hearing, money, outbox, visits
+from notifications import facts, hearing, money, outbox, parcels, visits
 from notifications.inbox import put
 from notifications.telling import Silence, Tell, Told
 
@@ -139,6 +139,7 @@ RULES: Mapping[type[Event], Tell | Silence] = {
     own.MessageRevived: _OPERATORS,
     **visits.RULES,
     **money.RULES,
+    **parcels.RULES,
 }
 
 

@@ -6,9 +6,10 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from api.callbacks.alipay import AlipayController
+from api.callbacks.courier import CourierController
 from api.callbacks.wechat import WeChatController
 from api.callbacks.wechat_pay import WeChatPayController
 
-handlers: list[ControllerRouterHandler] = [WeChatController, WeChatPayController, AlipayController]
+handlers: list[ControllerRouterHandler] = [WeChatController, WeChatPayController, AlipayController, CourierController]
 
 door = Router(path="/callbacks", route_handlers=handlers)

@@ -1,10 +1,39 @@
 """Deliveries: how what was decided reaches the resident, by post or at a counter, and where it is on the way.
 
-Every activity is a module, and reads with it as a sentence: `moving.locked(…)`. Importing the room registers its jobs.
+Every activity is a module, and reads with it as a sentence: `choosing.choose(…)`, `dispatching.send(…)`.
+Whoever stands behind a subject uses `subjects`. Importing the room registers its jobs.
 """
 
 from __future__ import annotations
 
-from backend.deliveries import moving, numbering
+from backend.deliveries import (
+    anomalies,
+    asking,
+    cancelling,
+    choosing,
+    dispatching,
+    hearing,
+    moving,
+    numbering,
+    ordering,
+    postage,
+    subjects,
+    tracing,
+    tracking,
+)
 
-__all__ = ["moving", "numbering"]
+__all__ = [
+    "anomalies",
+    "asking",
+    "cancelling",
+    "choosing",
+    "dispatching",
+    "hearing",
+    "moving",
+    "numbering",
+    "ordering",
+    "postage",
+    "subjects",
+    "tracing",
+    "tracking",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.errors import Conflict, Invalid, NotFound, Refused
+from backend.errors import Conflict, Invalid, NotFound, Refused, TooMany
 
 
 class AddressNotFound(NotFound):
@@ -75,11 +75,33 @@ class PostageUnpaid(Conflict):
     title = "邮费尚未支付"
 
 
+class OrderUnderWay(Conflict):
+    """We wait for the courier's answer to the order."""
+
+    code = "courier-order-under-way"
+    title = "正在向快递公司下单，请稍后再试"
+    retryable = True
+
+
+class OfficeUnknown(Conflict):
+    """Nothing is known of the department that sends or receives: it has no address here."""
+
+    code = "delivery-office-unknown"
+    title = "未登记寄件部门及其地址"
+
+
 class CourierUnknown(Invalid):
     """Nobody of that name is configured here."""
 
     code = "courier-unknown"
     title = "未接入该快递公司"
+
+
+class WaybillInvalid(Invalid):
+    """That is no number of a parcel, or no company."""
+
+    code = "waybill-invalid"
+    title = "运单号或快递公司有误，请核对"
 
 
 class WaybillTaken(Conflict):
@@ -108,3 +130,73 @@ class ProblemEnded(Conflict):
 
     code = "delivery-problem-ended"
     title = "该问题已处理"
+
+
+class TraceNotOffered(Conflict):
+    """WeChat shows only parcels of orders that were paid through it."""
+
+    code = "trace-not-offered"
+    title = "该寄送不支持在微信中查询物流"
+
+
+class AddressChanged(Conflict):
+    """The address was changed since the version that the change is based on."""
+
+    code = "address-changed"
+    title = "地址已在别处修改，请刷新后重试"
+
+
+class ReceiverUnknown(NotFound):
+    """There is no such person, or they have not given the right to act for them in deliveries."""
+
+    code = "receiver-unknown"
+    title = "没有找到该收件人，或未获其代办授权"
+
+
+class PickupPointInvalid(Invalid):
+    """Region, hours or phone of a counter cannot be."""
+
+    code = "pickup-point-invalid"
+    title = "领取点信息有误，请核对"
+
+
+class PickupPointTaken(Conflict):
+    """Another counter has this code."""
+
+    code = "pickup-point-taken"
+    title = "该领取点编码已被使用"
+
+
+class PickupPointInUse(Conflict):
+    """Something is still waiting there to be fetched."""
+
+    code = "pickup-point-in-use"
+    title = "该领取点还有待领取的证照，不能关闭"
+
+
+class HandOverTried(TooMany):
+    """Too often in a row nobody could show that it is theirs."""
+
+    code = "hand-over-tried"
+    title = "核验失败次数过多，请稍后再试"
+
+
+class SignatureUnusable(Invalid):
+    """The picture is no signature: not a PNG as it should be, too large, or nothing is drawn on it."""
+
+    code = "signature-unusable"
+    title = "签名图片无法使用，请重新签名"
+
+
+class ProblemReported(Conflict):
+    """The resident has reported one already, and it is being looked into."""
+
+    code = "delivery-problem-reported"
+    title = "您已反映过问题，我们正在处理"
+
+
+class BatchNotFound(NotFound):
+    """No such batch, or another department's."""
+
+    code = "delivery-batch-not-found"
+    title = "没有找到该批次"

@@ -22,7 +22,7 @@ from backend.crypto import open_sealed, seal
 from backend.database import fetch_row, fetch_value, is_contention, is_down, transaction
 from backend.deliveries import nodes, tracking
 from backend.deliveries.events import CourierPushed
-from backend.errors import NotFound, Trouble, Unavailable
+from backend.errors import Trouble, Unavailable
 from backend.events import EventMeta, act_as, record
 from backend.partners.courier.port import CourierPush, Node, PushAnswer, PushForged, PushUnreadable, Track, Tracking
 from backend.settings import settings
@@ -51,42 +51,14 @@ class Kept(Struct, frozen=True, kw_only=True):
     plaintext: str
 
 
-async def receive(
-    name: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    *,
-    trackers: Mapping[str, Tracking],
-    token: str | None = None,
-    address: str = "",
-) -> PushAnswer:
-    """Take what a courier pushed; the answer in its own words, after it was stored.
+def addressed(
+    name: str, trackers: Mapping[str, Tracking], *, token: str | None = None, address: str = ""
+) -> Tracking | None:
+    """The partner that may push to this address from there; None when there is no such address.
 
-    Raises NotFound when there is no such address: another name, a wrong token, a partner that signs under an address
-    with a token or one that does not without; PushForged; PushUnreadable. What is refused leaves a line in the security
-    log and a count. When we cannot store it, the partner is told to come again.
+    A partner that signs has one without a token, one that does not has only the one with it. Whoever guesses cannot
+    tell a wrong token from a wrong name.
     """
-    tracker = _addressed(name, trackers, token, address)
-    act_as("partner", name)
-    try:
-        push = _believed(tracker.open_push(headers, body))
-    except Trouble as trouble:
-        _refused(name, trouble)
-        raise
-    future = [str(node.identity or "") for track in push.tracks for node in track.nodes if nodes.is_future(node)]
-    try:
-        new = await _store(name, push)
-    except Exception as error:
-        if not (isinstance(error, Unavailable) or is_down(error) or is_contention(error)):
-            raise
-        RECEIVED.labels(name, "not-stored").inc()
-        return tracker.answer(push, taken=False)
-    RECEIVED.labels(name, "new" if new else "repeated").inc()
-    return tracker.answer(push, taken=True, refused=[each for each in future if each])
-
-
-def _addressed(name: str, trackers: Mapping[str, Tracking], token: str | None, address: str) -> Tracking:
-    """The partner that may push to this address from there. Raises NotFound: whoever guesses learns nothing."""
     tracker = trackers.get(name)
     if tracker is not None and tracker.pushes:
         if tracker.signs and token is None:
@@ -94,8 +66,32 @@ def _addressed(name: str, trackers: Mapping[str, Tracking], token: str | None, a
         if not tracker.signs and token is not None and _is_token(token) and _is_from_there(address):
             return tracker
     RECEIVED.labels(name if tracker else "unknown", "no-such-address").inc()
-    logs.security.warning("courier push to no address of ours", extra={"partner": name[:32]})
-    raise NotFound
+    logs.security.warning("courier push to no address of ours", extra={"partner": nodes.plain(name, 32)})
+    return None
+
+
+async def receive(tracker: Tracking, headers: Mapping[str, str], body: bytes) -> PushAnswer:
+    """Take what a courier pushed; the answer in its own words, after it was stored.
+
+    Raises PushForged and PushUnreadable: what is refused leaves a line in the security log and a count. When we cannot
+    store it, the partner is told to come again.
+    """
+    act_as("partner", tracker.name)
+    try:
+        push = _plausible(tracker.open_push(headers, body))
+    except Trouble as trouble:
+        _refused(tracker.name, trouble)
+        raise
+    future = [node.identity for track in push.tracks for node in track.nodes if node.identity and nodes.is_future(node)]
+    try:
+        new = await _store(tracker.name, push)
+    except Exception as error:
+        if not (isinstance(error, Unavailable) or is_down(error) or is_contention(error)):
+            raise
+        RECEIVED.labels(tracker.name, "not-stored").inc()
+        return tracker.answer(push, taken=False)
+    RECEIVED.labels(tracker.name, "new" if new else "repeated").inc()
+    return tracker.answer(push, taken=True, refused=future)
 
 
 def _is_token(token: str) -> bool:
@@ -113,9 +109,12 @@ def _is_from_there(address: str) -> bool:
         return False
 
 
-def _believed(push: CourierPush) -> CourierPush:
-    """The push, if it can be kept. Raises PushUnreadable for more parcels than anybody pushes at once, and PushForged
-    when everything in it is said to happen later than clocks can differ."""
+def _plausible(push: CourierPush) -> CourierPush:
+    """The push itself, unless nobody would send it.
+
+    Raises PushUnreadable for more parcels than anybody pushes at once, and PushForged when everything in it is said to
+    happen later than clocks can differ.
+    """
     if len(push.tracks) > MOST_TRACKS:
         raise PushUnreadable("too many parcels")
     told = [node for track in push.tracks for node in track.nodes]

@@ -66,6 +66,8 @@ class Move(StrEnum):
     RESEND = "resend"
     CHANGE = "change"
     """Another address or another way."""
+    AWAIT = "await"
+    """The postage of the other way has to be paid first."""
     CANCEL = "cancel"
     MAKE_READY = "make-ready"
     HAND_OVER = "hand-over"
@@ -79,7 +81,9 @@ MOVES: Mapping[tuple[D, Move], D] = {
     (D.WAITING, Move.DECIDED): D.TO_SEND,
     (D.WAITING, Move.MAKE_READY): D.READY,
     (D.WAITING, Move.CHANGE): D.WAITING,
+    (D.TO_SEND, Move.MAKE_READY): D.READY,
     (D.TO_SEND, Move.CHANGE): D.TO_SEND,
+    (D.TO_SEND, Move.AWAIT): D.WAITING,
     (D.READY, Move.CHANGE): D.WAITING,
     (D.TO_SEND, Move.ORDER): D.ORDERED,
     (D.ORDERED, Move.UNDO_ORDER): D.TO_SEND,

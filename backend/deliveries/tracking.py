@@ -43,6 +43,8 @@ _WATCHED = {
     T.REFUSED: ProblemKind.REFUSED,
     T.RETURNED: ProblemKind.RETURNED,
     T.LOST: ProblemKind.LOST,
+    T.CANCELLED: ProblemKind.ORDER_FAILED,
+    T.COLLECT_FAILED: ProblemKind.ORDER_FAILED,
 }
 """A node that alarms the office, as long as the parcel has not arrived all the same."""
 _CONTRADICTING = frozenset({T.DELIVERED, T.RETURNING, T.RETURNED, T.REFUSED})
@@ -249,7 +251,7 @@ async def _look(parcel: Carried, fresh: Sequence[Node], known: Mapping[T, Span],
     """Alarm the office of what is new and wrong, and close what has mended itself."""
     arrived = T.DELIVERED in known
     await anomalies.mend(parcel.delivery_id, anomalies.BY_ARRIVAL if arrived else anomalies.BY_MOVEMENT)
-    if not arrived and parcel.latest:
+    if not arrived and parcel.latest and not parcel.is_undone():
         for node in fresh:
             if (kind := _WATCHED.get(T(node.status))) is not None and not _is_overtaken(node, known):
                 await anomalies.find(parcel.delivery_id, kind, shipment_id=parcel.id)
@@ -267,7 +269,9 @@ def _is_conflict(parcel: Carried, known: Mapping[T, Span], news: Set[T], *, undo
 
 
 def _is_overtaken(node: Node, known: Mapping[T, Span]) -> bool:
-    """Whether the parcel was on its way to the door again after what the node tells."""
+    """Whether the parcel was on its way to the door again after what the node tells, or was collected all the same."""
+    if node.status in (T.CANCELLED, T.COLLECT_FAILED):
+        return any(RANK[come_to((status,))] > RANK[D.ORDERED] for status in known)
     return any(known[status].last > node.event_at for status in (T.OUT_FOR_DELIVERY, T.AT_STATION) if status in known)
 
 

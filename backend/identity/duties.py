@@ -18,6 +18,7 @@ DUTIES: dict[str, str] = {
     "refunds.request": "为本部门收取的费用申请退款，查看支付和退款",
     "refunds.approve": "复核他人申请的退款，处理受阻的退款，查看支付和退款",
     "payments.reconcile": "查看每日对账结果，认领和处理对账差异，重新对账",
+    "deliveries.send": "寄送本部门的证照和文书：下单、登记运单、撤回、重寄",
     "calendar.edit": "设定工作日、节假日和调休",
     "notifications.operate": "查看和重发消息",
     "staff.manage": "管理工作人员账号（系统管理员）",

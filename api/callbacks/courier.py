@@ -1,0 +1,110 @@
+"""`/v1/callbacks/courier/{name}`: where couriers and those who follow parcels tell us where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from litestar import Controller, Request, Response, post
+from litestar.di import NamedDependency
+from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
+from litestar.params import FromPath, PathParameter
+
+from api import openapi
+from api.limits import client_address
+from api.problems import NoSuchRoute, answers
+from backend.deliveries import hearing
+from backend.partners import Partners
+from backend.partners.courier.port import PushForged, PushUnreadable, Tracking
+
+_REFUSALS = answers(PushForged, PushUnreadable, NoSuchRoute)
+_TAKEN = {"result": True, "returnCode": "200", "message": "成功"}
+
+Name = Annotated[str, PathParameter(description="推送方：kuaidi100、sf、kdniao")]
+Token = Annotated[str, PathParameter(description="仅双方知晓的地址尾段，用于不签名的推送方")]
+
+
+def _headers(request: Request[Any, Any, Any]) -> Mapping[str, str]:
+    """Names in lower case; of a header that came twice both, so that whoever reads it sees that."""
+    found: dict[str, str] = {}
+    for name, value in request.scope["headers"]:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+@dataclass
+class _PushOperation(Operation):
+    """Describes the body, which the handler reads as bytes because signatures are over what was sent."""
+
+    def __post_init__(self) -> None:
+        text = Schema(type=OpenAPIType.STRING)
+        form = "sign=8ADD2C…&param=%7B%22status%22%3A%22polling%22%2C%22lastResult%22%3A%7B…%7D%7D"
+        xml = '<Request service="RoutePushService"><Body><WaybillRoute mailno="SF1011603494291" …/></Body></Request>'
+        self.request_body = RequestBody(
+            description="推送原文，最多 512 KiB：快递100、快递鸟为表单，顺丰为 JSON 或表单中的 XML",
+            content={
+                "application/x-www-form-urlencoded": OpenAPIMediaType(
+                    schema=text, examples={"kuaidi100": Example(value=form)}
+                ),
+                "application/json": OpenAPIMediaType(
+                    schema=Schema(type=OpenAPIType.OBJECT, additional_properties=True),
+                    examples={"sf": Example(value={"Body": {"WaybillRoute": [{"mailno": "SF1011603494291"}]}})},
+                ),
+                "text/xml": OpenAPIMediaType(schema=text, examples={"sf": Example(value=xml)}),
+            },
+        )
+
+
+async def _receive(request: Request[Any, Any, Any], tracker: Tracking | None) -> Response[bytes]:
+    if tracker is None:
+        raise NoSuchRoute
+    answer = await hearing.receive(tracker, _headers(request), await request.body())
+    return Response(answer.body, status_code=answer.status, media_type=answer.content_type)
+
+
+class CourierController(Controller):
+    """Whoever pushes reads the answer in its own dialect; what we do not take, it sends again."""
+
+    path = "/courier"
+    tags = ["合作方回调"]
+
+    @post(
+        "/{name:str}",
+        summary="接收快递轨迹推送（签名的推送方）",
+        operation_id="receiveCourierPush",
+        description="按推送方的规则对原文验签，先落库再以其格式应答；重复推送只处理一次，状态不回退。",
+        status_code=200,
+        request_max_body_size=hearing.LARGEST,
+        operation_class=_PushOperation,
+        responses=_REFUSALS,
+    )
+    async def receive_signed(
+        self, request: Request[Any, Any, Any], name: FromPath[Name], partners: NamedDependency[Partners]
+    ) -> Response[bytes]:
+        return await _receive(request, hearing.addressed(name, partners.trackers))
+
+    @post(
+        "/{name:str}/{token:str}",
+        summary="接收快递轨迹推送（不签名的推送方）",
+        operation_id="receiveUnsignedCourierPush",
+        description="地址尾段不可猜测，并可限定来源网络；其中的签收须经查询确认后才采信。",
+        status_code=200,
+        request_max_body_size=hearing.LARGEST,
+        operation_class=_PushOperation,
+        responses=_REFUSALS,
+    )
+    async def receive_unsigned(
+        self,
+        request: Request[Any, Any, Any],
+        name: FromPath[Name],
+        token: FromPath[Token],
+        partners: NamedDependency[Partners],
+    ) -> Response[bytes]:
+        address = client_address(request.scope)
+        return await _receive(request, hearing.addressed(name, partners.trackers, token=token, address=address))
+
+
+openapi.EXAMPLES["receiveCourierPush"] = {"response": _TAKEN}
+openapi.EXAMPLES["receiveUnsignedCourierPush"] = {"response": {"return_code": "0000", "return_msg": "成功"}}

@@ -1,0 +1,131 @@
+"""How the document of a case reaches its applicant: what the guide offers, and what the case's progress means for it.
+
+Deliveries know a subject and no case; this file knows both. Whoever chooses a delivery for a case holds its row, so
+that a decision at the same moment is either seen or heard of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+import msgspec
+
+from backend.cases.errors import CaseNotFound
+from backend.cases.events import CaseCaughtUp, CaseProgressed, CaseUnlinked
+from backend.cases.opening import NUMBER, normalised_number
+from backend.catalogue.charges import charges_of
+from backend.catalogue.guide import Delivery, Guide
+from backend.database import fetch_value, transaction
+from backend.deliveries import choosing, moving, postage, subjects
+from backend.deliveries.choosing import Offer, Wish
+from backend.deliveries.errors import DeliveryNotFound, DeliveryNotOffered
+from backend.deliveries.moving import Standing
+from backend.deliveries.postage import Charged
+from backend.events import EventMeta
+from backend.identity.principals import AsResident
+from backend.partners.courier.port import Ordering
+from models.cases import Case
+from models.cases import CaseState as S
+from models.deliveries import Method
+
+SUBJECT = "case"
+NOTHING = frozenset({S.REJECTED, S.NOT_ACCEPTED, S.LAPSED, S.WITHDRAWN})
+"""The case ended, or will end, without a document."""
+WITH_DOCUMENT = frozenset({S.APPROVED, S.ISSUED, S.DELIVERED, S.CLOSED})
+OVER = NOTHING | {S.DELIVERED, S.CLOSED}
+"""Nothing is left to be sent for which somebody could still choose."""
+REFUSED = frozenset({"rejected", "terminated"})
+METHODS: Mapping[Delivery, Method] = {Delivery.POST: Method.POST, Delivery.PICKUP: Method.PICKUP}
+
+# The published guide; failing that the one that was withdrawn last, under which the case was begun.
+_GUIDE = """
+SELECT v.guide::text FROM service_items i JOIN item_versions v ON v.item_id = i.id
+WHERE i.code = $1 AND v.state <> 'draft' ORDER BY v.state = 'published' DESC, v.number DESC LIMIT 1
+"""
+
+
+async def follow_progress(event: CaseProgressed | CaseCaughtUp, meta: EventMeta) -> None:
+    """The document exists, or never will: the delivery of the case goes on or is cancelled."""
+    async with transaction():
+        case = await Case.filter(id=event.case_id).select_for_update().first()
+        if case is None:
+            return
+        if case.state in NOTHING or (case.state is S.CLOSED and _is_refused(case, event)):
+            await subjects.subject_ended(SUBJECT, case.id, "case-ended")
+        elif case.state in WITH_DOCUMENT and case.outcome not in REFUSED:
+            await subjects.contents_ready(SUBJECT, case.id)
+
+
+def _is_refused(case: Case, event: CaseProgressed | CaseCaughtUp) -> bool:
+    return case.outcome in REFUSED or event.from_state == S.REJECTED
+
+
+async def follow_unlinking(event: CaseUnlinked, meta: EventMeta) -> None:
+    """The case turned out to be somebody else's: nothing of it is sent to whoever chose before."""
+    await subjects.subject_ended(SUBJECT, event.case_id, "case-unlinked")
+
+
+async def offered(resident: AsResident, number: str) -> Offer:
+    """What may be chosen for the resident's case. Raises CaseNotFound; DeliveryNotOffered when nothing will come of it,
+    or its guide offers neither post nor pickup."""
+    return await _offer(await _of_resident(resident, number))
+
+
+async def choose(resident: AsResident, number: str, wish: Wish) -> Standing:
+    """Choose how the document of one's case comes. Raises what `offered` and `choosing.choose` raise."""
+    async with transaction():
+        case = await _of_resident(resident, number, held=True)
+        return await choosing.choose(resident, await _offer(case), wish)
+
+
+async def change(resident: AsResident, which: UUID | str, wish: Wish, *, couriers: Mapping[str, Ordering]) -> Standing:
+    """Another address or another way for the document of a case. Raises DeliveryNotFound, also for a delivery of
+    something else; DeliveryNotOffered; what `choosing.change` raises."""
+    standing = await moving.seen(which, owner=resident.id)
+    case = await Case.get_or_none(id=standing.subject_id) if standing.subject_kind == SUBJECT else None
+    if case is None:
+        raise DeliveryNotFound
+    return await choosing.change(resident, standing.id, await _offer(case, begun=True), wish, couriers=couriers)
+
+
+async def deliveries_of(resident: AsResident, number: str) -> list[Standing]:
+    """The deliveries of one's case, the newest first, for the case's page. Raises CaseNotFound."""
+    case = await _of_resident(resident, number)
+    return [each for each in await subjects.of_subject(SUBJECT, case.id) if each.resident_id == resident.id]
+
+
+async def _of_resident(resident: AsResident, number: str, *, held: bool = False) -> Case:
+    spelled = normalised_number(number)
+    query = Case.filter(number=spelled, resident_id=resident.id)
+    found = await (query.select_for_update() if held else query).first() if NUMBER.fullmatch(spelled) else None
+    if found is None:
+        raise CaseNotFound
+    return found
+
+
+async def _offer(case: Case, *, begun: bool = False) -> Offer:
+    text = await fetch_value(_GUIDE, case.item_code)
+    if text is None or case.state in (NOTHING if begun else OVER) or case.outcome in REFUSED:
+        raise DeliveryNotOffered
+    outcomes = msgspec.json.decode(text, type=Guide).outcomes
+    brought = [each for each in outcomes if METHODS.keys() & set(each.delivery)]
+    if not brought:
+        raise DeliveryNotOffered
+    return Offer(
+        subject_kind=SUBJECT,
+        subject_id=case.id,
+        contents="、".join(each.name for each in brought),
+        methods=frozenset(METHODS[way] for each in brought for way in each.delivery if way in METHODS),
+        department_id=case.department_id,
+        charged=await _charged(case.item_code),
+        ready=case.state in WITH_DOCUMENT,
+    )
+
+
+async def _charged(item_code: str) -> Charged | None:
+    """What the guide charges for posting, when it says so under a condition; one without is charged with the case."""
+    found = next((each for each in await charges_of(item_code) if each.ref == postage.CHARGE and each.when), None)
+    if found is None:
+        return None
+    return Charged(amount_fen=found.unit_fen, name=found.name, basis=found.basis, item_version_id=found.version_id)

@@ -1,0 +1,295 @@
+"""The office sends: one parcel, a morning's batch, a waybill bought elsewhere; labels, taking back, sending again.
+
+Whoever has the duty `deliveries.send` sends what belongs to their own department.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from msgspec import Struct
+from uuid_utils.compat import uuid7
+
+from backend import clock
+from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.deliveries import anomalies, moving, ordering, postage, tracking
+from backend.deliveries.errors import (
+    CourierUnknown,
+    DeliveryAlreadyChosen,
+    DeliveryMoveRefused,
+    DeliveryNotFound,
+    PostageUnpaid,
+    WaybillInvalid,
+    WaybillTaken,
+)
+from backend.deliveries.events import ShipmentOrdered
+from backend.deliveries.lifecycle import Move
+from backend.deliveries.moving import Standing
+from backend.errors import Fault
+from backend.events import record
+from backend.identity.principals import AsStaff
+from backend.partners.courier.port import Node, Ordering, Track, Tracking
+from backend.settings import settings
+from models.deliveries import DeliveryState as D
+from models.deliveries import Direction, Method, ProblemKind
+from models.shipments import TrackStatus
+
+SEND = "deliveries.send"
+"""The duty of whoever sends for their department."""
+WAYBILL = re.compile(r"[0-9A-Z]{6,32}", re.ASCII)
+_COMPANY = re.compile(r"[a-z][a-z0-9_]{1,31}", re.ASCII)
+DECLARED = {TrackStatus.DELIVERED: "经办人员登记：已签收", TrackStatus.RETURNED: "经办人员登记：已退回",
+            TrackStatus.LOST: "经办人员登记：快递公司确认丢失"}  # fmt: skip
+"""What the office may say of a parcel itself, when the courier has told it by phone."""
+FAILED = (ProblemKind.ORDER_FAILED,)
+
+_WAITING = """
+SELECT id FROM deliveries d WHERE department_id = $1 AND state = 'to_send' AND method = 'post'
+  AND direction = 'to-resident' AND ($2::text[] IS NULL OR number = ANY($2))
+  AND NOT EXISTS (SELECT 1 FROM shipments s WHERE s.delivery_id = d.id AND s.ended_at IS NULL)
+ORDER BY ready_at, id LIMIT $3
+"""
+_BATCH = """
+SELECT d.number, s.number AS shipment_number, s.courier, s.waybill, s.label IS NOT NULL AS labelled, s.order_trouble,
+       s.ordered_at, s.ended_at, s.created_at
+FROM shipments s JOIN deliveries d ON d.id = s.delivery_id
+WHERE s.hand_over_batch = $1 AND d.department_id = $2 ORDER BY s.number
+"""
+_BY_HAND = """
+UPDATE shipments SET waybill = $2, company = $3, tracker = $4, ordered_at = $5, state = 'ordered', state_at = $5,
+    subscribe_after = $5, query_after = $6
+WHERE id = $1
+"""
+_TAKEN = "SELECT 1 FROM shipments WHERE waybill = $1 AND company = $2 AND ended_at IS NULL"
+_OTHER = """
+SELECT 1 FROM deliveries WHERE subject_kind = $1 AND subject_id = $2 AND direction = $3 AND id <> $4
+  AND state NOT IN ('signed', 'returned', 'lost', 'handed_over', 'cancelled')
+"""
+_LAST = """
+SELECT id, number, courier, company, waybill, label, state, ended_at FROM shipments
+WHERE delivery_id = $1 AND waybill IS NOT NULL ORDER BY attempt DESC LIMIT 1
+"""
+
+
+class BatchLine(Struct, frozen=True, kw_only=True):
+    """One parcel of a batch. It waits for the courier while it has neither a waybill nor a trouble."""
+
+    number: str
+    shipment_number: str
+    courier: str
+    waybill: str | None
+    labelled: bool
+    trouble: str | None
+
+
+class Batch(Struct, frozen=True, kw_only=True):
+    """A morning's parcels of a department and what has become of them at the courier."""
+
+    id: UUID
+    at: datetime | None
+    parcels: int
+    ordered: int
+    waiting: int
+    failed: int
+    lines: list[BatchLine]
+
+
+async def send(
+    staff: AsStaff, which: UUID | str, courier: str, *, couriers: Mapping[str, Ordering], batch: UUID | None = None
+) -> Standing:
+    """Have one delivery fetched by this courier. The order is made right after; see `ordering`.
+
+    Raises DutyMissing, DeliveryNotFound, CourierUnknown, DeliveryMoveRefused when it is not to be sent by post now,
+    PostageUnpaid, OrderUnderWay.
+    """
+    staff.require(SEND)
+    with_whom = _courier(courier, couriers)
+    async with transaction():
+        standing = await _to_send(which, staff)
+        await ordering.begin(standing, with_whom, batch=batch)
+        await anomalies.mend(standing.id, FAILED)
+    return standing
+
+
+async def send_batch(
+    staff: AsStaff, courier: str, *, couriers: Mapping[str, Ordering], numbers: Sequence[str] | None = None
+) -> Batch:
+    """Everything of the department that lies ready to be posted, or these of it, goes out as one batch, the oldest
+    first, up to `delivery_batch`. What is not ready, or being ordered already, is left out.
+
+    Raises DutyMissing, CourierUnknown.
+    """
+    staff.require(SEND)
+    with_whom, identity = _courier(courier, couriers), uuid7()
+    wanted = list(numbers) if numbers is not None else None
+    async with transaction():
+        rows = await fetch(_WAITING, staff.department_id, wanted, settings().delivery_batch)
+        for _, standing in sorted((await moving.locked_all([row["id"] for row in rows])).items()):
+            if _may_be_sent(standing) and not await ordering.is_ordering(standing.id):
+                await ordering.begin(standing, with_whom, batch=identity)
+                await anomalies.mend(standing.id, FAILED)
+    return await batch(staff, identity)
+
+
+async def batch(staff: AsStaff, batch_id: UUID) -> Batch:
+    """The summary of a batch as it stands now; an unknown one, or one of another department, is empty.
+
+    Raises DutyMissing.
+    """
+    staff.require(SEND)
+    rows = await fetch(_BATCH, batch_id, staff.department_id)
+    lines = [
+        BatchLine(
+            number=row["number"],
+            shipment_number=row["shipment_number"],
+            courier=row["courier"],
+            waybill=row["waybill"],
+            labelled=row["labelled"],
+            trouble=row["order_trouble"],
+        )
+        for row in rows
+    ]
+    how = Counter("ordered" if row["waybill"] else "failed" if row["ended_at"] else "waiting" for row in rows)
+    return Batch(
+        id=batch_id,
+        at=min((row["created_at"] for row in rows), default=None),
+        parcels=len(rows),
+        ordered=how["ordered"],
+        waiting=how["waiting"],
+        failed=how["failed"],
+        lines=lines,
+    )
+
+
+async def enter_waybill(
+    staff: AsStaff, which: UUID | str, *, company: str, waybill: str, trackers: Mapping[str, Tracking]
+) -> Standing:
+    """The office has brought it to a courier itself: it is followed by this number. `company` in kuaidi100's words.
+
+    Raises DutyMissing, DeliveryNotFound, WaybillInvalid, WaybillTaken; otherwise what `send` raises.
+    """
+    staff.require(SEND)
+    number = waybill.strip().upper()
+    if not WAYBILL.fullmatch(number) or not _COMPANY.fullmatch(company):
+        raise WaybillInvalid(fields=[Fault("/waybill", "运单号为 6 至 32 位字母数字，快递公司为其编码")])
+    own = next((name for name, each in trackers.items() if name == company and each.pushes), None)
+    now = clock.now()
+    async with transaction():
+        standing = await _to_send(which, staff)
+        if await fetch_value(_TAKEN, number, company):
+            raise WaybillTaken
+        shipment_id = await ordering.begin_by_hand(standing, company)
+        asked = now + timedelta(minutes=settings().courier_poll_minutes)
+        await execute(_BY_HAND, shipment_id, number, company, own or settings().courier_tracker, now, asked)
+        await moving.move(standing, Move.ORDER, tracking.MANUAL, now)
+        await anomalies.mend(standing.id, FAILED)
+        attempt: int = await fetch_value("SELECT attempt FROM shipments WHERE id = $1", shipment_id)
+        await record(
+            ShipmentOrdered(shipment_id=shipment_id, delivery_id=standing.id, courier=tracking.MANUAL, attempt=attempt)
+        )
+    return standing
+
+
+async def label(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ordering]) -> str | None:
+    """What is to be stuck on the parcel (data or an address); None where the courier prints it.
+
+    Raises DutyMissing, DeliveryNotFound, DeliveryMoveRefused before it is ordered, PartnerBusy, PartnerUnreachable,
+    PartnerRefused.
+    """
+    staff.require(SEND)
+    standing = await moving.seen(which, department=staff.department_id)
+    row = await fetch_row(_LAST, standing.id)
+    if row is None or row["ended_at"] is not None:
+        raise DeliveryMoveRefused(state=standing.state.value, move="label")
+    courier = couriers.get(row["courier"])
+    if row["label"] is not None or courier is None:
+        known: str | None = row["label"]
+        return known
+    made = await courier.label(row["number"], row["waybill"])
+    if made is not None:
+        await execute("UPDATE shipments SET label = $2 WHERE id = $1", row["id"], made)
+    return made
+
+
+async def undo(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ordering]) -> Standing:
+    """Take an order back, before the courier has come; the delivery is TO_SEND again. An order that the courier has not
+    answered yet is given up.
+
+    Raises DutyMissing, DeliveryNotFound, AddressFixed when it is too late, DeliveryMoveRefused, CourierUnknown,
+    PartnerBusy, PartnerUnreachable.
+    """
+    staff.require(SEND)
+    before = await moving.seen(which, department=staff.department_id)
+    undone = await ordering.undo_at_courier(before, couriers=couriers)
+    async with transaction():
+        standing = await moving.locked(before.id)
+        if undone is not None:
+            await ordering.undone(standing, undone, "staff")
+        elif not await ordering.give_up(standing):
+            raise DeliveryMoveRefused(state=standing.state.value, move=Move.UNDO_ORDER.value)
+    return standing
+
+
+async def resend(staff: AsStaff, which: UUID | str) -> Standing:
+    """What came back, or was lost and made anew, is to be sent again: by the resident's address, which they may change
+    first. It is sent with `send` as another parcel.
+
+    Raises DutyMissing, DeliveryNotFound, DeliveryMoveRefused; DeliveryAlreadyChosen when another delivery of the
+    subject has been begun meanwhile.
+    """
+    staff.require(SEND)
+    async with transaction():
+        standing = await moving.locked(which, department=staff.department_id)
+        other = await fetch_value(
+            _OTHER, standing.subject_kind, standing.subject_id, standing.direction.value, standing.id
+        )
+        if other and standing.state in (D.RETURNED, D.LOST):
+            raise DeliveryAlreadyChosen
+        await moving.move(standing, Move.RESEND, "staff")
+        await anomalies.mend(standing.id, (ProblemKind.RETURNED, ProblemKind.LOST, ProblemKind.REFUSED))
+    return standing
+
+
+async def declare(staff: AsStaff, which: UUID | str, status: TrackStatus, at: datetime | None = None) -> Standing:
+    """The courier has told the office by phone that it was signed for, returned or lost: a node in the timeline, which
+    counts like any other.
+
+    Raises DutyMissing, DeliveryNotFound, DeliveryMoveRefused when nothing is under way or it is none of these.
+    """
+    staff.require(SEND)
+    standing = await moving.seen(which, department=staff.department_id)
+    row = await fetch_row(_LAST, standing.id)
+    if row is None or status not in DECLARED:
+        raise DeliveryMoveRefused(state=standing.state.value, move=status.value)
+    node = Node(status=status.value, raw_code=status.value, raw_text=DECLARED[status], event_at=at or clock.now())
+    track = Track(
+        waybill=row["waybill"], company=row["company"], nodes=(node,), complete=False, order_number=row["number"]
+    )
+    await tracking.hear([track], source="staff", sure=True)
+    return await moving.seen(standing.id)
+
+
+def _courier(name: str, couriers: Mapping[str, Ordering]) -> Ordering:
+    if (found := couriers.get(name)) is None:
+        raise CourierUnknown(fields=[Fault("/courier", "未接入该快递公司")])
+    return found
+
+
+async def _to_send(which: UUID | str, staff: AsStaff) -> Standing:
+    standing = await moving.locked(which, department=staff.department_id)
+    if standing.method is not Method.POST or standing.direction is not Direction.TO_RESIDENT:
+        raise DeliveryNotFound
+    if standing.state is D.WAITING and not await postage.is_settled(standing):
+        raise PostageUnpaid
+    if not _may_be_sent(standing):
+        raise DeliveryMoveRefused(state=standing.state.value, move=Move.ORDER.value)
+    await ordering.refuse_while_ordering(standing)
+    return standing
+
+
+def _may_be_sent(standing: Standing) -> bool:
+    return standing.method is Method.POST and standing.state is D.TO_SEND

@@ -1,0 +1,70 @@
+"""Who sends and who receives, as a courier reads it: regions by name from the province down, opened addresses."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import asyncpg
+
+from backend.crypto import open_sealed
+from backend.database import fetch, fetch_row
+from backend.deliveries.errors import OfficeUnknown
+from backend.partners.courier.port import Party, ToSend
+from models.deliveries import Direction, Postage
+
+_NAMES = """
+WITH RECURSIVE line AS (
+    (SELECT id, parent_id, name, 0 AS distance FROM regions WHERE code = ANY($1)
+     ORDER BY length(code) DESC, valid_to DESC NULLS FIRST LIMIT 1)
+    UNION ALL SELECT r.id, r.parent_id, r.name, l.distance + 1 FROM regions r JOIN line l ON r.id = l.parent_id
+)
+SELECT name FROM line ORDER BY distance DESC
+"""
+_OFFICE = """
+SELECT d.name, d.phone, r.code AS region_code, coalesce(
+    (SELECT p.address FROM pickup_points p WHERE p.department_id = d.id AND p.closed_at IS NULL ORDER BY p.id LIMIT 1),
+    (SELECT h.address FROM halls h WHERE h.region_id = d.region_id ORDER BY h.code LIMIT 1)) AS street
+FROM departments d JOIN regions r ON r.id = d.region_id WHERE d.id = $1
+"""
+_PARCEL = """
+SELECT s.number, d.id, d.name, d.phone, d.region_code, d.street, d.department_id, d.direction, d.contents, d.postage
+FROM shipments s JOIN deliveries d ON d.id = s.delivery_id WHERE s.id = $1
+"""
+
+
+async def region_names(code: str) -> tuple[str, ...]:
+    """Names of the region from the province down: 吉林省, 长春市, 南关区. Of an unknown town, those of its county."""
+    return tuple(row["name"] for row in await fetch(_NAMES, [code, code[:6]]))
+
+
+async def office(department_id: UUID | None) -> Party:
+    """The department, at its counter or the hall of its region. Raises OfficeUnknown when neither is known."""
+    row = await fetch_row(_OFFICE, department_id) if department_id else None
+    if row is None or row["street"] is None:
+        raise OfficeUnknown
+    return Party(
+        name=row["name"], phone=row["phone"], region=await region_names(row["region_code"]), street=row["street"]
+    )
+
+
+async def parcel(shipment_id: UUID) -> ToSend:
+    """The parcel as the courier takes it; the same at every call. Raises OfficeUnknown."""
+    row = await fetch_row(_PARCEL, shipment_id)
+    assert row is not None, "shipments and their deliveries stay"
+    resident, ours = await _resident(row), await office(row["department_id"])
+    sender, receiver = (resident, ours) if row["direction"] == Direction.TO_OFFICE else (ours, resident)
+    return ToSend(
+        number=row["number"],
+        sender=sender,
+        receiver=receiver,
+        contents=row["contents"],
+        collect=row["postage"] == Postage.COLLECT,
+    )
+
+
+async def _resident(row: asyncpg.Record) -> Party:
+    def opened(column: str) -> str:
+        return open_sealed(row[column], where=f"deliveries.{column}", row=row["id"])
+
+    region = await region_names(row["region_code"])
+    return Party(name=opened("name"), phone=opened("phone"), region=region, street=opened("street"))
