@@ -52,12 +52,13 @@ class StaffSeed(NamedTuple):
 
 A, B = "公安", "市场监管"
 """The departments A and B of the contract."""
-_CLERK = ("cases.handle", "cases.read", "catalogue.edit")
+_CLERK = ("cases.handle", "cases.read", "catalogue.edit", "fees.manage", "refunds.request")
+_CHIEF = ("cases.read", "catalogue.publish", "payments.reconcile", "refunds.approve")
 STAFF = (
     StaffSeed("a.clerk", "甲局经办", A, _CLERK),
-    StaffSeed("a.chief", "甲局审核", A, ("cases.read", "catalogue.publish")),
+    StaffSeed("a.chief", "甲局审核", A, _CHIEF),
     StaffSeed("b.clerk", "乙局经办", B, _CLERK),
-    StaffSeed("b.chief", "乙局审核", B, ("cases.read", "catalogue.publish")),
+    StaffSeed("b.chief", "乙局审核", B, _CHIEF),
     StaffSeed("hall.chief", "大厅主任", A, ("halls.manage",)),
     StaffSeed("hall.clerk", "大厅窗口", A, ("hall:city-hall",)),
     StaffSeed("hall.kiosk", "大厅自助机", A, ("kiosk:city-hall",)),

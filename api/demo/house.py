@@ -12,14 +12,13 @@ import aiohttp
 
 from api.demo import visit
 from api.demo.client import Department, Levers, Phone
+from api.demo.money import Money
 from api.demo.people import cast
 from api.demo.processes import Processes, free_ports
 from api.demo.showing import Timeline
 from api.demo.story import Story
 from backend import clock, seeding
 from backend.embedded import Urls, servers
-from backend.partners.sms.sandbox import DEFAULTS as SMS_NAMES
-from backend.partners.wechat.sandbox.world import DEFAULTS as WECHAT_NAMES
 from backend.settings import Settings, environment
 from backend.stopping import lifeline
 from notifications.templates import partner_templates
@@ -38,6 +37,8 @@ QUICK = {
     "PARTNER_TIMEOUT": "1",
     "JOB_RETRY_SECONDS": "0.2,0.5,1,2,4,8",
     "JOB_LEASE_SECONDS": "2",
+    "REFUND_SECOND_PERSON_ABOVE_FEN": "10000",
+    "REFUND_SWEEP_SECONDS": "1",
     "NOTIFICATION_RETRY_SECONDS": "0.2,0.4,0.8,1.5,3,6,12",
     "NOTIFICATION_LEASE_SECONDS": "2.5",
     "NOTIFICATION_SWEEP_SECONDS": "2",
@@ -75,6 +76,13 @@ class House:
         person = next(each for each in story.people if each.item == visit.ITEM)
         return visit.Visit(self.http, self.api, person, story.phones[person.name], self.levers, self.timeline)
 
+    def money(self, story: Story) -> Money:
+        """The chapter of the fees, with those of the story who owe some."""
+        return Money(
+            self.http, self.api, story.people, story.phones, self.levers, self.timeline,
+            processes=self.processes, database_url=self.urls.database_url, patience=story.patience,
+        )  # fmt: skip
+
     def _departments(self) -> dict[str, Department]:
         return {
             domain: Department(self.http, self.api, domain, key, seeding.agency_secret(key))
@@ -106,7 +114,7 @@ async def opened(timeline: Timeline) -> AsyncIterator[House]:
         servers(durable=False, say=timeline.say) as urls,
         lifeline() as line,
     ):
-        processes = Processes(Path(folder), _environment(urls, api, api_port, sandbox), line)
+        processes = Processes(Path(folder), _environment(urls, api, api_port), line)
         async with aiohttp.ClientSession() as http:
             house = House(api, sandbox, urls, processes, http, Levers(http, sandbox), timeline)
             try:
@@ -116,14 +124,12 @@ async def opened(timeline: Timeline) -> AsyncIterator[House]:
                 await processes.stop()
 
 
-def _environment(urls: Urls, api: str, port: int, sandbox: str) -> dict[str, str]:
+def _environment(urls: Urls, api: str, port: int) -> dict[str, str]:
     """The environment of the children. Whatever settings ours holds are left out: a demo never touches real data."""
     ours = {each.name.upper() for each in fields(Settings)}
     plain = {name: value for name, value in environment().items() if name not in ours}
-    names = {name.upper(): value for name, value in {**WECHAT_NAMES, **SMS_NAMES}.items()}
     return {
         **plain,
-        **names,
         **QUICK,
         "PYTHONUNBUFFERED": "1",
         "SANDBOX": "true",
@@ -131,8 +137,6 @@ def _environment(urls: Urls, api: str, port: int, sandbox: str) -> dict[str, str
         "REDIS_URL": urls.redis_url,
         "PUBLIC_BASE": api,
         "PORT": str(port),
-        "WECHAT_API_BASE": sandbox,
-        "SMS_API_BASE": sandbox,
     }
 
 
@@ -142,6 +146,9 @@ async def _start(house: House, sandbox_port: int) -> None:
     house.timeline.record.addresses = {"api": house.api, "sandbox": house.sandbox}
     given = ("--port", str(sandbox_port), "--callback", callback)
     processes.start("sandbox", "backend.partners.sandbox", *given, lifeline=True)
+    await processes.until_ready("sandbox", f"{house.sandbox}/sandbox/settings", house.http)
+    known = (await house.levers.ask("GET", "/sandbox/settings")).body
+    processes.know({name.upper(): str(value) for name, value in known.items()})
     processes.start("serve", "api.cli", "serve", lifeline=True)  # it answers 503 on /readyz until the tables are there
     began = clock.monotonic()
     await processes.finish("migrate", "api.cli", "migrate")
@@ -151,7 +158,6 @@ async def _start(house: House, sandbox_port: int) -> None:
     places = map(str, visit.PLACES)
     await processes.finish("seed", "api.cli", "seed", "--profile", "demo", "--open-now", *places)
     say(f"示例目录、部门密钥就绪，{clock.monotonic() - began:.1f} 秒")
-    await processes.until_ready("sandbox", f"{house.sandbox}/sandbox/personas", house.http)
     await processes.until_ready("serve", f"{house.api}/readyz", house.http)
     say(f"微信与短信沙箱 {house.sandbox} · 接口服务 {house.api} · 后台工作进程，均已就绪")
     await house.register_templates()

@@ -47,6 +47,10 @@ class Processes:
         self._lifeline = lifeline
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
+    def know(self, environment: Mapping[str, str]) -> None:
+        """Whoever is started from now on finds this in its environment, too."""
+        self.environment.update(environment)
+
     def start(self, name: str, *arguments: str, lifeline: bool = False) -> None:
         """Start `python -m …arguments` under this name; with `lifeline`, it watches ours and ends when we are gone."""
         watched = ["--lifeline", str(self._lifeline)] if lifeline else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections import Counter
 from typing import Any
 from urllib.parse import quote
@@ -40,8 +41,9 @@ class Staff(Caller):
         return answer
 
     async def send(self, path: str, body: Any = None, *, expect: int | None = None) -> Answer:
-        """A write."""
-        return await self.ask("POST", path, body, headers={"authorization": f"Bearer {self.token}"}, expect=expect)
+        """A write, with an Idempotency-Key of its own."""
+        headers = {"authorization": f"Bearer {self.token}", "idempotency-key": str(uuid.uuid4())}
+        return await self.ask("POST", path, body, headers=headers, expect=expect)
 
 
 class Screen:
@@ -90,12 +92,12 @@ class Visit:
 
     async def tell(self) -> None:
         """The whole chapter."""
-        self.timeline.heading("五、预约大厅：预约、签到、叫号")
+        self.timeline.heading("六、预约大厅：预约、签到、叫号")
         await self._look()
         await self._book()
         label = await self._check_in()
         await self._call(label)
-        self.timeline.heading("六、放号：两百人同时抢二十个号")
+        self.timeline.heading("七、放号：两百人同时抢二十个号")
         await self._rush()
 
     async def _look(self) -> None:

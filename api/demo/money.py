@@ -1,0 +1,157 @@
+"""A fee is paid, called back about twice, another one given back by two people, and the day compared with the bill."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import datetime, time, timedelta
+from typing import Any
+
+import aiohttp
+import asyncpg
+
+from api.demo.client import Answer, Levers, Phone
+from api.demo.people import Person
+from api.demo.processes import DemoFailed, Processes
+from api.demo.showing import Timeline
+from api.demo.visit import Staff
+from backend import clock
+from backend.database import credentials
+
+PAYS, GIVEN_BACK = "居民身份证到期换领", "普通护照首次申请"
+"""What the two of this chapter applied for: one fee stays paid, the other goes back."""
+BILL_TIME = time(10, 30)
+"""The next morning, when the channel has made the bill."""
+_BOOKS = "SELECT out_trade_no, paid_fen, refunded_fen FROM acceptance.v_payment WHERE paid_fen > 0 ORDER BY 1"
+_SUM = "SELECT coalesce(sum(amount_fen), 0)::bigint FROM acceptance.v_ledger"
+_POSTED = "SELECT account, sum(amount_fen)::bigint AS fen FROM acceptance.v_ledger GROUP BY 1 ORDER BY 1"
+
+
+class Money:
+    """The chapter of the fees."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        api: str,
+        people: list[Person],
+        phones: dict[str, Phone],
+        levers: Levers,
+        timeline: Timeline,
+        *,
+        processes: Processes,
+        database_url: str,
+        patience: float,
+    ) -> None:
+        self.people, self.phones, self.levers, self.timeline = people, phones, levers, timeline
+        self.processes, self.database_url, self.patience = processes, database_url, patience
+        self.clerk, self.chief = Staff(http, api), Staff(http, api)
+        self.numbers: list[str] = []
+        self.bill: dict[str, Any] = {}
+
+    async def tell(self) -> None:
+        """The whole chapter."""
+        self.timeline.heading("五、缴费：付款、回调两次、退款、对账")
+        for item in (PAYS, GIVEN_BACK):
+            await self._pay(next(each for each in self.people if each.item == item))
+        await self._give_back(self.numbers[1])
+        await self._reconcile()
+
+    async def _pay(self, person: Person) -> None:
+        phone = self.phones[person.name]
+        owed = await phone.get("/v1/resident/fees?state=open")
+        fee = owed.body["items"][0]
+        amount = f"{fee['amount_fen'] / 100:.2f} 元"
+        self.timeline.step(person.name, "待缴费用", f"{fee['name']}：{amount}", owed.ms)
+        body = {"fee_id": fee["id"], "channel": "wechat_pay"}
+        begun = await phone.send("POST", "/v1/resident/payments", body, expect=201)
+        number, parameters = begun.body["number"], begun.body["parameters"]
+        self.numbers.append(number)
+        self.timeline.step(person.name, "发起微信支付", f"订单 {number}", begun.ms)
+        paid = await self.levers.ask("POST", "/sandbox/pay/confirm", parameters)
+        self.timeline.step(person.name, "输入密码确认（wx.requestPayment）", paid.body["errMsg"], paid.ms)
+        page = await self._until(phone, number, "paid")
+        again = await self.levers.ask("POST", f"/sandbox/pay/orders/{number}/notify", {"copies": 2})
+        await self.levers.ask("POST", "/sandbox/pay/settle")
+        notices = (await self.levers.ask("GET", "/sandbox/pay/notices")).body
+        answers = [each["answer"] for notice in notices if notice["about"] == number for each in notice["attempts"]]
+        self.timeline.step("微信支付", "支付通知，同一结果再送两遍", f"应答 {'、'.join(answers)}", again.ms)
+        self.timeline.step(person.name, "我的钱在哪里", str(page.body["where"]), page.ms)
+
+    async def _give_back(self, number: str) -> None:
+        await self.clerk.sign_in("a.clerk")
+        await self.chief.sign_in("a.chief")
+        phone = self.phones[next(each.name for each in self.people if each.item == GIVEN_BACK)]
+        fen = (await phone.get(f"/v1/resident/payments/{number}")).body["paid_fen"]
+        body = {"amount_fen": fen, "reason": "符合减免条件，退还工本费"}
+        asked = await self.clerk.send(f"/v1/staff/payments/{number}/refunds", body, expect=201)
+        self.timeline.step("甲局经办", f"申请退款 {fen / 100:.2f} 元", asked.body["state_name"], asked.ms)
+        path = f"/v1/staff/refunds/{asked.body['number']}/approval"
+        refused = await self.clerk.send(path, expect=403)
+        self.timeline.step("甲局经办", "自己复核自己", f"403 {refused.body['title']}", refused.ms)
+        approved = await self.chief.send(path)
+        self.timeline.step("甲局审核", "复核同意", approved.body["state_name"], approved.ms)
+        page = await self._until(phone, number, "refunded")
+        self.timeline.step(phone.name, "我的钱在哪里", str(page.body["where"]), page.ms)
+        for step in page.body["steps"]:
+            at = datetime.fromisoformat(step["at"]) if step["at"] else None
+            self.timeline.plain(f"{'':12}· {at and at.astimezone(clock.SHANGHAI):%H:%M:%S}  {step['text']}")
+
+    async def _until(self, phone: Phone, number: str, state: str) -> Answer:
+        """The payer's page once the payment has come so far. Raises DemoFailed when it does not."""
+        until = self.timeline.now() + self.patience * 1000
+        while True:
+            page = await phone.get(f"/v1/resident/payments/{number}")
+            if page.body["state"] == state:
+                return page
+            if self.timeline.now() > until:
+                raise DemoFailed(f"订单 {number} 停在{page.body['state_name']}，没有到 {state}")
+            await asyncio.sleep(0.05)
+
+    async def _reconcile(self) -> None:
+        """The next morning comes for the channel alone; then the day is compared as an operator does it."""
+        now = clock.now().astimezone(clock.SHANGHAI)
+        morning = datetime.combine(now.date() + timedelta(days=1), BILL_TIME, clock.SHANGHAI)
+        await self.levers.ask("POST", "/sandbox/pay/time", {"seconds": (morning - now).total_seconds()})
+        began = clock.monotonic()
+        day = ("--date", now.date().isoformat(), "--channel", "wechat_pay", "--json")
+        status, said = await self.processes.ask("reconcile", "api.cli", "reconcile", *day)
+        ms = (clock.monotonic() - began) * 1000
+        if status not in (0, 1) or "{" not in said:
+            raise DemoFailed(f"对账没有完成（退出码 {status}）：\n{said}")
+        self.bill = json.loads(said[said.index("{") : said.rindex("}") + 1])["days"][0]
+        told = (
+            f"收 {self.bill['paid_count']} 笔 {self.bill['paid_fen'] / 100:.2f} 元，"
+            f"退 {self.bill['refund_count']} 笔 {self.bill['refund_fen'] / 100:.2f} 元，差异 {self.bill['open']}"
+        )
+        self.timeline.step("运维", "zhangban reconcile：三方对账", told, ms)
+
+    # -- in the end ------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        """Our books, the channel's and the bill say the same."""
+        theirs: dict[str, list[int]] = {}
+        for row in (await self.levers.ask("GET", "/sandbox/pay/ledger")).body:
+            sums = theirs.setdefault(row["out_trade_no"], [0, 0])
+            sums[row["kind"] == "refund"] += row["amount_fen"]
+        connection = await asyncpg.connect(**credentials(self.database_url))
+        try:
+            ours = {
+                row["out_trade_no"]: [row["paid_fen"], row["refunded_fen"]] for row in await connection.fetch(_BOOKS)
+            }
+            balance = await connection.fetchval(_SUM)
+            posted = await connection.fetch(_POSTED)
+        finally:
+            await connection.close()
+        self.timeline.check("我方账、微信支付账一致", bool(ours) and ours == theirs, f"{len(ours)} 笔订单，逐笔相同")
+        lines = "，".join(f"{_account(row['account'])} {row['fen'] / 100:+.2f}" for row in posted)
+        self.timeline.check("复式账平衡", balance == 0 and bool(posted), lines)
+        agreed = (
+            self.bill.get("state") == "compared" and self.bill["open"] == 0 and self.bill["paid_count"] == len(ours)
+        )
+        self.timeline.check("对账单无差异", agreed, f"账单 {self.bill.get('paid_count')} 笔收款")
+
+
+def _account(name: str) -> str:
+    kind = name.partition(":")[0]
+    return {"channel": "微信支付账户", "revenue": "非税收入", "owed-to-payers": "应退付款人"}.get(kind, name)
