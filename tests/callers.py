@@ -14,7 +14,10 @@ from api.openapi import describe
 from backend.identity import AsResident, AsStaff
 from tests.factories.identity import AgencyCredentials, a_resident, a_staff, an_agency, headers_of, staff_headers_of
 
-DUTIES = ("catalogue.edit", "catalogue.publish", "calendar.edit", "halls.manage", "payments.reconcile", "fees.manage")
+DUTIES = (
+    *("catalogue.edit", "catalogue.publish", "calendar.edit", "halls.manage", "payments.reconcile", "fees.manage"),
+    *("refunds.request", "refunds.approve"),
+)
 
 
 class Callers(NamedTuple):

@@ -15,7 +15,9 @@ from uuid_utils.compat import uuid7
 
 from backend import clock
 from backend.identity import delegating
-from backend.identity.principals import AsAgency
+from backend.identity.principals import AsAgency, AsStaff
+from backend.payments import approving
+from backend.payments.numbering import payment_number
 from models.appointments import ServiceLine, Strike, WaitingEntry
 from models.identity import Resident
 from models.queueing import Ticket
@@ -25,7 +27,7 @@ from tests.factories.cases import PHONE, a_case, a_number, a_resident_with_phone
 from tests.factories.catalogue import a_draft, an_editor
 from tests.factories.identity import a_resident, an_agency, signed_in
 from tests.factories.notifications import a_message
-from tests.factories.payments import a_fee
+from tests.factories.payments import a_fee, a_paid_payment
 from tests.owner import owner_fetch_value
 
 
@@ -97,6 +99,18 @@ async def a_fee_of_somebody_in_another_department() -> Belonging:
     return Belonging({"fee_id": str((await a_fee()).id)}, {"fee_id": str(uuid7())})
 
 
+async def a_payment_of_somebody() -> Belonging:
+    return Belonging({"number": (await a_paid_payment()).number}, {"number": payment_number()})
+
+
+async def a_refund_of_another_department() -> Belonging:
+    fee = await a_fee()
+    assert fee.department_id is not None
+    asks = AsStaff(uuid7(), fee.department_id, frozenset({approving.REQUEST}))
+    asked = await approving.request(asks, (await a_paid_payment(fee)).number, 100, "多收工本费")
+    return Belonging({"number": asked.number}, {"number": f"R{payment_number()}01"})
+
+
 Maker = Callable[[], Awaitable[Belonging]]
 BELONGINGS: dict[str, Maker] = {
     "/v1/resident/sessions/{session_id}": a_foreign_session,
@@ -109,6 +123,13 @@ BELONGINGS: dict[str, Maker] = {
     "/v1/resident/cases/{number}/fees": a_foreign_case,
     "/v1/staff/cases/{number}/fees": a_foreign_case,
     "/v1/staff/fees/{fee_id}/waiver": a_fee_of_somebody_in_another_department,
+    "/v1/resident/payments/{number}": a_payment_of_somebody,
+    "/v1/staff/payments/{number}": a_payment_of_somebody,
+    "/v1/staff/payments/{number}/refunds": a_payment_of_somebody,
+    **dict.fromkeys(
+        (f"/v1/staff/refunds/{{number}}{rest}" for rest in ("", "/approval", "/rejection", "/repetition", "/card")),
+        a_refund_of_another_department,
+    ),
     "/v1/agency/cases/{number}": a_case_of_another_agency,
     "/v1/agency/cases/{number}/fees": a_case_of_another_agency,
     "/v1/agency/cases/{number}/events": a_case_of_another_agency,
