@@ -19,7 +19,7 @@ from backend.partners import Partners
 from backend.partners.courier.port import PushForged, PushUnreadable, Tracking
 
 _REFUSALS = answers(PushForged, PushUnreadable, NoSuchRoute)
-_TAKEN = {"result": True, "returnCode": "200", "message": "成功"}
+_TAKEN = '{"result":true,"returnCode":"200","message":"成功"}'
 
 Name = Annotated[str, PathParameter(description="推送方：kuaidi100、sf、kdniao")]
 Token = Annotated[str, PathParameter(description="仅双方知晓的地址尾段，用于不签名的推送方")]
@@ -107,4 +107,4 @@ class CourierController(Controller):
 
 
 openapi.EXAMPLES["receiveCourierPush"] = {"response": _TAKEN}
-openapi.EXAMPLES["receiveUnsignedCourierPush"] = {"response": {"return_code": "0000", "return_msg": "成功"}}
+openapi.EXAMPLES["receiveUnsignedCourierPush"] = {"response": '{"return_code":"0000","return_msg":"成功"}'}

@@ -1,6 +1,6 @@
 """What goes wrong on the way: found once, told to office and resident, closed when it mends itself.
 
-The office answers the others (backend/deliveries/problems.py).
+The office answers the others.
 """
 
 from __future__ import annotations

@@ -26,6 +26,8 @@ OPEN = {
     "POST /v1/callbacks/wechat": "proves itself by WeChat's signature, or by encryption under our key",
     "POST /v1/callbacks/wechat-pay": "proves itself by WeChat Pay's signature over the raw body",
     "POST /v1/callbacks/alipay": "proves itself by Alipay's signature over the form",
+    "POST /v1/callbacks/courier/{name}": "proves itself by the courier's signature over what it pushes",
+    "POST /v1/callbacks/courier/{name}/{token}": "an address that nobody guesses; nothing final is believed of it",
     "GET /v1/public/problems": "a list of the program's own",
     "GET /v1/public/jwks": "public keys",
     "GET /.well-known/jwks.json": "public keys",
