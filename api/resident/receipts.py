@@ -49,6 +49,14 @@ class ReceiptController(Controller):
         return await receipts.of_payment(resident, number)
 
 
+_NUMBER = {"parameters": {"number": "$response.body#/number"}}
+openapi.LINKS.setdefault("getPayment", {}).update(
+    {
+        "receipt": {"operationId": "getReceiptAsPdf", **_NUMBER},
+        "receipt_data": {"operationId": "getReceipt", **_NUMBER},
+    }
+)
+openapi.LINKS["getReceipt"] = {"verification": {"operationId": "verifyReceipt", **_NUMBER}}
 openapi.EXAMPLES |= {
     "getReceiptAsPdf": {"response": "（PDF 文件）"},
     "getReceipt": {

@@ -124,6 +124,8 @@ BELONGINGS: dict[str, Maker] = {
     "/v1/staff/cases/{number}/fees": a_foreign_case,
     "/v1/staff/fees/{fee_id}/waiver": a_fee_of_somebody_in_another_department,
     "/v1/resident/payments/{number}": a_payment_of_somebody,
+    "/v1/resident/payments/{number}/receipt": a_payment_of_somebody,
+    "/v1/resident/payments/{number}/receipt-data": a_payment_of_somebody,
     "/v1/staff/payments/{number}": a_payment_of_somebody,
     "/v1/staff/payments/{number}/refunds": a_payment_of_somebody,
     **dict.fromkeys(

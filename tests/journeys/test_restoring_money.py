@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
-from backend import clock, database, invariants, jobs, partners
+from backend import clock, database, invariants, jobs
 from backend.database import fetch, fetch_value, transaction
-from backend.partners import Partners
 from backend.payments import settling
 from backend.payments.catching_up import catch_up
 from backend.payments.refunding import give_back
 from backend.settings import settings, using
 from models.payments import Channel, PaymentState, RefundCause
-from tests.backend.payments.a_channel import AChannel
+from tests.backend.payments.a_channel import NOON, AChannel, at_noon
 from tests.factories.payments import a_fee, a_payment, fee_state, payment_row
 
-NOON = datetime(2026, 3, 2, 12, tzinfo=clock.SHANGHAI)
 _SNAPSHOT = "zb_drill"
 
 
 @pytest.fixture
 async def channel() -> AsyncIterator[AChannel]:
-    each = AChannel()
-    partners.equip(Partners(wechat=None, sms=None, wire=None, channels={"wechat_pay": each}))  # type: ignore[arg-type]
-    with clock.travel(to=NOON):
+    with at_noon() as each:
         yield each
-    partners.equip(None)
 
 
 class Drill:

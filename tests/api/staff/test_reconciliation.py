@@ -15,8 +15,7 @@ from backend import clock, jobs, partners
 from backend.database import fetch_value
 from backend.partners import Partners
 from backend.payments.reconciling import reconcile
-from tests.backend.payments.a_channel import AChannel
-from tests.backend.payments.test_reconciling import ACCOUNT, DAY, NOON
+from tests.backend.payments.a_channel import ACCOUNT, DAY, NOON, AChannel
 from tests.factories.identity import a_staff, staff_headers_of
 from tests.factories.payments import a_paid_payment
 

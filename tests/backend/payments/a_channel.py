@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime
 from typing import Any
 
-from backend import clock
+from backend import clock, partners
+from backend.database import fetch
+from backend.partners import Partners
 from backend.partners.paying.port import (
     Bill,
     BillEmpty,
@@ -23,8 +26,14 @@ from backend.partners.paying.port import (
     RefundUnknown,
     Wanted,
 )
-from models.payments import Payment
+from backend.payments.comparing import Account
+from backend.payments.reconciling import Compared, reconcile
+from models.payments import Channel, Payment
 from tests.factories.payments import APP_ID, MERCHANT_ID, a_seen_order
+
+ACCOUNT = Account(Channel.WECHAT_PAY, MERCHANT_ID)
+NOON = datetime(2026, 3, 2, 12, tzinfo=clock.SHANGHAI)
+DAY = NOON.date()
 
 
 class AChannel:
@@ -115,3 +124,30 @@ class AChannel:
 
 
 UNPAID = OrderAtChannel.UNPAID
+
+
+@contextmanager
+def at_noon() -> Iterator[AChannel]:
+    """A channel that jobs find too, on the day whose bill is compared."""
+    each = AChannel()
+    partners.equip(Partners(wechat=None, sms=None, wire=None, channels={"wechat_pay": each}))  # type: ignore[arg-type]
+    with clock.travel(to=NOON):
+        yield each
+    partners.equip(None)
+
+
+async def compared(channel: AChannel, day: date = DAY) -> Compared:
+    """The day compared with the channel's bill."""
+    return await reconcile(ACCOUNT, day, channels={"wechat_pay": channel})
+
+
+async def differences() -> list[dict[str, object]]:
+    """Every difference there is, in order."""
+    rows = await fetch("SELECT * FROM bill_differences ORDER BY id")
+    return [dict(row) for row in rows]
+
+
+async def the_difference() -> dict[str, object]:
+    """The only one."""
+    (one,) = await differences()
+    return one
