@@ -17,7 +17,7 @@ from tortoise.migrations.executor import MigrationExecutor
 from backend.database import connection_arguments, tortoise_config
 from backend.settings import settings
 
-APPEND_ONLY = ("events", "event_seals")
+APPEND_ONLY = ("events", "event_seals", "payment_moves", "ledger_groups", "ledger_postings")
 """Tables whose rows the service may add and read, nothing else."""
 _LOCK = 0x7A68616E6762616E
 """Two processes that migrate at once take turns."""

@@ -22,6 +22,8 @@ from backend.settings import settings
 TRIGGERS: dict[str, tuple[str, ...]] = {
     **{table: (f"{table}_append_only", f"{table}_no_truncate") for table in APPEND_ONLY},
     "item_versions": ("item_versions_fixed",),
+    "ledger_groups": ("ledger_groups_append_only", "ledger_groups_no_truncate", "ledger_group_balanced"),
+    "ledger_postings": ("ledger_postings_append_only", "ledger_postings_no_truncate", "ledger_posting_in_time"),
 }
 """Triggers by table; they stand in the migrations, because models cannot declare them."""
 
