@@ -34,6 +34,16 @@ _OPENED = (
     ("appointments", "visitor_name"),
     ("strikes", "appeal"),
     ("payments", "payer"),
+    ("addresses", "name"),
+    ("addresses", "phone"),
+    ("addresses", "street"),
+    ("deliveries", "name"),
+    ("deliveries", "phone"),
+    ("deliveries", "street"),
+    ("shipment_nodes", "raw_text"),
+    ("delivery_problems", "text"),
+    ("hand_overs", "taken_by"),
+    ("hand_overs", "signature"),
 )
 
 
@@ -78,13 +88,20 @@ _COPIES: dict[str, str] = {
     "draw_entries": "SELECT * FROM draw_entries WHERE person_id = $1 ORDER BY created_at",
     "fees": "SELECT * FROM fees WHERE resident_id = $1 ORDER BY created_at",
     "payments": "SELECT * FROM payments WHERE resident_id = $1 ORDER BY created_at",
+    "receipts": "SELECT r.* FROM receipts r JOIN payments p ON p.id = r.payment_id WHERE p.resident_id = $1 "
+    "ORDER BY r.created_at",
     "refunds": "SELECT r.* FROM refunds r JOIN payments p ON p.id = r.payment_id WHERE p.resident_id = $1 "
     "ORDER BY r.created_at",
+    "addresses": "SELECT * FROM addresses WHERE resident_id = $1 AND removed_at IS NULL ORDER BY created_at",
     "deliveries": "SELECT * FROM deliveries WHERE resident_id = $1 ORDER BY created_at",
     "shipments": "SELECT s.* FROM shipments s JOIN deliveries d ON d.id = s.delivery_id WHERE d.resident_id = $1 "
     "ORDER BY s.created_at",
     "shipment_nodes": "SELECT n.* FROM shipment_nodes n JOIN shipments s ON s.id = n.shipment_id "
     "JOIN deliveries d ON d.id = s.delivery_id WHERE d.resident_id = $1 ORDER BY n.event_at",
+    "delivery_problems": "SELECT p.* FROM delivery_problems p JOIN deliveries d ON d.id = p.delivery_id "
+    "WHERE d.resident_id = $1 ORDER BY p.found_at",
+    "hand_overs": "SELECT h.* FROM hand_overs h JOIN deliveries d ON d.id = h.delivery_id WHERE d.resident_id = $1 "
+    "ORDER BY h.at",
     # What the other one is called is theirs.
     "delegations": "SELECT id, created_at, principal_id, delegate_id, matters, invitation_until, accepted_at, ends_at, "
     "ended_at, end_reason, CASE WHEN principal_id = $1 THEN principal_name END AS principal_name, "
@@ -118,7 +135,7 @@ def _readable(table: str, row: dict[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         if any(part in name for part in _INTERNAL):
             continue
-        if name in sealed and value is not None:
+        if name in sealed and value:
             value = crypto.open_sealed(value, where=f"{table}.{name}", row=row["id"])
         shown[name] = msgspec.json.decode(value) if name == "payload" else value
     return shown
@@ -140,6 +157,11 @@ _FORGET: dict[str, str] = {
     "fees": "UPDATE fees SET resident_id = NULL WHERE resident_id = $1 AND state = 'open'",
     "payments": "UPDATE payments SET payer = NULL, payer_fingerprint = NULL WHERE resident_id = $1 "
     "AND (payer IS NOT NULL OR payer_fingerprint IS NOT NULL)",
+    "addresses": "DELETE FROM addresses WHERE resident_id = $1",
+    "delivery_problems": "UPDATE delivery_problems SET text = NULL WHERE text IS NOT NULL AND delivery_id IN "
+    "(SELECT id FROM deliveries WHERE resident_id = $1)",
+    "hand_overs": "UPDATE hand_overs SET taken_by = '', signature = '' WHERE taken_by <> '' AND delivery_id IN "
+    "(SELECT id FROM deliveries WHERE resident_id = $1)",
     "deliveries": f"UPDATE deliveries SET name = '', phone = '', street = '' {_BROUGHT} AND street <> ''",
     "shipment_nodes": "UPDATE shipment_nodes SET raw_text = '' WHERE raw_text <> '' AND shipment_id IN "
     f"(SELECT id FROM shipments WHERE delivery_id IN (SELECT id FROM deliveries {_BROUGHT}))",
