@@ -17,7 +17,7 @@ from backend.appointments import (
     waiting,
 )
 from backend.callbacks import forget_old
-from backend.deliveries import anomalies, asking
+from backend.deliveries import anomalies, asking, handing_over
 from backend.idempotency import forget_expired
 from backend.identity import delegating
 from backend.job_keeping import forget_finished
@@ -98,6 +98,7 @@ def timetable() -> Timetable:
             (60.0, delegating.end_over),
             (settings().courier_sweep_seconds, asking.look_out),
             (600.0, anomalies.look_for_still_parcels),
+            (600.0, handing_over.remind),
             (settings().payment_sweep_seconds, checking.sweep),
             (settings().refund_sweep_seconds, refunding.sweep_refunds),
         ),

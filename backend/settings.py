@@ -271,6 +271,18 @@ class Settings(PartnerSettings):
     """The rule behind that tariff, as the resident reads it."""
     postage_collect: bool = True
     """Whether a resident may have the courier take the postage at the door (到付) instead."""
+    addresses_per_resident: int = 20
+    """Addresses that one person may keep."""
+    documents_fetched: bool = True
+    """Whether a resident may have a courier fetch documents for the office, which pays on arrival (到付). [local]"""
+    pickup_kept_days: int = 30
+    """How long something is kept at a counter, unless whoever brings it there says otherwise. [local]"""
+    pickup_reminders: str = "7,1"
+    """How many days before that its owner is reminded."""
+    hand_over_tries: int = 5
+    """So often in a row whoever stands at the counter may fail to show that it is theirs."""
+    hand_over_rest_minutes: float = 30.0
+    """Then nobody can try for so long."""
 
     def __post_init__(self) -> None:
         if self.profile == "production":

@@ -80,13 +80,13 @@ _COUNTER = "SELECT 1 FROM pickup_points WHERE id = $1 AND closed_at IS NULL"
 _INSERT = """
 INSERT INTO deliveries (id, created_at, number, subject_kind, subject_id, direction, method, resident_id, department_id,
     contents, name, phone, region_code, street, pickup_point_id, postage, postage_fen, ready_at, state, state_at,
-    version)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'free', 0, $16, 'waiting', $2, 1)
+    version, refusals)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'free', 0, $16, 'waiting', $2, 1, 0)
 ON CONFLICT DO NOTHING RETURNING id
 """
 _REDIRECT = """
 UPDATE deliveries SET method = $2, name = $3, phone = $4, region_code = $5, street = $6, pickup_point_id = $7,
-    pickup_code_fingerprint = NULL, kept_until = NULL, version = version + 1
+    pickup_code_fingerprint = NULL, kept_until = NULL, reminded_days = NULL, refusals = 0, version = version + 1
 WHERE id = $1
 """
 

@@ -173,25 +173,40 @@ async def enter_waybill(
     Raises DutyMissing, DeliveryNotFound, WaybillInvalid, WaybillTaken; otherwise what `send` raises.
     """
     staff.require(SEND)
+    checked_waybill(company, waybill)
+    async with transaction():
+        standing = await _to_send(which, staff)
+        await carry_by_hand(standing, company, waybill, trackers=trackers)
+        await anomalies.mend(standing.id, FAILED)
+    return standing
+
+
+def checked_waybill(company: str, waybill: str) -> str:
+    """The number in one spelling. Raises WaybillInvalid."""
     number = waybill.strip().upper()
     if not WAYBILL.fullmatch(number) or not _COMPANY.fullmatch(company):
         raise WaybillInvalid(fields=[Fault("/waybill", "运单号为 6 至 32 位字母数字，快递公司为其编码")])
+    return number
+
+
+async def carry_by_hand(standing: Standing, company: str, waybill: str, *, trackers: Mapping[str, Tracking]) -> None:
+    """A locked delivery that is TO_SEND was brought to a courier: ORDERED, and followed by this number from now on.
+
+    Raises WaybillInvalid, WaybillTaken.
+    """
+    number = checked_waybill(company, waybill)
+    if await fetch_value(_TAKEN, number, company):
+        raise WaybillTaken
     own = next((name for name, each in trackers.items() if name == company and each.pushes), None)
     now = clock.now()
-    async with transaction():
-        standing = await _to_send(which, staff)
-        if await fetch_value(_TAKEN, number, company):
-            raise WaybillTaken
-        shipment_id = await ordering.begin_by_hand(standing, company)
-        asked = now + timedelta(minutes=settings().courier_poll_minutes)
-        await execute(_BY_HAND, shipment_id, number, company, own or settings().courier_tracker, now, asked)
-        await moving.move(standing, Move.ORDER, tracking.MANUAL, now)
-        await anomalies.mend(standing.id, FAILED)
-        attempt: int = await fetch_value("SELECT attempt FROM shipments WHERE id = $1", shipment_id)
-        await record(
-            ShipmentOrdered(shipment_id=shipment_id, delivery_id=standing.id, courier=tracking.MANUAL, attempt=attempt)
-        )
-    return standing
+    shipment_id = await ordering.begin_by_hand(standing, company)
+    asked = now + timedelta(minutes=settings().courier_poll_minutes)
+    await execute(_BY_HAND, shipment_id, number, company, own or settings().courier_tracker, now, asked)
+    await moving.move(standing, Move.ORDER, tracking.MANUAL, now)
+    attempt: int = await fetch_value("SELECT attempt FROM shipments WHERE id = $1", shipment_id)
+    await record(
+        ShipmentOrdered(shipment_id=shipment_id, delivery_id=standing.id, courier=tracking.MANUAL, attempt=attempt)
+    )
 
 
 async def label(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ordering]) -> str | None:

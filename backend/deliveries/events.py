@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import ClassVar
 from uuid import UUID
 
@@ -133,3 +133,55 @@ class HandedOver(Event, frozen=True, kw_only=True, tag="delivery.handed-over"):
     resident_id: UUID
     relation: str
     staff_id: UUID
+
+
+class HandOverDenied(Event, frozen=True, kw_only=True, tag="delivery.hand-over-denied"):
+    """Somebody at the counter could not show that it is theirs."""
+
+    about: ClassVar[str] = "delivery_id"
+    delivery_id: UUID
+    staff_id: UUID
+
+
+class PickupDue(Event, frozen=True, kw_only=True, tag="delivery.pickup-due"):
+    """It still lies at the counter, and is kept there for so many days more."""
+
+    about: ClassVar[str] = "delivery_id"
+    delivery_id: UUID
+    resident_id: UUID
+    days_left: int
+
+
+class KeptLonger(Event, frozen=True, kw_only=True, tag="delivery.kept-longer"):
+    """The counter keeps it until another day."""
+
+    about: ClassVar[str] = "delivery_id"
+    delivery_id: UUID
+    resident_id: UUID
+    kept_until: date
+
+
+class ReceiverShown(Event, frozen=True, kw_only=True, tag="delivery.receiver-shown"):
+    """Somebody of the office has read to whom and where a parcel goes."""
+
+    about: ClassVar[str] = "delivery_id"
+    delivery_id: UUID
+    staff_id: UUID
+
+
+class ProblemTaken(Event, frozen=True, kw_only=True, tag="delivery-problem.taken"):
+    """Somebody of the office looks after a problem."""
+
+    about: ClassVar[str] = "problem_id"
+    problem_id: UUID
+    delivery_id: UUID
+    staff_id: UUID
+
+
+class PickupPointKept(Event, frozen=True, kw_only=True, tag="pickup-point.kept"):
+    """A counter was opened, changed or closed."""
+
+    about: ClassVar[str] = "pickup_point_id"
+    pickup_point_id: UUID
+    department_id: UUID
+    closed: bool

@@ -106,6 +106,11 @@ SELECT d.id, d.principal_id, d.principal_name, d.matters, d.invitation_until, d.
 FROM delegations d JOIN residents p ON p.id = d.principal_id AND p.disabled_at IS NULL
 WHERE d.id = $1 AND d.accepted_at IS NULL AND d.ended_at IS NULL AND d.invitation_until > now() FOR UPDATE OF d
 """
+_DELEGATES = """
+SELECT DISTINCT d.delegate_id FROM delegations d JOIN residents r ON r.id = d.delegate_id AND r.disabled_at IS NULL
+WHERE d.principal_id = $1 AND d.accepted_at IS NOT NULL AND d.ended_at IS NULL
+  AND $1 IN (SELECT people_of(d.delegate_id, $2))
+"""
 _END = """
 UPDATE delegations SET ended_at = now(), end_reason = $2 WHERE id = $1 AND ended_at IS NULL
 RETURNING principal_id, delegate_id
@@ -122,6 +127,12 @@ async def may_act(delegate_id: UUID, principal_id: UUID, matter: Matter) -> bool
         return True
     acts: bool = await fetch_value("SELECT $2 IN (SELECT people_of($1, $3))", delegate_id, principal_id, matter)
     return acts
+
+
+async def delegates_of(principal_id: UUID, matter: Matter) -> list[UUID]:
+    """Everybody who may act for this person in the matter now, without the person."""
+    rows = await fetch(_DELEGATES, principal_id, matter)
+    return [row["delegate_id"] for row in rows]
 
 
 async def offer(resident: AsResident, *, name: str, matters: Sequence[Scope], until: date) -> DelegationSeen:

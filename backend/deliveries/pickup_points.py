@@ -1,0 +1,253 @@
+"""Counters at which things can be fetched: listed by region for everybody, kept by the department that runs them."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+from uuid_utils.compat import uuid7
+
+from backend import clock, regions
+from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.deliveries import placing
+from backend.deliveries.errors import (
+    AddressInvalid,
+    PickupPointInUse,
+    PickupPointInvalid,
+    PickupPointNotFound,
+    PickupPointTaken,
+)
+from backend.deliveries.events import PickupPointKept
+from backend.errors import Fault
+from backend.events import record
+from backend.identity.principals import AsStaff
+from backend.paging import USUAL, cursor_of, place_of
+from backend.regions import Hours
+
+KEEP = "pickup-points.manage"
+"""The duty of whoever keeps the counters of their department."""
+_CODE = re.compile(r"[a-z0-9][a-z0-9-]{1,39}", re.ASCII)
+_PHONE = re.compile(r"[0-9-]{5,20}", re.ASCII)
+_TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
+
+
+class PickupPointForm(Struct, frozen=True, kw_only=True):
+    """What staff say of a counter. In a hall it stands where the hall does, unless it says otherwise (GCJ-02)."""
+
+    code: str
+    name: str
+    region_code: str
+    address: str
+    phone: str
+    hours: list[Hours]
+    hall_id: UUID | None = None
+    latitude: Decimal | None = None
+    longitude: Decimal | None = None
+
+
+class PickupPointSeen(Struct, frozen=True, kw_only=True):
+    """A counter. Coordinates are GCJ-02 degrees; null when nobody has entered them."""
+
+    id: UUID
+    code: str
+    name: str
+    hall_id: UUID | None
+    department: str | None
+    region_code: str
+    region: tuple[str, ...]
+    address: str
+    phone: str
+    hours: list[Hours]
+    latitude: Decimal | None
+    longitude: Decimal | None
+    open: bool
+
+
+_COLUMNS = """
+SELECT p.id, p.code, p.name, p.hall_id, d.name AS department, p.region_code, p.address, p.phone, p.hours::text AS hours,
+       coalesce(p.latitude, h.latitude) AS latitude, coalesce(p.longitude, h.longitude) AS longitude,
+       p.closed_at IS NULL AS open
+FROM pickup_points p LEFT JOIN halls h ON h.id = p.hall_id LEFT JOIN departments d ON d.id = p.department_id
+"""
+_LIST = (
+    """
+WITH RECURSIVE inside AS (
+    SELECT id, code FROM regions WHERE code = $1::text
+    UNION SELECT r.id, r.code FROM regions r JOIN inside i ON r.parent_id = i.id
+)"""
+    + _COLUMNS
+    + """
+WHERE p.closed_at IS NULL AND ($1::text IS NULL OR p.region_code IN (SELECT code FROM inside))
+  AND ($2::text IS NULL OR p.code > $2)
+ORDER BY p.code LIMIT $3
+"""
+)
+_SOME = _COLUMNS + " WHERE p.id = ANY($1::uuid[])"
+_KEPT = _COLUMNS + " WHERE p.department_id = $1 ORDER BY p.closed_at IS NOT NULL, p.code"
+_INSERT = """
+INSERT INTO pickup_points (id, created_at, code, name, hall_id, department_id, region_code, address, phone, hours,
+                           latitude, longitude)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12) ON CONFLICT (code) DO NOTHING RETURNING id
+"""
+_UPDATE = """
+UPDATE pickup_points SET name = $2, hall_id = $3, region_code = $4, address = $5, phone = $6, hours = $7::text::jsonb,
+    latitude = $8, longitude = $9
+WHERE id = $1
+"""
+_LOCK = "SELECT id, code, closed_at FROM pickup_points WHERE id = $1 AND department_id = $2 FOR UPDATE"
+_IN_USE = """
+SELECT 1 FROM deliveries WHERE pickup_point_id = $1 AND state IN ('waiting', 'to_send', 'ready') LIMIT 1
+"""
+
+
+async def listed(
+    *, region: str | None = None, limit: int = USUAL, cursor: str | None = None
+) -> tuple[list[PickupPointSeen], str | None]:
+    """One page of the open counters in the region, towns and villages included.
+
+    Raises regions' RegionUnknown, CursorInvalid.
+    """
+    purpose = f"pickup-points {region}"
+    after = place_of(cursor, purpose)[0] if cursor else None
+    inside = (await regions.lineage(region))[0] if region else None
+    rows = await fetch(_LIST, inside, after, limit + 1)
+    seen = await _seen(rows[:limit])
+    return seen, cursor_of([seen[-1].code], purpose) if len(rows) > limit else None
+
+
+async def some(ids: list[UUID]) -> dict[UUID, PickupPointSeen]:
+    """These counters by id, also closed ones."""
+    return {each.id: each for each in await _seen(await fetch(_SOME, ids))} if ids else {}
+
+
+async def one(point_id: UUID) -> PickupPointSeen:
+    """One counter, also a closed one. Raises PickupPointNotFound."""
+    found = await some([point_id])
+    if point_id not in found:
+        raise PickupPointNotFound
+    return found[point_id]
+
+
+async def kept(staff: AsStaff) -> list[PickupPointSeen]:
+    """The counters of the department, closed ones last. Raises DutyMissing."""
+    staff.require(KEEP)
+    return await _seen(await fetch(_KEPT, staff.department_id))
+
+
+async def open_(staff: AsStaff, form: PickupPointForm, *, point_id: UUID | None = None) -> PickupPointSeen:
+    """A new counter of the department. Raises DutyMissing, PickupPointInvalid, PickupPointTaken."""
+    staff.require(KEEP)
+    await _check(form)
+    return await insert(staff.department_id, form, point_id or uuid7())
+
+
+async def insert(department_id: UUID, form: PickupPointForm, point_id: UUID) -> PickupPointSeen:
+    """Write a counter that was checked. Raises PickupPointTaken."""
+    async with transaction():
+        made = await fetch_value(
+            _INSERT, point_id, clock.now(), form.code, form.name, form.hall_id, department_id, form.region_code,
+            form.address, form.phone, msgspec.json.encode(form.hours).decode(), form.latitude, form.longitude,
+        )  # fmt: skip
+        if made is None:
+            raise PickupPointTaken
+        await record(PickupPointKept(pickup_point_id=point_id, department_id=department_id, closed=False))
+        return await one(point_id)
+
+
+async def change(staff: AsStaff, point_id: UUID, form: PickupPointForm) -> PickupPointSeen:
+    """Write a counter anew; its code stays. Raises DutyMissing, PickupPointNotFound, PickupPointInvalid."""
+    staff.require(KEEP)
+    async with transaction():
+        row = await fetch_row(_LOCK, point_id, staff.department_id)
+        if row is None:
+            raise PickupPointNotFound
+        await _check(form)
+        if form.code != row["code"]:
+            raise PickupPointInvalid(fields=[Fault("/code", "领取点编码不能修改")])
+        await execute(
+            _UPDATE, point_id, form.name, form.hall_id, form.region_code, form.address, form.phone,
+            msgspec.json.encode(form.hours).decode(), form.latitude, form.longitude,
+        )  # fmt: skip
+        await _told(staff, point_id, closed=row["closed_at"] is not None)
+        return await one(point_id)
+
+
+async def close(staff: AsStaff, point_id: UUID) -> PickupPointSeen:
+    """Nobody can choose the counter any more. Raises DutyMissing, PickupPointNotFound; PickupPointInUse while something
+    lies there, or is to be brought there."""
+    return await _shut(staff, point_id, shut=True)
+
+
+async def reopen(staff: AsStaff, point_id: UUID) -> PickupPointSeen:
+    """The counter can be chosen again. Raises DutyMissing, PickupPointNotFound."""
+    return await _shut(staff, point_id, shut=False)
+
+
+async def _shut(staff: AsStaff, point_id: UUID, *, shut: bool) -> PickupPointSeen:
+    staff.require(KEEP)
+    async with transaction():
+        row = await fetch_row(_LOCK, point_id, staff.department_id)
+        if row is None:
+            raise PickupPointNotFound
+        if (row["closed_at"] is not None) is not shut:
+            if shut and await fetch_value(_IN_USE, point_id):
+                raise PickupPointInUse
+            closed_at = clock.now() if shut else None
+            await execute("UPDATE pickup_points SET closed_at = $2 WHERE id = $1", point_id, closed_at)
+            await _told(staff, point_id, closed=shut)
+        return await one(point_id)
+
+
+async def _told(staff: AsStaff, point_id: UUID, *, closed: bool) -> None:
+    await record(PickupPointKept(pickup_point_id=point_id, department_id=staff.department_id, closed=closed))
+
+
+async def _check(form: PickupPointForm) -> None:
+    """Raises PickupPointInvalid pointing to whatever is wrong."""
+    faults: list[Fault] = []
+    if not _CODE.fullmatch(form.code):
+        faults.append(Fault("/code", "编码为 2 至 40 位小写字母、数字或短横线"))
+    if not _PHONE.fullmatch(form.phone):
+        faults.append(Fault("/phone", "请填写联系电话"))
+    if not form.hours or not all(map(_is_opening, form.hours)):
+        faults.append(Fault("/hours", "请填写开放时间：星期 1 至 7，时间形如 09:00，且开始早于结束"))
+    if (form.latitude is None) is not (form.longitude is None):
+        faults.append(Fault("/latitude", "经纬度须同时填写"))
+    elif form.latitude is not None and form.longitude is not None and not _is_on_the_map(form.latitude, form.longitude):
+        faults.append(Fault("/latitude", "坐标不在中国境内（GCJ-02，单位为度）"))
+    if form.hall_id is not None and not await fetch_value("SELECT 1 FROM halls WHERE id = $1", form.hall_id):
+        faults.append(Fault("/hall_id", "没有这个办事大厅"))
+    try:
+        await placing.check(form.region_code)
+    except AddressInvalid as trouble:
+        faults += trouble.fields
+    if faults:
+        raise PickupPointInvalid(fields=faults)
+
+
+def _is_opening(hours: Hours) -> bool:
+    days = bool(hours.days) and len(set(hours.days)) == len(hours.days) and all(1 <= day <= 7 for day in hours.days)
+    times = all(_TIME.fullmatch(each) for each in (hours.opens, hours.closes))
+    return days and times and hours.opens < hours.closes
+
+
+def _is_on_the_map(latitude: Decimal, longitude: Decimal) -> bool:
+    return 3 <= latitude <= 54 and 73 <= longitude <= 136
+
+
+async def _seen(rows: list[Any]) -> list[PickupPointSeen]:
+    names = await placing.names_of(row["region_code"] for row in rows)
+    return [
+        PickupPointSeen(
+            **{
+                **row,
+                "region": names.get(row["region_code"], ()),
+                "hours": msgspec.json.decode(row["hours"], type=list[Hours]),
+            }
+        )
+        for row in rows
+    ]

@@ -1,0 +1,145 @@
+"""What went wrong, for the office: who looks after it, and what the resident is answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from backend import clock
+from backend.crypto import open_sealed
+from backend.database import execute, fetch, fetch_row, transaction
+from backend.deliveries.dispatching import SEND
+from backend.deliveries.errors import ProblemEnded, ProblemNotFound
+from backend.deliveries.events import ProblemAnswered, ProblemTaken
+from backend.deliveries.naming import PROBLEM_NAMES, state_name
+from backend.events import record
+from backend.identity.principals import AsStaff
+from backend.paging import USUAL, cursor_of, place_of
+from models.deliveries import DeliveryState, Direction, ProblemKind
+
+
+class ProblemSeen(Struct, frozen=True, kw_only=True):
+    """A problem as the office sees it. `text` is the resident's own words."""
+
+    id: UUID
+    number: str
+    """Of the delivery."""
+    contents: str
+    kind: ProblemKind
+    kind_name: str
+    text: str | None
+    state: DeliveryState
+    state_name: str
+    company: str | None
+    waybill: str | None
+    found_at: datetime
+    owner_id: UUID | None
+    answer: str | None
+    ended_at: datetime | None
+
+
+_COLUMNS = """
+SELECT p.id, d.id AS delivery_id, d.resident_id, d.number, d.contents, p.kind, p.text, d.state, d.direction, s.company,
+       s.waybill, p.found_at, p.owner_id, p.answer, p.ended_at
+FROM delivery_problems p JOIN deliveries d ON d.id = p.delivery_id LEFT JOIN shipments s ON s.id = p.shipment_id
+"""
+_LIST = (
+    _COLUMNS
+    + """
+WHERE d.department_id = $1 AND ($2::bool IS NULL OR (p.ended_at IS NULL) = $2) AND ($3::uuid IS NULL OR p.owner_id = $3)
+  AND ($4::uuid IS NULL OR p.id < $4)
+ORDER BY p.id DESC LIMIT $5
+"""
+)
+_ONE = _COLUMNS + " WHERE p.id = $1 AND d.department_id = $2"
+_TAKE = "UPDATE delivery_problems SET owner_id = $2 WHERE id = $1"
+_ANSWER = """
+UPDATE delivery_problems SET owner_id = coalesce(owner_id, $2), answer = $3, ended_at = $4 WHERE id = $1
+"""
+
+
+async def listed(
+    staff: AsStaff,
+    *,
+    is_open: bool | None = True,
+    owner_id: UUID | None = None,
+    cursor: str | None = None,
+    limit: int = USUAL,
+) -> tuple[list[ProblemSeen], str | None]:
+    """One page of the department's problems, the latest first. Raises DutyMissing, CursorInvalid."""
+    staff.require(SEND)
+    purpose = f"delivery-problems {staff.department_id} {is_open} {owner_id}"
+    last = UUID(place_of(cursor, purpose)[0]) if cursor else None
+    rows = await fetch(_LIST, staff.department_id, is_open, owner_id, last, limit + 1)
+    more = cursor_of([str(rows[limit - 1]["id"])], purpose) if len(rows) > limit else None
+    return [_seen(row) for row in rows[:limit]], more
+
+
+async def one(staff: AsStaff, problem_id: UUID) -> ProblemSeen:
+    """One problem. Raises DutyMissing; ProblemNotFound, also for another department's."""
+    staff.require(SEND)
+    row = await fetch_row(_ONE, problem_id, staff.department_id)
+    if row is None:
+        raise ProblemNotFound
+    return _seen(row)
+
+
+async def take(staff: AsStaff, problem_id: UUID) -> ProblemSeen:
+    """Look after a problem, also in the place of a colleague. Raises DutyMissing, ProblemNotFound, ProblemEnded."""
+    staff.require(SEND)
+    async with transaction():
+        row = await _open(staff, problem_id)
+        if row["owner_id"] != staff.id:
+            await execute(_TAKE, problem_id, staff.id)
+            await record(ProblemTaken(problem_id=problem_id, delivery_id=row["delivery_id"], staff_id=staff.id))
+        return await one(staff, problem_id)
+
+
+async def answer(staff: AsStaff, problem_id: UUID, text: str) -> ProblemSeen:
+    """End a problem with what the resident reads about it. Raises DutyMissing, ProblemNotFound, ProblemEnded."""
+    staff.require(SEND)
+    async with transaction():
+        row = await _open(staff, problem_id)
+        await execute(_ANSWER, problem_id, staff.id, text, clock.now())
+        await record(
+            ProblemAnswered(
+                problem_id=problem_id,
+                delivery_id=row["delivery_id"],
+                resident_id=row["resident_id"],
+                answered_by=staff.id,
+            )
+        )
+        return await one(staff, problem_id)
+
+
+async def _open(staff: AsStaff, problem_id: UUID) -> Mapping[str, Any]:
+    row: Mapping[str, Any] | None = await fetch_row(_ONE + " FOR NO KEY UPDATE OF p", problem_id, staff.department_id)
+    if row is None:
+        raise ProblemNotFound
+    if row["ended_at"] is not None:
+        raise ProblemEnded
+    return row
+
+
+def _seen(row: Mapping[str, Any]) -> ProblemSeen:
+    text = row["text"]
+    return ProblemSeen(
+        id=row["id"],
+        number=row["number"],
+        contents=row["contents"],
+        kind=ProblemKind(row["kind"]),
+        kind_name=PROBLEM_NAMES[ProblemKind(row["kind"])],
+        text=open_sealed(text, where="delivery_problems.text", row=row["id"]) if text else None,
+        state=DeliveryState(row["state"]),
+        state_name=state_name(DeliveryState(row["state"]), Direction(row["direction"])),
+        company=row["company"],
+        waybill=row["waybill"],
+        found_at=row["found_at"],
+        owner_id=row["owner_id"],
+        answer=row["answer"],
+        ended_at=row["ended_at"],
+    )
