@@ -53,7 +53,9 @@ FROM shipments WHERE id = $1 AND ended_at IS NULL AND waybill IS NOT NULL FOR NO
 _ASKED = "UPDATE shipments SET last_query_at = $2, query_after = $3 WHERE id = $1"
 _PUT_OFF = "UPDATE shipments SET query_after = $2 WHERE id = $1 AND ended_at IS NULL"
 _BOTH_LATER = """
-UPDATE shipments SET query_after = $2, subscribe_after = CASE WHEN subscribe_after IS NOT NULL THEN $2 END WHERE id = $1
+UPDATE shipments SET query_after = $2::timestamptz,
+    subscribe_after = CASE WHEN subscribe_after IS NOT NULL THEN $2::timestamptz END
+WHERE id = $1
 """
 _SUBSCRIBING = "UPDATE shipments SET subscribe_after = $2 WHERE id = $1"
 _SUBSCRIBED = """
