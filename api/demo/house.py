@@ -80,7 +80,7 @@ class House:
         """The chapter of the fees, with those of the story who owe some."""
         return Money(
             self.http, self.api, story.people, story.phones, self.levers, self.timeline,
-            processes=self.processes, database_url=self.urls.database_url, patience=story.patience,
+            processes=self.processes, patience=story.patience,
         )  # fmt: skip
 
     def _departments(self) -> dict[str, Department]:

@@ -40,6 +40,10 @@ class Staff(Caller):
         self.token = answer.body["access_token"]
         return answer
 
+    async def get(self, path: str) -> Answer:
+        """A read."""
+        return await self.ask("GET", path, headers={"authorization": f"Bearer {self.token}"})
+
     async def send(self, path: str, body: Any = None, *, expect: int | None = None) -> Answer:
         """A write, with an Idempotency-Key of its own."""
         headers = {"authorization": f"Bearer {self.token}", "idempotency-key": str(uuid.uuid4())}
@@ -144,9 +148,7 @@ class Visit:
     async def _call(self, label: str) -> None:
         """Two screens follow the board; the clerk of the first window that serves the line calls."""
         answer = await self.clerk.sign_in("hall.clerk")
-        windows = await self.clerk.ask(
-            "GET", f"/v1/staff/halls/{self.hall}/windows", headers={"authorization": f"Bearer {self.clerk.token}"}
-        )
+        windows = await self.clerk.get(f"/v1/staff/halls/{self.hall}/windows")
         self.timeline.step("窗口", "工作人员登录（密码 + 动态码）", "已登录", answer.ms)
         address = f"{self.api}/v1/public/halls/{self.hall}/board/stream"
         screens = [Screen(), Screen()]
