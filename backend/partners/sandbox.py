@@ -2,8 +2,8 @@
 
     python -m backend.partners.sandbox --port 18080 --callback http://127.0.0.1:8000/v1/callbacks/wechat
 
-WECHAT_API_BASE, SMS_API_BASE, WECHAT_PAY_API_BASE and ALIPAY_API_BASE then point to it, and its levers are under
-`/sandbox`; what else to put in force (keys, serials, ids) is at `GET /sandbox/settings`.
+WECHAT_API_BASE, SMS_API_BASE, WECHAT_PAY_API_BASE, ALIPAY_API_BASE and those of the couriers then point to it, and its
+levers are under `/sandbox`; what else to put in force (keys, serials, ids) is at `GET /sandbox/settings`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from litestar.types import ASGIApp
 from backend.partners.alipay.sandbox.levers import AlipayLevers, alipay_handlers
 from backend.partners.alipay.sandbox.platform import AlipayPlatform
 from backend.partners.alipay.sandbox.world import AlipayWorld
+from backend.partners.courier.sandbox.app import courier_handlers
+from backend.partners.courier.sandbox.levers import CourierLevers
+from backend.partners.courier.sandbox.platform import Couriers
 from backend.partners.fiscal_receipt.sandbox import FiscalWorld, fiscal_handlers
 from backend.partners.sms.sandbox import DEFAULTS as SMS_DEFAULTS
 from backend.partners.sms.sandbox import SmsLevers, SmsWorld, sms_handlers
@@ -54,6 +57,7 @@ class Sandbox:
     pay: PayPlatform
     alipay: AlipayPlatform
     fiscal: FiscalWorld
+    couriers: Couriers
     base: str = ""
 
     @classmethod
@@ -64,19 +68,22 @@ class Sandbox:
         world = World(values)
         pay = PayPlatform(PayWorld(values, is_foreign=world.is_of_other_app))
         alipay, fiscal = AlipayPlatform(AlipayWorld(values)), FiscalWorld.of(values)
-        return cls(values, world, Pusher(world), SmsWorld.of(values), pay, alipay, fiscal)
+        return cls(values, world, Pusher(world), SmsWorld.of(values), pay, alipay, fiscal, Couriers(values))
 
     def settings(self) -> dict[str, str]:
         """What to put in force so that our own side talks to this sandbox: addresses, names and keys."""
         sms = {name: value for name, value in SMS_DEFAULTS.items() if not getattr(self.values, name)}
         wechat = {"wechat_api_base": self.base, "sms_api_base": self.base, **sandbox_settings(self.values), **sms}
         fiscal = self.fiscal.settings(self.values, self.base)
-        return {**wechat, **self.pay.settings(self.base), **self.alipay.settings(self.base), **fiscal}
+        money = {**self.pay.settings(self.base), **self.alipay.settings(self.base), **fiscal}
+        return {**wechat, **money, **self.couriers.settings(self.base)}
 
     def push_to(self, url: str, *, gap: float = 5.0) -> None:
-        """Where both accounts push to from now on; `gap` is the pause between attempts in seconds."""
+        """Where both accounts push to from now on, and beside it the couriers; `gap` is the pause between attempts in
+        seconds."""
         for app in self.world.apps:
             app.push.url, app.push.gap = url, gap
+        self.couriers.push_to(f"{url.rpartition('/')[0]}/courier")
 
     def app(self) -> ASGIApp:
         """The ASGI app, faults in front."""
@@ -92,10 +99,12 @@ class Sandbox:
                 *pay_handlers(self.pay),
                 *alipay_handlers(self.alipay),
                 *fiscal_handlers(),
+                *courier_handlers(self.couriers),
                 WeChatLevers,
                 SmsLevers,
                 PayLevers,
                 AlipayLevers,
+                CourierLevers,
                 told,
             ],
             dependencies={
@@ -105,6 +114,7 @@ class Sandbox:
                 "pay": Provide(lambda: self.pay, sync_to_thread=False),
                 "alipay": Provide(lambda: self.alipay, sync_to_thread=False),
                 "fiscal": Provide(lambda: self.fiscal, sync_to_thread=False),
+                "couriers": Provide(lambda: self.couriers, sync_to_thread=False),
             },
             openapi_config=None,
         )
@@ -149,7 +159,7 @@ async def serve_sandbox(
     """
     sandbox = Sandbox.of(values or settings())
     listener = socket.create_server((host, port))
-    sandbox.base = f"http://{host}:{listener.getsockname()[1]}"
+    sandbox.base = sandbox.couriers.world.base = f"http://{host}:{listener.getsockname()[1]}"
     if callback:
         sandbox.push_to(callback)
     async with serving(sandbox.app(), listener):
@@ -159,6 +169,7 @@ async def serve_sandbox(
             for each in (sandbox.world, sandbox.pay.world, sandbox.alipay.world):
                 for task in set(each.background):
                     task.cancel()
+            await sandbox.couriers.stop()
 
 
 async def _serve(host: str, port: int, callback: str, lifeline: int | None) -> None:
@@ -167,7 +178,8 @@ async def _serve(host: str, port: int, callback: str, lifeline: int | None) -> N
         orders.watch(lifeline)
     async with serve_sandbox(host=host, port=port, callback=callback) as sandbox:
         print(
-            f"sandbox of WeChat, SMS and payment channels at {sandbox.base}, levers under {sandbox.base}/sandbox",
+            f"sandbox of WeChat, SMS, payment channels and couriers at {sandbox.base}, "
+            f"levers under {sandbox.base}/sandbox",
             flush=True,
         )
         await orders.stop.wait()

@@ -13,8 +13,9 @@ import pytest
 
 from backend.partners import Partners, partners_from
 from backend.partners.courier.port import Party, ToSend
-from backend.partners.sandbox import serving
-from backend.settings import Settings, settings
+from backend.partners.sandbox import Sandbox, serving
+from backend.settings import Settings, settings, using
+from tests.backend.partners.courier.ear import Ear
 
 SALT = "salt-of-this-test"
 TOKEN = "t" * 40
@@ -91,6 +92,19 @@ async def ours(courier: Courier) -> AsyncIterator[Partners]:
     bundle = partners_from(values_for(courier.base))
     yield bundle
     await bundle.close()
+
+
+@pytest.fixture
+async def ear(sandbox: Sandbox) -> AsyncIterator[Ear]:
+    """Our side of the simulated couriers, where nothing happens unless a test says so."""
+    with using(public_base="http://zhangban.test"):
+        bundle = partners_from(settings())
+        each = Ear(sandbox, bundle)
+        sandbox.couriers.pushes.post = each.post
+        sandbox.couriers.push_to("http://zhangban.test/v1/callbacks/courier")
+        sandbox.couriers.rule(auto=False)
+        yield each
+        await bundle.close()
 
 
 def a_parcel(**changes: Any) -> ToSend:

@@ -1,0 +1,192 @@
+"""快递鸟, simulated: subscriptions, signed pushes of the full list, questions.
+
+Its signature is written here once more: base64 of the lower-case hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from typing import Any
+from urllib.parse import quote_plus, unquote, urlencode
+
+import msgspec
+
+from backend.partners.courier.sandbox.places import COMPANIES
+from backend.partners.courier.sandbox.pushing import FORM, Draft, Lie, PushDesk
+from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, written
+
+GAPS = (300.0, 600.0, 1800.0)
+"""Seconds between attempts."""
+SHIPPERS: dict[str, str] = {
+    "SF": "shunfeng", "EMS": "ems", "YZPY": "youzhengguonei", "YZBK": "youzhengbk", "ZTO": "zhongtong",
+    "STO": "shentong", "YTO": "yuantong", "YD": "yunda", "JD": "jd", "JTSD": "jtexpress", "DBL": "debangkuaidi",
+    "HTKY": "huitongkuaidi", "HHTT": "tiantian", "UC": "youshuwuliu", "ZJS": "zhaijisong",
+}  # fmt: skip
+CODES: dict[str, tuple[str, str]] = {
+    "ordered": ("1", "10"),
+    "collected": ("1", "1"),
+    "collect_failed": ("4", "4"),
+    "departed": ("2", "2"),
+    "transit": ("2", "204"),
+    "arrived": ("2", "201"),
+    "out": ("2", "202"),
+    "failed": ("4", "405"),
+    "station": ("2", "211"),
+    "delayed": ("4", "417"),
+    "refused": ("4", "404"),
+    "returning": ("4", "407"),
+    "returned": ("4", "406"),
+    "lost": ("4", "4"),
+    "cancelled": ("4", "415"),
+    "signed": ("3", "301"),
+    "proxy": ("3", "304"),
+    "station_signed": ("3", "311"),
+}
+"""State and finer state per kind of step."""
+_WANT_PHONE = frozenset({"SF", "ZTO", "JTSD"})
+
+
+class KdniaoDesk:
+    """快递鸟's side of a world; `address` is what its console has been told."""
+
+    def __init__(self, world: CourierWorld, pushes: PushDesk) -> None:
+        self._world, self._pushes = world, pushes
+        self.address = ""
+        self.subscriptions: dict[tuple[str, str], str] = {}
+        """Shipper and number → end of a phone."""
+        world.listeners.append(self.hear)
+
+    def call(self, fields: dict[str, str]) -> dict[str, Any]:
+        """POST /api/dist: one form for every RequestType."""
+        data = fields.get("RequestData", "")
+        ours = fields.get("EBusinessID") == self._world.named["kdniao_business_id"]
+        if not ours or unquote(fields.get("DataSign", "")) != self._sign(data):
+            return self.refused("数据验证不通过：DataSign 或 EBusinessID 错误")
+        said = _object(data)
+        if said is None or fields.get("DataType") != "2":
+            return self.refused("请求数据格式错误")
+        shipper, number = str(said.get("ShipperCode", "")), str(said.get("LogisticCode", ""))
+        if shipper not in SHIPPERS or not number:
+            return self.refused("不支持的快递公司或单号为空")
+        phone = str(said.get("CustomerName", ""))
+        if shipper in _WANT_PHONE and not phone:
+            return self.refused("缺少 CustomerName（手机号后四位）")
+        match fields.get("RequestType"):
+            case "1008" | "8008":
+                return self._subscribe(shipper, number, phone)
+            case "1002" | "8001" | "8002":
+                return self._query(shipper, number, phone)
+        return self.refused("没有可用套餐")
+
+    def refused(self, reason: str) -> dict[str, Any]:
+        """An answer that is a refusal: words, no code."""
+        return {"EBusinessID": self._world.named["kdniao_business_id"], "Success": False, "Reason": reason}
+
+    def _subscribe(self, shipper: str, number: str, phone: str) -> dict[str, Any]:
+        if (shipper, number) in self.subscriptions:
+            return self.refused("该单号重复订阅")
+        self.subscriptions[shipper, number] = phone
+
+        async def first() -> None:
+            parcel = self._world.find(number)
+            if parcel is not None:
+                await self._tell(parcel, None)
+
+        self._world.agenda.later(0, first)
+        named, now = self._world.named["kdniao_business_id"], written(self._world.agenda.now())
+        return {"EBusinessID": named, "UpdateTime": now, "Success": True, "Reason": "", "EstimatedDeliveryTime": ""}
+
+    def _query(self, shipper: str, number: str, phone: str) -> dict[str, Any]:
+        parcel = self._world.find(number, SHIPPERS[shipper])
+        opened = parcel if parcel is not None and (shipper not in _WANT_PHONE or parcel.opens_to(phone)) else None
+        return self._list(shipper, number, opened, _seen(opened) if opened else [], Lie())
+
+    # -- what it tells ---------------------------------------------------------------------------
+
+    async def hear(self, parcel: Parcel, event: Event) -> None:
+        """A parcel moved: its subscriber is pushed the whole list."""
+        await self._tell(parcel, None)
+
+    async def push_now(self, parcel: Parcel, lie: Lie | None) -> None:
+        """The list as it stands once more."""
+        await self._tell(parcel, lie)
+
+    async def forge(self, parcel: Parcel, event: Event, lie: Lie) -> None:
+        """A list with an event at its end that never happened."""
+        await self._tell(parcel, lie, event)
+
+    async def _tell(self, parcel: Parcel, lie: Lie | None, forged: Event | None = None) -> None:
+        events = _seen(parcel) + ([forged] if forged is not None else [])
+        for shipper, number in list(self.subscriptions):
+            phone = self.subscriptions[shipper, number]
+            fits = SHIPPERS[shipper] == parcel.company and (shipper not in _WANT_PHONE or parcel.opens_to(phone))
+            if number == parcel.waybill and events and fits:
+                await self._send(shipper, parcel, events, lie)
+
+    async def _send(self, shipper: str, parcel: Parcel, events: list[Event], lie: Lie | None) -> None:
+        named = self._world.named["kdniao_business_id"]
+
+        def write(lie: Lie) -> tuple[str, bytes]:
+            said = {
+                "EBusinessID": named,
+                "PushTime": written(self._world.agenda.now()),
+                "Count": "1",
+                "Data": [self._list(shipper, parcel.waybill, parcel, events, lie)],
+            }
+            data = msgspec.json.encode(said).decode()
+            sign = b64encode(b"0" * 32).decode() if lie.bad_signature else self._sign(data, secret=not lie.empty_salt)
+            shown = data.replace(named, f"{named[:-1]}9", 1) if lie.tampered else data
+            fields = {"RequestData": shown, "RequestType": "101"}
+            if not lie.unsigned:
+                fields["DataSign"] = quote_plus(sign)  # theirs is escaped once before it is put into the form
+            return FORM, urlencode(fields).encode()
+
+        draft = Draft("kdniao", (parcel.waybill,), self.address, events, write, _is_taken, GAPS)
+        await self._pushes.tell(draft, lie=lie)
+
+    def _list(self, shipper: str, number: str, parcel: Parcel | None, events: list[Event], lie: Lie) -> dict[str, Any]:
+        state, finer = CODES[events[-1].kind] if events else ("0", "0")
+        return {
+            "EBusinessID": self._world.named["kdniao_business_id"],
+            "OrderCode": parcel.number if parcel is not None else "",
+            "ShipperCode": shipper,
+            "LogisticCode": number,
+            "Success": True,
+            "Reason": "" if events else "暂无轨迹信息",
+            "State": lie.code(state),
+            "StateEx": lie.code(finer),
+            "Location": events[-1].place.city if events else "",
+            "Traces": [
+                {
+                    "AcceptTime": lie.time(each),
+                    "AcceptStation": each.text,
+                    "Action": lie.code(CODES[each.kind][1]),
+                    "Location": each.place.city,
+                    "Remark": "",
+                }
+                for each in lie.nodes(events)
+            ],
+        }
+
+    def _sign(self, data: str, *, secret: bool = True) -> str:
+        key = self._world.named["kdniao_app_key"] if secret else ""
+        digits = hashlib.md5((data + key).encode(), usedforsecurity=False).hexdigest()
+        return b64encode(digits.encode()).decode()
+
+
+def _seen(parcel: Parcel) -> list[Event]:
+    return [each for each in parcel.events if each.kind in CODES and parcel.company in COMPANIES]
+
+
+def _is_taken(status: int, answer: bytes) -> bool:
+    said = _object(answer)
+    return status == 200 and said is not None and said.get("Success") is True
+
+
+def _object(text: str | bytes) -> dict[str, Any] | None:
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return None
+    return value if isinstance(value, dict) else None

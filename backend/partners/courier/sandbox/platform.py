@@ -1,0 +1,204 @@
+"""What a tester does to the couriers, as plain methods; over HTTP the same is under `/sandbox/couriers`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+from backend.partners.courier.sandbox.ems import EmsDesk
+from backend.partners.courier.sandbox.journeys import JOURNEYS, KINDS, Kind, Person
+from backend.partners.courier.sandbox.kdniao import KdniaoDesk
+from backend.partners.courier.sandbox.kuaidi100 import Kuaidi100Desk
+from backend.partners.courier.sandbox.places import COMPANIES
+from backend.partners.courier.sandbox.pushing import HONEST, Lie, Push, PushDesk
+from backend.partners.courier.sandbox.sf import SfDesk
+from backend.partners.courier.sandbox.sf_pushes import SfPushes
+from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, Partner, Refusal
+from backend.settings import Settings
+
+AT_THE_HALL = Person("政务服务中心", "13800130001", ("吉林省", "长春市", "南关区"), "人民大街1号")
+AT_HOME = Person("田秀英", "13800138000", ("吉林省", "长春市", "朝阳区"), "西安大路2号")
+
+
+class Unknown(Exception):
+    """There is no such parcel, push, step or journey, or it makes no sense for it."""
+
+
+class Couriers:
+    """A world, the desks of its four partners, and their pushes."""
+
+    def __init__(self, values: Settings) -> None:
+        self.world = CourierWorld(values)
+        self.pushes = PushDesk(self.world)
+        self.kuaidi100 = Kuaidi100Desk(self.world, self.pushes)
+        self.sf = SfDesk(self.world)
+        self.sf_pushes = SfPushes(self.world, self.pushes)
+        self.ems = EmsDesk(self.world)
+        self.kdniao = KdniaoDesk(self.world, self.pushes)
+
+    def settings(self, base: str) -> dict[str, str]:
+        """What to put in force so that our own side talks to these couriers."""
+        self.world.base = base
+        addresses = {
+            "kuaidi100_api_base": f"{base}/couriers/kuaidi100",
+            "sf_api_base": f"{base}/couriers/sf/std/service",
+            "ems_api_base": f"{base}/couriers/ems/amp/api/open",
+            "kdniao_api_base": f"{base}/couriers/kdniao/api/dist",
+        }
+        return {**addresses, **self.world.named}
+
+    def push_to(self, base: str) -> None:
+        """Tell the consoles of 顺丰 and 快递鸟 where to push: `base` is our address up to `/courier`. 快递100 learns it
+        from subscriptions."""
+        base = base.rstrip("/")
+        self.sf_pushes.address = f"{base}/sf/{self.world.named['courier_push_token']}"
+        self.kdniao.address = f"{base}/kdniao"
+
+    # -- parcels ---------------------------------------------------------------------------------
+
+    async def parcel(
+        self,
+        company: str = "ems",
+        *,
+        waybill: str = "",
+        number: str = "",
+        sender: Person = AT_THE_HALL,
+        receiver: Person = AT_HOME,
+        journey: str = "",
+        by: Partner | None = None,
+    ) -> Parcel:
+        """A parcel that somebody handed in at a counter. Raises Unknown for a company or journey that nobody knows."""
+        if company not in COMPANIES or (journey and journey not in JOURNEYS):
+            raise Unknown(f"no company {company} or no journey {journey}")
+        waybill = waybill or self.world.waybill_for(company)
+        return await self.world.send(Parcel(waybill, company, sender, receiver, number, by=by), journey)
+
+    def find(self, name: str) -> Parcel:
+        """The parcel of this waybill or order number. Raises Unknown."""
+        found = self.world.parcels.get(name)
+        if found is None:
+            found = next((each for each in self.world.parcels.values() if name and each.number == name), None)
+        if found is None:
+            raise Unknown(f"no parcel {name}")
+        return found
+
+    async def travel(self, name: str, to: str, *, text: str = "") -> list[Event]:
+        """Everything up to this step happens now, each told as it happens; `text` is what is written about the last.
+
+        Raises Unknown.
+        """
+        parcel = self.find(name)
+        try:
+            return await self.world.travel(parcel, _kind(to), text=text)
+        except KeyError:
+            raise Unknown(f"no journey has a step {to}") from None
+
+    async def happen(self, name: str, kind: str, *, text: str = "", told: bool = True) -> Event:
+        """One step only, whatever came before; untold it is known to questions and later lists only. Raises Unknown."""
+        return await self.world.happen(self.find(name), _kind(kind), text=text, told=told)
+
+    def take(self, name: str, journey: str) -> Parcel:
+        """From now on it goes this way, from the beginning. Raises Unknown."""
+        if journey not in JOURNEYS:
+            raise Unknown(f"no journey {journey}")
+        parcel = self.find(name)
+        self.world.plan(parcel, JOURNEYS[journey], begin=self.world.rules.auto)
+        return parcel
+
+    # -- pushes ----------------------------------------------------------------------------------
+
+    async def push_now(self, *names: str, partner: str = "", lie: Lie | None = None) -> list[Push]:
+        """Tell of parcels once more, to whoever follows them; several at once go into one push where the partner has
+        such. Raises Unknown."""
+        parcels, before = [self.find(each) for each in names], len(self.pushes.sent)
+        if partner in ("", "sf") and len(parcels) > 1:
+            await self.sf_pushes.push_all([each for each in parcels if each.by == "sf"], lie)
+        for parcel in parcels:
+            if partner in ("", "kuaidi100"):
+                await self.kuaidi100.push_now(parcel, lie)
+            if partner in ("", "kdniao"):
+                await self.kdniao.push_now(parcel, lie)
+            if len(parcels) == 1 and (partner == "sf" or (not partner and parcel.by == "sf")):
+                await self.sf_pushes.push_now(parcel, lie)
+        return self.pushes.sent[before:]
+
+    async def forge(
+        self, name: str, kind: str = "signed", *, partner: Partner, knows_secret: bool = False, lie: Lie | None = None
+    ) -> list[Push]:
+        """Somebody tells of a step that never happened. Without the secret a forger signs as well as can be guessed;
+        顺丰 signs nothing, so whoever knows the address is heard. Raises Unknown."""
+        parcel, before = self.find(name), len(self.pushes.sent)
+        event = self.world.event(parcel, _kind(kind))
+        lie = lie or (HONEST if knows_secret or partner == "sf" else Lie(empty_salt=True))
+        if partner == "kuaidi100":
+            await self.kuaidi100.forge(parcel, event, lie)
+        elif partner == "kdniao":
+            await self.kdniao.forge(parcel, event, lie)
+        elif partner == "sf":
+            await self.sf_pushes.forge(parcel, event, lie)
+        if len(self.pushes.sent) == before:
+            raise Unknown(f"{partner} does not tell of {name}")
+        return self.pushes.sent[before:]
+
+    async def replay(self, number: str) -> Push:
+        """The very bytes of an old push once more. Raises Unknown."""
+        push = next((each for each in self.pushes.sent if each.id == number), None)
+        if push is None or not push.url:
+            raise Unknown(f"no push {number}")
+        await self.pushes.replay(push)
+        return push
+
+    # -- behaviour -------------------------------------------------------------------------------
+
+    def refuse(
+        self,
+        partner: Partner,
+        operation: str = "*",
+        code: str = "",
+        message: str = "系统繁忙",
+        *,
+        times: int = 1,
+        after: bool = False,
+    ) -> None:
+        """Refuse the next calls; `after`: although the work is done."""
+        codes = {"kuaidi100": "501", "sf": "A1099", "ems": "S00001", "kdniao": ""}
+        self.world.refusals.append(Refusal(partner, operation, code or codes[partner], message, times, after))
+
+    def rule(self, **changes: Any) -> None:
+        """Change rules by name; also `speed`, `pushes` (send, swallow, hold) and `areas`. Raises Unknown for a journey
+        that does not exist."""
+        if changes.get("journey", self.world.rules.journey) not in JOURNEYS:
+            raise Unknown(f"no journey {changes['journey']}")
+        self.world.agenda.speed = changes.pop("speed", self.world.agenda.speed)
+        self.pushes.way = changes.pop("pushes", self.pushes.way)
+        self.world.areas |= changes.pop("areas", {})
+        self.world.rules = replace(self.world.rules, **changes)
+
+    async def advance(self, seconds: float) -> None:
+        """Let their time pass; what is due within it has happened and been pushed when this returns."""
+        await self.world.agenda.advance(seconds)
+
+    async def settle(self) -> None:
+        """Wait until everything that is due by now has happened and been pushed."""
+        await self.world.agenda.catch_up()
+
+    async def stop(self) -> None:
+        """Nothing happens any more."""
+        await self.world.agenda.stop()
+
+    def refused(self, refusal: Refusal) -> dict[str, Any]:
+        """How a partner says that it refuses a call."""
+        match refusal.partner:
+            case "sf":
+                return self.sf.refused(refusal.code, refusal.message)
+            case "ems":
+                return self.ems.refused(refusal.code, refusal.message)
+            case "kdniao":
+                return self.kdniao.refused(refusal.message)
+        return {"result": False, "returnCode": refusal.code, "message": refusal.message}
+
+
+def _kind(word: str) -> Kind:
+    if word not in KINDS:
+        raise Unknown(f"no step {word}")
+    return cast(Kind, word)
