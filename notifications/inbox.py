@@ -177,8 +177,9 @@ def _entry(row: Any) -> Entry:
 
 def _tried(row: Any) -> Tried:
     outcome = Outcome(row["outcome"]) if row["outcome"] else None
-    words = proof.in_words(outcome, row["code"], row["receipt"])
-    return Tried(ChannelName(row["channel"]), row["at"], outcome, row["code"], row["receipt"], words)
+    channel = ChannelName(row["channel"])
+    words = proof.in_words(channel, outcome, row["code"], row["receipt"])
+    return Tried(channel, row["at"], outcome, row["code"], row["receipt"], words)
 
 
 def _summary(state: MessageState, channel: ChannelName | None) -> str:

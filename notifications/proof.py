@@ -46,6 +46,15 @@ _CODES: Mapping[str, str] = {
     "47003": "消息内容不符合微信的格式要求",
     "50005": "您没有关注公众号",
     "48001": "微信没有开放此功能",
+    "FailedOperation.PhoneNumberInBlacklist": "您的手机号拒收这类短信",
+    "isv.PHONENUMBER_BLACKLIST": "您的手机号拒收这类短信",
+    "InvalidParameterValue.IncorrectPhoneNumber": "手机号无法接收短信",
+    "isv.MOBILE_NUMBER_ILLEGAL": "手机号无法接收短信",
+    "LimitExceeded.PhoneNumberThirtySecondLimit": "短信发送过于频繁",
+    "LimitExceeded.PhoneNumberOneHourLimit": "短信发送过于频繁",
+    "LimitExceeded.PhoneNumberDailyLimit": "今天发给您的短信已达上限",
+    "isv.BUSINESS_LIMIT_CONTROL": "短信发送过于频繁",
+    "isv.DAY_LIMIT_CONTROL": "短信平台当日发送额度已用完",
 }
 _OUTCOMES: Mapping[Outcome | None, str] = {
     None: "没有收到结果",
@@ -62,15 +71,20 @@ _RECEIPTS: Mapping[str, str] = {
     "success": "微信确认已送达",
     "failed:user block": "您拒收了公众号消息",
 }
+_TEXT_ARRIVED, _TEXT_LOST = "短信平台确认手机已收到", "短信平台报告没有送达，请查看站内信"
 
 
-def in_words(outcome: Outcome | None, code: str, receipt: str) -> str:
+def in_words(channel: ChannelName, outcome: Outcome | None, code: str, receipt: str) -> str:
     """One sentence about an attempt, for the resident."""
     said = _OUTCOMES[outcome]
     if outcome is Outcome.ACCEPTED:
-        if not receipt:
-            return said
-        return f"{said}，{_RECEIPTS.get(receipt, '微信报告没有送达，改用其他方式')}"
+        return f"{said}，{_reported(channel, receipt)}" if receipt else said
     if why := _CODES.get(code):
         return f"{said}：{why}"
     return f"{said}（代码 {code}）" if code and code != "0" else said
+
+
+def _reported(channel: ChannelName, receipt: str) -> str:
+    if channel is ChannelName.SMS:
+        return _TEXT_ARRIVED if receipt == "success" else _TEXT_LOST
+    return _RECEIPTS.get(receipt, "微信报告没有送达，改用其他方式")

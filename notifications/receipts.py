@@ -1,6 +1,6 @@
-"""What WeChat reports after it accepted a message: that it arrived, or that it did not after all.
+"""What a partner reports after it accepted a message: that it arrived, or that it did not after all.
 
-A report finds its attempt by WeChat's id of the message. When there is no such attempt, the answer to our call may
+A report finds its attempt by the partner's id of the message. When there is no such attempt, the answer to our call may
 have been lost: then the report is the answer, and it saves the resident from a second copy.
 """
 
@@ -26,16 +26,21 @@ class Receipt(NamedTuple):
     channel: ChannelName
     partner_id: str
     said: str
-    """`success`, or WeChat's word for the failure."""
+    """`success`, or the partner's word for the failure."""
     at: datetime
     template_id: str = ""
     """WeChat's id of the template, when the report names it."""
+    message_id: UUID | None = None
+    """Our own id of the message, when the report names it."""
 
 
+# What has arrived has arrived: whoever says later that it did not, is late or lies.
 _NOTE = """
-UPDATE message_attempts a SET receipt = $3, received_at = now() FROM messages m
+UPDATE message_attempts a SET receipt = CASE WHEN a.receipt = 'success' THEN a.receipt ELSE $3 END,
+       received_at = CASE WHEN a.receipt = 'success' THEN a.received_at ELSE now() END
+FROM messages m
 WHERE m.id = a.message_id AND m.resident_id = $4 AND a.partner_id = $1 AND a.channel = $2
-RETURNING a.message_id, a.n
+RETURNING a.message_id, a.n, a.receipt
 """
 _ONWARD = """
 UPDATE messages SET state = $4::text, waiting = ($4::text = 'pending'), channel = $3, tries = 0, due_at = now(),
@@ -77,7 +82,7 @@ async def take(receipt: Receipt) -> bool:
         )
         if row is None:
             return receipt.said == "success" and await _answers_for_a_lost_one(receipt)
-        if receipt.said != "success":
+        if row["receipt"] != "success":
             following = channels.after(receipt.channel)
             state = MessageState.INBOX if following is ChannelName.INBOX else MessageState.PENDING
             reopened = await connection.fetchval(_ONWARD, row["message_id"], row["n"], str(following), str(state))
@@ -88,7 +93,7 @@ async def take(receipt: Receipt) -> bool:
 
 async def _answers_for_a_lost_one(receipt: Receipt) -> bool:
     rows = await fetch(_UNANSWERED, receipt.resident_id, str(receipt.channel), receipt.at, CLOCKS_DIFFER)
-    fitting = [row for row in rows if not receipt.template_id or _template_of(row["name"]) == receipt.template_id]
+    fitting = [row for row in rows if _fits(row["id"], row["name"], receipt)]
     if not fitting or fitting[0]["in_flight"]:
         return False
     found = fitting[0]
@@ -99,6 +104,12 @@ async def _answers_for_a_lost_one(receipt: Receipt) -> bool:
         used = Report(receipt.template_id, ConsentAnswer.USED, ConsentSource.SEND, source_id, receipt.at)
         await consent.take_down(receipt.resident_id, [used])
     return True
+
+
+def _fits(message_id: UUID, name: str, receipt: Receipt) -> bool:
+    if receipt.message_id is not None:
+        return message_id == receipt.message_id
+    return not receipt.template_id or _template_of(name) == receipt.template_id
 
 
 def _template_of(name: str) -> str:

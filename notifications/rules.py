@@ -12,7 +12,7 @@ from backend.events import Event, EventMeta, listen, name_of
 from backend.identity import events as identity
 from models.cases import CaseState as S
 from notifications import events as own
-from notifications import facts, hearing, money, outbox, parcels, visits
+from notifications import facts, hearing, money, outbox, parcels, texts, visits
 from notifications.inbox import put
 from notifications.telling import Silence, Tell, Told
 
@@ -136,6 +136,7 @@ RULES: Mapping[type[Event], Tell | Silence] = {
     identity.AgencyKeyRevoked: _AGENCIES,
     identity.SigningKeyRotated: _OPERATORS,
     callbacks.WechatPushed: Silence("heard by notifications/hearing.py: it tells us something, not the resident"),
+    callbacks.SmsPushed: Silence("heard by notifications/texts.py: it tells us something, not the resident"),
     own.MessageRevived: _OPERATORS,
     **visits.RULES,
     **money.RULES,
@@ -159,3 +160,4 @@ def wire() -> None:
             listen(kind, tell)
             outbox.TOLD.add(name_of(kind))
     hearing.wire()
+    texts.wire()

@@ -7,9 +7,16 @@ from litestar.types import ControllerRouterHandler
 
 from api.callbacks.alipay import AlipayController
 from api.callbacks.courier import CourierController
+from api.callbacks.sms import SmsController
 from api.callbacks.wechat import WeChatController
 from api.callbacks.wechat_pay import WeChatPayController
 
-handlers: list[ControllerRouterHandler] = [WeChatController, WeChatPayController, AlipayController, CourierController]
+handlers: list[ControllerRouterHandler] = [
+    WeChatController,
+    WeChatPayController,
+    AlipayController,
+    CourierController,
+    SmsController,
+]
 
 door = Router(path="/callbacks", route_handlers=handlers)

@@ -22,3 +22,14 @@ class WechatPushed(Event, frozen=True, kw_only=True, tag="wechat.pushed"):
     name: str
     """Of an event, WeChat's name of it, such as `subscribe_msg_popup_event`; of other kinds empty."""
     openid_fingerprint: str
+
+
+class SmsPushed(Event, frozen=True, kw_only=True, tag="sms.pushed"):
+    """An SMS gateway pushed receipts of texts. They name phones, so they are kept sealed and not in the ledger."""
+
+    about: ClassVar[str] = "message_id"
+
+    message_id: UUID
+    gateway: str
+    """`tencent` or `aliyun`."""
+    receipts: int

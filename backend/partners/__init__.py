@@ -16,7 +16,7 @@ from backend.partners.courier.port import Ordering, Tracking
 from backend.partners.fiscal_receipt.live import LiveFiscalReceipts
 from backend.partners.fiscal_receipt.port import FiscalReceipts
 from backend.partners.paying.port import PayChannel
-from backend.partners.sms.live import TencentSms
+from backend.partners.sms.live import live_sms
 from backend.partners.sms.port import Sms
 from backend.partners.wechat.live import LiveWeChat
 from backend.partners.wechat.port import WeChat
@@ -58,7 +58,7 @@ def partners_from(values: Settings) -> Partners:
     couriers, trackers = live_couriers(wire, values)
     return Partners(
         wechat=LiveWeChat(wire, values),
-        sms=TencentSms(wire, values) if values.sms_api_base else None,
+        sms=live_sms(wire, values),
         wire=wire,
         channels=_channels(wire, values),
         couriers=couriers,

@@ -79,10 +79,13 @@ class Sandbox:
         return {**wechat, **money, **self.couriers.settings(self.base)}
 
     def push_to(self, url: str, *, gap: float = 5.0) -> None:
-        """Where both accounts push to from now on, and beside it the couriers; `gap` is the pause between attempts in
-        seconds."""
+        """Where both accounts push to from now on, and beside it the SMS gateway and the couriers; `gap` is the pause
+        between attempts in seconds."""
         for app in self.world.apps:
             app.push.url, app.push.gap = url, gap
+        token = self.values.sms_push_token or SMS_DEFAULTS["sms_push_token"]
+        self.sms.push.url = f"{url.rpartition('/')[0]}/sms/{self.values.sms_provider}/{token}"
+        self.sms.push.gap = gap
         self.couriers.push_to(f"{url.rpartition('/')[0]}/courier")
 
     def app(self) -> ASGIApp:
@@ -166,7 +169,7 @@ async def serve_sandbox(
         try:
             yield sandbox
         finally:
-            for each in (sandbox.world, sandbox.pay.world, sandbox.alipay.world):
+            for each in (sandbox.world, sandbox.sms, sandbox.pay.world, sandbox.alipay.world):
                 for task in set(each.background):
                     task.cancel()
             await sandbox.couriers.stop()

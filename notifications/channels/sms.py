@@ -12,7 +12,7 @@ from notifications.templates import SMS_VALUE_ROOM, messages, partner_templates
 
 
 async def prepare(parcel: Parcel, partners: Partners) -> Letter | Skipped:
-    """The text; its parameters stand in the order of the template file."""
+    """The text; its parameters stand in the order of the template file, under the names of the account's template."""
     template, gateway = messages()[parcel.name], partners.sms
     if template.sms is None:
         return NOT_FOR_THIS
@@ -20,10 +20,14 @@ async def prepare(parcel: Parcel, partners: Partners) -> Letter | Skipped:
         return SWITCHED_OFF
     if (phone := await phone_of(parcel.resident_id)) is None:
         return NO_ADDRESS
+    known = partner_templates().sms[template.sms.template]
     message = SmsMessage(
         phone=phone,
-        template=partner_templates().sms[template.sms.template].id,
-        parameters=tuple(sms_value(wording.fill(text, parcel.context)) for text in template.sms.fields.values()),
+        template=known.id,
+        parameters={
+            known.keys.get(key, key): sms_value(wording.fill(text, parcel.context))
+            for key, text in template.sms.fields.items()
+        },
         reference=parcel.id.hex,
     )
 

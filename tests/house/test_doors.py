@@ -28,6 +28,7 @@ OPEN = {
     "POST /v1/callbacks/alipay": "proves itself by Alipay's signature over the form",
     "POST /v1/callbacks/courier/{name}": "proves itself by the courier's signature over what it pushes",
     "POST /v1/callbacks/courier/{name}/{token}": "an address that nobody guesses; nothing final is believed of it",
+    "POST /v1/callbacks/sms/{name}/{token}": "an address that nobody guesses; a lie costs one message more, none less",
     "GET /v1/public/problems": "a list of the program's own",
     "GET /v1/public/jwks": "public keys",
     "GET /.well-known/jwks.json": "public keys",

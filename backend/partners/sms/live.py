@@ -1,115 +1,16 @@
-"""Tencent Cloud SMS, SendSms of 2021-01-11, as its public API reference describes it."""
+"""The gateway that the settings name."""
 
 from __future__ import annotations
 
-import re
-from typing import Any
-from urllib.parse import urlsplit
-
-import msgspec
-
-from backend import clock
-from backend.partners.base import PartnerClient, Reply, Request, Wire, decoded
-from backend.partners.errors import PartnerBusy, PartnerTrouble
-from backend.partners.sms.port import (
-    PhoneRefused,
-    SmsAccepted,
-    SmsMessage,
-    SmsMisconfigured,
-    SmsRefused,
-    SmsTooOften,
-)
-from backend.partners.sms.tc3 import CONTENT_TYPE, authorization
+from backend.partners.base import Wire
+from backend.partners.sms.aliyun import AliyunSms
+from backend.partners.sms.port import Sms
+from backend.partners.sms.tencent import TencentSms
 from backend.settings import Settings
 
-_E164 = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
-_MAINLAND = re.compile(r"1[3-9]\d{9}", re.ASCII)
-_PAUSES = {"ThirtySecond": 30.0, "OneHour": 3600.0, "Daily": 86_400.0}
-_TROUBLES: tuple[tuple[str, type[PartnerTrouble]], ...] = (
-    ("InvalidParameterValue.IncorrectPhoneNumber", PhoneRefused),
-    ("FailedOperation.PhoneNumberInBlacklist", PhoneRefused),
-    ("UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone", PhoneRefused),
-    ("FailedOperation.InsufficientBalanceInSmsPackage", SmsMisconfigured),
-    ("FailedOperation.SignatureIncorrectOrUnapproved", SmsMisconfigured),
-    ("FailedOperation.TemplateIncorrectOrUnapproved", SmsMisconfigured),
-    ("UnauthorizedOperation", SmsMisconfigured),
-    ("AuthFailure", SmsMisconfigured),
-    ("InternalError", PartnerBusy),
-    ("RequestLimitExceeded", PartnerBusy),
-)
-"""What a code means, by its beginning."""
 
-
-class TencentSms:
-    """The port `Sms` over Tencent's HTTP interface, or the sandbox at another address."""
-
-    def __init__(self, wire: Wire, values: Settings) -> None:
-        self._client = PartnerClient("sms", values.sms_api_base, wire, values)
-        self._host = urlsplit(values.sms_api_base).netloc
-        self._values = values
-
-    async def send(self, message: SmsMessage) -> SmsAccepted:
-        """See the port."""
-        content = {
-            "PhoneNumberSet": [e164(message.phone)],
-            "SmsSdkAppId": self._values.sms_app_id,
-            "SignName": self._values.sms_sign_name,
-            "TemplateId": message.template,
-            "TemplateParamSet": list(message.parameters),
-            "SessionContext": message.reference,
-        }
-        return await self._client.ask("send_sms", self._signed("SendSms", msgspec.json.encode(content)), _read)
-
-    def _signed(self, action: str, body: bytes) -> Request:
-        timestamp = clock.timestamp()
-        signature = authorization(
-            secret_id=self._values.sms_secret_id,
-            secret_key=self._values.sms_secret_key,
-            service="sms",
-            host=self._host,
-            timestamp=timestamp,
-            body=body,
-        )
-        headers = {
-            "Authorization": signature,
-            "Content-Type": CONTENT_TYPE,
-            "X-TC-Action": action,
-            "X-TC-Version": "2021-01-11",
-            "X-TC-Timestamp": str(timestamp),
-            "X-TC-Region": self._values.sms_region,
-        }
-        return Request(method="POST", path="/", body=body, headers=headers)
-
-
-def e164(phone: str) -> str:
-    """The number with its country. Raises PhoneRefused when it cannot be one."""
-    bare = phone.replace(" ", "").replace("-", "")
-    if _MAINLAND.fullmatch(bare):
-        return f"+86{bare}"
-    if _E164.fullmatch(bare):
-        return bare
-    raise PhoneRefused("sms", "not-sent")
-
-
-def _read(reply: Reply) -> SmsAccepted:
-    answer = decoded("sms", reply).get("Response")
-    if not isinstance(answer, dict):
-        raise PartnerBusy("sms", "no-response")
-    if isinstance(error := answer.get("Error"), dict):
-        raise _trouble(error)
-    statuses = answer.get("SendStatusSet")
-    if not isinstance(statuses, list) or len(statuses) != 1 or not isinstance(statuses[0], dict):
-        raise PartnerBusy("sms", "no-response")
-    status: dict[str, Any] = statuses[0]
-    if status.get("Code") != "Ok":
-        raise _trouble(status)
-    return SmsAccepted(str(status.get("SerialNo", "")))
-
-
-def _trouble(told: dict[str, Any]) -> PartnerTrouble:
-    code, message = str(told.get("Code", "")), str(told.get("Message", ""))[:200]
-    if code.startswith("LimitExceeded"):
-        pause = next((seconds for word, seconds in _PAUSES.items() if word in code), 60.0)
-        return SmsTooOften("sms", code, message, retry_after=pause)
-    kind = next((kind for start, kind in _TROUBLES if code.startswith(start)), SmsRefused)
-    return kind("sms", code, message)
+def live_sms(wire: Wire, values: Settings) -> Sms | None:
+    """The gateway; None when no address is set. Raises PartnerInsecure when production would speak without TLS."""
+    if not values.sms_api_base:
+        return None
+    return AliyunSms(wire, values) if values.sms_provider == "aliyun" else TencentSms(wire, values)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from backend.partners.errors import (
     PartnerBusy,
@@ -27,6 +28,7 @@ __all__ = [
     "SmsAccepted",
     "SmsMessage",
     "SmsMisconfigured",
+    "SmsQuotaSpent",
     "SmsRefused",
     "SmsTooOften",
 ]
@@ -34,12 +36,12 @@ __all__ = [
 
 class SmsMessage(Struct, frozen=True, kw_only=True):
     """One text to one phone. `phone` is E.164 (`+8613800000000`) or eleven digits of the mainland;
-    `template` is the gateway's id of an approved text and `parameters` fill it in order; `reference` comes
-    back in receipts."""
+    `template` is the gateway's id of an approved text and `parameters` fill it: by their order at one gateway, by
+    their names at another. `reference` comes back in receipts, where the gateway sends it back."""
 
     phone: str
     template: str
-    parameters: tuple[str, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
 
 
@@ -70,6 +72,14 @@ class SmsTooOften(PartnerBusy):
     title = "短信发送过于频繁，请稍后再试"
 
 
+class SmsQuotaSpent(PartnerBusy):
+    """The account has sent as much as it may in a day."""
+
+    code = "sms-quota-spent"
+    title = "短信当日发送额度已用完"
+    remedy = Remedy.TOMORROW
+
+
 class SmsMisconfigured(PartnerMisconfigured):
     """Keys, application, signature or template are not as the gateway knows them, or the account is empty."""
 
@@ -82,6 +92,6 @@ class Sms(Protocol):
     async def send(self, message: SmsMessage) -> SmsAccepted:
         """Send one text; never repeated by itself once it may have arrived.
 
-        Raises PhoneRefused, SmsRefused, SmsTooOften, SmsMisconfigured, PartnerBusy, PartnerUnreachable.
+        Raises PhoneRefused, SmsRefused, SmsTooOften, SmsQuotaSpent, SmsMisconfigured, PartnerBusy, PartnerUnreachable.
         """
         ...

@@ -14,14 +14,16 @@ from backend import clock
 from backend.partners import Partners, partners_from
 from backend.partners.errors import PartnerBusy, PartnerTrouble, PartnerUnreachable, Remedy
 from backend.partners.sandbox import Sandbox
-from backend.partners.sms.live import e164
+from backend.partners.sms.numbers import domestic, e164
 from backend.partners.sms.port import (
     PhoneRefused,
     SmsMessage,
     SmsMisconfigured,
+    SmsQuotaSpent,
     SmsRefused,
     SmsTooOften,
 )
+from backend.partners.sms.sandbox import tencent
 from backend.partners.sms.tc3 import authorization
 from backend.settings import settings
 
@@ -29,7 +31,9 @@ VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[3] / "fixtures/tenc
 
 
 def a_text(phone: str = "13800000001") -> SmsMessage:
-    return SmsMessage(phone=phone, template="100001", parameters=("居住证签注", "已受理"), reference="m-1")
+    return SmsMessage(
+        phone=phone, template="100001", parameters={"item": "居住证签注", "number": "已受理"}, reference="m-1"
+    )
 
 
 async def sent(partners: Partners, message: SmsMessage) -> str:
@@ -87,6 +91,8 @@ async def test_what_is_no_number_is_not_sent(partners: Partners, phone: str):
 def test_numbers_are_written_with_their_country():
     assert e164("138 0000-0001") == "+8613800000001"
     assert e164("+85291234567") == "+85291234567"
+    assert domestic("+86 138-0000-0001") == "13800000001"
+    assert domestic("+85291234567") == "85291234567"
 
 
 async def test_a_foreign_number_is_refused_by_the_gateway(partners: Partners):
@@ -142,7 +148,7 @@ async def test_a_signature_of_another_time_is_refused(sandbox: Sandbox, partners
         body=body,
     )
 
-    answer = sandbox.sms.answer({"authorization": signed, "x-tc-timestamp": str(stamp), "host": "h"}, body)
+    answer = tencent.answer(sandbox.sms, {"authorization": signed, "x-tc-timestamp": str(stamp), "host": "h"}, body)
 
     assert answer["Error"]["Code"] == "AuthFailure.SignatureExpire"
 
@@ -164,14 +170,15 @@ async def test_a_text_whose_answer_is_lost_is_not_repeated(sandbox: Sandbox, par
         ("InternalError.SendAndRecvFail", PartnerBusy),
         ("RequestLimitExceeded", PartnerBusy),
         ("LimitExceeded.PhoneNumberOneHourLimit", SmsTooOften),
+        ("LimitExceeded.AppMainlandChinaDailyLimit", SmsQuotaSpent),
         ("FailedOperation.ContainSensitiveWord", SmsRefused),
         ("FailedOperation.InsufficientBalanceInSmsPackage", SmsMisconfigured),
     ],
 )
 async def test_every_code_of_the_gateway_has_its_meaning(
-    sandbox: Sandbox, partners: Partners, monkeypatch: pytest.MonkeyPatch, code: str, kind: type[PartnerTrouble]
+    sandbox: Sandbox, partners: Partners, code: str, kind: type[PartnerTrouble]
 ):
-    monkeypatch.setattr(type(sandbox.sms), "_refusal", lambda *_: code)
+    sandbox.sms.refusals = [code]
 
     with pytest.raises(kind) as trouble:
         await sent(partners, a_text())

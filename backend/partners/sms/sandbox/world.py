@@ -1,0 +1,138 @@
+"""What a gateway remembers, and the rules by which it takes a text or does not."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from backend import clock
+from backend.partners.sms.receipts import Gateway
+from backend.partners.sms.sandbox.pushing import Mishap, Push, Receipt
+from backend.settings import Settings
+
+DEFAULTS: dict[str, str] = {
+    "sms_secret_id": "AKIDSandbox",
+    "sms_secret_key": "sandbox-sms-secret",
+    "sms_app_id": "1400000000",
+    "sms_sign_name": "掌办",
+    "sms_push_token": "sandbox-sms-push-token-0123456789",
+}
+
+
+class Refusal(StrEnum):
+    """Why a text is not taken; each gateway has a code of its own for it."""
+
+    NUMBER = "number"
+    SIGNATURE = "signature"
+    TEMPLATE = "template"
+    BLOCKED = "blocked"
+    SOON = "soon"
+    HOUR = "hour"
+    DAY = "day"
+
+
+LIMITS: Mapping[Gateway, tuple[tuple[timedelta, int, Refusal], ...]] = {
+    "tencent": ((timedelta(seconds=30), 1, Refusal.SOON),),
+    "aliyun": ((timedelta(minutes=1), 1, Refusal.SOON), (timedelta(hours=1), 5, Refusal.HOUR)),
+}
+"""How many texts one number gets in which time. [recalled]"""
+A_DAY = 10
+
+
+@dataclass
+class Text:
+    """A text that was accepted."""
+
+    at: datetime
+    phone: str
+    template: str
+    parameters: list[str]
+    reference: str
+    serial: str
+    gateway: Gateway = "tencent"
+
+
+@dataclass
+class SmsWorld:
+    """What the gateway remembers. `templates` empty means that every template is approved; `refusals` are the codes
+    with which the next texts are refused, whoever they are for."""
+
+    secret_id: str
+    secret_key: str
+    app_id: str
+    sign_name: str
+    shift: timedelta = timedelta(0)
+    templates: set[str] = field(default_factory=set)
+    blocked: set[str] = field(default_factory=set)
+    refusals: list[str] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
+    nonces: set[str] = field(default_factory=set)
+    push: Push = field(default_factory=Push)
+    receipts: list[Receipt] = field(default_factory=list)
+    background: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, values: Settings) -> SmsWorld:
+        """With the names and keys of the settings, or the sandbox's own."""
+        known = [getattr(values, name) or fallback for name, fallback in DEFAULTS.items()]
+        secret_id, secret_key, app_id, sign_name, _ = known
+        return cls(secret_id, secret_key, app_id, sign_name)
+
+    def now(self) -> datetime:
+        """The gateway's time, UTC."""
+        return clock.now() + self.shift
+
+    def take(
+        self, gateway: Gateway, *, phone: str, template: str, parameters: list[str], reference: str, sign_name: str
+    ) -> tuple[Text | None, str]:
+        """The text that was accepted, or why not: a Refusal, or a code that a tester asked for."""
+        if self.refusals:
+            return None, self.refusals.pop(0)
+        if refusal := self._refusal(gateway, phone, template, sign_name):
+            return None, refusal
+        text = Text(self.now(), phone, template, parameters, reference, secrets.token_hex(8), gateway)
+        self.texts.append(text)
+        self.report(text)
+        return text, ""
+
+    def report(self, text: Text, mishap: Mishap | None = None) -> Receipt:
+        """Write the receipt of a text and push it, in the background; without an address it is held."""
+        receipt = Receipt(
+            gateway=text.gateway,
+            serial=text.serial,
+            reference=text.reference,
+            phone=text.phone,
+            at=self.now(),
+            mishap=mishap or self.push.mishap,
+        )
+        self.receipts.append(receipt)
+        if self.push.url and not self.push.hold:
+            self.in_background(self.push.send([receipt]))
+        return receipt
+
+    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something while the caller has its answer already."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.background.add(task)
+        task.add_done_callback(self.background.discard)
+
+    def _refusal(self, gateway: Gateway, phone: str, template: str, sign_name: str) -> Refusal | None:
+        if not re.fullmatch(r"\+861[3-9]\d{9}", phone):
+            return Refusal.NUMBER
+        if sign_name != self.sign_name:
+            return Refusal.SIGNATURE
+        if not template or (self.templates and template not in self.templates):
+            return Refusal.TEMPLATE
+        if phone in self.blocked:
+            return Refusal.BLOCKED
+        sent = [text.at for text in self.texts if text.phone == phone]
+        for span, most, refusal in LIMITS[gateway]:
+            if sum(self.now() - at < span for at in sent) >= most:
+                return refusal
+        return Refusal.DAY if sum(clock.day_of(at) == clock.day_of(self.now()) for at in sent) >= A_DAY else None

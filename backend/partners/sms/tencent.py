@@ -1,0 +1,108 @@
+"""Tencent Cloud SMS, SendSms of 2021-01-11, as its public API reference describes it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from backend import clock
+from backend.partners.base import PartnerClient, Reply, Request, Wire, decoded
+from backend.partners.errors import PartnerBusy, PartnerTrouble
+from backend.partners.sms.numbers import e164
+from backend.partners.sms.port import (
+    PhoneRefused,
+    SmsAccepted,
+    SmsMessage,
+    SmsMisconfigured,
+    SmsQuotaSpent,
+    SmsRefused,
+    SmsTooOften,
+)
+from backend.partners.sms.tc3 import CONTENT_TYPE, authorization
+from backend.settings import Settings
+
+_PAUSES = {"ThirtySecond": 30.0, "OneHour": 3600.0, "Daily": 86_400.0}
+_QUOTAS = ("LimitExceeded.App", "LimitExceeded.DailyLimit")
+"""Beginnings of what is said when the account, not one number, has had enough for a day."""
+_TROUBLES: tuple[tuple[str, type[PartnerTrouble]], ...] = (
+    ("InvalidParameterValue.IncorrectPhoneNumber", PhoneRefused),
+    ("FailedOperation.PhoneNumberInBlacklist", PhoneRefused),
+    ("UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone", PhoneRefused),
+    ("FailedOperation.InsufficientBalanceInSmsPackage", SmsMisconfigured),
+    ("FailedOperation.SignatureIncorrectOrUnapproved", SmsMisconfigured),
+    ("FailedOperation.TemplateIncorrectOrUnapproved", SmsMisconfigured),
+    ("UnauthorizedOperation", SmsMisconfigured),
+    ("AuthFailure", SmsMisconfigured),
+    ("InternalError", PartnerBusy),
+    ("RequestLimitExceeded", PartnerBusy),
+)
+"""What a code means, by its beginning."""
+
+
+class TencentSms:
+    """The port `Sms` over Tencent's HTTP interface, or the sandbox at another address."""
+
+    def __init__(self, wire: Wire, values: Settings) -> None:
+        self._client = PartnerClient("sms", values.sms_api_base, wire, values)
+        self._host = urlsplit(values.sms_api_base).netloc
+        self._values = values
+
+    async def send(self, message: SmsMessage) -> SmsAccepted:
+        """See the port."""
+        content = {
+            "PhoneNumberSet": [e164(message.phone)],
+            "SmsSdkAppId": self._values.sms_app_id,
+            "SignName": self._values.sms_sign_name,
+            "TemplateId": message.template,
+            "TemplateParamSet": list(message.parameters.values()),
+            "SessionContext": message.reference,
+        }
+        return await self._client.ask("send_sms", self._signed("SendSms", msgspec.json.encode(content)), _read)
+
+    def _signed(self, action: str, body: bytes) -> Request:
+        timestamp = clock.timestamp()
+        signature = authorization(
+            secret_id=self._values.sms_secret_id,
+            secret_key=self._values.sms_secret_key,
+            service="sms",
+            host=self._host,
+            timestamp=timestamp,
+            body=body,
+        )
+        headers = {
+            "Authorization": signature,
+            "Content-Type": CONTENT_TYPE,
+            "X-TC-Action": action,
+            "X-TC-Version": "2021-01-11",
+            "X-TC-Timestamp": str(timestamp),
+            "X-TC-Region": self._values.sms_region,
+        }
+        return Request(method="POST", path="/", body=body, headers=headers)
+
+
+def _read(reply: Reply) -> SmsAccepted:
+    answer = decoded("sms", reply).get("Response")
+    if not isinstance(answer, dict):
+        raise PartnerBusy("sms", "no-response")
+    if isinstance(error := answer.get("Error"), dict):
+        raise _trouble(error)
+    statuses = answer.get("SendStatusSet")
+    if not isinstance(statuses, list) or len(statuses) != 1 or not isinstance(statuses[0], dict):
+        raise PartnerBusy("sms", "no-response")
+    status: dict[str, Any] = statuses[0]
+    if status.get("Code") != "Ok":
+        raise _trouble(status)
+    return SmsAccepted(str(status.get("SerialNo", "")))
+
+
+def _trouble(told: dict[str, Any]) -> PartnerTrouble:
+    code, message = str(told.get("Code", "")), str(told.get("Message", ""))[:200]
+    if code.startswith(_QUOTAS):
+        return SmsQuotaSpent("sms", code, message)
+    if code.startswith("LimitExceeded"):
+        pause = next((seconds for word, seconds in _PAUSES.items() if word in code), 60.0)
+        return SmsTooOften("sms", code, message, retry_after=pause)
+    kind = next((kind for start, kind in _TROUBLES if code.startswith(start)), SmsRefused)
+    return kind("sms", code, message)

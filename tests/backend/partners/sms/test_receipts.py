@@ -1,0 +1,87 @@
+"""Receipts in both dialects: read as the sandbox writes them, and refused when they are anything else."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.partners.sms.receipts import MOST, Gateway, ReceiptsUnreadable, SmsReceipt, read
+from backend.partners.sms.sandbox.pushing import Mishap, Receipt, written
+
+AT = datetime(2026, 11, 22, 7, 4, 5, tzinfo=UTC)
+GATEWAYS: tuple[Gateway, ...] = get_args(Gateway)
+TENCENT = {"user_receive_time": "", "nationcode": "86", "mobile": "13800000001", "report_status": "SUCCESS",
+           "errmsg": "DELIVRD", "description": "", "sid": "s1"}  # fmt: skip
+ALIYUN = {"phone_number": "13800000001", "success": True, "err_code": "DELIVERED", "biz_id": "s1"}
+
+
+def a_receipt(gateway: Gateway, **mishap: Any) -> Receipt:
+    return Receipt(gateway, "f825bba6", "0194a1b2", "+8613800000001", AT, Mishap(**mishap))
+
+
+def test_a_receipt_of_tencent_says_when_the_phone_had_it():
+    assert read("tencent", written([a_receipt("tencent")])) == (
+        SmsReceipt(serial="f825bba6", phone="+8613800000001", arrived=True, code="DELIVRD", at=AT),
+    )
+
+
+def test_a_receipt_of_aliyun_brings_our_own_id_back():
+    assert read("aliyun", written([a_receipt("aliyun")])) == (
+        SmsReceipt(serial="f825bba6", reference="0194a1b2", phone="13800000001", arrived=True, code="DELIVERED", at=AT),
+    )
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+def test_a_failure_keeps_the_gateways_own_word(gateway: Gateway):
+    [told] = read(gateway, written([a_receipt(gateway, outcome="failed", code="MK:0001")]))
+
+    assert (told.arrived, told.code) == (False, "MK:0001")
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"{}", b"[]", b"[1]", b'[{"sid": "s"}]', b"[" * 100_000, b'[{"success": "yes", "biz_id": "s"}]',
+     b'[{"report_status": "MAYBE", "sid": "s"}]', b"\xff\xfe", b'[{"success": true, "report_status": "SUCCESS"}]'],
+)  # fmt: skip
+def test_what_is_no_list_of_receipts_is_refused(gateway: Gateway, body: bytes):
+    with pytest.raises(ReceiptsUnreadable):
+        read(gateway, body)
+
+
+@pytest.mark.parametrize(("gateway", "one"), [("tencent", TENCENT), ("aliyun", ALIYUN)])
+def test_more_than_anybody_sends_at_once_is_refused(gateway: Gateway, one: dict[str, Any]):
+    assert len(read(gateway, json.dumps([one] * MOST).encode())) == MOST
+    with pytest.raises(ReceiptsUnreadable):
+        read(gateway, json.dumps([one] * (MOST + 1)).encode())
+
+
+@pytest.mark.parametrize(("gateway", "one"), [("tencent", TENCENT), ("aliyun", ALIYUN)])
+def test_a_time_that_nobody_can_read_is_no_reason_to_lose_the_receipt(gateway: Gateway, one: dict[str, Any]):
+    for value in ("yesterday", "2026-13-40 99:99:99", 7, None):
+        [told] = read(gateway, json.dumps([{**one, "user_receive_time": value, "report_time": value}]).encode())
+        assert told.at is None
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=80),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(gateway=st.sampled_from(GATEWAYS), changes=st.dictionaries(st.sampled_from([*TENCENT, *ALIYUN]), ANYTHING))
+def test_whatever_a_field_holds_it_is_read_or_refused(gateway: Gateway, changes: dict[str, Any]):
+    one = {**(TENCENT if gateway == "tencent" else ALIYUN), **changes}
+    try:
+        [told] = read(gateway, json.dumps([one]).encode())
+    except ReceiptsUnreadable:
+        return
+
+    assert 0 < len(told.serial) <= 64
+    assert (told.serial + told.reference + told.code).isascii()
