@@ -8,8 +8,11 @@ import pytest
 
 from backend import crypto, jobs, resealing
 from backend.database import execute, fetch, fetch_value
+from backend.deliveries import tracking
+from backend.partners.courier.port import Track
 from backend.settings import using
 from tests.factories.cases import PHONE, a_case, a_resident_with_phone, facts
+from tests.factories.deliveries import a_node, a_shipment
 from tests.factories.identity import a_resident, an_agency, staff_credentials
 
 OLD, NEW = (f"{name}:{os.urandom(32).hex()}" for name in ("k1", "k2"))
@@ -97,3 +100,17 @@ async def test_a_value_that_was_tampered_with_stops_the_run_and_stays_as_it_is()
 
     assert await fetch_value("SELECT phone FROM residents WHERE id = $1", resident.id) == broken
     await jobs.drain(strict=False)
+
+
+async def test_nodes_of_a_parcel_are_known_again_after_both_keys_have_changed():
+    node = a_node("collected", -5)
+    with using(data_keys=OLD, fingerprint_keys=OLD_INDEX):
+        shipment = await a_shipment()
+        track = Track(waybill=str(shipment.waybill), company="ems", nodes=(node,), complete=True)
+        await tracking.hear([track], source="kuaidi100", sure=True)
+    with using(data_keys=f"{NEW},{OLD}", fingerprint_keys=f"{NEW_INDEX},{OLD_INDEX}"):
+        done = await resealing.reseal()
+    with using(data_keys=NEW, fingerprint_keys=NEW_INDEX):
+        again = await tracking.hear([track], source="kuaidi100", sure=True)
+
+    assert (done["shipment_nodes.raw_text"], done["deliveries.street"], again.nodes) == (1, 1, 0)

@@ -14,9 +14,13 @@ from backend import jobs, subjects
 from backend.auditing import seal_new, verify
 from backend.crypto import seal
 from backend.database import execute, fetch, fetch_value
+from backend.deliveries import tracking
 from backend.identity import AsResident
+from backend.partners.courier.port import Track
+from models.deliveries import DeliveryState
 from tests.factories.appointments import an_appointment
 from tests.factories.cases import PHONE, a_case, reported
+from tests.factories.deliveries import STREET, a_delivery, a_node, a_shipment, address_of
 from tests.factories.identity import a_resident, headers_of
 from tests.factories.notifications import partners_in_the_sandbox
 
@@ -98,3 +102,22 @@ async def test_the_name_that_somebody_booked_under_is_copied_and_then_forgotten(
     assert erased["appointments"] == 1
     row = await fetch("SELECT visitor_name, visitor_key FROM appointments WHERE id = $1", appointment)
     assert [tuple(each) for each in row] == [(None, None)]
+
+
+async def test_what_was_brought_keeps_no_address_and_no_words_of_the_courier_when_its_owner_is_forgotten():
+    resident = await a_resident()
+    on_its_way = await a_shipment(await a_delivery(resident, state=DeliveryState.IN_TRANSIT))
+    brought = await a_shipment(await a_delivery(resident, state=DeliveryState.ORDERED))
+    track = Track(waybill=str(brought.waybill), company="ems", nodes=(a_node("delivered", -1),), complete=True)
+    await tracking.hear([track], source="kuaidi100", sure=True)
+
+    copy = await subjects.export(resident.id)
+    erased = await subjects.erase(resident.id)
+
+    assert {each["street"] for each in copy["deliveries"]} == {STREET}
+    assert copy["shipment_nodes"][0]["raw_text"] == track.nodes[0].raw_text
+    assert (erased["deliveries"], erased["shipment_nodes"]) == (1, 1)
+    assert await fetch_value("SELECT raw_text FROM shipment_nodes") == ""
+    left = await fetch("SELECT name, phone, street FROM deliveries WHERE street = ''")
+    assert [tuple(row.values()) for row in left] == [("", "", "")]
+    assert (await address_of((await on_its_way.delivery).id))["street"] == STREET
