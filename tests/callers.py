@@ -17,6 +17,7 @@ from tests.factories.identity import AgencyCredentials, a_resident, a_staff, an_
 DUTIES = (
     *("catalogue.edit", "catalogue.publish", "calendar.edit", "halls.manage", "payments.reconcile", "fees.manage"),
     *("refunds.request", "refunds.approve"),
+    *("deliveries.send", "deliveries.hand-over", "pickup-points.manage"),
 )
 
 

@@ -11,6 +11,7 @@ from api.public.case_lookup import CaseLookupController
 from api.public.catalogue import CatalogueController
 from api.public.hall_board import BoardController
 from api.public.lifecycles import LifecycleController
+from api.public.pickup_points import PickupPointController
 from api.public.problems import ProblemController
 from api.public.receipts import ReceiptController
 from api.public.regions import RegionController
@@ -28,6 +29,7 @@ handlers: list[ControllerRouterHandler] = [
     BoardController,
     CalendarController,
     ReceiptController,
+    PickupPointController,
 ]
 
 door = Router(path="/public", route_handlers=handlers)

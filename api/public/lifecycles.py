@@ -9,6 +9,7 @@ from api import openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from backend.appointments import lifecycle as visits
 from backend.cases import lifecycle
+from backend.deliveries import naming
 
 
 class StateOut(Struct):
@@ -92,6 +93,24 @@ class AppointmentLifecycleOut(Struct):
     ticket: MachineOut
 
 
+class TrackedOut(Struct):
+    """What a node of a parcel's journey says, and the state that it leads to; null: it moves nothing."""
+
+    code: str
+    name: str
+    state: str | None
+
+
+class DeliveryLifecycleOut(Struct):
+    """The machine of a delivery. A parcel stands where the furthest of its nodes leads, in whatever order they come;
+    any other move is refused with `delivery-move-refused`."""
+
+    states: list[NamedOut]
+    moves: list[StepOut]
+    nodes: list[TrackedOut]
+    problems: list[FlagOut]
+
+
 class LifecycleController(Controller):
     """`/v1/public/lifecycle`."""
 
@@ -122,6 +141,18 @@ class LifecycleController(Controller):
     def appointments(self) -> AppointmentLifecycleOut:
         return convert(visits.as_data(), AppointmentLifecycleOut)
 
+    @get(
+        "/deliveries",
+        summary="寄送状态机：状态、操作、物流节点与问题",
+        operation_id="getDeliveryLifecycle",
+        middleware=[Revalidated(public=True, max_age=300)],
+        response_headers=HEADERS,
+        responses=NOT_MODIFIED,
+        sync_to_thread=False,
+    )
+    def deliveries(self) -> DeliveryLifecycleOut:
+        return convert(naming.as_data(), DeliveryLifecycleOut)
+
 
 openapi.EXAMPLES["getAppointmentLifecycle"] = {
     "response": {
@@ -133,5 +164,13 @@ openapi.EXAMPLES["getAppointmentLifecycle"] = {
             "states": [{"code": "waiting", "name": "等候中", "terminal": False}],
             "moves": [{"move": "call", "from": "waiting", "to": "called"}],
         },
+    }
+}
+openapi.EXAMPLES["getDeliveryLifecycle"] = {
+    "response": {
+        "states": [{"code": "out_for_delivery", "name": "派送中", "terminal": False}],
+        "moves": [{"move": "order", "from": "to_send", "to": "ordered"}],
+        "nodes": [{"code": "arrived_city", "name": "到达派件城市", "state": "in_transit"}],
+        "problems": [{"code": "no-movement", "name": "物流长时间未更新"}],
     }
 }

@@ -7,11 +7,14 @@ from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from api.auth import provide_resident, residents_only
+from api.resident.addresses import AddressController
 from api.resident.appointments import AppointmentController
+from api.resident.case_deliveries import CaseDeliveryController
 from api.resident.case_fees import CaseFeeController
 from api.resident.cases import CaseController
 from api.resident.check_in import CheckInController
 from api.resident.delegations import DelegationController, InvitationController
+from api.resident.deliveries import DeliveryController
 from api.resident.me import MeController
 from api.resident.messages import MessageController
 from api.resident.payment_page import PaymentPageController
@@ -43,6 +46,9 @@ handlers: list[ControllerRouterHandler] = [
     StrikeController,
     ReceiptController,
     PaymentPageController,
+    AddressController,
+    CaseDeliveryController,
+    DeliveryController,
 ]
 
 door = Router(

@@ -10,9 +10,13 @@ from api.auth import provide_staff, staff_only
 from api.staff.appointments import CONTROLLERS
 from api.staff.calendar import CalendarController
 from api.staff.catalogue import ItemController
+from api.staff.deliveries import DeliveryController
+from api.staff.delivery_problems import DeliveryProblemController
+from api.staff.dispatching import DispatchController
 from api.staff.fees import FeeController
 from api.staff.kiosk import KioskController
 from api.staff.payments import StaffPaymentController
+from api.staff.pickup_points import PickupPointController
 from api.staff.queue import QueueController
 from api.staff.reconciliation import ReconciliationController
 from api.staff.refunds import RefundController
@@ -28,6 +32,10 @@ handlers: list[ControllerRouterHandler] = [
     StaffPaymentController,
     RefundController,
     ReconciliationController,
+    DeliveryController,
+    DispatchController,
+    DeliveryProblemController,
+    PickupPointController,
     me,
     sign_out,
 ]

@@ -99,8 +99,9 @@ def company_name(company: str) -> str:
 
 def as_data() -> dict[str, object]:
     """The states, what people and the office may do, and what each node of a journey says of the state."""
+    over = ENDS - {origin for origin, _ in MOVES}
     return {
-        "states": [{"code": code, "name": name, "terminal": code in ENDS} for code, name in STATE_NAMES.items()],
+        "states": [{"code": code, "name": name, "terminal": code in over} for code, name in STATE_NAMES.items()],
         "moves": [{"move": move, "from": origin, "to": goal} for (origin, move), goal in MOVES.items()],
         "nodes": [{"code": code, "name": STATUS_NAMES[code], "state": state} for code, state in LEADS_TO.items()],
         "problems": [{"code": code, "name": name} for code, name in PROBLEM_NAMES.items()],

@@ -14,6 +14,7 @@ from litestar import Litestar
 from uuid_utils.compat import uuid7
 
 from backend import clock
+from backend.deliveries.numbering import delivery_number
 from backend.identity import delegating
 from backend.identity.principals import AsAgency, AsStaff
 from backend.payments import approving
@@ -25,10 +26,14 @@ from tests.callers import Callers, Operation, callers, operations
 from tests.factories.appointments import a_slot, a_window, an_appointment
 from tests.factories.cases import PHONE, a_case, a_number, a_resident_with_phone, reported
 from tests.factories.catalogue import a_draft, an_editor
+from tests.factories.deliveries import a_pickup_point, a_problem, a_shipment, an_address
 from tests.factories.identity import a_resident, an_agency, signed_in
 from tests.factories.notifications import a_message
 from tests.factories.payments import a_fee, a_paid_payment
 from tests.owner import owner_fetch_value
+
+
+DOORS = ("/v1/resident/", "/v1/staff/", "/v1/agency/")
 
 
 class Belonging(NamedTuple):
@@ -111,6 +116,16 @@ async def a_refund_of_another_department() -> Belonging:
     return Belonging({"number": asked.number}, {"number": f"R{payment_number()}01"})
 
 
+async def a_delivery_of_somebody() -> Belonging:
+    """A parcel with all that hangs on it: its number, batch, problem, the address it was copied from, and a counter."""
+    parcel = await a_shipment(hand_over_batch=uuid7())
+    problem = await a_problem(parcel.delivery)
+    theirs = {"address_id": await an_address(), "problem_id": problem, "point_id": await a_pickup_point()}
+    foreign = {name: str(each.id) for name, each in theirs.items()}
+    foreign |= {"number": parcel.delivery.number, "batch_id": str(parcel.hand_over_batch)}
+    return Belonging(foreign, {**{name: str(uuid7()) for name in foreign}, "number": delivery_number()})
+
+
 Maker = Callable[[], Awaitable[Belonging]]
 BELONGINGS: dict[str, Maker] = {
     "/v1/resident/sessions/{session_id}": a_foreign_session,
@@ -123,6 +138,49 @@ BELONGINGS: dict[str, Maker] = {
     "/v1/resident/cases/{number}/fees": a_foreign_case,
     "/v1/staff/cases/{number}/fees": a_foreign_case,
     "/v1/staff/fees/{fee_id}/waiver": a_fee_of_somebody_in_another_department,
+    **dict.fromkeys(
+        (f"/v1/resident/cases/{{number}}/{rest}" for rest in ("delivery-options", "deliveries", "documents")),
+        a_foreign_case,
+    ),
+    **dict.fromkeys(
+        (
+            "/v1/resident/addresses/{address_id}",
+            *(
+                f"/v1/resident/deliveries/{{number}}{rest}"
+                for rest in (
+                    "",
+                    "/change",
+                    "/cancellation",
+                    "/receipt",
+                    "/problems",
+                    "/waybill",
+                    "/courier",
+                    "/trace-token",
+                )
+            ),
+            *(
+                f"/v1/staff/deliveries/{{number}}{rest}"
+                for rest in (
+                    "",
+                    "/receiver",
+                    "/readiness",
+                    "/kept-until",
+                    "/hand-over",
+                    "/reception",
+                    "/order",
+                    "/waybill",
+                    "/label",
+                    "/order-withdrawal",
+                    "/resending",
+                    "/declaration",
+                )
+            ),
+            "/v1/staff/delivery-batches/{batch_id}",
+            *(f"/v1/staff/delivery-problems/{{problem_id}}{rest}" for rest in ("", "/owner", "/answer")),
+            *(f"/v1/staff/pickup-points/{{point_id}}{rest}" for rest in ("", "/closure", "/reopening")),
+        ),
+        a_delivery_of_somebody,
+    ),
     "/v1/resident/payments/{number}": a_payment_of_somebody,
     "/v1/resident/payments/{number}/receipt": a_payment_of_somebody,
     "/v1/resident/payments/{number}/receipt-data": a_payment_of_somebody,
@@ -186,7 +244,7 @@ def at(app: Litestar, path: str) -> list[Operation]:
 
 
 def test_every_guarded_address_with_an_id_is_in_the_table(app: Litestar):
-    guarded = {each.path for each in operations(app) if "{" in each.path and not each.path.startswith("/v1/public/")}
+    guarded = {each.path for each in operations(app) if "{" in each.path and each.path.startswith(DOORS)}
 
     assert guarded == BELONGINGS.keys() | OWNED_BY_NOBODY.keys()
 
@@ -263,6 +321,9 @@ async def fingerprint() -> object:
         "UNION ALL SELECT s::text FROM slots s UNION ALL SELECT l::text FROM service_lines l "
         "UNION ALL SELECT w::text FROM windows w UNION ALL SELECT t::text FROM tickets t "
         "UNION ALL SELECT f::text FROM fees f UNION ALL SELECT p::text FROM payments p "
+        "UNION ALL SELECT d::text FROM deliveries d UNION ALL SELECT a::text FROM addresses a "
+        "UNION ALL SELECT s::text FROM shipments s UNION ALL SELECT p::text FROM delivery_problems p "
+        "UNION ALL SELECT p::text FROM pickup_points p "
         "UNION ALL SELECT s::text FROM strikes s UNION ALL SELECT e::text FROM waiting_entries e) x"
     )
 

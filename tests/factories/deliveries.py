@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
+import struct
+import zlib
+from base64 import b64encode
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,7 +19,17 @@ from backend.database import fetch, fetch_row, fetch_value, transaction
 from backend.deliveries import moving, numbering
 from backend.identity.principals import AsResident
 from backend.partners.courier.port import Node
-from models.deliveries import Address, Delivery, DeliveryState, Direction, Method, PickupPoint, Postage
+from models.deliveries import (
+    Address,
+    Delivery,
+    DeliveryProblem,
+    DeliveryState,
+    Direction,
+    Method,
+    PickupPoint,
+    Postage,
+    ProblemKind,
+)
 from models.shipments import Shipment, TrackStatus
 from tests.factories.appointments import somebody
 from tests.factories.regions import a_region
@@ -137,6 +151,35 @@ def a_node(status: str = "in_transit", minutes: float = 0, **changes: Any) -> No
         **changes,
     }
     return Node(status=status, **values)
+
+
+async def a_problem(delivery: Delivery | None = None, **changes: Any) -> DeliveryProblem:
+    """Something that the resident has reported about a delivery an hour ago, in plain `text`."""
+    identity = changes.pop("id", None) or uuid7()
+    text: str | None = changes.pop("text", "显示已签收，但是没有收到")
+    values: dict[str, Any] = {
+        "kind": ProblemKind.REPORTED,
+        "text": seal(text, where="delivery_problems.text", row=identity) if text is not None else None,
+        "found_at": clock.now() - timedelta(hours=1),
+        **changes,
+    }
+    return await DeliveryProblem.create(id=identity, delivery=delivery or await a_delivery(), **values)
+
+
+def a_signature(*, drawn: bool = True, width: int = 80, height: int = 50) -> str:
+    """A PNG in base64 on which somebody has drawn a wave, or nothing."""
+    rows = [bytearray([255] * width) for _ in range(height)]
+    for x in range(6, width - 6) if drawn else ():
+        rows[int(height / 2 + 15 * math.sin(x / 7))][x] = 0
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows))
+    chunks = ((b"IHDR", head), (b"IDAT", body), (b"IEND", b""))
+    return b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(a_chunk(*each) for each in chunks)).decode()
+
+
+def a_chunk(name: bytes, body: bytes) -> bytes:
+    """One chunk of a PNG."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
 async def delivery_state(delivery_id: UUID) -> str:

@@ -1,0 +1,65 @@
+"""Counters at which certificates can be fetched, for everybody."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get
+from litestar.params import FromPath, QueryParameter
+
+from api import etag, openapi
+from api.delivery_examples import POINT
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from backend.deliveries import pickup_points
+from backend.deliveries.errors import PickupPointNotFound
+from backend.deliveries.pickup_points import PickupPointSeen
+from backend.paging import USUAL, CursorInvalid
+from backend.regions.errors import RegionUnknown
+
+RegionCode = Annotated[
+    str | None,
+    QueryParameter(
+        name="region", pattern=r"^[0-9]{6}([0-9]{6})?$", required=False, description="行政区划代码，含其下级地区"
+    ),
+]
+
+
+class PickupPointController(Controller):
+    """`/v1/public/pickup-points`."""
+
+    path = "/pickup-points"
+    tags = ["公共"]
+    middleware = [etag.Revalidated(public=True, max_age=60)]
+    response_headers = etag.HEADERS
+
+    @get(
+        summary="领取点：开放时间与地图坐标",
+        description="按地区列出开放的领取点，坐标为 GCJ-02（国内地图通用）。",
+        operation_id="listPickupPoints",
+        responses=etag.NOT_MODIFIED | answers(RegionUnknown, CursorInvalid),
+    )
+    async def listed(
+        self, region: RegionCode = None, limit: Limit = USUAL, cursor: Cursor = None
+    ) -> Page[PickupPointSeen]:
+        return Page(*await pickup_points.listed(region=region, limit=limit, cursor=cursor))
+
+    @get(
+        "/{point_id:uuid}",
+        summary="一个领取点",
+        operation_id="getPickupPoint",
+        responses=etag.NOT_MODIFIED | answers(PickupPointNotFound),
+    )
+    async def one(self, point_id: FromPath[UUID]) -> PickupPointSeen:
+        return await pickup_points.one(point_id)
+
+
+openapi.PARAMETERS.setdefault("point_id", "领取点的标识")
+openapi.EXAMPLES |= {
+    "listPickupPoints": {"response": {"items": [POINT], "next_cursor": None}},
+    "getPickupPoint": {"response": POINT},
+}
+openapi.LINKS["listPickupPoints"] = {
+    "point": {"operationId": "getPickupPoint", "parameters": {"point_id": "$response.body#/items/0/id"}}
+}

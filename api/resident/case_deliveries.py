@@ -1,0 +1,221 @@
+"""How the document of a case comes home, chosen beside the case; and what is sent in for it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromHeader, FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.delivery_examples import ADDRESS_ID, FOLLOWED
+from api.idempotency import IdempotencyKeyHeader, once
+from api.problems import answers
+from api.resident.addresses import OfPerson
+from backend.cases import deliveries, sending_in
+from backend.cases.delivery_options import DeliveryOptions, options
+from backend.cases.errors import CaseNotFound
+from backend.deliveries import acting, following
+from backend.deliveries.choosing import Wish
+from backend.deliveries.errors import (
+    AddressNotFound,
+    DeliveryAlreadyChosen,
+    DeliveryNotOffered,
+    OfficeUnknown,
+    PickupPointNotFound,
+    ReceiverUnknown,
+)
+from backend.deliveries.following import DeliveryFollowed
+from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.identity import AsResident
+from models.deliveries import Method
+
+ToAddress = Annotated[
+    UUID | None, QueryParameter(name="address_id", description="按哪个地址计算邮费；缺省为默认地址", required=False)
+]
+PersonId = Annotated[UUID | None, Meta(description="办理人；缺省为本人，只能是可代办的人")]
+
+
+class WishIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """How it shall come: by post to an address, or to a counter."""
+
+    method: Annotated[Method, Meta(description="post 邮寄（填 address_id），pickup 到窗口领取（填 pickup_point_id）")]
+    address_id: UUID | None = None
+    pickup_point_id: UUID | None = None
+    collect: Annotated[bool, Meta(description="邮费由居民承担时，改为到付")] = False
+
+    def wish(self) -> Wish:
+        """What the use case takes."""
+        return Wish(
+            method=self.method,
+            address_id=self.address_id,
+            pickup_point_id=self.pickup_point_id,
+            collect=self.collect,
+        )
+
+
+class ChoiceIn(WishIn, forbid_unknown_fields=True, kw_only=True):
+    """A choice, for oneself or somebody one may act for."""
+
+    person_id: PersonId = None
+
+
+class DocumentsIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Documents are sent in from this address."""
+
+    address_id: UUID
+    person_id: PersonId = None
+
+
+class CaseDeliveryController(Controller):
+    """`/v1/resident/cases/{number}/…`."""
+
+    path = "/cases/{number:str}"
+    tags = ["寄送"]
+
+    @get(
+        "/delivery-options",
+        summary="办件结果可选的领取方式与邮费",
+        operation_id="listDeliveryOptions",
+        responses=answers(CaseNotFound, ReceiverUnknown, AddressNotFound, DeliveryNotOffered),
+    )
+    async def offered(
+        self,
+        resident: NamedDependency[AsResident],
+        number: FromPath[str],
+        person_id: FromQuery[OfPerson] = None,
+        address_id: FromQuery[ToAddress] = None,
+    ) -> DeliveryOptions:
+        return await options(resident, number, person_id=person_id, address_id=address_id)
+
+    @post(
+        "/deliveries",
+        summary="选择领取方式：邮寄到家或到窗口领取",
+        description=(
+            "办结前后均可选择，办结后自动寄出。邮费由居民在线支付时，`fee_id` 为该笔费用，支付后才寄出。"
+            "地址会复制保存，之后修改地址簿不影响本次寄送。"
+        ),
+        operation_id="chooseDelivery",
+        responses=answers(
+            *(KeyMissing, KeyInFlight, KeyReused, CaseNotFound, ReceiverUnknown, DeliveryNotOffered),
+            *(AddressNotFound, PickupPointNotFound, DeliveryAlreadyChosen),
+        ),
+    )
+    async def choose(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        number: FromPath[str],
+        data: JSONBody[ChoiceIn],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[DeliveryFollowed]:
+        async def work() -> DeliveryFollowed:
+            person = await acting.person_for(resident, data.person_id)
+            return await following.one(resident, (await deliveries.choose(person, number, data.wish())).number)
+
+        return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+
+    @post(
+        "/documents",
+        summary="寄送材料给办理部门",
+        description="登记后可自行交寄并填写运单号，或在线预约快递上门取件；`office` 为收件地址。",
+        operation_id="sendDocuments",
+        responses=answers(
+            *(KeyMissing, KeyInFlight, KeyReused, CaseNotFound, ReceiverUnknown, DeliveryNotOffered),
+            *(AddressNotFound, DeliveryAlreadyChosen, OfficeUnknown),
+        ),
+    )
+    async def send_in(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        number: FromPath[str],
+        data: JSONBody[DocumentsIn],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[DeliveryFollowed]:
+        async def work() -> DeliveryFollowed:
+            begun = await sending_in.send_in(resident, number, data.address_id, data.person_id)
+            return await following.one(resident, begun.number)
+
+        return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+
+
+_CHOSEN = {
+    **FOLLOWED,
+    "state": "waiting",
+    "state_name": "待办结",
+    "company": None,
+    "company_name": None,
+    "waybill": None,
+    "courier_phone": None,
+    "steps": [],
+    "actions": ["change", "cancel"],
+}
+_SENT_IN = {
+    **_CHOSEN,
+    "direction": "to-office",
+    "direction_name": "居民寄来",
+    "contents": "补正材料",
+    "state": "to_send",
+    "state_name": "待您寄出",
+    "postage": "collect",
+    "postage_name": "到付",
+    "postage_fen": 0,
+    "fee_id": None,
+    "origin": FOLLOWED["goal"],
+    "goal": FOLLOWED["origin"],
+    "office": {
+        "name": "示例市公安局",
+        "phone": "0990-1234567",
+        "region": ["示例省", "示例市"],
+        "street": "示例市城中区人民路1号一楼",
+    },
+    "actions": ["cancel", "enter-waybill", "order-courier", "report"],
+}
+openapi.EXAMPLES |= {
+    "listDeliveryOptions": {
+        "response": {
+            "contents": "居民身份证",
+            "ready": False,
+            "methods": [{"method": "pickup", "name": "到窗口领取"}, {"method": "post", "name": "邮寄"}],
+            "quote": {
+                "address_id": ADDRESS_ID,
+                "postage": "resident",
+                "name": "在线支付邮费",
+                "fen": 1000,
+                "basis": "邮政速递物流资费标准",
+                "collect_possible": True,
+            },
+        }
+    },
+    "chooseDelivery": {"request": {"method": "post", "address_id": ADDRESS_ID}, "response": _CHOSEN},
+    "sendDocuments": {"request": {"address_id": ADDRESS_ID}, "response": _SENT_IN},
+}
+_DELIVERY = {"parameters": {"number": "$response.body#/number"}}
+openapi.LINKS |= {
+    "getCase": {
+        **openapi.LINKS.get("getCase", {}),
+        **{
+            name: {"operationId": operation, "parameters": {"number": "$response.body#/number"}}
+            for name, operation in (
+                ("deliveryOptions", "listDeliveryOptions"),
+                ("delivery", "chooseDelivery"),
+                ("documents", "sendDocuments"),
+            )
+        },
+    },
+    "chooseDelivery": {
+        "follow": {"operationId": "getDelivery", **_DELIVERY},
+        "change": {"operationId": "changeDelivery", **_DELIVERY},
+        "cancel": {"operationId": "cancelDelivery", **_DELIVERY},
+        "pay": {"operationId": "pay", "requestBody": {"fee_id": "$response.body#/fee_id"}},
+    },
+    "sendDocuments": {
+        "follow": {"operationId": "getDelivery", **_DELIVERY},
+        "waybill": {"operationId": "enterOwnWaybill", **_DELIVERY},
+        "courier": {"operationId": "orderOwnCourier", **_DELIVERY},
+    },
+}

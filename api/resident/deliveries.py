@@ -1,0 +1,313 @@
+"""My parcels: where they are, and what a resident may do with them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromHeader, FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from api import limits, openapi
+from api.delivery_examples import ADDRESS_ID, FOLLOWED, LINE
+from api.etag import HEADERS, NOT_MODIFIED, Revalidated
+from api.idempotency import IdempotencyKeyHeader, once
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from api.resident.addresses import OfPerson
+from api.resident.case_deliveries import WishIn
+from backend.cases import deliveries
+from backend.deliveries import acting, cancelling, following, receiving, returning, tracing
+from backend.deliveries.errors import (
+    AddressFixed,
+    AddressNotFound,
+    CourierUnknown,
+    DeliveryMoveRefused,
+    DeliveryNotFound,
+    DeliveryNotOffered,
+    OrderUnderWay,
+    PickupPointNotFound,
+    ProblemReported,
+    TraceNotOffered,
+    WaybillInvalid,
+    WaybillTaken,
+)
+from backend.deliveries.following import DeliveryFollowed, DeliveryLine
+from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.identity import AsResident
+from backend.paging import USUAL, CursorInvalid
+from backend.partners import Partners
+from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerRefused, PartnerUnreachable
+from models.deliveries import DeliveryState
+
+TRACES_PER_MINUTE = 20
+"""How often one resident may ask for WeChat's component in a minute: each try asks WeChat."""
+CHANGES_PER_HOUR = 30
+"""How often one resident may redirect or cancel in an hour: each may ask a courier."""
+_COURIER = (PartnerBusy, PartnerUnreachable, PartnerMisconfigured, CourierUnknown)
+States = Annotated[
+    list[DeliveryState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
+]
+
+
+class OwnWaybillIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The number under which the resident's own courier carries it."""
+
+    company: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{1,31}$", description="快递公司编码，如 ems、shunfeng")]
+    waybill: Annotated[str, Meta(min_length=6, max_length=40, description="运单号")]
+
+
+class OwnCourierIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which courier shall fetch it."""
+
+    courier: Annotated[str, Meta(min_length=1, max_length=16, description="快递公司，如 ems、sf")]
+
+
+class ReportIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What is wrong, in the resident's words."""
+
+    text: Annotated[str, Meta(min_length=2, max_length=500, description="问题描述，加密保存")]
+
+
+class TraceToken(Struct, frozen=True):
+    """With this the mini-program opens WeChat's own page of the parcel."""
+
+    waybill_token: str
+
+
+async def asked(resident: AsResident) -> None:
+    """Count one more request of this resident that may ask a courier. Raises TooMany."""
+    await limits.within("delivery-changes", str(resident.id), CHANGES_PER_HOUR, 3600, fail_closed=False)
+
+
+class DeliveryController(Controller):
+    """`/v1/resident/deliveries`."""
+
+    path = "/deliveries"
+    tags = ["寄送"]
+
+    @get(
+        summary="我的寄送",
+        description="最近的在前，包括我可代办的人的寄送；`person_id` 只看一个人的。",
+        operation_id="listDeliveries",
+        middleware=[Revalidated()],
+        response_headers=HEADERS,
+        responses=answers(CursorInvalid) | NOT_MODIFIED,
+    )
+    async def mine(
+        self,
+        resident: NamedDependency[AsResident],
+        states: FromQuery[States] = None,
+        person_id: FromQuery[OfPerson] = None,
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[DeliveryLine]:
+        return Page(*await following.mine(resident, states=states, person_id=person_id, cursor=cursor, limit=limit))
+
+    @get(
+        "/{number:str}",
+        summary="一件寄送：时间线、地图地区、取件码与可以做的事",
+        description=(
+            "`steps` 按发生时间先后排列，快递节点保留原文；`region` 为省市县名称，可直接用于地图。"
+            "派件员电话只给收件人本人；取件码每人不同，委托结束即失效。`actions` 为当前可进行的操作。"
+        ),
+        operation_id="getDelivery",
+        middleware=[Revalidated()],
+        response_headers=HEADERS,
+        responses=answers(DeliveryNotFound) | NOT_MODIFIED,
+    )
+    async def one(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> DeliveryFollowed:
+        return await following.one(resident, number)
+
+    @post(
+        "/{number:str}/change",
+        summary="修改地址或领取方式（揽收前）",
+        description="已下单的，先在快递公司撤回再重新下单；快递公司已揽收的不能再改。",
+        operation_id="changeDelivery",
+        status_code=200,
+        responses=answers(
+            *(DeliveryNotFound, DeliveryNotOffered, AddressNotFound, PickupPointNotFound, AddressFixed),
+            *(OrderUnderWay, DeliveryMoveRefused, *_COURIER),
+        ),
+    )
+    async def change(
+        self,
+        resident: NamedDependency[AsResident],
+        number: FromPath[str],
+        data: JSONBody[WishIn],
+        partners: NamedDependency[Partners],
+    ) -> DeliveryFollowed:
+        await asked(resident)
+        owner = await acting.owner_of(resident, number)
+        await deliveries.change(owner, number, data.wish(), couriers=partners.couriers)
+        return await following.one(resident, number)
+
+    @post(
+        "/{number:str}/cancellation",
+        summary="取消寄送（揽收前）",
+        description="已支付的邮费原路退回。之后可以重新选择领取方式。",
+        operation_id="cancelDelivery",
+        status_code=200,
+        responses=answers(DeliveryNotFound, AddressFixed, OrderUnderWay, DeliveryMoveRefused, *_COURIER),
+    )
+    async def cancel(
+        self,
+        resident: NamedDependency[AsResident],
+        number: FromPath[str],
+        partners: NamedDependency[Partners],
+    ) -> DeliveryFollowed:
+        await asked(resident)
+        await cancelling.cancel(await acting.owner_of(resident, number), number, couriers=partners.couriers)
+        return await following.one(resident, number)
+
+    @post(
+        "/{number:str}/receipt",
+        summary="确认收到",
+        description="快递公司尚未更新时，也可以由本人确认。重复确认没有影响。",
+        operation_id="confirmDelivery",
+        status_code=200,
+        responses=answers(DeliveryNotFound, DeliveryMoveRefused, OrderUnderWay),
+    )
+    async def confirm(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> DeliveryFollowed:
+        await receiving.confirm(resident, number)
+        return await following.one(resident, number)
+
+    @post(
+        "/{number:str}/problems",
+        summary="反映问题：没有收到、破损、无人联系……",
+        description="办理部门核实后答复，答复见 `problems`。",
+        operation_id="reportDelivery",
+        responses=answers(KeyMissing, KeyInFlight, KeyReused, DeliveryNotFound, DeliveryMoveRefused, ProblemReported),
+    )
+    async def report(
+        self,
+        request: Request[Any, Any, Any],
+        resident: NamedDependency[AsResident],
+        number: FromPath[str],
+        data: JSONBody[ReportIn],
+        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
+    ) -> Response[DeliveryFollowed]:
+        async def work() -> DeliveryFollowed:
+            await receiving.report(resident, number, data.text)
+            return await following.one(resident, number)
+
+        return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+
+    @post(
+        "/{number:str}/waybill",
+        summary="填写自行交寄的运单号（寄送材料）",
+        operation_id="enterOwnWaybill",
+        status_code=200,
+        responses=answers(DeliveryNotFound, DeliveryMoveRefused, OrderUnderWay, WaybillInvalid, WaybillTaken),
+    )
+    async def waybill(
+        self,
+        resident: NamedDependency[AsResident],
+        number: FromPath[str],
+        data: JSONBody[OwnWaybillIn],
+        partners: NamedDependency[Partners],
+    ) -> DeliveryFollowed:
+        given = {"company": data.company, "waybill": data.waybill}
+        await returning.enter_waybill(resident, number, **given, trackers=partners.trackers)
+        return await following.one(resident, number)
+
+    @post(
+        "/{number:str}/courier",
+        summary="预约快递上门取件（寄送材料）",
+        description="费用由办理部门到付。下单结果稍后出现在时间线中。",
+        operation_id="orderOwnCourier",
+        status_code=200,
+        responses=answers(DeliveryNotFound, DeliveryMoveRefused, OrderUnderWay, CourierUnknown, DeliveryNotOffered),
+    )
+    async def courier(
+        self,
+        resident: NamedDependency[AsResident],
+        number: FromPath[str],
+        data: JSONBody[OwnCourierIn],
+        partners: NamedDependency[Partners],
+    ) -> DeliveryFollowed:
+        await asked(resident)
+        await returning.order(resident, number, data.courier, couriers=partners.couriers)
+        return await following.one(resident, number)
+
+    @post(
+        "/{number:str}/trace-token",
+        summary="微信物流查询组件的令牌",
+        description="仅限通过微信支付付费的寄送；其他寄送请展示本接口的时间线。",
+        operation_id="getTraceToken",
+        status_code=200,
+        responses=answers(
+            *(DeliveryNotFound, TraceNotOffered, PartnerRefused),
+            *(PartnerBusy, PartnerUnreachable, PartnerMisconfigured),
+        ),
+    )
+    async def trace(
+        self, resident: NamedDependency[AsResident], number: FromPath[str], partners: NamedDependency[Partners]
+    ) -> TraceToken:
+        await limits.within("trace", str(resident.id), TRACES_PER_MINUTE, 60, fail_closed=False)
+        return TraceToken(await tracing.trace_token(resident, number, wechat=partners.wechat))
+
+
+_SENT_IN = {
+    **FOLLOWED,
+    "direction": "to-office",
+    "direction_name": "居民寄来",
+    "contents": "补正材料",
+    "state": "ordered",
+    "state_name": "已交快递，待揽收",
+    "actions": ["cancel", "report"],
+}
+openapi.PARAMETERS["number"] = "办件编号、支付单号、退款单号或寄送编号；事项版本地址中为版本号"
+openapi.EXAMPLES |= {
+    "listDeliveries": {"response": {"items": [LINE], "next_cursor": None}},
+    "getDelivery": {"response": FOLLOWED},
+    "changeDelivery": {
+        "request": {"method": "post", "address_id": ADDRESS_ID},
+        "response": {**FOLLOWED, "state": "to_send", "state_name": "待寄出", "actions": ["change", "cancel"]},
+    },
+    "cancelDelivery": {"response": {**FOLLOWED, "state": "cancelled", "state_name": "已取消", "actions": []}},
+    "confirmDelivery": {
+        "response": {
+            **FOLLOWED,
+            "state": "signed",
+            "state_name": "已签收",
+            "confirmed_at": "2026-11-24T03:00:00Z",
+            "actions": ["report"],
+        }
+    },
+    "reportDelivery": {
+        "request": {"text": "显示已签收，但是没有收到"},
+        "response": {
+            **FOLLOWED,
+            "troubled": True,
+            "problems": [
+                {
+                    "kind": "reported",
+                    "kind_name": "居民反映问题",
+                    "found_at": "2026-11-24T03:00:00Z",
+                    "answer": None,
+                    "ended_at": None,
+                }
+            ],
+        },
+    },
+    "enterOwnWaybill": {"request": {"company": "ems", "waybill": "EA000000001CN"}, "response": _SENT_IN},
+    "orderOwnCourier": {"request": {"courier": "ems"}, "response": _SENT_IN},
+    "getTraceToken": {"response": {"waybill_token": "g9OVQgn1cJd5Xh0kBVuUTkPbGJbUmZsQ0Wj1"}},
+}
+_OF_LINE = {"parameters": {"number": "$response.body#/items/0/number"}}
+_HERE = {"parameters": {"number": "$response.body#/number"}}
+openapi.LINKS |= {
+    "listDeliveries": {"delivery": {"operationId": "getDelivery", **_OF_LINE}},
+    "getDelivery": {
+        name: {"operationId": operation, **_HERE}
+        for name, operation in (
+            ("change", "changeDelivery"),
+            ("cancel", "cancelDelivery"),
+            ("confirm", "confirmDelivery"),
+            ("report", "reportDelivery"),
+            ("trace", "getTraceToken"),
+        )
+    },
+}

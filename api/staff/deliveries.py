@@ -1,0 +1,252 @@
+"""What the office sees of its deliveries; the counter makes ready, hands over and keeps; documents are received."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from litestar import Controller, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.delivery_examples import OPENED, OVERSEEN, RECEIVER
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from backend.cases.collecting import is_applicant
+from backend.deliveries import handing_over, overseeing, returning
+from backend.deliveries.errors import (
+    DeliveryMoveRefused,
+    DeliveryNotFound,
+    HandOverRefused,
+    HandOverTried,
+    OrderUnderWay,
+    SignatureUnusable,
+)
+from backend.deliveries.following import Receiver
+from backend.deliveries.handing_over import Shown
+from backend.deliveries.overseeing import DeliveryOpened, DeliveryOverseen, Desk
+from backend.identity import AsStaff
+from backend.identity.errors import DutyMissing
+from backend.paging import USUAL, CursorInvalid
+from models.deliveries import DeliveryState, Direction, Method
+
+States = Annotated[
+    list[DeliveryState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
+]
+ByMethod = Annotated[Method | None, QueryParameter(name="method", description="邮寄或窗口领取", required=False)]
+ByDirection = Annotated[
+    Direction | None, QueryParameter(name="direction", description="寄给居民或居民寄来", required=False)
+]
+Overdue = Annotated[bool | None, QueryParameter(name="overdue", description="已超过窗口保管期限", required=False)]
+
+
+class ReadyIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """It lies at the counter."""
+
+    kept_days: (
+        Annotated[int, Meta(ge=1, le=handing_over.LONGEST_DAYS, description="保管天数，缺省按系统设置")] | None
+    ) = None
+
+
+class KeptIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Until when it is kept."""
+
+    until: date
+
+
+class HandOverIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Who stands at the counter, what they show, and their signature. Either the code or the last four characters."""
+
+    name: Annotated[str, Meta(min_length=2, max_length=60, description="领取人证件上的姓名")]
+    code: Annotated[str, Meta(min_length=8, max_length=12, description="领取人出示的取件码")] | None = None
+    id_last_four: Annotated[str, Meta(min_length=4, max_length=8, description="办件人身份证件后四位")] | None = None
+    signature: Annotated[str, Meta(min_length=100, max_length=210_000, description="签名图片，PNG，base64")]
+
+
+class DeliveryController(Controller):
+    """`/v1/staff/deliveries`."""
+
+    path = "/deliveries"
+    tags = ["寄送管理"]
+
+    @get(
+        summary="本部门的寄送",
+        description="最近的在前。`state=to_send` 为待寄出，`overdue=true` 为超过保管期限。",
+        operation_id="listDepartmentDeliveries",
+        responses=answers(DutyMissing, CursorInvalid),
+    )
+    async def listed(
+        self,
+        staff: NamedDependency[AsStaff],
+        states: FromQuery[States] = None,
+        method: FromQuery[ByMethod] = None,
+        direction: FromQuery[ByDirection] = None,
+        overdue: FromQuery[Overdue] = None,
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[DeliveryOverseen]:
+        which = {"states": states, "method": method, "direction": direction, "overdue": overdue}
+        return Page(*await overseeing.deliveries(staff, **which, cursor=cursor, limit=limit))  # type: ignore[arg-type]
+
+    @get("/desk", summary="各状态的数量与待处理问题", operation_id="getDeliveryDesk", responses=answers(DutyMissing))
+    async def desk(self, staff: NamedDependency[AsStaff]) -> Desk:
+        return await overseeing.desk(staff)
+
+    @get(
+        "/{number:str}",
+        summary="一件寄送与其时间线",
+        description="收件人和电话号码已脱敏。",
+        operation_id="getDepartmentDelivery",
+        responses=answers(DutyMissing, DeliveryNotFound),
+    )
+    async def one(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> DeliveryOpened:
+        return await overseeing.delivery(staff, number)
+
+    @get(
+        "/{number:str}/receiver",
+        summary="查看完整的收件人信息",
+        description="用于手工填写面单；每次查看都记入审计。",
+        operation_id="getDeliveryReceiver",
+        responses=answers(DutyMissing, DeliveryNotFound),
+    )
+    async def receiver(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> Receiver:
+        return await overseeing.receiver(staff, number)
+
+    @post(
+        "/{number:str}/readiness",
+        summary="登记到件：可以领取",
+        description="随即通知居民领取，并生成取件码。",
+        operation_id="makeReady",
+        status_code=200,
+        responses=answers(DutyMissing, DeliveryNotFound, DeliveryMoveRefused),
+    )
+    async def ready(
+        self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[ReadyIn]
+    ) -> DeliveryOpened:
+        await handing_over.make_ready(staff, number, data.kept_days)
+        return await overseeing.delivery(staff, number)
+
+    @put(
+        "/{number:str}/kept-until",
+        summary="调整保管期限",
+        operation_id="keepUntil",
+        responses=answers(DutyMissing, DeliveryNotFound, DeliveryMoveRefused),
+    )
+    async def keep(
+        self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[KeptIn]
+    ) -> DeliveryOpened:
+        await handing_over.keep_until(staff, number, data.until)
+        return await overseeing.delivery(staff, number)
+
+    @post(
+        "/{number:str}/hand-over",
+        summary="核验领取人并交付",
+        description=(
+            "凭取件码（本人或受托人，各不相同），或凭办件人证件的姓名和后四位。核验失败会记入审计，连续失败暂停核验。"
+        ),
+        operation_id="handOver",
+        status_code=200,
+        responses=answers(
+            *(DutyMissing, DeliveryNotFound, DeliveryMoveRefused),
+            *(SignatureUnusable, HandOverRefused, HandOverTried),
+        ),
+    )
+    async def hand_over(
+        self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[HandOverIn]
+    ) -> DeliveryOpened:
+        shown = Shown(name=data.name, code=data.code, id_last_four=data.id_last_four)
+        await handing_over.hand_over(staff, number, shown, data.signature, knows=is_applicant)
+        return await overseeing.delivery(staff, number)
+
+    @post(
+        "/{number:str}/reception",
+        summary="确认收到居民寄来的材料",
+        description="重复确认没有影响。",
+        operation_id="receiveDocuments",
+        status_code=200,
+        responses=answers(DutyMissing, DeliveryNotFound, DeliveryMoveRefused, OrderUnderWay),
+    )
+    async def receive(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> DeliveryOpened:
+        await returning.receive(staff, number)
+        return await overseeing.delivery(staff, number)
+
+
+_AT_COUNTER = {
+    **OPENED,
+    "method": "pickup",
+    "method_name": "到窗口领取",
+    "state": "ready",
+    "state_name": "待领取",
+    "postage": "free",
+    "postage_name": "免邮费",
+    "postage_fen": 0,
+    "pickup_point": "示例市政务服务中心出件窗口",
+    "kept_until": "2026-12-22",
+    "shipment_number": None,
+    "courier": None,
+    "company_name": None,
+    "waybill": None,
+    "batch_id": None,
+    "receiver": None,
+    "steps": OPENED["steps"][:1],
+}
+SIGNATURE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAFAAAAAyCAAAAADuRgMgAAAAoElEQVR42u2WwQ6AIAxD3///9Iw3TcxoB5FEx4VLfYG1jhGLFw1s"
+    "4B+BnGshEFwiA951k0gIPImIBDS8Q1DimCcIb/dEKvYA6Lgn6DDyQGwAYkRWcm81EOOvIjYA6+3AAjKd18K5sb4UKvsOkKin8xUg"
+    "Rs2JDUCmYkzeqP0+jp1epPtV3rfUgMoL/KylMiNkWipTTKalNGcl2p5gG/hJ4AF3uQnKmfHWLQAAAABJRU5ErkJggg=="
+)
+"""A short stroke, drawn on a small tablet."""
+openapi.EXAMPLES |= {
+    "listDepartmentDeliveries": {"response": {"items": [OVERSEEN], "next_cursor": None}},
+    "getDeliveryDesk": {
+        "response": {"states": {"to_send": 12, "in_transit": 30, "ready": 5}, "problems": 2, "problems_taken": 1}
+    },
+    "getDepartmentDelivery": {"response": OPENED},
+    "getDeliveryReceiver": {"response": RECEIVER},
+    "makeReady": {"request": {"kept_days": 30}, "response": _AT_COUNTER},
+    "keepUntil": {"request": {"until": "2026-12-31"}, "response": {**_AT_COUNTER, "kept_until": "2026-12-31"}},
+    "handOver": {
+        "request": {"name": "田秀英", "code": "40718263", "signature": SIGNATURE},
+        "response": {
+            **_AT_COUNTER,
+            "state": "handed_over",
+            "state_name": "已领取",
+            "hand_over": {
+                "relation": "self",
+                "checked_with": "pickup_code",
+                "staff_id": "0194a1b2-3333-7fff-8000-0bbb0ccc0ddd",
+                "at": "2026-11-25T02:00:00Z",
+            },
+        },
+    },
+    "receiveDocuments": {
+        "response": {**OPENED, "direction": "to-office", "state": "signed", "state_name": "办理部门已签收"}
+    },
+}
+_HERE = {"parameters": {"number": "$response.body#/number"}}
+openapi.LINKS |= {
+    "listDepartmentDeliveries": {
+        "delivery": {
+            "operationId": "getDepartmentDelivery",
+            "parameters": {"number": "$response.body#/items/0/number"},
+        }
+    },
+    "getDepartmentDelivery": {
+        name: {"operationId": operation, **_HERE}
+        for name, operation in (
+            ("receiver", "getDeliveryReceiver"),
+            ("ready", "makeReady"),
+            ("keep", "keepUntil"),
+            ("handOver", "handOver"),
+            ("receive", "receiveDocuments"),
+            ("send", "sendDelivery"),
+            ("waybill", "enterWaybill"),
+            ("label", "getLabel"),
+            ("undo", "undoOrder"),
+            ("resend", "resendDelivery"),
+            ("declare", "declareDelivery"),
+        )
+    },
+}

@@ -1,0 +1,130 @@
+"""What went wrong on the way: who looks after it, and what the resident is answered."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.delivery_examples import NUMBER
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from backend.deliveries import problems
+from backend.deliveries.errors import ProblemEnded, ProblemNotFound
+from backend.deliveries.problems import ProblemSeen
+from backend.identity import AsStaff
+from backend.identity.errors import DutyMissing
+from backend.paging import USUAL, CursorInvalid
+
+IsOpen = Annotated[bool | None, QueryParameter(name="open", description="true 待处理，false 已处理", required=False)]
+Mine = Annotated[bool, QueryParameter(name="mine", description="只看我认领的", required=False)]
+
+
+class AnswerIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What the resident is answered."""
+
+    answer: Annotated[str, Meta(min_length=2, max_length=400, description="处理结果，居民可见，请勿填写个人信息")]
+
+
+class DeliveryProblemController(Controller):
+    """`/v1/staff/delivery-problems`."""
+
+    path = "/delivery-problems"
+    tags = ["寄送管理"]
+
+    @get(
+        summary="本部门的寄送问题",
+        description="最近发现的在前。",
+        operation_id="listDeliveryProblems",
+        responses=answers(DutyMissing, CursorInvalid),
+    )
+    async def listed(
+        self,
+        staff: NamedDependency[AsStaff],
+        is_open: FromQuery[IsOpen] = None,
+        mine: FromQuery[Mine] = False,
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[ProblemSeen]:
+        owner_id = staff.id if mine else None
+        return Page(*await problems.listed(staff, is_open=is_open, owner_id=owner_id, cursor=cursor, limit=limit))
+
+    @get(
+        "/{problem_id:uuid}",
+        summary="一个寄送问题",
+        operation_id="getDeliveryProblem",
+        responses=answers(DutyMissing, ProblemNotFound),
+    )
+    async def one(self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]) -> ProblemSeen:
+        return await problems.one(staff, problem_id)
+
+    @put(
+        "/{problem_id:uuid}/owner",
+        summary="认领一个问题",
+        description="也可以接手同事认领的问题。",
+        operation_id="takeDeliveryProblem",
+        responses=answers(DutyMissing, ProblemNotFound, ProblemEnded),
+    )
+    async def take(self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]) -> ProblemSeen:
+        return await problems.take(staff, problem_id)
+
+    @post(
+        "/{problem_id:uuid}/answer",
+        summary="答复并办结一个问题",
+        description="随即通知居民。",
+        operation_id="answerDeliveryProblem",
+        status_code=200,
+        responses=answers(DutyMissing, ProblemNotFound, ProblemEnded),
+    )
+    async def answer(
+        self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID], data: JSONBody[AnswerIn]
+    ) -> ProblemSeen:
+        return await problems.answer(staff, problem_id, data.answer)
+
+
+_PROBLEM = {
+    "id": "0194a1b2-bad0-7fff-8000-0bbb0ccc0001",
+    "number": NUMBER,
+    "contents": "居民身份证",
+    "kind": "reported",
+    "kind_name": "居民反映问题",
+    "text": "显示已签收，但是没有收到",
+    "state": "signed",
+    "state_name": "已签收",
+    "company": "ems",
+    "waybill": "EA000000001CN",
+    "found_at": "2026-11-24T03:00:00Z",
+    "owner_id": None,
+    "answer": None,
+    "ended_at": None,
+}
+_OWNER = "0194a1b2-3333-7fff-8000-0bbb0ccc0ddd"
+_ANSWER = "经与快递公司核实，快件放在小区物业，请凭身份证领取。"
+openapi.PARAMETERS.setdefault("problem_id", "寄送问题的标识")
+openapi.EXAMPLES |= {
+    "listDeliveryProblems": {"response": {"items": [_PROBLEM], "next_cursor": None}},
+    "getDeliveryProblem": {"response": _PROBLEM},
+    "takeDeliveryProblem": {"response": {**_PROBLEM, "owner_id": _OWNER}},
+    "answerDeliveryProblem": {
+        "request": {"answer": _ANSWER},
+        "response": {**_PROBLEM, "owner_id": _OWNER, "answer": _ANSWER, "ended_at": "2026-11-24T08:00:00Z"},
+    },
+}
+_HERE = {"parameters": {"problem_id": "$response.body#/id"}}
+openapi.LINKS |= {
+    "listDeliveryProblems": {
+        "problem": {
+            "operationId": "getDeliveryProblem",
+            "parameters": {"problem_id": "$response.body#/items/0/id"},
+        }
+    },
+    "getDeliveryProblem": {
+        "take": {"operationId": "takeDeliveryProblem", **_HERE},
+        "answer": {"operationId": "answerDeliveryProblem", **_HERE},
+    },
+}

@@ -1,0 +1,241 @@
+"""The office sends: one parcel or a morning's batch; labels, taking back, sending again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Meta, Struct
+
+from api import openapi
+from api.delivery_examples import NUMBER, OPENED
+from api.paging import Limit
+from api.problems import answers
+from backend.deliveries import dispatching, overseeing
+from backend.deliveries.dispatching import Batch
+from backend.deliveries.errors import (
+    AddressFixed,
+    BatchNotFound,
+    CourierUnknown,
+    DeliveryAlreadyChosen,
+    DeliveryMoveRefused,
+    DeliveryNotFound,
+    OrderUnderWay,
+    PostageUnpaid,
+    WaybillInvalid,
+    WaybillTaken,
+)
+from backend.deliveries.overseeing import BatchLine, DeliveryOpened
+from backend.identity import AsStaff
+from backend.identity.errors import DutyMissing
+from backend.paging import USUAL
+from backend.partners import Partners
+from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerRefused, PartnerUnreachable
+from models.shipments import TrackStatus
+
+Courier = Annotated[str, Meta(min_length=1, max_length=16, description="快递公司，如 ems、sf")]
+_COURIER = (PartnerBusy, PartnerUnreachable, PartnerMisconfigured, PartnerRefused)
+_SEND = (DutyMissing, DeliveryNotFound, DeliveryMoveRefused, PostageUnpaid, OrderUnderWay)
+
+
+class OrderIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """With whom it is sent."""
+
+    courier: Courier
+
+
+class BatchIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A morning's parcels: all that lie ready, or these."""
+
+    courier: Courier
+    numbers: Annotated[list[str], Meta(max_length=500, description="寄送编号；缺省为全部待寄出")] | None = None
+
+
+class WaybillIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A waybill that was bought elsewhere."""
+
+    company: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{1,31}$", description="快递公司编码，如 ems、shunfeng")]
+    waybill: Annotated[str, Meta(min_length=6, max_length=40, description="运单号")]
+
+
+class DeclarationIn(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What the courier has told the office by phone: `delivered`, `returned` or `lost`."""
+
+    status: Annotated[TrackStatus, Meta(description="delivered 已签收、returned 已退回、lost 丢失")]
+    at: Annotated[datetime, Meta(tz=True, description="发生时间，缺省为现在")] | None = None
+
+
+class Label(Struct, frozen=True):
+    """What is to be stuck on the parcel, data or an address; null where the courier prints it."""
+
+    label: str | None
+
+
+class DispatchController(Controller):
+    """`/v1/staff/deliveries/{number}/…` and `/v1/staff/delivery-batches`."""
+
+    path = "/"
+    tags = ["寄送管理"]
+
+    @post(
+        "/deliveries/{number:str}/order",
+        summary="下单寄出一件",
+        description="下单随即在后台进行，结果见时间线；同一单号重复下单只有一张运单。",
+        operation_id="sendDelivery",
+        status_code=200,
+        responses=answers(*_SEND, CourierUnknown),
+    )
+    async def send(
+        self,
+        staff: NamedDependency[AsStaff],
+        number: FromPath[str],
+        data: JSONBody[OrderIn],
+        partners: NamedDependency[Partners],
+    ) -> DeliveryOpened:
+        await dispatching.send(staff, number, data.courier, couriers=partners.couriers)
+        return await overseeing.delivery(staff, number)
+
+    @post(
+        "/deliveries/{number:str}/waybill",
+        summary="登记在别处购买的运单",
+        operation_id="enterWaybill",
+        status_code=200,
+        responses=answers(*_SEND, WaybillInvalid, WaybillTaken),
+    )
+    async def waybill(
+        self,
+        staff: NamedDependency[AsStaff],
+        number: FromPath[str],
+        data: JSONBody[WaybillIn],
+        partners: NamedDependency[Partners],
+    ) -> DeliveryOpened:
+        given = {"company": data.company, "waybill": data.waybill}
+        await dispatching.enter_waybill(staff, number, **given, trackers=partners.trackers)
+        return await overseeing.delivery(staff, number)
+
+    @get(
+        "/deliveries/{number:str}/label",
+        summary="电子面单",
+        operation_id="getLabel",
+        responses=answers(DutyMissing, DeliveryNotFound, DeliveryMoveRefused, *_COURIER),
+    )
+    async def label(
+        self, staff: NamedDependency[AsStaff], number: FromPath[str], partners: NamedDependency[Partners]
+    ) -> Label:
+        return Label(await dispatching.label(staff, number, couriers=partners.couriers))
+
+    @post(
+        "/deliveries/{number:str}/order-withdrawal",
+        summary="撤回订单（揽收前）",
+        description="快递公司尚未答复的订单随即放弃，可另选快递公司。",
+        operation_id="undoOrder",
+        status_code=200,
+        responses=answers(DutyMissing, DeliveryNotFound, AddressFixed, DeliveryMoveRefused, CourierUnknown, *_COURIER),
+    )
+    async def undo(
+        self, staff: NamedDependency[AsStaff], number: FromPath[str], partners: NamedDependency[Partners]
+    ) -> DeliveryOpened:
+        await dispatching.undo(staff, number, couriers=partners.couriers)
+        return await overseeing.delivery(staff, number)
+
+    @post(
+        "/deliveries/{number:str}/resending",
+        summary="退回或丢失后重新寄送",
+        description="回到待寄出；居民可以先修改地址。",
+        operation_id="resendDelivery",
+        status_code=200,
+        responses=answers(DutyMissing, DeliveryNotFound, DeliveryMoveRefused, DeliveryAlreadyChosen),
+    )
+    async def resend(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> DeliveryOpened:
+        await dispatching.resend(staff, number)
+        return await overseeing.delivery(staff, number)
+
+    @post(
+        "/deliveries/{number:str}/declaration",
+        summary="登记快递公司电话告知的结果",
+        operation_id="declareDelivery",
+        status_code=200,
+        responses=answers(DutyMissing, DeliveryNotFound, DeliveryMoveRefused),
+    )
+    async def declare(
+        self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[DeclarationIn]
+    ) -> DeliveryOpened:
+        await dispatching.declare(staff, number, data.status, data.at)
+        return await overseeing.delivery(staff, number)
+
+    @post(
+        "/delivery-batches",
+        summary="批量寄出",
+        description="最早就绪的在前；未付邮费或正在下单的不在其中。",
+        operation_id="sendBatch",
+        responses=answers(DutyMissing, CourierUnknown),
+    )
+    async def send_batch(
+        self, staff: NamedDependency[AsStaff], data: JSONBody[BatchIn], partners: NamedDependency[Partners]
+    ) -> Batch:
+        return await dispatching.send_batch(staff, data.courier, couriers=partners.couriers, numbers=data.numbers)
+
+    @get("/delivery-batches", summary="最近的批次", operation_id="listBatches", responses=answers(DutyMissing))
+    async def batches(self, staff: NamedDependency[AsStaff], limit: FromQuery[Limit] = USUAL) -> list[BatchLine]:
+        return await overseeing.batches(staff, limit=limit)
+
+    @get(
+        "/delivery-batches/{batch_id:uuid}",
+        summary="一个批次：每件的运单或失败原因",
+        operation_id="getBatch",
+        responses=answers(DutyMissing, BatchNotFound),
+    )
+    async def batch(self, staff: NamedDependency[AsStaff], batch_id: FromPath[UUID]) -> Batch:
+        return await overseeing.batch(staff, batch_id)
+
+
+_TO_SEND = {
+    **OPENED,
+    "state": "to_send",
+    "state_name": "待寄出",
+    "shipment_number": None,
+    "courier": None,
+    "company_name": None,
+    "waybill": None,
+    "batch_id": None,
+    "steps": OPENED["steps"][:1],
+}
+_BATCH = {
+    "id": OPENED["batch_id"],
+    "at": "2026-11-22T00:30:00Z",
+    "parcels": 1,
+    "ordered": 1,
+    "waiting": 0,
+    "failed": 0,
+    "lines": [
+        {
+            "number": NUMBER,
+            "shipment_number": OPENED["shipment_number"],
+            "courier": "ems",
+            "waybill": "EA000000001CN",
+            "labelled": True,
+            "trouble": None,
+        }
+    ],
+}
+openapi.PARAMETERS.setdefault("batch_id", "批次的标识")
+openapi.EXAMPLES |= {
+    "sendDelivery": {"request": {"courier": "ems"}, "response": _TO_SEND},
+    "enterWaybill": {"request": {"company": "ems", "waybill": "EA000000001CN"}, "response": OPENED},
+    "getLabel": {"response": {"label": "https://labels.example/EA000000001CN.pdf"}},
+    "undoOrder": {"response": _TO_SEND},
+    "resendDelivery": {"response": _TO_SEND},
+    "declareDelivery": {
+        "request": {"status": "delivered", "at": "2026-11-24T03:00:00+08:00"},
+        "response": {**OPENED, "state": "signed", "state_name": "已签收"},
+    },
+    "sendBatch": {"request": {"courier": "ems"}, "response": _BATCH},
+    "listBatches": {"response": [{name: value for name, value in _BATCH.items() if name != "lines"}]},
+    "getBatch": {"response": _BATCH},
+}
+_BATCH_ID = {"parameters": {"batch_id": "$response.body#/id"}}
+openapi.LINKS["sendBatch"] = {"batch": {"operationId": "getBatch", **_BATCH_ID}}
