@@ -8,8 +8,8 @@ only `SET LOCAL`, only transaction-level locks, no LISTEN.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
@@ -32,7 +32,10 @@ _OUR_MISTAKES = ("the server expects", "cannot perform operation: another operat
 """InterfaceErrors that speak of a wrong call and not of a lost connection."""
 
 _open: ContextVar[asyncpg.Connection[Any] | None] = ContextVar("open_connection", default=None)
+_favoured: ContextVar[bool] = ContextVar("favoured", default=False)
 _gate: asyncio.Semaphore | None = None
+_kept_back: asyncio.Semaphore | None = None
+"""As many places as there are connections that only `favoured()` work may use."""
 _client: Any = None
 """Tortoise's client for our one database, which holds the pool."""
 
@@ -108,7 +111,7 @@ def tortoise_config(*, as_owner: bool = False) -> dict[str, Any]:
     else:
         arguments["reset"] = _leave_as_it_is
     arguments["minsize"] = 0
-    arguments["maxsize"] = values.database_pool_size
+    arguments["maxsize"] = values.database_pool_size + values.database_kept_connections
     return {
         "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": arguments}},
         "apps": {"models": {"models": MODELS, "default_connection": "default", "migrations": "models.migrations"}},
@@ -123,17 +126,18 @@ async def _leave_as_it_is(connection: asyncpg.Connection[Any]) -> None:
 
 async def connect() -> None:
     """Set up the pool; connections are made when first needed, so PostgreSQL may come later than we do."""
-    global _client, _gate
+    global _client, _gate, _kept_back
     await Tortoise.init(config=tortoise_config(), _enable_global_fallback=True)
     # Kept, because Tortoise looks it up through its context at every question.
     _client = get_connection("default")
     _gate = asyncio.Semaphore(settings().database_pool_size)
+    _kept_back = asyncio.Semaphore(settings().database_kept_connections)
 
 
 async def close() -> None:
     """Give every connection back."""
-    global _client, _gate
-    _client = _gate = None
+    global _client, _gate, _kept_back
+    _client = _gate = _kept_back = None
     await Tortoise.close_connections()
 
 
@@ -149,6 +153,16 @@ async def pool() -> asyncpg.Pool[Any]:
     return client._pool
 
 
+@contextmanager
+def favoured() -> Iterator[None]:
+    """What runs inside may use the connections that are kept back, once all the others are in use."""
+    before = _favoured.set(True)
+    try:
+        yield
+    finally:
+        _favoured.reset(before)
+
+
 async def _turn() -> asyncio.Semaphore:
     """Wait for one of as many places as the pool has connections; whoever got one releases it.
 
@@ -157,6 +171,8 @@ async def _turn() -> asyncio.Semaphore:
     gate = _gate
     if gate is None:
         raise DatabaseDown
+    if gate.locked() and _favoured.get() and settings().database_kept_connections:
+        gate = _kept_back or gate
     if not gate.locked():
         await gate.acquire()  # does not wait, so it needs no bound
         return gate

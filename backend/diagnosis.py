@@ -215,7 +215,7 @@ def _guarantees(facts: Any) -> Iterator[Remark]:
             what = f"runs with {name} off: what was confirmed to residents is lost when the machine falls"
             yield Remark("unsafe", "PostgreSQL", what, f"set {name} = on")
     values = settings()
-    wanted = values.workers * values.database_pool_size + 8
+    wanted = values.workers * (values.database_pool_size + values.database_kept_connections) + 8
     if wanted > facts["connections"]:
         what = f"allows {facts['connections']} connections, we may open {wanted}"
         yield Remark("missing", "PostgreSQL", what, "raise max_connections or lower DATABASE_POOL_SIZE")

@@ -53,6 +53,9 @@ class Settings(PartnerSettings):
     """Role that may read the schema `acceptance` and nothing else; an examiner's login is made a member."""
     database_pool_size: int = 10
     """Connections per process."""
+    database_kept_connections: int = 2
+    """Connections per process on top of these, opened when all others are in use and for partners' pushes alone: a rush
+    of residents keeps no payment from being heard."""
     database_connect_timeout: float = 3.0
     """How long connecting may take."""
     database_acquire_timeout: float = 2.0

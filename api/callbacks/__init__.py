@@ -6,6 +6,7 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from api.callbacks.alipay import AlipayController
+from api.callbacks.answering import served_first
 from api.callbacks.courier import CourierController
 from api.callbacks.sms import SmsController
 from api.callbacks.wechat import WeChatController
@@ -19,4 +20,4 @@ handlers: list[ControllerRouterHandler] = [
     SmsController,
 ]
 
-door = Router(path="/callbacks", route_handlers=handlers)
+door = Router(path="/callbacks", route_handlers=handlers, middleware=[served_first])

@@ -31,8 +31,12 @@ BARE = {
 CLIENTS = ("aiohttp", "httpx", "requests", "urllib.request", "http.client", "urllib3")
 SIMULATES = ("backend/partners/", "api/demo/")
 """Where HTTP is spoken to others: partners, and the demo, which plays a phone and a department from outside."""
-DATABASE = {"api/app.py", "api/health.py", "api/idempotency.py", "api/problems.py", "api/commands/running.py"}
-"""Files of the API that may know the database: what opens it, asks whether it lives, or names its troubles."""
+DATABASE = {
+    *("api/app.py", "api/health.py", "api/idempotency.py", "api/problems.py", "api/commands/running.py"),
+    "api/callbacks/answering.py",
+}
+"""Files of the API that may know the database: what opens it, asks whether it lives, names its troubles, or says whose
+work comes first there."""
 LATE = {
     "api/commands/databases.py": "a service with real servers never loads what starts the bundled ones",
     "backend/embedded_servers.py": "a process that needs one of the two servers never loads the other",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import httpx
 import msgspec
 
 from backend import clock, jobs, seeding
+from backend.identity.one_time_codes import code_at
 from backend.identity.signatures import sign_request
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.sandbox import messages
@@ -55,6 +57,18 @@ class Phone:
         answer = await self.http.get(path)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    async def begins_to_pay(self, channel: str = "wechat_pay") -> Any:
+        """The order for the only fee that is open, as the front end gets it."""
+        (fee,) = (await self.get("/v1/resident/fees?state=open"))["items"]
+        body = {"fee_id": fee["id"], "channel": channel}
+        answer = await self.http.post("/v1/resident/payments", json=body, headers={"idempotency-key": str(uuid4())})
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    async def where_is(self, number: str) -> Any:
+        """我的钱在哪里."""
+        return await self.get(f"/v1/resident/payments/{number}")
 
     def received(self) -> list[str]:
         """What stands under 状态 in the WeChat messages on this phone, in the order in which they came."""
@@ -102,3 +116,37 @@ class Department:
         assert answer.status_code == 201, answer.text
         await jobs.drain()
         return answer.json()
+
+
+class Office:
+    """Somebody at a desk, signed in with password and one-time code as the seeds gave them."""
+
+    def __init__(self, base: str, login: str) -> None:
+        self.http, self.login = httpx.AsyncClient(base_url=base), login
+
+    async def sign_in(self) -> None:
+        code = code_at(seeding.totp_secret(self.login))
+        body = {"login": self.login, "password": seeding.PASSWORD, "code": code}
+        answer = await self.http.post("/v1/staff/sessions", json=body)
+        assert answer.status_code == 201, answer.text
+        self.http.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    async def post(self, path: str, body: Any = None) -> Any:
+        answer = await self.http.post(path, json=body, headers={"idempotency-key": str(uuid4())})
+        assert answer.status_code in (200, 201), answer.text
+        return answer.json()
+
+
+async def told_of_money(base: str, sandbox: Sandbox) -> None:
+    """Have both payment platforms push to the service at this address, fast."""
+    http = httpx.AsyncClient(base_url=base)
+
+    async def from_wechat(url: str, headers: list[tuple[str, str]], body: bytes) -> int:
+        return (await http.post(urlsplit(url).path, content=body, headers=headers)).status_code
+
+    async def from_alipay(url: str, content_type: str, body: bytes) -> tuple[int, bytes]:
+        answer = await http.post(urlsplit(url).path, content=body, headers={"content-type": content_type})
+        return answer.status_code, answer.content
+
+    sandbox.pay.notices.post, sandbox.alipay.notices.post = from_wechat, from_alipay
+    sandbox.pay.world.rules.speed = 6000.0

@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from backend import database, jobs
-from backend.database import fetch_value
+from backend import clock, database, jobs
+from backend.database import fetch_value, transaction
 from backend.partners import Partners
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat_pay.sandbox.world import Order
+from backend.settings import settings, using
 from models.callbacks import InboundMessage
 from models.events import EventRecord
 from models.payments import Fee
@@ -119,6 +120,7 @@ HOSTILE: list[dict[str, Any]] = [
     {"wrong_key": True},
     {"changes": {"amount.total": 1500.0}},
     {"changes": {"amount.total": "2000"}},
+    {"changes": {"amount.total": 2000.0}},
     {"changes": {"amount.total": -2000}},
     {"changes": {"amount.total": True}},
     {"changes": {"amount.total": 10**30}},
@@ -344,3 +346,49 @@ async def test_when_the_database_is_away_the_answer_is_no(
     assert (away.status_code, away.json()["code"]) == (503, "FAIL")
     assert back.status_code == 204
     assert await fee_state(fee.id) == "paid"
+
+
+async def test_notices_are_taken_within_five_seconds_while_residents_hold_every_connection(
+    client: httpx.AsyncClient, pay: Any
+):
+    fee, order = await an_order(client, pay)
+    pay.pay(order.number)
+    headers, body = pay.written(order.number)
+    release, holding = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def hold() -> None:
+        async with transaction():
+            holding.release()
+            await release.wait()
+
+    crowd = [asyncio.create_task(hold()) for _ in range(settings().database_pool_size)]
+    for _ in crowd:
+        await holding.acquire()
+    with using(database_acquire_timeout=0.2):
+        resident = await client.get("/v1/public/receipts/S20261122000000000000", params={"code": "x"})
+    began = clock.monotonic()
+    answers = await asyncio.gather(*(client.post(PATH, content=body, headers=headers) for _ in range(20)))
+    took = clock.monotonic() - began
+    release.set()
+    await asyncio.gather(*crowd)
+
+    assert resident.status_code == 503
+    assert {answer.status_code for answer in answers} == {204}
+    assert took < 5
+    assert await fee_state(fee.id) == "paid"
+
+
+async def test_a_storm_of_unknown_serials_asks_the_platform_once(client: httpx.AsyncClient, pay: Any):
+    _, order = await an_order(client, pay)
+    pay.pay(order.number)
+    headers, body = pay.written(order.number)
+    before = sum(name == "certificates" for name, _ in pay.world.calls)
+
+    answers = [
+        await client.post(PATH, content=body, headers={**headers, "wechatpay-serial": f"{number:040X}"})
+        for number in range(300)
+    ]
+
+    assert {answer.status_code for answer in answers} == {401}
+    assert sum(name == "certificates" for name, _ in pay.world.calls) - before <= 1
+    assert (await client.post(PATH, content=body, headers=headers)).status_code == 204

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import permutations
 
 import pytest
+from prometheus_client import REGISTRY
 
 from backend import crypto, jobs, payments
 from backend.database import fetch, fetch_row, fetch_value, transaction
@@ -59,14 +60,23 @@ async def test_a_notice_is_kept_sealed_with_its_effect(till: Till):
     assert who == "partner:wechat-pay"
 
 
+def told_before() -> float:
+    """How many notices were found to be known already."""
+    return (
+        REGISTRY.get_sample_value("zhangban_callbacks_total", {"partner": "wechat-pay", "outcome": "repeated"}) or 0.0
+    )
+
+
 async def test_forty_copies_at_once_and_fifteen_later_have_one_effect(till: Till):
     payment = await a_payment()
     body = till.notice(a_seen_order(payment), "notice-1")
 
     await asyncio.gather(*(hear(till, body) for _ in range(40)))
+    before = told_before()
     for _ in range(15):
         await hear(till, body)
 
+    assert told_before() - before == 15
     assert await InboundMessage.all().count() == 1
     assert await balance(TILL) == 2000
     assert await moves_of(payment.id) == ["prepaid", "paid"]
