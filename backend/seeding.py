@@ -3,7 +3,8 @@
 Everything is deterministic: the same profile gives the same ids, logins and keys on every machine, so that a tester
 can write them down. They are no secrets, and therefore production refuses them. Seeding again changes nothing.
 
-`demo` is the catalogue, the departments' systems with their keys, the staff, and the halls' lines and slots.
+`demo` is the catalogue, the departments' systems with their keys, the staff, the halls' lines and slots, and the
+counters at which certificates are fetched.
 `acceptance` (contract T-5) adds the residents R001 … R050, whom the WeChat sandbox knows under the same names.
 """
 
@@ -21,6 +22,7 @@ from backend.appointments.seeding import open_now as open_slots_now
 from backend.appointments.seeding import seed as seed_appointments
 from backend.crypto import fingerprint, seal
 from backend.database import transaction
+from backend.deliveries.seeding import seed as seed_counters
 from backend.events import acting_as, record
 from backend.identity import passwords
 from backend.identity.events import (
@@ -52,8 +54,11 @@ class StaffSeed(NamedTuple):
 
 A, B = "公安", "市场监管"
 """The departments A and B of the contract."""
-_CLERK = ("cases.handle", "cases.read", "catalogue.edit", "fees.manage", "refunds.request")
-_CHIEF = ("cases.read", "catalogue.publish", "payments.reconcile", "refunds.approve")
+_CLERK = (
+    *("cases.handle", "cases.read", "catalogue.edit", "deliveries.send", "fees.manage", "refunds.request"),
+    *("deliveries.send", "deliveries.hand-over"),
+)
+_CHIEF = ("cases.read", "catalogue.publish", "payments.reconcile", "refunds.approve", "pickup-points.manage")
 STAFF = (
     StaffSeed("a.clerk", "甲局经办", A, _CLERK),
     StaffSeed("a.chief", "甲局审核", A, _CHIEF),
@@ -118,6 +123,7 @@ async def seed(profile: Profile, *, open_now: tuple[int, ...] = ()) -> Credentia
         for member in STAFF:
             await _member(member, departments[member.domain].id)
         await seed_appointments()
+        await seed_counters()
         if open_now:
             await open_slots_now(open_now)
         residents = await _residents() if profile == "acceptance" else {}

@@ -35,7 +35,7 @@ class PickupPointIn(Struct, forbid_unknown_fields=True, kw_only=True):
 
     code: Annotated[str, Meta(min_length=2, max_length=40, description="编码，小写字母、数字和短横线，不能修改")]
     name: Annotated[str, Meta(min_length=2, max_length=100)]
-    region_code: Annotated[str, Meta(pattern="^[1-9][0-9]{5}([0-9]{6})?$", description="行政区划代码，到县（区）")]
+    region_code: Annotated[str, Meta(pattern="^[1-9][0-9]{5}([0-9]{6})?$", description="行政区划代码")]
     address: Annotated[str, Meta(min_length=4, max_length=200)]
     phone: Annotated[str, Meta(min_length=5, max_length=20)]
     hours: Annotated[list[OpeningIn], Meta(min_length=1, max_length=14)]
@@ -113,18 +113,14 @@ class PickupPointController(Controller):
         return await pickup_points.reopen(staff, point_id)
 
 
-_FORM = {
-    **{name: POINT[name] for name in ("code", "name", "address", "phone", "hours", "hall_id")},
-    "region_code": "990121",
-}
-_POINT = {**POINT, "region_code": "990121", "region": ["示例省", "示例市", "云山县"]}
+_FORM = {name: POINT[name] for name in ("code", "name", "region_code", "address", "phone", "hours", "hall_id")}
 openapi.PARAMETERS.setdefault("point_id", "领取点的标识")
 openapi.EXAMPLES |= {
-    "listOwnPickupPoints": {"response": [_POINT]},
-    "openPickupPoint": {"request": _FORM, "response": _POINT},
-    "changePickupPoint": {"request": _FORM, "response": _POINT},
-    "closePickupPoint": {"response": {**_POINT, "open": False}},
-    "reopenPickupPoint": {"response": _POINT},
+    "listOwnPickupPoints": {"response": [POINT]},
+    "openPickupPoint": {"request": _FORM, "response": POINT},
+    "changePickupPoint": {"request": _FORM, "response": POINT},
+    "closePickupPoint": {"response": {**POINT, "open": False}},
+    "reopenPickupPoint": {"response": POINT},
 }
 _HERE = {"parameters": {"point_id": "$response.body#/id"}}
 openapi.LINKS["openPickupPoint"] = {

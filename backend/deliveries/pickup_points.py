@@ -222,7 +222,7 @@ async def _check(form: PickupPointForm) -> None:
     if form.hall_id is not None and not await fetch_value("SELECT 1 FROM halls WHERE id = $1", form.hall_id):
         faults.append(Fault("/hall_id", "没有这个办事大厅"))
     try:
-        await placing.check(form.region_code)
+        await placing.check(form.region_code, narrow=False)
     except AddressInvalid as trouble:
         faults += trouble.fields
     if faults:

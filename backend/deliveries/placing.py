@@ -41,8 +41,8 @@ async def names_of(codes: Iterable[str | None]) -> Mapping[str, tuple[str, ...]]
     return {code: names for code in wanted if (names := found.get(code) or found.get(code[:6]))}
 
 
-async def check(code: str) -> None:
-    """Whether one can send to this region today: its code is in use, and it is as narrow as the map allows.
+async def check(code: str, *, narrow: bool = True) -> None:
+    """Whether something can be in this region today: its code is in use and, if `narrow`, no wider than a county.
 
     Raises AddressInvalid, which names the region that has taken its place.
     """
@@ -52,5 +52,5 @@ async def check(code: str) -> None:
     if not row["in_use"]:
         now = f"，现为{row['successor_name']}（{row['successor']}）" if row["successor"] else ""
         raise AddressInvalid(fields=[Fault(POINTER, f"该行政区划代码已停用{now}")])
-    if row["level"] == "province" or (row["level"] == "city" and row["parted"]):
+    if narrow and (row["level"] == "province" or (row["level"] == "city" and row["parted"])):
         raise AddressInvalid(fields=[Fault(POINTER, "请选择到县（区）")])

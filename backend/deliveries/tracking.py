@@ -215,7 +215,8 @@ def _since(state: D, known: Mapping[T, Span]) -> datetime | None:
 async def _keep(parcel: Carried, track: Track, fresh: Sequence[Node], known: Mapping[T, Span], *, source: str) -> None:
     """Write down what the parcel has come to, and when its tracker is asked and subscribed to next."""
     now, pushed, query_after = clock.now(), source == parcel.tracker, None
-    if pushed:
+    if pushed and (parcel.signed_claimed_at is None or T.DELIVERED in known):
+        # While a signature is only claimed, a later push does not put off the question about it.
         query_after = now + timedelta(hours=settings().courier_silence_hours)
     if T.DELIVERED not in known and any(each.status == T.DELIVERED for each in fresh):
         # Only claimed: asked about as soon as the tracker may be asked.

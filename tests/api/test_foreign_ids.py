@@ -32,7 +32,6 @@ from tests.factories.notifications import a_message
 from tests.factories.payments import a_fee, a_paid_payment
 from tests.owner import owner_fetch_value
 
-
 DOORS = ("/v1/resident/", "/v1/staff/", "/v1/agency/")
 
 
