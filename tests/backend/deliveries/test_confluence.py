@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -118,3 +119,21 @@ def test_the_fold_is_a_maximum_so_no_order_and_no_repeat_can_change_it():
         assert come_to(dice.sample(statuses, len(statuses))) is end is come_to(statuses * 2)
         assert RANK[come_to([*statuses, dice.choice(every)])] >= RANK[end]
     assert {state for state in LEADS_TO.values() if state is not None} <= RANK.keys()
+
+
+async def test_pushes_about_the_same_parcels_at_once_end_alike_and_lock_nobody_out():
+    parcels = [await a_shipment() for _ in range(4)]
+    journey = [a_node(status, -30 + n) for n, status in enumerate(LIKELY)]
+    pushes = [
+        [Track(waybill=str(each.waybill), company="ems", nodes=(node,), complete=False) for each in order]
+        for node in journey
+        for order in (parcels, parcels[::-1])
+    ]
+    random.Random(7).shuffle(pushes)
+
+    await asyncio.gather(*(tracking.hear(tracks, source="kuaidi100", sure=True) for tracks in pushes))
+
+    for parcel in parcels:
+        assert (await stands(parcel))[0] == "signed"
+        assert len(await timeline(parcel)) == len(journey)
+        await check_what_was_told(parcel.delivery_id)
