@@ -1,4 +1,5 @@
-"""A canary goes through the whole main job: its name, phone and ids stand in clear nowhere (I-11, B-71, C-01)."""
+"""A canary goes through the whole main job and pays: its name, phone and ids, and the keys and certificates of money,
+stand in clear nowhere (I-11, B-71, C-01)."""
 
 from __future__ import annotations
 
@@ -6,22 +7,25 @@ import io
 import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
-from typing import NamedTuple
+from datetime import datetime, time, timedelta
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 from litestar import Litestar
 
 from api.edge import Edge
-from backend import auditing, cache, identity, invariants, seeding
+from backend import auditing, cache, clock, identity, invariants, jobs, seeding
 from backend.logs import JsonLines
 from backend.partners import Partners, equip
 from backend.partners.sandbox import Sandbox, serving
+from backend.payments.catching_up import compare_day
 from tests.factories.notifications import register_templates
-from tests.journeys.actors import Department, Phone
+from tests.journeys.actors import Department, Office, Phone, told_of_money
 from tests.owner import as_owner
 
 NAME, ID_NUMBER, OTHER_ID = "司马相如卿", "990102198803071229", "11010519491231002X"
+CARD = "6222020200112233445"
 
 
 class Journey(NamedTuple):
@@ -59,12 +63,13 @@ async def base(app: Litestar, partners: Partners, sandbox: Sandbox) -> AsyncIter
     await seeding.seed("demo")
     async with serving(Edge(app), listener), identity.watch():
         sandbox.push_to(f"{address}/v1/callbacks/wechat", gap=0.01)
+        await told_of_money(address, sandbox)
         yield address
     equip(None)
 
 
 @pytest.fixture
-async def journey(base: str, sandbox: Sandbox, logged: io.StringIO) -> Journey:
+async def journey(base: str, sandbox: Sandbox, partners: Partners, logged: io.StringIO) -> Journey:
     """The main job, and on the way every mistake by which a canary might slip out."""
     canary, department, seen = Phone(base, sandbox, NAME), Department(base, "公安"), list[str]()
 
@@ -86,13 +91,14 @@ async def journey(base: str, sandbox: Sandbox, logged: io.StringIO) -> Journey:
     for message in (await canary.get("/v1/resident/messages"))["items"]:
         await canary.get(f"/v1/resident/messages/{message['id']}")
     await canary.http.post("/v1/public/case-lookups", json={"number": "CANARY-1", "id_tail": ID_NUMBER[-4:]})
+    money = await _pays(canary, base, partners, keep)
     await _mistakes(canary, department, found["code"])
     secrets = {
         "name": NAME, "id number": ID_NUMBER, "other id number": OTHER_ID, "phone": person.phone,
         "openid": person.openid,
         "unionid": person.unionid, "session key": person.session_key, "official openid": person.oa_openid,
         "access token": canary.tokens["access_token"], "refresh token": canary.tokens["refresh_token"],
-        "agency secret": seeding.agency_secret(department.key),
+        "agency secret": seeding.agency_secret(department.key), "card": CARD, **money,
     }  # fmt: skip
     await canary.http.aclose()
     await department.http.aclose()
@@ -103,6 +109,58 @@ async def journey(base: str, sandbox: Sandbox, logged: io.StringIO) -> Journey:
         logged.getvalue(),
         repr([each.data for each in sandbox.world.delivered]) + repr([each.parameters for each in sandbox.sms.texts]),
     )
+
+
+async def _pays(canary: Phone, base: str, partners: Partners, keep: Any) -> dict[str, str]:
+    """A fee is paid, told of well and badly, given back to a card after trouble, and the day compared with the bill;
+    what of all this nobody may see."""
+    pay, chief, clerk = canary.sandbox.pay, Office(base, "a.chief"), Office(base, "a.clerk")
+    chief.http.event_hooks["response"] = clerk.http.event_hooks["response"] = [keep]
+    order = await canary.begins_to_pay()
+    number = order["number"]
+    pay.confirm(order["parameters"])
+    forged: list[dict[str, Any]] = [{"flaw": "bad_signature"}, {"flaw": "unknown_serial"}, {"wrong_key": True}]
+    for wrong in (*forged, {"changes": {"mchid": "1900000009"}}):
+        headers, body = pay.written(number, **wrong)
+        refused = await canary.http.post("/v1/callbacks/wechat-pay", content=body, headers=headers)
+        assert 400 <= refused.status_code < 500
+    pay.refuse("query", 500, "SYSTEM_ERROR")
+    await _quiet(pay)
+    await chief.sign_in()
+    await clerk.sign_in()
+    pay.world.rules.refund_outcome = "ABNORMAL"
+    asked = await clerk.post(f"/v1/staff/payments/{number}/refunds", {"amount_fen": 2000, "reason": "多缴退回"})
+    await _quiet(pay)
+    pay.world.rules.refund_outcome = "SUCCESS"
+    card = {"bank": "ICBC_DEBIT", "number": CARD, "name": NAME}
+    await chief.post(f"/v1/staff/refunds/{asked['number']}/card", card)
+    await _quiet(pay)
+    for path in (f"payments/{number}", f"payments/{number}/receipt", "payments", "fees"):
+        await canary.http.get(f"/v1/resident/{path}")
+    for path in (f"payments/{number}", "payments", "refunds", f"refunds/{asked['number']}"):
+        await chief.http.get(f"/v1/staff/{path}")
+    today = clock.today()
+    with clock.travel(to=datetime.combine(today + timedelta(days=1), time(11), clock.SHANGHAI)):
+        (compared,) = [each for each in await compare_day(today, channels=partners.channels) if each.paid_count]
+    assert (compared.paid_fen, compared.refund_fen, compared.open) == (2000, 2000, 0)
+    await chief.http.aclose()
+    await clerk.http.aclose()
+    values = pay.settings("")
+    key, public = values["wechat_pay_key"], values["wechat_pay_public_key"]
+    return {
+        "prepay id": order["parameters"]["package"].removeprefix("prepay_id="),
+        "merchant's key": key.splitlines()[3], "platform's key": public.splitlines()[3],
+        "APIv3 key": values["wechat_pay_api_v3_key"], "v2 key": values["wechat_pay_v2_key"],
+        "Alipay's key": canary.sandbox.alipay.settings("")["alipay_key"].splitlines()[3],
+        "certificate": pay.world.keys.signs.pem.splitlines()[3],
+    }  # fmt: skip
+
+
+async def _quiet(pay: Any) -> None:
+    for _ in range(3):
+        await jobs.drain()
+        await pay.settle()
+    await jobs.drain()
 
 
 async def _mistakes(canary: Phone, department: Department, item: str) -> None:
@@ -139,8 +197,10 @@ async def everything_stored() -> str:
     return "\n".join(parts)
 
 
-ANSWERED = {"access token", "refresh token"}
+ANSWERED = {"access token", "refresh token", "prepay id"}
 """What the resident is given, and nobody else."""
+WITH_ITS_ORDER = "prepay id"
+"""Stands in the row of its order and nowhere else: it opens nothing without a signature of our key."""
 
 
 async def test_a_canary_stands_in_clear_nowhere(journey: Journey, base: str):
@@ -148,13 +208,17 @@ async def test_a_canary_stands_in_clear_nowhere(journey: Journey, base: str):
     async with httpx.AsyncClient(base_url=base) as anybody:
         metrics = (await anybody.get("/metrics")).text
 
-    assert len(journey.secrets) >= 10
+    assert len(journey.secrets) >= 18
     assert "CANARY-1" in journey.answers
     assert "CANARY-1" in stored
     assert journey.logged.count("\n") > 20
+    rows = [row for row in stored.splitlines() if journey.secrets[WITH_ITS_ORDER] in row]
+    assert [row.split(" ")[0] for row in rows] == ["payments"]
     for what, secret in journey.secrets.items():
+        if what == WITH_ITS_ORDER:
+            assert journey.answers.count(secret) == 1
         for place, text in (
-            ("tables", stored),
+            ("tables", "" if what == WITH_ITS_ORDER else stored),
             ("logs", journey.logged),
             ("metrics", metrics),
             ("messages", journey.delivered),

@@ -237,3 +237,20 @@ async def test_a_channel_that_is_switched_off_keeps_the_refund_waiting(channel: 
 async def test_a_number_that_nobody_gave_out_is_not_found(channel: PretendChannel):
     with pytest.raises(RefundNotFound):
         await check_refund("R0")
+
+
+async def test_an_abnormal_refund_that_is_repaired_on_the_channels_side_is_found_by_asking(channel: PretendChannel):
+    payment = await a_paid_payment()
+    channel.answers = S.ABNORMAL
+    number = await sent(payment)
+    stuck = await refund_of(number)
+    channel.now(number, S.SUCCEEDED)
+
+    with clock.travel(by=timedelta(hours=2)):
+        assert await sweep_refunds() == 1
+        await jobs.drain()
+
+    assert stuck.state is RefundState.ABNORMAL
+    assert (await refund_of(number)).state is RefundState.SUCCEEDED
+    assert (await payment_row(payment.number))["refunded_fen"] == 2000
+    assert channel.calls["refund"] == 1
