@@ -1,7 +1,8 @@
 """`once(...)`: the first statement of whatever must not happen twice.
 
 The key and the effect live or die together: both are rows of one transaction. A second request with the same
-key while the first is running is told so; afterwards it gets the first one's answer.
+key while the first is running is told so; afterwards it gets the first one's answer. Answers name people (an address, a
+phone), so they are kept sealed, and of the request only a keyed digest: it could be guessed from a plain one.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
+from backend.crypto import fingerprint, fingerprints, open_sealed, seal
 from backend.database import transaction
 from backend.errors import Conflict, Invalid, Malformed
 from backend.settings import settings
 
 LONGEST_KEY = 255
+SEALED = "idempotency_keys.body"
 
 
 class KeyMissing(Malformed):
@@ -68,9 +71,10 @@ async def once(key: str | None, *, scope: str, content: bytes) -> Answer | None:
         )
     if row is None:
         return None
-    if row["fingerprint"] != _fingerprint(content):
+    if row["fingerprint"] not in fingerprints(_digest(content), "idempotency"):
         raise KeyReused
-    return Answer(row["status"], row["body"], row["media_type"])
+    body = open_sealed(row["body"].decode(), where=SEALED, row=f"{scope}|{key}")
+    return Answer(row["status"], body.encode(), row["media_type"])
 
 
 async def remember(key: str, answer: Answer, *, scope: str, content: bytes) -> None:
@@ -83,9 +87,9 @@ async def remember(key: str, answer: Answer, *, scope: str, content: bytes) -> N
             "body = excluded.body, media_type = excluded.media_type, expires_at = excluded.expires_at",
             scope,
             key,
-            _fingerprint(content),
+            fingerprint(_digest(content), "idempotency"),
             answer.status,
-            answer.body,
+            seal(answer.body.decode(), where=SEALED, row=f"{scope}|{key}").encode(),
             answer.media_type,
             settings().idempotency_hours,
         )
@@ -98,5 +102,5 @@ async def forget_expired() -> int:
     return int(tag.rsplit(" ", 1)[-1])
 
 
-def _fingerprint(content: bytes) -> str:
+def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()

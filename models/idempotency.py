@@ -14,9 +14,10 @@ class IdempotencyKey(Model):
     """Whose key, on which route: `resident:<id> POST /v1/...`."""
     key = fields.CharField(max_length=255)
     fingerprint = fields.CharField(max_length=64)
-    """SHA-256 of the request body."""
+    """Keyed digest of the request body."""
     status = fields.SmallIntField()
     body = fields.BinaryField()
+    """Sealed: the answer names people."""
     media_type = fields.CharField(max_length=64)
     expires_at = fields.DatetimeField()
 

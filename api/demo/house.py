@@ -13,6 +13,7 @@ import aiohttp
 from api.demo import visit
 from api.demo.client import Department, Levers, Phone
 from api.demo.money import Money
+from api.demo.parcel import Parcel
 from api.demo.people import cast
 from api.demo.processes import Processes, free_ports
 from api.demo.showing import Timeline
@@ -37,6 +38,8 @@ QUICK = {
     "PARTNER_TIMEOUT": "1",
     "JOB_RETRY_SECONDS": "0.2,0.5,1,2,4,8",
     "JOB_LEASE_SECONDS": "2",
+    "POSTAGE_PAYER": "resident",
+    "COURIER_SWEEP_SECONDS": "0.5",
     "REFUND_SECOND_PERSON_ABOVE_FEN": "10000",
     "REFUND_SWEEP_SECONDS": "1",
     "NOTIFICATION_RETRY_SECONDS": "0.2,0.4,0.8,1.5,3,6,12",
@@ -82,6 +85,12 @@ class House:
             self.http, self.api, story.people, story.phones, self.levers, self.timeline,
             processes=self.processes, patience=story.patience,
         )  # fmt: skip
+
+    def parcel(self, story: Story, money: Money) -> Parcel:
+        """The chapter of the way home, with somebody whose document can be posted."""
+        person = next(each for each in story.people if each.item == visit.ITEM)
+        phone = story.phones[person.name]
+        return Parcel(person, phone, money, self.levers, self.timeline, patience=story.patience)
 
     def _departments(self) -> dict[str, Department]:
         return {

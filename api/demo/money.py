@@ -45,16 +45,16 @@ class Money:
 
     async def tell(self) -> None:
         """The whole chapter."""
-        self.timeline.heading("五、缴费：付款、回调两次、退款、对账")
+        self.timeline.heading("六、缴费：付款、反复回调、退款")
         for item in (PAYS, GIVEN_BACK):
-            await self._pay(next(each for each in self.people if each.item == item))
-        await self._give_back(self.numbers[1])
-        await self._reconcile()
+            await self.pay(next(each for each in self.people if each.item == item))
+        await self._give_back(self.numbers[-1])
 
-    async def _pay(self, person: Person) -> None:
+    async def pay(self, person: Person, *, charge: str = "cost") -> None:
+        """Somebody pays what they owe; WeChat Pay tells of it once, and then twice more."""
         phone = self.phones[person.name]
         owed = await phone.get("/v1/resident/fees?state=open")
-        fee = owed.body["items"][0]
+        fee = next(each for each in owed.body["items"] if each["charge_ref"] == charge)
         amount = f"{fee['amount_fen'] / 100:.2f} 元"
         self.timeline.step(person.name, "待缴费用", f"{fee['name']}：{amount}", owed.ms)
         body = {"fee_id": fee["id"], "channel": "wechat_pay"}
@@ -102,8 +102,8 @@ class Money:
                 raise DemoFailed(f"订单 {number} 停在{page.body['state_name']}，没有到 {state}")
             await asyncio.sleep(0.05)
 
-    async def _reconcile(self) -> None:
-        """The next morning comes for the channel alone; then the day is compared as an operator does it."""
+    async def reconcile(self) -> None:
+        """The next morning comes, for the channel alone: nobody pays after it. The day is compared as operators do."""
         now = clock.now().astimezone(clock.SHANGHAI)
         morning = datetime.combine(now.date() + timedelta(days=1), BILL_TIME, clock.SHANGHAI)
         await self.levers.ask("POST", "/sandbox/pay/time", {"seconds": (morning - now).total_seconds()})

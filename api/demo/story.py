@@ -96,7 +96,7 @@ class Story:
 
         What is to go wrong breaks before the reports of its wave, or after them.
         """
-        self.timeline.heading("三、办理推进，状态一变就告知")
+        self.timeline.heading("四、办理推进，状态一变就告知")
         for wave in range(max(len(person.after) for person in self.people)):
             if before and wave in before:
                 await before[wave]()
@@ -168,7 +168,7 @@ class Story:
 
     async def look_around(self) -> None:
         """What else residents do: the timeline, its ETag, a look without signing in, sessions, a wrong token."""
-        self.timeline.heading("四、居民查看进度")
+        self.timeline.heading("五、居民查看进度")
         person = self.people[1]
         phone, path = self.phones[person.name], f"/v1/resident/cases/{person.case}"
         answer = await phone.get(path)

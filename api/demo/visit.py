@@ -96,12 +96,12 @@ class Visit:
 
     async def tell(self) -> None:
         """The whole chapter."""
-        self.timeline.heading("六、预约大厅：预约、签到、叫号")
+        self.timeline.heading("七、预约大厅：预约、签到、叫号")
         await self._look()
         await self._book()
         label = await self._check_in()
         await self._call(label)
-        self.timeline.heading("七、放号：两百人同时抢二十个号")
+        self.timeline.heading("八、放号：两百人同时抢二十个号")
         await self._rush()
 
     async def _look(self) -> None:
