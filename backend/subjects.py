@@ -145,6 +145,8 @@ _BROUGHT = f"WHERE resident_id = $1 AND NOT ({UNDER_WAY})"
 """SQL: deliveries that have come to their end. A parcel on its way still has to find its receiver."""
 
 _FORGET: dict[str, str] = {
+    "tellings": "UPDATE tellings t SET forgotten = forgotten + m.n FROM (SELECT event_id, count(*) AS n FROM messages "
+    "WHERE resident_id = $1 GROUP BY event_id) m WHERE t.event_id = m.event_id",
     "message_attempts": "DELETE FROM message_attempts a USING messages m "
     "WHERE m.id = a.message_id AND m.resident_id = $1",
     "messages": "DELETE FROM messages WHERE resident_id = $1",

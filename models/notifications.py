@@ -100,11 +100,32 @@ class Message(Record):
             ("subject_kind", "subject_id"),
             PartialIndex(fields=("resident_id", "event_id"), name="messages_queue", condition={"waiting": True}),
             PartialIndex(fields=("due_at",), name="messages_due", condition={"waiting": True}),
+            PartialIndex(fields=("id",), name="messages_dead", condition={"state": "dead"}),
         )
         constraints = (
             CheckConstraint("waiting = (state IN ('pending', 'leased'))", name="message_waits_while_it_is_open"),
             CheckConstraint("waiting OR finished_at IS NOT NULL", name="message_end_has_a_time"),
             CheckConstraint("tries >= 0 AND attempts >= 0 AND unanswered >= 0", name="message_counts_from_zero"),
+        )
+
+
+class Telling(Model):
+    """What became of an event that people are told of: how many messages it led to, or why to none. Written with them,
+    so that a message which is missing later is known to be missing."""
+
+    event_id = fields.UUIDField(primary_key=True)
+    at = fields.DatetimeField()
+    messages = fields.SmallIntField()
+    forgotten = fields.SmallIntField(default=0)
+    """How many of them were erased with the person whom they told."""
+    why = fields.CharField(max_length=64, default="")
+    """Why nobody was told; empty when somebody was."""
+
+    class Meta:
+        table = "tellings"
+        constraints = (
+            CheckConstraint("messages >= 0 AND (messages = 0) = (why <> '')", name="telling_to_nobody_has_a_reason"),
+            CheckConstraint("forgotten BETWEEN 0 AND messages", name="telling_forgets_what_it_told"),
         )
 
 

@@ -159,3 +159,32 @@ async def standings(resident_id: UUID) -> dict[str, Standing]:
         resident_id,
     )
     return {row["template_id"]: Standing(ConsentKind(row["kind"]), *list(row)[2:]) for row in rows}
+
+
+class ConsentThen(NamedTuple):
+    """What the resident allowed for a template at one moment, as the ledger tells it."""
+
+    template: str
+    """What the resident sees in the popup."""
+    kind: ConsentKind
+    allowed: bool
+    remaining: int
+    accepted_at: datetime | None
+    withdrawn_at: datetime | None
+
+
+_UNTIL = """
+SELECT answer, source, happened_at FROM consent_changes
+WHERE resident_id = $1 AND template_id = $2 AND created_at <= $3 AND pairs_with IS NULL ORDER BY created_at, id
+"""
+
+
+async def at_moment(resident_id: UUID, template: PartnerTemplate, moment: datetime) -> ConsentThen:
+    """What the ledger came to at that moment: its lines until then, folded anew."""
+    standing = Standing(ConsentKind(template.kind))
+    for row in await fetch(_UNTIL, resident_id, template.id, moment):
+        answer, source = ConsentAnswer(row["answer"]), ConsentSource(row["source"])
+        standing = after(standing, answer, source, row["happened_at"])
+    return ConsentThen(
+        template.title, standing.kind, standing.allows, standing.remaining, standing.accepted_at, standing.withdrawn_at
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -16,8 +16,9 @@ from backend.events import Event, EventMeta, name_of
 from backend.identity.principals import AsResident
 from backend.paging import cursor_of, place_of
 from models.notifications import ChannelName, MessageState, Outcome
-from notifications import delivering, proof, wording
-from notifications.templates import messages
+from notifications import consent, delivering, proof, wording
+from notifications.consent import ConsentThen
+from notifications.templates import messages, partner_templates
 
 LIST = "resident-messages"
 
@@ -59,6 +60,7 @@ class Tried(NamedTuple):
     outcome: Outcome | None
     code: str
     receipt: str
+    receipt_at: datetime | None
     words: str
 
 
@@ -72,6 +74,8 @@ class Proof(NamedTuple):
     fell_back: bool
     """Whether a later way had to do it."""
     words: str
+    consent: ConsentThen | None
+    """What the resident allowed when the first way was tried; None for messages that need no consent."""
     attempts: list[Tried]
 
 
@@ -91,9 +95,10 @@ _LIST = f"""
 SELECT {_COLUMNS} FROM messages
 WHERE resident_id = $1 AND ($2::uuid IS NULL OR id < $2) AND (NOT $3 OR read_at IS NULL) ORDER BY id DESC LIMIT $4
 """
-_ONE = f"SELECT {_COLUMNS}, state, channel FROM messages WHERE id = $1 AND resident_id = $2"
+_ONE = f"SELECT {_COLUMNS}, state, channel, created_at FROM messages WHERE id = $1 AND resident_id = $2"
 _TRIED = """
-SELECT channel, coalesce(finished_at, started_at) AS at, outcome, code, receipt FROM message_attempts
+SELECT channel, started_at, coalesce(finished_at, started_at) AS at, outcome, code, receipt, received_at
+FROM message_attempts
 WHERE message_id = $1 ORDER BY n
 """
 _READ_ALL = """
@@ -138,14 +143,25 @@ async def shown(resident: AsResident, message_id: UUID) -> Proof:
     row = await fetch_row(_ONE, message_id, resident.id)
     if row is None:
         raise MessageUnknown
-    tried = [_tried(each) for each in await fetch(_TRIED, message_id)]
+    tried = await fetch(_TRIED, message_id)
     state = MessageState(row["state"])
     done = state in (MessageState.SENT, MessageState.INBOX)
     channel = ChannelName(row["channel"]) if done else None
     return Proof(
         _entry(row), state, channel, bool(channel and channel is not ChannelName.MINI_PROGRAM),
-        _summary(state, channel), tried,
+        _summary(state, channel), await consent_then(resident.id, row, tried), [_tried(each) for each in tried],
     )  # fmt: skip
+
+
+async def consent_then(resident_id: UUID, message: Any, tried: Sequence[Any]) -> ConsentThen | None:
+    """What the resident allowed when the mini-program was tried, or until now when it has not been; None for messages
+    that do not go there."""
+    template = messages().get(message["name"])
+    if template is None or template.mini_program is None:
+        return None
+    known = partner_templates().mini_program[template.mini_program.template]
+    first = next((each["started_at"] for each in tried if each["channel"] == ChannelName.MINI_PROGRAM), None)
+    return await consent.at_moment(resident_id, known, first or message["created_at"])
 
 
 async def read(resident: AsResident, message_id: UUID) -> datetime:
@@ -179,7 +195,7 @@ def _tried(row: Any) -> Tried:
     outcome = Outcome(row["outcome"]) if row["outcome"] else None
     channel = ChannelName(row["channel"])
     words = proof.in_words(channel, outcome, row["code"], row["receipt"])
-    return Tried(channel, row["at"], outcome, row["code"], row["receipt"], words)
+    return Tried(channel, row["at"], outcome, row["code"], row["receipt"], row["received_at"], words)
 
 
 def _summary(state: MessageState, channel: ChannelName | None) -> str:

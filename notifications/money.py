@@ -17,7 +17,7 @@ from backend.payments import events
 from backend.payments.following import NOT_COUNTED, yuan
 from notifications import wording
 from notifications.facts import SOME_DEPARTMENT, moment, spoken
-from notifications.telling import Silence, Tell, Told
+from notifications.telling import GONE, NO_ACCOUNT, Nobody, Silence, Tell, Told
 
 _FEE = """
 SELECT f.name, f.state, d.name AS department FROM fees f LEFT JOIN departments d ON d.id = f.department_id
@@ -29,8 +29,10 @@ _REFUND = "SELECT amount_fen, state, succeeded_at FROM refunds WHERE id = $1"
 
 async def _raised(event: events.FeeRaised, meta: EventMeta) -> Sequence[Told]:
     fee = await fetch_row(_FEE, event.fee_id)
-    if event.resident_id is None or fee is None or fee["state"] != "open":
-        return ()  # nobody to tell yet, or paid or dropped before we came to say so
+    if event.resident_id is None:
+        return NO_ACCOUNT
+    if fee is None or fee["state"] != "open":
+        return Nobody("paid or dropped before we came to say so")
     said = {
         "fee": spoken(fee["name"]),
         "amount": yuan(event.amount_fen),
@@ -41,8 +43,10 @@ async def _raised(event: events.FeeRaised, meta: EventMeta) -> Sequence[Told]:
 
 async def _waived(event: events.FeeWaived, meta: EventMeta) -> Sequence[Told]:
     fee = await fetch_row(_FEE, event.fee_id)
-    if event.resident_id is None or fee is None:
-        return ()
+    if event.resident_id is None:
+        return NO_ACCOUNT
+    if fee is None:
+        return GONE
     said = {"fee": spoken(fee["name"]), "amount": yuan(event.amount_fen), "at": moment(meta.at)}
     return (Told(event.resident_id, "fee_waived", said),)
 
@@ -50,7 +54,7 @@ async def _waived(event: events.FeeWaived, meta: EventMeta) -> Sequence[Told]:
 async def _of_payment(name: str, resident_id: UUID, payment_id: UUID, fen: int, at: datetime) -> Sequence[Told]:
     row = await fetch_row(_PAYMENT, payment_id)
     if row is None:
-        return ()
+        return GONE
     said = {
         "fee": spoken(row["name"]),
         "amount": yuan(fen),
@@ -70,7 +74,7 @@ async def _exceeded(event: events.PaymentExceeded, meta: EventMeta) -> Sequence[
 
 async def _promised(event: events.RefundApproved, meta: EventMeta) -> Sequence[Told]:
     if event.cause in NOT_COUNTED:
-        return ()  # told together with the money that does not count
+        return Nobody("told together with the money that does not count")
     return await _of_payment("refund_promised", event.resident_id, event.payment_id, event.amount_fen, meta.at)
 
 
@@ -83,7 +87,7 @@ async def _given_back(event: events.RefundSucceeded, meta: EventMeta) -> Sequenc
 async def _troubled(event: events.RefundTroubled, meta: EventMeta) -> Sequence[Told]:
     row = await fetch_row(_REFUND, event.refund_id)
     if row is None or row["state"] == "succeeded":
-        return ()  # it has arrived before we came to say that it had not
+        return Nobody("it has arrived before we came to say that it had not")
     return await _of_payment("refund_troubled", event.resident_id, event.payment_id, row["amount_fen"], meta.at)
 
 

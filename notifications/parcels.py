@@ -20,7 +20,7 @@ from models.deliveries import DeliveryState as D
 from models.deliveries import Direction, ProblemKind
 from notifications import wording
 from notifications.facts import day, moment, spoken
-from notifications.telling import Silence, Tell, Told
+from notifications.telling import GONE, NOTHING_NEW, Nobody, Silence, Tell, Told
 
 _DELIVERY = """
 SELECT d.resident_id, d.number, d.contents, d.direction, d.state, d.kept_until, p.name AS point
@@ -63,36 +63,36 @@ def message_for(direction: str, to_state: str, cause: str) -> str | None:
 async def _moved(event: events.DeliveryMoved, meta: EventMeta) -> Sequence[Told]:
     row = await _row(event.delivery_id)
     if row is None or (event.to_state in PASSING and row["state"] != event.to_state):
-        return ()
+        return Nobody("it had gone on before we came to say so")
     name = message_for(row["direction"], event.to_state, event.cause)
     if name is None:
-        return ()
+        return NOTHING_NEW
     return (Told(event.resident_id, name, _with_point(row) if name == "pickup_ready" else _said(row, event.at)),)
 
 
 async def _due(event: events.PickupDue, meta: EventMeta) -> Sequence[Told]:
     row = await _row(event.delivery_id)
     if row is None or row["state"] != D.READY or row["kept_until"] is None:
-        return ()  # fetched before we came to say so
+        return Nobody("fetched before we came to say so")
     return (Told(event.resident_id, "pickup_due", _with_point(row)),)
 
 
 async def _handed_over(event: events.HandedOver, meta: EventMeta) -> Sequence[Told]:
     row = await _row(event.delivery_id)
-    return (Told(event.resident_id, "parcel_handed_over", _said(row, meta.at)),) if row else ()
+    return (Told(event.resident_id, "parcel_handed_over", _said(row, meta.at)),) if row else GONE
 
 
 async def _found(event: events.ProblemFound, meta: EventMeta) -> Sequence[Told]:
     row, problem = await _row(event.delivery_id), await fetch_row(_PROBLEM, event.problem_id)
     if event.kind not in PROBLEMS or row is None or problem is None or problem["ended_at"] is not None:
-        return ()
+        return Nobody("not for the resident, or over before we came to say so")
     return (Told(event.resident_id, "parcel_problem", _said(row, meta.at)),)
 
 
 async def _answered(event: events.ProblemAnswered, meta: EventMeta) -> Sequence[Told]:
     row = await _row(event.delivery_id)
     if row is None or event.answered_by is None:
-        return ()  # it went away by itself, and the step that made it go is told
+        return Nobody("it went away by itself; the step that did it is told")
     return (Told(event.resident_id, "parcel_problem_answered", _said(row, meta.at)),)
 
 

@@ -14,7 +14,7 @@ from models.cases import CaseState as S
 from notifications import events as own
 from notifications import facts, hearing, money, outbox, parcels, texts, visits
 from notifications.inbox import put
-from notifications.telling import Silence, Tell, Told
+from notifications.telling import GONE, NO_ACCOUNT, NOTHING_NEW, Nobody, Silence, Tell, Told, note
 
 BY_STATE: Mapping[str, str] = {
     S.CORRECTION: "supplement_needed",
@@ -50,21 +50,25 @@ def message_for(from_state: str, to_state: str, outcome: str | None) -> str | No
 
 async def _case_opened(event: cases.CaseOpened, meta: EventMeta) -> Sequence[Told]:
     case = await facts.case(event.case_id)
-    if case is None or case.resident_id is None:
-        return ()
+    if case is None:
+        return GONE
+    if case.resident_id is None:
+        return NO_ACCOUNT
     if event.state == S.SUBMITTED:
         return (Told(case.resident_id, "case_opened", case.context(event.received_at)),)
     # Its events had come before the case itself did: where it stands is the news, not that it came in.
     name = message_for(S.SUBMITTED, event.state, case.outcome)
-    return (Told(case.resident_id, name, case.context(case.since)),) if name else ()
+    return (Told(case.resident_id, name, case.context(case.since)),) if name else NOTHING_NEW
 
 
 async def _case_progressed(event: cases.CaseProgressed, meta: EventMeta) -> Sequence[Told]:
     case = await facts.case(event.case_id)
-    if case is None or case.resident_id is None:
-        return ()
+    if case is None:
+        return GONE
+    if case.resident_id is None:
+        return NO_ACCOUNT
     name = message_for(event.from_state, event.to_state, case.outcome)
-    return (Told(case.resident_id, name, case.context(event.occurred_at)),) if name else ()
+    return (Told(case.resident_id, name, case.context(event.occurred_at)),) if name else NOTHING_NEW
 
 
 def _to_the_resident(name: str) -> Tell:
@@ -81,7 +85,7 @@ async def _delegation_began(event: identity.DelegationBegan, meta: EventMeta) ->
 async def _delegation_ended(event: identity.DelegationEnded, meta: EventMeta) -> Sequence[Told]:
     """Both are told, whoever ended it; nobody of an offer that led to nothing, and nobody who was forgotten."""
     if event.delegate_id is None:
-        return ()
+        return Nobody("an offer that led to nothing")
     gone = event.by if event.how == "erased" else None
     people = (each for each in (event.principal_id, event.delegate_id) if each != gone)
     return [Told(each, "delegation_ended", {"at": facts.moment(meta.at)}) for each in people]
@@ -147,9 +151,12 @@ RULES: Mapping[type[Event], Tell | Silence] = {
 async def tell(event: Event, meta: EventMeta) -> None:
     """Make the messages of an event: each one once per event, resident and template, however often we are called."""
     rule = RULES[type(event)]
-    if isinstance(rule, Tell):
-        for told in sorted(await rule.telling(event, meta), key=lambda each: (each.resident_id, each.name)):
-            await put(event, meta, told.resident_id, told.name, told.context)
+    if not isinstance(rule, Tell):
+        return
+    messages = await rule.telling(event, meta)
+    for told in sorted(messages, key=lambda each: (each.resident_id, each.name)):
+        await put(event, meta, told.resident_id, told.name, told.context)
+    await note(meta.id, messages)
 
 
 def wire() -> None:

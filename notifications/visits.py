@@ -18,7 +18,7 @@ from backend.events import Event, EventMeta
 from backend.identity import delegating
 from notifications import wording
 from notifications.facts import day, moment, spoken
-from notifications.telling import Silence, Tell, Told
+from notifications.telling import GONE, NOTHING_NEW, Nobody, Silence, Tell, Told
 
 SOME_ITEM = "政务服务事项"
 
@@ -72,7 +72,7 @@ async def _of_visit(
 ) -> Sequence[Told]:
     row = await fetch_row(_VISIT, appointment_id, slot_id)
     if row is None:
-        return ()
+        return GONE
     said = _said(row, number=wording.clean(row["number"]), time=moment(at or row["starts_at"]), **more)
     return await _told(row, name, said)
 
@@ -100,25 +100,25 @@ async def _offered(event: events.PlaceOffered, meta: EventMeta) -> Sequence[Told
 
 async def _waiting_ended(event: events.WaitingEnded, meta: EventMeta) -> Sequence[Told]:
     row = await fetch_row(_OF_ENTRY, event.entry_id) if event.how == "lapsed" else None
-    return await _told(row, "offer_lapsed", _said(row, day=day(row["day"]))) if row else ()
+    return await _told(row, "offer_lapsed", _said(row, day=day(row["day"]))) if row else NOTHING_NEW
 
 
 async def _draw_lost(event: events.DrawLost, meta: EventMeta) -> Sequence[Told]:
     row = await fetch_row(_OF_DRAW, event.draw_id, event.resident_id, event.entry_id)
-    return await _told(row, "draw_lost", _said(row, day=day(row["day"]))) if row else ()
+    return await _told(row, "draw_lost", _said(row, day=day(row["day"]))) if row else Nobody("has a place after all")
 
 
 async def _soon(event: events.TicketSoon, meta: EventMeta) -> Sequence[Told]:
     row = await fetch_row(_OF_TICKET, event.ticket_id)
     if row is None or row["state"] != "waiting":
-        return ()  # called before we came to say so
+        return Nobody("called before we came to say so")
     ahead = f"前面还有{event.ahead}人" if event.ahead else "下一个就是您"
     return await _told(row, "ticket_soon", _said(row, ticket=row["label"], ahead=ahead))
 
 
 async def _of_strike(name: str, strike_id: UUID) -> Sequence[Told]:
     row = await fetch_row(_OF_STRIKE, strike_id)
-    return await _told(row, name, _said(row, time=moment(row["starts_at"]))) if row else ()
+    return await _told(row, name, _said(row, time=moment(row["starts_at"]))) if row else GONE
 
 
 async def _strike_given(event: events.StrikeGiven, meta: EventMeta) -> Sequence[Told]:

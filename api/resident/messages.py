@@ -58,13 +58,14 @@ class MessagesOut(Struct, kw_only=True):
 
 
 class AttemptOut(Struct, kw_only=True):
-    """One attempt: the way, how it ended (null: no answer came), the partner's own code, and plain words."""
+    """One attempt: the way, how it ended (null: no answer came), the partner's own code, its receipt, plain words."""
 
     channel: str
     at: datetime
     outcome: str | None
     code: str
     receipt: str
+    receipt_at: datetime | None
     words: str
 
     @classmethod
@@ -73,14 +74,27 @@ class AttemptOut(Struct, kw_only=True):
         return cls(**tried._asdict())
 
 
+class ConsentOut(Struct, kw_only=True):
+    """What was allowed for the message's template when it was first tried; `remaining` counts one-off consents."""
+
+    template: str
+    kind: str
+    allowed: bool
+    remaining: int
+    accepted_at: datetime | None
+    withdrawn_at: datetime | None
+
+
 class MessageProofOut(Struct, kw_only=True):
-    """A message with its proof. `channel` carried it (null while that is open); `fell_back`: not the first way."""
+    """A message with its proof. `channel` carried it (null while that is open); `fell_back`: not the first way;
+    `message.read_at`: when it was opened; `consent` is null for messages that need none."""
 
     message: MessageOut
     state: str
     channel: str | None
     fell_back: bool
     words: str
+    consent: ConsentOut | None
     attempts: list[AttemptOut]
 
     @classmethod
@@ -92,6 +106,7 @@ class MessageProofOut(Struct, kw_only=True):
             channel=proof.channel,
             fell_back=proof.fell_back,
             words=proof.words,
+            consent=ConsentOut(**proof.consent._asdict()) if proof.consent else None,
             attempts=[AttemptOut.of(each) for each in proof.attempts],
         )
 
@@ -140,7 +155,7 @@ class MessageController(Controller):
     @get(
         "/{message_id:uuid}",
         summary="一条消息及其送达记录",
-        description="列出每一次发送：是否有订阅授权、走了哪个渠道、对方平台的返回码及含义、是否改走其他渠道。",
+        description="列出每一次发送：是否有订阅授权、走了哪个渠道、对方平台的返回码及含义、回执、是否改走其他渠道、何时打开。",
         operation_id="getMessage",
         middleware=[Revalidated()],
         response_headers=HEADERS,
@@ -186,6 +201,14 @@ openapi.EXAMPLES |= {
             "channel": "sms",
             "fell_back": True,
             "words": "已发出（短信）",
+            "consent": {
+                "template": "办件进度通知",
+                "kind": "one-off",
+                "allowed": False,
+                "remaining": 0,
+                "accepted_at": "2026-11-20T01:00:00Z",
+                "withdrawn_at": None,
+            },
             "attempts": [
                 {
                     "channel": "mini_program",
@@ -193,6 +216,7 @@ openapi.EXAMPLES |= {
                     "outcome": "refused",
                     "code": "43101",
                     "receipt": "",
+                    "receipt_at": None,
                     "words": "对方平台未接收，改用其他方式：您没有订阅这类消息，或订阅次数已用完",
                 },
                 {
@@ -200,8 +224,9 @@ openapi.EXAMPLES |= {
                     "at": "2026-11-22T07:04:02Z",
                     "outcome": "accepted",
                     "code": "0",
-                    "receipt": "",
-                    "words": "对方平台已接收",
+                    "receipt": "success",
+                    "receipt_at": "2026-11-22T07:04:07Z",
+                    "words": "对方平台已接收，短信平台确认手机已收到",
                 },
             ],
         }

@@ -15,6 +15,7 @@ from api.staff.delivery_problems import DeliveryProblemController
 from api.staff.dispatching import DispatchController
 from api.staff.fees import FeeController
 from api.staff.kiosk import KioskController
+from api.staff.messages import StaffMessageController
 from api.staff.payments import StaffPaymentController
 from api.staff.pickup_points import PickupPointController
 from api.staff.queue import QueueController
@@ -29,6 +30,7 @@ handlers: list[ControllerRouterHandler] = [
     FeeController,
     KioskController,
     QueueController,
+    StaffMessageController,
     StaffPaymentController,
     RefundController,
     ReconciliationController,

@@ -7,10 +7,11 @@ from uuid import uuid4
 import httpx
 
 from backend import jobs
+from backend.database import execute
 from backend.identity import AsResident
 from models.identity import Resident
 from tests.factories.identity import a_resident, headers_of
-from tests.factories.notifications import a_message, partners_in_the_sandbox
+from tests.factories.notifications import a_message, consents, partners_in_the_sandbox
 
 MESSAGES = "/v1/resident/messages"
 
@@ -101,6 +102,24 @@ async def test_the_proof_says_in_plain_words_why_only_the_inbox_has_it(client: h
     assert proof["words"] == "已送达站内信"
     assert proof["attempts"][0]["code"] == "no-consent"
     assert "没有订阅" in proof["attempts"][0]["words"]
+    assert (proof["consent"]["template"], proof["consent"]["allowed"]) == ("办件进度通知", False)
+    assert proof["message"]["read_at"] is None
+
+
+async def test_the_proof_shows_the_consent_that_was_used_the_receipt_and_when_it_was_opened(client: httpx.AsyncClient):
+    mine = await a_resident()
+    async with partners_in_the_sandbox() as sandbox:
+        await consents(await row_of(mine), sandbox.world.persona("reader"), times=3)
+        message = await a_message(await row_of(mine))
+        await jobs.drain()
+    await execute("UPDATE message_attempts SET receipt = 'success', received_at = now() WHERE message_id = $1", message)
+    opened = (await client.post(f"{MESSAGES}/{message}/read", headers=headers_of(mine))).json()
+
+    proof = (await client.get(f"{MESSAGES}/{message}", headers=headers_of(mine))).json()
+
+    assert (proof["consent"]["allowed"], proof["consent"]["remaining"]) == (True, 3)
+    assert proof["attempts"][-1]["receipt_at"] is not None
+    assert proof["message"]["read_at"] == opened["read_at"]
 
 
 async def test_an_unchanged_inbox_is_answered_304(client: httpx.AsyncClient):

@@ -1,0 +1,138 @@
+"""Operators look into how messages were brought, and send again what was set aside."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+
+from api import openapi
+from api.paging import Cursor, Limit, Page
+from api.problems import answers
+from backend.identity import AsStaff
+from backend.identity.errors import DutyMissing
+from backend.paging import USUAL, CursorInvalid
+from models.notifications import MessageState
+from notifications import overseeing
+from notifications.inbox import MessageUnknown
+from notifications.overseeing import MessageOverseen, MessageTrail, NotSetAside
+
+States = Annotated[
+    list[MessageState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
+]
+SubjectKind = Annotated[str | None, QueryParameter(description="消息所说的对象种类，如 case", required=False)]
+SubjectId = Annotated[UUID | None, QueryParameter(description="消息所说的对象", required=False)]
+
+
+class StaffMessageController(Controller):
+    """`/v1/staff/messages`."""
+
+    path = "/messages"
+    tags = ["消息"]
+
+    @get(
+        summary="消息及其送达情况",
+        description="最新的在前，可按状态和对象筛选。需要 `notifications.operate` 职责，面向全平台；不显示消息内容。",
+        operation_id="listStaffMessages",
+        responses=answers(DutyMissing, CursorInvalid),
+    )
+    async def listed(
+        self,
+        staff: NamedDependency[AsStaff],
+        states: FromQuery[States] = None,
+        subject_kind: FromQuery[SubjectKind] = None,
+        subject_id: FromQuery[SubjectId] = None,
+        limit: FromQuery[Limit] = USUAL,
+        cursor: FromQuery[Cursor] = None,
+    ) -> Page[MessageOverseen]:
+        about = overseeing.About(subject_kind, subject_id)
+        return Page(*await overseeing.listed(staff, states=states, about=about, limit=limit, cursor=cursor))
+
+    @get(
+        "/{message_id:uuid}",
+        summary="一条消息的送达证明",
+        description="当时的订阅授权、每一次发送、对方平台的返回码和消息号、回执、改走的渠道、何时打开；手机号打码。",
+        operation_id="getStaffMessage",
+        responses=answers(DutyMissing, MessageUnknown),
+    )
+    async def one(self, staff: NamedDependency[AsStaff], message_id: FromPath[UUID]) -> MessageTrail:
+        return await overseeing.one(staff, message_id)
+
+    @post(
+        "/{message_id:uuid}/revival",
+        summary="重新发送已搁置的消息",
+        description="从第一种方式重新开始；只适用于多次使发送程序中断而被搁置的消息，操作计入审计记录。",
+        operation_id="reviveMessage",
+        status_code=200,
+        responses=answers(DutyMissing, MessageUnknown, NotSetAside),
+    )
+    async def revive(self, staff: NamedDependency[AsStaff], message_id: FromPath[UUID]) -> MessageTrail:
+        return await overseeing.revive(staff, message_id)
+
+
+_MESSAGE = {
+    "id": "0194a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
+    "event_id": "0194a1b2-c3d0-7e5f-8a6b-7c8d9e0f1a2b",
+    "name": "case_rejected",
+    "subject_kind": "case",
+    "subject_id": "0194a1b2-0000-7e5f-8a6b-7c8d9e0f1a2b",
+    "at": "2026-11-22T07:04:00Z",
+    "state": "sent",
+    "state_name": "已发出",
+    "channel": "sms",
+    "fell_back": True,
+    "attempts": 2,
+    "due_at": None,
+    "finished_at": "2026-11-22T07:04:02Z",
+    "read_at": None,
+}
+_TRAIL = {
+    **_MESSAGE,
+    "phone": "138****0001",
+    "consent": {
+        "template": "办理结果通知",
+        "kind": "one-off",
+        "allowed": False,
+        "remaining": 0,
+        "accepted_at": "2026-11-20T01:00:00Z",
+        "withdrawn_at": None,
+    },
+    "history": [
+        {
+            "n": 1,
+            "channel": "mini_program",
+            "started_at": "2026-11-22T07:04:01Z",
+            "finished_at": "2026-11-22T07:04:01Z",
+            "outcome": "skipped",
+            "code": "no-consent",
+            "partner_id": "",
+            "receipt": "",
+            "receipt_at": None,
+            "words": "没有使用：您没有订阅这类消息，或订阅次数已用完",
+        },
+        {
+            "n": 2,
+            "channel": "sms",
+            "started_at": "2026-11-22T07:04:01Z",
+            "finished_at": "2026-11-22T07:04:02Z",
+            "outcome": "accepted",
+            "code": "0",
+            "partner_id": "f825bba61f98dcca",
+            "receipt": "success",
+            "receipt_at": "2026-11-22T07:04:07Z",
+            "words": "对方平台已接收，短信平台确认手机已收到",
+        },
+    ],
+}
+openapi.EXAMPLES |= {
+    "listStaffMessages": {"response": {"items": [_MESSAGE], "next_cursor": None}},
+    "getStaffMessage": {"response": _TRAIL},
+    "reviveMessage": {"response": {**_TRAIL, "state": "pending", "state_name": "正在发送", "channel": None}},
+}
+openapi.LINKS["listStaffMessages"] = {
+    name: {"operationId": name, "parameters": {"message_id": "$response.body#/items/0/id"}}
+    for name in ("getStaffMessage", "reviveMessage")
+}

@@ -1,0 +1,139 @@
+"""Every change that people are told of ends in a record or with a reason, and whoever loses one is found."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from backend import clock, invariants, jobs, subjects, tellings
+from backend.cases import Applicant, IdKind
+from backend.database import fetch, fetch_value, transaction
+from backend.deliveries.events import DeliveryMoved
+from backend.events import record
+from backend.partners.sandbox import Sandbox
+from notifications import operating
+from tests.factories.cases import ID_NUMBER, a_case, an_agency_principal, reported
+from tests.factories.deliveries import a_delivery
+from tests.factories.ledger import tamper
+from tests.factories.notifications import a_reachable_resident, consents, partners_in_the_sandbox
+
+AGAIN = "UPDATE messages SET state = 'pending', waiting = true, finished_at = NULL"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with partners_in_the_sandbox() as each:
+        yield each
+
+
+@pytest.fixture
+async def life(sandbox: Sandbox) -> None:
+    """A case with several steps, told to its resident; and one of somebody without an account."""
+    resident, persona = await a_reachable_resident(sandbox.world, phone=True)
+    await consents(resident, persona, times=5)
+    case = await a_case(
+        an_agency_principal(), applicant=Applicant("张三丰", IdKind.RESIDENT_ID, ID_NUMBER, persona.phone)
+    )
+    await reported(case, "受理", "补正", "补正受理", "决定", "办结")
+    stranger = Applicant("李四", IdKind.RESIDENT_ID, ID_NUMBER, "13911112222")
+    await a_case(an_agency_principal(), applicant=stranger)
+    await operating.outbox_drain(once=False)
+
+
+async def told_wrongly() -> list[str]:
+    """What I-8 finds."""
+    found = {each.id: each for each in await invariants.check()}["I-8"]
+    assert found.status == ("violated" if found.findings else "holds")
+    return found.findings
+
+
+@pytest.mark.usefixtures("life")
+async def test_after_a_life_nothing_is_missing():
+    assert await told_wrongly() == []
+    with clock.travel(by=timedelta(days=1)):
+        assert await told_wrongly() == []
+
+
+@pytest.mark.usefixtures("life")
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("DELETE FROM tellings WHERE event_id = (SELECT event_id FROM tellings ORDER BY event_id DESC LIMIT 1)",
+         "nobody knows what became of it"),
+        ("UPDATE tellings SET messages = messages + 1 WHERE messages > 0", "led to 2 messages, there are 1"),
+        ("UPDATE tellings SET messages = 1, why = '' WHERE why <> ''", "led to 1 messages, there are 0"),
+        ("UPDATE message_attempts SET outcome = 'retry' WHERE outcome = 'accepted'", "is sent without a proof"),
+        ("UPDATE message_attempts SET channel = 'sms' WHERE outcome = 'accepted'", "is sent without a proof"),
+        ("UPDATE messages SET state = 'inbox', channel = 'inbox'", "is inbox without a proof"),
+        ("UPDATE messages SET state = 'dead', attempts = 0; DELETE FROM message_attempts", "is dead without a proof"),
+        (f"{AGAIN}, due_at = now() + interval '1 year'",
+         "put off for longer than any reason lasts"),
+        (f"{AGAIN}, due_at = now() + interval '1 hour';"
+         "DELETE FROM message_attempts", "no attempt says why"),
+    ],
+)  # fmt: skip
+async def test_a_change_that_was_not_told_to_its_end_is_found(sql: str, told: str):
+    await tamper("UPDATE messages SET created_at = created_at - interval '1 hour'")
+    for each in sql.split(";"):
+        await tamper(each)
+
+    with clock.travel(by=timedelta(minutes=50)):
+        found = await told_wrongly()
+
+    assert any(told in finding for finding in found), found
+
+
+@pytest.mark.usefixtures("life")
+async def test_a_message_whose_next_attempt_is_appointed_has_its_reason_and_so_have_those_behind_it():
+    first, second = [row["id"] for row in await fetch("SELECT id FROM messages ORDER BY event_id LIMIT 2")]
+    await tamper("UPDATE messages SET created_at = created_at - interval '1 hour'")
+    for message, due in ((first, "5 minutes"), (second, "-30 minutes")):
+        await tamper(f"{AGAIN}, due_at = now() + interval '{due}' WHERE id = $1", message)
+
+    assert await told_wrongly() == []
+    await tamper("DELETE FROM message_attempts WHERE message_id = $1", first)
+    assert len(await told_wrongly()) == 2
+
+
+@pytest.mark.usefixtures("life")
+async def test_every_event_that_people_are_told_of_leaves_its_messages_or_the_reason_for_silence():
+    rows = await fetch("SELECT e.name, t.messages, t.why FROM tellings t JOIN events e ON e.id = t.event_id")
+
+    assert {(row["messages"], bool(row["why"])) for row in rows} <= {(1, False), (0, True)}
+    assert {row["name"] for row in rows} >= {"case.opened", "case.progressed"}
+    assert {row["name"] for row in rows} <= set(tellings.told_of())
+
+
+async def test_the_proof_reaches_into_money_and_parcels():
+    assert {"payment.succeeded", "refund.succeeded", "delivery.moved", "delivery-problem.found"} <= set(
+        tellings.told_of()
+    )
+
+
+@pytest.mark.parametrize("how", ["vanished", "erased"])
+async def test_a_parcels_message_that_vanished_is_found_and_one_that_was_erased_with_its_resident_is_not(
+    sandbox: Sandbox, how: str
+):
+    delivery = await a_delivery()
+    async with transaction():
+        await record(
+            DeliveryMoved(
+                delivery_id=delivery.id, resident_id=delivery.resident_id, from_state="ordered", to_state="picked_up",
+                at=clock.now(), cause="courier",
+            )
+        )  # fmt: skip
+    await tamper("UPDATE deliveries SET state = 'picked_up'")
+    await jobs.drain()
+    assert await fetch_value("SELECT count(*) FROM messages") == 1
+
+    if how == "erased":
+        await subjects.erase(delivery.resident_id)
+    else:
+        await tamper("DELETE FROM message_attempts")
+        await tamper("DELETE FROM messages")
+    found = await told_wrongly()
+
+    assert await fetch_value("SELECT count(*) FROM messages") == 0
+    assert any("led to 1 messages, there are 0" in finding for finding in found) is (how == "vanished")
