@@ -157,7 +157,7 @@ async def _durable() -> list[str]:
 @proves("I-7", "A key has one effect and one answer")
 async def _idempotent() -> list[str]:
     rows = await _rows(
-        "SELECT scope FROM idempotency_keys WHERE status NOT BETWEEN 200 AND 299 OR length(fingerprint) <> 64 "
+        "SELECT scope FROM idempotency_keys WHERE status NOT BETWEEN 200 AND 299 OR length(fingerprint) <> 32 "
         "OR octet_length(body) = 0 UNION ALL "
         "SELECT scope FROM idempotency_keys GROUP BY scope, key HAVING count(*) > 1 LIMIT 1000"
     )

@@ -95,18 +95,16 @@ class Parcel:
             moved = await self.levers.ask("POST", f"/sandbox/couriers/parcels/{self.waybill}/travel", {"to": step})
             page = await self._until(state)
             self.timeline.step("顺丰", f"路由推送（{step}，每条送两遍）", page.body["state_name"], moved.ms)
-        forged = {"kind": "signed", "partner": "sf", "knows_secret": True}
+        forged = {"kind": "signed", "partner": "sf"}
         told = await self.levers.ask("POST", f"/sandbox/couriers/parcels/{self.waybill}/forge", forged)
-        await self.levers.ask("POST", "/sandbox/couriers/settle")
-        await asyncio.sleep(0.5)
         page = await self.phone.get(f"/v1/resident/deliveries/{self.number}")
-        self.timeline.step("冒充者", "伪造一条“已签收”", f"向快递公司核实，仍是{page.body['state_name']}", told.ms)
+        self.timeline.step("冒充者", "伪造一条“已签收”", f"被拒收，仍是{page.body['state_name']}", told.ms)
         if page.body["state"] == "signed":
             raise DemoFailed("伪造的签收被采信了")
         await self.levers.ask("POST", f"/sandbox/couriers/parcels/{self.waybill}/travel", {"to": "signed"})
         page = await self._until("signed")
         self.page = page.body
-        self.timeline.step(self.person.name, "我的快递", page.body["state_name"], page.ms)
+        self.timeline.step(self.person.name, "我的快递（顺丰推送不签名，先查询核实）", page.body["state_name"], page.ms)
         for step in reversed(page.body["steps"]):
             at = datetime.fromisoformat(step["at"]).astimezone(clock.SHANGHAI)
             self.timeline.plain(f"{'':12}· {at:%m-%d %H:%M}  {step['text']}")
