@@ -73,7 +73,7 @@ def way_to(kind: str, happened: Sequence[str]) -> Plan:
 def words(kind: str, *, waybill: str, company: str, sender: Person, receiver: Person) -> tuple[str, Person]:
     """What the courier writes about a step, and whose place it happens at."""
     there, here = receiver.city or "目的地", sender.city or "始发地"
-    county = receiver.places[2] or there
+    county, office = receiver.places[2] or there, sender.places[2] or here
     who, phone = courier_of(waybill, "out")
     fetcher, fetcher_phone = courier_of(waybill, "collected")
     shop = f"{county}便民驿站{number_of(waybill) % 9 + 1}号店"
@@ -83,7 +83,7 @@ def words(kind: str, *, waybill: str, company: str, sender: Person, receiver: Pe
         "ordered": (f"{name}已接单，快递员{fetcher}（电话：{fetcher_phone}）将上门揽收", sender),
         "collected": (f"【{here}】{name}已收取快件，揽收员：{fetcher}，电话：{fetcher_phone}", sender),
         "collect_failed": (f"【{here}】揽收失败，原因：寄件人未准备好，将改约时间，电话：{fetcher_phone}", sender),
-        "departed": (f"快件离开【{here}处理中心】，正在发往【{there}处理中心】", sender),
+        "departed": (f"快件离开【{office}营业部】，正在发往【{there}处理中心】", sender),
         "transit": (f"快件到达【{sender.places[0] or here}转运中心】，准备发往【{there}处理中心】", sender),
         "arrived": (f"快件到达【{there}处理中心】，正在发往【{county}营业部】", receiver),
         "out": (f"【{county}营业部】正在派送，请保持电话畅通，派件员：{who}，电话：{phone}", receiver),

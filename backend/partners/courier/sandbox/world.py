@@ -38,7 +38,7 @@ DEFAULTS: dict[str, str] = {
     "kdniao_app_key": "sandbox-app-key-of-kdniao",
     "courier_push_token": "sandbox-courier-push-token-40-letters-xx",
 }
-"""What the couriers call and key us where the settings say nothing; not secrets, and refused in production."""
+"""What the couriers call and key us where the settings say nothing. No secrets: the sandbox runs in no production."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Event:
 
 @dataclass
 class Parcel:
-    """A parcel on its way. `company` in 快递100's words; `ordered_at` names the partner it was ordered from."""
+    """A parcel on its way. `company` in 快递100's words; `by` names the partner it was ordered from."""
 
     waybill: str
     company: str
