@@ -7,11 +7,11 @@ from typing import Any
 
 from litestar import Controller, MediaType, Request, post
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
 from api import openapi
-from api.callbacks.answering import LARGEST, fail_as_text, hear, refusals
+from api.callbacks.answering import LARGEST, hear
+from api.problems import answers
 from backend.partners import Partners
 from backend.partners.paying.port import NoticeForged, NoticeMalformed, NoticeStale
 from backend.payments.errors import NoticeMismatch, NoticeOfUnknownOrder
@@ -42,7 +42,6 @@ class AlipayController(Controller):
 
     path = "/alipay"
     tags = ["合作方回调"]
-    exception_handlers = {Exception: fail_as_text}
 
     @post(
         summary="接收支付宝的支付与退款通知",
@@ -52,12 +51,7 @@ class AlipayController(Controller):
         status_code=200,
         request_max_body_size=LARGEST,
         operation_class=_NoticeOperation,
-        responses={
-            status: ResponseSpec(str, description=each.description, media_type=MediaType.TEXT, generate_examples=False)
-            for status, each in refusals(
-                NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder, NoticeMismatch
-            ).items()
-        },
+        responses=answers(NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder, NoticeMismatch),
     )
     async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> str:
         await hear(request, partners.channels.get("alipay"))

@@ -1,4 +1,4 @@
-"""What a payment channel hears when we did not take its notice: a status that makes it come again, in its own words."""
+"""How a payment channel's push is taken, and what it hears when we did not: a status that makes it come again."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ASGIApp, Receive, Scope, Send
-from msgspec import Struct
 
 from api import problems
 from backend import database, payments
-from backend.errors import Trouble
 from backend.partners.paying.port import PayChannel
 from backend.payments.errors import ChannelUnknown
 
@@ -29,13 +26,6 @@ def served_first(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, send)
 
     return serve
-
-
-class Failed(Struct):
-    """WeChat's form of a refusal; the status counts, the words are for whoever reads the log there."""
-
-    code: str
-    message: str
 
 
 def headers_of(request: Request[Any, Any, Any]) -> dict[str, str]:
@@ -60,32 +50,13 @@ async def hear_old_form(request: Request[Any, Any, Any], channel: PayChannel | N
     await payments.receive_old_form(channel, await request.body())
 
 
-def fail_as_json(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """`{"code": "FAIL", "message": …}` with the status of the trouble."""
-    trouble = _noted(request, error)
-    body = msgspec.json.encode(Failed("FAIL", trouble.title))
-    return Response(body, status_code=trouble.status, media_type="application/json")
-
-
-def fail_as_text(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """`fail` with the status of the trouble: anything but `success` is repeated."""
-    return Response(b"fail", status_code=_noted(request, error).status, media_type="text/plain")
-
-
-def _noted(request: Request[Any, Any, Any], error: Exception) -> Trouble:
+def fail(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The usual problem document in WeChat Pay's words: `code` is FAIL, `message` says why, the status counts."""
     trouble = problems.trouble_of(error)
     problems.note(trouble, error, request.scope.get("path_template"))
-    return trouble
-
-
-def refusals(*kinds: type[Trouble]) -> dict[int, ResponseSpec]:
-    """The refusals of a handler for its description, in the words of the channel."""
-    grouped: dict[int, list[type[Trouble]]] = {}
-    for kind in kinds:
-        grouped.setdefault(kind.status, []).append(kind)
-    return {
-        status: ResponseSpec(
-            Failed, description="；".join(f"`{kind.code}` {kind.title}" for kind in of), generate_examples=False
-        )
-        for status, of in grouped.items()
-    }
+    status, headers, _ = problems.encoded(trouble)
+    body = {**problems.document(trouble), "code": "FAIL", "message": trouble.title}
+    named = {name.decode(): value.decode() for name, value in headers if name != b"content-type"}
+    return Response(
+        msgspec.json.encode(body, enc_hook=str), status_code=status, headers=named, media_type=problems.MEDIA_TYPE
+    )

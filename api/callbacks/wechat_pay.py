@@ -11,7 +11,8 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
 from api import openapi
-from api.callbacks.answering import LARGEST, fail_as_json, hear, hear_old_form, refusals
+from api.callbacks.answering import LARGEST, fail, hear, hear_old_form
+from api.problems import answers
 from backend.partners import Partners
 from backend.partners.paying.port import NoticeForged, NoticeMalformed, NoticeStale
 from backend.partners.wechat_pay.v2_notice import ACCEPTED, is_v2
@@ -56,7 +57,7 @@ class WeChatPayController(Controller):
 
     path = "/wechat-pay"
     tags = ["合作方回调"]
-    exception_handlers = {Exception: fail_as_json}
+    exception_handlers = {Exception: fail}
 
     @post(
         summary="接收微信支付的支付与退款通知",
@@ -70,7 +71,7 @@ class WeChatPayController(Controller):
         media_type="text/xml",
         request_max_body_size=LARGEST,
         operation_class=_NoticeOperation,
-        responses=refusals(NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder, NoticeMismatch)
+        responses=answers(NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder, NoticeMismatch)
         | {204: ResponseSpec(None, description="JSON 通知已入账")},
     )
     async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> Response[bytes]:

