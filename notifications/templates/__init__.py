@@ -187,7 +187,7 @@ LONGEST: Mapping[str, str] = {
     "hall": "新疆生产建设兵团第一师阿拉尔市政务服务中心（塔里木大道办事大厅）"[:ITEM_ROOM],
     "ticket": "AB100007",
     "ahead": "下一个就是您",
-    "contents": "不动产权证书、不动产登记证明、不动产登记申请材料（非住宅类首次登记、转移登记）原件及复印件"[:ITEM_ROOM],
+    "contents": "不动产权证书、不动产登记证明、申请材料（非住宅类首次登记、转移登记）原件及复印件"[:ITEM_ROOM],
     "point": "新疆生产建设兵团第一师阿拉尔市政务服务中心综合出件窗口（塔里木大道办事大厅）"[:ITEM_ROOM],
 }
 """The longest that each value may be."""
