@@ -46,6 +46,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(stop)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest (whole processes, shared by a group of tests) begins first, so that nobody waits for it last."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 def with_database(url: str, name: str) -> str:
     """The same server, another database."""
     parts = urlsplit(url)
@@ -74,11 +79,18 @@ def test_settings(**changes: object) -> Settings:
 
 
 async def fresh_database(name: str) -> None:
-    """Create the database anew."""
+    """Create the database anew: a copy of one that the first worker to come here built with the migrations."""
+    template = f"zb_{RUN}_template"
     admin = await asyncpg.connect(**database.credentials(os.environ["ZHANGBAN_TEST_DATABASE"]))
     try:
+        await admin.execute("SELECT pg_advisory_lock(hashtext($1))", template)
+        if not await admin.fetchval("SELECT true FROM pg_database WHERE datname = $1", template):
+            await admin.execute(f'CREATE DATABASE "{template}"')
+            url = with_database(os.environ["ZHANGBAN_TEST_DATABASE"], template)
+            with settings_module.using(database_url=url):
+                await migrations.migrate()
         await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-        await admin.execute(f'CREATE DATABASE "{name}"')
+        await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     finally:
         await admin.close()
 
@@ -89,7 +101,6 @@ async def _servers() -> AsyncIterator[None]:
     settings_module.configure(values)
     name = urlsplit(values.database_url).path.lstrip("/")
     await fresh_database(name)
-    await migrations.migrate()
     await database.connect()
     await cache.connect()
     wire()
@@ -101,30 +112,54 @@ async def _servers() -> AsyncIterator[None]:
     await admin.close()
 
 
-# Triggers that keep the ledger append-only are off for the owner who asks for it; only tables that hold rows are cut.
-_EMPTY = """
-DO $$
-DECLARE t record; filled boolean;
-BEGIN
-    FOR t IN SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
-             WHERE nspname = 'public' AND relkind = 'r' AND relname <> 'tortoise_migrations'
-    LOOP
-        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %I)', t.relname) INTO filled;
-        IF filled THEN EXECUTE format('DELETE FROM %I', t.relname); END IF;
-    END LOOP;
-END $$
+_TABLES = """
+SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+WHERE nspname = 'public' AND relkind = 'r' AND relname <> 'tortoise_migrations'
 """
 
 
+class Broom:
+    """The owner of the tables, who empties those that hold rows; one connection and one prepared question for a run."""
+
+    def __init__(self) -> None:
+        self._owner: asyncpg.Connection | None = None
+        self._filled = ""
+
+    async def sweep(self) -> None:
+        """Triggers that keep a ledger append-only are off for the owner who asks for it."""
+        try:
+            await self._cut()
+        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
+            await self.put_away()  # a test took the server away, or ended everybody's connection
+            await self._cut()
+
+    async def _cut(self) -> None:
+        if self._owner is None:
+            self._owner = await asyncpg.connect(**database.credentials(settings_module.settings().database_url))
+            await self._owner.execute("SET session_replication_role = replica")
+            tables = [row["relname"] for row in await self._owner.fetch(_TABLES)]
+            self._filled = " UNION ALL ".join(f"SELECT '{t}' WHERE EXISTS (SELECT 1 FROM {t})" for t in tables)
+        for (table,) in await self._owner.fetch(self._filled):
+            await self._owner.execute(f"DELETE FROM {table}")
+
+    async def put_away(self) -> None:
+        """Close the connection, if it is still there."""
+        if self._owner is not None:
+            self._owner.terminate()
+        self._owner = None
+
+
+@pytest.fixture(scope="session")
+async def _broom(_servers: None) -> AsyncIterator[Broom]:
+    broom = Broom()
+    yield broom
+    await broom.put_away()
+
+
 @pytest.fixture(autouse=True)
-async def _clean(_servers: None) -> None:
+async def _clean(_broom: Broom) -> None:
     """Every test begins with empty tables and an empty cache."""
-    owner = await asyncpg.connect(**database.credentials(settings_module.settings().database_url))
-    try:
-        await owner.execute("SET session_replication_role = replica")
-        await owner.execute(_EMPTY)
-    finally:
-        await owner.close()
+    await _broom.sweep()
     await cache.redis().flushdb()
     identity.forget()
 
