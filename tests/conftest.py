@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest (whole processes, shared by a group of tests) begins first, so that nobody waits for it last."""
+    """What takes longest (whole processes, shared by a group of tests) begins first: nobody waits for it in the end."""
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
