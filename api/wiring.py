@@ -15,4 +15,4 @@ def wire() -> Timetable:
     rules.wire()
     templates.check_all()
     timetable = schedule.timetable()
-    return replace(timetable, cron=(*timetable.cron, *delivering.CRON))
+    return replace(timetable, cron=(*timetable.cron, *delivering.CRON), all_along=(delivering.dispatch,))

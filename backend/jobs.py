@@ -51,6 +51,7 @@ class Registered:
 
 
 _handlers: dict[str, Registered] = {}
+_beside: list[Callable[[], Awaitable[Any]]] = []
 
 
 class Later(Exception):
@@ -72,6 +73,12 @@ def job(name: str, *, attempts: int = 0, at_once: int = 0) -> Callable[[Handler]
         return handler
 
     return register
+
+
+def also_drains(function: Callable[[], Awaitable[Any]]) -> None:
+    """Have `drain` do this too when no job is left: work that waits in a table of its own instead of the queue."""
+    if function not in _beside:
+        _beside.append(function)
 
 
 def names() -> list[str]:
@@ -174,10 +181,12 @@ def _register_all(queuer: PgQueuer) -> None:
 
 @dataclass(frozen=True)
 class Timetable:
-    """What a worker does by the clock: `cron` entries are jobs, `every` are short functions run in each worker."""
+    """What a worker does beside the queue: `cron` entries are jobs, `every` are short functions run in each worker by
+    the clock, `all_along` run in each worker from its start until the event they are given is set."""
 
     cron: Sequence[tuple[str, str]] = ()
     every: Sequence[tuple[float, Callable[[], Awaitable[Any]]]] = field(default=())
+    all_along: Sequence[Callable[[asyncio.Event], Awaitable[Any]]] = field(default=())
 
 
 def _scheduled(name: str) -> Callable[[Schedule], Awaitable[None]]:
@@ -200,6 +209,18 @@ async def _repeat(seconds: float, function: Callable[[], Awaitable[Any]], stop: 
             continue
 
 
+async def _keep_up(function: Callable[[asyncio.Event], Awaitable[Any]], stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await function(stop)
+        except Exception:
+            log.exception("what runs all along failed and starts again", extra={"task": function.__qualname__})
+            try:
+                await asyncio.wait_for(stop.wait(), 1.0)
+            except TimeoutError:
+                continue
+
+
 async def work(stop: asyncio.Event, timetable: Timetable | None = None) -> None:
     """Run jobs until `stop` is set, then finish those in flight.
 
@@ -208,6 +229,7 @@ async def work(stop: asyncio.Event, timetable: Timetable | None = None) -> None:
     """
     timetable = timetable or Timetable()
     repeating = [asyncio.create_task(_repeat(seconds, function, stop)) for seconds, function in timetable.every]
+    repeating += [asyncio.create_task(_keep_up(function, stop)) for function in timetable.all_along]
     try:
         while not stop.is_set():
             try:
@@ -246,10 +268,31 @@ async def _work_once(stop: asyncio.Event, timetable: Timetable) -> None:
 
 
 async def drain(*, strict: bool = True, limit: int = 10_000) -> int:
-    """Run everything that is due now, one after the other, here; how many ran.
+    """Run everything that is due now, one after the other, here, and what waits beside the queue; how many jobs ran.
 
     With `strict`, the first failure is raised after it was recorded: tests want to see it.
     """
+    ran = await _drain_queue(strict=strict, limit=limit)
+    while _beside:
+        for function in _beside:
+            await _do_beside(function, strict=strict)
+        more = await _drain_queue(strict=strict, limit=limit - ran)
+        ran += more
+        if not more:
+            break
+    return ran
+
+
+async def _do_beside(function: Callable[[], Awaitable[Any]], *, strict: bool) -> None:
+    try:
+        await function()
+    except Exception:
+        if strict:
+            raise
+        log.exception("what is done beside the queue failed", extra={"task": function.__qualname__})
+
+
+async def _drain_queue(*, strict: bool, limit: int) -> int:
     arguments = connection_arguments()
     connection = await asyncpg.connect(**arguments)
     ran = 0

@@ -1,5 +1,8 @@
 """Bringing messages: one resident's turn after the other, way after way, until a partner took it or the inbox holds it.
 
+The messages themselves are the queue: every worker looks what is due (`dispatch`) and brings it, to so many residents
+at once. No job has to be written, kept or found again for it, and nothing is lost with one.
+
 What a partner's trouble means is its `remedy`: a refusal goes to the next way at once; what may pass is tried again on
 the same way after the delays of `notification_retry_seconds`, then the next way; a spent quota closes the way for a
 while, so that a burst of messages does not ask a partner who said "tomorrow" ten thousand times. The inbox entry exists
@@ -9,17 +12,16 @@ from the beginning: nothing that happens here can lose a message.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from prometheus_client import Counter, Histogram
 
 from backend import clock, jobs
-from backend.database import transaction
 from backend.partners import in_use
 from backend.partners.errors import PartnerTrouble, PartnerUnreachable, Remedy
 from backend.partners.wechat.port import NotSubscribed
@@ -47,18 +49,77 @@ LAG = Histogram(
 CRON: list[tuple[str, str]] = [("* * * * *", "notifications.sweep")]
 """What notifications do by the clock; a worker takes it with the table of backend/schedule.py."""
 
-
-@jobs.job("notifications.deliver")
-async def deliver(payload: dict[str, Any]) -> None:
-    """Bring what waits for one resident; come back when something is to be tried again later."""
-    wait = await bring(UUID(payload["resident_id"]))
-    if wait is not None:
-        raise jobs.Later(timedelta(seconds=wait))
+KNOWN = 8
+"""For how many rounds of residents a worker looks ahead; others may take them first."""
 
 
-async def queue(resident_id: UUID) -> None:
-    """Have the resident's messages brought soon; inside transaction()."""
-    await jobs.enqueue("notifications.deliver", {"resident_id": str(resident_id)})
+LONGEST_REST = 1.0
+"""Seconds; what is to be tried later than that stands in the table with its time."""
+
+
+async def dispatch(stop: asyncio.Event) -> None:
+    """Bring what is due, to `job_concurrency` residents at once, until `stop` is set; then end what is in flight."""
+    at_once, pause = settings().job_concurrency, settings().job_poll_seconds
+    running: dict[asyncio.Task[float | None], UUID] = {}
+    resting: dict[UUID, float] = {}
+    due: list[UUID] = []
+    try:
+        while not stop.is_set():
+            if not due and len(running) < at_once:
+                resting = {each: until for each, until in resting.items() if until > clock.monotonic()}
+                passed_over = {*running.values(), *resting}
+                due = [each for each in await outbox.overdue(0.0, at_once * KNOWN) if each not in passed_over]
+                random.shuffle(due)  # another worker looks at the same ones
+            while due and len(running) < at_once:
+                resident_id = due.pop()
+                running[asyncio.create_task(bring(resident_id))] = resident_id
+            if not running:
+                await _either(stop, pause)
+                continue
+            # A call that takes long must not keep others waiting while there is room.
+            done, _ = await asyncio.wait(
+                running, timeout=pause if len(running) < at_once else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                resident_id = running.pop(task)
+                if rest := _rest_after(task, resident_id):
+                    resting[resident_id] = clock.monotonic() + rest
+    finally:
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _either(stop: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
+def _rest_after(task: asyncio.Task[float | None], resident_id: UUID) -> float:
+    """For how many seconds not to ask for this resident's turn again: somebody else has it, or it cannot go on yet."""
+    if error := task.exception():
+        log.error("bringing messages failed", exc_info=error, extra={"resident_id": str(resident_id)})
+        return LONGEST_REST
+    return min(task.result() or 0.0, LONGEST_REST)
+
+
+async def bring_due(at_once: int = 1) -> list[float]:
+    """Bring what is due now, once for every resident; how long those who have to wait want to wait."""
+    gate, waits = asyncio.Semaphore(at_once), list[float]()
+    seen: set[UUID] = set()
+
+    async def one(resident_id: UUID) -> None:
+        async with gate:
+            while (wait := await bring(resident_id)) == 0.0:
+                continue
+            if wait is not None:
+                waits.append(wait)
+
+    while batch := [each for each in await outbox.overdue(0.0) if each not in seen]:
+        seen.update(batch)
+        await asyncio.gather(*map(one, batch))
+    return waits
+
+
+jobs.also_drains(bring_due)
 
 
 async def bring(resident_id: UUID) -> float | None:
@@ -191,10 +252,7 @@ def _count(parcel: Parcel, channel: ChannelName, result: Result, marked: Marked)
 
 @jobs.job("notifications.sweep")
 async def sweep(_: dict[str, Any]) -> None:
-    """Queue again what has been due for `notification_sweep_seconds` while nobody holds it: its job died."""
+    """Raise the alarm when messages have been due for `notification_sweep_seconds` while nobody brings them."""
     left = await outbox.overdue(settings().notification_sweep_seconds)
     if left:
         log.warning("messages were left lying", extra={"residents": len(left)})
-    async with transaction():
-        for resident_id in left:
-            await queue(resident_id)

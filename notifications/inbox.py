@@ -16,7 +16,7 @@ from backend.events import Event, EventMeta, name_of
 from backend.identity.principals import AsResident
 from backend.paging import cursor_of, place_of
 from models.notifications import ChannelName, MessageState, Outcome
-from notifications import consent, delivering, proof, wording
+from notifications import consent, proof, wording
 from notifications.consent import ConsentThen
 from notifications.templates import messages, partner_templates
 
@@ -107,7 +107,7 @@ UPDATE messages SET read_at = now() WHERE resident_id = $1 AND read_at IS NULL A
 
 
 async def put(event: Event, meta: EventMeta, resident_id: UUID, name: str, context: Mapping[str, str]) -> bool:
-    """Write the message and have it brought, in the open transaction; False when it exists already."""
+    """Write the message, which a worker then finds, in the open transaction; False when it exists already."""
     template = messages()[name]
     wanted = {key: context[key] for key in template.context}
     async with transaction() as connection:
@@ -117,8 +117,6 @@ async def put(event: Event, meta: EventMeta, resident_id: UUID, name: str, conte
             wording.fill(template.inbox.title, wanted), wording.fill(template.inbox.body, wanted),
             str(ChannelName.MINI_PROGRAM),
         )  # fmt: skip
-        if made:
-            await delivering.queue(resident_id)
     return bool(made)
 
 

@@ -10,7 +10,7 @@ from backend import jobs
 from backend.database import execute, fetch, fetch_value, transaction
 from backend.events import record
 from models.notifications import ChannelName, MessageState
-from notifications import delivering, outbox
+from notifications import delivering
 from notifications.events import MessageRevived
 
 AT_ONCE = 20
@@ -40,29 +40,11 @@ async def outbox_drain(*, once: bool = True) -> Drained:
     """
     while True:
         await jobs.drain(strict=False)
-        waits = await _bring_due()
+        waits = await delivering.bring_due(AT_ONCE)
         left = await state()
         if once or not left.waiting:
             return left
         await asyncio.sleep(min([5.0, *waits]))
-
-
-async def _bring_due() -> list[float]:
-    """Bring what is due for every resident; how long those who have to wait want to wait."""
-    gate, waits = asyncio.Semaphore(AT_ONCE), []
-    seen: set[UUID] = set()
-
-    async def bring(resident_id: UUID) -> None:
-        async with gate:
-            while (wait := await delivering.bring(resident_id)) == 0.0:
-                continue
-            if wait is not None:
-                waits.append(wait)
-
-    while batch := [each for each in await outbox.overdue(0.0) if each not in seen]:
-        seen.update(batch)
-        await asyncio.gather(*(bring(each) for each in batch))
-    return waits
 
 
 async def state() -> Drained:
@@ -102,7 +84,6 @@ async def send_again(message_id: UUID) -> bool:
         if resident_id is None:
             return False
         await record(MessageRevived(message_id=message_id))
-        await delivering.queue(resident_id)
     return True
 
 

@@ -283,11 +283,14 @@ async def pause(channel: ChannelName, seconds: float, code: str) -> None:
     await execute(_PAUSE, str(channel), seconds, code)
 
 
+# Only the head of each queue counts: whoever waits behind one that is to be tried later waits with it.
 _OVERDUE = """
 SELECT m.resident_id FROM messages m JOIN message_queues q USING (resident_id)
 WHERE m.waiting AND m.due_at <= clock_timestamp() - make_interval(secs => $1)
   AND (q.leased_until IS NULL OR q.leased_until <= clock_timestamp())
-GROUP BY m.resident_id ORDER BY min(m.due_at) LIMIT $2
+  AND NOT EXISTS (SELECT FROM messages e WHERE e.resident_id = m.resident_id AND e.waiting
+                  AND (e.event_id, e.id) < (m.event_id, m.id))
+ORDER BY m.due_at LIMIT $2
 """
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from backend.database import fetch, fetch_value, transaction
 from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState
-from notifications import channels, consent, delivering
+from notifications import channels, consent
 from notifications.consent import Report
 from notifications.templates import messages, partner_templates
 
@@ -45,7 +45,7 @@ RETURNING a.message_id, a.n, a.receipt
 _ONWARD = """
 UPDATE messages SET state = $4::text, waiting = ($4::text = 'pending'), channel = $3, tries = 0, due_at = now(),
        finished_at = CASE WHEN $4::text = 'pending' THEN NULL ELSE now() END
-WHERE id = $1 AND attempts = $2 AND state = 'sent' RETURNING resident_id
+WHERE id = $1 AND attempts = $2 AND state = 'sent'
 """
 _UNANSWERED = """
 SELECT m.id, m.name, a.n, m.state = 'leased' AND q.leased_until > clock_timestamp() AS in_flight
@@ -57,7 +57,7 @@ ORDER BY a.started_at
 """
 _ANSWERED = """
 WITH marked AS (
-    UPDATE messages m SET state = 'sent', waiting = false, unanswered = 0, finished_at = clock_timestamp()
+    UPDATE messages m SET state = 'sent', waiting = false, unanswered = 0, finished_at = clock_timestamp(), channel = $5
     FROM message_queues q
     WHERE m.id = $1 AND m.waiting AND q.resident_id = m.resident_id
       AND (m.state = 'pending' OR q.leased_until IS NULL OR q.leased_until <= clock_timestamp())
@@ -85,9 +85,7 @@ async def take(receipt: Receipt) -> bool:
         if row["receipt"] != "success":
             following = channels.after(receipt.channel)
             state = MessageState.INBOX if following is ChannelName.INBOX else MessageState.PENDING
-            reopened = await connection.fetchval(_ONWARD, row["message_id"], row["n"], str(following), str(state))
-            if reopened and state is MessageState.PENDING:
-                await delivering.queue(receipt.resident_id)
+            await connection.execute(_ONWARD, row["message_id"], row["n"], str(following), str(state))
     return True
 
 
@@ -97,7 +95,8 @@ async def _answers_for_a_lost_one(receipt: Receipt) -> bool:
     if not fitting or fitting[0]["in_flight"]:
         return False
     found = fitting[0]
-    if not await fetch_value(_ANSWERED, found["id"], found["n"], receipt.partner_id, receipt.said):
+    answer = (found["id"], found["n"], receipt.partner_id, receipt.said, str(receipt.channel))
+    if not await fetch_value(_ANSWERED, *answer):
         return False
     if receipt.template_id:
         source_id = f"send:{found['id']}:{found['n']}"

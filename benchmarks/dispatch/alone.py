@@ -1,7 +1,7 @@
 """The limit: the same calls through the same client, so many at once, and nothing around them.
 
-It runs as a process of its own (`python -m benchmarks.dispatch.alone`) and reads from stdin how many to send, to how many
-people, and how many at once.
+It runs as a process of its own (`python -m benchmarks.dispatch.alone`) and reads from stdin how many to send, to how
+many people, and how many at once.
 """
 
 from __future__ import annotations

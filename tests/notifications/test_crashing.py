@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from backend import clock, jobs
+from backend import clock
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.partners.sandbox import Sandbox
 from backend.settings import environment, settings, using
@@ -32,6 +32,12 @@ async def a_worker(place: str, resident_id: UUID) -> asyncio.subprocess.Process:
         sys.executable, "-m", "tests.notifications.dying_worker", place, str(resident_id),
         env=environment(**given), stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
+
+
+async def is_sent(message: UUID) -> None:
+    """Wait for it."""
+    while await fetch_value("SELECT state FROM messages WHERE id = $1", message) != "sent":  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
 
 
 async def leases_run_out() -> None:
@@ -169,7 +175,9 @@ async def test_attempt_numbers_only_grow_and_a_mark_with_an_old_fence_changes_no
     assert (stale.accepted, state_between, fresh.accepted) == (False, "leased", True)
 
 
-async def test_a_message_left_lying_is_queued_again_by_the_sweep(sandbox: Sandbox):
+async def test_a_worker_finds_what_is_due_without_any_job_and_what_lies_too_long_is_an_alarm(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+):
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona)
     await a_message(resident)
@@ -177,9 +185,74 @@ async def test_a_message_left_lying_is_queued_again_by_the_sweep(sandbox: Sandbo
     await execute("UPDATE messages SET due_at = now() - interval '61 seconds'")
 
     await delivering.sweep({})
-    await jobs.drain()
+    stop = asyncio.Event()
+    worker = asyncio.create_task(delivering.dispatch(stop))
+    async with asyncio.timeout(30):
+        await is_sent(await fetch_value("SELECT id FROM messages"))
+    stop.set()
+    await worker
 
+    assert "messages were left lying" in caplog.text
     assert len(sandbox.world.delivered) == 1
+
+
+async def test_one_slow_call_keeps_nobody_else_waiting_and_is_ended_before_the_worker_stops(sandbox: Sandbox):
+    (slow, one), (quick, other) = [await a_reachable_resident(sandbox.world) for _ in range(2)]
+    await consents(slow, one)
+    await consents(quick, other)
+    bring, begun, go_on = delivering.bring, asyncio.Event(), asyncio.Event()
+
+    async def held(resident_id: UUID) -> float | None:
+        if resident_id == slow.id:
+            begun.set()
+            await go_on.wait()
+        return await bring(resident_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivering, "bring", held)
+        await a_message(slow)
+        stop = asyncio.Event()
+        worker = asyncio.create_task(delivering.dispatch(stop))
+        async with asyncio.timeout(30):
+            await begun.wait()
+            message = await a_message(quick)
+            await is_sent(message)
+            stop.set()
+            await asyncio.sleep(0.05)
+            assert not worker.done()
+            go_on.set()
+            await worker
+
+    assert await fetch_value("SELECT count(*) FROM messages WHERE state = 'sent'") == 2
+
+
+async def test_a_message_that_breaks_us_does_not_keep_the_others(sandbox: Sandbox, caplog: pytest.LogCaptureFixture):
+    (broken, one), (whole, other) = [await a_reachable_resident(sandbox.world) for _ in range(2)]
+    await consents(broken, one)
+    await consents(whole, other)
+    await a_message(broken)
+    message, bring = await a_message(whole), delivering.bring
+
+    tried: list[UUID] = []
+
+    async def breaking(resident_id: UUID) -> float | None:
+        tried.append(resident_id)
+        if resident_id == broken.id:
+            raise RuntimeError("a mistake of ours")
+        return await bring(resident_id)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivering, "bring", breaking)
+        stop = asyncio.Event()
+        worker = asyncio.create_task(delivering.dispatch(stop))
+        async with asyncio.timeout(30):
+            await is_sent(message)
+        await asyncio.sleep(1.5)
+        stop.set()
+        await worker
+
+    assert "bringing messages failed" in caplog.text
+    assert tried.count(broken.id) in (2, 3), "again after a rest, and not without one"
 
 
 async def test_a_message_that_commits_late_is_sent_all_the_same(sandbox: Sandbox):

@@ -148,6 +148,23 @@ async def test_an_answer_that_was_lost_is_replaced_by_the_receipt(sandbox: Sandb
     assert await fetch_value("SELECT remaining FROM consent_balances") == 2
 
 
+async def test_a_receipt_that_comes_when_the_next_way_is_about_to_be_tried_says_which_way_it_was(sandbox: Sandbox):
+    resident, persona = await a_reachable_resident(sandbox.world, follows=True)
+    await consents(resident, persona, times=3)
+    sandbox.world.faults.add("/cgi-bin/message/subscribe/send", "drop_reply", times=1)
+    message = await a_message(resident)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delivering, "retry_delay", lambda failures: 60.0)
+        await jobs.drain()
+    await execute("UPDATE messages SET channel = 'official_account'")
+
+    await pushes_arrive(sandbox)
+
+    row = await fetch_row("SELECT state, channel FROM messages WHERE id = $1", message)
+    assert row is not None
+    assert tuple(row) == ("sent", "mini_program")
+
+
 async def test_a_new_follower_is_recognised_and_can_be_reached(sandbox: Sandbox):
     resident, persona = await a_reachable_resident(sandbox.world)
     messages.follow(sandbox.world, sandbox.pusher, persona, True)

@@ -99,7 +99,7 @@ async def without_sending(patch: pytest.MonkeyPatch) -> None:
     async def nothing(resident_id: object) -> None:
         return None
 
-    patch.setattr("notifications.delivering.queue", nothing)
+    patch.setattr("notifications.delivering.bring", nothing)
     await jobs.drain()
 
 

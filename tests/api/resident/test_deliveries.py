@@ -59,7 +59,7 @@ def unsent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(resident_id: object) -> None:
         return None
 
-    monkeypatch.setattr("notifications.delivering.queue", nothing)
+    monkeypatch.setattr("notifications.delivering.bring", nothing)
 
 
 def keyed(resident: AsResident, key: str | None = None) -> dict[str, str]:

@@ -75,7 +75,7 @@ def unsent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(resident_id: object) -> None:
         return None
 
-    monkeypatch.setattr("notifications.delivering.queue", nothing)
+    monkeypatch.setattr("notifications.delivering.bring", nothing)
 
 
 async def test_a_mornings_parcels_go_out_as_one_batch_whose_failures_are_named(

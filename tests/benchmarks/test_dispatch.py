@@ -1,0 +1,76 @@
+"""The partner of the dispatch benchmark tells the truth about what it was sent, and the check reads its log rightly."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from benchmarks.dispatch import report, rounds
+from benchmarks.dispatch.partner import Connection, Partner
+from benchmarks.dispatch.stage import Waiting
+
+
+async def asked(port: int, path: str, body: bytes = b"") -> dict[str, Any]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (path.encode(), len(body)) + body)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    told: dict[str, Any] = json.loads(await reader.readexactly(length))
+    writer.close()
+    return told
+
+
+async def test_the_partner_takes_its_time_and_writes_down_who_was_sent_what_and_who_two_at_once():
+    partner, messages = Partner(0.05), [str(uuid4()) for _ in range(3)]
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(partner), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    pairs = list(zip("aab", messages, strict=True))
+
+    def sent(openid: str, message: str) -> bytes:
+        return json.dumps({"touser": openid, "page": f"p?message={message}"}, separators=(",", ":")).encode()
+
+    async with server:
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(*(asked(port, "/cgi-bin/message/subscribe/send", sent(who, what)) for who, what in pairs))
+        took = asyncio.get_running_loop().time() - began
+        log, emptied = await asked(port, "/log"), await asked(port, "/log")
+
+    assert took >= 0.05
+    assert sorted((who, what) for _, who, what in log["sent"]) == sorted(pairs)
+    assert (log["overlaps"], emptied["sent"]) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        ("a1 b1 a2", {}),
+        ("a2 a1 b1", {"out_of_order": 1}),
+        ("a1 a1 a2 b1", {"twice": 1}),
+        ("a1 b1", {"lost": 1, "out_of_order": 1}),
+        ("a1 a2 b1 c1", {"foreign": 1}),
+    ],
+)
+def test_whatever_is_wrong_with_a_log_is_found(monkeypatch: pytest.MonkeyPatch, sent: str, found: dict[str, int]):
+    async def books(stage: object) -> dict[str, int]:
+        return {"waiting": 0, "not_sent": 0, "uncertain": 0}
+
+    monkeypatch.setattr(rounds, "_books", books)
+    ids: dict[str, Any] = {name: uuid4() for name in ("a1", "a2", "b1", "c1")}
+    made = [Waiting(ids[name], name[0]) for name in ("a1", "b1", "a2")]
+    log = {"sent": [[0.0, name[0], str(ids[name])] for name in sent.split()], "overlaps": 0}
+
+    told = asyncio.run(_in_a_loop(log, made))
+
+    assert {name: count for name, count in told.items() if count} == found
+    backlog = {**told, "messages": 3, "seconds": 1.0, "per_second": 3.0}
+    kept = report.goals({"ratio": 0.6, "backlog": backlog})
+    assert all(kept.values()) is (not found)
+
+
+async def _in_a_loop(log: dict[str, Any], made: list[Waiting]) -> dict[str, int]:
+    return await asyncio.to_thread(rounds._check, log, made, None)  # type: ignore[arg-type]
