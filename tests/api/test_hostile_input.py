@@ -272,8 +272,10 @@ async def test_a_body_that_does_not_say_how_large_it_is_is_read_up_to_the_limit(
         headers = {"Content-Type": "application/json", **people.headers(operation.method, address, b"")}
         answer = await client.request(operation.method, address, content=endless(), headers=headers)
 
-        # An agency's signature is over other bytes, but nobody has to read 20 MB to find out.
-        assert is_refused(answer, {413}), f"{operation.path}: {answer.status_code} {answer.text}"
+        # An agency's signature is over other bytes, but nobody has to read 20 MB to find out. A callback address that
+        # nobody was given does not exist, and reads nothing at all.
+        expected = {404, 413} if door == "callbacks" and "{" in operation.path else {413}
+        assert is_refused(answer, expected), f"{operation.path}: {answer.status_code} {answer.text}"
         assert read <= settings().body_limit + 2 * 65536, operation.path
 
 

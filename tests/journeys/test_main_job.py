@@ -44,9 +44,9 @@ async def base(app: Litestar, partners: Partners, sandbox: Sandbox) -> AsyncIter
 
 @pytest.fixture
 async def item(base: str) -> str:
-    """The code of a well-known item, found as residents find it."""
+    """The code of a well-known item that costs nothing, found as residents find it."""
     async with httpx.AsyncClient(base_url=base) as anybody:
-        found = (await anybody.get("/v1/public/items", params={"q": "换身份证"})).json()
+        found = (await anybody.get("/v1/public/items", params={"q": "失业保险金申领"})).json()
     return str(found["items"][0]["code"])
 
 
