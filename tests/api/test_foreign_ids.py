@@ -227,6 +227,10 @@ OWNED_BY_NOBODY = {
         (f"/v1/staff/bill-differences/{{difference_id}}{rest}" for rest in ("", "/owner", "/resolution")),
         "merchants' accounts are the platform's, not a department's",
     ),
+    **dict.fromkeys(
+        (f"/v1/staff/messages/{{message_id}}{rest}" for rest in ("", "/revival")),
+        "operators watch over the messages of the whole platform; without their duty every id is refused alike",
+    ),
     "/v1/staff/calendar/days/{day}": "the calendar is everybody's",
     "/v1/staff/calendar/years/{year}": "the calendar is everybody's",
 }

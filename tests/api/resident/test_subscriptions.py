@@ -18,7 +18,7 @@ async def test_a_page_is_told_what_to_ask_for_with_counts(client: httpx.AsyncCli
 
     assert found["kind"] == "one-off"
     assert set(found["template_ids"]) == {
-        template_id(name) for name in ("case-progress", "case-supplement", "case-result")
+        template_id(name) for name in ("case-progress", "case-supplement", "case-result", "fee-due")
     }
     assert {each["remaining"] for each in found["templates"]} == {0}
 
