@@ -37,6 +37,10 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[dict[str, Any]], Awaitable[None]]
 
+HEAD_START = 0.5
+"""Seconds that the queue has for itself when a worker starts: PgQueuer asks itself for a sign of life while it is still
+beginning to listen, and on a busy connection it would miss its own answer."""
+
 DONE = Counter("zhangban_jobs_total", "Jobs that ended", ["job", "outcome"])
 TOOK = Histogram("zhangban_job_seconds", "How long a job ran", ["job"])
 
@@ -210,15 +214,16 @@ async def _repeat(seconds: float, function: Callable[[], Awaitable[Any]], stop: 
 
 
 async def _keep_up(function: Callable[[asyncio.Event], Awaitable[Any]], stop: asyncio.Event) -> None:
+    wait = HEAD_START
     while not stop.is_set():
         try:
-            await function(stop)
-        except Exception:
-            log.exception("what runs all along failed and starts again", extra={"task": function.__qualname__})
+            await asyncio.wait_for(stop.wait(), wait)
+        except TimeoutError:
             try:
-                await asyncio.wait_for(stop.wait(), 1.0)
-            except TimeoutError:
-                continue
+                await function(stop)
+            except Exception:
+                log.exception("what runs all along failed and starts again", extra={"task": function.__qualname__})
+            wait = 1.0
 
 
 async def work(stop: asyncio.Event, timetable: Timetable | None = None) -> None:

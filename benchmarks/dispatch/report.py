@@ -43,10 +43,10 @@ def table(result: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in where["packages"].items() if number)
     lines += [
         "",
-        f"A partner that takes {load['milliseconds']:g} ms, {load['at_once']} calls at once; {load['rounds']} rounds of "
-        f"{load['messages']:,} messages, one for each resident, in turns, after a round that is thrown away; counted "
-        "from the partner's log without the first and last twentieth; fsync and synchronous_commit on; medians, the "
-        "ratio is the median of the ratios within a round.",
+        f"A partner that takes {load['milliseconds']:g} ms, {load['at_once']} calls at once; {load['rounds']} rounds "
+        f"of {load['messages']:,} messages, one for each resident, in turns, after a round that is thrown away; "
+        "counted from the partner's log without the first and last twentieth; fsync and synchronous_commit on; "
+        "medians, the ratio is the median of the ratios within a round.",
         "",
         f"Measured {result['at']} at commit {where['commit'] or '–'} on {where['processor']}, {where['cores']} cores, "
         f"{where['memory_gb']} GB, {where['system']}, Python {where['python']}; {versions}. "
@@ -57,9 +57,9 @@ def table(result: dict[str, Any]) -> str:
 
 def _told_of_backlog(backlog: dict[str, Any], load: dict[str, Any]) -> str:
     return (
-        f"A backlog of {backlog['messages']:,} messages, {load['each']} for each resident, drained by {load['workers']} "
-        f"workers in {backlog['seconds']:.0f} s from their start, {backlog['per_second']:,.0f}/s: lost "
-        f"{backlog['lost']}, sent twice {backlog['twice']}, residents whose order was broken "
+        f"A backlog of {backlog['messages']:,} messages, {load['each']} for each resident, drained by "
+        f"{load['workers']} workers in {backlog['seconds']:.0f} s from their start, {backlog['per_second']:,.0f}/s: "
+        f"lost {backlog['lost']}, sent twice {backlog['twice']}, residents whose order was broken "
         f"{backlog['out_of_order']}, two calls at once for one person {backlog['at_once']}."
     )
 

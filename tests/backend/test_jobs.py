@@ -294,3 +294,44 @@ async def test_writing_a_job_makes_no_commit_wait_for_another():
     listening = await fetch("SELECT tgname FROM pg_trigger WHERE tgrelid = 'pgqueuer'::regclass AND tgenabled <> 'D'")
 
     assert [row["tgname"] for row in listening] == []
+
+
+async def test_what_runs_all_along_starts_again_after_a_failure_and_ends_with_the_worker(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(jobs, "HEAD_START", 0.01)
+    began: list[str] = []
+    again = asyncio.Event()
+
+    async def along(stop: asyncio.Event) -> None:
+        began.append("again" if began else "first")
+        if len(began) == 1:
+            raise RuntimeError("a mistake of ours")
+        again.set()
+        await stop.wait()
+
+    stop = asyncio.Event()
+    worker = asyncio.create_task(jobs.work(stop, jobs.Timetable(all_along=(along,))))
+    async with asyncio.timeout(30):
+        await again.wait()
+        stop.set()
+        await worker
+
+    assert began == ["first", "again"]
+
+
+async def test_a_drain_does_what_waits_beside_the_queue_and_the_jobs_that_come_of_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(jobs, "_beside", [])
+    done: list[str] = []
+
+    async def beside() -> None:
+        done.append("beside")
+        if len(done) == 1:
+            async with transaction():
+                await jobs.enqueue("test.note", {"n": 1})
+
+    jobs.also_drains(beside)
+    jobs.also_drains(beside)
+
+    assert await jobs.drain() == 1
+    assert done == ["beside", "beside"]
