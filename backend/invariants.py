@@ -185,6 +185,7 @@ HAVING count(*) FILTER (WHERE outcome IN ('accepted', 'late')) > 1 + count(*) FI
 LIMIT 1000
 """
 
+
 @proves("I-8", "Every change was told, at least once and bounded, and ended in a record or with a stated reason")
 async def _notified() -> list[str]:
     before, found = clock.now() - PATIENCE, []
