@@ -22,7 +22,7 @@ def _inbox_only(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(_: object) -> None:
         return None
 
-    monkeypatch.setattr(delivering, "queue", nothing)
+    monkeypatch.setattr(delivering, "bring", nothing)
     monkeypatch.setattr(delivering, "bring", nothing)
 
 
