@@ -23,7 +23,6 @@ def _inbox_only(monkeypatch: pytest.MonkeyPatch) -> None:
         return None
 
     monkeypatch.setattr(delivering, "bring", nothing)
-    monkeypatch.setattr(delivering, "bring", nothing)
 
 
 def with_key(headers: dict[str, str], key: str) -> dict[str, str]:
