@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks.booking.__main__ import main as booking
+from benchmarks.courier_push.__main__ import main as courier_push
 from benchmarks.dispatch.__main__ import main as dispatch
 from benchmarks.payment_callback.__main__ import main as payment_callback
 from benchmarks.progress_lookup.__main__ import main as progress_lookup
@@ -14,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[list[str]], int]] = {
     "progress_lookup": progress_lookup,
     "booking": booking,
     "payment_callback": payment_callback,
+    "courier_push": courier_push,
     "dispatch": dispatch,
 }
 
