@@ -10,11 +10,9 @@ from urllib.parse import urlsplit
 import asyncpg
 import msgspec
 
-from backend import cache, calendar, clock, crypto, database, migrations
+from backend import cache, calendar, clock, crypto, database, migrations, partners
 from backend.errors import Trouble
 from backend.partners.alipay import merchant as alipay
-from backend.partners.courier import faults as couriers
-from backend.partners.sms import faults as sms
 from backend.partners.wechat_pay import merchant as wechat_pay
 from backend.settings import DEVELOPMENT_SECRET, Settings, SettingsError, settings
 
@@ -43,7 +41,7 @@ class Remark(msgspec.Struct, frozen=True):
 def of_settings(values: Settings, *, production: bool) -> list[Remark]:
     """What the settings alone tell."""
     found = [*_secrets(values), *_servers(values), *_exposure(values), *_wechat(values), *_channels(values)]
-    found += [Remark(*each) for each in (*couriers.faults(values), *sms.faults(values))]
+    found += [Remark(*each) for each in partners.faults(values)]
     # Away from production the same is good to know and stops nobody.
     return found if production else [_softened(each) for each in found]
 

@@ -133,7 +133,8 @@ class PartnerSettings:
     kuaidi100_customer: str = ""
     """Customer number; questions are signed with it."""
     kuaidi100_salt: str = ""
-    """Salt of the signature of pushes. Empty still signs, but proves nothing: such pushes are treated as unsigned."""
+    """Salt of the signature of pushes. Empty still signs, but proves nothing: such pushes are treated as unsigned, and
+    production does not start."""
     kuaidi100_edition: Literal["1", "4", "8"] = "4"
     """`resultv2`: 4 and 8 tell the finer codes of a journey, as the contract allows."""
     kuaidi100_query_seconds: float = 1800.0

@@ -6,24 +6,28 @@ process build the bundle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from backend.partners import simulated
 from backend.partners.alipay.live import LiveAlipay
 from backend.partners.base import Wire
+from backend.partners.checking import Fault, simulated_faults
+from backend.partners.courier.faults import faults as courier_faults
 from backend.partners.courier.live import live_couriers
 from backend.partners.courier.port import Ordering, Tracking
 from backend.partners.fiscal_receipt.live import LiveFiscalReceipts
 from backend.partners.fiscal_receipt.port import FiscalReceipts
 from backend.partners.paying.port import PayChannel
+from backend.partners.sms.faults import faults as sms_faults
 from backend.partners.sms.live import live_sms
 from backend.partners.sms.port import Sms
 from backend.partners.wechat.live import LiveWeChat
 from backend.partners.wechat.port import WeChat
 from backend.partners.wechat_pay.live import LiveWeChatPay
-from backend.settings import Settings
+from backend.settings import Settings, SettingsError
 
-__all__ = ["Partners", "equip", "in_use", "partners_from"]
+__all__ = ["Partners", "equip", "faults", "in_use", "partners_from"]
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,11 @@ def partners_from(values: Settings) -> Partners:
     """The partners at the addresses of the settings; connections are made at the first call.
 
     Raises PartnerInsecure when production would speak to one without TLS, SettingsError when a payment channel or
-    a courier is switched on and its numbers, keys or tables cannot be right.
+    a courier is switched on and its numbers, keys or tables cannot be right, or, in production, would be anybody's.
     """
     wire = Wire(values)
     couriers, trackers = live_couriers(wire, values)
-    return Partners(
+    bundle = Partners(
         wechat=LiveWeChat(wire, values),
         sms=live_sms(wire, values),
         wire=wire,
@@ -65,6 +69,23 @@ def partners_from(values: Settings) -> Partners:
         trackers=trackers,
         fiscal=LiveFiscalReceipts(wire, values) if values.fiscal_receipt_base else None,
     )
+    if values.profile == "production":
+        _refuse_what_is_unsafe(values)
+    return bundle
+
+
+def faults(values: Settings) -> Iterator[Fault]:
+    """What is wrong with the settings of partners that have no merchant's numbers: WeChat, couriers, SMS gateway,
+    fiscal receipts."""
+    yield from simulated_faults(values, {**simulated.WECHAT, **simulated.FISCAL})
+    yield from courier_faults(values)
+    yield from sms_faults(values)
+
+
+def _refuse_what_is_unsafe(values: Settings) -> None:
+    for weight, name, what, remedy in faults(values):
+        if weight != "missing":
+            raise SettingsError(f"{name} {what}: {remedy}")
 
 
 def _channels(wire: Wire, values: Settings) -> dict[str, PayChannel]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
-from typing import Literal
 
+from backend.partners import simulated
+from backend.partners.checking import Fault, address_faults, network_faults, simulated_faults, token_faults
 from backend.partners.courier.signing import ems_key
 from backend.partners.courier.tables import load
 from backend.settings import Settings, SettingsError
-
-Fault = tuple[Literal["broken", "unsafe", "missing"], str, str, str]
-"""How bad it is, the variable, what is so, and what to do."""
-SHORTEST_TOKEN = 32
 
 _NEEDED: dict[str, tuple[str, ...]] = {
     "kuaidi100_key": ("kuaidi100_customer",),
@@ -38,9 +34,10 @@ def faults(values: Settings) -> Iterator[Fault]:
             if not getattr(values, name):
                 what = f"is not set, although {switch.upper()} is: the courier refuses what we ask"
                 yield "broken", name.upper(), what, "copy it from the courier's console"
-        if not getattr(values, _BASES[switch]).startswith("https://"):
-            what = "is not an https:// address"
-            yield "unsafe", _BASES[switch].upper(), what, "remove it to reach the courier itself"
+        yield from address_faults(_BASES[switch].upper(), getattr(values, _BASES[switch]))
+        prefix = f"{switch.partition('_')[0]}_"
+        theirs = {name: value for name, value in simulated.COURIERS.items() if name.startswith(prefix)}
+        yield from simulated_faults(values, theirs)
     yield from _keys(values)
     yield from _pushes(values)
 
@@ -68,15 +65,8 @@ def _pushes(values: Settings) -> Iterator[Fault]:
         "KDNIAO_PUSH_SIGNED": values.kdniao_business_id and not (values.kdniao_push_signed and values.kdniao_app_key),
     }
     if whose := [name for name, so in unsigned.items() if so]:
-        if not values.courier_push_token:
-            what = f"is not set: there is no address for pushes that nobody signs ({', '.join(whose)})"
-            yield "missing", "COURIER_PUSH_TOKEN", what, "set 32 random characters or more"
-        elif len(values.courier_push_token) < SHORTEST_TOKEN:
-            what = f"is shorter than {SHORTEST_TOKEN} characters: it is all that protects pushes without a signature"
-            yield "unsafe", "COURIER_PUSH_TOKEN", what, "set 32 random characters or more"
-    for part in filter(None, (each.strip() for each in values.courier_push_networks.split(","))):
-        try:
-            ipaddress.ip_network(part, strict=False)
-        except ValueError:
-            what = f"{part!r} is no network: nothing that is not signed is let in"
-            yield "broken", "COURIER_PUSH_NETWORKS", what, "write networks as 203.0.113.0/24, comma separated"
+        nobody = f"there is no address for pushes that nobody signs ({', '.join(whose)})"
+        protects = "pushes without a signature"
+        yield from token_faults("COURIER_PUSH_TOKEN", values.courier_push_token, missing=nobody, protects=protects)
+        yield from simulated_faults(values, {"courier_push_token": simulated.COURIERS["courier_push_token"]})
+    yield from network_faults("COURIER_PUSH_NETWORKS", values.courier_push_networks)

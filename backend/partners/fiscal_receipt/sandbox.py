@@ -12,17 +12,11 @@ from litestar.params import JSONBody
 from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
+from backend.partners import simulated
 from backend.partners.fiscal_receipt import envelope
 from backend.settings import Settings
 
-DEFAULTS = {
-    "fiscal_receipt_app_id": "SANDBOX-FISCAL",
-    "fiscal_receipt_secret": "sandbox-fiscal-secret",
-    "fiscal_receipt_region": "990100",
-    "fiscal_receipt_unit": "990100001",
-    "fiscal_receipt_place": "001",
-    "fiscal_receipt_kind": "0501",
-}
+DEFAULTS = simulated.FISCAL
 Mode = Literal["ok", "slow", "refuse"]
 
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from backend import clock
+from backend.partners import simulated
 from backend.partners.courier.sandbox.agenda import Agenda
 from backend.partners.courier.sandbox.journeys import JOURNEYS, Kind, Person, Plan, way_to, words
 from backend.partners.courier.sandbox.places import CODES
@@ -23,22 +24,8 @@ Partner = Literal["kuaidi100", "sf", "ems", "kdniao"]
 PARTNERS: tuple[Partner, ...] = ("kuaidi100", "sf", "ems", "kdniao")
 A_SECOND = timedelta(seconds=1)
 
-DEFAULTS: dict[str, str] = {
-    "kuaidi100_key": "sandboxKEY100",
-    "kuaidi100_customer": "SANDBOXCUSTOMER100",
-    "kuaidi100_salt": "sandbox-salt-of-kuaidi100",
-    "sf_partner_id": "SANDBOXSF",
-    "sf_checkword": "sandbox-checkword-of-32-letters-x",
-    "sf_monthly_card": "7551234567",
-    "sf_label_template": "fm_76130_standard_SANDBOXSF",
-    "ems_sender_no": "1100099999999",
-    "ems_authorization": "sandbox-ems-authorization",
-    "ems_sign_key": "c2FuZGJveC1lbXMta2V5IQ==",
-    "kdniao_business_id": "1990001",
-    "kdniao_app_key": "sandbox-app-key-of-kdniao",
-    "courier_push_token": "sandbox-courier-push-token-40-letters-xx",
-}
-"""What the couriers call and key us where the settings say nothing. No secrets: the sandbox runs in no production."""
+DEFAULTS = simulated.COURIERS
+"""What they call and key us where the settings say nothing."""
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,13 @@ from enum import StrEnum
 from typing import Any
 
 from backend import clock
+from backend.partners import simulated
 from backend.partners.sms.receipts import Gateway
 from backend.partners.sms.sandbox.pushing import Mishap, Push, Receipt
 from backend.settings import Settings
 
-DEFAULTS: dict[str, str] = {
-    "sms_secret_id": "AKIDSandbox",
-    "sms_secret_key": "sandbox-sms-secret",
-    "sms_app_id": "1400000000",
-    "sms_sign_name": "掌办",
-    "sms_push_token": "sandbox-sms-push-token-0123456789",
-}
+DEFAULTS = simulated.SMS
+"""What they call and key us where the settings say nothing."""
 
 
 class Refusal(StrEnum):

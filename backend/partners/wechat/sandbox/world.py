@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from backend import clock
+from backend.partners import simulated
 from backend.partners.wechat.port import Account
 from backend.partners.wechat.sandbox.errors import Errcode
 from backend.partners.wechat.sandbox.faults import FaultBox
@@ -21,18 +22,8 @@ from backend.settings import Settings
 CODE_LIVES = timedelta(minutes=5)
 DAILY_QUOTA: dict[Account, int] = {"mini_program": 10_000_000, "official_account": 100_000}
 
-DEFAULTS: dict[str, str] = {
-    "wechat_appid": "wx5a68616e6762616e",
-    "wechat_secret": "sandbox-mini-program-secret",
-    "wechat_push_token": "sandboxMiniToken",
-    "wechat_push_aes_key": "c2FuZGJveE1pbmlQcm9ncmFtRW5jb2RpbmdBRVNLZXk",
-    "wechat_oa_appid": "wx6f6666696369616c",
-    "wechat_oa_secret": "sandbox-official-account-secret",
-    "wechat_oa_push_token": "sandboxOfficialToken",
-    "wechat_oa_push_aes_key": "c2FuZGJveE9mZmljaWFsQWNjb3VudEVuY29kQUVTS2U",
-}
-"""What the sandbox is called and keyed where the settings say nothing; not secrets, and refused in
-production."""
+DEFAULTS = simulated.WECHAT
+"""What they call and key us where the settings say nothing."""
 
 
 def sandbox_settings(values: Settings) -> dict[str, str]:
