@@ -327,6 +327,11 @@ def is_down(error: BaseException) -> bool:
     return (_state(error) or "").startswith(_DOWN_STATES) or _state(error) == "57014"
 
 
+def may_pass(error: BaseException) -> bool:
+    """Whether the same work may succeed a moment later: nothing is wrong with it, something we depend on is."""
+    return isinstance(error, Unavailable) or is_down(error) or is_contention(error)
+
+
 def _state(error: BaseException) -> str | None:
     seen: BaseException | None = error
     while seen is not None:

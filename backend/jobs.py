@@ -37,10 +37,6 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[dict[str, Any]], Awaitable[None]]
 
-HEAD_START = 0.5
-"""Seconds that the queue has for itself when a worker starts: PgQueuer asks itself for a sign of life while it is still
-beginning to listen, and on a busy connection it would miss its own answer."""
-
 DONE = Counter("zhangban_jobs_total", "Jobs that ended", ["job", "outcome"])
 TOOK = Histogram("zhangban_job_seconds", "How long a job ran", ["job"])
 
@@ -214,16 +210,15 @@ async def _repeat(seconds: float, function: Callable[[], Awaitable[Any]], stop: 
 
 
 async def _keep_up(function: Callable[[asyncio.Event], Awaitable[Any]], stop: asyncio.Event) -> None:
-    wait = HEAD_START
     while not stop.is_set():
         try:
-            await asyncio.wait_for(stop.wait(), wait)
+            await function(stop)
+        except Exception:
+            log.exception("what runs all along failed and starts again", extra={"task": function.__qualname__})
+        try:
+            await asyncio.wait_for(stop.wait(), 1.0)
         except TimeoutError:
-            try:
-                await function(stop)
-            except Exception:
-                log.exception("what runs all along failed and starts again", extra={"task": function.__qualname__})
-            wait = 1.0
+            continue
 
 
 async def work(stop: asyncio.Event, timetable: Timetable | None = None) -> None:
@@ -250,11 +245,33 @@ async def work(stop: asyncio.Event, timetable: Timetable | None = None) -> None:
         await asyncio.gather(*repeating)
 
 
+class Driver(AsyncpgPoolDriver):
+    """PgQueuer's driver, which asks itself for a sign of life only when it listens.
+
+    PgQueuer begins both at once, on two connections: on a busy server the question may pass before anybody listens, and
+    then it would give up on a queue that is well.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+        super().__init__(pool)
+        self._listens = asyncio.Event()
+
+    async def add_listener(self, channel: str, callback: Callable[[str | bytes | bytearray], None]) -> None:
+        """Begin to listen."""
+        await super().add_listener(channel, callback)
+        self._listens.set()
+
+    async def notify(self, channel: str, payload: str) -> None:
+        """Say something to all who listen, and to us among them."""
+        await self._listens.wait()
+        await super().notify(channel, payload)
+
+
 async def _work_once(stop: asyncio.Event, timetable: Timetable) -> None:
     arguments = connection_arguments()
     # PgQueuer listens on a connection of this pool for as long as it lives: no statement bound for that one.
     async with asyncpg.create_pool(**arguments, min_size=2, max_size=4) as pool:
-        queuer = PgQueuer(AsyncpgPoolDriver(pool))
+        queuer = PgQueuer(Driver(pool))
         _register_all(queuer)
         for expression, name in timetable.cron:
             queuer.schedule(name, expression)(_scheduled(name))

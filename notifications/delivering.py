@@ -16,26 +16,29 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from prometheus_client import Counter, Histogram
 
 from backend import clock, jobs
+from backend.database import may_pass
 from backend.partners import in_use
 from backend.partners.errors import PartnerTrouble, PartnerUnreachable, Remedy
 from backend.partners.wechat.port import NotSubscribed
 from backend.settings import settings
 from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState, Outcome
-from notifications import channels, consent, outbox
+from notifications import channels, consent, marking, outbox
 from notifications.channels import Letter, Skipped
 from notifications.consent import Report
-from notifications.outbox import Marked, Parcel, Result
+from notifications.marking import Marked, Result
+from notifications.outbox import Parcel
 
 log = logging.getLogger(__name__)
 
 IN_ONE_TURN = 20
-"""Messages that one job brings to one resident before it lets others have their turn."""
+"""Messages that are brought to one resident before others have their turn."""
 LONGEST_WAIT = 600.0
 JITTER = 0.2
 
@@ -67,8 +70,7 @@ async def dispatch(stop: asyncio.Event) -> None:
         while not stop.is_set():
             if not due and len(running) < at_once:
                 resting = {each: until for each, until in resting.items() if until > clock.monotonic()}
-                passed_over = {*running.values(), *resting}
-                due = [each for each in await outbox.overdue(0.0, at_once * KNOWN) if each not in passed_over]
+                due = await outbox.overdue(0.0, at_once * KNOWN, but={*running.values(), *resting})
                 random.shuffle(due)  # another worker looks at the same ones
             while due and len(running) < at_once:
                 resident_id = due.pop()
@@ -95,6 +97,9 @@ async def _either(stop: asyncio.Event, seconds: float) -> None:
 
 def _rest_after(task: asyncio.Task[float | None], resident_id: UUID) -> float:
     """For how many seconds not to ask for this resident's turn again: somebody else has it, or it cannot go on yet."""
+    if task.cancelled():  # by nobody of ours; a worker must not end with it
+        log.error("bringing messages was cancelled", extra={"resident_id": str(resident_id)})
+        return LONGEST_REST
     if error := task.exception():
         log.error("bringing messages failed", exc_info=error, extra={"resident_id": str(resident_id)})
         return LONGEST_REST
@@ -164,7 +169,7 @@ async def _carry(parcel: Parcel) -> tuple[Result, Marked]:
         REFUSED_MARKS.inc()
         return Result(MessageState.PENDING, channel, 0, 0, Outcome.SKIPPED), Marked(False, False)
     result = await _attempt(channel, letter, moved)
-    marked = await outbox.mark(moved, result)
+    marked = await marking.mark(moved, result)
     _count(moved, channel, result, marked)
     return result, marked
 
@@ -172,7 +177,9 @@ async def _carry(parcel: Parcel) -> tuple[Result, Marked]:
 async def _prepare(channel: ChannelName, parcel: Parcel) -> Letter | Skipped:
     try:
         return await channels.prepare(channel, parcel, in_use())
-    except (KeyError, ValueError) as error:
+    except Exception as error:
+        if may_pass(error):
+            raise  # the database is away: that says nothing about the way
         log.exception("a message cannot be put into words", extra={"template": parcel.name, "way": str(channel)})
         return Skipped(f"our-mistake:{type(error).__name__}")
 
@@ -182,12 +189,13 @@ async def _attempt(channel: ChannelName, letter: Letter | None, parcel: Parcel) 
         return Result(MessageState.INBOX, ChannelName.INBOX, 0, 0, Outcome.ACCEPTED)
     if channel in parcel.paused:
         return _again(channel, parcel, Outcome.POSTPONED, "quota-pause")
+    begun = clock.now()
     try:
         # A call that outlives the lease would be repeated while it still runs.
         async with asyncio.timeout(settings().notification_lease_seconds * 0.8):
             partner_id = await letter.send()
     except PartnerTrouble as trouble:
-        return await _after(trouble, channel, letter, parcel)
+        return await _after(trouble, channel, letter, parcel, begun)
     except TimeoutError:
         return _again(channel, parcel, Outcome.UNCERTAIN, "timeout")
     except Exception as error:
@@ -196,10 +204,12 @@ async def _attempt(channel: ChannelName, letter: Letter | None, parcel: Parcel) 
     return Result(MessageState.SENT, channel, parcel.tries, 0, Outcome.ACCEPTED, "0", partner_id, letter.spends)
 
 
-async def _after(trouble: PartnerTrouble, channel: ChannelName, letter: Letter, parcel: Parcel) -> Result:
+async def _after(
+    trouble: PartnerTrouble, channel: ChannelName, letter: Letter, parcel: Parcel, begun: datetime
+) -> Result:
     code = trouble.partner_code or trouble.code
     if isinstance(trouble, NotSubscribed):
-        await consent.take_down(parcel.resident_id, [_lost(letter.spends, parcel)])
+        await consent.take_down(parcel.resident_id, [_lost(letter.spends, parcel, begun)])
     if trouble.remedy in (Remedy.GIVE_UP, Remedy.CONFIGURE):
         level = logging.ERROR if trouble.remedy is Remedy.CONFIGURE else logging.INFO
         said = {"way": str(channel), "partner_code": code, "template": parcel.name}
@@ -213,10 +223,9 @@ async def _after(trouble: PartnerTrouble, channel: ChannelName, letter: Letter, 
     return _again(channel, parcel, outcome, code, at_least=trouble.retry_after or 0.0)
 
 
-def _lost(template_id: str, parcel: Parcel) -> Report:
-    return Report(
-        template_id, ConsentAnswer.LOST, ConsentSource.SEND, f"send:{parcel.id}:{parcel.attempt}:lost", clock.now()
-    )
+def _lost(template_id: str, parcel: Parcel, begun: datetime) -> Report:
+    """WeChat speaks of what it knew when the call began: a yes that was given meanwhile stays."""
+    return Report(template_id, ConsentAnswer.LOST, ConsentSource.SEND, f"send:{parcel.id}:{parcel.attempt}:lost", begun)
 
 
 def _onward(channel: ChannelName, outcome: Outcome, code: str) -> Result:

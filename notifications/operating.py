@@ -1,4 +1,4 @@
-"""What an operator does with messages: drain the outbox, see what is stuck, send the dead again."""
+"""What an operator does with messages: drain the outbox, and send again what was set aside."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from backend import jobs
-from backend.database import execute, fetch, fetch_value, transaction
+from backend.database import fetch, transaction
 from backend.events import record
 from models.notifications import ChannelName, MessageState
 from notifications import delivering
@@ -23,14 +23,6 @@ class Drained(NamedTuple):
     inbox: int
     waiting: int
     dead: int
-
-
-class Dead(NamedTuple):
-    """A message that was set aside."""
-
-    id: UUID
-    name: str
-    attempts: int
 
 
 async def outbox_drain(*, once: bool = True) -> Drained:
@@ -58,20 +50,6 @@ async def state() -> Drained:
     )  # fmt: skip
 
 
-async def oldest_wait() -> float:
-    """For how many seconds the message that waits longest has been due: the lag of the outbox."""
-    age = await fetch_value(
-        "SELECT extract(epoch FROM clock_timestamp() - min(due_at))::float8 FROM messages WHERE waiting"
-    )
-    return max(0.0, age or 0.0)
-
-
-async def dead() -> list[Dead]:
-    """The messages that were set aside, the oldest first."""
-    rows = await fetch("SELECT id, name, attempts FROM messages WHERE state = 'dead' ORDER BY id LIMIT 1000")
-    return [Dead(row["id"], row["name"], row["attempts"]) for row in rows]
-
-
 async def send_again(message_id: UUID) -> bool:
     """Send a message that was set aside once more, from the first way on; False when it was not set aside."""
     async with transaction() as connection:
@@ -85,8 +63,3 @@ async def send_again(message_id: UUID) -> bool:
             return False
         await record(MessageRevived(message_id=message_id))
     return True
-
-
-async def open_ways() -> int:
-    """Use every way again at once, whatever pause a spent quota gave it; how many were paused."""
-    return await execute("DELETE FROM channel_pauses WHERE until > clock_timestamp()")

@@ -11,17 +11,17 @@ Messages are found by their state, never by a position that the last reader reac
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
-from uuid_utils.compat import uuid7
 
-from backend.database import execute, fetch, fetch_row, in_transaction
+from backend.database import execute, fetch, fetch_row
 from backend.settings import settings
-from models.notifications import ChannelName, MessageState, Outcome
+from models.notifications import ChannelName
 from notifications.templates import messages, partner_templates
 
 log = logging.getLogger(__name__)
@@ -55,29 +55,6 @@ class Turn(NamedTuple):
     """Whether to ask again at once: something changed while we were asking."""
     wait: float | None
     """Seconds until asking again makes sense; None when nothing is left to do."""
-
-
-class Result(NamedTuple):
-    """What an attempt came to, as it is to be marked."""
-
-    state: MessageState
-    channel: ChannelName
-    """The way that carried the message, or the one to try next."""
-    tries: int
-    delay: float
-    """Seconds until the next attempt."""
-    outcome: Outcome
-    code: str = ""
-    partner_id: str = ""
-    spends: str = ""
-    """WeChat's id of the template whose one-off consent was used."""
-
-
-class Marked(NamedTuple):
-    """Whether the mark was accepted, and whether the turn is still ours because more is waiting."""
-
-    accepted: bool
-    more: bool
 
 
 # `head` looks at the snapshot of the statement. When the statement had to wait for the row of the queue, the snapshot
@@ -153,6 +130,8 @@ async def take(resident_id: UUID, fence: int | None) -> Turn:
         log.error("a message broke every worker and was set aside", extra={"message_id": str(row["poisoned"])})
     elif row["has_elder"]:
         return Turn(None, row["fence"], again=False, wait=ELDER)
+    elif (row["due_in"] or 0) > 0:  # those behind it are due, it is not: somebody tried it while we were asking
+        return Turn(None, row["fence"], again=False, wait=float(row["due_in"]))
     return Turn(None, row["fence"], again=True, wait=None)
 
 
@@ -172,7 +151,9 @@ def _parcel(resident_id: UUID, row: Mapping[str, Any]) -> Parcel:
     )  # fmt: skip
 
 
-def _template_ids(path: str) -> tuple[list[str], list[str]]:
+@lru_cache(maxsize=4)
+def _template_ids(file: str) -> tuple[list[str], list[str]]:
+    """Our messages that go to the mini-program, and WeChat's ids of their templates, for one file of those."""
     known = partner_templates().mini_program
     pairs = [(name, known[each.mini_program.template].id) for name, each in messages().items() if each.mini_program]
     return [name for name, _ in pairs], [identity for _, identity in pairs]
@@ -216,55 +197,6 @@ async def pass_over(parcel: Parcel, skipped: Sequence[tuple[ChannelName, str]], 
     return parcel._replace(channel=to, tries=0, attempt=parcel.attempt + len(skipped))
 
 
-# The mark, the answer, the consent that was used and what becomes of the turn: one statement. The answer is kept even
-# when the mark comes too late, because it proves that the partner was asked twice.
-_MARK = """
-WITH held AS (
-    UPDATE message_queues SET leased_until = CASE
-        WHEN $7::float8 > 0 THEN NULL
-        WHEN $5::text = 'pending' OR EXISTS (SELECT FROM messages WHERE resident_id = $1 AND waiting AND id <> $3::uuid)
-        THEN clock_timestamp() + make_interval(secs => $13) END
-    WHERE resident_id = $1 AND fence = $2 RETURNING leased_until IS NOT NULL AS more
-), marked AS (
-    UPDATE messages m SET state = $5::text, waiting = ($5::text = 'pending'), channel = $6::text, tries = $8,
-        unanswered = 0,
-        due_at = clock_timestamp() + make_interval(secs => $7::float8),
-        finished_at = CASE WHEN $5::text <> 'pending' THEN clock_timestamp() END
-    FROM held WHERE m.id = $3::uuid AND m.attempts = $4::int AND m.state = 'leased' RETURNING m.id
-), answered AS (
-    UPDATE message_attempts SET finished_at = clock_timestamp(), code = $10, partner_id = $11,
-        outcome = CASE WHEN EXISTS (SELECT FROM marked) THEN $9::text ELSE 'late' END
-    WHERE message_id = $3::uuid AND n = $4::int
-), spent AS (
-    UPDATE consent_balances b SET remaining = remaining - 1, changed_at = now()
-    FROM marked WHERE b.resident_id = $1 AND b.template_id = $12::text AND b.kind = 'one-off' AND b.remaining > 0
-    RETURNING b.resident_id
-), written AS (
-    INSERT INTO consent_changes (id, created_at, resident_id, template_id, kind, answer, source, source_id, delta,
-                                 happened_at)
-    SELECT $14::uuid, now(), resident_id, $12::text, 'one-off', 'used', 'send',
-           'send:' || $3::uuid::text || ':' || $4::int::text, -1, now()
-    FROM spent ON CONFLICT (source_id) DO NOTHING
-)
-SELECT EXISTS (SELECT FROM marked) AS accepted, coalesce((SELECT more FROM held), false) AS more
-"""
-
-
-async def mark(parcel: Parcel, result: Result) -> Marked:
-    """Write down what the attempt came to; keep the turn when more can be sent at once, else give it back.
-
-    A mark with an old fence changes nothing but the record of the attempt.
-    """
-    if in_transaction():
-        raise RuntimeError("a mark is a transaction of its own: nobody may wait for a partner with one open")
-    row = await fetch_row(
-        _MARK, parcel.resident_id, parcel.fence, parcel.id, parcel.attempt, str(result.state), str(result.channel),
-        result.delay, result.tries, str(result.outcome), result.code[:64], result.partner_id[:64], result.spends,
-        settings().notification_lease_seconds, uuid7(),
-    )  # fmt: skip
-    return Marked(bool(row and row["accepted"]), bool(row and row["more"]))
-
-
 async def give_back(resident_id: UUID, fence: int) -> None:
     """End our turn, if it is still ours."""
     await execute(
@@ -286,7 +218,7 @@ async def pause(channel: ChannelName, seconds: float, code: str) -> None:
 # Only the head of each queue counts: whoever waits behind one that is to be tried later waits with it.
 _OVERDUE = """
 SELECT m.resident_id FROM messages m JOIN message_queues q USING (resident_id)
-WHERE m.waiting AND m.due_at <= clock_timestamp() - make_interval(secs => $1)
+WHERE m.waiting AND m.due_at <= clock_timestamp() - make_interval(secs => $1) AND m.resident_id <> ALL ($3::uuid[])
   AND (q.leased_until IS NULL OR q.leased_until <= clock_timestamp())
   AND NOT EXISTS (SELECT FROM messages e WHERE e.resident_id = m.resident_id AND e.waiting
                   AND (e.event_id, e.id) < (m.event_id, m.id))
@@ -294,6 +226,6 @@ ORDER BY m.due_at LIMIT $2
 """
 
 
-async def overdue(seconds: float, limit: int = 1000) -> list[UUID]:
-    """Residents whose messages are due for this long while nobody holds their turn, the longest first."""
-    return [row["resident_id"] for row in await fetch(_OVERDUE, seconds, limit)]
+async def overdue(seconds: float, limit: int = 1000, *, but: Collection[UUID] = ()) -> list[UUID]:
+    """Residents whose messages are due for this long while nobody holds their turn, the longest first; not `but`."""
+    return [row["resident_id"] for row in await fetch(_OVERDUE, seconds, limit, list(but))]

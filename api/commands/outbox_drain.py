@@ -16,11 +16,13 @@ def add(parser: ArgumentParser) -> None:
 
 
 def run(given: Namespace) -> int:
-    """Drain, and print the messages by state. Without --once, it waits until none is left to send."""
+    """Drain, and print the messages by state; 1 when one was set aside. Without --once, it waits until none is left to
+    send."""
 
     async def drained() -> int:
         async with opened():
-            print(json.dumps((await operating.outbox_drain(once=given.once))._asdict()))
-        return 0
+            left = await operating.outbox_drain(once=given.once)
+            print(json.dumps(left._asdict()))
+        return int(left.dead > 0)
 
     return run_main(drained)

@@ -20,6 +20,8 @@ from api import cli
 from backend import database
 from backend.settings import environment, settings
 from backend.stopping import lifeline
+from tests.factories.identity import a_resident
+from tests.factories.notifications import a_message
 
 ZHANGBAN = [sys.executable, "-m", "api.cli"]
 
@@ -155,6 +157,18 @@ async def test_draining_the_outbox_tells_how_the_messages_stand():
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"sent": 0, "inbox": 0, "waiting": 0, "dead": 0}
+
+
+async def test_draining_the_outbox_finds_what_was_set_aside():
+    message = await a_message(await a_resident())
+    await database.execute(
+        "UPDATE messages SET state = 'dead', waiting = false, finished_at = now() WHERE id = $1", message
+    )
+
+    done = await zhangban("outbox-drain", "--once")
+
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)["dead"] == 1
 
 
 async def test_seeding_prints_what_opens_the_doors_and_again_the_same(empty_database: str):

@@ -8,16 +8,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import asyncpg
 import pytest
+from pgqueuer.core.qm import QueueManager
 
 from backend import jobs
-from backend.database import execute, fetch, fetch_value, transaction
+from backend.database import connection_arguments, execute, fetch, fetch_value, transaction
 from backend.jobs import Later, Timetable, drain, enqueue, retry_delay, work
 from backend.settings import environment, settings, using
 from tests.owner import owner_fetch_value
@@ -296,10 +298,46 @@ async def test_writing_a_job_makes_no_commit_wait_for_another():
     assert [row["tgname"] for row in listening] == []
 
 
-async def test_what_runs_all_along_starts_again_after_a_failure_and_ends_with_the_worker(
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_worker_asks_itself_for_a_sign_of_life_only_when_it_listens():
+    """However long beginning to listen takes: a question that nobody hears would end a queue that is well."""
+    heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async with asyncpg.create_pool(**connection_arguments(), min_size=2, max_size=4) as pool:
+        async with jobs.Driver(pool) as driver:
+            asking = asyncio.create_task(driver.notify("signs_of_life", "well?"))
+            await asyncio.sleep(0.2)
+            assert not asking.done()
+
+            await driver.add_listener("signs_of_life", lambda said: heard.set_result(str(said)))
+            async with asyncio.timeout(10):
+                await asking
+                assert await heard == "well?"
+
+
+async def test_a_worker_that_begins_to_listen_late_does_not_lose_its_footing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(jobs, "HEAD_START", 0.01)
+    listen, look = asyncpg.Connection.add_listener, QueueManager._run_periodic_health_check
+    looked = asyncio.Event()
+
+    async def late(self: Any, channel: str, callback: Any) -> None:
+        await asyncio.sleep(0.3)
+        await listen(self, channel, callback)
+
+    async def often(self: QueueManager, interval: timedelta = timedelta(seconds=1)) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(look(self, interval), 2.5)
+        looked.set()
+
+    monkeypatch.setattr(asyncpg.Connection, "add_listener", late)
+    monkeypatch.setattr(QueueManager, "_run_periodic_health_check", often)
+    async with a_worker():
+        async with asyncio.timeout(20):
+            await looked.wait()
+
+    assert "lost its footing" not in caplog.text
+
+
+async def test_what_runs_all_along_begins_at_once_starts_again_after_a_failure_and_ends_with_the_worker():
     began: list[str] = []
     again = asyncio.Event()
 

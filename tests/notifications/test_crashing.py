@@ -15,8 +15,8 @@ from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.partners.sandbox import Sandbox
 from backend.settings import environment, settings, using
 from models.notifications import ChannelName, MessageState, Outcome
-from notifications import delivering, operating, outbox, receipts
-from notifications.outbox import Result
+from notifications import delivering, marking, operating, outbox, receipts
+from notifications.marking import Result
 from notifications.receipts import Receipt
 from tests.factories.notifications import a_message, a_reachable_resident, consents, no_jobs, template_id
 
@@ -146,7 +146,7 @@ async def test_a_message_that_breaks_every_worker_is_set_aside_does_not_block_th
     with using(notification_poison_after=3):
         assert await delivering.bring(resident.id) is None
 
-    assert [each.id for each in await operating.dead()] == [poison]
+    assert [row["id"] for row in await fetch("SELECT id FROM messages WHERE state = 'dead'")] == [poison]
     assert await fetch_value("SELECT state FROM messages WHERE id = $1", healthy) == "sent"
 
     assert await operating.send_again(poison)
@@ -166,9 +166,9 @@ async def test_attempt_numbers_only_grow_and_a_mark_with_an_old_fence_changes_no
     assert second is not None
 
     sent = Result(MessageState.SENT, ChannelName.MINI_PROGRAM, 0, 0, Outcome.ACCEPTED, "0", "77")
-    stale = await outbox.mark(first, sent)
+    stale = await marking.mark(first, sent)
     state_between = await fetch_value("SELECT state FROM messages")
-    fresh = await outbox.mark(second, sent)
+    fresh = await marking.mark(second, sent)
 
     assert (first.attempt, second.attempt) == (1, 2)
     assert second.fence > first.fence

@@ -108,7 +108,7 @@ async def test_a_receipt_that_comes_before_the_mark_waits_for_it(sandbox: Sandbo
     await consents(resident, persona)
     await a_message(resident)
     held, go_on = asyncio.Event(), asyncio.Event()
-    mark = delivering.outbox.mark
+    mark = delivering.marking.mark
 
     async def slow_mark(parcel, result):
         held.set()
@@ -116,7 +116,7 @@ async def test_a_receipt_that_comes_before_the_mark_waits_for_it(sandbox: Sandbo
         return await mark(parcel, result)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivering.outbox, "mark", slow_mark)
+        patch.setattr(delivering.marking, "mark", slow_mark)
         sending = asyncio.create_task(delivering.bring(resident.id))
         await held.wait()
         await pushes_arrive(sandbox)

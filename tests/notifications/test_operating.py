@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from backend import jobs
-from backend.database import execute, fetch, fetch_value
+from backend.database import fetch, fetch_value
 from backend.partners.sandbox import Sandbox
 from backend.settings import using
-from models.notifications import ChannelName
-from notifications import operating, outbox
+from notifications import operating
 from tests.factories.notifications import a_message, a_reachable_resident, consents, no_jobs
 
 
@@ -54,17 +53,6 @@ async def test_a_drain_with_once_leaves_what_has_to_wait(sandbox: Sandbox):
     assert (left.waiting, left.sent) == (1, 0)
     due = await fetch_value("SELECT extract(epoch FROM due_at - clock_timestamp()) FROM messages")
     assert 40 < due <= 72, "a minute, a fifth more or less"
-
-
-async def test_a_paused_way_can_be_opened_by_hand_and_the_lag_is_known(sandbox: Sandbox):
-    resident, _ = await a_reachable_resident(sandbox.world)
-    await a_message(resident)
-    await execute("UPDATE messages SET due_at = now() - interval '2 minutes'")
-    await outbox.pause(ChannelName.MINI_PROGRAM, 3600, "45009")
-
-    assert 119 < await operating.oldest_wait() < 130
-    assert await operating.open_ways() == 1
-    assert await operating.open_ways() == 0
 
 
 async def test_what_is_read_from_the_outbox_says_for_each_message_how_far_it_is(sandbox: Sandbox):

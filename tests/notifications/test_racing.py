@@ -1,0 +1,331 @@
+"""What goes wrong side by side: a database that goes away, workers that look at the same people, answers that cross."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+from uuid_utils.compat import uuid7
+
+from backend import clock
+from backend.crypto import SealBroken
+from backend.database import DatabaseBusy, execute, fetch, fetch_row, fetch_value
+from backend.partners.sandbox import Sandbox
+from backend.partners.wechat.live import LiveWeChat
+from backend.settings import using
+from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState, Outcome
+from notifications import channels, consent, delivering, marking, operating, outbox
+from notifications.consent import Report
+from notifications.marking import Result
+from tests.factories.notifications import a_message, a_reachable_resident, consents, template_id
+
+SUBSCRIBE = "/cgi-bin/message/subscribe/send"
+
+
+@asynccontextmanager
+async def a_dispatcher() -> AsyncIterator[asyncio.Event]:
+    """A worker that brings messages for as long as the block lasts."""
+    stop = asyncio.Event()
+    worker = asyncio.create_task(delivering.dispatch(stop))
+    try:
+        yield stop
+    finally:
+        stop.set()
+        await worker
+
+
+async def ended(message: UUID) -> str:
+    """The state in which the message ends; waits for it."""
+    async with asyncio.timeout(30):
+        while True:
+            row = await fetch_row("SELECT state, waiting FROM messages WHERE id = $1", message)
+            assert row is not None
+            if not row["waiting"]:
+                return str(row["state"])
+            await asyncio.sleep(0.02)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:
+    """How often a function of the outbox is called from now on, and with what."""
+    original, calls = getattr(outbox, name), list[tuple[Any, ...]]()
+
+    async def counting(*arguments: Any, **named: Any) -> Any:
+        calls.append(arguments)
+        return await original(*arguments, **named)
+
+    monkeypatch.setattr(outbox, name, counting)
+    return calls
+
+
+async def test_whoever_finds_the_first_message_put_off_gives_the_turn_back_and_does_not_ask_again_at_once(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    """Another worker may have tried the first one between our look and our turn; those behind it are due."""
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona, times=2)
+    first, _ = await a_message(resident), await a_message(resident)
+    await execute("UPDATE messages SET due_at = now() + interval '40 seconds' WHERE id = $1", first)
+    asked = counted(monkeypatch, "take")
+
+    wait = await delivering.bring(resident.id)
+
+    assert wait is not None
+    assert 30 < wait <= 40
+    assert len(asked) == 1
+    assert await fetch_value("SELECT leased_until FROM message_queues") is None
+    assert sandbox.world.delivered == []
+
+
+async def test_people_whose_turn_has_to_rest_keep_nobody_else_waiting(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    """More of them than one look takes in, and all of them due for longer."""
+    monkeypatch.setattr(delivering, "KNOWN", 2)
+    resting = [await a_reachable_resident(sandbox.world) for _ in range(4)]
+    for each, _ in resting:
+        await a_message(each)
+    await execute("UPDATE messages SET due_at = now() - interval '10 minutes'")
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona)
+    message, bring = await a_message(resident), delivering.bring
+
+    async def has_to_rest(resident_id: UUID) -> float | None:
+        return await bring(resident_id) if resident_id == resident.id else 60.0
+
+    monkeypatch.setattr(delivering, "bring", has_to_rest)
+    with using(job_concurrency=2):
+        async with a_dispatcher():
+            assert await ended(message) == "sent"
+
+
+async def test_a_turn_that_was_cancelled_from_inside_does_not_end_the_worker(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    (broken, _), (whole, persona) = [await a_reachable_resident(sandbox.world) for _ in range(2)]
+    await consents(whole, persona)
+    await a_message(broken)
+    bring = delivering.bring
+
+    async def cancelling(resident_id: UUID) -> float | None:
+        if resident_id == broken.id:
+            raise asyncio.CancelledError
+        return await bring(resident_id)
+
+    monkeypatch.setattr(delivering, "bring", cancelling)
+    async with a_dispatcher():
+        await asyncio.sleep(0.3)
+        assert await ended(await a_message(whole)) == "sent"
+
+
+LOST = [
+    asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
+    asyncpg.AdminShutdownError("terminating connection due to administrator command"),
+    DatabaseBusy(retry_after=1),
+    ConnectionRefusedError(),
+]
+
+
+@pytest.mark.parametrize("trouble", LOST, ids=lambda each: type(each).__name__)
+async def test_a_database_that_goes_away_between_the_answer_and_the_mark_costs_no_duplicate(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona, times=2)
+    first, second = await a_message(resident), await a_message(resident)
+    original, failures = marking.fetch_row, [trouble, trouble]
+
+    async def failing(sql: str, *arguments: Any) -> Any:
+        if sql == marking._MARK and failures:
+            raise failures.pop()
+        return await original(sql, *arguments)
+
+    monkeypatch.setattr(marking, "fetch_row", failing)
+    async with asyncio.timeout(10):
+        assert await delivering.bring(resident.id) is None
+
+    assert failures == []
+    assert len(sandbox.world.delivered) == 2
+    rows = await fetch("SELECT id, attempts FROM messages WHERE state = 'sent' ORDER BY event_id")
+    assert [tuple(row) for row in rows] == [(first, 1), (second, 1)]
+
+
+async def test_a_mark_whose_commit_arrived_and_whose_answer_did_not_is_repeated_without_a_trace(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona, times=3)
+    await a_message(resident)
+    await a_message(resident)
+    original, lost = marking.fetch_row, [True]
+
+    async def losing(sql: str, *arguments: Any) -> Any:
+        answer = await original(sql, *arguments)
+        if sql == marking._MARK and lost:
+            lost.pop()
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+        return answer
+
+    monkeypatch.setattr(marking, "fetch_row", losing)
+    assert await delivering.bring(resident.id) is None
+
+    assert len(sandbox.world.delivered) == 2
+    rows = await fetch("SELECT outcome, code, partner_id <> '' FROM message_attempts ORDER BY id")
+    assert [tuple(row) for row in rows] == [("accepted", "0", True)] * 2
+    assert await fetch_value("SELECT count(*) FROM messages WHERE state = 'sent'") == 2
+    assert await fetch_value("SELECT remaining FROM consent_balances") == 1
+
+
+async def test_a_mark_is_given_up_when_the_lease_is_over_and_what_is_wrong_in_it_is_not_repeated(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    resident, _ = await a_reachable_resident(sandbox.world)
+    await a_message(resident)
+    parcel = (await outbox.take(resident.id, None)).parcel
+    assert parcel is not None
+    sent = Result(MessageState.SENT, ChannelName.MINI_PROGRAM, 0, 0, Outcome.ACCEPTED, "0", "77")
+    raised: list[Exception] = [asyncpg.AdminShutdownError("gone")]
+    asked = 0
+
+    async def failing(sql: str, *arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        raise raised[0]
+
+    monkeypatch.setattr(marking, "fetch_row", failing)
+    with using(notification_lease_seconds=0.3):
+        async with asyncio.timeout(10):
+            with pytest.raises(asyncpg.AdminShutdownError):
+                await marking.mark(parcel, sent)
+    assert asked > 1
+    raised[0], asked = asyncpg.NotNullViolationError("ours"), 0
+    with pytest.raises(asyncpg.NotNullViolationError):
+        await marking.mark(parcel, sent)
+    assert asked == 1
+
+
+@pytest.mark.parametrize("error", [SealBroken("no key 'k0'"), ZeroDivisionError(), AttributeError("x")])
+async def test_whatever_breaks_while_a_way_is_prepared_the_next_way_is_taken_at_once(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    resident, persona = await a_reachable_resident(sandbox.world, follows=True)
+    await consents(resident, persona)
+    message = await a_message(resident)
+
+    async def broken(parcel: object, partners: object) -> Any:
+        raise error
+
+    monkeypatch.setitem(channels._PREPARE, ChannelName.MINI_PROGRAM, broken)
+    await delivering.bring(resident.id)
+
+    row = await fetch_row("SELECT state, channel, attempts FROM messages WHERE id = $1", message)
+    assert tuple(row or ()) == ("sent", "official_account", 2)
+
+
+async def test_a_database_that_goes_away_while_a_way_is_prepared_skips_no_way(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona)
+    message = await a_message(resident)
+
+    async def gone(parcel: object, partners: object) -> Any:
+        raise asyncpg.AdminShutdownError("terminating connection due to administrator command")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(channels._PREPARE, ChannelName.MINI_PROGRAM, gone)
+        with pytest.raises(asyncpg.AdminShutdownError):
+            await delivering.bring(resident.id)
+    assert await fetch_value("SELECT channel FROM messages") == "mini_program"
+    await execute("UPDATE message_queues SET leased_until = clock_timestamp()")
+    await operating.outbox_drain()
+
+    row = await fetch_row("SELECT state, channel FROM messages WHERE id = $1", message)
+    assert tuple(row or ()) == ("sent", "mini_program")
+
+
+async def test_a_consent_given_while_wechat_says_that_there_is_none_stays(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident)
+    await a_message(resident)
+    original = LiveWeChat.send_subscribe_message
+
+    async def meanwhile(self: LiveWeChat, message: Any) -> Any:
+        try:
+            return await original(self, message)
+        finally:
+            yes = Report(template_id(), ConsentAnswer.ACCEPT, ConsentSource.FRONT_END, f"f:{uuid7()}", clock.now())
+            await consent.take_down(resident.id, [yes])
+            persona.quota[template_id()] = 1
+
+    monkeypatch.setattr(LiveWeChat, "send_subscribe_message", meanwhile)
+    await delivering.bring(resident.id)
+    assert await fetch_value("SELECT code FROM message_attempts ORDER BY n LIMIT 1") == "43101"
+
+    monkeypatch.setattr(LiveWeChat, "send_subscribe_message", original)
+    message = await a_message(resident)
+    await delivering.bring(resident.id)
+
+    assert await fetch_value("SELECT channel FROM messages WHERE id = $1", message) == "mini_program"
+
+
+async def test_two_workers_bring_the_same_people_once_each_and_in_order(sandbox: Sandbox):
+    people = [await a_reachable_resident(sandbox.world) for _ in range(12)]
+    sandbox.world.send_seconds = 0.01
+    made = list[UUID]()
+    for resident, persona in people:
+        await consents(resident, persona, times=4)
+        made += [await a_message(resident, number=f"N-{n}") for n in range(4)]
+
+    with using(job_concurrency=6):
+        async with a_dispatcher(), a_dispatcher():
+            assert {await ended(each) for each in made} == {"sent"}
+
+    assert len(sandbox.world.delivered) == 48
+    for _, persona in people:
+        numbers = [each.data["character_string2"] for each in sandbox.world.delivered if each.persona == persona.name]
+        assert numbers == [f"N-{n}" for n in range(4)]
+    assert await fetch_value("SELECT count(*) FROM message_attempts") == 48
+
+
+async def test_a_partner_that_hangs_is_left_before_the_lease_is_over(sandbox: Sandbox):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona)
+    sandbox.world.faults.add(SUBSCRIBE, "timeout", seconds=5.0, times=1)
+    message = await a_message(resident)
+
+    with using(notification_lease_seconds=1.0, notification_retry_seconds="60"):
+        wait = await delivering.bring(resident.id)
+
+    row = await fetch_row(
+        "SELECT m.state, m.tries, a.outcome, a.code, a.finished_at - a.started_at < interval '1 second' "
+        "FROM messages m JOIN message_attempts a ON a.message_id = m.id WHERE m.id = $1",
+        message,
+    )
+    assert tuple(row or ()) == ("pending", 1, "uncertain", "timeout", True)
+    assert wait is not None
+    assert 48 <= wait <= 72
+
+
+async def test_one_person_with_very_many_messages_lets_others_have_their_turn(sandbox: Sandbox):
+    many, one = [await a_reachable_resident(sandbox.world) for _ in range(2)]
+    await consents(many[0], many[1], times=45)
+    await consents(one[0], one[1])
+    for _ in range(45):
+        await a_message(many[0])
+    await a_message(one[0])
+
+    with using(job_concurrency=1):
+        async with a_dispatcher():
+            async with asyncio.timeout(30):
+                while not [each for each in sandbox.world.delivered if each.persona == one[1].name]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            before = len(sandbox.world.delivered)
+
+    assert before <= 2 * delivering.IN_ONE_TURN + 1
