@@ -1,8 +1,8 @@
 """A closed-loop load generator: a fixed number of keep-alive connections, each asking again once it has its answer.
 
 It runs as a process of its own (`python -m benchmarks.load`), is told what to do on stdin and answers on stdout, both
-as JSON. It parses just enough of HTTP to find the end of an answer, so that the servers are the bottleneck and not it.
-Closed loops tell how much a server can do; the latencies belong to that load and are not those of a quiet evening.
+as JSON. Closed loops tell how much a server can do; the latencies belong to that load and are not those of a quiet
+evening.
 """
 
 from __future__ import annotations
@@ -17,17 +17,15 @@ from typing import Any
 
 import uvloop
 
-HEAD_END = b"\r\n\r\n"
-LENGTH = b"content-length:"
+from benchmarks.answers import Answers, percentile
 
 
-class Connection(asyncio.Protocol):
+class Connection(Answers):
     """One keep-alive connection that asks one thing after the other."""
 
     def __init__(self, requests: list[bytes], chance: random.Random) -> None:
+        super().__init__()
         self.requests, self.chance = requests, chance
-        self.transport: Any = None
-        self.buffer = b""
         self.sent_at = 0.0
         self.counting = self.stopped = False
         self.latencies: list[float] = []
@@ -35,7 +33,7 @@ class Connection(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: Any) -> None:
-        self.transport = transport
+        super().connection_made(transport)
         self.ask()
 
     def ask(self) -> None:
@@ -46,25 +44,15 @@ class Connection(asyncio.Protocol):
         self.sent_at = time.perf_counter()
         self.transport.write(self.requests[self.chance.randrange(len(self.requests))])
 
-    def data_received(self, data: bytes) -> None:
-        self.buffer = self.buffer + data if self.buffer else data
-        end = self.buffer.find(HEAD_END)
-        if end < 0:
-            return
-        head = self.buffer[:end].lower()
-        at = head.find(LENGTH)
-        length = int(head[at + len(LENGTH) :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        whole = end + len(HEAD_END) + length
-        if len(self.buffer) < whole:
-            return
+    def answered(self, status: int, size: int) -> None:
         if self.counting:
             self.latencies.append(time.perf_counter() - self.sent_at)
-            self.received += whole
-            self.failed += head[9:12] != b"200"
-        self.buffer = self.buffer[whole:]
+            self.received += size
+            self.failed += status != 200
         self.ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.failed += not self.stopped  # somebody still waited for an answer
         if not self.done.done():
             self.done.set_result(None)
 
@@ -100,11 +88,6 @@ async def run(order: dict[str, Any], requests: list[bytes]) -> dict[str, Any]:
         "max_ms": latencies[-1] * 1000 if latencies else None,
         "generator_busy": used / took,
     }
-
-
-def percentile(ordered: list[float], share: float) -> float | None:
-    """The latency that this share of the answers kept under, in milliseconds."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000 if ordered else None
 
 
 def main() -> None:

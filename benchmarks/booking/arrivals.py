@@ -17,7 +17,7 @@ from typing import Any
 
 import uvloop
 
-from benchmarks.load import HEAD_END, LENGTH, percentile
+from benchmarks.answers import Answers, percentile
 
 PATIENCE = 10.0
 """Seconds after which an answer is given up; it enters the figures with this latency."""
@@ -33,30 +33,16 @@ def poisson(rate: float, seconds: float, chance: random.Random, *, begins: float
     return moments
 
 
-class Connection(asyncio.Protocol):
-    """A keep-alive connection with at most one request on it."""
+class Connection(Answers):
+    """A connection on which somebody waits for the status of the answer."""
 
     def __init__(self) -> None:
-        self.transport: Any = None
-        self.buffer = b""
+        super().__init__()
         self.answer: asyncio.Future[int] | None = None
 
-    def connection_made(self, transport: Any) -> None:
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        end = self.buffer.find(HEAD_END)
-        if end < 0:
-            return
-        head = self.buffer[:end].lower()
-        at = head.find(LENGTH)
-        length = int(head[at + len(LENGTH) :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        if len(self.buffer) < end + len(HEAD_END) + length:
-            return
-        self.buffer = b""
+    def answered(self, status: int, size: int) -> None:
         if self.answer is not None and not self.answer.done():
-            self.answer.set_result(int(head[9:12]))
+            self.answer.set_result(status)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.answer is not None and not self.answer.done():
@@ -146,7 +132,6 @@ async def main(order: dict[str, Any]) -> dict[str, Any]:
     """Open connections, wait for the agreed moment, send the plan."""
     generator = Generator(order["host"], order["port"])
     await generator.open(order["connections"])
-    print("ready", file=sys.stderr, flush=True)
     await asyncio.sleep(max(0.0, order["begins_at"] - time.time()))
     await generator.run(order["plan"])
     return summed(generator.seen)

@@ -24,8 +24,8 @@ from backend import database
 from backend.appointments import booking
 from backend.identity import AsResident
 from backend.settings import Settings, configure
+from benchmarks.answers import percentile
 from benchmarks.booking.stage import ITEM
-from benchmarks.load import percentile
 
 Once = Callable[[UUID, UUID], Awaitable[Any]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import hashlib
 import http.client
@@ -11,10 +12,8 @@ import os
 import random
 import secrets
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -25,8 +24,9 @@ from backend import database, identity
 from backend.identity import tokens, watching
 from backend.settings import Settings, configure, environment
 from benchmarks.booking.arrivals import poisson
-from benchmarks.booking.stage import ITEM, Stage, add_slots, ask
-from benchmarks.progress_lookup.rounds import free_port
+from benchmarks.booking.stage import ITEM, Stage, add_slots
+from benchmarks.databases import found
+from benchmarks.processes import Process, free_port, running, told
 
 Plan = list[tuple[float, str, str]]
 PUSH_TOKEN = "benchmark"
@@ -35,8 +35,8 @@ STOPPED_SECONDS = 2.0
 
 
 @contextmanager
-def service(stage: Stage, workers: int) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    """The service with so many processes, and a worker; the port, and the process that leads its group."""
+def service(stage: Stage, workers: int) -> Iterator[tuple[int, int]]:
+    """The service with so many processes, and a worker; the port, and the group of the serving processes."""
     port = free_port()
     given = environment(
         DATABASE_URL=stage.urls.database_url,
@@ -50,27 +50,13 @@ def service(stage: Stage, workers: int) -> Iterator[tuple[int, subprocess.Popen[
         WECHAT_PUSH_TOKEN=PUSH_TOKEN,
         WECHAT_PUSH_MODE="plain",
     )
-    commands = ("serve", "work")
-    processes = [
-        subprocess.Popen([sys.executable, "-m", "api.cli", each], env=given, start_new_session=True)
-        for each in commands
-    ]
-    try:
-        _await(port, processes[0])
-        yield port, processes[0]
-    finally:
-        for process in processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGCONT)
-                os.killpg(process.pid, signal.SIGTERM)
-        for process in processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(20)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+    serve, work = [("-m", "api.cli", "serve")], [("-m", "api.cli", "work")]
+    with running(serve, given) as [serving], running(work, given):
+        _await(port, serving)
+        yield port, os.getpgid(serving.pid)
 
 
-def _await(port: int, process: subprocess.Popen[bytes], patience: float = 60.0) -> None:
+def _await(port: int, process: Process, patience: float = 60.0) -> None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -94,7 +80,7 @@ class People:
         """Tokens as if everybody had signed in today."""
         urls = self.stage.urls
         configure(Settings(database_url=urls.database_url, redis_url=urls.redis_url, log_level="WARNING"))
-        rows = await ask(self.stage, "SELECT id FROM residents ORDER BY id DESC LIMIT $1", self.number)
+        rows = await found(self.stage.urls, "SELECT id FROM residents ORDER BY id DESC LIMIT $1", self.number)
         await database.connect()
         try:
             await watching.refresh()
@@ -154,8 +140,8 @@ def rush(people: People, rate: float, seconds: float, begins: float, slots: list
     return plan
 
 
-def send(port: int, plan: Plan, begins_at: float, connections: int) -> subprocess.Popen[bytes]:
-    """Have the generator send the plan at the agreed moment."""
+def send(port: int, plan: Plan, begins_at: float, connections: int) -> Awaitable[dict[str, Any]]:
+    """Have the generator send the plan at the agreed moment; what it saw."""
     order = {
         "host": "127.0.0.1",
         "port": port,
@@ -163,34 +149,21 @@ def send(port: int, plan: Plan, begins_at: float, connections: int) -> subproces
         "begins_at": begins_at,
         "connections": connections,
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.booking.arrivals"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(order).encode())
-    process.stdin.close()
-    process.stdin = None
-    return process
+    return asyncio.ensure_future(asyncio.to_thread(told, "benchmarks.booking.arrivals", order))
 
 
-def heard(process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """What the generator saw."""
-    out, _ = process.communicate()
-    answer: dict[str, Any] = json.loads(out)
-    return answer
-
-
-def self_test(people: People, port: int, leader: subprocess.Popen[bytes], day: str) -> dict[str, Any]:
+async def self_test(people: People, port: int, group: int, day: str) -> dict[str, Any]:
     """A server that stands still for two seconds must be seen as such, or nothing this generator says is true."""
     chance = random.Random(10)
     begins = time.time() + 3.0
-    running = send(port, base(people, 60, 8, chance, day), begins, 50)
-    time.sleep(max(0.0, begins + 3.0 - time.time()))
-    os.killpg(leader.pid, signal.SIGSTOP)
-    time.sleep(STOPPED_SECONDS)
-    os.killpg(leader.pid, signal.SIGCONT)
-    return heard(running)["all"]  # type: ignore[no-any-return]
+    seen = send(port, base(people, 60, 8, chance, day), begins, 50)
+    await asyncio.sleep(max(0.0, begins + 3.0 - time.time()))
+    os.killpg(group, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(STOPPED_SECONDS)
+    finally:
+        os.killpg(group, signal.SIGCONT)
+    return (await seen)["all"]  # type: ignore[no-any-return]
 
 
 async def play(stage: Stage, asked: argparse.Namespace) -> dict[str, Any]:
@@ -198,36 +171,21 @@ async def play(stage: Stage, asked: argparse.Namespace) -> dict[str, Any]:
     people = People(stage, asked.people)
     await people.sign_in()
     chance = random.Random(8)
-    with service(stage, asked.processes) as (port, leader):
+    with service(stage, asked.processes) as (port, group):
         (warm,) = await add_slots(stage, 1, 10)
-        day = str((await ask(stage, "SELECT day FROM slots WHERE id = $1", warm))[0]["day"])
-        stopped = self_test(people, port, leader, day)
+        day = str((await found(stage.urls, "SELECT day FROM slots WHERE id = $1", warm))[0]["day"])
+        stopped = await self_test(people, port, group, day)
         quiet, lead = 5.0, 4.0 + asked.rush_rate * asked.rush_seconds / 4000
         slots = await add_slots(stage, asked.slots, asked.places // asked.slots, released_in=lead + quiet)
-        released = (await ask(stage, "SELECT release_at FROM slots WHERE id = $1", slots[0]))[0]["release_at"]
+        released = (await found(stage.urls, "SELECT release_at FROM slots WHERE id = $1", slots[0]))[0]["release_at"]
         begins = released.timestamp() - quiet
         plan = base(people, asked.base_rate, asked.rush_seconds + 2 * quiet, chance, day)
         plan += rush(people, asked.rush_rate, asked.rush_seconds, quiet, slots, chance)
-        seen = heard(send(port, plan, begins, 200))
-    rows = await ask(
-        stage,
+        seen = await send(port, plan, begins, 200)
+    rows = await found(
+        stage.urls,
         "SELECT sum(booked)::int AS counted, (SELECT count(*) FROM appointments WHERE slot_id = ANY($1))::int AS made "
         "FROM slots WHERE id = ANY($1)",
         slots,
     )
     return {**seen, "sold": rows[0]["counted"], "appointments": rows[0]["made"], "self_test": stopped}
-
-
-def verdicts(result: dict[str, Any], asked: argparse.Namespace) -> dict[str, bool]:
-    """What was promised, and whether it was kept."""
-    kinds = result["kinds"]
-    statuses = result["all"]["statuses"]
-    return {
-        f"exactly {asked.places} places sold": result["sold"] == result["appointments"] == asked.places,
-        "no answer of 5xx and none missing": not any(each == "0" or each >= "500" for each in statuses),
-        "winners p99 ≤ 1.5 s": result["winners"]["p99_ms"] <= 1500,
-        "reads p99 ≤ 1 s": kinds["read"]["p99_ms"] <= 1000,
-        "callbacks p99 ≤ 1 s": kinds["callback"]["p99_ms"] <= 1000,
-        "the generator was not late (< 1 %)": result["late_share"] < 0.01,
-        "a server that stops for 2 s is seen (p99 ≥ 1 s)": result["self_test"]["p99_ms"] >= 1000,
-    }

@@ -6,12 +6,10 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-import asyncpg
 from uuid_utils.compat import uuid7
 
-from backend import database, migrations
 from backend.embedded import Urls
-from backend.settings import Settings, configure
+from benchmarks.databases import migrated, owner
 
 ITEM = "B" * 31
 _PLACE = """
@@ -48,47 +46,32 @@ class Stage(NamedTuple):
 
 async def set_stage(urls: Urls, residents: int) -> Stage:
     """Migrate, and make the hall and the residents."""
-    configure(Settings(database_url=urls.database_url, redis_url=urls.redis_url, log_level="WARNING"))
-    await migrations.migrate()
+    await migrated(urls)
     place = uuid7()
-    owner = await asyncpg.connect(**database.credentials(urls.database_url))
-    try:
-        await owner.execute(_PLACE, place, ITEM)
-        await owner.execute(
+    async with owner(urls) as connection:
+        await connection.execute(_PLACE, place, ITEM)
+        await connection.execute(
             "INSERT INTO residents (id, created_at) SELECT gen_random_uuid(), now() FROM generate_series(1, $1)",
             residents,
         )
-        await owner.execute("CREATE TABLE bare_outbox (id uuid PRIMARY KEY, at timestamptz, payload jsonb NOT NULL)")
-        await owner.execute("GRANT ALL ON bare_outbox TO PUBLIC")
-        await owner.execute("ANALYZE residents")
-    finally:
-        await owner.close()
+        await connection.execute(
+            "CREATE TABLE bare_outbox (id uuid PRIMARY KEY, at timestamptz, payload jsonb NOT NULL)"
+        )
+        await connection.execute("GRANT ALL ON bare_outbox TO PUBLIC")
+        await connection.execute("ANALYZE residents")
     return Stage(urls, place)
 
 
 async def add_slots(stage: Stage, number: int, capacity: int, *, released_in: float = -60.0) -> list[UUID]:
     """So many slots of the line with so many places each, from tomorrow on, released so many seconds from now."""
     ids = [uuid7() for _ in range(number)]
-    owner = await asyncpg.connect(**database.credentials(stage.urls.database_url))
-    try:
-        last = await owner.fetchval("SELECT coalesce(max(starts_at), now() + interval '1 day') FROM slots")
-        await owner.executemany(
+    async with owner(stage.urls) as connection:
+        last = await connection.fetchval("SELECT coalesce(max(starts_at), now() + interval '1 day') FROM slots")
+        await connection.executemany(
             "INSERT INTO slots (id, created_at, line_id, hall_id, day, starts_at, ends_at, release_at, capacity, held, "
             "booked, walk_in_quota, walk_ins, closed_because) VALUES ($1, now(), $2, $2, "
             "($3::timestamptz AT TIME ZONE 'Asia/Shanghai')::date, $3, $3::timestamptz + interval '30 minutes', "
             "now() + make_interval(secs => $5), $4, 0, 0, 0, 0, '')",
             [(each, stage.place, last + timedelta(minutes=n + 1), capacity, released_in) for n, each in enumerate(ids)],
         )
-    finally:
-        await owner.close()
     return ids
-
-
-async def ask(stage: Stage, sql: str, *arguments: object) -> list[asyncpg.Record]:
-    """One statement as the owner."""
-    owner = await asyncpg.connect(**database.credentials(stage.urls.database_url))
-    try:
-        found: list[asyncpg.Record] = await owner.fetch(sql, *arguments)
-        return found
-    finally:
-        await owner.close()

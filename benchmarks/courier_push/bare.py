@@ -8,7 +8,6 @@ calls; of the nodes only what the service keeps is made.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import zlib
@@ -16,41 +15,25 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
-import asyncpg
 import msgspec
 from uuid_utils.compat import uuid7
 
 from backend.crypto import seal
 from backend.deliveries.hearing import _STORE, SEALED
 from backend.events import _INSERT
+from benchmarks.bare import Bare, body_of, respond
 
-POOL = int(os.environ["DATABASE_POOL_SIZE"])
 SALT = os.environ["KUAIDI100_SALT"].encode()
 SHARDS = 16
 CHINA = "+08:00"
 OK = '{"result":true,"returnCode":"200","message":"成功"}'.encode()
 
 
-async def _leave(connection: Any) -> None:
-    """No reset: the statements leave nothing behind."""
-
-
-class Bare:
+class Push(Bare):
     """The whole program."""
 
-    def __init__(self) -> None:
-        self.pool: Any = None
-        self.gate = asyncio.Semaphore(POOL)
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await self.lifespan(receive, send)
-            return
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        body = await body_of(receive)
         fields = dict(parse_qsl(body.decode(), keep_blank_values=True))
         param = fields.get("param", "").encode()
         if hashlib.md5(param + SALT).hexdigest().upper() != fields.get("sign"):  # noqa: S324 - their choice
@@ -64,21 +47,6 @@ class Bare:
             finally:
                 await self.pool.release(connection)
         await respond(send, 200, OK)
-
-    async def lifespan(self, receive: Any, send: Any) -> None:
-        """Open and close the pool."""
-        await receive()
-        self.pool = await asyncpg.create_pool(
-            os.environ["DATABASE_URL"],
-            min_size=POOL,
-            max_size=POOL,
-            reset=_leave,
-            server_settings={"jit": "off", "timezone": "UTC"},
-        )
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self.pool.close()
-        await send({"type": "lifespan.shutdown.complete"})
 
 
 async def store(connection: Any, said: dict[str, Any], param: str) -> None:
@@ -106,13 +74,6 @@ async def store(connection: Any, said: dict[str, Any], param: str) -> None:
         )  # fmt: skip
 
 
-async def respond(send: Any, status: int, body: bytes) -> None:
-    """An answer in JSON."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def application() -> Bare:
+def application() -> Push:
     """What the server runs."""
-    return Bare()
+    return Push()

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import secrets
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
 
-import asyncpg
 from uuid_utils.compat import uuid7
 
-from backend import clock, database, migrations
+from backend import clock
 from backend.crypto import seal
 from backend.deliveries import numbering
 from backend.embedded import Urls
 from backend.partners.courier.signing import kuaidi100_signature
-from backend.settings import Settings, configure, environment
+from backend.settings import environment
+from benchmarks.databases import migrated, new_residents, owner
 from models.deliveries import Direction, Method
 
 PATH = "/v1/callbacks/courier/kuaidi100"
@@ -35,15 +35,16 @@ class Parcel(NamedTuple):
 
 
 class Stage:
-    """Residents, the salt that both sides know, and a folder for requests."""
+    """Residents and the salt that both sides know."""
 
-    def __init__(self, urls: Urls, folder: Any) -> None:
-        self.urls, self.folder = urls, folder
+    def __init__(self, urls: Urls, pool: int) -> None:
+        self.urls = urls
         self.salt, self.made = secrets.token_urlsafe(24), 0
         self.residents: list[UUID] = []
         self.environment = environment(
             DATABASE_URL=urls.database_url,
             REDIS_URL=urls.redis_url,
+            DATABASE_POOL_SIZE=str(pool),
             LOG_LEVEL="ERROR",
             SANDBOX="true",
             WECHAT_APPID="wxbench00000000000",
@@ -57,20 +58,9 @@ class Stage:
 
     async def prepare(self, residents: int = 1_000) -> None:
         """Migrate, and make the residents whose parcels these are."""
-        configure(Settings(database_url=self.urls.database_url, redis_url=self.urls.redis_url, log_level="WARNING"))
-        await migrations.migrate()
-        self.residents, now = [uuid7() for _ in range(residents)], clock.now()
-        owner = await self.owner()
-        try:
-            await owner.copy_records_to_table(
-                "residents", columns=["id", "created_at"], records=[(each, now) for each in self.residents]
-            )
-        finally:
-            await owner.close()
-
-    async def owner(self) -> asyncpg.Connection:
-        """A connection of the owner of the tables."""
-        return await asyncpg.connect(**database.credentials(self.urls.database_url))
+        await migrated(self.urls)
+        async with owner(self.urls) as connection:
+            self.residents = await new_residents(connection, residents)
 
     async def parcels(self, count: int) -> list[Parcel]:
         """So many deliveries, each with one parcel that was ordered an hour ago."""
@@ -94,22 +84,19 @@ class Stage:
                  "1936", "ordered", now, now - timedelta(hours=1), 0)
             )  # fmt: skip
             made.append(Parcel(delivery, waybill))
-        owner = await self.owner()
-        try:
-            await owner.copy_records_to_table(
+        async with owner(self.urls) as connection:
+            await connection.copy_records_to_table(
                 "deliveries", records=deliveries,
                 columns=["id", "created_at", "number", "subject_kind", "subject_id", "direction", "method",
                          "resident_id", "contents", "region_code", "name", "phone", "street", "postage", "postage_fen",
                          "ready_at", "state", "state_at", "version", "refusals"],
             )  # fmt: skip
-            await owner.copy_records_to_table(
+            await connection.copy_records_to_table(
                 "shipments", records=shipments,
                 columns=["id", "created_at", "delivery_id", "number", "attempt", "courier", "tracker", "company",
                          "waybill", "phone_tail", "state", "state_at", "ordered_at", "subscriptions"],
             )  # fmt: skip
-            await owner.execute("ANALYZE deliveries, shipments")
-        finally:
-            await owner.close()
+            await connection.execute("ANALYZE deliveries, shipments")
         return made
 
     def request(self, parcel: Parcel, *, salt: str | None = None) -> bytes:

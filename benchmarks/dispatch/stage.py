@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-import asyncpg
 import msgspec
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
-from pgqueuer.adapters.persistence.queries import Queries
 from uuid_utils.compat import uuid7
 
-from backend import clock, database, migrations
+from backend import clock
 from backend.crypto import fingerprint, seal
 from backend.embedded import Urls
-from backend.settings import Settings, configure, environment
-from benchmarks.progress_lookup.rounds import free_port
+from backend.settings import environment
+from benchmarks.databases import migrated, new_residents, owner
+from benchmarks.processes import free_port
 from notifications import wording
 from notifications.templates import messages, partner_templates
 
@@ -30,7 +27,6 @@ CONTEXT = {
     "at": "2026年11月22日 15:04",
     "due": "2026年12月6日",
 }
-BATCH = 5_000
 
 
 class Waiting(NamedTuple):
@@ -62,44 +58,33 @@ class Stage:
 
     async def prepare(self, residents: int) -> None:
         """Migrate, and make residents with an openid and a consent that lasts longer than the measurement."""
-        configure(Settings(database_url=self.urls.database_url, redis_url=self.urls.redis_url, log_level="WARNING"))
-        await migrations.migrate()
+        await migrated(self.urls)
         now, template = clock.now(), messages()[TEMPLATE].mini_program
         assert template is not None
         template_id = partner_templates().mini_program[template.template].id
-        self.residents = [(uuid7(), f"oBench{number:022d}") for number in range(residents)]
-        accounts = []
-        for resident, openid in self.residents:
-            account = uuid7()
-            sealed = seal(openid, where="wechat_accounts.openid", row=account)
-            accounts.append((account, now, resident, "mini_program", sealed, fingerprint(openid, "openid")))
-        owner = await self.owner()
-        try:
-            ids = [resident for resident, _ in self.residents]
-            await owner.copy_records_to_table(
-                "residents", columns=["id", "created_at"], records=[(each, now) for each in ids]
-            )
-            await owner.copy_records_to_table(
+        async with owner(self.urls) as connection:
+            ids = await new_residents(connection, residents)
+            self.residents = [(each, f"oBench{number:022d}") for number, each in enumerate(ids)]
+            accounts = []
+            for resident, openid in self.residents:
+                account = uuid7()
+                sealed = seal(openid, where="wechat_accounts.openid", row=account)
+                accounts.append((account, now, resident, "mini_program", sealed, fingerprint(openid, "openid")))
+            await connection.copy_records_to_table(
                 "wechat_accounts", records=accounts,
                 columns=["id", "created_at", "resident_id", "account", "openid", "openid_fingerprint"],
             )  # fmt: skip
-            await owner.copy_records_to_table(
+            await connection.copy_records_to_table(
                 "consent_balances", records=[(each, template_id, "one-off", 10**6, False, False, now) for each in ids],
                 columns=["resident_id", "template_id", "kind", "remaining", "standing", "banned", "changed_at"],
             )  # fmt: skip
-            await owner.copy_records_to_table(
+            await connection.copy_records_to_table(
                 "message_queues", columns=["resident_id", "fence"], records=[(each, 0) for each in ids]
             )
-        finally:
-            await owner.close()
-
-    async def owner(self) -> asyncpg.Connection:
-        """A connection of the owner of the tables."""
-        return await asyncpg.connect(**database.credentials(self.urls.database_url))
 
     async def queue(self, count: int, *, residents: int) -> list[Waiting]:
-        """Have so many messages wait, dealt out to so many residents in turns, each with its job as `inbox.put` writes
-        it; they appear together. In the order in which each resident has to get them."""
+        """Have so many messages wait, dealt out to so many residents in turns; they appear together. In the order in
+        which each resident has to get them."""
         template, now = messages()[TEMPLATE], clock.now()
         title, body = (wording.fill(text, CONTEXT) for text in (template.inbox.title, template.inbox.body))
         context, people = msgspec.json.encode(CONTEXT).decode(), self.residents[:residents]
@@ -112,27 +97,14 @@ class Stage:
                  True, "mini_program", 0, 0, 0, now)
             )  # fmt: skip
             made.append(Waiting(message, openid))
-        owner = await self.owner()
-        try:
-            async with owner.transaction():
-                await owner.copy_records_to_table(
-                    "messages", records=rows,
-                    columns=["id", "created_at", "resident_id", "event_id", "name", "subject_kind", "subject_id",
-                             "happened_at", "context", "title", "body", "state", "waiting", "channel", "tries",
-                             "attempts", "unanswered", "due_at"],
-                )  # fmt: skip
-                queries = Queries(AsyncpgDriver(owner))
-                for begin in range(0, count, BATCH):
-                    payloads = [
-                        msgspec.json.encode({"resident_id": str(row[2])}) for row in rows[begin : begin + BATCH]
-                    ]
-                    many = len(payloads)
-                    await queries.enqueue(
-                        ["notifications.deliver"] * many, payloads, [0] * many, execute_after=[timedelta(0)] * many
-                    )
-            await owner.execute("ANALYZE messages, pgqueuer, message_queues")
-        finally:
-            await owner.close()
+        async with owner(self.urls) as connection:
+            await connection.copy_records_to_table(
+                "messages", records=rows,
+                columns=["id", "created_at", "resident_id", "event_id", "name", "subject_kind", "subject_id",
+                         "happened_at", "context", "title", "body", "state", "waiting", "channel", "tries",
+                         "attempts", "unanswered", "due_at"],
+            )  # fmt: skip
+            await connection.execute("ANALYZE messages, message_queues")
         return made
 
     def log(self) -> dict[str, Any]:

@@ -8,7 +8,6 @@ fingerprint of the payer) is the same function that the service calls.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import time
@@ -18,7 +17,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -28,8 +26,8 @@ from uuid_utils.compat import uuid7
 
 from backend.crypto import fingerprint, seal
 from backend.payments.settling import _ARRIVE, _LOCK
+from benchmarks.bare import Bare, body_of, respond
 
-POOL = int(os.environ["DATABASE_POOL_SIZE"])
 SERIAL = os.environ["WECHAT_PAY_PUBLIC_KEY_ID"].encode()
 APP_ID, MERCHANT = os.environ["WECHAT_APPID"], os.environ["WECHAT_PAY_MCHID"]
 SHARDS = 16
@@ -37,28 +35,16 @@ ACCOUNT = f"channel:wechat_pay:{MERCHANT}"
 PADDING, DIGEST = padding.PKCS1v15(), SHA256()
 
 
-async def _leave(connection: Any) -> None:
-    """No reset: the statements leave nothing behind."""
-
-
-class Bare:
+class Callback(Bare):
     """The whole program."""
 
     def __init__(self) -> None:
-        self.pool: Any = None
+        super().__init__()
         self.key: Any = load_pem_public_key(Path(os.environ["WECHAT_PAY_PUBLIC_KEY_FILE"]).read_bytes())
         self.opener = AESGCM(os.environ["WECHAT_PAY_API_V3_KEY"].encode())
-        self.gate = asyncio.Semaphore(POOL)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await self.lifespan(receive, send)
-            return
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
+        body = await body_of(receive)
         notice = self.opened(dict(scope["headers"]), body)
         if notice is None:
             await respond(send, 401)
@@ -87,21 +73,6 @@ class Bare:
             return envelope, json.loads(plaintext), plaintext.decode()
         except (KeyError, ValueError, InvalidSignature, InvalidTag):
             return None
-
-    async def lifespan(self, receive: Any, send: Any) -> None:
-        """Open and close the pool."""
-        await receive()
-        self.pool = await asyncpg.create_pool(
-            os.environ["DATABASE_URL"],
-            min_size=POOL,
-            max_size=POOL,
-            reset=_leave,
-            server_settings={"jit": "off", "timezone": "UTC"},
-        )
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self.pool.close()
-        await send({"type": "lifespan.shutdown.complete"})
 
 
 async def settle(connection: Any, envelope: dict[str, Any], content: dict[str, Any], plaintext: str) -> bool:
@@ -141,13 +112,6 @@ async def settle(connection: Any, envelope: dict[str, Any], content: dict[str, A
     return True
 
 
-async def respond(send: Any, status: int) -> None:
-    """An answer without a body."""
-    headers = [] if status == 204 else [(b"content-length", b"0")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
-
-
-def application() -> Bare:
+def application() -> Callback:
     """What the server runs."""
-    return Bare()
+    return Callback()

@@ -6,91 +6,57 @@ when the last event that followed from them has been heard and every message wri
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import json
 import random
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from benchmarks.payment_callback.drain import packed
+from benchmarks.command import say
+from benchmarks.databases import found, until_heard, without_backlog
+from benchmarks.drain import packed
 from benchmarks.payment_callback.stage import Stage
-from benchmarks.progress_lookup.rounds import free_port, waited_for
+from benchmarks.processes import free_port, running, told, waited_for
 
 _BOOKS = """
 SELECT (SELECT count(*) FROM payments WHERE state = 'paid') AS paid,
     (SELECT count(*) FROM ledger_groups WHERE kind = 'payment') AS groups,
     (SELECT coalesce(sum(amount_fen), 0) FROM ledger_postings)::bigint AS balance,
-    (SELECT count(*) FROM refunds) AS refunds
+    (SELECT count(*) FROM refunds) AS refunds,
+    (SELECT count(*) FROM events WHERE name IN ('payment.succeeded', 'fee.paid')) AS facts,
+    (SELECT count(*) FROM receipts) AS receipts,
+    (SELECT count(*) FROM messages WHERE name = 'payment_done') AS messages,
+    (SELECT count(*) FROM pgqueuer WHERE entrypoint = 'events.deliver') AS unheard
 """
-_LEFT = "SELECT count(*) FROM pgqueuer WHERE entrypoint = 'events.deliver'"
 
 
-async def drained(stage: Stage, notices: int, connections: int, say: Callable[[str], None]) -> dict[str, Any]:
+async def drained(stage: Stage, asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Send them all and wait until nothing is left to be done; what it took."""
-    orders = await stage.orders(notices)
-    before = await _asked(stage, _BOOKS)
+    await without_backlog(stage.urls)
+    orders, before = await stage.orders(asked.outage), await _books(stage)
     requests = [stage.request(each) for each in orders]
-    chance = random.Random(11)
-    requests += [stage.request(each) for each in chance.sample(orders, notices // 5)]
-    chance.shuffle(requests)
-    file = stage.folder / "outage.bin"
-    file.write_bytes(packed(requests))
+    requests += [stage.request(each) for each in orders[::5]]
+    random.Random(11).shuffle(requests)
     port = free_port()
-    processes = _started(stage, port)
-    try:
-        left = await _settled_down(stage)
+    environment = {**stage.environment, "PORT": str(port), "WORKERS": "2", "LOG_LEVEL": "ERROR"}
+    commands = [("-m", "api.cli", command) for command in ("serve", "work")]
+    with running(commands, environment) as (serving, _):
+        waited_for(serving, port, "zhangban serve")
+        file = folder / "outage.bin"
+        file.write_bytes(packed(requests))
         say(f"{len(requests)} notices are waiting")
-        order = {"host": "127.0.0.1", "ports": [port], "requests": str(file), "connections": connections}
-        began = time.perf_counter()
-        generator = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "benchmarks.payment_callback.drain",
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
-        out, _ = await generator.communicate(json.dumps(order).encode())
-        result: dict[str, Any] = json.loads(out)
-        backlog = (await _asked(stage, _LEFT))["count"] - left
-        say(f"answered after {result['seconds']:.1f} s, {backlog} events still to be heard")
-        await _settled_down(stage)
-        result |= {"backlog": backlog, "settled_after": time.perf_counter() - began}
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(20)
-    after = await _asked(stage, _BOOKS)
-    result["books"] = {name: after[name] - before[name] for name in before}
-    return result
+        order = {"host": "127.0.0.1", "port": port, "requests": str(file), "connections": asked.connections}
+        began = time.monotonic()
+        result = await asyncio.to_thread(told, "benchmarks.drain", order)
+        result["backlog"] = (await _books(stage))["unheard"]
+        say(f"answered after {result['seconds']:.1f} s, {result['backlog']} events still to be heard")
+        await until_heard(stage.urls)
+        result["settled_after"] = time.monotonic() - began
+    after = await _books(stage)
+    return {**result, "books": {name: after[name] - before[name] for name in before}}
 
 
-def _started(stage: Stage, port: int) -> list[subprocess.Popen[bytes]]:
-    """Two serving processes on one port, and a worker."""
-    given = {**stage.environment, "PORT": str(port), "WORKERS": "2", "LOG_LEVEL": "ERROR"}
-    processes = [
-        subprocess.Popen([sys.executable, "-m", "api.cli", command], env=given, start_new_session=True)
-        for command in ("serve", "work")
-    ]
-    waited_for(processes[0], port, "zhangban serve")
-    return processes
-
-
-async def _settled_down(stage: Stage, patience: float = 600) -> int:
-    """How many events still wait once their number falls no more: none, unless something is dead."""
-    deadline, last = time.monotonic() + patience, -1
-    while time.monotonic() < deadline:
-        left = int((await _asked(stage, _LEFT))["count"])
-        if left == 0 or left == last:
-            return left
-        last = left
-        await asyncio.sleep(1.0)
-    return last
-
-
-async def _asked(stage: Stage, sql: str) -> dict[str, Any]:
-    owner = await stage.owner()
-    try:
-        return dict(await owner.fetchrow(sql))
-    finally:
-        await owner.close()
+async def _books(stage: Stage) -> dict[str, int]:
+    (row,) = await found(stage.urls, _BOOKS)
+    return dict(row)

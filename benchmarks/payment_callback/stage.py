@@ -9,21 +9,20 @@ from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, urlsplit
 from uuid import UUID
 
-import asyncpg
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from uuid_utils.compat import uuid7
 
-from backend import clock, database, migrations
+from backend import clock
 from backend.crypto import fingerprint
 from backend.embedded import Urls
 from backend.payments import numbering
-from backend.settings import Settings, configure, environment
+from backend.settings import environment
+from benchmarks.databases import for_sqlalchemy, migrated, new_residents, owner
 
 APP_ID, MERCHANT, OPENID = "wxbench00000000000", "1900000001", "oBench0000000000000000000000"
 PUBLIC_KEY_ID = "PUB_KEY_ID_0119000000012026112200000001"
@@ -47,10 +46,10 @@ class Order(NamedTuple):
 
 
 class Stage:
-    """Keys of a platform of our own, the environment of the programs, and a folder for requests."""
+    """Keys of a platform of our own, the environment of the programs, and a folder for the keys."""
 
-    def __init__(self, urls: Urls, folder: Path) -> None:
-        self.urls, self.folder = urls, folder
+    def __init__(self, urls: Urls, folder: Path, pool: int) -> None:
+        self.urls = urls
         self.key = rsa.generate_private_key(65537, 2048)
         self.api_v3_key = secrets.token_hex(16)
         self.department = uuid7()
@@ -64,6 +63,8 @@ class Stage:
         self.environment = environment(
             DATABASE_URL=urls.database_url,
             REDIS_URL=urls.redis_url,
+            DATABASE_POOL_SIZE=str(pool),
+            DATABASE_KEPT_CONNECTIONS="0",  # the others have none on top
             LOG_LEVEL="WARNING",
             SANDBOX="true",
             WECHAT_APPID=APP_ID,
@@ -75,27 +76,15 @@ class Stage:
             WECHAT_PAY_PUBLIC_KEY_FILE=str(folder / "platform.pem"),
             WECHAT_PAY_API_BASE="http://127.0.0.1:9",
             WECHAT_PAY_BACKUP_BASE="http://127.0.0.1:9",
-            BENCH_SQLALCHEMY_URL=_for_sqlalchemy(urls.database_url),
+            BENCH_SQLALCHEMY_URL=for_sqlalchemy(urls.database_url),
         )
 
     async def prepare(self, residents: int = 1_000) -> None:
         """Migrate, and make the residents who will have paid."""
-        configure(Settings(database_url=self.urls.database_url, redis_url=self.urls.redis_url, log_level="WARNING"))
-        await migrations.migrate()
-        self.residents = [uuid7() for _ in range(residents)]
-        owner = await self.owner()
-        try:
-            await owner.execute(_PLACE, self.department)
-            now = clock.now()
-            await owner.copy_records_to_table(
-                "residents", columns=["id", "created_at"], records=[(each, now) for each in self.residents]
-            )
-        finally:
-            await owner.close()
-
-    async def owner(self) -> asyncpg.Connection:
-        """A connection of the owner of the tables."""
-        return await asyncpg.connect(**database.credentials(self.urls.database_url))
+        await migrated(self.urls)
+        async with owner(self.urls) as connection:
+            await connection.execute(_PLACE, self.department)
+            self.residents = await new_residents(connection, residents)
 
     async def orders(self, count: int) -> list[Order]:
         """So many fees with one order each that the channel knows and waits for."""
@@ -114,22 +103,19 @@ class Stage:
                  f"wx{self.made:030d}", now, now + timedelta(hours=2), "prepaid", now, 0, 0, 0, 0)
             )  # fmt: skip
             made.append(Order(number, f"4200{self.made:024d}"))
-        owner = await self.owner()
-        try:
-            await owner.copy_records_to_table(
+        async with owner(self.urls) as connection:
+            await connection.copy_records_to_table(
                 "fees", records=fees,
                 columns=["id", "created_at", "subject_kind", "subject_id", "charge_ref", "resident_id", "department_id",
                          "name", "basis", "unit_fen", "quantity", "amount_fen", "state", "state_at", "raised_by"],
             )  # fmt: skip
-            await owner.copy_records_to_table(
+            await connection.copy_records_to_table(
                 "payments", records=payments,
                 columns=["id", "created_at", "number", "fee_id", "resident_id", "channel", "amount_fen", "currency",
                          "app_id", "merchant_id", "payer_fingerprint", "description", "prepay_id", "prepaid_at",
                          "expires_at", "state", "state_at", "paid_fen", "refunding_fen", "refunded_fen", "checks"],
             )  # fmt: skip
-            await owner.execute("ANALYZE fees, payments")
-        finally:
-            await owner.close()
+            await connection.execute("ANALYZE fees, payments")
         return made
 
     def request(self, order: Order, *, flaw: str = "") -> bytes:
@@ -159,9 +145,3 @@ class Stage:
             "wechatpay-signature-type: WECHATPAY2-SHA256-RSA2048\r\n\r\n"
         )
         return head.encode() + body
-
-
-def _for_sqlalchemy(url: str) -> str:
-    parts = urlsplit(url)
-    host = dict(parse_qsl(parts.query)).get("host", "")
-    return f"postgresql+asyncpg://{parts.netloc}{parts.path or '/postgres'}" + (f"?host={quote(host)}" if host else "")

@@ -7,7 +7,6 @@ requests are inside than there are connections.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import time
@@ -16,7 +15,6 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -24,10 +22,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from backend.cases.following import CASE_STATEMENT
+from benchmarks.bare import Bare, respond
 
 PREFIX = "/v1/resident/cases/"
 SHANGHAI = timezone(timedelta(hours=8))
-POOL = int(os.environ["DATABASE_POOL_SIZE"])
 AUDIENCE = os.environ["BENCH_AUDIENCE"]
 ISSUER = os.environ["BENCH_ISSUER"]
 NOT_FOUND = b'{"code":"case-not-found"}'
@@ -58,22 +56,15 @@ def verified(token: bytes, keys: dict[str, ec.EllipticCurvePublicKey]) -> tuple[
         return None
 
 
-async def _leave(connection: Any) -> None:
-    """No reset: the statement leaves nothing behind."""
-
-
-class Bare:
+class Progress(Bare):
     """The whole program."""
 
     def __init__(self) -> None:
-        self.pool: Any = None
-        self.keys: dict[str, Any] = {}
-        self.gate = asyncio.Semaphore(POOL)
+        super().__init__()
+        pem = os.environ["BENCH_PUBLIC_KEY"].encode()
+        self.keys: dict[str, Any] = {os.environ["BENCH_KID"]: load_pem_public_key(pem)}
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await self.lifespan(receive, send)
-            return
+    async def answer(self, scope: Any, receive: Any, send: Any) -> None:
         resident = None
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -98,31 +89,7 @@ class Bare:
                 await self.pool.release(connection)
         await respond(send, 200 if body else 404, body or NOT_FOUND)
 
-    async def lifespan(self, receive: Any, send: Any) -> None:
-        """Open and close the pool."""
-        await receive()
-        self.pool = await asyncpg.create_pool(
-            os.environ["DATABASE_URL"],
-            min_size=POOL,
-            max_size=POOL,
-            reset=_leave,
-            server_settings={"jit": "off", "timezone": "UTC"},
-        )
-        for row in await self.pool.fetch("SELECT id, public_key FROM signing_keys"):
-            self.keys[os.environ["BENCH_KID"]] = load_pem_public_key(row["public_key"].encode())
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self.pool.close()
-        await send({"type": "lifespan.shutdown.complete"})
 
-
-async def respond(send: Any, status: int, body: bytes) -> None:
-    """One JSON answer."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def application() -> Bare:
+def application() -> Progress:
     """What the server runs."""
-    return Bare()
+    return Progress()

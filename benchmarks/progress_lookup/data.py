@@ -22,6 +22,7 @@ from backend.cases.deadlines import Clock, Convention, clock_of, deadline
 from backend.cases.lifecycle import Folded, fold, happened
 from backend.cases.vocabulary import kind_of
 from backend.crypto import fingerprint, seal
+from benchmarks.databases import new_residents
 
 ITEM = "12441500196720244T3442199806003"
 CASES_EACH = 10
@@ -36,11 +37,6 @@ STORIES = (
 """Codes and minutes after the case came in."""
 REMARKS = (None, "您的申请已受理，请保持手机畅通。", None, "请携带身份证原件到综合窗口领取结果。", "材料已收到。")
 MATERIALS = msgspec.json.encode([{"name": "户口簿原件", "ref": "hukou", "note": None}]).decode()
-
-
-def residents(count: int) -> list[UUID]:
-    """Ids in the order of time."""
-    return [uuid7() for _ in range(count)]
 
 
 @lru_cache(maxsize=512)
@@ -103,12 +99,8 @@ EVENT_COLUMNS = (
 async def load(connection: asyncpg.Connection[Any], count: int) -> list[Case]:
     """Fill the tables and bring the planner up to date; the cases that were written."""
     chance, agency = random.Random(2026), uuid7()
-    owners = residents(max(1, count // CASES_EACH))
+    owners = await new_residents(connection, max(1, count // CASES_EACH))
     made = [Case(number, owners[number % len(owners)], chance) for number in range(count)]
-    born = datetime.now(UTC)
-    await connection.copy_records_to_table(
-        "residents", records=[(owner, born) for owner in owners], columns=("id", "created_at")
-    )
     for start in range(0, count, 20_000):
         part = made[start : start + 20_000]
         await connection.copy_records_to_table("cases", records=[c.row(agency) for c in part], columns=CASE_COLUMNS)

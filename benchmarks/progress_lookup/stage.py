@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import random
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, urlsplit
 
-import asyncpg
 from uuid_utils.compat import uuid7
 
-from backend import database, identity, migrations
+from backend import database, identity
 from backend.embedded import Urls
 from backend.identity import tokens, watching
-from backend.settings import Settings, configure, environment
+from backend.settings import environment
+from benchmarks.databases import for_sqlalchemy, migrated, owner
 from benchmarks.progress_lookup import data
 
 TOKEN_SECONDS = 3600
@@ -30,41 +30,36 @@ class Stage(NamedTuple):
     samples: list[str]
 
 
-async def set_stage(urls: Urls, folder: Path, cases: int, residents: int) -> Stage:
+async def set_stage(urls: Urls, folder: Path, asked: argparse.Namespace) -> Stage:
     """Migrate, load, sign tokens and write the requests down."""
-    configure(
-        Settings(
-            database_url=urls.database_url,
-            redis_url=urls.redis_url,
-            access_token_seconds=TOKEN_SECONDS,
-            log_level="WARNING",
-        )
-    )
-    await migrations.migrate()
-    owner = await asyncpg.connect(**database.credentials(urls.database_url))
-    made = await data.load(owner, cases)
-    await owner.close()
+    await migrated(urls, access_token_seconds=TOKEN_SECONDS)
+    async with owner(urls) as connection:
+        made = await data.load(connection, asked.cases)
     await database.connect()
     try:
         await watching.refresh()
         kid = identity.keys.key_set()["keys"][0]["kid"]
-        lines = _requests(made, residents)
+        public_key = await database.fetch_value("SELECT public_key FROM signing_keys")
+        lines = _requests(made, asked.residents)
     finally:
         await database.close()
     requests = folder / "requests.json"
     requests.write_text(json.dumps(lines), "latin-1")
-    chance = random.Random(7)
+    # One request of each resident: the next one in the list is then a stranger.
+    samples = list({line.partition("authorization:")[2]: line for line in lines}.values())
     given = environment(
         DATABASE_URL=urls.database_url,
         REDIS_URL=urls.redis_url,
         ACCESS_TOKEN_SECONDS=str(TOKEN_SECONDS),
         LOG_LEVEL="WARNING",
+        DATABASE_POOL_SIZE=str(asked.pool),
         BENCH_KID=kid,
+        BENCH_PUBLIC_KEY=public_key,
         BENCH_AUDIENCE=tokens.audience_of("resident"),
         BENCH_ISSUER="zhangban",
-        BENCH_SQLALCHEMY_URL=_for_sqlalchemy(urls.database_url),
+        BENCH_SQLALCHEMY_URL=for_sqlalchemy(urls.database_url),
     )
-    return Stage(given, requests, chance.sample(lines, 40))
+    return Stage(given, requests, random.Random(7).sample(samples, 40))
 
 
 def _requests(made: list[data.Case], residents: int) -> list[str]:
@@ -74,18 +69,11 @@ def _requests(made: list[data.Case], residents: int) -> list[str]:
         owners.setdefault(case.owner, []).append(case)
     chance = random.Random(2027)
     lines: list[str] = []
-    for owner in chance.sample(list(owners), min(residents, len(owners))):
-        token = tokens.issue(owner, uuid7(), "resident", seconds=TOKEN_SECONDS, scattered=False).token  # type: ignore[arg-type]
+    for person in chance.sample(list(owners), min(residents, len(owners))):
+        token = tokens.issue(person, uuid7(), "resident", seconds=TOKEN_SECONDS, scattered=False).token  # type: ignore[arg-type]
         lines += [
             f"GET /v1/resident/cases/{case.number} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: application/json\r\n"
             f"authorization: Bearer {token}\r\n\r\n"
-            for case in owners[owner][:CASES_ASKED]
+            for case in owners[person][:CASES_ASKED]
         ]
     return lines
-
-
-def _for_sqlalchemy(url: str) -> str:
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    host = query.get("host", "")
-    return f"postgresql+asyncpg://{parts.netloc}{parts.path or '/postgres'}" + (f"?host={quote(host)}" if host else "")

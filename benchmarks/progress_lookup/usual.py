@@ -33,7 +33,7 @@ engine = create_async_engine(
     os.environ["BENCH_SQLALCHEMY_URL"], pool_size=int(os.environ["DATABASE_POOL_SIZE"]), max_overflow=0
 )
 sessions = async_sessionmaker(engine, expire_on_commit=False)
-public_keys: dict[str, Any] = {}
+public_keys: dict[str, Any] = {os.environ["BENCH_KID"]: load_pem_public_key(os.environ["BENCH_PUBLIC_KEY"].encode())}
 
 
 class Base(DeclarativeBase):
@@ -201,10 +201,9 @@ async def current_resident(credentials: Annotated[HTTPAuthorizationCredentials, 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Read the key once."""
+    """Open the first connection."""
     async with engine.connect() as connection:
-        for (pem,) in await connection.execute(text("SELECT public_key FROM signing_keys")):
-            public_keys[os.environ["BENCH_KID"]] = load_pem_public_key(pem.encode())
+        await connection.execute(text("SELECT 1"))
     yield
     await engine.dispose()
 

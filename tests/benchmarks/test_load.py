@@ -7,15 +7,19 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from benchmarks.load import percentile, run
-from benchmarks.progress_lookup import report
+from benchmarks import drain
+from benchmarks.answers import percentile
+from benchmarks.load import run
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 @asynccontextmanager
-async def server(answer: Callable[[int], bytes], delay: Callable[[int], float]) -> AsyncIterator[dict[str, Any]]:
-    """A server that answers the n-th request so and after so long; the order for the generator."""
+async def server(
+    answer: Callable[[int], bytes], delay: Callable[[int], float], ending: int | None = None
+) -> AsyncIterator[dict[str, Any]]:
+    """A server that answers the n-th request so and after so long, and hangs up from the one named `ending` on; the
+    order for the generator."""
     seen = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -25,6 +29,8 @@ async def server(answer: Callable[[int], bytes], delay: Callable[[int], float]) 
                 pass
             number = seen = seen + 1
             await asyncio.sleep(delay(number))
+            if ending is not None and number >= ending:
+                break
             body = answer(number)
             # In two pieces, so that the generator has to put them together.
             writer.write(body[:20])
@@ -72,29 +78,19 @@ def test_percentiles_are_those_of_the_ordered_list():
     assert (percentile(ordered, 0.5), percentile(ordered, 0.99), percentile([], 0.5)) == (51.0, 100.0, None)
 
 
-def test_the_result_replaces_the_one_before(tmp_path: Any):
-    one = {"per_second": 1000.0, "per_second_lowest": 900.0, "per_second_highest": 1100.0, "p50_ms": 1.0}
-    one |= {"p99_ms": 2.0, "cpu_us": 100.0, "failed": 0}
-    result = {
-        "at": "2026-11-22T00:00:00+00:00",
-        "machine": {
-            "commit": "abc", "processor": "p", "cores": 4, "memory_gb": 8, "system": "s", "python": "3", "packages": {},
-            "load_before": [1.0],
-        },
-        "load": {
-            "cases": 10, "residents_asking": 1, "connections": 1, "pool": 1, "rounds": 1, "seconds": 1.0,
-            "warm_up": 1.0,
-        },
-        "programs": {"bare": one, "ours": one},
-        "ratios": {"ours/bare": 1.0},
-    }  # fmt: skip
-    document = tmp_path / "performance.md"
-    document.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+async def test_a_connection_that_is_broken_off_is_no_answer():
+    async with server(ok, lambda _: 0.001, ending=10) as order:
+        told = await run(order, [REQUEST])
 
-    report.write_into(document, result)
+    assert told["failed"] == 4
 
-    text = document.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("after\n")
-    assert "old" not in text
-    assert "| Zhangban | 1,000 (900 to 1,100) | 1.00 |" in text
+
+async def test_a_queue_is_sent_once_and_what_was_not_answered_is_told():
+    async with server(ok, lambda _: 0.001) as order:
+        told = await drain.run(order, drain.unpacked(drain.packed([REQUEST] * 50)))
+    async with server(ok, lambda _: 0.001, ending=20) as order:
+        broken = await drain.run(order, [REQUEST] * 50)
+
+    assert (told["requests"], told["answers"]) == (50, {"200": 50})
+    assert broken["answers"]["0"] + broken["answers"]["200"] == 50
+    assert broken["answers"]["0"] > 0

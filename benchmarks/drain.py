@@ -1,6 +1,6 @@
 """A generator that sends each request once: a queue, and a fixed number of keep-alive connections that empty it.
 
-It runs as a process of its own (`python -m benchmarks.payment_callback.drain`), reads its order from stdin and answers
+It runs as a process of its own (`python -m benchmarks.drain`), reads its order from stdin and answers
 on stdout, both as JSON. Requests are separated by their length in the file.
 """
 
@@ -11,26 +11,26 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from benchmarks.load import HEAD_END, LENGTH, percentile
+from benchmarks.answers import Answers, percentile
 
 
-class Connection(asyncio.Protocol):
+class Connection(Answers):
     """One keep-alive connection that takes the next request when it has its answer."""
 
     def __init__(self, queue: list[bytes], answers: Counter[int], latencies: list[float]) -> None:
+        super().__init__()
         self.queue, self.answers, self.latencies = queue, answers, latencies
-        self.transport: Any = None
-        self.buffer = b""
         self.sent_at = 0.0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: Any) -> None:
-        self.transport = transport
+        super().connection_made(transport)
         self.ask()
 
     def ask(self) -> None:
@@ -41,20 +41,9 @@ class Connection(asyncio.Protocol):
         self.sent_at = time.perf_counter()
         self.transport.write(self.queue.pop())
 
-    def data_received(self, data: bytes) -> None:
-        self.buffer = self.buffer + data if self.buffer else data
-        end = self.buffer.find(HEAD_END)
-        if end < 0:
-            return
-        head = self.buffer[:end].lower()
-        at = head.find(LENGTH)
-        length = int(head[at + len(LENGTH) :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-        whole = end + len(HEAD_END) + length
-        if len(self.buffer) < whole:
-            return
+    def answered(self, status: int, size: int) -> None:
         self.latencies.append(time.perf_counter() - self.sent_at)
-        self.answers[int(head[9:12])] += 1
-        self.buffer = self.buffer[whole:]
+        self.answers[status] += 1
         self.ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -62,7 +51,7 @@ class Connection(asyncio.Protocol):
             self.done.set_result(None)
 
 
-def packed(requests: list[bytes]) -> bytes:
+def packed(requests: Sequence[bytes]) -> bytes:
     """Requests as they stand in the file."""
     return b"".join(len(each).to_bytes(4, "big") + each for each in requests)
 
@@ -78,17 +67,20 @@ def unpacked(raw: bytes) -> list[bytes]:
 
 
 async def run(order: dict[str, Any], queue: list[bytes]) -> dict[str, Any]:
-    """Empty the queue over all ports in turns; how long it took, what was answered, and the latencies."""
+    """Empty the queue; how long it took, what was answered (0 for no answer at all), and the latencies."""
     loop, answers, latencies = asyncio.get_running_loop(), Counter[int](), list[float]()
     queue.reverse()
-    sent, began = len(queue), time.perf_counter()
+    sent, cpu, began = len(queue), time.process_time(), time.perf_counter()
     connections = []
-    for number in range(order["connections"]):
-        port = order["ports"][number % len(order["ports"])]
-        _, connection = await loop.create_connection(lambda: Connection(queue, answers, latencies), order["host"], port)
+    for _ in range(order["connections"]):
+        _, connection = await loop.create_connection(
+            lambda: Connection(queue, answers, latencies), order["host"], order["port"]
+        )
         connections.append(connection)
     await asyncio.wait([connection.done for connection in connections], timeout=order.get("patience", 300))
-    took = time.perf_counter() - began
+    took, used = time.perf_counter() - began, time.process_time() - cpu
+    if missing := sent - len(latencies):
+        answers[0] = missing
     latencies.sort()
     return {
         "requests": sent,
@@ -98,6 +90,7 @@ async def run(order: dict[str, Any], queue: list[bytes]) -> dict[str, Any]:
         "p50_ms": percentile(latencies, 0.50),
         "p99_ms": percentile(latencies, 0.99),
         "max_ms": latencies[-1] * 1000 if latencies else None,
+        "generator_busy": used / took,
     }
 
 
