@@ -64,6 +64,9 @@ class PartnerSettings:
     more. Empty means that they cannot push."""
     sms_push_networks: str = ""
     """Networks that receipts of texts may come from, comma separated; empty means from anywhere."""
+    sms_tables: str = ""
+    """Folder with tables (`tencent.toml`, `aliyun.toml`) whose entries go before those of the service: codes, pauses,
+    fields of receipts and the answers to them."""
 
     # -- payment channels -----------------------------------------------------------------------
     wechat_pay_api_base: str = "https://api.mch.weixin.qq.com"

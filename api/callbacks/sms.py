@@ -13,6 +13,7 @@ from api import openapi
 from api.limits import client_address
 from api.problems import NoSuchRoute, answers
 from backend.callbacks import texting
+from backend.partners.sms import receipts
 from backend.partners.sms.receipts import ReceiptsUnreadable
 
 Name = Annotated[str, PathParameter(description="短信平台：tencent、aliyun")]
@@ -71,7 +72,7 @@ class SmsController(Controller):
         description="地址尾段不可猜测，并可限定来源网络；先落库再以该平台的格式应答，重复推送只处理一次。"
         "送达失败的短信改走下一种方式。",
         status_code=200,
-        request_max_body_size=texting.LARGEST,
+        request_max_body_size=receipts.LARGEST,
         operation_class=_PushOperation,
         responses=answers(ReceiptsUnreadable, NoSuchRoute),
     )

@@ -8,14 +8,13 @@ failure only makes the next way be tried.
 from __future__ import annotations
 
 import hashlib
-import hmac
-from ipaddress import ip_address, ip_network
 from uuid import UUID
 
 import msgspec
 from uuid_utils.compat import uuid7
 
 from backend import clock, logs
+from backend.callbacks import addressing
 from backend.callbacks.events import SmsPushed
 from backend.callbacks.receiving import RECEIVED, SEALED
 from backend.crypto import open_sealed, seal
@@ -23,11 +22,9 @@ from backend.database import fetch_row, fetch_value, is_contention, is_down, tra
 from backend.errors import Unavailable
 from backend.events import act_as, record
 from backend.partners.sms import receipts
-from backend.partners.sms.receipts import DIALECTS, Gateway, ReceiptsUnreadable, SmsReceipt
+from backend.partners.sms.receipts import ReceiptsUnreadable, SmsReceipt
+from backend.partners.sms.tables import GATEWAYS, Gateway, load
 from backend.settings import settings
-
-LARGEST = 524_288
-"""Bytes of a push."""
 
 _STORE = """
 INSERT INTO inbound_messages (id, created_at, partner, partner_id, event, body, state, received_at)
@@ -43,10 +40,9 @@ def addressed(name: str, token: str, address: str) -> Gateway | None:
 
     Whoever guesses cannot tell a wrong token from a wrong name.
     """
-    gateway = next((each for each in DIALECTS if each == name), None)
-    wanted = settings().sms_push_token
-    is_token = bool(wanted) and hmac.compare_digest(token.encode("utf-8", "surrogatepass"), wanted.encode())
-    if gateway is not None and is_token and _is_from_there(address):
+    gateway = next((each for each in GATEWAYS if each == name), None)
+    wanted, networks = settings().sms_push_token, settings().sms_push_networks
+    if gateway is not None and addressing.admits(token, address, wanted=wanted, networks=networks):
         return gateway
     RECEIVED.labels("sms", "no-such-address").inc()
     logs.security.warning("receipts of texts to no address of ours", extra={"partner": gateway or "unknown"})
@@ -60,22 +56,22 @@ async def receive_sms(gateway: Gateway, body: bytes) -> tuple[int, bytes]:
     the gateway is told to come again.
     """
     act_as("partner", partner_of(gateway))
+    table = load(gateway, settings().sms_tables)
     try:
-        told = receipts.read(gateway, body)
+        told = receipts.read(body, table)
     except ReceiptsUnreadable as trouble:
         RECEIVED.labels("sms", trouble.code).inc()
         logs.security.warning("push refused", extra={"partner": gateway, "why": trouble.code, "what": trouble.why})
         raise
-    dialect = DIALECTS[gateway]
     try:
         new = await _store(gateway, told)
     except Exception as error:
         if not (isinstance(error, Unavailable) or is_down(error) or is_contention(error)):
             raise
         RECEIVED.labels("sms", "not-stored").inc()
-        return 503, dialect.not_taken
+        return 503, table.answers.not_taken.encode()
     RECEIVED.labels("sms", "new" if new else "repeated").inc()
-    return 200, dialect.taken
+    return 200, table.answers.taken.encode()
 
 
 async def take_sms(message_id: UUID) -> tuple[SmsReceipt, ...]:
@@ -89,16 +85,6 @@ async def take_sms(message_id: UUID) -> tuple[SmsReceipt, ...]:
 def partner_of(gateway: Gateway) -> str:
     """Under which name the gateway's pushes are kept."""
     return f"{gateway}-sms"
-
-
-def _is_from_there(address: str) -> bool:
-    allowed = [part.strip() for part in settings().sms_push_networks.split(",") if part.strip()]
-    if not allowed:
-        return True
-    try:
-        return any(ip_address(address) in ip_network(each, strict=False) for each in allowed)
-    except ValueError:
-        return False
 
 
 async def _store(gateway: Gateway, told: tuple[SmsReceipt, ...]) -> bool:

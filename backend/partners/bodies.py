@@ -8,12 +8,20 @@ nothing that could be expanded or fetched.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_plus
 from xml.parsers import expat
 
 from msgspec import Struct
+
+from backend import clock
+
+_TIME = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[ T](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.\d{1,9})?)?", re.ASCII)
+_EARLIEST, _LATEST = 2000, 2100
+"""Years; what is said of others is a mistake, and some of them cannot be stored."""
 
 
 class Unreadable(ValueError):
@@ -78,6 +86,21 @@ def json_object(text: str, bounds: Bounds) -> dict[str, Any]:
 
     Raises Unreadable.
     """
+    value = _json(text, bounds)
+    if not isinstance(value, dict):
+        raise Unreadable("not an object")
+    return value
+
+
+def json_list(text: str, bounds: Bounds) -> list[Any]:
+    """A JSON list, read like an object. Raises Unreadable."""
+    value = _json(text, bounds)
+    if not isinstance(value, list):
+        raise Unreadable("not a list")
+    return value
+
+
+def _json(text: str, bounds: Bounds) -> Any:
     try:
         value = json.loads(
             text,
@@ -90,11 +113,7 @@ def json_object(text: str, bounds: Bounds) -> dict[str, Any]:
         raise
     except (ValueError, RecursionError):
         raise Unreadable("not JSON") from None
-    if not isinstance(value, dict):
-        raise Unreadable("not an object")
-    plain = _plain(value, bounds, 0, [0])
-    assert isinstance(plain, dict)
-    return plain
+    return _plain(value, bounds, 0, [0])
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -217,3 +236,19 @@ class _Xml:
 
     def _refuse(self, *_: Any) -> None:
         raise Unreadable("a DTD, an entity or a processing instruction")
+
+
+# -- times -----------------------------------------------------------------------------------------
+
+
+def at(value: str) -> datetime:
+    """A time of the wall clock without a zone, which is Shanghai's, as UTC. Raises Unreadable."""
+    found = _TIME.fullmatch(value)
+    if found is None or not _EARLIEST <= int(found[1]) < _LATEST:
+        raise Unreadable("no time")
+    parts = [int(each or 0) for each in found.groups()]
+    try:
+        moment = datetime(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], tzinfo=clock.SHANGHAI)
+    except ValueError:
+        raise Unreadable("no time") from None
+    return moment.astimezone(UTC)

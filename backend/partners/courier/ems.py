@@ -14,6 +14,7 @@ import msgspec
 
 from backend import clock
 from backend.partners.base import PartnerClient, Repeat, Reply, Wire
+from backend.partners.bodies import at
 from backend.partners.courier.port import (
     CourierPush,
     Node,
@@ -30,7 +31,7 @@ from backend.partners.courier.port import (
     Track,
     WaybillUnknown,
 )
-from backend.partners.courier.reading import at, groups, node, nodes, text
+from backend.partners.courier.reading import groups, node, nodes, text
 from backend.partners.courier.replies import form, places, told, told_text, understanding
 from backend.partners.courier.signing import ems_key, ems_seal
 from backend.partners.courier.tables import load

@@ -13,11 +13,10 @@ import msgspec
 
 from backend import clock
 from backend.partners.base import PartnerClient, Reply, Wire
-from backend.partners.bodies import Unreadable, form_fields, json_object
+from backend.partners.bodies import Unreadable, at, form_fields, json_object
 from backend.partners.courier.port import CourierPush, Node, Parcel, PushAnswer, PushForged, Track, WaybillUnknown
 from backend.partners.courier.reading import (
     BOUNDS,
-    at,
     company,
     digest,
     groups,

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from backend.partners.base import PartnerClient, Reply, Wire
-from backend.partners.bodies import form_fields, json_object
+from backend.partners.bodies import at, form_fields, json_object
 from backend.partners.courier.port import (
     CourierPush,
     Node,
@@ -25,7 +25,6 @@ from backend.partners.courier.port import (
 )
 from backend.partners.courier.reading import (
     BOUNDS,
-    at,
     company,
     digest,
     group,

@@ -7,13 +7,12 @@ import hmac
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from prometheus_client import Counter
 
-from backend import clock
 from backend.partners.bodies import Bounds, Unreadable
 from backend.partners.courier.port import Node, PushUnreadable
 
@@ -22,8 +21,6 @@ LARGEST = 524_288
 BOUNDS = Bounds(largest=LARGEST, deepest=12, most=20_000)
 _WAYBILL = re.compile(r"[0-9A-Za-z-]{4,40}", re.ASCII)
 _COMPANY = re.compile(r"[0-9a-z_]{1,32}", re.ASCII)
-_TIME = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[ T](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.\d{1,9})?)?", re.ASCII)
-_EARLIEST, _LATEST = 2000, 2100
 
 NODES_DROPPED = Counter(
     "zhangban_courier_nodes_dropped_total", "Nodes of a journey without a time or text that can be read.", ("partner",)
@@ -84,19 +81,6 @@ def company(value: str) -> str:
     if not _COMPANY.fullmatch(value.lower()):
         raise Unreadable("no company")
     return value.lower()
-
-
-def at(value: str) -> datetime:
-    """A time without a zone, which is Shanghai's. Raises Unreadable."""
-    found = _TIME.fullmatch(value)
-    if found is None or not _EARLIEST <= int(found[1]) < _LATEST:
-        raise Unreadable("no time")
-    parts = [int(each or 0) for each in found.groups()]
-    try:
-        moment = datetime(parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], tzinfo=clock.SHANGHAI)
-    except ValueError:
-        raise Unreadable("no time") from None
-    return moment.astimezone(UTC)
 
 
 def node(

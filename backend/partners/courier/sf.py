@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 from xml.sax.saxutils import quoteattr
 
 from backend.partners.base import Repeat, Wire
-from backend.partners.bodies import Unreadable, form_fields, json_object, text_of, xml_fields
+from backend.partners.bodies import Unreadable, at, form_fields, json_object, text_of, xml_fields
 from backend.partners.courier.port import (
     CourierPush,
     Node,
@@ -23,7 +23,7 @@ from backend.partners.courier.port import (
     Track,
     WaybillUnknown,
 )
-from backend.partners.courier.reading import BOUNDS, at, digest, group, groups, node, nodes, refusing, text, waybill
+from backend.partners.courier.reading import BOUNDS, digest, group, groups, node, nodes, refusing, text, waybill
 from backend.partners.courier.replies import understanding
 from backend.partners.courier.sf_calls import SfCalls
 from backend.partners.courier.sf_orders import SfOrders

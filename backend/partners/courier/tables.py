@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from importlib.resources import files
-from pathlib import Path
-from typing import Any
 
 from msgspec import Struct, field
 
+from backend.partners import tables
 from backend.partners.courier.port import (
     AddressRefused,
     OrderRefused,
@@ -107,27 +104,13 @@ def load(name: str, folder: str = "") -> Table:
 
     Raises SettingsError when that file cannot be read, or says a word that we do not know.
     """
-    entries = tomllib.loads((files("backend.partners.courier") / f"{name}.toml").read_text("utf-8"))
-    theirs = Path(folder) / f"{name}.toml" if folder else None
-    if theirs is not None and theirs.exists():
-        try:
-            entries = _merged(entries, tomllib.loads(theirs.read_text("utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise SettingsError(f"COURIER_TABLES: {name}.toml cannot be read: {error}") from error
+    entries = tables.entries("backend.partners.courier", name, folder=folder, setting="COURIER_TABLES")
     try:
         table = Table(name=name, **entries)
         _check(table)
     except (TypeError, AttributeError, ValueError) as error:
         raise SettingsError(f"COURIER_TABLES: {name}.toml: {error}") from error
     return table
-
-
-def _merged(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-    both = dict(ours)
-    for key, value in theirs.items():
-        before = both.get(key)
-        both[key] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
-    return both
 
 
 def _check(table: Table) -> None:

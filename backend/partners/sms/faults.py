@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from backend.partners import simulated
 from backend.partners.checking import Fault, address_faults, network_faults, simulated_faults, token_faults
-from backend.settings import Settings
+from backend.partners.sms.tables import GATEWAYS, load
+from backend.settings import Settings, SettingsError
 
 
 def faults(values: Settings) -> Iterator[Fault]:
@@ -23,3 +24,8 @@ def faults(values: Settings) -> Iterator[Fault]:
     silent, protects = "nobody tells us whether a text reached its phone", "receipts, which nobody signs"
     yield from token_faults("SMS_PUSH_TOKEN", values.sms_push_token, missing=silent, protects=protects)
     yield from network_faults("SMS_PUSH_NETWORKS", values.sms_push_networks)
+    for each in GATEWAYS:
+        try:
+            load(each, values.sms_tables)
+        except SettingsError as error:
+            yield "broken", "SMS_TABLES", str(error), "correct the file"

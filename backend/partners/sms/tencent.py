@@ -3,42 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
+from yarl import URL
 
 from backend import clock
 from backend.partners.base import PartnerClient, Reply, Request, Wire, decoded
 from backend.partners.errors import PartnerBusy, PartnerTrouble
 from backend.partners.sms.numbers import e164
-from backend.partners.sms.port import (
-    PhoneRefused,
-    SmsAccepted,
-    SmsMessage,
-    SmsMisconfigured,
-    SmsQuotaSpent,
-    SmsRefused,
-    SmsTooOften,
-)
+from backend.partners.sms.port import SmsAccepted, SmsMessage
+from backend.partners.sms.tables import load
 from backend.partners.sms.tc3 import CONTENT_TYPE, authorization
 from backend.settings import Settings
-
-_PAUSES = {"ThirtySecond": 30.0, "OneHour": 3600.0, "Daily": 86_400.0}
-_QUOTAS = ("LimitExceeded.App", "LimitExceeded.DailyLimit")
-"""Beginnings of what is said when the account, not one number, has had enough for a day."""
-_TROUBLES: tuple[tuple[str, type[PartnerTrouble]], ...] = (
-    ("InvalidParameterValue.IncorrectPhoneNumber", PhoneRefused),
-    ("FailedOperation.PhoneNumberInBlacklist", PhoneRefused),
-    ("UnsupportedOperation.ChineseMainlandTemplateToGlobalPhone", PhoneRefused),
-    ("FailedOperation.InsufficientBalanceInSmsPackage", SmsMisconfigured),
-    ("FailedOperation.SignatureIncorrectOrUnapproved", SmsMisconfigured),
-    ("FailedOperation.TemplateIncorrectOrUnapproved", SmsMisconfigured),
-    ("UnauthorizedOperation", SmsMisconfigured),
-    ("AuthFailure", SmsMisconfigured),
-    ("InternalError", PartnerBusy),
-    ("RequestLimitExceeded", PartnerBusy),
-)
-"""What a code means, by its beginning."""
 
 
 class TencentSms:
@@ -46,8 +22,9 @@ class TencentSms:
 
     def __init__(self, wire: Wire, values: Settings) -> None:
         self._client = PartnerClient("sms", values.sms_api_base, wire, values)
-        self._host = urlsplit(values.sms_api_base).netloc
+        self._host = URL(values.sms_api_base).host_port_subcomponent or ""
         self._values = values
+        self._table = load("tencent", values.sms_tables)
 
     async def send(self, message: SmsMessage) -> SmsAccepted:
         """See the port."""
@@ -59,7 +36,7 @@ class TencentSms:
             "TemplateParamSet": list(message.parameters.values()),
             "SessionContext": message.reference,
         }
-        return await self._client.ask("send_sms", self._signed("SendSms", msgspec.json.encode(content)), _read)
+        return await self._client.ask("send_sms", self._signed("SendSms", msgspec.json.encode(content)), self._read)
 
     def _signed(self, action: str, body: bytes) -> Request:
         timestamp = clock.timestamp()
@@ -81,28 +58,19 @@ class TencentSms:
         }
         return Request(method="POST", path="/", body=body, headers=headers)
 
+    def _read(self, reply: Reply) -> SmsAccepted:
+        answer = decoded("sms", reply).get("Response")
+        if not isinstance(answer, dict):
+            raise PartnerBusy("sms", "no-response")
+        if isinstance(error := answer.get("Error"), dict):
+            raise self._trouble(error)
+        statuses = answer.get("SendStatusSet")
+        if not isinstance(statuses, list) or len(statuses) != 1 or not isinstance(statuses[0], dict):
+            raise PartnerBusy("sms", "no-response")
+        status: dict[str, Any] = statuses[0]
+        if status.get("Code") != "Ok":
+            raise self._trouble(status)
+        return SmsAccepted(str(status.get("SerialNo", "")))
 
-def _read(reply: Reply) -> SmsAccepted:
-    answer = decoded("sms", reply).get("Response")
-    if not isinstance(answer, dict):
-        raise PartnerBusy("sms", "no-response")
-    if isinstance(error := answer.get("Error"), dict):
-        raise _trouble(error)
-    statuses = answer.get("SendStatusSet")
-    if not isinstance(statuses, list) or len(statuses) != 1 or not isinstance(statuses[0], dict):
-        raise PartnerBusy("sms", "no-response")
-    status: dict[str, Any] = statuses[0]
-    if status.get("Code") != "Ok":
-        raise _trouble(status)
-    return SmsAccepted(str(status.get("SerialNo", "")))
-
-
-def _trouble(told: dict[str, Any]) -> PartnerTrouble:
-    code, message = str(told.get("Code", "")), str(told.get("Message", ""))[:200]
-    if code.startswith(_QUOTAS):
-        return SmsQuotaSpent("sms", code, message)
-    if code.startswith("LimitExceeded"):
-        pause = next((seconds for word, seconds in _PAUSES.items() if word in code), 60.0)
-        return SmsTooOften("sms", code, message, retry_after=pause)
-    kind = next((kind for start, kind in _TROUBLES if code.startswith(start)), SmsRefused)
-    return kind("sms", code, message)
+    def _trouble(self, told: dict[str, Any]) -> PartnerTrouble:
+        return self._table.trouble(str(told.get("Code") or ""), str(told.get("Message") or ""))

@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from backend.clock import SHANGHAI
-from backend.partners.sms.receipts import Gateway
+from backend.partners.sms.tables import Gateway
 
 ATTEMPTS = 3
 WAITS = 5.0

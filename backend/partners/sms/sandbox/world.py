@@ -13,8 +13,8 @@ from typing import Any
 
 from backend import clock
 from backend.partners import simulated
-from backend.partners.sms.receipts import Gateway
 from backend.partners.sms.sandbox.pushing import Mishap, Push, Receipt
+from backend.partners.sms.tables import Gateway
 from backend.settings import Settings
 
 DEFAULTS = simulated.SMS

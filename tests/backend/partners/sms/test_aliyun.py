@@ -17,15 +17,13 @@ from hypothesis import strategies as st
 
 from backend import clock
 from backend.partners import Partners, partners_from
-from backend.partners.errors import PartnerBusy, PartnerTrouble, PartnerUnreachable, Remedy
+from backend.partners.errors import Remedy
 from backend.partners.sandbox import Sandbox
 from backend.partners.sms.acs3 import authorization, canonical_query, canonical_request
 from backend.partners.sms.port import (
     PhoneRefused,
     SmsMessage,
     SmsMisconfigured,
-    SmsQuotaSpent,
-    SmsRefused,
     SmsTooOften,
 )
 from backend.partners.sms.sandbox import aliyun
@@ -164,50 +162,7 @@ async def test_a_request_that_is_played_again_is_refused(sandbox: Sandbox, partn
     assert (first, again, changed) == ("OK", "SignatureNonceUsed", "SignatureDoesNotMatch")
 
 
-@pytest.mark.parametrize("mode", ["reset", "drop_reply", "html", "broken_json", "status"])
-async def test_a_text_whose_answer_is_lost_is_not_repeated(sandbox: Sandbox, partners: Partners, mode: Any):
-    sandbox.world.faults.add("/", mode)
-
-    with pytest.raises(PartnerUnreachable) as trouble:
-        await sent(partners, a_text())
-
-    assert trouble.value.maybe_done
-    assert sandbox.world.faults.struck == 1
-
-
 @pytest.mark.parametrize("phone", ["+85291234567", "12345"])
 async def test_what_is_no_number_of_the_mainland_is_refused(partners: Partners, phone: str):
     with pytest.raises(PhoneRefused):
         await sent(partners, a_text(phone))
-
-
-@pytest.mark.parametrize(
-    ("code", "kind"),
-    [
-        ("isv.MOBILE_NUMBER_ILLEGAL", PhoneRefused),
-        ("isv.PHONENUMBER_BLACKLIST", PhoneRefused),
-        ("isv.BUSINESS_LIMIT_CONTROL", SmsTooOften),
-        ("isv.DAY_LIMIT_CONTROL", SmsQuotaSpent),
-        ("isv.AMOUNT_NOT_ENOUGH", SmsMisconfigured),
-        ("isv.OUT_OF_SERVICE", SmsMisconfigured),
-        ("isv.ACCOUNT_ABNORMAL", SmsMisconfigured),
-        ("isv.PRODUCT_UN_SUBSCRIPT", SmsMisconfigured),
-        ("isv.SMS_TEMPLATE_ILLEGAL", SmsMisconfigured),
-        ("isp.RAM_PERMISSION_DENY", SmsMisconfigured),
-        ("isp.SYSTEM_ERROR", PartnerBusy),
-        ("Throttling.User", PartnerBusy),
-        ("isv.BLACK_KEY_CONTROL_LIMIT", SmsRefused),
-        ("isv.TEMPLATE_MISSING_PARAMETERS", SmsRefused),
-        ("something.new", SmsRefused),
-    ],
-)
-async def test_every_code_of_the_gateway_has_its_meaning(
-    sandbox: Sandbox, partners: Partners, code: str, kind: type[PartnerTrouble]
-):
-    sandbox.sms.refusals = [code]
-
-    with pytest.raises(kind) as trouble:
-        await sent(partners, a_text())
-
-    assert type(trouble.value) is kind
-    assert trouble.value.partner_code == code

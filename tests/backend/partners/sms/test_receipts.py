@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any, get_args
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.partners.sms.receipts import MOST, Gateway, ReceiptsUnreadable, SmsReceipt, read
+from backend.partners.sms import receipts
+from backend.partners.sms.receipts import MOST, ReceiptsUnreadable, SmsReceipt
 from backend.partners.sms.sandbox.pushing import Mishap, Receipt, written
+from backend.partners.sms.tables import GATEWAYS, Gateway, load
 
 AT = datetime(2026, 11, 22, 7, 4, 5, tzinfo=UTC)
-GATEWAYS: tuple[Gateway, ...] = get_args(Gateway)
 TENCENT = {"user_receive_time": "", "nationcode": "86", "mobile": "13800000001", "report_status": "SUCCESS",
            "errmsg": "DELIVRD", "description": "", "sid": "s1"}  # fmt: skip
 ALIYUN = {"phone_number": "13800000001", "success": True, "err_code": "DELIVERED", "biz_id": "s1"}
+
+
+def read(gateway: Gateway, body: bytes, folder: str = "") -> tuple[SmsReceipt, ...]:
+    return receipts.read(body, load(gateway, folder))
 
 
 def a_receipt(gateway: Gateway, **mishap: Any) -> Receipt:
@@ -47,7 +53,10 @@ def test_a_failure_keeps_the_gateways_own_word(gateway: Gateway):
 @pytest.mark.parametrize(
     "body",
     [b"", b"null", b"{}", b"[]", b"[1]", b'[{"sid": "s"}]', b"[" * 100_000, b'[{"success": "yes", "biz_id": "s"}]',
-     b'[{"report_status": "MAYBE", "sid": "s"}]', b"\xff\xfe", b'[{"success": true, "report_status": "SUCCESS"}]'],
+     b'[{"report_status": "MAYBE", "sid": "s"}]', b"\xff\xfe", b'[{"sid": 1e999, "biz_id": NaN, "success": true}]',
+     b'[{"sid": "s", "sid": "t", "biz_id": "s", "biz_id": "t", "report_status": "SUCCESS", "success": true}]',
+     b'[{"sid": "s", "biz_id": "s", "report_status": "SUCCESS", "success": true, "a": [[[[1]]]]}]',
+     b'[{"success": true, "report_status": "SUCCESS"}]'],
 )  # fmt: skip
 def test_what_is_no_list_of_receipts_is_refused(gateway: Gateway, body: bytes):
     with pytest.raises(ReceiptsUnreadable):
@@ -63,9 +72,21 @@ def test_more_than_anybody_sends_at_once_is_refused(gateway: Gateway, one: dict[
 
 @pytest.mark.parametrize(("gateway", "one"), [("tencent", TENCENT), ("aliyun", ALIYUN)])
 def test_a_time_that_nobody_can_read_is_no_reason_to_lose_the_receipt(gateway: Gateway, one: dict[str, Any]):
-    for value in ("yesterday", "2026-13-40 99:99:99", 7, None):
+    odd = ("yesterday", "2026-13-40 99:99:99", "0001-01-01 00:00:00", "9999-12-31 23:59:59", 7, None, [], {})
+    for value in odd:
         [told] = read(gateway, json.dumps([{**one, "user_receive_time": value, "report_time": value}]).encode())
         assert told.at is None
+
+
+def test_a_gateway_whose_fields_are_called_otherwise_is_a_matter_of_a_file(tmp_path: Path):
+    own = '[receipt]\nserial = "id"\noutcome = "ok"\narrived = "1"\nfailed = "0"\n[answers]\ntaken = "ok"\n'
+    (tmp_path / "aliyun.toml").write_text(own)
+
+    [told] = read("aliyun", b'[{"id": 7, "ok": 1, "phone_number": "13800000001"}]', str(tmp_path))
+
+    assert (told.serial, told.arrived, told.phone) == ("7", True, "13800000001")
+    assert load("aliyun", str(tmp_path)).answers.taken == "ok"
+    assert load("aliyun", str(tmp_path)).answers.not_taken == load("aliyun").answers.not_taken
 
 
 ANYTHING = st.recursive(

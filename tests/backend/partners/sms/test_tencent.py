@@ -12,15 +12,13 @@ import pytest
 
 from backend import clock
 from backend.partners import Partners, partners_from
-from backend.partners.errors import PartnerBusy, PartnerTrouble, PartnerUnreachable, Remedy
+from backend.partners.errors import Remedy
 from backend.partners.sandbox import Sandbox
 from backend.partners.sms.numbers import domestic, e164
 from backend.partners.sms.port import (
     PhoneRefused,
     SmsMessage,
     SmsMisconfigured,
-    SmsQuotaSpent,
-    SmsRefused,
     SmsTooOften,
 )
 from backend.partners.sms.sandbox import tencent
@@ -151,37 +149,3 @@ async def test_a_signature_of_another_time_is_refused(sandbox: Sandbox, partners
     answer = tencent.answer(sandbox.sms, {"authorization": signed, "x-tc-timestamp": str(stamp), "host": "h"}, body)
 
     assert answer["Error"]["Code"] == "AuthFailure.SignatureExpire"
-
-
-@pytest.mark.parametrize("mode", ["reset", "drop_reply", "html", "broken_json", "status"])
-async def test_a_text_whose_answer_is_lost_is_not_repeated(sandbox: Sandbox, partners: Partners, mode: Any):
-    sandbox.world.faults.add("/", mode)
-
-    with pytest.raises(PartnerUnreachable) as trouble:
-        await sent(partners, a_text())
-
-    assert trouble.value.maybe_done
-    assert sandbox.world.faults.struck == 1
-
-
-@pytest.mark.parametrize(
-    ("code", "kind"),
-    [
-        ("InternalError.SendAndRecvFail", PartnerBusy),
-        ("RequestLimitExceeded", PartnerBusy),
-        ("LimitExceeded.PhoneNumberOneHourLimit", SmsTooOften),
-        ("LimitExceeded.AppMainlandChinaDailyLimit", SmsQuotaSpent),
-        ("FailedOperation.ContainSensitiveWord", SmsRefused),
-        ("FailedOperation.InsufficientBalanceInSmsPackage", SmsMisconfigured),
-    ],
-)
-async def test_every_code_of_the_gateway_has_its_meaning(
-    sandbox: Sandbox, partners: Partners, code: str, kind: type[PartnerTrouble]
-):
-    sandbox.sms.refusals = [code]
-
-    with pytest.raises(kind) as trouble:
-        await sent(partners, a_text())
-
-    assert type(trouble.value) is kind
-    assert trouble.value.partner_code == code
