@@ -147,9 +147,10 @@ class Settings(PartnerSettings):
     job_retry_seconds: str = "1,5,30,120,600"
     """Delays between attempts of a failing job; after the last one it is kept as a dead letter."""
     job_poll_seconds: float = 0.1
-    """How often an idle worker looks for jobs; it is not woken, because waking makes commits wait for each other."""
+    """How often an idle worker looks for jobs and messages; it is not woken, because waking makes commits wait for each
+    other."""
     job_concurrency: int = 20
-    """Jobs that one worker runs at once."""
+    """Jobs that one worker runs at once, and residents to whom it brings messages at once."""
     job_log_days: int = 14
     """How long the log of ended jobs is kept; dead letters stay until somebody deals with them."""
     idempotency_hours: int = 24
@@ -192,7 +193,7 @@ class Settings(PartnerSettings):
     notification_quota_pause_seconds: float = 60.0
     """How long a way is left alone after its partner said that the day's quota is spent."""
     notification_sweep_seconds: float = 60.0
-    """A message that is due for this long and that nobody holds is queued again."""
+    """A message that is due for this long while nobody brings it is an alarm in the log."""
     notification_poison_after: int = 5
     """A message on which this many workers died in a row is set aside."""
     notification_elder_seconds: float = 5.0

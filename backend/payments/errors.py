@@ -105,7 +105,7 @@ class NoticeOfUnknownOrder(NotFound):
 
 
 class NoticeMismatch(Conflict):
-    """A believed notice whose application, merchant, currency, payer or amount is not that of our order.
+    """A believed notice whose application, merchant, currency, payer or amount is not that of our order or refund.
 
     It is kept and moves nothing; the channel is asked what is true.
     """

@@ -101,13 +101,15 @@ class PaymentClosed(Event, frozen=True, kw_only=True, tag="payment.closed"):
 
 
 class NoticeRefused(Event, frozen=True, kw_only=True, tag="payment.notice-mismatched"):
-    """A believed notice did not fit our order: kept, nothing moved, the channel is asked. Operators are alarmed."""
+    """A believed notice did not fit our order or refund: kept, nothing moved, channel asked, operators alarmed."""
 
     about: ClassVar[str] = "payment_id"
     payment_id: UUID
     channel: str
     fields: list[str]
-    """What differed: `amount`, `currency`, `app_id`, `merchant_id`, `payer`."""
+    """What differed. Of an order: `app_id`, `merchant_id`, `sub_merchant_id`, `currency`, `amount`, `payer`,
+    `transaction_id`. Of a refund: `channel`, `payment`, `merchant_id`, `amount`, `total`, `transaction_id`, and `state`
+    when we never sent it."""
 
 
 class RefundRequested(Event, frozen=True, kw_only=True, tag="refund.requested"):

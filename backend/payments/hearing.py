@@ -1,8 +1,8 @@
 """What a channel pushes to us: believed, compared with our order, settled and kept in one transaction, then answered.
 
 The channel hears "yes" after COMMIT and never before. What it says of a number that we do not have is not kept at all:
-it may be on its way from elsewhere, and the channel repeats it. What does not fit our order is kept, moves nothing,
-alarms operators, and the channel is asked what is true.
+it may be on its way from elsewhere, and the channel repeats it. What does not fit our order or refund is kept, moves
+nothing, alarms operators, and the channel is asked what is true.
 """
 
 from __future__ import annotations
