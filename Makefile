@@ -35,7 +35,7 @@ demo: $(RUNTIME) ## Run the main job from end to end on this machine and show it
 	@$(BIN)/zhangban demo $(ARGS)
 
 test: $(DEV) ## Run all tests on a real PostgreSQL and a real Valkey
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
 lint: $(DEV) ## Check style, types and which way the imports run
 	$(BIN)/ruff check .

@@ -154,7 +154,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """At once when nothing is being answered."""
         if self.server_state.tasks:
-            return await super().shutdown(sockets)
+            await super().shutdown(sockets)
+            return
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):

@@ -130,7 +130,6 @@ async def accidents(running: Apis) -> None:
     await running.start("api")
 
 
-@pytest.mark.xdist_group("race")
 @pytest.mark.timeout(240)
 async def test_sixty_four_people_and_seven_places_while_the_api_is_killed_twice_and_redis_flushed(tmp_path: Path):
     line = await a_line(person_limit=50)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.journeys.running_demo import Process, alive, demo, descendants, started, until
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.timeout(300)
 
 
 def told(story: Any) -> Counter[tuple[str, str, str]]:

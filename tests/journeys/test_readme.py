@@ -18,7 +18,7 @@ from tests.journeys.running_demo import PATIENCE, started, until
 ROOT = Path(__file__).parents[2]
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("readme")]
+pytestmark = pytest.mark.timeout(300)
 
 
 def blocks(name: str) -> list[str]:

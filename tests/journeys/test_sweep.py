@@ -10,7 +10,6 @@ import pytest
 from backend.settings import environment
 
 
-@pytest.mark.xdist_group("sweep")
 @pytest.mark.timeout(240)
 async def test_a_notice_survives_a_death_at_every_statement():
     sweep = await asyncio.create_subprocess_exec(
