@@ -79,8 +79,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Spread(LoadScopeScheduling):  # type: ignore[misc]  # xdist says no types
     """Every test goes to whoever is free, but those of one file of TOGETHER to the same worker.
 
-    xdist 3.8's own way (`--dist loadgroup`) writes the group into a private name that pytest 9.2 no longer reads, and so
-    has no effect.
+    xdist 3.8 writes a group (`--dist loadgroup`) into a private name that pytest 9.2 no longer reads: it has no effect.
     """
 
     def _split_scope(self, nodeid: str) -> str:
