@@ -291,7 +291,7 @@ class Settings(PartnerSettings):
     def __post_init__(self) -> None:
         if self.profile == "production":
             for name in ("data_keys", "fingerprint_keys", "token_secret"):
-                if getattr(self, name) == DEVELOPMENT_SECRET:
+                if getattr(self, name) in ("", DEVELOPMENT_SECRET):
                     raise SettingsError(f"{name.upper()} must be set in production")
             if self.sandbox:
                 raise SettingsError("SANDBOX must be off in production")
