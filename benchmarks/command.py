@@ -53,6 +53,11 @@ def parsed(benchmark: Benchmark, given: Sequence[str]) -> argparse.Namespace:
     asked = parser.parse_args(given)
     if asked.docs and (asked.quick or asked.only):
         parser.error("--docs wants the whole: neither --quick nor --only")
+    if asked.docs:
+        try:
+            reports.around(asked.docs, benchmark.name)
+        except ValueError as error:
+            parser.error(str(error))
     if asked.quick:
         vars(asked).update(benchmark.quick)
     asked.only = asked.only or list(benchmark.parts)

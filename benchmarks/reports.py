@@ -64,11 +64,17 @@ def ending(result: Mapping[str, Any], how: str) -> list[str]:
     ]
 
 
-def write_into(document: Path, name: str, table: str) -> None:
-    """Replace what stands between the two marks of the document. Raises ValueError when it has none."""
+def around(document: Path, name: str) -> tuple[str, str]:
+    """What stands before and behind the place of the result, with its two marks. Raises ValueError when it has none."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, found, rest = document.read_text().partition(begin)
+    before, found, rest = (document.read_text() if document.is_file() else "").partition(begin)
     _, ended, after = rest.partition(end)
     if not (found and ended):
         raise ValueError(f"{document} has no place for the result")
-    document.write_text(f"{before}{begin}\n\n{table}\n\n{end}{after}")
+    return before + begin, end + after
+
+
+def write_into(document: Path, name: str, table: str) -> None:
+    """Replace what stands between the two marks of the document. Raises ValueError when it has none."""
+    before, after = around(document, name)
+    document.write_text(f"{before}\n\n{table}\n\n{after}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks import machine
 from benchmarks.drain import packed
 from benchmarks.processes import Process, free_port, running, told, waited_for
+from benchmarks.rounds import in_turns as rounds_of
 
 OPTIONS = (
     "--factory", "--loop", "uvloop", "--http", "httptools", "--ws", "none", "--lifespan", "on", "--no-access-log",
@@ -51,6 +52,17 @@ class Servers:
         one, used = self.generated("benchmarks.drain", name, order)
         one["cpu_us"] = used / len(requests) * 1e6 if used is not None else None
         return one
+
+    def in_turns(self, rounds: int, made: Callable[[], Sequence[bytes]], connections: int, good: str) -> dict[str, Any]:
+        """Give the programs new requests in turns. Raises RuntimeError when one is not answered as it should be."""
+
+        def once(name: str, _: int) -> dict[str, Any]:
+            one = self.send(name, made(), connections)
+            if set(one["answers"]) != {good}:
+                raise RuntimeError(f"{name} answered {one['answers']}")
+            return one
+
+        return rounds_of(self.names, rounds, once)
 
     def generated(self, module: str, name: str, order: Mapping[str, Any]) -> tuple[dict[str, Any], float | None]:
         """What a generator says of the program, and the processor time that the program took meanwhile."""

@@ -34,7 +34,7 @@ async def ceiling(stage: Stage, asked: argparse.Namespace, people: int) -> dict[
                     "slots": slots[name], "workers": asked.workers, "warm_up": WARM_UP, "seconds": asked.seconds,
                     "seed": run, "offset": run * people, "people": people,
                 }  # fmt: skip
-                one = await asyncio.to_thread(told, "benchmarks.booking.ceiling", order)
+                one = told("benchmarks.booking.ceiling", order)
                 run += 1
                 taken[name][program].append(one)
                 say(f"round {number + 1}/{asked.rounds} {name} {program}: {one['per_second']:.0f}/s")

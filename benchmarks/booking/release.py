@@ -12,8 +12,10 @@ import os
 import random
 import secrets
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,7 +28,7 @@ from backend.settings import Settings, configure, environment
 from benchmarks.booking.arrivals import poisson
 from benchmarks.booking.stage import ITEM, Stage, add_slots
 from benchmarks.databases import found
-from benchmarks.processes import Process, free_port, running, told
+from benchmarks.processes import Process, free_port, running
 
 Plan = list[tuple[float, str, str]]
 PUSH_TOKEN = "benchmark"
@@ -140,7 +142,7 @@ def rush(people: People, rate: float, seconds: float, begins: float, slots: list
     return plan
 
 
-def send(port: int, plan: Plan, begins_at: float, connections: int) -> Awaitable[dict[str, Any]]:
+async def send(port: int, plan: Plan, begins_at: float, connections: int) -> dict[str, Any]:
     """Have the generator send the plan at the agreed moment; what it saw."""
     order = {
         "host": "127.0.0.1",
@@ -149,14 +151,23 @@ def send(port: int, plan: Plan, begins_at: float, connections: int) -> Awaitable
         "begins_at": begins_at,
         "connections": connections,
     }
-    return asyncio.ensure_future(asyncio.to_thread(told, "benchmarks.booking.arrivals", order))
+    generator = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.booking.arrivals", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        out, _ = await generator.communicate(json.dumps(order).encode())
+    finally:
+        if generator.returncode is None:
+            generator.kill()
+    seen: dict[str, Any] = json.loads(out)
+    return seen
 
 
 async def self_test(people: People, port: int, group: int, day: str) -> dict[str, Any]:
     """A server that stands still for two seconds must be seen as such, or nothing this generator says is true."""
     chance = random.Random(10)
     begins = time.time() + 3.0
-    seen = send(port, base(people, 60, 8, chance, day), begins, 50)
+    seen = asyncio.create_task(send(port, base(people, 60, 8, chance, day), begins, 50))
     await asyncio.sleep(max(0.0, begins + 3.0 - time.time()))
     os.killpg(group, signal.SIGSTOP)
     try:

@@ -12,7 +12,7 @@ from backend.embedded import Urls
 from benchmarks.command import Benchmark, main, say
 from benchmarks.courier_push import report
 from benchmarks.courier_push.fold import folded
-from benchmarks.courier_push.programs import PROGRAMS, agree, measure
+from benchmarks.courier_push.programs import PROGRAMS, agree
 from benchmarks.courier_push.stage import Stage
 from benchmarks.servers import Servers
 
@@ -25,7 +25,7 @@ def play(asked: argparse.Namespace, urls: Urls, folder: Path) -> dict[str, Any]:
         agree(servers, stage)
         say("both programs keep the same")
         if "rounds" in asked.only:
-            result = measure(servers, stage, asked)
+            result = servers.in_turns(asked.rounds, lambda: stage.pushes(asked.pushes), asked.connections, "200")
         if "fold" in asked.only:
             result["fold"] = folded(servers, stage, asked)
     return result

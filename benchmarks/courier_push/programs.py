@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 from typing import Any
 
 from benchmarks.courier_push.stage import Stage
 from benchmarks.databases import found
-from benchmarks.rounds import in_turns
 from benchmarks.servers import Servers
 
 PROGRAMS = {"bare": "benchmarks.courier_push.bare:application", "ours": "api.app:application"}
@@ -46,16 +44,3 @@ async def _tried(servers: Servers, stage: Stage, name: str) -> dict[str, Any]:
     answers = [servers.send(name, [push], 1)["answers"] for _ in range(2)]
     kept = [tuple(row) for row in await found(stage.urls, _KEPT, since)]
     return {"refused": [int(status) >= 400 for status in forged], "answers": answers, "kept": kept}
-
-
-def measure(servers: Servers, stage: Stage, asked: argparse.Namespace) -> dict[str, Any]:
-    """Give the programs new pushes in turns. Raises RuntimeError when one is not taken."""
-
-    def once(name: str, _: int) -> dict[str, Any]:
-        parcels = asyncio.run(stage.parcels(asked.pushes))
-        one = servers.send(name, [stage.request(each) for each in parcels], asked.connections)
-        if set(one["answers"]) != {"200"}:
-            raise RuntimeError(f"{name} answered {one['answers']}")
-        return one
-
-    return in_turns(servers.names, asked.rounds, once)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 from datetime import timedelta
@@ -98,6 +99,10 @@ class Stage:
             )  # fmt: skip
             await connection.execute("ANALYZE deliveries, shipments")
         return made
+
+    def pushes(self, count: int) -> list[bytes]:
+        """So many new ones, as they go over the wire."""
+        return [self.request(each) for each in asyncio.run(self.parcels(count))]
 
     def request(self, parcel: Parcel, *, salt: str | None = None) -> bytes:
         """A push of the whole journey, as it goes over the wire; another salt makes it a forgery."""

@@ -12,7 +12,7 @@ from backend.embedded import Urls
 from benchmarks.command import Benchmark, main, say
 from benchmarks.payment_callback import report
 from benchmarks.payment_callback.outage import drained
-from benchmarks.payment_callback.programs import PROGRAMS, agree, measure
+from benchmarks.payment_callback.programs import PROGRAMS, agree
 from benchmarks.payment_callback.stage import Stage
 from benchmarks.servers import Servers
 
@@ -25,7 +25,7 @@ def play(asked: argparse.Namespace, urls: Urls, folder: Path) -> dict[str, Any]:
         with Servers(chosen, stage.environment, folder) as servers:
             agree(servers, stage)
             say("the programs put the same into the books")
-            result = measure(servers, stage, asked)
+            result = servers.in_turns(asked.rounds, lambda: stage.notices(asked.notices), asked.connections, "204")
     if "outage" in asked.only:
         result["outage"] = asyncio.run(drained(stage, asked, folder))
     return result
@@ -35,7 +35,7 @@ PAYMENT_CALLBACK = Benchmark(
     name="payment_callback",
     options={
         "rounds": (5, ""),
-        "notices": (4_000, "per program and round"),
+        "notices": (3_000, "per program and round"),
         "connections": (32, ""),
         "pool": (10, "connections of each program to the database"),
         "outage": (10_800, "payments of an hour at three a second"),

@@ -7,7 +7,6 @@ when the last event that followed from them has been heard and every message wri
 from __future__ import annotations
 
 import argparse
-import asyncio
 import random
 import time
 from pathlib import Path
@@ -48,7 +47,7 @@ async def drained(stage: Stage, asked: argparse.Namespace, folder: Path) -> dict
         say(f"{len(requests)} notices are waiting")
         order = {"host": "127.0.0.1", "port": port, "requests": str(file), "connections": asked.connections}
         began = time.monotonic()
-        result = await asyncio.to_thread(told, "benchmarks.drain", order)
+        result = told("benchmarks.drain", order)
         result["backlog"] = (await _books(stage))["unheard"]
         say(f"answered after {result['seconds']:.1f} s, {result['backlog']} events still to be heard")
         await until_heard(stage.urls)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 from typing import Any
 
 from benchmarks.databases import owner
 from benchmarks.payment_callback.stage import MERCHANT, Order, Stage
-from benchmarks.rounds import in_turns
 from benchmarks.servers import Servers
 
 PROGRAMS = {
@@ -70,16 +68,3 @@ async def _tried(servers: Servers, stage: Stage, name: str) -> dict[str, Any]:
         untouched = await connection.fetchval("SELECT state FROM payments WHERE number = $1", other.number)
     return {"answers": {w: answers[w] for w in ("new", "again")}, "refused": refused, "books": books,
             "untouched": untouched}  # fmt: skip
-
-
-def measure(servers: Servers, stage: Stage, asked: argparse.Namespace) -> dict[str, Any]:
-    """Give the programs new notices in turns. Raises RuntimeError when one is not taken."""
-
-    def once(name: str, _: int) -> dict[str, Any]:
-        orders = asyncio.run(stage.orders(asked.notices))
-        one = servers.send(name, [stage.request(each) for each in orders], asked.connections)
-        if set(one["answers"]) != {"204"}:
-            raise RuntimeError(f"{name} answered {one['answers']}")
-        return one
-
-    return in_turns(servers.names, asked.rounds, once)

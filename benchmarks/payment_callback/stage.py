@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import time
@@ -117,6 +118,10 @@ class Stage:
             )  # fmt: skip
             await connection.execute("ANALYZE fees, payments")
         return made
+
+    def notices(self, count: int) -> list[bytes]:
+        """So many new ones, as they go over the wire."""
+        return [self.request(each) for each in asyncio.run(self.orders(count))]
 
     def request(self, order: Order, *, flaw: str = "") -> bytes:
         """A notice that the order was paid, as it goes over the wire; `flaw` is put behind its signature."""

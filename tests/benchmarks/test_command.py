@@ -33,7 +33,15 @@ def test_a_name_that_is_none_runs_nothing_and_shows_the_names(capsys: pytest.Cap
     assert all(name in said for name in ("progress_lookup", "booking", "payment_callback", "courier_push", "dispatch"))
 
 
-@pytest.mark.parametrize("options", [["--cases", "5"], ["--quick", "--docs", "x"], ["--only", "ours", "--docs", "x"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--cases", "5"],
+        ["--docs", "README.md"],
+        ["--quick", "--docs", "docs/performance.md"],
+        ["--only", "ours", "--docs", "docs/performance.md"],
+    ],
+)
 def test_options_that_make_no_sense_end_it_before_anything_runs(monkeypatch: pytest.MonkeyPatch, options: list[str]):
     ran: list[str] = []
     monkeypatch.setattr(benchmarks, "run", lambda benchmark, asked: ran.append(benchmark.name))
