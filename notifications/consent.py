@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from msgspec import Struct
 from uuid_utils.compat import uuid7
 
 from backend.database import fetch, transaction
@@ -161,11 +162,11 @@ async def standings(resident_id: UUID) -> dict[str, Standing]:
     return {row["template_id"]: Standing(ConsentKind(row["kind"]), *list(row)[2:]) for row in rows}
 
 
-class ConsentThen(NamedTuple):
-    """What the resident allowed for a template at one moment, as the ledger tells it."""
+class ConsentThen(Struct, kw_only=True):
+    """What was allowed for the message's template when it was first tried; `template` is what the popup calls it,
+    `remaining` counts one-off consents."""
 
     template: str
-    """What the resident sees in the popup."""
     kind: ConsentKind
     allowed: bool
     remaining: int
@@ -186,5 +187,10 @@ async def at_moment(resident_id: UUID, template: PartnerTemplate, moment: dateti
         answer, source = ConsentAnswer(row["answer"]), ConsentSource(row["source"])
         standing = after(standing, answer, source, row["happened_at"])
     return ConsentThen(
-        template.title, standing.kind, standing.allows, standing.remaining, standing.accepted_at, standing.withdrawn_at
+        template=template.title,
+        kind=standing.kind,
+        allowed=standing.allows,
+        remaining=standing.remaining,
+        accepted_at=standing.accepted_at,
+        withdrawn_at=standing.withdrawn_at,
     )

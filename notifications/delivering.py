@@ -29,7 +29,7 @@ from backend.partners.errors import PartnerTrouble, PartnerUnreachable, Remedy
 from backend.partners.wechat.port import NotSubscribed
 from backend.settings import settings
 from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState, Outcome
-from notifications import channels, consent, marking, outbox
+from notifications import channels, consent, marking, outbox, proof
 from notifications.channels import Letter, Skipped
 from notifications.consent import Report
 from notifications.marking import Marked, Result
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 IN_ONE_TURN = 20
 """Messages that are brought to one resident before others have their turn."""
 LONGEST_WAIT = 600.0
+"""Seconds; a partner that puts us off for longer is not waited for: the next way is taken."""
 JITTER = 0.2
 
 ATTEMPTS = Counter("zhangban_messages_attempts_total", "Attempts to bring a message", ["channel", "outcome"])
@@ -181,7 +182,7 @@ async def _prepare(channel: ChannelName, parcel: Parcel) -> Letter | Skipped:
         if may_pass(error):
             raise  # the database is away: that says nothing about the way
         log.exception("a message cannot be put into words", extra={"template": parcel.name, "way": str(channel)})
-        return Skipped(f"our-mistake:{type(error).__name__}")
+        return Skipped(f"{proof.OUR_MISTAKE}:{type(error).__name__}")
 
 
 async def _attempt(channel: ChannelName, letter: Letter | None, parcel: Parcel) -> Result:
@@ -200,7 +201,7 @@ async def _attempt(channel: ChannelName, letter: Letter | None, parcel: Parcel) 
         return _again(channel, parcel, Outcome.UNCERTAIN, "timeout")
     except Exception as error:
         log.exception("a way broke", extra={"way": str(channel), "template": parcel.name})
-        return _onward(channel, Outcome.REFUSED, f"our-mistake:{type(error).__name__}")
+        return _onward(channel, Outcome.REFUSED, f"{proof.OUR_MISTAKE}:{type(error).__name__}")
     return Result(MessageState.SENT, channel, parcel.tries, 0, Outcome.ACCEPTED, "0", partner_id, letter.spends)
 
 
@@ -218,6 +219,8 @@ async def _after(
     if trouble.remedy is Remedy.TOMORROW:
         await outbox.pause(channel, settings().notification_quota_pause_seconds, code)
         log.warning("a partner's quota is spent", extra={"way": str(channel), "partner_code": code})
+    if (trouble.retry_after or 0.0) > LONGEST_WAIT:  # a day's texts to one phone, say: others would wait behind this
+        return _onward(channel, Outcome.REFUSED, code)
     uncertain = isinstance(trouble, PartnerUnreachable) and trouble.maybe_done
     outcome = Outcome.UNCERTAIN if uncertain else Outcome.RETRY
     return _again(channel, parcel, outcome, code, at_least=trouble.retry_after or 0.0)
@@ -238,8 +241,7 @@ def _again(channel: ChannelName, parcel: Parcel, outcome: Outcome, code: str, *,
     delay = retry_delay(parcel.tries + 1)
     if delay is None:
         return _onward(channel, Outcome.EXHAUSTED, code)
-    wait = max(delay, min(at_least, LONGEST_WAIT))
-    return Result(MessageState.PENDING, channel, parcel.tries + 1, wait, outcome, code)
+    return Result(MessageState.PENDING, channel, parcel.tries + 1, max(delay, at_least), outcome, code)
 
 
 def retry_delay(failures: int, *, chance: Callable[[float, float], float] = random.uniform) -> float | None:

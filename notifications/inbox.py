@@ -193,7 +193,8 @@ def _tried(row: Any) -> Tried:
     outcome = Outcome(row["outcome"]) if row["outcome"] else None
     channel = ChannelName(row["channel"])
     words = proof.in_words(channel, outcome, row["code"], row["receipt"])
-    return Tried(channel, row["at"], outcome, row["code"], row["receipt"], row["received_at"], words)
+    code = proof.public(row["code"])
+    return Tried(channel, row["at"], outcome, code, row["receipt"], row["received_at"], words)
 
 
 def _summary(state: MessageState, channel: ChannelName | None) -> str:

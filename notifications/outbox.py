@@ -162,17 +162,17 @@ def _template_ids(file: str) -> tuple[list[str], list[str]]:
 _SKIP_WAYS = """
 WITH held AS (
     UPDATE message_queues SET leased_until = clock_timestamp() + make_interval(secs => $5)
-    WHERE resident_id = $1 AND fence = $2 RETURNING fence
+    WHERE resident_id = $1 AND fence = $2 RETURNING clock_timestamp() AS at
 ), moved AS (
     UPDATE messages m SET channel = $6, tries = 0, attempts = $4 + cardinality($7::text[])
-    FROM held WHERE m.id = $3 AND m.attempts = $4 AND m.state = 'leased' RETURNING m.id
+    FROM held WHERE m.id = $3 AND m.attempts = $4 AND m.state = 'leased' RETURNING m.id, held.at
 ), skipped AS (
-    UPDATE message_attempts SET finished_at = clock_timestamp(), outcome = 'skipped', code = ($8::text[])[1]
+    UPDATE message_attempts SET finished_at = moved.at, outcome = 'skipped', code = ($8::text[])[1]
     FROM moved WHERE message_id = moved.id AND n = $4
 ), others AS (
     INSERT INTO message_attempts (message_id, n, channel, started_at, finished_at, outcome, code, partner_id, receipt)
-    SELECT moved.id, $4 + i, way, clock_timestamp(),
-           CASE WHEN i < cardinality($7::text[]) THEN clock_timestamp() END,
+    SELECT moved.id, $4 + i, way, moved.at,
+           CASE WHEN i < cardinality($7::text[]) THEN moved.at END,
            CASE WHEN i < cardinality($7::text[]) THEN 'skipped' END,
            coalesce(($8::text[])[i + 1], ''), '', ''
     FROM moved, unnest($7::text[] || $6::text) WITH ORDINALITY AS ways (way, place),

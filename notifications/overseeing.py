@@ -22,6 +22,7 @@ from backend.identity.residents import phone_of
 from backend.paging import USUAL, cursor_of, place_of
 from models.notifications import ChannelName, MessageState, Outcome
 from notifications import inbox, operating, proof
+from notifications.consent import ConsentThen
 from notifications.inbox import MessageUnknown
 
 DUTY = "notifications.operate"
@@ -97,22 +98,11 @@ class AttemptOverseen(Struct, kw_only=True):
     words: str
 
 
-class ConsentSeen(Struct, kw_only=True):
-    """What was allowed for the message's template when it was first tried."""
-
-    template: str
-    kind: str
-    allowed: bool
-    remaining: int
-    accepted_at: datetime | None
-    withdrawn_at: datetime | None
-
-
 class MessageTrail(MessageOverseen, kw_only=True):
     """One message with everything that was tried. `phone` is masked; null without a confirmed one."""
 
     phone: str | None
-    consent: ConsentSeen | None
+    consent: ConsentThen | None
     history: list[AttemptOverseen]
 
 
@@ -142,12 +132,11 @@ async def one(staff: AsStaff, message_id: UUID) -> MessageTrail:
     if row is None:
         raise MessageUnknown
     tried = await fetch(_TRIED, message_id)
-    then = await inbox.consent_then(row["resident_id"], row, tried)
     phone = await phone_of(row["resident_id"])
     return MessageTrail(
         **_facts(row),
         phone=mask_phone(phone) if phone else None,
-        consent=ConsentSeen(**then._asdict()) if then else None,
+        consent=await inbox.consent_then(row["resident_id"], row, tried),
         history=[_tried(each) for each in tried],
     )
 
@@ -182,8 +171,9 @@ def _facts(row: Any) -> dict[str, Any]:
 def _tried(row: Any) -> AttemptOverseen:
     outcome = Outcome(row["outcome"]) if row["outcome"] else None
     names = ("n", "channel", "started_at", "finished_at", "outcome", "code", "partner_id", "receipt")
+    words = proof.in_words(ChannelName(row["channel"]), outcome, row["code"], row["receipt"])
     return AttemptOverseen(
         **{name: row[name] for name in names},
         receipt_at=row["received_at"],
-        words=proof.in_words(ChannelName(row["channel"]), outcome, row["code"], row["receipt"]),
+        words=proof.of_somebody(words),
     )

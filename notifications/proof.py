@@ -21,14 +21,29 @@ STATES: Mapping[MessageState, str] = {
     MessageState.DEAD: "已送达站内信，对外发送已暂停，工作人员正在处理",
 }
 
+OUR_MISTAKE = "our-mistake"
+"""What residents read of a code that begins so: the rest names something inside of us."""
+_NO_ADDRESS: Mapping[ChannelName, str] = {
+    ChannelName.MINI_PROGRAM: "没有您的微信账号",
+    ChannelName.OFFICIAL_ACCOUNT: "没有查到您关注了公众号",
+    ChannelName.SMS: "您没有验证过手机号",
+}
 _CODES: Mapping[str, str] = {
     "not-for-this-message": "这类消息不通过此方式发送",
     "no-consent": "您没有订阅这类消息，或订阅次数已用完",
-    "no-address": "没有可用的接收账号或号码",
     "switched-off": "本平台未启用此方式",
+    OUR_MISTAKE: "本平台处理出错，我们会修复",
     "quota-pause": "该平台当日发送额度已用完，稍后再试",
     "timeout": "对方平台没有及时答复",
-    "wechat-unreachable": "暂时联系不上微信",
+    "connect": "暂时联系不上对方平台",
+    "connect-timeout": "暂时联系不上对方平台",
+    "breaker-open": "暂时联系不上对方平台",
+    "tls": "与对方平台的连接不安全",
+    "broken-connection": "与对方平台的连接中断",
+    "not-json": "对方平台的答复无法识别",
+    "too-large": "对方平台的答复无法识别",
+    "redirect": "对方平台的答复无法识别",
+    "429": "对方平台繁忙",
     "-1": "微信系统繁忙",
     "40001": "与微信的连接凭证失效",
     "40014": "与微信的连接凭证失效",
@@ -75,16 +90,34 @@ _TEXT_ARRIVED, _TEXT_LOST = "短信平台确认手机已收到", "短信平台�
 
 
 def in_words(channel: ChannelName, outcome: Outcome | None, code: str, receipt: str) -> str:
-    """One sentence about an attempt, for the resident."""
+    """One sentence about an attempt, said to the resident."""
     said = _OUTCOMES[outcome]
     if outcome is Outcome.ACCEPTED:
         return f"{said}，{_reported(channel, receipt)}" if receipt else said
-    if why := _CODES.get(code):
+    if why := _why(channel, code):
         return f"{said}：{why}"
     return f"{said}（代码 {code}）" if code and code != "0" else said
+
+
+def public(code: str) -> str:
+    """The code as residents see it: a partner's own, never what broke inside of us."""
+    return OUR_MISTAKE if code.startswith(OUR_MISTAKE) else code
+
+
+def _why(channel: ChannelName, code: str) -> str | None:
+    if code == "no-address":
+        return _NO_ADDRESS.get(channel)
+    if len(code) == 3 and code.startswith("5") and code.isdigit():
+        return "对方平台出错"
+    return _CODES.get(public(code))
 
 
 def _reported(channel: ChannelName, receipt: str) -> str:
     if channel is ChannelName.SMS:
         return _TEXT_ARRIVED if receipt == "success" else _TEXT_LOST
     return _RECEIPTS.get(receipt, "微信报告没有送达，改用其他方式")
+
+
+def of_somebody(words: str) -> str:
+    """The same sentence, said to somebody else about the resident."""
+    return words.replace("您", "居民")

@@ -18,6 +18,7 @@ from api.problems import answers
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 from notifications import inbox
+from notifications.consent import ConsentThen
 from notifications.inbox import Entries, Entry, MessageUnknown, Proof, Tried
 
 UnreadOnly = Annotated[bool, QueryParameter(description="只看未读")]
@@ -74,17 +75,6 @@ class AttemptOut(Struct, kw_only=True):
         return cls(**tried._asdict())
 
 
-class ConsentOut(Struct, kw_only=True):
-    """What was allowed for the message's template when it was first tried; `remaining` counts one-off consents."""
-
-    template: str
-    kind: str
-    allowed: bool
-    remaining: int
-    accepted_at: datetime | None
-    withdrawn_at: datetime | None
-
-
 class MessageProofOut(Struct, kw_only=True):
     """A message with its proof. `channel` carried it (null while that is open); `fell_back`: not the first way;
     `message.read_at`: when it was opened; `consent` is null for messages that need none."""
@@ -94,7 +84,7 @@ class MessageProofOut(Struct, kw_only=True):
     channel: str | None
     fell_back: bool
     words: str
-    consent: ConsentOut | None
+    consent: ConsentThen | None
     attempts: list[AttemptOut]
 
     @classmethod
@@ -106,7 +96,7 @@ class MessageProofOut(Struct, kw_only=True):
             channel=proof.channel,
             fell_back=proof.fell_back,
             words=proof.words,
-            consent=ConsentOut(**proof.consent._asdict()) if proof.consent else None,
+            consent=proof.consent,
             attempts=[AttemptOut.of(each) for each in proof.attempts],
         )
 

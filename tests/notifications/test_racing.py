@@ -15,7 +15,9 @@ from uuid_utils.compat import uuid7
 from backend import clock
 from backend.crypto import SealBroken
 from backend.database import DatabaseBusy, execute, fetch, fetch_row, fetch_value
+from backend.partners import in_use
 from backend.partners.sandbox import Sandbox
+from backend.partners.sms.port import SmsTooOften
 from backend.partners.wechat.live import LiveWeChat
 from backend.settings import using
 from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState, Outcome
@@ -329,3 +331,25 @@ async def test_one_person_with_very_many_messages_lets_others_have_their_turn(sa
             before = len(sandbox.world.delivered)
 
     assert before <= 2 * delivering.IN_ONE_TURN + 1
+
+
+@pytest.mark.parametrize(("seconds", "stands"), [(86_400.0, ("inbox", "inbox")), (300.0, ("pending", "sms"))])
+async def test_whoever_puts_us_off_for_a_day_is_not_waited_for_so_that_later_messages_go_out(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, seconds: float, stands: tuple[str, str]
+):
+    resident, persona = await a_reachable_resident(sandbox.world, phone=True)
+    message, later = await a_message(resident, "case_rejected"), await a_message(resident)
+    await consents(resident, persona)
+
+    async def too_often(message: object) -> None:
+        raise SmsTooOften("tencent", "LimitExceeded.PhoneNumberDailyLimit", retry_after=seconds)
+
+    monkeypatch.setattr(in_use().sms, "send", too_often)
+    await delivering.bring(resident.id)
+
+    row = await fetch_row("SELECT state, channel, due_at - now() FROM messages WHERE id = $1", message)
+    assert row is not None
+    assert tuple(row)[:2] == stands
+    assert await fetch_value("SELECT waiting FROM messages WHERE id = $1", later) is (stands[0] == "pending")
+    if stands[0] == "pending":
+        assert 290 < row[2].total_seconds() <= 300, "so long as the gateway asked, although our own delay is shorter"
