@@ -7,45 +7,29 @@ whether it is still good, and a changed end or a withdrawn offer makes every cod
 
 from __future__ import annotations
 
-import hmac
-from base64 import b32decode, b32encode
 from datetime import datetime
 from uuid import UUID
 
-from backend.crypto import fingerprint, fingerprints
+from backend import scannable
 
 SCHEME = "ZD1."
-LONGEST = 100
-"""Characters; ours have 56."""
-_SIGNATURE = 16
 _DOMAIN = "delegation-invitation"
 
 
 def written(delegation_id: UUID, until: datetime) -> str:
     """The code of this offer."""
-    signature = bytes.fromhex(fingerprint(_signed(delegation_id, until), _DOMAIN))
-    return SCHEME + b32encode(delegation_id.bytes + signature).decode().rstrip("=")
+    return scannable.written(SCHEME, delegation_id.bytes, signs=_signed(delegation_id, until), domain=_DOMAIN)
 
 
 def read(code: str) -> tuple[UUID, bytes] | None:
     """The delegation that a code names and its signature, not yet checked; None for what we did not write."""
-    text = code.strip().upper()
-    if not text.isascii() or not text.startswith(SCHEME) or len(text) > LONGEST:
-        return None
-    packed = text[len(SCHEME) :]
-    try:
-        raw = b32decode(packed + "=" * (-len(packed) % 8))
-    except ValueError:
-        return None
-    if len(raw) != 16 + _SIGNATURE or b32encode(raw).decode().rstrip("=") != packed:
-        return None
-    return UUID(bytes=raw[:16]), raw[16:]
+    found = scannable.read(SCHEME, code, 16)
+    return None if found is None else (UUID(bytes=found[0]), found[1])
 
 
 def genuine(delegation_id: UUID, until: datetime, signature: bytes) -> bool:
     """Whether the signature was made for this offer, under any key that is still on the ring."""
-    known = [bytes.fromhex(each) for each in fingerprints(_signed(delegation_id, until), _DOMAIN)]
-    return any([hmac.compare_digest(signature, each) for each in known])  # noqa: C419 - every one, in even time
+    return scannable.genuine(signature, signs=_signed(delegation_id, until), domain=_DOMAIN)
 
 
 def _signed(delegation_id: UUID, until: datetime) -> str:
