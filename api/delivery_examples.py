@@ -118,6 +118,7 @@ OVERSEEN: dict[str, Any] = {
             "waybill", "kept_until", "state", "state_name", "state_at",
         )
     },
+    "hall_id": POINT["hall_id"],
     "ready_at": "2026-11-22T07:00:00Z",
     "postage": "resident",
     "postage_name": "在线支付邮费",

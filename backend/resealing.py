@@ -81,6 +81,7 @@ SEALED: tuple[SealedColumn, ...] = (
     SealedColumn("deliveries", "name"),
     SealedColumn("deliveries", "phone"),
     SealedColumn("deliveries", "street"),
+    SealedColumn("shipments", "label"),
     SealedColumn(
         "shipment_nodes",
         "raw_text",

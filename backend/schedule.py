@@ -17,7 +17,7 @@ from backend.appointments import (
     waiting,
 )
 from backend.callbacks import forget_old
-from backend.deliveries import anomalies, asking, handing_over
+from backend.deliveries import anomalies, asking, forgetting, handing_over
 from backend.idempotency import forget_expired
 from backend.identity import delegating
 from backend.job_keeping import forget_finished
@@ -39,6 +39,12 @@ async def _forget_finished(_: dict[str, Any]) -> None:
 @jobs.job("callbacks.forget-old")
 async def _forget_old_pushes(_: dict[str, Any]) -> None:
     await forget_old()
+
+
+@jobs.job("deliveries.forget")
+async def _forget_deliveries(_: dict[str, Any]) -> None:
+    while await forgetting.sweep():
+        pass
 
 
 @jobs.job("appointments.keep-horizon")
@@ -75,6 +81,7 @@ CRON: list[tuple[str, str]] = [
     ("17 * * * *", "idempotency.forget-expired"),
     ("10 19 * * *", "jobs.forget-finished"),
     ("40 19 * * *", "callbacks.forget-old"),
+    ("20 19 * * *", "deliveries.forget"),
     ("5 * * * *", "audit.anchor"),
     ("23 * * * *", "identity.sweep"),
     ("20 * * * *", "payments.bills"),

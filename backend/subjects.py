@@ -9,17 +9,17 @@ import msgspec
 
 from backend import crypto, identity
 from backend.database import fetch, fetch_row, fetch_value, transaction
+from backend.deliveries import forgetting
 from backend.errors import NotFound
 from backend.events import Event, record
 from backend.identity import delegating
-from models.deliveries import UNDER_WAY
 
 STAYS: dict[str, str] = {
     "cases": "departments' records of administrative acts, kept as the law on archives says; untied from the account",
     "events": "the ledger is kept for ever and names people by number only",
     "delegations": "who could act for whom, without names; ended: it explains what the other one did",
     "sessions": "ended, without the phone or the WeChat account; swept when their time is over",
-    "deliveries": "what was brought when; the address only while a parcel is still on its way",
+    "deliveries": "what was brought when; the address until a parcel that is on its way has come to its end",
     "consent_changes": "the proof that messages were agreed to; names a number only",
     "payments": "accounts, kept as the rules on accounting archives (会计档案管理办法) say; without the openid",
 }
@@ -40,6 +40,7 @@ _OPENED = (
     ("deliveries", "name"),
     ("deliveries", "phone"),
     ("deliveries", "street"),
+    ("shipments", "label"),
     ("shipment_nodes", "raw_text"),
     ("delivery_problems", "text"),
     ("hand_overs", "taken_by"),
@@ -141,9 +142,6 @@ def _readable(table: str, row: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-_BROUGHT = f"WHERE resident_id = $1 AND NOT ({UNDER_WAY})"
-"""SQL: deliveries that have come to their end. A parcel on its way still has to find its receiver."""
-
 _FORGET: dict[str, str] = {
     "tellings": "UPDATE tellings t SET forgotten = forgotten + m.n FROM (SELECT event_id, count(*) AS n FROM messages "
     "WHERE resident_id = $1 GROUP BY event_id) m WHERE t.event_id = m.event_id",
@@ -164,9 +162,6 @@ _FORGET: dict[str, str] = {
     "(SELECT id FROM deliveries WHERE resident_id = $1)",
     "hand_overs": "UPDATE hand_overs SET taken_by = '', signature = '' WHERE taken_by <> '' AND delivery_id IN "
     "(SELECT id FROM deliveries WHERE resident_id = $1)",
-    "deliveries": f"UPDATE deliveries SET name = '', phone = '', street = '' {_BROUGHT} AND street <> ''",
-    "shipment_nodes": "UPDATE shipment_nodes SET raw_text = '' WHERE raw_text <> '' AND shipment_id IN "
-    f"(SELECT id FROM shipments WHERE delivery_id IN (SELECT id FROM deliveries {_BROUGHT}))",
     "strikes": "UPDATE strikes SET appeal = NULL, appealed_at = NULL WHERE person_id = $1 AND appeal IS NOT NULL",
 }
 
@@ -189,6 +184,8 @@ async def erase(resident_id: UUID) -> dict[str, int]:
             tag = await connection.execute(statement, resident_id)
             if count := int(tag.rsplit(" ", 1)[-1]):
                 erased[table] = count
+        # What is still on its way is forgotten when it has come to its end.
+        erased |= await forgetting.of_person(resident_id)
         if erased:
             await record(ResidentErased(resident_id=resident_id, erased=erased))
     await identity.announce(ended)

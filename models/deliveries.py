@@ -126,6 +126,8 @@ class Delivery(Record):
     method = fields.CharEnumField(Method, max_length=8)
     resident_id = fields.UUIDField()
     department_id = fields.UUIDField(null=True)
+    hall_id = fields.UUIDField(null=True)
+    """The hall in which what is in it is given out, where the guide names one: from there it is sent."""
     contents = fields.CharField(max_length=200)
     """What is in it, as the guide names it: `居住证`."""
     name = fields.TextField(null=True)

@@ -9,6 +9,7 @@ from tortoise.fields import OnDelete
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
 
 from models.base import Record
+from models.callbacks import InboundMessage
 from models.deliveries import Delivery, DeliveryState
 
 
@@ -57,7 +58,7 @@ class Shipment(Record):
     ordered_at = fields.DatetimeField(null=True)
     order_trouble = fields.CharField(max_length=64, null=True)
     label = fields.TextField(null=True)
-    """Where the courier's label is, or its data."""
+    """Sealed: where the courier's label is, or its data. It names the receiver."""
     hand_over_batch = fields.UUIDField(null=True)
     """The morning's batch that it went out with."""
     subscribed_at = fields.DatetimeField(null=True)
@@ -71,7 +72,7 @@ class Shipment(Record):
     last_node_at = fields.DatetimeField(null=True)
     """Event time of the newest node."""
     signed_claimed_at = fields.DatetimeField(null=True)
-    """Somebody whom we need not believe said that it was signed for."""
+    """Somebody whom we need not believe said that it has come to an end: signed for, returned or lost."""
     ended_at = fields.DatetimeField(null=True)
 
     class Meta:
@@ -111,7 +112,8 @@ class ShipmentNode(Record):
     """The courier's time, read as Asia/Shanghai."""
     received_at = fields.DatetimeField()
     believed = fields.BooleanField()
-    """False for a signature that nobody signed for: it waits for the answer to a query."""
+    """False for an end (signed for, returned, lost) in a push without a signature: it waits for the answer to a query.
+    """
     late = fields.BooleanField(default=False)
     """It came after something that lies further along."""
 
@@ -119,6 +121,20 @@ class ShipmentNode(Record):
         table = "shipment_nodes"
         unique_together = (("shipment", "digest"),)
         indexes = (("shipment_id", "event_at", "id"),)
+
+
+class UnmatchedTrack(Record):
+    """A push told of a parcel that we did not know: it is worked again when an order brings us the number."""
+
+    waybill = fields.CharField(max_length=40)
+    message: fields.ForeignKeyRelation[InboundMessage] = fields.ForeignKeyField(
+        "models.InboundMessage", related_name="unmatched", on_delete=OnDelete.CASCADE
+    )
+
+    class Meta:
+        table = "unmatched_tracks"
+        unique_together = (("waybill", "message"),)
+        indexes = (("message_id",),)
 
 
 class DeliveryMove(Record):

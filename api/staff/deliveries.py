@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Annotated
+from uuid import UUID
 
 from litestar import Controller, get, post, put
 from litestar.di import NamedDependency
@@ -39,6 +40,7 @@ ByMethod = Annotated[Method | None, QueryParameter(name="method", description="�
 ByDirection = Annotated[
     Direction | None, QueryParameter(name="direction", description="寄给居民或居民寄来", required=False)
 ]
+ByHall = Annotated[UUID | None, QueryParameter(name="hall_id", description="只看在该大厅出件的", required=False)]
 Overdue = Annotated[bool | None, QueryParameter(name="overdue", description="已超过窗口保管期限", required=False)]
 
 
@@ -84,10 +86,11 @@ class DeliveryController(Controller):
         method: FromQuery[ByMethod] = None,
         direction: FromQuery[ByDirection] = None,
         overdue: FromQuery[Overdue] = None,
+        hall_id: FromQuery[ByHall] = None,
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
     ) -> Page[DeliveryOverseen]:
-        which = {"states": states, "method": method, "direction": direction, "overdue": overdue}
+        which = {"states": states, "method": method, "direction": direction, "overdue": overdue, "hall_id": hall_id}
         return Page(*await overseeing.deliveries(staff, **which, cursor=cursor, limit=limit))  # type: ignore[arg-type]
 
     @get("/desk", summary="各状态的数量与待处理问题", operation_id="getDeliveryDesk", responses=answers(DutyMissing))

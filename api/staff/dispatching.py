@@ -12,7 +12,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
 from api import openapi
-from api.delivery_examples import NUMBER, OPENED
+from api.delivery_examples import NUMBER, OPENED, POINT
 from api.paging import Limit
 from api.problems import answers
 from backend.deliveries import dispatching, overseeing
@@ -26,6 +26,7 @@ from backend.deliveries.errors import (
     DeliveryNotFound,
     OrderUnderWay,
     PostageUnpaid,
+    ReceiverForgotten,
     WaybillInvalid,
     WaybillTaken,
 )
@@ -49,10 +50,11 @@ class OrderIn(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class BatchIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A morning's parcels: all that lie ready, or these."""
+    """A morning's parcels: all that lie ready, those of one hall, or these."""
 
     courier: Courier
     numbers: Annotated[list[str], Meta(max_length=500, description="寄送编号；缺省为全部待寄出")] | None = None
+    hall_id: Annotated[UUID | None, Meta(description="只寄出在该大厅出件的；缺省不限大厅")] = None
 
 
 class WaybillIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -148,7 +150,9 @@ class DispatchController(Controller):
         description="回到待寄出；居民可以先修改地址。",
         operation_id="resendDelivery",
         status_code=200,
-        responses=answers(DutyMissing, DeliveryNotFound, DeliveryMoveRefused, DeliveryAlreadyChosen),
+        responses=answers(
+            *(DutyMissing, DeliveryNotFound, DeliveryMoveRefused, DeliveryAlreadyChosen, ReceiverForgotten)
+        ),
     )
     async def resend(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> DeliveryOpened:
         await dispatching.resend(staff, number)
@@ -170,14 +174,15 @@ class DispatchController(Controller):
     @post(
         "/delivery-batches",
         summary="批量寄出",
-        description="最早就绪的在前；未付邮费或正在下单的不在其中。",
+        description="最早就绪的在前，可限于一个大厅；未付邮费或正在下单的不在其中。",
         operation_id="sendBatch",
         responses=answers(DutyMissing, CourierUnknown),
     )
     async def send_batch(
         self, staff: NamedDependency[AsStaff], data: JSONBody[BatchIn], partners: NamedDependency[Partners]
     ) -> Batch:
-        return await dispatching.send_batch(staff, data.courier, couriers=partners.couriers, numbers=data.numbers)
+        which = {"numbers": data.numbers, "hall_id": data.hall_id}
+        return await dispatching.send_batch(staff, data.courier, couriers=partners.couriers, **which)  # type: ignore[arg-type]
 
     @get("/delivery-batches", summary="最近的批次", operation_id="listBatches", responses=answers(DutyMissing))
     async def batches(self, staff: NamedDependency[AsStaff], limit: FromQuery[Limit] = USUAL) -> list[BatchLine]:
@@ -233,7 +238,7 @@ openapi.EXAMPLES |= {
         "request": {"status": "delivered", "at": "2026-11-24T03:00:00+08:00"},
         "response": {**OPENED, "state": "signed", "state_name": "已签收"},
     },
-    "sendBatch": {"request": {"courier": "ems"}, "response": _BATCH},
+    "sendBatch": {"request": {"courier": "ems", "hall_id": POINT["hall_id"]}, "response": _BATCH},
     "listBatches": {"response": [{name: value for name, value in _BATCH.items() if name != "lines"}]},
     "getBatch": {"response": _BATCH},
 }

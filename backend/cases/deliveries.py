@@ -108,8 +108,8 @@ async def _offer(case: Case, *, begun: bool = False) -> Offer:
     text = await fetch_value(_GUIDE, case.item_code)
     if text is None or case.state in (NOTHING if begun else OVER) or case.outcome in REFUSED:
         raise DeliveryNotOffered
-    outcomes = msgspec.json.decode(text, type=Guide).outcomes
-    brought = [each for each in outcomes if METHODS.keys() & set(each.delivery)]
+    guide = msgspec.json.decode(text, type=Guide)
+    brought = [each for each in guide.outcomes if METHODS.keys() & set(each.delivery)]
     if not brought:
         raise DeliveryNotOffered
     return Offer(
@@ -118,6 +118,7 @@ async def _offer(case: Case, *, begun: bool = False) -> Offer:
         contents="、".join(each.name for each in brought),
         methods=frozenset(METHODS[way] for each in brought for way in each.delivery if way in METHODS),
         department_id=case.department_id,
+        hall_id=guide.hall_ids[0] if len(guide.hall_ids) == 1 else None,
         charged=await _charged(case.item_code),
         ready=case.state in WITH_DOCUMENT,
     )

@@ -45,6 +45,8 @@ class Offer(Struct, frozen=True, kw_only=True):
     contents: str
     methods: frozenset[Method]
     department_id: UUID | None = None
+    hall_id: UUID | None = None
+    """In which hall it is given out, where one is known: from there it is sent."""
     charged: Charged | None = None
     """What the guide charges for posting."""
     ready: bool = False
@@ -79,9 +81,9 @@ SELECT id, name, phone, region_code, street FROM addresses WHERE id = $1 AND res
 _COUNTER = "SELECT 1 FROM pickup_points WHERE id = $1 AND closed_at IS NULL"
 _INSERT = """
 INSERT INTO deliveries (id, created_at, number, subject_kind, subject_id, direction, method, resident_id, department_id,
-    contents, name, phone, region_code, street, pickup_point_id, postage, postage_fen, ready_at, state, state_at,
-    version, refusals)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'free', 0, $16, 'waiting', $2, 1, 0)
+    hall_id, contents, name, phone, region_code, street, pickup_point_id, postage, postage_fen, ready_at, state,
+    state_at, version, refusals)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'free', 0, $17, 'waiting', $2, 1, 0)
 ON CONFLICT DO NOTHING RETURNING id
 """
 _REDIRECT = """
@@ -101,8 +103,8 @@ async def choose(resident: AsResident, offer: Offer, wish: Wish) -> Standing:
     async with transaction():
         made = await fetch_value(
             _INSERT, identity, now, numbering.delivery_number(), offer.subject_kind, offer.subject_id,
-            offer.direction.value, goal.method.value, resident.id, offer.department_id, offer.contents[:200],
-            *_sealed(goal, identity), goal.pickup_point_id, now if offer.ready else None,
+            offer.direction.value, goal.method.value, resident.id, offer.department_id, offer.hall_id,
+            offer.contents[:200], *_sealed(goal, identity), goal.pickup_point_id, now if offer.ready else None,
         )  # fmt: skip
         if made is None:
             raise DeliveryAlreadyChosen

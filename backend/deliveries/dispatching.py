@@ -15,18 +15,20 @@ from msgspec import Struct
 from uuid_utils.compat import uuid7
 
 from backend import clock
+from backend.crypto import open_sealed
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
-from backend.deliveries import anomalies, moving, ordering, postage, tracking
+from backend.deliveries import anomalies, moving, ordering, postage, tracking, unmatched
 from backend.deliveries.errors import (
     CourierUnknown,
     DeliveryAlreadyChosen,
     DeliveryMoveRefused,
     DeliveryNotFound,
     PostageUnpaid,
+    ReceiverForgotten,
     WaybillInvalid,
     WaybillTaken,
 )
-from backend.deliveries.events import ShipmentOrdered
+from backend.deliveries.events import ReceiverShown, ShipmentOrdered
 from backend.deliveries.lifecycle import Move
 from backend.deliveries.moving import Standing
 from backend.errors import Fault
@@ -49,7 +51,7 @@ FAILED = (ProblemKind.ORDER_FAILED,)
 
 _WAITING = """
 SELECT id FROM deliveries d WHERE department_id = $1 AND state = 'to_send' AND method = 'post'
-  AND direction = 'to-resident' AND ($2::text[] IS NULL OR number = ANY($2))
+  AND direction = 'to-resident' AND ($2::text[] IS NULL OR number = ANY($2)) AND ($4::uuid IS NULL OR hall_id = $4)
   AND NOT EXISTS (SELECT 1 FROM shipments s WHERE s.delivery_id = d.id AND s.ended_at IS NULL)
 ORDER BY ready_at, id LIMIT $3
 """
@@ -69,6 +71,8 @@ _OTHER = """
 SELECT 1 FROM deliveries WHERE subject_kind = $1 AND subject_id = $2 AND direction = $3 AND id <> $4
   AND state NOT IN ('signed', 'returned', 'lost', 'handed_over', 'cancelled')
 """
+_LABEL = "UPDATE shipments SET label = $2 WHERE id = $1"
+_ADDRESSED = "SELECT 1 FROM deliveries WHERE id = $1 AND street <> ''"
 _LAST = """
 SELECT id, number, courier, company, waybill, label, state, ended_at FROM shipments
 WHERE delivery_id = $1 AND waybill IS NOT NULL ORDER BY attempt DESC LIMIT 1
@@ -116,10 +120,15 @@ async def send(
 
 
 async def send_batch(
-    staff: AsStaff, courier: str, *, couriers: Mapping[str, Ordering], numbers: Sequence[str] | None = None
+    staff: AsStaff,
+    courier: str,
+    *,
+    couriers: Mapping[str, Ordering],
+    numbers: Sequence[str] | None = None,
+    hall_id: UUID | None = None,
 ) -> Batch:
-    """Everything of the department that lies ready to be posted, or these of it, goes out as one batch, the oldest
-    first, up to `delivery_batch`. What is not ready, or being ordered already, is left out.
+    """Everything of the department that lies ready to be posted, or these of it, or what is given out in this hall,
+    goes out as one batch, the oldest first, up to `delivery_batch`. What is not ready, or being ordered already, stays.
 
     Raises DutyMissing, CourierUnknown.
     """
@@ -127,7 +136,7 @@ async def send_batch(
     with_whom, identity = _courier(courier, couriers), uuid7()
     wanted = list(numbers) if numbers is not None else None
     async with transaction():
-        rows = await fetch(_WAITING, staff.department_id, wanted, settings().delivery_batch)
+        rows = await fetch(_WAITING, staff.department_id, wanted, settings().delivery_batch, hall_id)
         for _, standing in sorted((await moving.locked_all([row["id"] for row in rows])).items()):
             if _may_be_sent(standing) and not await ordering.is_ordering(standing.id):
                 await ordering.begin(standing, with_whom, batch=identity)
@@ -195,6 +204,7 @@ async def carry_by_hand(standing: Standing, company: str, waybill: str, *, track
     Raises WaybillInvalid, WaybillTaken.
     """
     number = checked_waybill(company, waybill)
+    await unmatched.hold(number)
     if await fetch_value(_TAKEN, number, company):
         raise WaybillTaken
     own = next((name for name, each in trackers.items() if name == company and each.pushes), None)
@@ -203,6 +213,7 @@ async def carry_by_hand(standing: Standing, company: str, waybill: str, *, track
     asked = now + timedelta(minutes=settings().courier_poll_minutes)
     await execute(_BY_HAND, shipment_id, number, company, own or settings().courier_tracker, now, asked)
     await moving.move(standing, Move.ORDER, tracking.MANUAL, now)
+    await unmatched.work_off(number)
     attempt: int = await fetch_value("SELECT attempt FROM shipments WHERE id = $1", shipment_id)
     await record(
         ShipmentOrdered(shipment_id=shipment_id, delivery_id=standing.id, courier=tracking.MANUAL, attempt=attempt)
@@ -210,7 +221,8 @@ async def carry_by_hand(standing: Standing, company: str, waybill: str, *, track
 
 
 async def label(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ordering]) -> str | None:
-    """What is to be stuck on the parcel (data or an address); None where the courier prints it.
+    """What is to be stuck on the parcel (data or an address); None where the courier prints it. It names the receiver,
+    so the ledger says who has seen it.
 
     Raises DutyMissing, DeliveryNotFound, DeliveryMoveRefused before it is ordered, PartnerBusy, PartnerUnreachable,
     PartnerRefused.
@@ -221,13 +233,16 @@ async def label(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ord
     if row is None or row["ended_at"] is not None:
         raise DeliveryMoveRefused(state=standing.state.value, move="label")
     courier = couriers.get(row["courier"])
-    if row["label"] is not None or courier is None:
-        known: str | None = row["label"]
-        return known
-    made = await courier.label(row["number"], row["waybill"])
-    if made is not None:
-        await execute("UPDATE shipments SET label = $2 WHERE id = $1", row["id"], made)
-    return made
+    if row["label"] is not None:
+        found: str | None = open_sealed(row["label"], where="shipments.label", row=row["id"])
+    else:
+        found = await courier.label(row["number"], row["waybill"]) if courier is not None else None
+    if found is not None:
+        async with transaction():
+            if row["label"] is None:
+                await execute(_LABEL, row["id"], ordering.sealed_label(row["id"], found))
+            await record(ReceiverShown(delivery_id=standing.id, staff_id=staff.id))
+    return found
 
 
 async def undo(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ordering]) -> Standing:
@@ -254,7 +269,7 @@ async def resend(staff: AsStaff, which: UUID | str) -> Standing:
     first. It is sent with `send` as another parcel.
 
     Raises DutyMissing, DeliveryNotFound, DeliveryMoveRefused; DeliveryAlreadyChosen when another delivery of the
-    subject has been begun meanwhile.
+    subject has been begun meanwhile; ReceiverForgotten when its person was erased.
     """
     staff.require(SEND)
     async with transaction():
@@ -262,8 +277,11 @@ async def resend(staff: AsStaff, which: UUID | str) -> Standing:
         other = await fetch_value(
             _OTHER, standing.subject_kind, standing.subject_id, standing.direction.value, standing.id
         )
-        if other and standing.state in (D.RETURNED, D.LOST):
-            raise DeliveryAlreadyChosen
+        if standing.state in (D.RETURNED, D.LOST):
+            if other:
+                raise DeliveryAlreadyChosen
+            if not await fetch_value(_ADDRESSED, standing.id):
+                raise ReceiverForgotten
         await moving.move(standing, Move.RESEND, "staff")
         await anomalies.mend(standing.id, (ProblemKind.RETURNED, ProblemKind.LOST, ProblemKind.REFUSED))
     return standing

@@ -90,6 +90,13 @@ class OfficeUnknown(Conflict):
     title = "未登记寄件部门及其地址"
 
 
+class ReceiverForgotten(Conflict):
+    """No address is kept: the person was erased at their wish, or it goes another way. Nothing can be sent there."""
+
+    code = "receiver-forgotten"
+    title = "收件人已注销，收件信息已删除"
+
+
 class CourierUnknown(Invalid):
     """Nobody of that name is configured here."""
 

@@ -162,7 +162,7 @@ class KeptLonger(Event, frozen=True, kw_only=True, tag="delivery.kept-longer"):
 
 
 class ReceiverShown(Event, frozen=True, kw_only=True, tag="delivery.receiver-shown"):
-    """Somebody of the office has read to whom and where a parcel goes."""
+    """Somebody of the office has read to whom and where a parcel goes, or has taken its label."""
 
     about: ClassVar[str] = "delivery_id"
     delivery_id: UUID

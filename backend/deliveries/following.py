@@ -6,7 +6,7 @@ Whoever may act for somebody in deliveries sees theirs, too; the courier's phone
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,14 +17,8 @@ from backend.database import fetch, fetch_row
 from backend.deliveries import acting, parties, pickup_codes, pickup_points, placing, timeline
 from backend.deliveries.errors import DeliveryNotFound, OfficeUnknown
 from backend.deliveries.lifecycle import MOVES, Move
-from backend.deliveries.naming import (
-    DIRECTION_NAMES,
-    METHOD_NAMES,
-    POSTAGE_NAMES,
-    PROBLEM_NAMES,
-    company_name,
-    state_name,
-)
+from backend.deliveries.lines import Line, values_of
+from backend.deliveries.naming import DIRECTION_NAMES, POSTAGE_NAMES, PROBLEM_NAMES
 from backend.deliveries.pickup_points import PickupPointSeen
 from backend.deliveries.receiving import NOTHING_TO_REPORT
 from backend.deliveries.timeline import TimelineStep
@@ -37,7 +31,7 @@ from models.deliveries import Direction, Method, Postage, ProblemKind
 _COLUMNS = """
 SELECT d.id, d.number, d.subject_kind, d.subject_id, d.resident_id, d.direction, d.method, d.contents, d.state,
        d.state_at, d.postage, d.postage_fen, d.fee_id, d.confirmed_at, d.kept_until, d.version, d.department_id,
-       d.name, d.phone, d.region_code, d.street, d.pickup_point_id, d.pickup_code_fingerprint,
+       d.hall_id, d.name, d.phone, d.region_code, d.street, d.pickup_point_id, d.pickup_code_fingerprint,
        s.company, s.waybill, s.number AS shipment_number, o.name AS office, g.code AS office_region,
        EXISTS (SELECT 1 FROM delivery_problems p WHERE p.delivery_id = d.id AND p.ended_at IS NULL) AS troubled
 FROM deliveries d
@@ -59,25 +53,12 @@ SELECT kind, found_at, answer, ended_at FROM delivery_problems WHERE delivery_id
 """
 
 
-class DeliveryLine(Struct, frozen=True, kw_only=True):
+class DeliveryLine(Line, frozen=True, kw_only=True):
     """One delivery in the list. `person_id` is whose it is."""
 
-    number: str
     person_id: UUID
-    subject_kind: str
-    subject_id: UUID
-    direction: Direction
     direction_name: str
-    method: Method
-    method_name: str
-    contents: str
-    state: D
-    state_name: str
-    state_at: datetime
     company: str | None
-    company_name: str | None
-    waybill: str | None
-    kept_until: date | None
     troubled: bool
     """Something is wrong with it that the office has not answered yet."""
 
@@ -229,7 +210,7 @@ async def _ends(
 
 async def _office(row: Mapping[str, Any]) -> Party | None:
     try:
-        return await parties.office(row["department_id"])
+        return await parties.office(row["department_id"], row["hall_id"])
     except OfficeUnknown:
         return None
 
@@ -251,16 +232,5 @@ def _problem(row: Mapping[str, Any]) -> ProblemFollowed:
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:
-    direction, method = Direction(row["direction"]), Method(row["method"])
-    values: dict[str, Any] = {
-        **row,
-        "person_id": row["resident_id"],
-        "direction": direction,
-        "direction_name": DIRECTION_NAMES[direction],
-        "method": method,
-        "method_name": METHOD_NAMES[method],
-        "state": D(row["state"]),
-        "state_name": state_name(D(row["state"]), direction),
-        "company_name": company_name(row["company"]) if row["company"] else None,
-    }
-    return {name: values[name] for name in DeliveryLine.__struct_fields__}
+    direction_name = DIRECTION_NAMES[Direction(row["direction"])]
+    return values_of(DeliveryLine, row, person_id=row["resident_id"], direction_name=direction_name)

@@ -1,15 +1,14 @@
 """Couriers' pushes: read, believed or doubted, stored once and answered at once; listeners do the work.
 
-Partners that sign nothing come to an address that nobody can guess, from known networks, and what they say of a
-signature for a parcel is believed only when a question confirms it.
+Partners that sign nothing come to an address that nobody can guess, from known networks, and an end of a parcel that
+they tell of (signed for, returned, lost) is believed only when a question confirms it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -17,10 +16,11 @@ from msgspec import Struct
 from prometheus_client import Counter
 from uuid_utils.compat import uuid7
 
-from backend import clock, logs
+from backend import clock, jobs, logs
+from backend.callbacks import addressing
 from backend.crypto import open_sealed, seal
 from backend.database import fetch_row, fetch_value, is_contention, is_down, transaction
-from backend.deliveries import nodes, tracking
+from backend.deliveries import nodes, tracking, unmatched
 from backend.deliveries.events import CourierPushed
 from backend.errors import Trouble, Unavailable
 from backend.events import EventMeta, act_as, record
@@ -63,7 +63,7 @@ def addressed(
     if tracker is not None and tracker.pushes:
         if tracker.signs and token is None:
             return tracker
-        if not tracker.signs and token is not None and _is_token(token) and _is_from_there(address):
+        if not tracker.signs and token is not None and _is_admitted(token, address):
             return tracker
     RECEIVED.labels(name if tracker else "unknown", "no-such-address").inc()
     logs.security.warning("courier push to no address of ours", extra={"partner": nodes.plain(name, 32)})
@@ -94,19 +94,9 @@ async def receive(tracker: Tracking, headers: Mapping[str, str], body: bytes) ->
     return tracker.answer(push, taken=True, refused=future)
 
 
-def _is_token(token: str) -> bool:
-    wanted = settings().courier_push_token
-    return bool(wanted) and hmac.compare_digest(token.encode(), wanted.encode())
-
-
-def _is_from_there(address: str) -> bool:
-    allowed = [part.strip() for part in settings().courier_push_networks.split(",") if part.strip()]
-    if not allowed:
-        return True
-    try:
-        return any(ip_address(address) in ip_network(each, strict=False) for each in allowed)
-    except ValueError:
-        return False
+def _is_admitted(token: str, address: str) -> bool:
+    wanted, networks = settings().courier_push_token, settings().courier_push_networks
+    return addressing.admits(token, address, wanted=wanted, networks=networks)
 
 
 def _plausible(push: CourierPush) -> CourierPush:
@@ -166,11 +156,21 @@ def _kept_node(node: Node) -> Node:
 
 async def hear_courier(event: CourierPushed, meta: EventMeta) -> None:
     """Work off a stored push: its nodes enter the timelines of our parcels. Nothing when it has been forgotten."""
-    row = await fetch_row(_TAKE, event.message_id, clock.now())
+    await _work_off(event.message_id)
+
+
+@jobs.job(unmatched.HEAR_AGAIN)
+async def _hear_again(payload: dict[str, Any]) -> None:
+    """A push told of a parcel before it was known to be ours; by now it is."""
+    await _work_off(UUID(payload["message_id"]))
+
+
+async def _work_off(message_id: UUID) -> None:
+    row = await fetch_row(_TAKE, message_id, clock.now())
     if row is None:
         return
-    kept = msgspec.json.decode(open_sealed(row["body"], where=SEALED, row=event.message_id), type=Kept)
-    await tracking.hear(kept.tracks, source=row["partner"], sure=kept.signed)
+    kept = msgspec.json.decode(open_sealed(row["body"], where=SEALED, row=message_id), type=Kept)
+    await tracking.hear(kept.tracks, source=row["partner"], sure=kept.signed, message_id=message_id)
 
 
 async def kept(message_id: UUID) -> Kept | None:

@@ -51,6 +51,10 @@ RANK: Mapping[D, int] = {
 ENDS = frozenset({D.SIGNED, D.RETURNED, D.LOST, D.HANDED_OVER, D.CANCELLED})
 
 
+FINAL = frozenset(status for status, state in LEADS_TO.items() if state in ENDS)
+"""Nodes that end a journey: signed for, returned, lost. Only whoever can be believed may say so."""
+
+
 def come_to(statuses: Iterable[T], start: D = D.ORDERED) -> D:
     """The state that believed nodes come to, in whatever order and however often they are given."""
     return max([start, *(state for each in statuses if (state := LEADS_TO[each]) is not None)], key=RANK.__getitem__)

@@ -16,9 +16,10 @@ from uuid_utils.compat import uuid7
 
 from backend import clock, events
 from backend.database import fetch, in_transaction, transaction
+from backend.deliveries import forgetting
 from backend.deliveries.errors import DeliveryNotFound
 from backend.deliveries.events import DeliveryMoved
-from backend.deliveries.lifecycle import RANK, Move, after
+from backend.deliveries.lifecycle import ENDS, RANK, Move, after
 from models.deliveries import DeliveryState, Direction, Method, Postage
 
 
@@ -154,4 +155,6 @@ async def _step(standing: Standing, state: DeliveryState, cause: str, at: dateti
                 cause=cause[:32],
             )
         )
+        if state in ENDS:
+            await forgetting.at_the_end(standing.id)
     standing.state, standing.state_at, standing.version = state, at, standing.version + 1

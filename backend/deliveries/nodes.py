@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from backend import clock
 from backend.crypto import fingerprint, fingerprints, seal
 from backend.database import fetch, fetch_value, transaction
-from backend.deliveries.lifecycle import LEADS_TO, RANK
+from backend.deliveries.lifecycle import FINAL, LEADS_TO, RANK
 from backend.partners.courier.port import Node
 from backend.settings import settings
 from models.deliveries import DeliveryState
@@ -52,10 +52,15 @@ class Span(Struct, frozen=True):
 
 
 class Entered(Struct, frozen=True):
-    """What entering nodes has changed: those that are new, and whether an old one came to be believed."""
+    """What entering nodes has changed: those that are new, and those that are believed from now on, new or not."""
 
     fresh: tuple[Node, ...]
-    confirmed: bool
+    believed: tuple[Node, ...]
+
+    @property
+    def claims(self) -> bool:
+        """Whether an end was told of that somebody has to confirm first."""
+        return any(node not in self.believed for node in self.fresh)
 
 
 def plain(text: str, longest: int) -> str:
@@ -96,8 +101,8 @@ def is_future(node: Node) -> bool:
 async def enter(shipment_id: UUID, told: Iterable[Node], *, source: str, state: DeliveryState, sure: bool) -> Entered:
     """Write what is new, and believe what is told again by somebody who can be believed.
 
-    `sure`: signed, or the answer to a question; otherwise a signature for the parcel is only a claim. `state` is where
-    the parcel stands: what lies behind it is late. The caller holds the shipment's row.
+    `sure`: signed, or the answer to a question; otherwise an end of the journey is only a claim. `state` is where the
+    parcel stands: what lies behind it is late. The caller holds the shipment's row.
     """
     nodes = {digest(node.event_at, node.raw_code, node.raw_text): node for node in map(tidy, told)}
     rings = {
@@ -109,20 +114,24 @@ async def enter(shipment_id: UUID, told: Iterable[Node], *, source: str, state: 
     }
     rows: list[tuple[object, ...]] = []
     fresh: list[Node] = []
+    news: list[Node] = []
     confirmed: list[UUID] = []
     room = MOST - await fetch_value(_COUNT, shipment_id) if nodes else 0
     for name, node in nodes.items():
-        believed = sure or TrackStatus(node.status) is not TrackStatus.DELIVERED
+        believed = sure or TrackStatus(node.status) not in FINAL
         if (row := next((known[each] for each in rings[name] if each in known), None)) is not None:
-            confirmed += [row["id"]] if believed and not row["believed"] else []
+            if believed and not row["believed"]:
+                confirmed.append(row["id"])
+                news.append(node)
         elif len(fresh) < room:
             fresh.append(node)
+            news += [node] if believed else []
             rows.append(_row(shipment_id, name, node, source=source, believed=believed, state=state))
     async with transaction() as connection:
         await connection.executemany(_INSERT, rows)
         if confirmed:
             await connection.execute(_BELIEVE, confirmed)
-    return Entered(tuple(fresh), bool(confirmed))
+    return Entered(tuple(fresh), tuple(news))
 
 
 def _row(

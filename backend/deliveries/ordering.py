@@ -17,10 +17,17 @@ from msgspec import Struct
 from uuid_utils.compat import uuid7
 
 from backend import clock, jobs
-from backend.crypto import open_sealed
+from backend.crypto import open_sealed, seal
 from backend.database import execute, fetch_row, fetch_value, in_transaction, transaction
-from backend.deliveries import anomalies, moving, numbering, parties
-from backend.deliveries.errors import AddressFixed, CourierUnknown, OfficeUnknown, OrderUnderWay, WaybillTaken
+from backend.deliveries import anomalies, moving, numbering, parties, unmatched
+from backend.deliveries.errors import (
+    AddressFixed,
+    CourierUnknown,
+    OfficeUnknown,
+    OrderUnderWay,
+    ReceiverForgotten,
+    WaybillTaken,
+)
 from backend.deliveries.events import ShipmentOrdered, ShipmentOrderFailed
 from backend.deliveries.lifecycle import Move
 from backend.deliveries.moving import Standing
@@ -28,7 +35,7 @@ from backend.deliveries.tracking import MANUAL
 from backend.errors import Trouble
 from backend.events import record
 from backend.partners import in_use
-from backend.partners.courier.port import Ordered, Ordering, OrderRefused, PartnerTrouble
+from backend.partners.courier.port import Ordered, Ordering, OrderRefused, PartnerTrouble, WaybillUnknown
 from backend.settings import settings
 from models.deliveries import DeliveryState as D
 from models.deliveries import ProblemKind
@@ -137,20 +144,22 @@ async def order(shipment_id: UUID) -> None:
         if courier is None:
             raise CourierUnknown(courier=row["courier"])
         ordered = await courier.order(await parties.parcel(shipment_id))
-    except (OfficeUnknown, CourierUnknown, PartnerTrouble) as trouble:
+    except (OfficeUnknown, ReceiverForgotten, CourierUnknown, PartnerTrouble) as trouble:
         await _not_ordered(row, trouble)
         return
     await take(row, ordered)
 
 
 async def take(row: asyncpg.Record, ordered: Ordered) -> None:
-    """The courier has taken the order: the delivery is ORDERED and its parcel is followed from now on.
+    """The courier has taken the order: the delivery is ORDERED and its parcel is followed from now on. What was pushed
+    of it before is worked again.
 
     When the office has given it up meanwhile, or another parcel has its number, the order is taken back.
     """
     now, waybill = clock.now(), ordered.waybill.strip().upper()
     async with transaction():
         standing = await moving.locked(row["delivery_id"])
+        await unmatched.hold(waybill)
         if not await fetch_value(_IS_WAITING, row["id"]):
             await _have_taken_back(row["id"], waybill)
             return
@@ -159,8 +168,10 @@ async def take(row: asyncpg.Record, ordered: Ordered) -> None:
             await _failed(row, WaybillTaken.code)
             return
         asked = now + timedelta(minutes=settings().courier_poll_minutes)
-        await execute(_ORDERED, row["id"], waybill, ordered.label, now, tracker_of(row["courier"]), asked)
+        label = sealed_label(row["id"], ordered.label)
+        await execute(_ORDERED, row["id"], waybill, label, now, tracker_of(row["courier"]), asked)
         await moving.move(standing, Move.ORDER, row["courier"], now)
+        await unmatched.work_off(waybill)
         await record(
             ShipmentOrdered(
                 shipment_id=row["id"], delivery_id=standing.id, courier=row["courier"], attempt=row["attempt"]
@@ -168,8 +179,13 @@ async def take(row: asyncpg.Record, ordered: Ordered) -> None:
         )
 
 
+def sealed_label(shipment_id: UUID, label: str | None) -> str | None:
+    """A label as it is kept: it names the receiver."""
+    return None if label is None else seal(label, where="shipments.label", row=shipment_id)
+
+
 async def _not_ordered(row: asyncpg.Record, trouble: Trouble) -> None:
-    final = isinstance(trouble, OrderRefused | OfficeUnknown | CourierUnknown)
+    final = isinstance(trouble, OrderRefused | OfficeUnknown | ReceiverForgotten | CourierUnknown)
     if not final:
         log.warning("an order is waiting for its courier", extra={"courier": row["courier"], "why": str(trouble)})
         await execute(_TROUBLE, row["id"], trouble.code)
@@ -208,7 +224,10 @@ async def _have_taken_back(shipment_id: UUID, waybill: str | None) -> None:
 
 @jobs.job("deliveries.take-back")
 async def _take_back(payload: dict[str, Any]) -> None:
-    """Take back an order that nobody wants; the shipment's own order, if it has this waybill after all, stays."""
+    """Take back an order that nobody wants; the shipment's own order, if it has this waybill after all, stays.
+
+    An order that the courier does not know, or does not give back, is settled: nothing can be done about it here.
+    """
     row = await fetch_row(
         "SELECT id, number, courier, waybill FROM shipments WHERE id = $1", UUID(payload["shipment_id"])
     )
@@ -219,9 +238,9 @@ async def _take_back(payload: dict[str, Any]) -> None:
         waybill = payload["waybill"] or (await courier.order(await parties.parcel(row["id"]))).waybill
         if waybill != row["waybill"]:
             await courier.cancel(row["number"], waybill)
-    except OfficeUnknown:
+    except (OfficeUnknown, ReceiverForgotten):
         return
-    except OrderRefused as trouble:
+    except (OrderRefused, WaybillUnknown) as trouble:
         log.warning("there was no order to take back, or it is too late", extra={"why": str(trouble)})
 
 
@@ -238,6 +257,7 @@ async def refuse_while_ordering(standing: Standing) -> None:
 
 async def undo_at_courier(standing: Standing, *, couriers: Mapping[str, Ordering]) -> Undone | None:
     """Take the order of a delivery back at its courier, outside of any transaction; None when there is none to undo.
+    One that the courier does not know will not be fetched: it counts as taken back.
 
     Raises AddressFixed when the courier has it already or says that it is too late, CourierUnknown, PartnerBusy,
     PartnerUnreachable.
@@ -255,6 +275,8 @@ async def undo_at_courier(standing: Standing, *, couriers: Mapping[str, Ordering
             await courier.cancel(row["number"], row["waybill"])
         except OrderRefused as trouble:
             raise AddressFixed from trouble
+        except WaybillUnknown as trouble:
+            log.warning("the courier has no such order any more", extra={"why": str(trouble)})
     return Undone(row["id"], row["courier"])
 
 

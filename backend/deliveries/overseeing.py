@@ -6,7 +6,7 @@ Receivers are masked; whoever has to write an address opens it for one parcel, a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,8 @@ from backend.deliveries.errors import BatchNotFound, DeliveryNotFound
 from backend.deliveries.events import ReceiverShown
 from backend.deliveries.following import Receiver, receiver_of
 from backend.deliveries.handing_over import HAND_OVER
-from backend.deliveries.naming import METHOD_NAMES, POSTAGE_NAMES, company_name, state_name
+from backend.deliveries.lines import Line, values_of
+from backend.deliveries.naming import POSTAGE_NAMES
 from backend.deliveries.timeline import TimelineStep
 from backend.events import record
 from backend.identity.errors import DutyMissing
@@ -32,9 +33,9 @@ from models.deliveries import Direction, Method, Postage
 # What lies at a counter is also seen by the department that runs it.
 _COLUMNS = """
 SELECT d.id, d.number, d.subject_kind, d.subject_id, d.direction, d.method, d.contents, d.state, d.state_at, d.ready_at,
-       d.postage, d.postage_fen, d.kept_until, d.confirmed_at, d.version, d.name, d.phone, d.region_code, d.street,
-       s.number AS shipment_number, s.courier, s.company, s.waybill, s.order_trouble, s.hand_over_batch AS batch_id,
-       k.name AS pickup_point,
+       d.hall_id, d.postage, d.postage_fen, d.kept_until, d.confirmed_at, d.version, d.name, d.phone,
+       d.region_code, d.street, s.number AS shipment_number, s.courier, s.company, s.waybill, s.order_trouble,
+       s.hand_over_batch AS batch_id, k.name AS pickup_point,
        (SELECT count(*) FROM delivery_problems p WHERE p.delivery_id = d.id AND p.ended_at IS NULL) AS open_problems
 FROM deliveries d LEFT JOIN pickup_points k ON k.id = d.pickup_point_id
 LEFT JOIN LATERAL (SELECT * FROM shipments WHERE delivery_id = d.id ORDER BY attempt DESC LIMIT 1) s ON true
@@ -43,8 +44,9 @@ _OURS = "(d.department_id = $1 OR (d.method = 'pickup' AND k.department_id = $1)
 _LIST = f"""{_COLUMNS}
 WHERE {_OURS} AND ($2::text[] IS NULL OR d.state = ANY($2)) AND ($3::text IS NULL OR d.method = $3)
   AND ($4::text IS NULL OR d.direction = $4)
-  AND ($5::bool IS NULL OR (d.state = 'ready' AND d.kept_until < $6) = $5) AND ($7::uuid IS NULL OR d.id < $7)
-ORDER BY d.id DESC LIMIT $8
+  AND ($5::bool IS NULL OR (d.state = 'ready' AND d.kept_until < $6) = $5) AND ($7::uuid IS NULL OR d.hall_id = $7)
+  AND ($8::uuid IS NULL OR d.id < $8)
+ORDER BY d.id DESC LIMIT $9
 """
 _ONE = f"{_COLUMNS} WHERE {_OURS} AND d.number = $2"
 _TAKEN = "SELECT relation, checked_with, staff_id, at FROM hand_overs WHERE delivery_id = $1"
@@ -67,31 +69,19 @@ WHERE d.department_id = $1 AND p.ended_at IS NULL
 """
 
 
-class DeliveryOverseen(Struct, frozen=True, kw_only=True):
-    """One delivery in the office's list."""
+class DeliveryOverseen(Line, frozen=True, kw_only=True):
+    """One delivery in the office's list. `hall_id` is the hall that it is sent from, where the guide names one."""
 
-    number: str
-    subject_kind: str
-    subject_id: UUID
-    direction: Direction
-    method: Method
-    method_name: str
-    contents: str
-    state: D
-    state_name: str
-    state_at: datetime
+    hall_id: UUID | None
     ready_at: datetime | None
     postage: Postage
     postage_name: str
     postage_fen: int
     pickup_point: str | None
-    kept_until: date | None
     overdue: bool
     """It lies at the counter for longer than it was to be kept."""
     shipment_number: str | None
     courier: str | None
-    company_name: str | None
-    waybill: str | None
     order_trouble: str | None
     batch_id: UUID | None
     open_problems: int
@@ -141,16 +131,17 @@ async def deliveries(
     method: Method | None = None,
     direction: Direction | None = None,
     overdue: bool | None = None,
+    hall_id: UUID | None = None,
     cursor: str | None = None,
     limit: int = USUAL,
 ) -> tuple[list[DeliveryOverseen], str | None]:
     """One page of the department's deliveries, the latest first. Raises DutyMissing, CursorInvalid."""
     _may_look(staff)
-    purpose = f"staff-deliveries {staff.department_id} {sorted(states or ())} {method} {direction} {overdue}"
+    purpose = f"staff-deliveries {staff.department_id} {sorted(states or ())} {method} {direction} {overdue} {hall_id}"
     last = UUID(place_of(cursor, purpose)[0]) if cursor else None
     wanted = list(states) if states else None
     rows = await fetch(
-        _LIST, staff.department_id, wanted, method, direction, overdue, clock.today(), last, limit + 1
+        _LIST, staff.department_id, wanted, method, direction, overdue, clock.today(), hall_id, last, limit + 1
     )  # fmt: skip
     more = cursor_of([str(rows[limit - 1]["id"])], purpose) if len(rows) > limit else None
     return [DeliveryOverseen(**_line(row)) for row in rows[:limit]], more
@@ -222,18 +213,6 @@ def _may_look(staff: AsStaff) -> None:
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:
-    state, method, postage = D(row["state"]), Method(row["method"]), Postage(row["postage"])
-    kept = row["kept_until"]
-    values: dict[str, Any] = {
-        **row,
-        "direction": Direction(row["direction"]),
-        "method": method,
-        "method_name": METHOD_NAMES[method],
-        "state": state,
-        "state_name": state_name(state, Direction(row["direction"])),
-        "postage": postage,
-        "postage_name": POSTAGE_NAMES[postage],
-        "overdue": state is D.READY and kept is not None and kept < clock.today(),
-        "company_name": company_name(row["company"]) if row["company"] else None,
-    }
-    return {name: values[name] for name in DeliveryOverseen.__struct_fields__}
+    postage, kept = Postage(row["postage"]), row["kept_until"]
+    overdue = row["state"] == D.READY and kept is not None and kept < clock.today()
+    return values_of(DeliveryOverseen, row, postage=postage, postage_name=POSTAGE_NAMES[postage], overdue=overdue)

@@ -8,7 +8,7 @@ import asyncpg
 
 from backend.crypto import open_sealed
 from backend.database import fetch, fetch_row
-from backend.deliveries.errors import OfficeUnknown
+from backend.deliveries.errors import OfficeUnknown, ReceiverForgotten
 from backend.partners.courier.port import Party, ToSend
 from models.deliveries import Direction, Postage
 
@@ -20,14 +20,25 @@ WITH RECURSIVE line AS (
 )
 SELECT name FROM line ORDER BY distance DESC
 """
+# In the hall, where one is named; otherwise at the first of its counters, or in the first hall of its region.
 _OFFICE = """
-SELECT d.name, d.phone, r.code AS region_code, coalesce(
-    (SELECT p.address FROM pickup_points p WHERE p.department_id = d.id AND p.closed_at IS NULL ORDER BY p.id LIMIT 1),
-    (SELECT h.address FROM halls h WHERE h.region_id = d.region_id ORDER BY h.code LIMIT 1)) AS street
-FROM departments d JOIN regions r ON r.id = d.region_id WHERE d.id = $1
+SELECT d.name, d.phone, coalesce(p.region_code, g.code, r.code) AS region_code, coalesce(p.address, h.address) AS street
+FROM departments d JOIN regions r ON r.id = d.region_id
+LEFT JOIN halls named ON named.id = $2
+LEFT JOIN LATERAL (
+    SELECT address, region_code FROM pickup_points
+    WHERE department_id = d.id AND closed_at IS NULL AND (named.id IS NULL OR hall_id = named.id) ORDER BY id LIMIT 1
+) p ON true
+LEFT JOIN LATERAL (
+    SELECT address, region_id FROM halls WHERE CASE WHEN named.id IS NULL THEN region_id = d.region_id
+                                                    ELSE id = named.id END ORDER BY code LIMIT 1
+) h ON true
+LEFT JOIN regions g ON g.id = h.region_id
+WHERE d.id = $1
 """
 _PARCEL = """
-SELECT s.number, d.id, d.name, d.phone, d.region_code, d.street, d.department_id, d.direction, d.contents, d.postage
+SELECT s.number, d.id, d.name, d.phone, d.region_code, d.street, d.department_id, d.hall_id,
+       d.direction, d.contents, d.postage
 FROM shipments s JOIN deliveries d ON d.id = s.delivery_id WHERE s.id = $1
 """
 
@@ -37,9 +48,12 @@ async def region_names(code: str) -> tuple[str, ...]:
     return tuple(row["name"] for row in await fetch(_NAMES, [code, code[:6]]))
 
 
-async def office(department_id: UUID | None) -> Party:
-    """The department, at its counter or the hall of its region. Raises OfficeUnknown when neither is known."""
-    row = await fetch_row(_OFFICE, department_id) if department_id else None
+async def office(department_id: UUID | None, hall_id: UUID | None = None) -> Party:
+    """The department: in that hall if one is named, else at its counter or in the hall of its region.
+
+    Raises OfficeUnknown when nobody knows where it is.
+    """
+    row = await fetch_row(_OFFICE, department_id, hall_id) if department_id else None
     if row is None or row["street"] is None:
         raise OfficeUnknown
     return Party(
@@ -48,10 +62,13 @@ async def office(department_id: UUID | None) -> Party:
 
 
 async def parcel(shipment_id: UUID) -> ToSend:
-    """The parcel as the courier takes it; the same at every call. Raises OfficeUnknown."""
+    """The parcel as the courier takes it; the same at every call. Raises OfficeUnknown; ReceiverForgotten when nothing
+    is kept of where it was to go."""
     row = await fetch_row(_PARCEL, shipment_id)
     assert row is not None, "shipments and their deliveries stay"
-    resident, ours = await _resident(row), await office(row["department_id"])
+    if not row["street"]:
+        raise ReceiverForgotten
+    resident, ours = await _resident(row), await office(row["department_id"], row["hall_id"])
     sender, receiver = (resident, ours) if row["direction"] == Direction.TO_OFFICE else (ours, resident)
     return ToSend(
         number=row["number"],

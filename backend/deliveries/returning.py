@@ -18,7 +18,7 @@ from backend.deliveries.lifecycle import Move
 from backend.deliveries.moving import Standing
 from backend.errors import Fault
 from backend.identity.principals import AsResident, AsStaff
-from backend.partners.courier.port import Ordering, Party, Tracking
+from backend.partners.courier.port import Ordering, Tracking
 from backend.settings import settings
 from models.deliveries import DeliveryState, Direction, Method
 
@@ -36,13 +36,8 @@ async def begin(resident: AsResident, offer: Offer, address_id: UUID) -> Standin
 
     Raises OfficeUnknown when nobody knows where the office is; what `choosing.choose` raises.
     """
-    await parties.office(offer.department_id)
+    await parties.office(offer.department_id, offer.hall_id)
     return await choosing.choose(resident, offer, Wish(method=Method.POST, address_id=address_id))
-
-
-async def office_of(standing: Standing) -> Party:
-    """Where it is to be sent. Raises OfficeUnknown."""
-    return await parties.office(standing.department_id)
 
 
 async def enter_waybill(

@@ -63,7 +63,7 @@ class TimelineStep(Struct, frozen=True, kw_only=True):
     late: bool
     """It came after something that lies further along."""
     believed: bool
-    """False for a signature that the courier has not confirmed yet."""
+    """False for an end (signed for, returned, lost) that the courier has not confirmed yet."""
 
 
 class Timeline(Struct, frozen=True):

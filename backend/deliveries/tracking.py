@@ -17,11 +17,11 @@ from prometheus_client import Counter
 
 from backend import clock
 from backend.database import execute, fetch, fetch_value, transaction
-from backend.deliveries import anomalies, moving, nodes
+from backend.deliveries import anomalies, moving, nodes, unmatched
 from backend.deliveries.events import ShipmentNoded
-from backend.deliveries.lifecycle import ENDS, RANK, come_to
+from backend.deliveries.lifecycle import ENDS, FINAL, RANK, come_to
 from backend.deliveries.moving import Standing
-from backend.deliveries.nodes import Span
+from backend.deliveries.nodes import Entered, Span
 from backend.events import record
 from backend.partners.courier.port import Node, Track
 from backend.settings import settings
@@ -53,7 +53,7 @@ HEARD = Counter("zhangban_parcel_nodes_total", "Nodes of journeys by what became
 
 _CANDIDATES = "SELECT id, delivery_id FROM shipments WHERE waybill = ANY($1) AND ordered_at IS NOT NULL"
 _LOCK = """
-SELECT id, delivery_id, number, attempt, courier, tracker, company, waybill, state, ordered_at, ended_at,
+SELECT id, delivery_id, number, attempt, courier, tracker, company, waybill, state, created_at, ordered_at, ended_at,
        signed_claimed_at, last_node_at,
        attempt = (SELECT max(attempt) FROM shipments o WHERE o.delivery_id = s.delivery_id) AS latest
 FROM shipments s WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
@@ -80,6 +80,7 @@ class Carried(Struct, kw_only=True):
     company: str
     waybill: str
     state: D
+    created_at: datetime
     ordered_at: datetime
     ended_at: datetime | None
     signed_claimed_at: datetime | None
@@ -87,9 +88,12 @@ class Carried(Struct, kw_only=True):
     latest: bool
 
     def begins(self) -> datetime:
-        """The first moment that can belong to it: a number is used again, and one bought elsewhere is entered later."""
-        days = settings().courier_manual_days if self.courier == MANUAL else 0
-        return self.ordered_at - timedelta(days=days, hours=settings().courier_clock_hours)
+        """The first moment that can belong to it. A number is used again, so nothing from before our order does; the
+        courier may have had that long before its answer reached us. One bought elsewhere is entered later still."""
+        hours = timedelta(hours=settings().courier_clock_hours)
+        if self.courier == MANUAL:
+            return self.ordered_at - timedelta(days=settings().courier_manual_days) - hours
+        return min(self.created_at, self.ordered_at) - hours
 
     def is_undone(self) -> bool:
         """Whether the office took the order back: then the parcel should not be on its way at all."""
@@ -109,26 +113,30 @@ class Heard(Struct, frozen=True):
     unknown: int
 
 
-async def hear(tracks: Sequence[Track], *, source: str, sure: bool) -> Heard:
+async def hear(tracks: Sequence[Track], *, source: str, sure: bool, message_id: UUID | None = None) -> Heard:
     """Take what somebody tells of parcels. `source` is `kuaidi100`, or `kuaidi100:query` when we had asked.
 
-    `sure` is False for a push that nobody signed: what it says of a signature for the parcel is kept as a claim. Tracks
-    of parcels that are not ours, of another company, or from the future change nothing and are counted.
+    `sure` is False for a push that nobody signed: that a parcel has come to its end is kept as a claim. Tracks of
+    parcels that are not ours, of another company, or from the future change nothing and are counted; with `message_id`,
+    the stored push that they came with, they are worked again when their parcel becomes ours.
     """
     async with transaction():
         rows = await fetch(_CANDIDATES, [waybill_of(track) for track in tracks])
         standing = await moving.locked_all([row["delivery_id"] for row in rows])
         carried = [msgspec.convert(dict(row), Carried) for row in await fetch(_LOCK, [row["id"] for row in rows])]
-        parcels = fresh = unknown = 0
+        parcels = fresh = 0
+        unknown: list[str] = []
         for track in tracks:
             shares = _shares(track, carried, source=source, sure=sure)
-            unknown += not shares
+            unknown += [] if shares else [waybill_of(track)]
             for parcel, told in shares:
                 fresh += await _take(parcel, standing[parcel.delivery_id], track, told, source=source, sure=sure)
                 parcels += 1
+        if message_id is not None:
+            await unmatched.keep(message_id, unknown)
     if unknown:
-        HEARD.labels(source, "unknown-parcel").inc(unknown)
-    return Heard(parcels, fresh, unknown)
+        HEARD.labels(source, "unknown-parcel").inc(len(unknown))
+    return Heard(parcels, fresh, len(unknown))
 
 
 def waybill_of(track: Track) -> str:
@@ -179,11 +187,11 @@ async def _take(
         await _correct(parcel, str(track.corrected_company))
     entered = await nodes.enter(parcel.id, told, source=source, state=parcel.state, sure=sure)
     known, undone = await nodes.spans(parcel.id), parcel.is_undone()
-    moved = await _stand(parcel, standing, known, source) if entered.fresh or entered.confirmed else False
-    await _keep(parcel, track, entered.fresh, known, source=source)
-    if entered.fresh or entered.confirmed:
-        news = {T(each.status) for each in entered.fresh} | ({T.DELIVERED} if entered.confirmed else set())
-        await _look(parcel, entered.fresh, known, conflict=_is_conflict(parcel, known, news, undone=undone))
+    moved = await _stand(parcel, standing, known, source) if entered.fresh or entered.believed else False
+    await _keep(parcel, track, entered, known, source=source)
+    if entered.fresh or entered.believed:
+        news = {T(each.status) for each in entered.believed}
+        await _look(parcel, entered.believed, known, conflict=_is_conflict(parcel, known, news, undone=undone))
     if track.given_up and not parcel.ended_at:
         kind = ProblemKind.NO_MOVEMENT if parcel.last_node_at else ProblemKind.NOT_FOUND
         await anomalies.find(parcel.delivery_id, kind, shipment_id=parcel.id)
@@ -212,16 +220,16 @@ def _since(state: D, known: Mapping[T, Span]) -> datetime | None:
     return min((span.first for status, span in known.items() if come_to((status,)) is state), default=None)
 
 
-async def _keep(parcel: Carried, track: Track, fresh: Sequence[Node], known: Mapping[T, Span], *, source: str) -> None:
+async def _keep(parcel: Carried, track: Track, entered: Entered, known: Mapping[T, Span], *, source: str) -> None:
     """Write down what the parcel has come to, and when its tracker is asked and subscribed to next."""
     now, pushed, query_after = clock.now(), source == parcel.tracker, None
-    if pushed and (parcel.signed_claimed_at is None or T.DELIVERED in known):
-        # While a signature is only claimed, a later push does not put off the question about it.
+    if pushed and (parcel.signed_claimed_at is None or FINAL & known.keys()):
+        # While an end is only claimed, a later push does not put off the question about it.
         query_after = now + timedelta(hours=settings().courier_silence_hours)
-    if T.DELIVERED not in known and any(each.status == T.DELIVERED for each in fresh):
+    if entered.claims:
         # Only claimed: asked about as soon as the tracker may be asked.
         parcel.signed_claimed_at, query_after = parcel.signed_claimed_at or now, now
-    parcel.last_node_at = max(filter(None, (parcel.last_node_at, nodes.newest(fresh))), default=None)
+    parcel.last_node_at = max(filter(None, (parcel.last_node_at, nodes.newest(entered.fresh))), default=None)
     await execute(
         _KEEP,
         parcel.id,
@@ -248,12 +256,12 @@ async def _correct(parcel: Carried, company: str) -> None:
     parcel.company = company
 
 
-async def _look(parcel: Carried, fresh: Sequence[Node], known: Mapping[T, Span], *, conflict: bool) -> None:
+async def _look(parcel: Carried, news: Sequence[Node], known: Mapping[T, Span], *, conflict: bool) -> None:
     """Alarm the office of what is new and wrong, and close what has mended itself."""
     arrived = T.DELIVERED in known
     await anomalies.mend(parcel.delivery_id, anomalies.BY_ARRIVAL if arrived else anomalies.BY_MOVEMENT)
     if not arrived and parcel.latest and not parcel.is_undone():
-        for node in fresh:
+        for node in news:
             if (kind := _WATCHED.get(T(node.status))) is not None and not _is_overtaken(node, known):
                 await anomalies.find(parcel.delivery_id, kind, shipment_id=parcel.id)
     if conflict:

@@ -12,16 +12,14 @@ from litestar import Litestar
 from uuid_utils.compat import uuid7
 
 from backend import jobs
-from backend import partners as in_use
 from backend.database import execute, fetch_value
 from backend.deliveries import dispatching, tracking
 from backend.identity import AsResident, AsStaff
-from backend.partners import Partners
 from backend.partners.courier.port import Track
 from backend.settings import using
 from models.deliveries import DeliveryState as D
 from models.deliveries import Method
-from tests.backend.deliveries.couriers import ACourier, ATracker
+from tests.backend.deliveries.couriers import ACourier, served_by
 from tests.factories.cases import PHONE, a_case, a_resident_with_phone, reported
 from tests.factories.catalogue import a_published_item
 from tests.factories.deliveries import a_delivery, a_node, a_pickup_point, a_shipment, an_address
@@ -29,6 +27,7 @@ from tests.factories.identity import a_delegation, a_department_id, a_resident, 
 from tests.factories.regions import a_region
 from tests.factories.till import Till, with_tills
 
+pytestmark = pytest.mark.usefixtures("unsent")
 BASE = "/v1/resident/deliveries"
 OUTCOMES = [{"name": "居住证", "delivery": ["post", "pickup"]}]
 
@@ -37,29 +36,8 @@ OUTCOMES = [{"name": "居住证", "delivery": ["post", "pickup"]}]
 def courier(app: Litestar) -> Iterator[ACourier]:
     """EMS in memory, in the application and in jobs; and somebody to be asked about money."""
     each = ACourier()
-    channels = with_tills(Till())
-    bundle = Partners(
-        wechat=None,  # type: ignore[arg-type]
-        sms=None,
-        wire=None,  # type: ignore[arg-type]
-        channels=channels,
-        couriers={"ems": each},
-        trackers={"kuaidi100": ATracker()},  # type: ignore[dict-item]
-    )
-    app.state["partners"] = bundle
-    in_use.equip(bundle)
-    yield each
-    in_use.equip(None)
-
-
-@pytest.fixture(autouse=True)
-def unsent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Messages are made and stay in the inbox."""
-
-    async def nothing(resident_id: object) -> None:
-        return None
-
-    monkeypatch.setattr("notifications.delivering.bring", nothing)
+    with served_by(each, channels=with_tills(Till()), app=app):
+        yield each
 
 
 def keyed(resident: AsResident, key: str | None = None) -> dict[str, str]:

@@ -11,13 +11,11 @@ import pytest
 from litestar import Litestar
 
 from backend import clock, jobs
-from backend import partners as in_use
 from backend.deliveries import following
-from backend.partners import Partners
 from backend.partners.courier.port import AddressRefused
 from models.deliveries import DeliveryState as D
 from models.deliveries import Direction, Method
-from tests.backend.deliveries.couriers import ACourier, ATracker
+from tests.backend.deliveries.couriers import ACourier, served_by
 from tests.factories.deliveries import (
     NAME,
     PHONE,
@@ -32,6 +30,7 @@ from tests.factories.deliveries import (
 from tests.factories.identity import a_department_id, a_resident, a_staff, staff_headers_of
 from tests.factories.regions import a_region
 
+pytestmark = pytest.mark.usefixtures("unsent")
 BASE = "/v1/staff/deliveries"
 DUTIES = ("deliveries.send", "deliveries.hand-over", "pickup-points.manage")
 
@@ -55,27 +54,8 @@ async def office(_clean: None) -> Office:
 def courier(app: Litestar) -> Iterator[ACourier]:
     """EMS in memory, in the application and in jobs."""
     each = ACourier()
-    bundle = Partners(
-        wechat=None,  # type: ignore[arg-type]
-        sms=None,
-        wire=None,  # type: ignore[arg-type]
-        couriers={"ems": each},
-        trackers={"kuaidi100": ATracker()},  # type: ignore[dict-item]
-    )
-    app.state["partners"] = bundle
-    in_use.equip(bundle)
-    yield each
-    in_use.equip(None)
-
-
-@pytest.fixture(autouse=True)
-def unsent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Messages are made and stay in the inbox."""
-
-    async def nothing(resident_id: object) -> None:
-        return None
-
-    monkeypatch.setattr("notifications.delivering.bring", nothing)
+    with served_by(each, app=app):
+        yield each
 
 
 async def test_a_mornings_parcels_go_out_as_one_batch_whose_failures_are_named(

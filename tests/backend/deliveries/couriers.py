@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from litestar import Litestar
+
 from backend.partners import Partners, equip
 from backend.partners.courier.port import (
     CourierPush,
@@ -29,6 +31,8 @@ class ACourier:
         self.orders: list[ToSend] = []
         self.cancelled: list[str] = []
         self.troubles: list[Exception] = []
+        self.labels: str | None = None
+        """What the answer to an order says of the label."""
         self.lost_answers = 0
         """So many orders are taken, and the answer does not arrive."""
         self.meanwhile: list[Any] = []
@@ -41,7 +45,7 @@ class ACourier:
         if self.lost_answers:
             self.lost_answers -= 1
             raise PartnerUnreachable(self.name, maybe_done=True)
-        return Ordered(waybill)
+        return Ordered(waybill, self.labels)
 
     async def cancel(self, number: str, waybill: str) -> None:
         await self._pass()
@@ -91,15 +95,23 @@ class ATracker:
 
 
 @contextmanager
-def served_by(*couriers: ACourier, trackers: Sequence[ATracker] = ()) -> Iterator[None]:
-    """Jobs speak to these."""
+def served_by(
+    *couriers: ACourier,
+    trackers: Sequence[ATracker] = (),
+    channels: Mapping[str, Any] | None = None,
+    app: Litestar | None = None,
+) -> Iterator[None]:
+    """Jobs speak to these, and so does the application."""
     bundle = Partners(
         wechat=None,  # type: ignore[arg-type]
         sms=None,
         wire=None,  # type: ignore[arg-type]
+        channels=channels or {},
         couriers={each.name: each for each in couriers},
         trackers={each.name: each for each in trackers or [ATracker()]},
     )
+    if app is not None:
+        app.state["partners"] = bundle
     equip(bundle)
     try:
         yield

@@ -22,6 +22,7 @@ from tests.factories.deliveries import a_node, a_shipment, told_of
 
 SETS, ORDERS = 100, 10
 SOURCES = (("kuaidi100", True), ("kuaidi100:query", True), ("sf", False), ("kdniao", False), ("wechat", True))
+FINAL = ("delivered", "returned", "lost")
 LIKELY = ["collected", "in_transit", "in_transit", "arrived_city", "out_for_delivery", "delivered"]
 
 
@@ -35,7 +36,7 @@ class Journey:
     @property
     def believed(self) -> set[TrackStatus]:
         """What somebody who is to be believed has said."""
-        return {TrackStatus(node.status) for node, _, sure in self.told if sure or node.status != "delivered"}
+        return {TrackStatus(node.status) for node, _, sure in self.told if sure or node.status not in FINAL}
 
 
 def a_journey(dice: random.Random) -> Journey:

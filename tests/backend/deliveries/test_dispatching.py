@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from backend import clock, jobs
-from backend.database import execute, fetch_row
-from backend.deliveries import dispatching
+from backend.database import execute, fetch_row, fetch_value
+from backend.deliveries import dispatching, parties
 from backend.deliveries.errors import (
     AddressFixed,
     CourierUnknown,
@@ -29,12 +29,14 @@ from tests.backend.deliveries.couriers import ACourier, ATracker, served_by
 from tests.backend.deliveries.offices import an_office, one_to_send, shipments
 from tests.factories.deliveries import (
     a_delivery,
+    a_pickup_point,
     a_shipment,
     a_waybill,
     moves_of,
     problems_of,
 )
 from tests.factories.identity import a_staff
+from tests.factories.regions import a_hall
 
 
 async def test_only_what_is_ready_and_ones_own_is_sent():
@@ -104,6 +106,35 @@ async def test_a_batch_may_name_what_lies_in_the_tray():
     assert [line.number for line in out.lines] == [wanted.number]
 
 
+async def test_a_batch_may_be_that_of_one_hall_and_is_fetched_there():
+    staff, department = await an_office()
+    hall, other = await a_hall(address="云山路9号"), await a_hall()
+    await a_pickup_point(department_id=department.id, address="政务大道88号")
+    here = await one_to_send(staff, hall_id=hall.id)
+    for elsewhere in (other.id, None):
+        await one_to_send(staff, hall_id=elsewhere)
+    await a_delivery(hall_id=hall.id)
+    courier = ACourier()
+
+    with served_by(courier):
+        out = await dispatching.send_batch(staff, "ems", couriers={"ems": courier}, hall_id=hall.id)
+        await jobs.drain()
+
+    assert [line.number for line in out.lines] == [here.number]
+    assert [parcel.sender.street for parcel in courier.orders] == ["云山路9号"]
+    assert (await dispatching.send_batch(staff, "ems", couriers={"ems": courier})).parcels == 2
+
+
+async def test_in_a_hall_the_courier_comes_to_the_counter_of_the_department():
+    staff, department = await an_office()
+    hall = await a_hall(address="云山路9号")
+    await a_pickup_point(department_id=department.id, address="政务大道88号")
+    await a_pickup_point(department_id=department.id, address="云山路9号3窗口", hall=hall)
+    shipment = await a_shipment(await one_to_send(staff, hall_id=hall.id), waybill=None, ordered_at=None)
+
+    assert (await parties.parcel(shipment.id)).sender.street == "云山路9号3窗口"
+
+
 async def test_a_waybill_bought_elsewhere_is_entered_and_followed():
     staff, _ = await an_office()
     delivery, waybill = await one_to_send(staff), a_waybill()
@@ -143,6 +174,8 @@ async def test_a_label_is_fetched_once():
     again = await dispatching.label(staff, (await shipment.delivery).number, couriers={"ems": courier})
 
     assert first == again == f"label of {shipment.waybill}"
+    assert str(shipment.waybill) not in str(await fetch_value("SELECT label FROM shipments"))
+    assert await fetch_value("SELECT count(*) FROM events WHERE name = 'delivery.receiver-shown'") == 2
     with pytest.raises(DeliveryMoveRefused):
         await dispatching.label(staff, (await one_to_send(staff)).id, couriers={"ems": courier})
 

@@ -9,7 +9,13 @@ import pytest
 from backend import clock, jobs
 from backend.database import fetch_row, fetch_value
 from backend.deliveries import dispatching, ordering
-from backend.partners.courier.port import AddressRefused, OrderRefused, PartnerBusy, PartnerMisconfigured
+from backend.partners.courier.port import (
+    AddressRefused,
+    OrderRefused,
+    PartnerBusy,
+    PartnerMisconfigured,
+    WaybillUnknown,
+)
 from models.deliveries import DeliveryState, Direction, Postage
 from tests.backend.deliveries.couriers import ACourier, served_by
 from tests.backend.deliveries.offices import an_office, jobs_later, one_to_send, shipments, their_time_comes
@@ -195,3 +201,49 @@ async def test_an_answer_that_comes_after_the_order_was_given_up_is_taken_back()
 
     assert courier.cancelled == [courier.orders[0].number]
     assert await delivery_state(delivery.id) == "to_send"
+
+
+async def test_an_order_to_be_taken_back_that_the_courier_does_not_know_is_settled():
+    staff, _ = await an_office()
+    delivery, courier = await one_to_send(staff), ACourier()
+
+    async def give_up() -> None:
+        await dispatching.undo(staff, delivery.id, couriers={"ems": courier})
+        courier.meanwhile.append(forget_it)
+
+    async def forget_it() -> None:
+        courier.troubles = [WaybillUnknown("ems", "8024")]
+
+    courier.meanwhile = [give_up]
+    with served_by(courier):
+        await dispatching.send(staff, delivery.id, "ems", couriers={"ems": courier})
+        await jobs.drain()
+
+    assert (courier.troubles, courier.cancelled) == ([], [])
+    assert await fetch_value("SELECT count(*) FROM pgqueuer WHERE status = 'queued'") == 0
+    assert await fetch_value("SELECT count(*) FROM pgqueuer_log WHERE status = 'exception'") == 0
+
+
+async def test_an_order_that_the_courier_does_not_know_any_more_counts_as_taken_back():
+    staff, _ = await an_office()
+    shipment, courier = await a_shipment(await one_to_send(staff, state=DeliveryState.ORDERED)), ACourier()
+    courier.troubles = [WaybillUnknown("ems", "8024")]
+
+    undone = await dispatching.undo(staff, (await shipment.delivery).number, couriers={"ems": courier})
+
+    assert (undone.state, courier.cancelled) == (DeliveryState.TO_SEND, [])
+    assert await shipments() == [("ordered", None, True)]
+
+
+async def test_a_label_that_came_with_the_order_is_kept_sealed():
+    staff, _ = await an_office()
+    delivery, courier = await one_to_send(staff), ACourier()
+    courier.labels = "https://labels.example/13800138000.pdf"
+
+    with served_by(courier):
+        await dispatching.send(staff, delivery.id, "ems", couriers={"ems": courier})
+        await jobs.drain()
+        label = await dispatching.label(staff, delivery.id, couriers={"ems": courier})
+
+    assert label == courier.labels
+    assert "labels.example" not in str(await fetch_value("SELECT label FROM shipments"))

@@ -140,6 +140,28 @@ async def test_a_signature_that_nobody_signed_for_waits_for_the_answer_to_a_ques
     assert await rows_of(shipment) == [("out_for_delivery", True, False), ("delivered", True, False)]
 
 
+@pytest.mark.parametrize(("status", "state"), [("returned", "returned"), ("lost", "lost")])
+async def test_a_loss_or_return_that_nobody_signed_for_alarms_nobody_until_a_question_confirms_it(
+    status: str, state: str
+):
+    shipment, end = await a_shipment(tracker="kdniao"), a_node(status)
+
+    await heard(shipment, a_node("in_transit", -5), end, source="kdniao", sure=False)
+
+    assert await delivery_state(shipment.delivery_id) == "in_transit"
+    assert await problems_of(shipment.delivery_id) == []
+    due = await column(shipment, "query_after")
+    assert isinstance(due, datetime)
+    assert due <= clock.now()
+    await heard(shipment, a_node("in_transit", -4), source="kdniao", sure=False)
+    assert await column(shipment, "query_after") == due
+
+    await heard(shipment, end, source="kdniao:query")
+
+    assert await delivery_state(shipment.delivery_id) == state
+    assert await problems_of(shipment.delivery_id) == [(state, None)]
+
+
 async def test_a_belief_is_not_lost_to_a_later_claim():
     shipment, signed = await a_shipment(tracker="sf"), a_node("delivered")
 
