@@ -15,8 +15,8 @@ from api import openapi
 from api.delivery_examples import NUMBER, OPENED, POINT
 from api.paging import Limit
 from api.problems import answers
-from backend.deliveries import dispatching, overseeing
-from backend.deliveries.dispatching import Batch
+from backend.deliveries import batching, dispatching, overseeing
+from backend.deliveries.batching import Batch
 from backend.deliveries.errors import (
     AddressFixed,
     BatchNotFound,
@@ -182,7 +182,7 @@ class DispatchController(Controller):
         self, staff: NamedDependency[AsStaff], data: JSONBody[BatchIn], partners: NamedDependency[Partners]
     ) -> Batch:
         which = {"numbers": data.numbers, "hall_id": data.hall_id}
-        return await dispatching.send_batch(staff, data.courier, couriers=partners.couriers, **which)  # type: ignore[arg-type]
+        return await batching.send(staff, data.courier, couriers=partners.couriers, **which)  # type: ignore[arg-type]
 
     @get("/delivery-batches", summary="最近的批次", operation_id="listBatches", responses=answers(DutyMissing))
     async def batches(self, staff: NamedDependency[AsStaff], limit: FromQuery[Limit] = USUAL) -> list[BatchLine]:

@@ -1,4 +1,4 @@
-"""The office sends: one parcel, a morning's batch, a waybill bought elsewhere; labels, taking back, sending again.
+"""The office sends: one parcel, a waybill bought elsewhere; labels, taking back, sending again. Mornings: batching.py.
 
 Whoever has the duty `deliveries.send` sends what belongs to their own department.
 """
@@ -6,17 +6,13 @@ Whoever has the duty `deliveries.send` sends what belongs to their own departmen
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from msgspec import Struct
-from uuid_utils.compat import uuid7
-
 from backend import clock
 from backend.crypto import open_sealed
-from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.deliveries import anomalies, moving, ordering, postage, tracking, unmatched
 from backend.deliveries.errors import (
     CourierUnknown,
@@ -49,18 +45,6 @@ DECLARED = {TrackStatus.DELIVERED: "经办人员登记：已签收", TrackStatus
 """What the office may say of a parcel itself, when the courier has told it by phone."""
 FAILED = (ProblemKind.ORDER_FAILED,)
 
-_WAITING = """
-SELECT id FROM deliveries d WHERE department_id = $1 AND state = 'to_send' AND method = 'post'
-  AND direction = 'to-resident' AND ($2::text[] IS NULL OR number = ANY($2)) AND ($4::uuid IS NULL OR hall_id = $4)
-  AND NOT EXISTS (SELECT 1 FROM shipments s WHERE s.delivery_id = d.id AND s.ended_at IS NULL)
-ORDER BY ready_at, id LIMIT $3
-"""
-_BATCH = """
-SELECT d.number, s.number AS shipment_number, s.courier, s.waybill, s.label IS NOT NULL AS labelled, s.order_trouble,
-       s.ordered_at, s.ended_at, s.created_at
-FROM shipments s JOIN deliveries d ON d.id = s.delivery_id
-WHERE s.hand_over_batch = $1 AND d.department_id = $2 ORDER BY s.number
-"""
 _BY_HAND = """
 UPDATE shipments SET waybill = $2, company = $3, tracker = $4, ordered_at = $5, state = 'ordered', state_at = $5,
     subscribe_after = $5, query_after = $6
@@ -79,29 +63,6 @@ WHERE delivery_id = $1 AND waybill IS NOT NULL ORDER BY attempt DESC LIMIT 1
 """
 
 
-class BatchLine(Struct, frozen=True, kw_only=True):
-    """One parcel of a batch. It waits for the courier while it has neither a waybill nor a trouble."""
-
-    number: str
-    shipment_number: str
-    courier: str
-    waybill: str | None
-    labelled: bool
-    trouble: str | None
-
-
-class Batch(Struct, frozen=True, kw_only=True):
-    """A morning's parcels of a department and what has become of them at the courier."""
-
-    id: UUID
-    at: datetime | None
-    parcels: int
-    ordered: int
-    waiting: int
-    failed: int
-    lines: list[BatchLine]
-
-
 async def send(
     staff: AsStaff, which: UUID | str, courier: str, *, couriers: Mapping[str, Ordering], batch: UUID | None = None
 ) -> Standing:
@@ -111,67 +72,12 @@ async def send(
     PostageUnpaid, OrderUnderWay.
     """
     staff.require(SEND)
-    with_whom = _courier(courier, couriers)
+    with_whom = courier_of(courier, couriers)
     async with transaction():
         standing = await _to_send(which, staff)
         await ordering.begin(standing, with_whom, batch=batch)
         await anomalies.mend(standing.id, FAILED)
     return standing
-
-
-async def send_batch(
-    staff: AsStaff,
-    courier: str,
-    *,
-    couriers: Mapping[str, Ordering],
-    numbers: Sequence[str] | None = None,
-    hall_id: UUID | None = None,
-) -> Batch:
-    """Everything of the department that lies ready to be posted, or these of it, or what is given out in this hall,
-    goes out as one batch, the oldest first, up to `delivery_batch`. What is not ready, or being ordered already, stays.
-
-    Raises DutyMissing, CourierUnknown.
-    """
-    staff.require(SEND)
-    with_whom, identity = _courier(courier, couriers), uuid7()
-    wanted = list(numbers) if numbers is not None else None
-    async with transaction():
-        rows = await fetch(_WAITING, staff.department_id, wanted, settings().delivery_batch, hall_id)
-        for _, standing in sorted((await moving.locked_all([row["id"] for row in rows])).items()):
-            if _may_be_sent(standing) and not await ordering.is_ordering(standing.id):
-                await ordering.begin(standing, with_whom, batch=identity)
-                await anomalies.mend(standing.id, FAILED)
-    return await batch(staff, identity)
-
-
-async def batch(staff: AsStaff, batch_id: UUID) -> Batch:
-    """The summary of a batch as it stands now; an unknown one, or one of another department, is empty.
-
-    Raises DutyMissing.
-    """
-    staff.require(SEND)
-    rows = await fetch(_BATCH, batch_id, staff.department_id)
-    lines = [
-        BatchLine(
-            number=row["number"],
-            shipment_number=row["shipment_number"],
-            courier=row["courier"],
-            waybill=row["waybill"],
-            labelled=row["labelled"],
-            trouble=row["order_trouble"],
-        )
-        for row in rows
-    ]
-    how = Counter("ordered" if row["waybill"] else "failed" if row["ended_at"] else "waiting" for row in rows)
-    return Batch(
-        id=batch_id,
-        at=min((row["created_at"] for row in rows), default=None),
-        parcels=len(rows),
-        ordered=how["ordered"],
-        waiting=how["waiting"],
-        failed=how["failed"],
-        lines=lines,
-    )
 
 
 async def enter_waybill(
@@ -306,7 +212,8 @@ async def declare(staff: AsStaff, which: UUID | str, status: TrackStatus, at: da
     return await moving.seen(standing.id)
 
 
-def _courier(name: str, couriers: Mapping[str, Ordering]) -> Ordering:
+def courier_of(name: str, couriers: Mapping[str, Ordering]) -> Ordering:
+    """The courier of this name. Raises CourierUnknown."""
     if (found := couriers.get(name)) is None:
         raise CourierUnknown(fields=[Fault("/courier", "未接入该快递公司")])
     return found
@@ -318,11 +225,12 @@ async def _to_send(which: UUID | str, staff: AsStaff) -> Standing:
         raise DeliveryNotFound
     if standing.state is D.WAITING and not await postage.is_settled(standing):
         raise PostageUnpaid
-    if not _may_be_sent(standing):
+    if not may_be_sent(standing):
         raise DeliveryMoveRefused(state=standing.state.value, move=Move.ORDER.value)
     await ordering.refuse_while_ordering(standing)
     return standing
 
 
-def _may_be_sent(standing: Standing) -> bool:
+def may_be_sent(standing: Standing) -> bool:
+    """Whether a locked delivery can be given to a courier now."""
     return standing.method is Method.POST and standing.state is D.TO_SEND

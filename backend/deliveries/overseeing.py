@@ -14,8 +14,9 @@ from msgspec import Struct
 
 from backend import clock
 from backend.database import fetch, fetch_row, transaction
-from backend.deliveries import dispatching, timeline
-from backend.deliveries.dispatching import SEND, Batch
+from backend.deliveries import batching, timeline
+from backend.deliveries.batching import Batch
+from backend.deliveries.dispatching import SEND
 from backend.deliveries.errors import BatchNotFound, DeliveryNotFound
 from backend.deliveries.events import ReceiverShown
 from backend.deliveries.following import Receiver, receiver_of
@@ -186,7 +187,7 @@ async def batches(staff: AsStaff, *, limit: int = USUAL) -> list[BatchLine]:
 
 async def batch(staff: AsStaff, batch_id: UUID) -> Batch:
     """One batch as it stands now. Raises DutyMissing; BatchNotFound, also for another department's."""
-    found = await dispatching.batch(staff, batch_id)
+    found = await batching.batch(staff, batch_id)
     if not found.parcels:
         raise BatchNotFound
     return found

@@ -28,7 +28,7 @@ from tests.factories.deliveries import (
     delivery_state,
 )
 from tests.factories.identity import a_department_id, a_resident, a_staff, staff_headers_of
-from tests.factories.regions import a_region
+from tests.factories.regions import a_hall, a_region
 
 pytestmark = pytest.mark.usefixtures("unsent")
 BASE = "/v1/staff/deliveries"
@@ -56,6 +56,22 @@ def courier(app: Litestar) -> Iterator[ACourier]:
     each = ACourier()
     with served_by(each, app=app):
         yield each
+
+
+async def test_the_morning_of_one_hall_is_listed_and_sent_by_itself(
+    client: httpx.AsyncClient, office: Office, courier: ACourier
+):
+    hall = await a_hall()
+    here = await a_delivery(department_id=office.id, hall_id=hall.id)
+    await a_delivery(department_id=office.id)
+
+    seen = await client.get(BASE, params={"hall_id": str(hall.id)}, headers=office.headers)
+    sent = await client.post(
+        "/v1/staff/delivery-batches", json={"courier": "ems", "hall_id": str(hall.id)}, headers=office.headers
+    )
+
+    assert [(each["number"], each["hall_id"]) for each in seen.json()["items"]] == [(here.number, str(hall.id))]
+    assert [line["number"] for line in sent.json()["lines"]] == [here.number]
 
 
 async def test_a_mornings_parcels_go_out_as_one_batch_whose_failures_are_named(

@@ -21,6 +21,7 @@ from tests.factories.appointments import somebody
 from tests.factories.cases import PHONE, a_case, a_resident_with_phone, reported
 from tests.factories.catalogue import a_published_item
 from tests.factories.deliveries import a_delivery, a_pickup_point, an_address, delivery_state, moves_of
+from tests.factories.regions import a_hall
 from tests.factories.till import Till, with_tills
 
 BY_POST = [{"name": "居住证", "delivery": ["post", "pickup"]}, {"name": "回执", "delivery": ["electronic"]}]
@@ -62,6 +63,18 @@ async def test_the_guide_says_what_is_sent_and_how():
     assert (offer.subject_kind, offer.subject_id) == ("case", case.id)
     with pytest.raises(CaseNotFound):
         await deliveries.offered(await somebody(), case.number)
+
+
+async def test_what_one_hall_gives_out_is_sent_from_there_and_of_several_nobody_knows():
+    one, two = (await a_hall()).id, (await a_hall()).id
+    resident, case = await a_postable_case("受理", "决定", hall_ids=[one])
+    other = await a_case(item_code=await a_published_item(outcomes=BY_POST, hall_ids=[one, two]))
+    await jobs.drain()
+
+    chosen = await deliveries.choose(resident, case.number, await by_post(resident))
+
+    assert await fetch_value("SELECT hall_id FROM deliveries WHERE id = $1", chosen.id) == one
+    assert (await deliveries.offered(resident, other.number)).hall_id is None
 
 
 async def test_a_guide_without_post_and_counter_offers_nothing():

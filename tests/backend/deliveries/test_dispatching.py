@@ -9,7 +9,7 @@ import pytest
 
 from backend import clock, jobs
 from backend.database import execute, fetch_row, fetch_value
-from backend.deliveries import dispatching, parties
+from backend.deliveries import batching, dispatching, parties
 from backend.deliveries.errors import (
     AddressFixed,
     CourierUnknown,
@@ -81,27 +81,25 @@ async def test_a_mornings_batch_goes_out_together_and_has_one_summary():
     courier.troubles = [AddressRefused("ems")]
 
     with served_by(courier):
-        out = await dispatching.send_batch(staff, "ems", couriers={"ems": courier})
+        out = await batching.send(staff, "ems", couriers={"ems": courier})
         assert (out.parcels, out.waiting, out.ordered) == (5, 5, 0)
         await jobs.drain()
-        then = await dispatching.batch(staff, out.id)
-        again = await dispatching.send_batch(staff, "ems", couriers={"ems": courier})
+        then = await batching.batch(staff, out.id)
+        again = await batching.send(staff, "ems", couriers={"ems": courier})
 
     assert (then.parcels, then.ordered, then.failed, then.waiting) == (5, 4, 1, 0)
     assert {line.number for line in then.lines} == {delivery.number for delivery in mine}
     assert [line.trouble for line in then.lines if line.waybill is None] == ["courier-address-refused"]
     assert again.parcels == 1
     other, _ = await an_office()
-    assert (await dispatching.batch(other, out.id)).parcels == 0
+    assert (await batching.batch(other, out.id)).parcels == 0
 
 
 async def test_a_batch_may_name_what_lies_in_the_tray():
     staff, _ = await an_office()
     wanted, _, foreign = await one_to_send(staff), await one_to_send(staff), await a_delivery()
 
-    out = await dispatching.send_batch(
-        staff, "ems", couriers={"ems": ACourier()}, numbers=[wanted.number, foreign.number, "D0"]
-    )
+    out = await batching.send(staff, "ems", couriers={"ems": ACourier()}, numbers=[wanted.number, foreign.number, "D0"])
 
     assert [line.number for line in out.lines] == [wanted.number]
 
@@ -117,12 +115,12 @@ async def test_a_batch_may_be_that_of_one_hall_and_is_fetched_there():
     courier = ACourier()
 
     with served_by(courier):
-        out = await dispatching.send_batch(staff, "ems", couriers={"ems": courier}, hall_id=hall.id)
+        out = await batching.send(staff, "ems", couriers={"ems": courier}, hall_id=hall.id)
         await jobs.drain()
 
     assert [line.number for line in out.lines] == [here.number]
     assert [parcel.sender.street for parcel in courier.orders] == ["云山路9号"]
-    assert (await dispatching.send_batch(staff, "ems", couriers={"ems": courier})).parcels == 2
+    assert (await batching.send(staff, "ems", couriers={"ems": courier})).parcels == 2
 
 
 async def test_in_a_hall_the_courier_comes_to_the_counter_of_the_department():
