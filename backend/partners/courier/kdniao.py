@@ -6,6 +6,7 @@ Source: the vendor's documents of the push and public clients. `DataSign` is bas
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from string import Template
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,7 +15,16 @@ import msgspec
 from backend import clock
 from backend.partners.base import PartnerClient, Reply, Wire
 from backend.partners.bodies import Unreadable, at, form_fields, json_object
-from backend.partners.courier.port import CourierPush, Node, Parcel, PushAnswer, PushForged, Track, WaybillUnknown
+from backend.partners.courier.port import (
+    CourierPush,
+    Node,
+    Parcel,
+    PartnerBusy,
+    PushAnswer,
+    PushForged,
+    Track,
+    WaybillUnknown,
+)
 from backend.partners.courier.reading import (
     BOUNDS,
     company,
@@ -66,6 +76,8 @@ class Kdniao:
             signed = bool(given and self._values.kdniao_app_key)
             if (given or self.signs) and not same(given, kdniao_signature(data, self._values.kdniao_app_key)):
                 raise PushForged("DataSign")
+            if fields.get("RequestType", "") not in ("", *self._table.names["push_types"].split(",")):
+                raise Unreadable("another RequestType")
             said = json_object(data, BOUNDS)
             if not same(text(said, "EBusinessID"), self._values.kdniao_business_id):
                 raise PushForged("EBusinessID")
@@ -76,15 +88,11 @@ class Kdniao:
             return CourierPush(identity=digest(parcels), signed=signed, tracks=tracks, plaintext=data)
 
     def answer(self, push: CourierPush | None, *, taken: bool, refused: Sequence[str] = ()) -> PushAnswer:
-        """See the port. [recalled]"""
-        fine = taken and not refused
-        content = {
-            "EBusinessID": self._values.kdniao_business_id,
-            "UpdateTime": clock.now().astimezone(clock.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S"),
-            "Success": fine,
-            "Reason": "" if fine else "处理失败",
-        }
-        return PushAnswer(msgspec.json.encode(content), "application/json; charset=utf-8")
+        """See the port."""
+        words = Template(self._table.names["taken" if taken and not refused else "not_taken"])
+        now = clock.now().astimezone(clock.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+        filled = words.safe_substitute(business_id=self._values.kdniao_business_id, time=now)
+        return PushAnswer(filled.encode(), "application/json; charset=utf-8")
 
     # -- what we say ---------------------------------------------------------------------------
 
@@ -122,7 +130,8 @@ class Kdniao:
         """Answers have no code: a part of the words decides. Raises what the table says."""
         if text(answer, "Success") == "true":
             return
-        reason = text(answer, "Reason")
+        if not (reason := text(answer, "Reason")):
+            raise PartnerBusy(self.name, "no-reason")
         known = self._table.answers["reasons"]
         meaning = next((meaning for part, meaning in known.items() if part in reason), "refused")
         if meaning not in FINE:

@@ -74,9 +74,10 @@ class Sf:
         }
         _, inner = await self._calls.ask("routes", content, repeat=Repeat.IF_NEVER_SENT)
         with understanding(self.name):
-            answers = groups(group(inner.get("msgData"), "msgData").get("routeResps"), "routeResps")
-            of_it = [each for each in answers if text(each, "mailNo") == parcel.waybill]
-            entries = [entry for each in of_it for entry in groups(each.get("routes"), "routes")]
+            names = self._table.names
+            answers = groups(group(inner.get(names["content"]), "content").get(names["answers"]), "answers")
+            of_it = [each for each in answers if text(each, names["waybill"]) == parcel.waybill]
+            entries = [entry for each in of_it for entry in groups(each.get(names["nodes"]), "nodes")]
             if not entries:
                 raise WaybillUnknown(self.name, "no-routes")
             found = nodes(self.name, entries, self._node)

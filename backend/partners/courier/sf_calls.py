@@ -62,7 +62,8 @@ class SfCalls:
             self._table.check("platform", text(outer, "apiResultCode"), text(outer, "apiErrorMsg"))
             within = outer.get("apiResultData", "")
             inner = within if isinstance(within, dict) else told_text("sf", str(within))
-            if text(inner, "success") == "true":
+            names = self._table.names
+            if text(inner, names["success"]) == "true":
                 return "ok", inner
-            code, message = text(inner, "errorCode"), text(inner, "errorMsg")
+            code, message = text(inner, names["code"]), text(inner, names["message"])
             return self._table.check("service", code, message, otherwise=otherwise), inner

@@ -29,7 +29,7 @@ class SfOrders:
             wanted = {"language": _LANGUAGE, "orderId": parcel.number, "searchType": "1"}
             _, inner = await self._calls.ask("find", wanted, otherwise=OrderRefused)
         with understanding("sf"):
-            return self._ordered(group(inner.get("msgData"), "msgData"))
+            return self._ordered(group(inner.get(self._table.names["content"]), "content"))
 
     async def cancel(self, number: str, waybill: str) -> None:
         """See the port."""
@@ -54,7 +54,9 @@ class SfOrders:
         }
         _, inner = await self._calls.ask("label", content, otherwise=OrderRefused)
         with understanding("sf"):
-            files = groups(group(inner.get("obj") or inner.get("msgData"), "obj").get("files"), "files")
+            files = groups(
+                group(inner.get("obj") or inner.get(self._table.names["content"]), "obj").get("files"), "files"
+            )
             if not files or not (url := text(files[0], "url")):
                 raise PartnerBusy("sf", "no-label")
             token = text(files[0], "token")

@@ -32,6 +32,7 @@ OPERATIONS = {
     "8002": "query",
 }
 """What a call is named in `calls` and in refusals."""
+FORM = "application/x-www-form-urlencoded"
 Fields = dict[str, str]
 Said = dict[str, Any]
 
@@ -92,10 +93,15 @@ def courier_handlers(couriers: Couriers) -> list[HTTPRouteHandler]:
 
 
 async def _form(request: Request[Any, Any, Any]) -> Fields:
+    """The fields, each once; nothing when it is no form in UTF-8, which none of them reads."""
+    kind, _, charset = request.headers.get("content-type", "").lower().partition(";")
+    if kind.strip() != FORM or charset.strip() not in ("", "charset=utf-8"):
+        return {}
     try:
-        return dict(parse_qsl((await request.body()).decode(), keep_blank_values=True, strict_parsing=True))
+        pairs = parse_qsl((await request.body()).decode(), keep_blank_values=True, strict_parsing=True, errors="strict")
     except ValueError:
         return {}
+    return dict(pairs) if len(dict(pairs)) == len(pairs) else {}
 
 
 def _asked(fields: Fields) -> str:

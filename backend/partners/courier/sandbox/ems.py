@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import SM4
 
+from backend import clock
 from backend.partners.courier.sandbox.journeys import Person
 from backend.partners.courier.sandbox.labels import label
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, written
 
 COMPANY = "ems"
+STALE = timedelta(minutes=30)
+"""By how much the time of a call may differ from the true clock."""
 CODES: dict[str, tuple[str, str]] = {
     "collected": ("203", "收寄计费信息"),
     "departed": ("954", "离开收寄机构"),
@@ -82,7 +86,11 @@ class EmsDesk:
             named["ems_authorization"],
         ):
             raise Wrong("B00010", "授权码或客户代码不正确")
-        if fields.get("msgType") != "0" or fields.get("version") != "V1.0.0" or len(fields.get("timeStamp", "")) != 19:
+        if (
+            fields.get("msgType") != "0"
+            or fields.get("version") != "V1.0.0"
+            or not _is_now(fields.get("timeStamp", ""))
+        ):
             raise Wrong("B00001", "msgType、version 或 timeStamp 不正确")
         plain = unsealed(fields.get("logitcsInterface", ""), named["ems_sign_key"])
         try:
@@ -149,6 +157,15 @@ def unsealed(sealed: str, sign_key: str) -> str:
     if plain[-pad:] != bytes([pad]) * pad or not 1 <= pad <= 16 or not text.endswith(sign_key):
         raise refused
     return text.removesuffix(sign_key)
+
+
+def _is_now(stamp: str) -> bool:
+    """Whether it is about the time of Shanghai's clocks, written as they want it."""
+    try:
+        at = datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S").replace(tzinfo=clock.SHANGHAI)
+    except ValueError:
+        return False
+    return written(at) == stamp and abs(at - clock.now()) < STALE
 
 
 def _person(said: Any) -> Person:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from typing import Any
-from urllib.parse import quote_plus, unquote, urlencode
+from urllib.parse import quote_plus, urlencode
 
 import msgspec
 
@@ -61,7 +61,7 @@ class KdniaoDesk:
         """POST /api/dist: one form for every RequestType."""
         data = fields.get("RequestData", "")
         ours = fields.get("EBusinessID") == self._world.named["kdniao_business_id"]
-        if not ours or unquote(fields.get("DataSign", "")) != self._sign(data):
+        if not ours or fields.get("DataSign") != self._sign(data):
             return self.refused("数据验证不通过：DataSign 或 EBusinessID 错误")
         said = _object(data)
         if said is None or fields.get("DataType") != "2":

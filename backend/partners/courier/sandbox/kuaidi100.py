@@ -123,6 +123,8 @@ class Kuaidi100Desk:
             raise Refused("600", "您不是合法的订阅者（即授权Key出错）")
         if fields.get("schema") != "json" or not str(given.get("callbackurl", "")).startswith(("http://", "https://")):
             raise Refused("700", "订阅方的订阅数据存在错误：callbackurl")
+        if str(given.get("resultv2", "")) not in ("", "1", "4", "8"):
+            raise Refused("700", "订阅方的订阅数据存在错误：resultv2")
         if not 6 <= len(number) <= 32 or (company == "shunfeng" and not given.get("phone")):
             raise Refused("700", "订阅方的订阅数据存在错误：number 或 phone")
         if company not in COMPANIES:

@@ -181,7 +181,11 @@ class SfDesk:
         numbers = said.get("trackingNumber")
         if not isinstance(numbers, list) or not 1 <= len(numbers) <= 10 or said.get("trackingType") not in ("1", "2"):
             raise Wrong("S0001", "trackingNumber 或 trackingType 不正确")
+        if not said.get("language") or said.get("methodType") != "1":
+            raise Wrong("S0001", "language 或 methodType 不正确")
         phone = str(said.get("checkPhoneNo", ""))
+        if phone and not (len(phone) == 4 and phone.isascii() and phone.isdecimal()):
+            raise Wrong("S0001", "checkPhoneNo 为电话号码后四位")
         found = []
         for each in map(str, numbers):
             by_order = said["trackingType"] == "2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -186,7 +187,20 @@ def test_answers_are_what_they_want_to_read():
         "Success": True,
         "Reason": "",
     }
-    assert json.loads(again.body)["Success"] is False
+    assert json.loads(again.body) == {**json.loads(taken.body), "Success": False, "Reason": "处理失败"}
+
+
+def test_other_words_of_an_answer_are_a_matter_of_a_file(tmp_path: Path):
+    (tmp_path / "kdniao.toml").write_text('[names]\ntaken = "ok $business_id $1"\n')
+
+    assert reader(courier_tables=str(tmp_path)).answer(None, taken=True).body == b"ok 1234567 $1"
+
+
+@pytest.mark.parametrize("kind", ["101", "102", "107"])
+def test_a_push_of_another_kind_is_not_taken_for_a_journey(kind: str):
+    assert pushed(a_push(SAID), RequestType=kind).tracks
+    with pytest.raises(PushUnreadable):
+        pushed(a_push(SAID), RequestType="103")
 
 
 # -- questions -------------------------------------------------------------------------------------
@@ -250,7 +264,9 @@ async def test_a_question_gives_the_whole_journey_by_the_paid_number_if_there_is
         ({**SAID, "Traces": []}, WaybillUnknown),
         ({**SAID, "Traces": 3}, PartnerUnreachable),
         ({**SAID, "Reason": [], "Success": False}, PartnerUnreachable),
-        ({}, PartnerRefused),
+        ({}, PartnerBusy),
+        ({"Success": False, "Reason": ""}, PartnerBusy),
+        ({"Success": False, "Reason": "?"}, PartnerRefused),
         (b"", PartnerUnreachable),
     ],
 )

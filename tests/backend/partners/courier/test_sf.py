@@ -71,6 +71,20 @@ def pushed(body: bytes) -> CourierPush:
     return reader().open_push({}, body)
 
 
+async def test_other_names_in_an_answer_are_a_matter_of_a_file(courier: Courier, tmp_path: Path):
+    names = {"success": "ok", "content": "data", "answers": "all", "waybill": "no", "nodes": "list"}
+    (tmp_path / "sf.toml").write_text("[names]\n" + "".join(f'{ours} = "{own}"\n' for ours, own in names.items()))
+    route = {"opCode": "50", "acceptTime": "2026-01-02 10:00:00", "remark": "x"}
+    inner = {"ok": True, "data": {"all": [{"no": PARCEL.waybill, "list": [route]}]}}
+    courier.say({"apiResultCode": "A1000", "apiResultData": json.dumps(inner)})
+    bundle = partners_from(values_for(courier.base, courier_tables=str(tmp_path)))
+
+    track = await bundle.trackers["sf"].query(PARCEL)
+
+    await bundle.close()
+    assert [each.status for each in track.nodes] == ["collected"]
+
+
 # -- pushes ----------------------------------------------------------------------------------------
 
 
