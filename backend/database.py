@@ -22,6 +22,7 @@ from tortoise.connection import get_connection, get_connections
 
 from backend.errors import Unavailable
 from backend.settings import settings
+from backend.turns import Turns
 from models import MODELS
 
 BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
@@ -33,9 +34,8 @@ _OUR_MISTAKES = ("the server expects", "cannot perform operation: another operat
 
 _open: ContextVar[asyncpg.Connection[Any] | None] = ContextVar("open_connection", default=None)
 _favoured: ContextVar[bool] = ContextVar("favoured", default=False)
-_gate: asyncio.Semaphore | None = None
-_kept_back: asyncio.Semaphore | None = None
-"""As many places as there are connections that only `favoured()` work may use."""
+_turns: Turns | None = None
+"""As many places as the pool has connections, some of them only for `favoured()` work."""
 _client: Any = None
 """Tortoise's client for our one database, which holds the pool."""
 
@@ -126,18 +126,17 @@ async def _leave_as_it_is(connection: asyncpg.Connection[Any]) -> None:
 
 async def connect() -> None:
     """Set up the pool; connections are made when first needed, so PostgreSQL may come later than we do."""
-    global _client, _gate, _kept_back
+    global _client, _turns
     await Tortoise.init(config=tortoise_config(), _enable_global_fallback=True)
     # Kept, because Tortoise looks it up through its context at every question.
     _client = get_connection("default")
-    _gate = asyncio.Semaphore(settings().database_pool_size)
-    _kept_back = asyncio.Semaphore(settings().database_kept_connections)
+    _turns = Turns(settings().database_pool_size, settings().database_kept_connections)
 
 
 async def close() -> None:
     """Give every connection back."""
-    global _client, _gate, _kept_back
-    _client = _gate = _kept_back = None
+    global _client, _turns
+    _client = _turns = None
     await Tortoise.close_connections()
 
 
@@ -155,7 +154,7 @@ async def pool() -> asyncpg.Pool[Any]:
 
 @contextmanager
 def favoured() -> Iterator[None]:
-    """What runs inside may use the connections that are kept back, once all the others are in use."""
+    """What runs inside may use the connections that are kept back too."""
     before = _favoured.set(True)
     try:
         yield
@@ -163,25 +162,19 @@ def favoured() -> Iterator[None]:
         _favoured.reset(before)
 
 
-async def _turn() -> asyncio.Semaphore:
-    """Wait for one of as many places as the pool has connections; whoever got one releases it.
+async def _turn(turns: Turns) -> bool:
+    """Wait for one of as many places as the pool has connections; whether it is a kept one.
 
     asyncpg's own queue of waiters costs more under load than this one, and has no bound.
     """
-    gate = _gate
-    if gate is None:
-        raise DatabaseDown
-    if gate.locked() and _favoured.get() and settings().database_kept_connections:
-        gate = _kept_back or gate
-    if not gate.locked():
-        await gate.acquire()  # does not wait, so it needs no bound
-        return gate
+    favoured = _favoured.get()
+    if (taken := turns.at_once(favoured=favoured)) is not None:
+        return taken
     try:
         async with asyncio.timeout(settings().database_acquire_timeout):
-            await gate.acquire()
+            return await turns.wait(favoured=favoured)
     except TimeoutError as error:
         raise DatabaseBusy(retry_after=1) from error
-    return gate
 
 
 class _Lent:
@@ -190,15 +183,18 @@ class _Lent:
     A class, because this stands on the hot path: three nested generators cost more than the rest of it.
     """
 
-    __slots__ = ("_connection", "_gate", "_pool")
+    __slots__ = ("_connection", "_kept", "_pool", "_turns")
 
     async def __aenter__(self) -> asyncpg.Connection[Any]:
-        self._gate = await _turn()
+        if _turns is None:
+            raise DatabaseDown
+        self._turns = _turns
+        self._kept = await _turn(self._turns)
         try:
             self._pool = await pool()
             self._connection: Any = await self._pool.acquire()
         except BaseException:
-            self._gate.release()
+            self._turns.give_back(kept=self._kept)
             raise
         connection: asyncpg.Connection[Any] = self._connection
         return connection
@@ -218,7 +214,7 @@ class _Lent:
                 with suppress(*BROKEN):
                     await self._pool.release(self._connection, timeout=bound)
             finally:
-                self._gate.release()
+                self._turns.give_back(kept=self._kept)
 
 
 def in_transaction() -> bool:

@@ -1,0 +1,124 @@
+"""Turns: nobody is overtaken, kept places are for the favoured, and no place is ever lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.turns import Turns
+
+
+async def settle() -> None:
+    """Let whoever can go on go on."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def waiting(turns: Turns, *, favoured: bool = False) -> asyncio.Task[bool]:
+    return asyncio.create_task(turns.wait(favoured=favoured))
+
+
+async def test_the_favoured_take_an_ordinary_place_that_comes_free_while_all_kept_ones_are_in_use():
+    turns = Turns(1, kept=1)
+    ordinary = turns.at_once()
+    assert turns.at_once(favoured=True) is True
+
+    third = waiting(turns, favoured=True)
+    await settle()
+    turns.give_back(kept=bool(ordinary))
+
+    assert await asyncio.wait_for(third, 1) is False
+
+
+async def test_whoever_waited_longest_is_next_favoured_or_not():
+    turns = Turns(1)
+    turns.at_once()
+    first = waiting(turns)
+    await settle()
+    second = waiting(turns, favoured=True)
+    await settle()
+
+    turns.give_back(kept=False)
+    await settle()
+
+    assert (first.done(), second.done()) == (True, False)
+    turns.give_back(kept=False)
+    assert await second is False
+
+
+async def test_a_kept_place_is_for_nobody_else():
+    turns = Turns(1, kept=1)
+    turns.at_once()
+
+    assert turns.at_once() is None
+    kept = turns.at_once(favoured=True)
+    ordinary = waiting(turns)
+    await settle()
+    turns.give_back(kept=bool(kept))
+    await settle()
+
+    assert not ordinary.done()
+    turns.give_back(kept=False)
+    assert await ordinary is False
+
+
+async def test_the_turn_of_somebody_who_left_goes_to_the_next():
+    turns = Turns(1)
+    turns.at_once()
+    gone, next_one = waiting(turns), waiting(turns)
+    await settle()
+
+    gone.cancel()
+    await settle()
+    turns.give_back(kept=False)
+
+    assert await asyncio.wait_for(next_one, 1) is False
+
+
+async def test_whoever_leaves_in_the_moment_of_their_turn_leaves_the_place_behind():
+    turns = Turns(1)
+    turns.at_once()
+    unlucky = waiting(turns)
+    await settle()
+
+    turns.give_back(kept=False)
+    unlucky.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await unlucky
+
+    assert turns.at_once() is False
+
+
+@given(
+    st.integers(1, 3),
+    st.integers(0, 2),
+    st.lists(st.tuples(st.sampled_from(["come", "come-favoured", "leave", "done"]), st.integers(0, 9)), max_size=60),
+)
+async def test_no_place_is_lost_or_given_twice_whatever_people_do(places: int, kept: int, steps: list[tuple[str, int]]):
+    turns, people = Turns(places, kept), list[tuple[bool, asyncio.Task[bool]]]()
+    for what, which in steps:
+        inside = [each for each in people if each[1].done()]
+        outside = [each for each in people if not each[1].done()]
+        if what.startswith("come"):
+            people.append((what == "come-favoured", waiting(turns, favoured=what == "come-favoured")))
+        elif what == "leave" and outside:
+            people.remove(left := outside[which % len(outside)])
+            left[1].cancel()
+        elif what == "done" and inside:
+            people.remove(ended := inside[which % len(inside)])
+            turns.give_back(kept=ended[1].result())
+        await settle()
+        held = [task.result() for _, task in people if task.done()]
+        assert held.count(False) <= places
+        assert held.count(True) <= kept
+        assert all(favoured for favoured, task in people if task.done() and task.result())
+        ordinary_wait = any(not favoured and not task.done() for favoured, task in people)
+        favoured_wait = any(favoured and not task.done() for favoured, task in people)
+        assert not (ordinary_wait or favoured_wait) or held.count(False) == places
+        assert not favoured_wait or held.count(True) == kept
+    for _, task in people:
+        task.cancel()
+    await asyncio.gather(*(task for _, task in people), return_exceptions=True)
