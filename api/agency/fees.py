@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
-from msgspec import Meta, Struct
 
 from api import openapi
+from api.case_fees import FEE, CaseFees, ChargeIn
 from api.problems import answers
 from backend.cases import fees
 from backend.cases.errors import CaseNotChargeable, CaseNotFound
 from backend.identity import AsAgency
 from backend.payments import FeeSeen
 from backend.payments.errors import ChargeNotInGuide, FeeNotOpen, PaymentBeingMade
-
-
-class ChargeIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Which charge of the guide in force, and how many of it."""
-
-    charge_ref: Annotated[str, Meta(min_length=1, max_length=40, description="办事指南中收费项目的 ref")]
-    quantity: Annotated[int, Meta(ge=1, le=1000)] = 1
-
-
-class CaseFees(Struct):
-    """The fees of one case, oldest first."""
-
-    items: list[FeeSeen]
 
 
 class CaseFeeController(Controller):
@@ -56,23 +41,7 @@ class CaseFeeController(Controller):
         return await fees.charge_by_agency(agency, number, data.charge_ref, data.quantity)
 
 
-_FEE = {
-    "id": "0194a1b2-fee0-7fff-8000-0bbb0ccc0001",
-    "subject_kind": "case",
-    "subject_id": "0194a1b2-eeee-7fff-8000-0bbb0ccc0ddd",
-    "charge_ref": "copy",
-    "name": "档案复制费",
-    "basis": "《城建档案收费办法》",
-    "unit_fen": 50,
-    "quantity": 12,
-    "amount_fen": 600,
-    "state": "open",
-    "state_name": "待缴",
-    "state_at": "2026-11-20T02:00:00Z",
-    "raised_at": "2026-11-20T02:00:00Z",
-    "reason": None,
-}
 openapi.EXAMPLES |= {
-    "listPushedCaseFees": {"response": {"items": [_FEE]}},
-    "pushFee": {"request": {"charge_ref": "copy", "quantity": 12}, "response": _FEE},
+    "listPushedCaseFees": {"response": {"items": [FEE]}},
+    "pushFee": {"request": {"charge_ref": "copy", "quantity": 12}, "response": FEE},
 }

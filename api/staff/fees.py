@@ -11,6 +11,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from api import openapi
+from api.case_fees import FEE, CaseFees, ChargeIn
 from api.problems import answers
 from backend import payments
 from backend.cases import fees
@@ -21,23 +22,10 @@ from backend.payments import FeeSeen
 from backend.payments.errors import ChargeNotInGuide, FeeNotFound, FeeNotOpen, PaymentBeingMade
 
 
-class ChargeIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Which charge of the guide in force, and how many of it."""
-
-    charge_ref: Annotated[str, Meta(min_length=1, max_length=40, description="办事指南中收费项目的 ref")]
-    quantity: Annotated[int, Meta(ge=1, le=1000)] = 1
-
-
 class WaiverIn(Struct, forbid_unknown_fields=True, kw_only=True):
     """Why it need not be paid."""
 
     reason: Annotated[str, Meta(min_length=2, max_length=200, description="免收理由，缴费人可见")]
-
-
-class CaseFees(Struct):
-    """The fees of one case, oldest first."""
-
-    items: list[FeeSeen]
 
 
 class FeeController(Controller):
@@ -77,27 +65,11 @@ class FeeController(Controller):
         return await payments.waive(staff, fee_id, data.reason)
 
 
-_FEE = {
-    "id": "0194a1b2-fee0-7fff-8000-0bbb0ccc0001",
-    "subject_kind": "case",
-    "subject_id": "0194a1b2-eeee-7fff-8000-0bbb0ccc0ddd",
-    "charge_ref": "copy",
-    "name": "档案复制费",
-    "basis": "《城建档案收费办法》",
-    "unit_fen": 50,
-    "quantity": 12,
-    "amount_fen": 600,
-    "state": "open",
-    "state_name": "待缴",
-    "state_at": "2026-11-20T02:00:00Z",
-    "raised_at": "2026-11-20T02:00:00Z",
-    "reason": None,
-}
 _WAIVED = {"state": "waived", "state_name": "已免收", "reason": "低保家庭，按规定免收"}
 openapi.EXAMPLES |= {
-    "listFeesOfCase": {"response": {"items": [_FEE]}},
-    "raiseFee": {"request": {"charge_ref": "copy", "quantity": 12}, "response": _FEE},
-    "waiveFee": {"request": {"reason": "低保家庭，按规定免收"}, "response": {**_FEE, **_WAIVED}},
+    "listFeesOfCase": {"response": {"items": [FEE]}},
+    "raiseFee": {"request": {"charge_ref": "copy", "quantity": 12}, "response": FEE},
+    "waiveFee": {"request": {"reason": "低保家庭，按规定免收"}, "response": {**FEE, **_WAIVED}},
 }
 _CASE = {"number": "$request.path.number"}
 openapi.LINKS |= {

@@ -16,6 +16,7 @@ from backend import cache
 from backend.cache import CacheDown
 from backend.errors import TooMany
 from backend.settings import using
+from tests.no_redis import no_redis
 
 
 @get("/ten", guards=[limit("ten", 10, 60)])
@@ -40,12 +41,8 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def _dead_redis() -> AsyncIterator[None]:
-    await cache.close()
-    with using(redis_url="redis://127.0.0.1:9/0"):
-        await cache.connect()
+    async with no_redis():
         yield
-        await cache.close()
-    await cache.connect()
 
 
 async def test_past_the_limit_the_answer_is_429_and_says_when_to_come_back(client: httpx.AsyncClient):

@@ -5,23 +5,19 @@ from __future__ import annotations
 
 import io
 import logging
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from litestar import Litestar
 
-from api.edge import Edge
-from backend import auditing, cache, clock, identity, invariants, jobs, seeding
+from backend import auditing, cache, clock, invariants, jobs, seeding
 from backend.logs import JsonLines
-from backend.partners import Partners, equip
-from backend.partners.sandbox import Sandbox, serving
+from backend.partners import Partners
+from backend.partners.sandbox import Sandbox
 from backend.payments.catching_up import compare_day
-from tests.factories.notifications import register_templates
-from tests.journeys.actors import Department, Office, Phone, told_of_money
+from tests.journeys.actors import Department, Office, Phone
 from tests.owner import as_owner
 
 NAME, ID_NUMBER, OTHER_ID = "司马相如卿", "990102198803071229", "11010519491231002X"
@@ -52,20 +48,6 @@ def logged() -> Iterator[io.StringIO]:
     root.removeHandler(handler)
     for each in ours:
         each.setLevel(level if each is root else logging.NOTSET)
-
-
-@pytest.fixture
-async def base(app: Litestar, partners: Partners, sandbox: Sandbox) -> AsyncIterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    register_templates(sandbox.world)
-    equip(partners)
-    await seeding.seed("demo")
-    async with serving(Edge(app), listener), identity.watch():
-        sandbox.push_to(f"{address}/v1/callbacks/wechat", gap=0.01)
-        await told_of_money(address, sandbox)
-        yield address
-    equip(None)
 
 
 @pytest.fixture

@@ -8,37 +8,25 @@ from datetime import timedelta
 import pytest
 
 from backend import auditing, cache, clock, invariants, leaks
-from backend.cases import Applicant, IdKind
 from backend.events import kinds
 from backend.invariants import Verdict
-from backend.partners.sandbox import Sandbox
 from backend.settings import using
 from notifications import operating
 from tests.factories.appointments import a_slot, an_appointment
-from tests.factories.cases import ID_NUMBER, a_case, an_agency_principal, reported
+from tests.factories.cases import ID_NUMBER
 from tests.factories.ledger import tamper
-from tests.factories.notifications import a_reachable_resident, consents, partners_in_the_sandbox
+from tests.journeys.lives import a_told_case
 from tests.owner import as_owner, owner_fetch_value
 
 
 @pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with partners_in_the_sandbox() as each:
-        yield each
-
-
-@pytest.fixture
-async def life(sandbox: Sandbox) -> None:
-    """A case from the push to its end, told to its resident through WeChat, sealed; and a visit that is booked."""
-    resident, persona = await a_reachable_resident(sandbox.world, phone=True)
-    await consents(resident, persona, times=5)
-    applicant = Applicant("张三丰", IdKind.RESIDENT_ID, ID_NUMBER, persona.phone)
-    case = await a_case(an_agency_principal(), applicant=applicant)
-    await reported(case, "受理", "补正", "补正受理", "决定", "办结")
-    await an_appointment(await a_slot())
-    await operating.outbox_drain(once=False)
-    await auditing.seal_all()
-    assert sandbox.world.delivered
+async def life() -> AsyncIterator[None]:
+    """A case that was told to its end and sealed; and a visit that is booked."""
+    async with a_told_case():
+        await an_appointment(await a_slot())
+        await operating.outbox_drain(once=False)
+        await auditing.seal_all()
+        yield
 
 
 async def verdicts() -> dict[str, Verdict]:

@@ -6,40 +6,20 @@ Everything goes over real HTTP, the sandbox's pushes to our callback too; only t
 from __future__ import annotations
 
 import itertools
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-from litestar import Litestar
 
-from api.edge import Edge
-from backend import auditing, clock, identity, jobs, seeding
-from backend.partners import Partners, equip
-from backend.partners.sandbox import Sandbox, serving
+from backend import auditing, clock, jobs
+from backend.partners.sandbox import Sandbox
 from models.events import EventRecord
-from tests.factories.notifications import register_templates
 from tests.journeys.actors import Department, Phone
 
 ID_NUMBER = "990102198803071229"
 Invite = Callable[[str], Awaitable[Phone]]
-
-
-@pytest.fixture
-async def base(app: Litestar, partners: Partners, sandbox: Sandbox) -> AsyncIterator[str]:
-    """The service with the demo's seed, at a real address; messages go out through the sandbox."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    register_templates(sandbox.world)
-    equip(partners)
-    await seeding.seed("demo")
-    await jobs.drain()
-    async with serving(Edge(app), listener), identity.watch():
-        sandbox.push_to(f"{address}/v1/callbacks/wechat", gap=0.01)
-        yield address
-    equip(None)
 
 
 @pytest.fixture

@@ -5,40 +5,21 @@ Everything goes over real HTTP and is really signed; only the worker is ours to 
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from litestar import Litestar
 
-from api.edge import Edge
-from backend import clock, identity, invariants, jobs, seeding
-from backend.partners import Partners, equip
-from backend.partners.sandbox import Sandbox, serving
+from backend import clock, invariants, jobs
+from backend.partners.sandbox import Sandbox
 from backend.payments import checking, refunding
 from backend.settings import settings
-from tests.factories.notifications import register_templates
-from tests.journeys.actors import Department, Office, Phone, told_of_money
+from tests.journeys.actors import Department, Office, Phone
 
 CASE, ID_NUMBER = "MONEY-1", "990102198803071229"
 PROMISED = 15 * 60
 """Seconds within which money is found without a word from the channel (I-1)."""
-
-
-@pytest.fixture
-async def base(app: Litestar, partners: Partners, sandbox: Sandbox) -> AsyncIterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    register_templates(sandbox.world)
-    equip(partners)
-    await seeding.seed("demo")
-    await jobs.drain()
-    async with serving(Edge(app), listener), identity.watch():
-        await told_of_money(address, sandbox)
-        yield address
-    equip(None)
 
 
 @pytest.fixture

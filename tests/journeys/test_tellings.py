@@ -8,16 +8,14 @@ from datetime import timedelta
 import pytest
 
 from backend import clock, invariants, jobs, subjects, tellings
-from backend.cases import Applicant, IdKind
 from backend.database import fetch, fetch_value, transaction
 from backend.deliveries.events import DeliveryMoved
 from backend.events import record
 from backend.partners.sandbox import Sandbox
-from notifications import operating
-from tests.factories.cases import ID_NUMBER, a_case, an_agency_principal, reported
 from tests.factories.deliveries import a_delivery
 from tests.factories.ledger import tamper
-from tests.factories.notifications import a_reachable_resident, consents, partners_in_the_sandbox
+from tests.factories.notifications import partners_in_the_sandbox
+from tests.journeys.lives import a_told_case
 
 AGAIN = "UPDATE messages SET state = 'pending', waiting = true, finished_at = NULL"
 
@@ -29,17 +27,9 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def life(sandbox: Sandbox) -> None:
-    """A case with several steps, told to its resident; and one of somebody without an account."""
-    resident, persona = await a_reachable_resident(sandbox.world, phone=True)
-    await consents(resident, persona, times=5)
-    case = await a_case(
-        an_agency_principal(), applicant=Applicant("张三丰", IdKind.RESIDENT_ID, ID_NUMBER, persona.phone)
-    )
-    await reported(case, "受理", "补正", "补正受理", "决定", "办结")
-    stranger = Applicant("李四", IdKind.RESIDENT_ID, ID_NUMBER, "13911112222")
-    await a_case(an_agency_principal(), applicant=stranger)
-    await operating.outbox_drain(once=False)
+async def life() -> AsyncIterator[None]:
+    async with a_told_case():
+        yield
 
 
 async def told_wrongly() -> list[str]:

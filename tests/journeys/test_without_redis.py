@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from time import monotonic
 
 import httpx
@@ -12,23 +10,12 @@ import pytest
 
 from backend import cache, identity
 from backend.partners.sandbox import Sandbox
-from backend.settings import using
 from tests.callers import callers
 from tests.factories.cases import PHONE, a_case, facts
 from tests.factories.identity import a_resident, headers_of, signed_in, staff_credentials, with_token
+from tests.no_redis import no_redis
 
 pytestmark = pytest.mark.usefixtures("partners")
-
-
-@asynccontextmanager
-async def no_redis() -> AsyncIterator[None]:
-    """Nobody listens where Redis should be."""
-    await cache.close()
-    with using(redis_url="redis://127.0.0.1:9/0"):
-        await cache.connect()
-        yield
-        await cache.close()
-    await cache.connect()
 
 
 async def timed(client: httpx.AsyncClient, method: str, path: str, **given: object) -> httpx.Response:

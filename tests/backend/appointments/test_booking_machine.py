@@ -13,15 +13,12 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from backend.appointments import booking, cancelling, rescheduling, waiting
@@ -39,6 +36,7 @@ from backend.database import execute, fetch
 from backend.errors import Trouble
 from models.appointments import Slot
 from tests.factories.appointments import a_line, a_slot, item_of, many_people
+from tests.machines import Machine, play
 
 T = TypeVar("T")
 PEOPLE, LIMIT = 5, 2
@@ -66,16 +64,8 @@ class Entry:
     appointment: UUID | None = None
 
 
-class Places(RuleBasedStateMachine):
+class Places(Machine):
     """Two days with two slots each, and a few people who want the same things."""
-
-    loop: asyncio.AbstractEventLoop
-
-    def do(self, work: Awaitable[T]) -> T:
-        async def run() -> T:
-            return await work
-
-        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(20)
 
     def tried(self, work: Awaitable[T]) -> T | type[Trouble]:
         try:
@@ -304,12 +294,4 @@ class Places(RuleBasedStateMachine):
 
 
 async def test_places_are_always_those_of_the_model():
-    Places.loop = asyncio.get_running_loop()
-    options = settings(
-        max_examples=50,
-        stateful_step_count=40,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
-    await asyncio.to_thread(run_state_machine_as_test, Places, settings=options)
+    await play(Places, examples=50, steps=40)

@@ -7,21 +7,17 @@ Valkey are the real ones.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from backend import cache, clock, identity
@@ -30,6 +26,7 @@ from backend.identity import AsResident, tokens, watching
 from backend.identity.errors import AccountDisabled, RefreshElsewhere, RefreshInvalid, RefreshReused
 from backend.settings import using
 from tests.factories.identity import an_openid, signed_in
+from tests.machines import Machine, play
 
 T = TypeVar("T")
 
@@ -52,10 +49,8 @@ class Family:
     access: list[tuple[str, float]] = field(default_factory=list)
 
 
-class Sessions(RuleBasedStateMachine):
+class Sessions(Machine):
     """Two people with several phones each."""
-
-    loop: asyncio.AbstractEventLoop
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,12 +69,6 @@ class Sessions(RuleBasedStateMachine):
         self.families: list[Family] = []
         self.moved = 0.0
         self.began = clock.monotonic()
-
-    def do(self, work: Awaitable[T]) -> T:
-        async def run() -> T:
-            return await work
-
-        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(20)
 
     def now(self) -> float:
         return self.moved + clock.monotonic() - self.began
@@ -281,15 +270,4 @@ class Sessions(RuleBasedStateMachine):
 
 
 async def test_the_tokens_that_are_accepted_are_those_of_the_model() -> None:
-    Sessions.loop = asyncio.get_running_loop()
-    await asyncio.to_thread(
-        run_state_machine_as_test,
-        Sessions,
-        settings=settings(
-            max_examples=50,
-            stateful_step_count=30,
-            deadline=None,
-            derandomize=True,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    await play(Sessions, examples=50, steps=30)

@@ -12,15 +12,13 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 from backend import clock, jobs, partners, payments
@@ -42,6 +40,7 @@ from tests.factories.identity import a_resident, a_staff
 from tests.factories.payments import a_fee, balance
 from tests.factories.regions import a_department
 from tests.factories.till import Till, with_tills
+from tests.machines import Machine, play
 
 T = TypeVar("T")
 FEN = 2000
@@ -59,16 +58,8 @@ EXPECTED = (
 )
 
 
-class Money(RuleBasedStateMachine):
+class Money(Machine):
     """One payer with two fees, two channels, and an officer who waives and refunds."""
-
-    loop: asyncio.AbstractEventLoop
-
-    def do(self, work: Awaitable[T]) -> T:
-        async def run() -> T:
-            return await work
-
-        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(30)
 
     def attempt(self, work: Awaitable[Any]) -> Any:
         """Do it, or be refused for a reason that the model knows."""
@@ -287,17 +278,5 @@ _COUNTS = "SELECT count(*) FROM payments WHERE fee_id = $1 AND state IN ('paid',
 
 
 async def test_money_is_accounted_for_whatever_happens():
-    Money.loop = asyncio.get_running_loop()
-
-    await asyncio.to_thread(
-        run_state_machine_as_test,
-        Money,
-        settings=settings(
-            max_examples=30,
-            stateful_step_count=20,
-            deadline=None,
-            derandomize=True,
-            phases=[Phase.generate],  # what races is not to be repeated step by step
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    # What races is not to be repeated step by step.
+    await play(Money, examples=30, steps=20, phases=[Phase.generate])

@@ -1,0 +1,31 @@
+"""The service as journeys use it: seeded, at a real address, with partners that push to it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+from litestar import Litestar
+
+from api.edge import Edge
+from backend import identity, jobs, seeding
+from backend.partners import Partners
+from backend.partners.sandbox import Sandbox, serving
+from tests.factories.notifications import register_templates
+from tests.journeys.actors import told_of_money
+
+
+@pytest.fixture
+async def base(app: Litestar, partners: Partners, sandbox: Sandbox) -> AsyncIterator[str]:
+    """The address of the service with the demo's seed; messages go out through the sandbox, and WeChat and both
+    payment platforms push to our doors."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    register_templates(sandbox.world)
+    await seeding.seed("demo")
+    await jobs.drain()
+    async with serving(Edge(app), listener), identity.watch():
+        sandbox.push_to(f"{address}/v1/callbacks/wechat", gap=0.01)
+        await told_of_money(address, sandbox)
+        yield address
