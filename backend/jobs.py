@@ -277,11 +277,12 @@ async def _work_once(stop: asyncio.Event, timetable: Timetable) -> None:
             queuer.schedule(name, expression)(_scheduled(name))
         watcher = asyncio.create_task(stop.wait())
         watcher.add_done_callback(lambda _: queuer.shutdown.set())
+        at_once = max(2, settings().job_concurrency)  # PgQueuer wants twice a batch, and a batch is one job or more
         try:
             await queuer.run(
                 dequeue_timeout=timedelta(seconds=settings().job_poll_seconds),
-                batch_size=min(10, settings().job_concurrency // 2),
-                max_concurrent_tasks=settings().job_concurrency,
+                batch_size=min(10, at_once // 2),
+                max_concurrent_tasks=at_once,
                 heartbeat_timeout=timedelta(seconds=settings().job_lease_seconds),
                 shutdown_on_listener_failure=True,
             )

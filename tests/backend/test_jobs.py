@@ -298,6 +298,15 @@ async def test_writing_a_job_makes_no_commit_wait_for_another():
     assert [row["tgname"] for row in listening] == []
 
 
+async def test_the_smallest_worker_works_too():
+    async with transaction():
+        await enqueue("test.note", {"n": 1})
+
+    with using(job_concurrency=1):
+        async with a_worker():
+            await until(lambda: ran == [{"n": 1}], 10)
+
+
 async def test_a_worker_asks_itself_for_a_sign_of_life_only_when_it_listens():
     """However long beginning to listen takes: a question that nobody hears would end a queue that is well."""
     heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
