@@ -89,6 +89,8 @@ async def dispatch(stop: asyncio.Event) -> None:
                     resting[resident_id] = clock.monotonic() + rest
     finally:
         await asyncio.gather(*running, return_exceptions=True)
+        for task, resident_id in running.items():
+            _rest_after(task, resident_id)  # says what went wrong
 
 
 async def _either(stop: asyncio.Event, seconds: float) -> None:

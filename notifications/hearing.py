@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 ASK_AGAIN_SECONDS = (2, 5, 15, 60)
 """A receipt may come before the answer to our own call; so often we look for its attempt again."""
 
-UNMATCHED = Counter("zhangban_messages_unmatched_receipts_total", "Receipts of WeChat that fit no attempt of ours")
+UNMATCHED = Counter("zhangban_messages_unmatched_receipts_total", "Receipts that fit no attempt of ours")
 
 _RESIDENT = "SELECT resident_id FROM wechat_accounts WHERE account = $1 AND openid_fingerprint = ANY($2)"
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
+from prometheus_client import Counter
 
 from backend.database import execute, fetch, fetch_row
 from backend.settings import settings
@@ -25,6 +26,10 @@ from models.notifications import ChannelName
 from notifications.templates import messages, partner_templates
 
 log = logging.getLogger(__name__)
+
+SET_ASIDE = Counter(
+    "zhangban_messages_set_aside_total", "Messages on which so many workers died that nobody sends them"
+)
 
 
 class Parcel(NamedTuple):
@@ -127,6 +132,7 @@ async def take(resident_id: UUID, fence: int | None) -> Turn:
     if row["fence"] is None:
         return Turn(None, fence, again=False, wait=_wait(row, ours=fence is not None))
     if row["poisoned"]:
+        SET_ASIDE.inc()
         log.error("a message broke every worker and was set aside", extra={"message_id": str(row["poisoned"])})
     elif row["has_elder"]:
         return Turn(None, row["fence"], again=False, wait=ELDER)

@@ -136,6 +136,7 @@ async def test_a_message_that_breaks_every_worker_is_set_aside_does_not_block_th
     await consents(resident, persona, times=5)
     poison, healthy = await a_message(resident), await a_message(resident)
     await no_jobs()
+    before = outbox.SET_ASIDE._value.get()
 
     with using(notification_poison_after=3, notification_lease_seconds=0.01):
         for _ in range(3):
@@ -148,6 +149,7 @@ async def test_a_message_that_breaks_every_worker_is_set_aside_does_not_block_th
 
     assert [row["id"] for row in await fetch("SELECT id FROM messages WHERE state = 'dead'")] == [poison]
     assert await fetch_value("SELECT state FROM messages WHERE id = $1", healthy) == "sent"
+    assert outbox.SET_ASIDE._value.get() == before + 1
 
     assert await operating.send_again(poison)
     assert not await operating.send_again(healthy)
