@@ -79,10 +79,8 @@ async def dispatch(stop: asyncio.Event) -> None:
             if not running:
                 await _either(stop, pause)
                 continue
-            # A call that takes long must not keep others waiting while there is room.
-            done, _ = await asyncio.wait(
-                running, timeout=pause if len(running) < at_once else None, return_when=asyncio.FIRST_COMPLETED
-            )
+            # A call that takes long keeps neither others waiting while there is room, nor us when we are to stop.
+            done, _ = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 resident_id = running.pop(task)
                 if rest := _rest_after(task, resident_id):

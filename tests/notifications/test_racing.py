@@ -375,3 +375,35 @@ async def test_what_fails_while_a_worker_stops_is_said(
             go_on.set()
 
     assert "bringing messages failed" in caplog.text
+
+
+async def test_a_worker_whose_hands_are_full_of_a_hanging_partner_ends_when_it_is_cut_off(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    resident, _ = await a_reachable_resident(sandbox.world)
+    await a_message(resident)
+    begun, cut_off = asyncio.Event(), asyncio.Event()
+
+    async def hanging(resident_id: UUID) -> float | None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cut_off.set()
+        return None
+
+    monkeypatch.setattr(delivering, "bring", hanging)
+    stop = asyncio.Event()
+    with using(job_concurrency=1):
+        worker = asyncio.create_task(delivering.dispatch(stop))
+        async with asyncio.timeout(10):
+            await begun.wait()
+            stop.set()
+            await asyncio.sleep(0.5)
+            assert not worker.done(), "what is in flight has its time"
+            worker.cancel()
+            ended, _ = await asyncio.wait({worker}, timeout=5)
+    worker.cancel()
+
+    assert ended == {worker}
+    assert cut_off.is_set()
