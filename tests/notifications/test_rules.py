@@ -15,6 +15,7 @@ from backend.cases.lifecycle import EDGES
 from backend.database import fetch, transaction
 from backend.events import Event, kinds, listeners_of, record
 from backend.identity.events import PhoneMovedAway, RefreshReuseFound, ResidentDisabled
+from backend.settings import using
 from models.cases import Case
 from models.cases import CaseState as S
 from notifications import delivering, outbox, rules
@@ -208,6 +209,30 @@ async def test_a_message_waits_for_that_of_an_earlier_event_about_the_same_case(
 
     assert turn.parcel is not None
     assert turn.parcel.name == "case_accepted"
+
+
+async def test_a_message_waits_for_an_elder_whose_listener_never_runs_only_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    resident = await a_resident_with_phone()
+    case = await a_case(resident.id)
+    first, second = progressed(case, S.SUBMITTED, S.ACCEPTED, S.IN_REVIEW)
+    async with transaction() as connection:
+        await record(first)
+        await connection.execute("DELETE FROM pgqueuer")
+        await record(second)
+    monkeypatch.setattr(delivering, "bring", _nothing_to_bring)
+    await jobs.drain()
+    with using(notification_elder_seconds=600.0):
+        waiting = await outbox.take(resident.id, None)
+        await outbox.give_back(resident.id, waiting.fence or 0)
+
+    with using(notification_elder_seconds=0.0):
+        turn = await outbox.take(resident.id, None)
+
+    assert (waiting.parcel, waiting.wait) == (None, outbox.ELDER)
+    assert turn.parcel is not None
+    assert turn.parcel.name == "case_in_review"
 
 
 async def _nothing_to_bring(resident_id: object) -> None:

@@ -1,0 +1,110 @@
+"""The outbox hands out one turn per resident: the oldest first, to one worker, and never on an old fence."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from backend import clock
+from backend.database import execute, fetch_value
+from backend.partners.sandbox import Sandbox
+from backend.settings import using
+from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState, Outcome
+from notifications import consent, delivering, marking, outbox
+from notifications.consent import Report
+from notifications.marking import Result
+from tests.factories.notifications import a_message, a_reachable_resident, consents, template_id
+
+LEASE = "SELECT extract(epoch FROM leased_until - clock_timestamp())::float8 FROM message_queues"
+
+
+async def due_for(sandbox: Sandbox, minutes: int) -> UUID:
+    """A resident with a message that has been due for so long."""
+    resident, _ = await a_reachable_resident(sandbox.world)
+    message = await a_message(resident)
+    await execute("UPDATE messages SET due_at = now() - make_interval(mins => $2) WHERE id = $1", message, minutes)
+    return resident.id
+
+
+async def test_whoever_has_waited_longest_is_seen_first(sandbox: Sandbox):
+    waiting = {minutes: await due_for(sandbox, minutes) for minutes in (3, 30, 10)}
+
+    assert await outbox.overdue(0.0) == [waiting[30], waiting[10], waiting[3]]
+    assert await outbox.overdue(0.0, 1) == [waiting[30]]
+    assert await outbox.overdue(0.0, 1, but=[waiting[30]]) == [waiting[10]]
+    assert await outbox.overdue(600.0 - 1) == [waiting[30], waiting[10]]
+    assert await outbox.overdue(600.0 + 60) == [waiting[30]]
+
+
+async def test_whose_turn_is_held_is_not_seen_until_the_lease_is_over(sandbox: Sandbox):
+    held, free = await due_for(sandbox, 10), await due_for(sandbox, 3)
+    turn = await outbox.take(held, None)
+    assert turn.parcel is not None
+
+    assert await outbox.overdue(0.0) == [free]
+    await execute("UPDATE message_queues SET leased_until = clock_timestamp()")
+    assert await outbox.overdue(0.0) == [held, free]
+
+
+async def test_who_comes_back_with_an_old_fence_neither_goes_on_nor_lengthens_the_lease_of_another(sandbox: Sandbox):
+    resident, _ = await a_reachable_resident(sandbox.world)
+    await a_message(resident)
+    with using(notification_lease_seconds=0.01):
+        old = (await outbox.take(resident.id, None)).parcel
+        await asyncio.sleep(0.02)
+    with using(notification_lease_seconds=5.0):
+        new = (await outbox.take(resident.id, None)).parcel
+    assert old is not None
+    assert new is not None
+
+    with using(notification_lease_seconds=500.0):
+        passed = await outbox.pass_over(old, [(ChannelName.MINI_PROGRAM, "no-consent")], ChannelName.SMS)
+        await outbox.give_back(resident.id, old.fence)
+        for delay in (0.0, 60.0):
+            late = Result(MessageState.PENDING, ChannelName.SMS, 1, delay, Outcome.RETRY, "-1")
+            assert await marking.mark(old, late) == (False, False)
+
+    assert passed is None
+    assert 0 < await fetch_value(LEASE) <= 5
+    assert await fetch_value("SELECT channel FROM messages") == "mini_program"
+    assert await fetch_value("SELECT outcome FROM message_attempts WHERE n = 1") == "late"
+    assert await fetch_value("SELECT outcome FROM message_attempts WHERE n = 2") is None
+
+
+async def test_passing_over_a_way_begins_the_lease_anew(sandbox: Sandbox):
+    resident, _ = await a_reachable_resident(sandbox.world)
+    await a_message(resident)
+    with using(notification_lease_seconds=5.0):
+        parcel = (await outbox.take(resident.id, None)).parcel
+    assert parcel is not None
+
+    with using(notification_lease_seconds=50.0):
+        passed = await outbox.pass_over(parcel, [(ChannelName.MINI_PROGRAM, "no-consent")], ChannelName.SMS)
+
+    assert passed is not None
+    assert (passed.channel, passed.attempt, passed.tries) == (ChannelName.SMS, 2, 0)
+    assert 40 < await fetch_value(LEASE) <= 50
+
+
+async def test_a_longer_pause_is_not_shortened_by_a_later_shorter_one(sandbox: Sandbox):
+    await outbox.pause(ChannelName.SMS, 3600, "LimitExceeded.AppDailyLimit")
+    await outbox.pause(ChannelName.SMS, 1, "LimitExceeded.AppDailyLimit")
+
+    left = await fetch_value("SELECT extract(epoch FROM until - clock_timestamp()) FROM channel_pauses")
+    assert 3500 < left <= 3600
+
+
+async def test_a_template_that_wechat_has_switched_off_is_not_used_until_the_next_yes(sandbox: Sandbox):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona, times=2)
+    ban = Report(template_id(), ConsentAnswer.BAN, ConsentSource.FRONT_END, "front-end:ban", clock.now())
+    await consent.take_down(resident.id, [ban])
+    first = await a_message(resident)
+    await delivering.bring(resident.id)
+    await consents(resident, persona)
+    second = await a_message(resident)
+    await delivering.bring(resident.id)
+
+    channel = "SELECT channel FROM messages WHERE id = $1"
+    assert await fetch_value(channel, first) == "inbox"
+    assert await fetch_value(channel, second) == "mini_program"
