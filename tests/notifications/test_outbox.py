@@ -108,3 +108,19 @@ async def test_a_template_that_wechat_has_switched_off_is_not_used_until_the_nex
     channel = "SELECT channel FROM messages WHERE id = $1"
     assert await fetch_value(channel, first) == "inbox"
     assert await fetch_value(channel, second) == "mini_program"
+
+
+async def test_whoever_has_to_wait_for_another_attempt_gives_the_turn_back_until_then(sandbox: Sandbox):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona)
+    await a_message(resident)
+    sandbox.world.faults.add("/cgi-bin/message/subscribe/send", "errcode", number=-1, times=1)
+
+    with using(notification_retry_seconds="0.5"):
+        wait = await delivering.bring(resident.id)
+    assert wait is not None
+    assert 0.4 <= wait <= 0.6
+    assert await fetch_value("SELECT leased_until FROM message_queues") is None
+    assert await outbox.overdue(0.0) == []
+    await asyncio.sleep(wait)
+    assert await outbox.overdue(0.0) == [resident.id]
