@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from backend import clock
 from backend import settings as settings_module
 from backend.crypto import fingerprint, seal
-from backend.database import execute, fetch_value, transaction
+from backend.database import fetch_value, transaction
 from backend.events import EventMeta
 from backend.identity.events import PhoneMovedAway
 from backend.partners import equip, partners_from
@@ -127,8 +127,3 @@ async def a_message(
         "SELECT id FROM messages WHERE event_id = $1 AND resident_id = $2 AND name = $3", meta.id, resident.id, name
     )
     return UUID(str(row))
-
-
-async def no_jobs() -> None:
-    """Forget every job: for tests that bring messages themselves."""
-    await execute("DELETE FROM pgqueuer")

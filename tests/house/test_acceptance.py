@@ -12,7 +12,7 @@ from models.identity import Resident
 from tests.factories.appointments import a_slot, an_appointment
 from tests.factories.cases import a_case, a_resident_with_phone, reported
 from tests.factories.identity import a_resident, a_staff
-from tests.factories.notifications import a_message, no_jobs
+from tests.factories.notifications import a_message
 from tests.owner import as_owner
 
 COLUMNS = {
@@ -94,6 +94,5 @@ async def test_a_view_never_hides_a_session_that_ended():
     async with as_owner() as owner:
         await owner.execute("UPDATE sessions SET ended_at = now(), end_reason = 'signed-out'")
         row = await owner.fetchrow("SELECT subject_id, end_reason FROM acceptance.v_session")
-    await no_jobs()
 
     assert tuple(row) == (resident.id, "signed-out")

@@ -18,7 +18,7 @@ from models.notifications import ChannelName, MessageState, Outcome
 from notifications import delivering, marking, operating, outbox, receipts
 from notifications.marking import Result
 from notifications.receipts import Receipt
-from tests.factories.notifications import a_message, a_reachable_resident, consents, no_jobs, template_id
+from tests.factories.notifications import a_message, a_reachable_resident, consents, template_id
 
 STATEMENTS = 3
 """What bringing one message takes: the turn, the openid, the mark."""
@@ -46,8 +46,7 @@ async def leases_run_out() -> None:
 
 
 async def recovered() -> None:
-    """The leases of the dead run out, and other workers do what is left; the jobs are gone, too."""
-    await no_jobs()
+    """The leases of the dead run out, and other workers do what is left."""
     await leases_run_out()
     async with asyncio.timeout(60):
         await operating.outbox_drain(once=False)
@@ -135,7 +134,6 @@ async def test_a_message_that_breaks_every_worker_is_set_aside_does_not_block_th
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona, times=5)
     poison, healthy = await a_message(resident), await a_message(resident)
-    await no_jobs()
     before = outbox.SET_ASIDE._value.get()
 
     with using(notification_poison_after=3, notification_lease_seconds=0.01):
@@ -177,13 +175,12 @@ async def test_attempt_numbers_only_grow_and_a_mark_with_an_old_fence_changes_no
     assert (stale.accepted, state_between, fresh.accepted) == (False, "leased", True)
 
 
-async def test_a_worker_finds_what_is_due_without_any_job_and_what_lies_too_long_is_an_alarm(
+async def test_a_worker_finds_what_is_due_and_what_lies_too_long_is_an_alarm(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ):
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona)
     await a_message(resident)
-    await no_jobs()
     await execute("UPDATE messages SET due_at = now() - interval '61 seconds'")
 
     await delivering.sweep({})

@@ -111,7 +111,6 @@ async def test_what_was_set_aside_is_sent_again_once_and_the_ledger_knows_who_as
     client: httpx.AsyncClient, operator: dict[str, str]
 ):
     _, [message] = await a_told_resident()
-    await execute("DELETE FROM pgqueuer")
     await set_aside(message)
 
     revived = await client.post(f"{MESSAGES}/{message}/revival", headers=operator)
