@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
+import pytest
+
 from backend import clock
-from backend.database import execute, fetch_value
+from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.partners.sandbox import Sandbox
 from backend.settings import using
 from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState, Outcome
-from notifications import consent, delivering, marking, outbox
+from notifications import consent, delivering, marking, operating, outbox
 from notifications.consent import Report
 from notifications.marking import Result
 from tests.factories.notifications import a_message, a_reachable_resident, consents, template_id
@@ -124,3 +126,29 @@ async def test_whoever_has_to_wait_for_another_attempt_gives_the_turn_back_until
     assert await outbox.overdue(0.0) == []
     await asyncio.sleep(wait)
     assert await outbox.overdue(0.0) == [resident.id]
+
+
+async def test_attempts_that_were_answered_do_not_make_a_message_one_that_breaks_workers(sandbox: Sandbox):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona)
+    message = await a_message(resident)
+    sandbox.world.faults.add("/cgi-bin/message/subscribe/send", "errcode", number=-1, times=4)
+
+    with using(notification_poison_after=2, notification_retry_seconds="0,0,0,0,0"):
+        await operating.outbox_drain(once=False)
+
+    row = await fetch_row("SELECT state, attempts FROM messages WHERE id = $1", message)
+    assert tuple(row or ()) == ("sent", 5)
+
+
+async def test_no_mark_is_made_with_a_transaction_open(sandbox: Sandbox):
+    resident, _ = await a_reachable_resident(sandbox.world)
+    await a_message(resident)
+    parcel = (await outbox.take(resident.id, None)).parcel
+    assert parcel is not None
+
+    async with transaction():
+        with pytest.raises(RuntimeError, match="transaction of its own"):
+            await marking.mark(parcel, Result(MessageState.SENT, ChannelName.SMS, 0, 0, Outcome.ACCEPTED))
+
+    assert await fetch_value("SELECT state FROM messages") == "leased"
