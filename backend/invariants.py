@@ -20,6 +20,7 @@ from backend.appointments.places import COUNTED
 from backend.cache import CacheDown
 from backend.cases.lifecycle import EDGES
 from backend.database import fetch_row, transaction
+from backend.deliveries import proving as deliveries
 from backend.events import kinds, listeners_of
 from backend.payments import proving
 from backend.settings import settings
@@ -236,6 +237,7 @@ async def _legal() -> list[str]:
             f"case {row['number']} is {row['state']}, its events come to {row['last']}"
             for row in await _rows(_WRONG_STATES)
         ]
+        + await deliveries.illegal(_rows)
         + await proving.illegal(_rows)
     )
 
@@ -268,6 +270,7 @@ async def _audited() -> list[str]:
         f"case {row['case_id']}: the ledger and the case differ by {row['n']:+d} at {row['state']}"
         for row in await _rows(_FLOWS)
     ]
+    found += await deliveries.unaudited(_rows)
     return found + [
         f"ledger: {each.kind} at shard {each.shard}, position {each.position}, event {each.event_id}"
         for each in await auditing.verify()
@@ -306,6 +309,11 @@ async def _known_states() -> list[str]:
 @proves("D-4", "What counts has a receipt that holds, what went back has none")
 async def _receipted() -> list[str]:
     return await proving.receipts(_rows, clock.now() - PATIENCE)
+
+
+@proves("D-5", "A parcel is where its believed nodes come to, and a delivery where its last parcel is")
+async def _placed() -> list[str]:
+    return await deliveries.misplaced(_rows)
 
 
 def worst(verdicts: list[Verdict]) -> int:

@@ -4,7 +4,6 @@ stand in clear nowhere (I-11, B-71, C-01)."""
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Iterator
 from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
@@ -12,13 +11,12 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from backend import auditing, cache, clock, invariants, jobs, seeding
-from backend.logs import JsonLines
+from backend import auditing, clock, invariants, jobs, seeding
 from backend.partners import Partners
 from backend.partners.sandbox import Sandbox
 from backend.payments.catching_up import compare_day
+from tests.journeys import looking
 from tests.journeys.actors import Department, Office, Phone
-from tests.owner import as_owner
 
 NAME, ID_NUMBER, OTHER_ID = "司马相如卿", "990102198803071229", "11010519491231002X"
 CARD = "6222020200112233445"
@@ -35,19 +33,8 @@ class Journey(NamedTuple):
 
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
-    """Everything that is logged, at the most talkative level, as the service writes it."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines())
-    root, ours = logging.getLogger(), [logging.getLogger(name) for name in ("", "api", "backend", "notifications")]
-    level = root.level
-    root.addHandler(handler)
-    for each in ours:
-        each.setLevel(logging.DEBUG)
-    yield stream
-    root.removeHandler(handler)
-    for each in ours:
-        each.setLevel(level if each is root else logging.NOTSET)
+    with looking.at_the_logs() as stream:
+        yield stream
 
 
 @pytest.fixture
@@ -162,23 +149,6 @@ async def _mistakes(canary: Phone, department: Department, item: str) -> None:
     )
 
 
-async def everything_stored() -> str:
-    """Every row of every table as text, and every name and value of the cache."""
-    parts = []
-    async with as_owner() as owner:
-        names = await owner.fetch(
-            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
-        )
-        for each in names:
-            rows = await owner.fetch(f'SELECT t::text AS row FROM "{each["relname"]}" t')
-            parts += [f"{each['relname']} {row['row']}" for row in rows]
-        blobs = await owner.fetch("SELECT encode(payload, 'escape') AS text FROM pgqueuer")
-        parts += [f"pgqueuer {row['text']}" for row in blobs]
-    async for key in cache.redis().scan_iter():
-        parts.append(f"cache {key!r} {await cache.redis().dump(key)!r}")
-    return "\n".join(parts)
-
-
 ANSWERED = {"access token", "refresh token", "prepay id"}
 """What the resident is given, and nobody else."""
 WITH_ITS_ORDER = "prepay id"
@@ -186,7 +156,7 @@ WITH_ITS_ORDER = "prepay id"
 
 
 async def test_a_canary_stands_in_clear_nowhere(journey: Journey, base: str):
-    stored = await everything_stored()
+    stored = await looking.at_everything_stored()
     async with httpx.AsyncClient(base_url=base) as anybody:
         metrics = (await anybody.get("/metrics")).text
 
@@ -205,14 +175,9 @@ async def test_a_canary_stands_in_clear_nowhere(journey: Journey, base: str):
             ("metrics", metrics),
             ("messages", journey.delivered),
         ):
-            assert secret not in text, f"{what} in the {place}: {_around(text, secret)}"
+            assert secret not in text, f"{what} in the {place}: {looking.around(text, secret)}"
         if what not in ANSWERED and what != "other id number":
-            assert secret not in journey.answers, f"{what} in the answers: {_around(journey.answers, secret)}"
-
-
-def _around(text: str, secret: str) -> str:
-    at = text.index(secret)
-    return text[max(0, at - 200) : at].replace(secret, "***")
+            assert secret not in journey.answers, f"{what} in the answers: {looking.around(journey.answers, secret)}"
 
 
 async def test_what_a_resident_sees_of_themselves_is_masked(journey: Journey):

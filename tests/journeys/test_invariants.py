@@ -39,7 +39,7 @@ async def test_after_a_life_everything_holds_that_can_be_judged():
 
     assert {name: each.findings for name, each in found.items() if each.status == "violated"} == {}
     assert {name for name, each in found.items() if each.status == "holds"} == {
-        "I-1", "I-2", "I-3", "I-4", "I-5", "I-7", "I-8", "I-9", "I-10", "I-11", "D-1", "D-2", "D-3", "D-4",
+        "I-1", "I-2", "I-3", "I-4", "I-5", "I-7", "I-8", "I-9", "I-10", "I-11", "D-1", "D-2", "D-3", "D-4", "D-5",
     }  # fmt: skip
     assert [f"I-{n}" for n in range(1, 15)] == [name for name in found if name.startswith("I-")]
     assert invariants.worst(list(found.values())) == 0

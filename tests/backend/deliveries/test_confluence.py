@@ -12,13 +12,13 @@ from uuid import UUID
 import pytest
 
 from backend import clock
-from backend.database import fetch
-from backend.deliveries import tracking
-from backend.deliveries.lifecycle import LEADS_TO, RANK, come_to
+from backend.database import fetch, transaction
+from backend.deliveries import moving, proving, receiving, returning, tracking
+from backend.deliveries.lifecycle import LEADS_TO, RANK, Move, come_to
 from backend.partners.courier.port import Node, Track
 from models.deliveries import DeliveryState as D
 from models.shipments import Shipment, TrackStatus
-from tests.factories.deliveries import a_node, a_shipment, told_of
+from tests.factories.deliveries import a_node, a_shipment, moves_of, told_of
 
 SETS, ORDERS = 100, 10
 SOURCES = (("kuaidi100", True), ("kuaidi100:query", True), ("sf", False), ("kdniao", False), ("wechat", True))
@@ -138,3 +138,27 @@ async def test_pushes_about_the_same_parcels_at_once_end_alike_and_lock_nobody_o
         assert (await stands(parcel))[0] == "signed"
         assert len(await timeline(parcel)) == len(journey)
         await check_what_was_told(parcel.delivery_id)
+    assert await proving.illegal(fetch) == []
+    assert await proving.misplaced(fetch) == []
+
+
+async def test_what_a_courier_tells_waits_for_what_people_do_at_the_same_moment():
+    parcel, held = await a_shipment(state=D.OUT_FOR_DELIVERY), asyncio.Event()
+    lost = Track(waybill=str(parcel.waybill), company="ems", nodes=(a_node("lost", -1),), complete=False)
+
+    async def confirm() -> None:
+        async with transaction():
+            standing = await moving.locked(parcel.delivery_id)
+            held.set()
+            await asyncio.sleep(0.3)
+            await moving.move(standing, Move.CONFIRM, receiving.CONFIRMED)
+            await returning.arrived(standing)
+
+    async def tell() -> None:
+        await held.wait()
+        await tracking.hear([lost], source="kuaidi100", sure=True)
+
+    await asyncio.gather(confirm(), tell())
+
+    assert await stands(parcel) == ("signed", "signed", True)
+    assert await moves_of(parcel.delivery_id) == ["out_for_delivery", "signed"]

@@ -189,6 +189,16 @@ async def test_a_confirmed_parcel_has_come_and_nobody_asks_about_it_any_more():
     assert [each.text for each in steps if each.kind == "office" and each.code == "signed"] == ["居民确认已收到"]
 
 
+async def test_a_late_word_of_the_courier_does_not_take_a_confirmed_parcel_back():
+    resident = await a_resident()
+    parcel = await a_parcel(resident, state=D.OUT_FOR_DELIVERY)
+    await receiving.confirm(resident, parcel.delivery.number)
+
+    await told(parcel, a_node("in_transit", -1))
+
+    assert await fetch_value("SELECT state FROM shipments") == "signed"
+
+
 async def test_what_the_courier_says_signed_can_be_confirmed_without_a_second_step():
     resident = await a_resident()
     parcel = await a_parcel(resident, state=D.SIGNED, ended_at=clock.now())
