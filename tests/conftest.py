@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
+import hypothesis
 import pytest
 from litestar import Litestar
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
@@ -25,6 +26,10 @@ from backend import settings as settings_module
 from backend.partners import Partners, equip, partners_from
 from backend.partners.sandbox import Sandbox, serve_sandbox
 from backend.settings import Settings
+
+# A busy machine is no slow code: where time matters, a test measures it itself.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
 RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))[:8]

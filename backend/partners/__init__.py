@@ -75,9 +75,11 @@ def partners_from(values: Settings) -> Partners:
 
 
 def faults(values: Settings) -> Iterator[Fault]:
-    """What is wrong with the settings of partners that have no merchant's numbers: WeChat, couriers, SMS gateway,
-    fiscal receipts."""
-    yield from simulated_faults(values, {**simulated.WECHAT, **simulated.FISCAL})
+    """What is wrong with the settings of couriers and of the SMS gateway, and what everybody knows of the others'.
+
+    What else keeps a payment channel from working, the channel itself tells.
+    """
+    yield from simulated_faults(values, {**simulated.WECHAT, **simulated.MONEY, **simulated.FISCAL})
     yield from courier_faults(values)
     yield from sms_faults(values)
 

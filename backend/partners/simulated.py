@@ -1,7 +1,7 @@
 """The names and keys by which our simulators know us where the settings say nothing.
 
-They stand here for everybody to read, so production refuses those of them that are secret. Payment channels have none
-here: their simulators make fresh keys.
+They stand here for everybody to read, so production refuses those of them that are secret. RSA keys are not
+among them: every simulator makes its own.
 """
 
 from __future__ import annotations
@@ -38,6 +38,13 @@ COURIERS: dict[str, str] = {
     "kdniao_app_key": "sandbox-app-key-of-kdniao",
     "courier_push_token": "sandbox-courier-push-token-40-letters-xx",
 }
+MONEY: dict[str, str] = {
+    "wechat_pay_mchid": "1900000001",
+    "wechat_pay_api_v3_key": "sandbox-api-v3-key-of-32-letters",
+    "wechat_pay_v2_key": "sandbox-api-v2-key-of-32-letters",
+    "alipay_app_id": "2021000000000001",
+    "alipay_seller_id": "2088000000000001",
+}
 FISCAL: dict[str, str] = {
     "fiscal_receipt_app_id": "SANDBOX-FISCAL",
     "fiscal_receipt_secret": "sandbox-fiscal-secret",
@@ -46,7 +53,9 @@ FISCAL: dict[str, str] = {
     "fiscal_receipt_place": "001",
     "fiscal_receipt_kind": "0501",
 }
-HARMLESS = frozenset({"wechat_appid", "wechat_oa_appid", "sms_app_id", "sms_sign_name", "sf_monthly_card", *FISCAL}) - {
-    "fiscal_receipt_secret"
-}
+_SECRETS_OF_MONEY = {"wechat_pay_api_v3_key", "wechat_pay_v2_key", "fiscal_receipt_secret"}
+HARMLESS = frozenset(
+    {"wechat_appid", "wechat_oa_appid", "sms_app_id", "sms_sign_name", "sf_monthly_card", *MONEY, *FISCAL}
+    - _SECRETS_OF_MONEY
+)
 """Names that prove nothing: an installation may happen to have the same."""

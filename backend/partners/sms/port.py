@@ -7,31 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct, field
 
-from backend.partners.errors import (
-    PartnerBusy,
-    PartnerMisconfigured,
-    PartnerRefused,
-    PartnerTrouble,
-    PartnerUnreachable,
-    Remedy,
-)
-
-__all__ = [
-    "PartnerBusy",
-    "PartnerMisconfigured",
-    "PartnerRefused",
-    "PartnerTrouble",
-    "PartnerUnreachable",
-    "PhoneRefused",
-    "Remedy",
-    "Sms",
-    "SmsAccepted",
-    "SmsMessage",
-    "SmsMisconfigured",
-    "SmsQuotaSpent",
-    "SmsRefused",
-    "SmsTooOften",
-]
+from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerRefused, Remedy
 
 
 class SmsMessage(Struct, frozen=True, kw_only=True):

@@ -5,23 +5,23 @@ Only what happens to trades follows the moved clock; times inside signatures are
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from backend import clock
-from backend.partners import sandbox_keys
+from backend.partners import sandbox_keys, simulated
+from backend.partners.own_time import OwnTime
 from backend.settings import Settings
 
 TRADE_LIVES = timedelta(days=15)
 TradeStatus = Literal["WAIT_BUYER_PAY", "TRADE_SUCCESS", "TRADE_CLOSED", "TRADE_FINISHED"]
 Way = Literal["send", "swallow", "hold"]
 
-DEFAULTS: dict[str, str] = {"alipay_app_id": "2021000000000001", "alipay_seller_id": "2088000000000001"}
-"""What the app and the merchant are called where the settings say nothing; refused in production."""
+DEFAULTS = {name: value for name, value in simulated.MONEY.items() if name.startswith("alipay_")}
+"""What the app and the merchant are called where the settings say nothing."""
 
 
 class Failure(Exception):
@@ -86,10 +86,11 @@ class Rules:
     """What the merchant can refund from; None means enough."""
 
 
-class AlipayWorld:
+class AlipayWorld(OwnTime):
     """The platform's state."""
 
     def __init__(self, values: Settings) -> None:
+        super().__init__()
         named = {name: getattr(values, name) or DEFAULTS[name] for name in DEFAULTS}
         self.app_id, self.seller_id = named["alipay_app_id"], named["alipay_seller_id"]
         self.app_key = sandbox_keys.rsa_key("alipay app")
@@ -100,17 +101,7 @@ class AlipayWorld:
         """Method and code of every call, in order."""
         self.failures: list[tuple[str, Failure]] = []
         """Method (`*`: any) and what its next call is answered with."""
-        self.background: set[asyncio.Task[None]] = set()
-        self._shift = timedelta(0)
         self._ids = itertools.count(1)
-
-    def now(self) -> datetime:
-        """The platform's time, UTC."""
-        return clock.now() + self._shift
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass for the platform only."""
-        self._shift += timedelta(seconds=seconds)
 
     def next_id(self) -> str:
         """28 digits that begin with the day."""
@@ -133,17 +124,6 @@ class AlipayWorld:
             if trade_no == each.trade_no if trade_no else number == each.number:
                 return each
         raise Failure("ACQ.TRADE_NOT_EXIST", "交易不存在")
-
-    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run it after the answer; `settle` waits for it."""
-        task = asyncio.get_running_loop().create_task(work)
-        self.background.add(task)
-        task.add_done_callback(self.background.discard)
-
-    async def settle(self) -> None:
-        """Wait until every notice is answered or given up."""
-        while self.background:
-            await asyncio.gather(*self.background, return_exceptions=True)
 
     def ledger(self) -> list[dict[str, Any]]:
         """Every yuan that moved, in fen: payments and refunds, oldest first."""

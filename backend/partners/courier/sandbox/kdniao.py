@@ -14,7 +14,7 @@ import msgspec
 
 from backend.partners.courier.sandbox.places import COMPANIES
 from backend.partners.courier.sandbox.pushing import FORM, Draft, Lie, PushDesk
-from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, written
+from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, object_in, written
 
 GAPS = (300.0, 600.0, 1800.0)
 """Seconds between attempts."""
@@ -63,7 +63,7 @@ class KdniaoDesk:
         ours = fields.get("EBusinessID") == self._world.named["kdniao_business_id"]
         if not ours or fields.get("DataSign") != self._sign(data):
             return self.refused("数据验证不通过：DataSign 或 EBusinessID 错误")
-        said = _object(data)
+        said = object_in(data)
         if said is None or fields.get("DataType") != "2":
             return self.refused("请求数据格式错误")
         shipper, number = str(said.get("ShipperCode", "")), str(said.get("LogisticCode", ""))
@@ -180,13 +180,4 @@ def _seen(parcel: Parcel) -> list[Event]:
 
 
 def _is_taken(status: int, answer: bytes) -> bool:
-    said = _object(answer)
-    return status == 200 and said is not None and said.get("Success") is True
-
-
-def _object(text: str | bytes) -> dict[str, Any] | None:
-    try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return None
-    return value if isinstance(value, dict) else None
+    return status == 200 and (object_in(answer) or {}).get("Success") is True

@@ -16,7 +16,7 @@ import msgspec
 
 from backend.partners.courier.sandbox.places import COMPANIES
 from backend.partners.courier.sandbox.pushing import FORM, Draft, Lie, PushDesk
-from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel
+from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, object_in
 
 HALF_AN_HOUR, DAY = 1800.0, 86_400.0
 SILENT, STILL = 3 * DAY, 60 * DAY
@@ -284,19 +284,12 @@ def _signed(param: str, salt: str | None, lie: Lie) -> bytes:
 
 
 def _is_taken(status: int, answer: bytes) -> bool:
-    try:
-        said = msgspec.json.decode(answer)
-    except msgspec.DecodeError:
-        return False
-    return status == 200 and isinstance(said, dict) and said.get("result") is True and said.get("returnCode") == "200"
+    said = object_in(answer) or {}
+    return status == 200 and said.get("result") is True and said.get("returnCode") == "200"
 
 
 def _object(text: str) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        value = None
-    if not isinstance(value, dict):
+    if (value := object_in(text)) is None:
         raise Refused("700", "订阅方的订阅数据存在错误：param")
     return value
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -20,25 +20,7 @@ Unset = msgspec.UnsetType
 UNSET = msgspec.UNSET
 
 
-class WrongWith(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What is wrong with a push; nothing is where nothing is said."""
-
-    copies: Annotated[int, Meta(ge=1, le=100)] = 1
-    bad_signature: bool = False
-    unsigned: bool = False
-    empty_salt: bool = False
-    tampered: bool = False
-    wrong_token: bool = False
-    truncated: bool = False
-    deaf: bool = False
-    unknown_codes: bool = False
-    doubled: bool = False
-    reversed: bool = False
-    without: tuple[str, ...] = ()
-    future_hours: float = 0.0
-
-
-class LiesIn(WrongWith, kw_only=True):
+class LiesIn(Lie, frozen=True, kw_only=True):
     """Lies of the next pushes; `times` null means until they are taken back."""
 
     partner: str = "*"
@@ -75,7 +57,7 @@ class TravelIn(Struct, forbid_unknown_fields=True, kw_only=True):
     told: bool = True
 
 
-class PushIn(WrongWith, kw_only=True):
+class PushIn(Lie, frozen=True, kw_only=True):
     """Which partner tells of it once more; empty means all who do."""
 
     partner: str = ""
@@ -87,7 +69,7 @@ class ForgeIn(Struct, forbid_unknown_fields=True, kw_only=True):
     partner: Partner
     kind: str = "signed"
     knows_secret: bool = False
-    lie: WrongWith | None = None
+    lie: Lie | None = None
 
 
 class RefusalIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -168,20 +150,19 @@ class CourierLevers(Controller):
     async def push(
         self, couriers: NamedDependency[Couriers], name: FromPath[str], data: JSONBody[PushIn]
     ) -> list[dict[str, Any]]:
-        return [pushed(each) for each in await couriers.push_now(name, partner=data.partner, lie=_lie(data))]
+        return [pushed(each) for each in await couriers.push_now(name, partner=data.partner, lie=data)]
 
     @post("/parcels/{name:str}/forge")
     async def forge(
         self, couriers: NamedDependency[Couriers], name: FromPath[str], data: JSONBody[ForgeIn]
     ) -> list[dict[str, Any]]:
-        lie = _lie(data.lie) if data.lie is not None else None
-        made = await couriers.forge(name, data.kind, partner=data.partner, knows_secret=data.knows_secret, lie=lie)
+        made = await couriers.forge(name, data.kind, partner=data.partner, knows_secret=data.knows_secret, lie=data.lie)
         return [pushed(each) for each in made]
 
     @put("/lies")
     async def lies(self, couriers: NamedDependency[Couriers], data: JSONBody[LiesIn]) -> dict[str, Any]:
-        couriers.pushes.lie(_lie(data), partner=data.partner, times=data.times)
-        return {"partner": data.partner, "times": data.times, **asdict(_lie(data))}
+        couriers.pushes.lie(data, partner=data.partner, times=data.times)
+        return msgspec.structs.asdict(data)
 
     @delete("/lies", status_code=200)
     async def truth(self, couriers: NamedDependency[Couriers]) -> dict[str, bool]:
@@ -283,7 +264,3 @@ def _event(event: Event) -> dict[str, str]:
 
 def _person(given: PersonIn | None, otherwise: Person) -> Person:
     return otherwise if given is None else Person(given.name, given.phone, given.places, given.street)
-
-
-def _lie(given: WrongWith) -> Lie:
-    return Lie(**{each.name: getattr(given, each.name) for each in fields(Lie)})

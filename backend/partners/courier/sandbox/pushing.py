@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 import aiohttp
+from msgspec import Meta, Struct
 
 from backend import clock
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Partner, written
@@ -20,11 +21,10 @@ Post = Callable[[str, str, bytes], Awaitable[tuple[int, bytes]]]
 FORM, JSON, XML = "application/x-www-form-urlencoded; charset=utf-8", "application/json; charset=utf-8", "text/xml"
 
 
-@dataclass(frozen=True)
-class Lie:
+class Lie(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is wrong with a push on purpose; nothing unless said."""
 
-    copies: int = 1
+    copies: Annotated[int, Meta(ge=1, le=100)] = 1
     """How often it is sent although it was answered rightly."""
     bad_signature: bool = False
     unsigned: bool = False

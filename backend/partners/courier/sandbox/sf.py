@@ -15,7 +15,7 @@ import msgspec
 
 from backend import clock
 from backend.partners.courier.sandbox.journeys import Person
-from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, written
+from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, object_in, written
 
 COMPANY = "shunfeng"
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-*_")
@@ -243,10 +243,6 @@ def _list(said: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _object(text: str) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        value = None
-    if not isinstance(value, dict):
+    if (value := object_in(text)) is None:
         raise Wrong("S0001", "msgData 不是 JSON")
     return value

@@ -11,7 +11,7 @@ import msgspec
 
 from backend.partners.courier.sandbox.pushing import FORM, JSON, XML, Draft, Lie, PushDesk
 from backend.partners.courier.sandbox.sf import CODES, REASONS
-from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel
+from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, object_in
 
 MOST = 10
 """Routes of one push."""
@@ -102,11 +102,7 @@ def _verdict(status: int, answer: bytes, form: str, ids: set[str], *, lists: boo
     if status != 200:
         return False
     if form == "json":
-        try:
-            said = msgspec.json.decode(answer)
-        except msgspec.DecodeError:
-            return False
-        return isinstance(said, dict) and said.get("return_code") == "0000"
+        return (object_in(answer) or {}).get("return_code") == "0000"
     if not _HEAD.search(answer):
         return False
     errors = _ERRORS.search(answer)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+import msgspec
+
 from backend import clock
 from backend.partners import simulated
 from backend.partners.courier.sandbox.agenda import Agenda
@@ -245,3 +247,12 @@ class CourierWorld:
 def written(moment: datetime) -> str:
     """Shanghai's time without a zone, as all of them write it."""
     return moment.astimezone(clock.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def object_in(text: str | bytes) -> dict[str, Any] | None:
+    """The JSON object that a text is; None when it is none."""
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return None
+    return value if isinstance(value, dict) else None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 from backend import clock
 from backend.partners import simulated
+from backend.partners.own_time import OwnTime
 from backend.partners.sms.sandbox.pushing import Mishap, Push, Receipt
 from backend.partners.sms.tables import Gateway
 from backend.settings import Settings
@@ -55,7 +54,7 @@ class Text:
 
 
 @dataclass
-class SmsWorld:
+class SmsWorld(OwnTime):
     """What the gateway remembers. `templates` empty means that every template is approved; `refusals` are the codes
     with which the next texts are refused, whoever they are for."""
 
@@ -63,7 +62,6 @@ class SmsWorld:
     secret_key: str
     app_id: str
     sign_name: str
-    shift: timedelta = timedelta(0)
     templates: set[str] = field(default_factory=set)
     blocked: set[str] = field(default_factory=set)
     refusals: list[str] = field(default_factory=list)
@@ -71,7 +69,6 @@ class SmsWorld:
     nonces: set[str] = field(default_factory=set)
     push: Push = field(default_factory=Push)
     receipts: list[Receipt] = field(default_factory=list)
-    background: set[asyncio.Task[None]] = field(default_factory=set)
 
     @classmethod
     def of(cls, values: Settings) -> SmsWorld:
@@ -79,10 +76,6 @@ class SmsWorld:
         known = [getattr(values, name) or fallback for name, fallback in DEFAULTS.items()]
         secret_id, secret_key, app_id, sign_name, _ = known
         return cls(secret_id, secret_key, app_id, sign_name)
-
-    def now(self) -> datetime:
-        """The gateway's time, UTC."""
-        return clock.now() + self.shift
 
     def take(
         self, gateway: Gateway, *, phone: str, template: str, parameters: list[str], reference: str, sign_name: str
@@ -111,12 +104,6 @@ class SmsWorld:
         if self.push.url and not self.push.hold:
             self.in_background(self.push.send([receipt]))
         return receipt
-
-    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something while the caller has its answer already."""
-        task = asyncio.get_running_loop().create_task(work)
-        self.background.add(task)
-        task.add_done_callback(self.background.discard)
 
     def _refusal(self, gateway: Gateway, phone: str, template: str, sign_name: str) -> Refusal | None:
         if not re.fullmatch(r"\+861[3-9]\d{9}", phone):

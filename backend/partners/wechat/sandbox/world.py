@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import itertools
 import secrets
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 from backend import clock
 from backend.partners import simulated
+from backend.partners.own_time import OwnTime
 from backend.partners.wechat.port import Account
 from backend.partners.wechat.sandbox.errors import Errcode
 from backend.partners.wechat.sandbox.faults import FaultBox
@@ -118,12 +118,12 @@ class Delivered:
     details: dict[str, Any]
 
 
-class World:
+class World(OwnTime):
     """The platform's state. Time is ours plus a shift that a lever moves."""
 
     def __init__(self, values: Settings) -> None:
+        super().__init__()
         named = {name: getattr(values, name) or DEFAULTS[name] for name in DEFAULTS}
-        self._shift = timedelta(0)
         self.mini_program = self._app("mini_program", named["wechat_appid"], named["wechat_secret"], "gh_5a68616e6762")
         self.official_account = self._app(
             "official_account", named["wechat_oa_appid"], named["wechat_oa_secret"], "gh_6f6666696369"
@@ -151,7 +151,6 @@ class World:
         self.paid: set[str] | None = None
         """Transaction ids of paid orders; None means that every id is one."""
         self.faults = FaultBox()
-        self.background: set[asyncio.Task[None]] = set()
         self._ids = itertools.count(1_000_000_000_000_001)
 
     def _app(self, account: Account, appid: str, secret: str, original_id: str) -> App:
@@ -159,14 +158,6 @@ class World:
         return App(account, appid, secret, original_id, PushSettings(), desk, DAILY_QUOTA[account])
 
     # -- time ------------------------------------------------------------------------------------
-
-    def now(self) -> datetime:
-        """The platform's time, UTC."""
-        return clock.now() + self._shift
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass for the platform only."""
-        self._shift += timedelta(seconds=seconds)
 
     # -- apps and people -------------------------------------------------------------------------
 
@@ -255,17 +246,6 @@ class World:
     def next_id(self) -> str:
         """A message id, growing, in digits."""
         return str(next(self._ids))
-
-    def in_background(self, work: Any) -> None:
-        """Run it after the answer; `settle` waits for it."""
-        task = asyncio.get_running_loop().create_task(work)
-        self.background.add(task)
-        task.add_done_callback(self.background.discard)
-
-    async def settle(self) -> None:
-        """Wait until every push has been delivered or given up."""
-        while self.background:
-            await asyncio.gather(*self.background, return_exceptions=True)
 
 
 def _identifier(prefix: str, *parts: str) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from backend import clock
-from backend.partners import sandbox_keys
+from backend.partners import sandbox_keys, simulated
+from backend.partners.own_time import OwnTime
 from backend.partners.wechat_pay.sandbox.errors import Refusal
 from backend.partners.wechat_pay.sandbox.keyring import Keyring
 from backend.settings import Settings
@@ -26,12 +27,8 @@ TradeState = Literal["NOTPAY", "SUCCESS", "REFUND", "CLOSED"]
 Way = Literal["send", "swallow", "hold"]
 RefundState = Literal["PROCESSING", "SUCCESS", "ABNORMAL", "CLOSED"]
 
-DEFAULTS: dict[str, str] = {
-    "wechat_pay_mchid": "1900000001",
-    "wechat_pay_api_v3_key": "sandbox-api-v3-key-of-32-letters",
-    "wechat_pay_v2_key": "sandbox-api-v2-key-of-32-letters",
-}
-"""What the merchant is called and keyed where the settings say nothing; not secrets, and refused in production."""
+DEFAULTS = {name: value for name, value in simulated.MONEY.items() if name.startswith("wechat_pay_")}
+"""What the merchant is called and keyed where the settings say nothing."""
 
 
 @dataclass
@@ -121,10 +118,11 @@ class Trouble:
     after: bool = False
 
 
-class PayWorld:
+class PayWorld(OwnTime):
     """The platform's state."""
 
     def __init__(self, values: Settings, *, is_foreign: Callable[[str], bool] = lambda _: False) -> None:
+        super().__init__()
         named = {name: getattr(values, name) or DEFAULTS[name] for name in DEFAULTS}
         self.mchid = named["wechat_pay_mchid"]
         self.appid = values.wechat_pay_appid or values.wechat_appid or "wx5a68616e6762616e"
@@ -147,17 +145,7 @@ class PayWorld:
         self.nonces: set[str] = set()
         self.calls: list[tuple[str, int]] = []
         """Operation and status of every call, in order."""
-        self.background: set[asyncio.Task[None]] = set()
-        self._shift = timedelta(0)
         self._ids = itertools.count(1)
-
-    def now(self) -> datetime:
-        """The platform's time, UTC."""
-        return clock.now() + self._shift
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass for the platform only."""
-        self._shift += timedelta(seconds=seconds)
 
     # -- orders ----------------------------------------------------------------------------------
 
@@ -209,17 +197,6 @@ class PayWorld:
     async def wait(self, seconds: float) -> None:
         """Let seconds of the platform's schedules pass."""
         await asyncio.sleep(seconds / self.rules.speed)
-
-    def in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run it after the answer; `settle` waits for it."""
-        task = asyncio.get_running_loop().create_task(work)
-        self.background.add(task)
-        task.add_done_callback(self.background.discard)
-
-    async def settle(self) -> None:
-        """Wait until every notice is answered or given up and every refund is through."""
-        while self.background:
-            await asyncio.gather(*self.background, return_exceptions=True)
 
     def take_trouble(self, operation: str) -> Trouble | None:
         """The trouble that hits this call, if one does."""

@@ -122,6 +122,16 @@ def test_a_repeat_has_the_same_identity_and_another_push_has_not():
     assert pushed(a_push()).identity != pushed(a_push(message="x")).identity
 
 
+def test_a_repeat_may_be_written_otherwise_around_the_same_text():
+    param = json.dumps(a_push())
+    signed = {"param": param, "sign": kuaidi100_signature(param, SALT)}
+    bodies = [urlencode(signed), urlencode(dict(reversed(signed.items()))), urlencode({**signed, "more": "1"})]
+    bodies.append(urlencode(signed).replace("+", "%20").replace("%7B", "%7b"))
+
+    assert len({reader().open_push({}, each.encode()).identity for each in bodies}) == 1
+    assert len(set(bodies)) == 4
+
+
 def test_signed_for_ends_the_tracking():
     (track,) = pushed(a_push(status="shutdown", last={"state": "3", "ischeck": "1"})).tracks
 
