@@ -48,13 +48,13 @@ UPDATE messages SET state = $4::text, waiting = ($4::text = 'pending'), channel 
 WHERE id = $1 AND attempts = $2 AND state = 'sent'
 """
 _UNANSWERED = """
-SELECT m.id, m.name, a.n, m.state = 'leased' AND q.leased_until > clock_timestamp() AS in_flight
+SELECT m.id, m.name, a.n
 FROM messages m JOIN message_attempts a ON a.message_id = m.id AND a.channel = $2 AND a.partner_id = ''
-JOIN message_queues q ON q.resident_id = m.resident_id
 WHERE m.resident_id = $1 AND m.waiting AND (a.outcome IS NULL OR a.outcome = 'uncertain')
   AND a.started_at <= $3::timestamptz + $4::interval
 ORDER BY a.started_at
 """
+# As long as the lease runs, the worker may live and bring the answer itself.
 _ANSWERED = """
 WITH marked AS (
     UPDATE messages m SET state = 'sent', waiting = false, unanswered = 0, finished_at = clock_timestamp(), channel = $5
@@ -92,7 +92,7 @@ async def take(receipt: Receipt) -> bool:
 async def _answers_for_a_lost_one(receipt: Receipt) -> bool:
     rows = await fetch(_UNANSWERED, receipt.resident_id, str(receipt.channel), receipt.at, CLOCKS_DIFFER)
     fitting = [row for row in rows if _fits(row["id"], row["name"], receipt)]
-    if not fitting or fitting[0]["in_flight"]:
+    if not fitting:
         return False
     found = fitting[0]
     answer = (found["id"], found["n"], receipt.partner_id, receipt.said, str(receipt.channel))

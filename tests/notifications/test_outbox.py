@@ -12,9 +12,10 @@ from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.partners.sandbox import Sandbox
 from backend.settings import using
 from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState, Outcome
-from notifications import consent, delivering, marking, operating, outbox
+from notifications import consent, delivering, marking, operating, outbox, receipts
 from notifications.consent import Report
 from notifications.marking import Result
+from notifications.receipts import Receipt
 from tests.factories.notifications import a_message, a_reachable_resident, consents, template_id
 
 LEASE = "SELECT extract(epoch FROM leased_until - clock_timestamp())::float8 FROM message_queues"
@@ -152,3 +153,37 @@ async def test_no_mark_is_made_with_a_transaction_open(sandbox: Sandbox):
             await marking.mark(parcel, Result(MessageState.SENT, ChannelName.SMS, 0, 0, Outcome.ACCEPTED))
 
     assert await fetch_value("SELECT state FROM messages") == "leased"
+
+
+async def test_whoever_has_more_than_one_turn_takes_gives_it_back_in_between(sandbox: Sandbox):
+    resident, _ = await a_reachable_resident(sandbox.world)
+    for _ in range(21):
+        await a_message(resident)
+
+    assert await delivering.bring(resident.id) == 0.0
+    assert await fetch_value("SELECT leased_until FROM message_queues") is None
+    assert await fetch_value("SELECT count(*) FROM messages WHERE waiting") == 1
+
+
+async def test_a_receipt_that_an_earlier_attempt_failed_takes_nothing_from_a_later_one_that_arrived(sandbox: Sandbox):
+    resident, _ = await a_reachable_resident(sandbox.world)
+    message = await a_message(resident)
+    parcels = []
+    for _ in range(2):
+        with using(notification_lease_seconds=0.01):
+            parcels.append((await outbox.take(resident.id, None)).parcel)
+            await asyncio.sleep(0.02)
+    for parcel, serial in zip(reversed(parcels), ("second", "first"), strict=True):
+        assert parcel is not None
+        sent = Result(MessageState.SENT, ChannelName.OFFICIAL_ACCOUNT, 0, 0, Outcome.ACCEPTED, "0", serial)
+        await marking.mark(parcel, sent)
+    await execute("UPDATE message_attempts SET channel = 'official_account'")
+
+    def failed(serial: str) -> Receipt:
+        return Receipt(resident.id, ChannelName.OFFICIAL_ACCOUNT, serial, "failed:user block", clock.now())
+
+    state = "SELECT state FROM messages WHERE id = $1"
+    assert await receipts.take(failed("first"))
+    assert await fetch_value(state, message) == "sent"
+    assert await receipts.take(failed("second"))
+    assert await fetch_value(state, message) == "pending"
