@@ -54,6 +54,18 @@ async def test_without_the_front_end_wechats_event_alone_counts(sandbox: Sandbox
     assert tuple(row) == (ConsentSource.POPUP, 1)
 
 
+async def test_a_yes_in_the_settings_is_no_answer_to_a_popup_and_allows_nothing(sandbox: Sandbox):
+    """WeChat pushes only what is switched off there; a yes would be counted although nobody was asked."""
+    resident, persona = await a_reachable_resident(sandbox.world)
+    messages.withdraw(sandbox.world, sandbox.pusher, persona, [template_id()])
+    [push] = sandbox.pusher.sent
+    push.fields["List"][0]["SubscribeStatusString"] = "accept"
+
+    await pushes_arrive(sandbox)
+
+    assert await fetch("SELECT answer FROM consent_changes WHERE resident_id = $1", resident.id) == []
+
+
 async def test_switching_off_in_the_settings_ends_consent(sandbox: Sandbox):
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona, times=2)
