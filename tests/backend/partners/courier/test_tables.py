@@ -44,7 +44,8 @@ DOCUMENTED: dict[str, dict[str, str]] = {
     "kuaidi100": {
         "created": "101 102", "collected": "1 103 揽收", "in_transit": "0 7 8 10 11 12 1002 1003 在途",
         "arrived_city": "1001", "out_for_delivery": "5 派件", "at_station": "501",
-        "delivered": "3 301 302 303 304 签收", "refused": "14 203 拒签", "exception": "2 13 201 疑难", "delivery_failed": "204 206", "returning": "6 退回",
+        "delivered": "3 301 302 303 304 签收", "refused": "14 203 拒签",
+        "exception": "2 13 201 疑难", "delivery_failed": "204 206", "returning": "6 退回",
         "returned": "4 退签", "cancelled": "401 210",
     },
     "sf": {
