@@ -187,3 +187,21 @@ async def test_a_receipt_that_an_earlier_attempt_failed_takes_nothing_from_a_lat
     assert await fetch_value(state, message) == "sent"
     assert await receipts.take(failed("second"))
     assert await fetch_value(state, message) == "pending"
+
+
+async def test_a_receipt_that_speaks_of_another_person_is_no_receipt_of_this_message(sandbox: Sandbox):
+    resident, persona = await a_reachable_resident(sandbox.world)
+    other, _ = await a_reachable_resident(sandbox.world)
+    await consents(resident, persona)
+    await a_message(resident)
+    await delivering.bring(resident.id)
+    serial = await fetch_value("SELECT partner_id FROM message_attempts")
+
+    def receipt(whose: UUID, said: str) -> Receipt:
+        return Receipt(whose, ChannelName.MINI_PROGRAM, serial, said, clock.now(), template_id())
+
+    await receipts.take(receipt(other.id, "failed"))
+    assert await fetch_value("SELECT receipt FROM message_attempts") == ""
+    assert await fetch_value("SELECT state FROM messages") == "sent"
+    assert await receipts.take(receipt(resident.id, "success"))
+    assert await fetch_value("SELECT receipt FROM message_attempts") == "success"
