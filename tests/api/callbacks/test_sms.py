@@ -134,6 +134,19 @@ async def test_many_receipts_in_one_push_find_their_messages_and_unknown_ones_di
     assert texts.UNMATCHED._value.get() == before + 1
 
 
+async def test_the_gateways_own_id_decides_whose_receipt_it_is_and_not_the_phone(
+    client: httpx.AsyncClient, sandbox: Sandbox
+):
+    """A phone may belong to somebody else by now, and gateways tell of it in several spellings."""
+    (message, receipt), (_, of_another) = await a_text(sandbox), await a_text(sandbox)
+    mixed = Receipt(receipt.gateway, receipt.serial, "", of_another.phone, receipt.at, receipt.mishap)
+
+    await pushed(client, mixed)
+    await worked(later=True)
+
+    assert await stands(message) == ("sent", "sms", ["success"])
+
+
 async def test_a_receipt_that_comes_before_the_answer_is_looked_at_again(client: httpx.AsyncClient, sandbox: Sandbox):
     message, receipt = await a_text(sandbox)
     await execute("UPDATE message_attempts SET partner_id = '' WHERE channel = 'sms'")
