@@ -89,7 +89,7 @@ class CourierController(Controller):
         "/{name:str}/{token:str}",
         summary="接收快递轨迹推送（不签名的推送方）",
         operation_id="receiveUnsignedCourierPush",
-        description="地址尾段不可猜测，并可限定来源网络；其中的签收须经查询确认后才采信。",
+        description="地址尾段不可猜测，并可限定来源网络；其中的签收、退回和丢失须经查询确认后才采信。",
         status_code=200,
         request_max_body_size=hearing.LARGEST,
         operation_class=_PushOperation,

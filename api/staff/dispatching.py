@@ -122,6 +122,7 @@ class DispatchController(Controller):
     @get(
         "/deliveries/{number:str}/label",
         summary="电子面单",
+        description="面单含完整的收件人信息，每次获取都记入审计。",
         operation_id="getLabel",
         responses=answers(DutyMissing, DeliveryNotFound, DeliveryMoveRefused, *_COURIER),
     )

@@ -34,7 +34,7 @@ async def keep(message_id: UUID, waybills: Iterable[str]) -> None:
         await hold(waybill)
         new = await fetch_value(_KEEP, uuid7(), clock.now(), waybill, message_id)
         if new is not None and await fetch_value(_IS_KNOWN, waybill):
-            await _again(message_id)
+            await _again(message_id, waybill)
 
 
 async def hold(waybill: str) -> None:
@@ -47,8 +47,10 @@ async def hold(waybill: str) -> None:
 async def work_off(waybill: str) -> None:
     """A parcel of ours has this number now: have everything heard again that was pushed of it. After `hold`."""
     for row in await fetch(_OF_WAYBILL, waybill):
-        await _again(row["message_id"])
+        await _again(row["message_id"], waybill)
 
 
-async def _again(message_id: UUID) -> None:
-    await jobs.enqueue(HEAR_AGAIN, {"message_id": str(message_id)}, key=f"{HEAR_AGAIN}:{message_id}")
+async def _again(message_id: UUID, waybill: str) -> None:
+    # One job for each parcel: one that runs already may have passed this parcel over.
+    key = f"{HEAR_AGAIN}:{message_id}:{waybill}"
+    await jobs.enqueue(HEAR_AGAIN, {"message_id": str(message_id)}, key=key)

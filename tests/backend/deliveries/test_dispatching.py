@@ -76,7 +76,7 @@ async def test_a_mornings_batch_goes_out_together_and_has_one_summary():
     mine = [await one_to_send(staff) for _ in range(5)]
     await one_to_send(staff, state=DeliveryState.WAITING)
     await one_to_send(staff, method=Method.PICKUP)
-    await a_delivery()
+    foreign = await a_delivery()
     courier = ACourier()
     courier.troubles = [AddressRefused("ems")]
 
@@ -91,6 +91,7 @@ async def test_a_mornings_batch_goes_out_together_and_has_one_summary():
     assert {line.number for line in then.lines} == {delivery.number for delivery in mine}
     assert [line.trouble for line in then.lines if line.waybill is None] == ["courier-address-refused"]
     assert again.parcels == 1
+    assert await fetch_value("SELECT count(*) FROM shipments WHERE delivery_id = $1", foreign.id) == 0
     other, _ = await an_office()
     assert (await batching.batch(other, out.id)).parcels == 0
 
@@ -102,6 +103,7 @@ async def test_a_batch_may_name_what_lies_in_the_tray():
     out = await batching.send(staff, "ems", couriers={"ems": ACourier()}, numbers=[wanted.number, foreign.number, "D0"])
 
     assert [line.number for line in out.lines] == [wanted.number]
+    assert len(await shipments()) == 1
 
 
 async def test_a_batch_may_be_that_of_one_hall_and_is_fetched_there():

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from backend import callbacks, clock, jobs
-from backend.database import execute, fetch, fetch_value, transaction
+from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.deliveries import dispatching, hearing, numbering, ordering, unmatched
 from backend.partners.courier.port import CourierPush, Node, Ordered, PushAnswer, ToSend, Track
 from models.deliveries import Delivery
@@ -163,28 +163,72 @@ async def test_a_push_that_fits_no_parcel_of_its_number_is_not_worked_for_ever()
     assert await fetch_value("SELECT count(*) FROM pgqueuer WHERE entrypoint = $1", unmatched.HEAR_AGAIN) == 0
 
 
-@pytest.mark.parametrize("push_first", [True, False])
-async def test_push_and_answer_at_the_same_moment_do_not_miss_each_other(push_first: bool):
+async def test_a_push_that_is_worked_while_the_answer_is_being_written_down_is_not_lost():
     courier, pusher = sf(), APusher()
     delivery, shipment_id, waybill = await being_sent(courier)
     await pusher.push(pusher.told(waybill, a_node("collected", -1)))
-    holds, may_go = asyncio.Event(), asyncio.Event()
+    row, written = await fetch_row(ordering._OPEN, shipment_id), asyncio.Event()
+    assert row is not None
 
-    async def hold_it() -> None:
+    async def answer() -> None:
         async with transaction():
-            await unmatched.hold(waybill)
-            holds.set()
-            await may_go.wait()
+            await ordering.take(row, Ordered(waybill))
+            written.set()
+            await asyncio.sleep(0.4)
+
+    async def work() -> None:
+        await written.wait()
+        await jobs.drain()
 
     with served_by(courier, trackers=[pusher]):
-        holding = asyncio.create_task(hold_it())
-        await holds.wait()
-        first, second = (jobs.drain(), ordering.order(shipment_id))
-        tasks = [asyncio.create_task(each) for each in ((first, second) if push_first else (second, first))]
-        await asyncio.sleep(0.3)
-        may_go.set()
-        await asyncio.gather(holding, *tasks)
+        await asyncio.gather(answer(), work())
         await jobs.drain()
 
     assert await delivery_state(delivery.id) == "picked_up"
-    assert [row["status"] for row in await fetch("SELECT status FROM shipment_nodes")] == ["collected"]
+
+
+async def test_an_answer_that_comes_while_a_push_is_being_worked_is_not_lost():
+    courier, pusher = sf(), APusher()
+    delivery, shipment_id, waybill = await being_sent(courier)
+    await pusher.push(pusher.told(waybill, a_node("collected", -1)))
+    message_id, passed_over = await fetch_value("SELECT id FROM inbound_messages"), asyncio.Event()
+
+    async def work() -> None:
+        async with transaction():
+            await hearing._work_off(message_id)
+            passed_over.set()
+            await asyncio.sleep(0.4)
+
+    async def answer() -> None:
+        await passed_over.wait()
+        await ordering.order(shipment_id)
+
+    with served_by(courier, trackers=[pusher]):
+        await execute("DELETE FROM pgqueuer")
+        await asyncio.gather(work(), answer())
+        await jobs.drain()
+
+    assert await delivery_state(delivery.id) == "picked_up"
+
+
+async def test_every_parcel_of_a_push_has_a_job_of_its_own():
+    courier, pusher = sf(), APusher()
+    delivery, shipment_id, waybill = await being_sent(courier)
+    other = a_waybill()
+    body = pusher.told(waybill, a_node("collected", -1))
+    pusher.pushed[body] += (Track(waybill=other, company="shunfeng", nodes=(a_node("lost", -1),), complete=False),)
+    await pusher.push(body)
+
+    with served_by(courier, trackers=[pusher]):
+        await jobs.drain()
+        async with transaction():
+            for each in (waybill, other):
+                await unmatched.hold(each)
+                await unmatched.work_off(each)
+
+        count = "SELECT count(*) FROM pgqueuer WHERE entrypoint = $1 AND status = 'queued'"
+        assert await fetch_value(count, unmatched.HEAR_AGAIN) == 2
+        await ordering.order(shipment_id)
+        await jobs.drain()
+
+    assert await delivery_state(delivery.id) == "picked_up"
