@@ -191,3 +191,12 @@ def test_a_key_that_cannot_seal_stops_the_start():
     with pytest.raises(SettingsError, match="EMS_SIGN_KEY"):
         Ems(Wire(values), values)
     assert len(b64decode(KEY)) == 16
+
+
+@pytest.mark.parametrize("name", ["sf", "ems"])
+async def test_a_question_whose_answer_is_lost_is_not_asked_again_at_once(courier: Courier, ours: Partners, name: str):
+    courier.say(b"{", status=200)
+
+    with pytest.raises(PartnerUnreachable):
+        await ours.trackers[name].query(Parcel(waybill="EA123456785CN", company="ems", phone_tail="0001"))
+    assert len(courier.asked) == 1, "a question counts against the interval"

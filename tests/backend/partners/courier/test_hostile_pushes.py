@@ -160,6 +160,23 @@ def test_a_right_push_with_anything_anywhere_in_it_is_read_or_refused(path: list
             assert "\x00" not in f"{track.company}{track.order_number}"
 
 
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("kuaidi100", for_kuaidi100(json.dumps({"status": "polling", "lastResult": LAST}))),
+        ("kdniao", for_kdniao(json.dumps(a_push(SAID)))),
+        ("sf", form(content=xml_of([ROUTE]))),
+    ],
+)
+def test_of_two_equal_fields_none_is_believed_even_when_both_are_right(name: str, body: bytes):
+    reader = readers()[name]
+
+    assert reader.open_push({}, body).tracks
+    for field in body.split(b"&"):
+        with pytest.raises(PushUnreadable):
+            reader.open_push({}, body + b"&" + field)
+
+
 @given(st.dictionaries(st.sampled_from(sorted(ROUTE)), st.text(max_size=30), max_size=9))
 def test_any_attributes_of_a_route_are_read_or_refused(attributes: dict[str, str]):
     opened(readers()["sf"], xml_of([{**ROUTE, **attributes}]).encode("utf-8", "replace"))
