@@ -12,8 +12,10 @@ import pytest
 
 from backend import clock
 from backend.partners import Partners, partners_from
-from backend.partners.errors import Remedy
+from backend.partners.base import Reply, Wire
+from backend.partners.errors import PartnerBusy, Remedy
 from backend.partners.sandbox import Sandbox
+from backend.partners.sms import tencent as tencent_live
 from backend.partners.sms.numbers import domestic, e164
 from backend.partners.sms.port import (
     PhoneRefused,
@@ -149,3 +151,20 @@ async def test_a_signature_of_another_time_is_refused(sandbox: Sandbox, partners
     answer = tencent.answer(sandbox.sms, {"authorization": signed, "x-tc-timestamp": str(stamp), "host": "h"}, body)
 
     assert answer["Error"]["Code"] == "AuthFailure.SignatureExpire"
+
+
+ONE = {"SerialNo": "s1", "Code": "Ok"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{}, {"Response": []}, {"Response": {}}, {"Response": {"SendStatusSet": []}}, {"Response": {"SendStatusSet": [1]}},
+     {"Response": {"SendStatusSet": [ONE, ONE]}}, {"Response": {"SendStatusSet": ONE}}],
+    ids=str,
+)  # fmt: skip
+def test_an_answer_that_is_not_about_one_text_says_nothing_for_good(said: Any):
+    ours = tencent_live.TencentSms(Wire(settings()), replace(settings(), sms_api_base="http://127.0.0.1:9"))
+
+    assert ours._read(Reply(200, {}, json.dumps({"Response": {"SendStatusSet": [ONE]}}).encode())).serial == "s1"
+    with pytest.raises(PartnerBusy):
+        ours._read(Reply(200, {}, json.dumps(said).encode()))
