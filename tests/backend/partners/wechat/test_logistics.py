@@ -93,7 +93,9 @@ async def test_a_paid_parcel_gets_a_token_and_can_be_asked_about(sandbox: Sandbo
     unheard = await partners.wechat.query_trace(someone.openid, token)
 
     assert (before, after, unheard) == ("created", "delivered", "other")
-    assert sandbox.world.parcels[token].delivery == "SF"
+    known, sent = sandbox.world.parcels[token], a_parcel(someone.openid)
+    assert (known.openid, known.waybill, known.delivery) == (someone.openid, sent.waybill, "SF")
+    assert known.transaction == sent.transaction
 
 
 async def test_without_a_paid_order_there_is_no_component(sandbox: Sandbox, partners: Partners):
