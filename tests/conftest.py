@@ -118,6 +118,8 @@ def test_settings(**changes: object) -> Settings:
         log_level="WARNING",
         job_retry_seconds="0,0,0",
         redis_timeout=5.0,  # a busy machine is no dead Redis
+        database_statement_timeout=15.0,  # and no dead PostgreSQL
+        database_acquire_timeout=5.0,
         freed_place_max_seconds=0.0,  # tests that want places to rest say so
         **changes,  # type: ignore[arg-type]
     )

@@ -20,6 +20,7 @@ from backend.appointments.errors import NoSuchSlot, NotReleased, RushRefused, Sl
 from backend.database import execute
 from backend.identity import AsResident
 from backend.settings import using
+from backend.turns import Turns
 from tests.factories.appointments import a_line, a_slot, item_of, many_people, places, somebody
 
 
@@ -48,9 +49,9 @@ def transactions(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     seen: Counter[str] = Counter()
     turn = database._turn
 
-    async def counted() -> Any:
+    async def counted(turns: Turns) -> bool:
         seen["lent"] += 1
-        return await turn()
+        return await turn(turns)
 
     monkeypatch.setattr(database, "_turn", counted)
     return seen
