@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from litestar import Litestar
@@ -13,6 +14,7 @@ from backend import identity, jobs, seeding
 from backend.partners import Partners
 from backend.partners.sandbox import Sandbox, serving
 from tests.factories.notifications import register_templates
+from tests.journeys import looking
 from tests.journeys.actors import told_of_money
 
 
@@ -29,3 +31,10 @@ async def base(app: Litestar, partners: Partners, sandbox: Sandbox) -> AsyncIter
         sandbox.push_to(f"{address}/v1/callbacks/wechat", gap=0.01)
         await told_of_money(address, sandbox)
         yield address
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """Everything that is logged."""
+    with looking.at_the_logs() as stream:
+        yield stream

@@ -4,7 +4,6 @@ stand in clear nowhere (I-11, B-71, C-01)."""
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 
@@ -29,12 +28,6 @@ class Journey(NamedTuple):
     answers: str
     logged: str
     delivered: str
-
-
-@pytest.fixture
-def logged() -> Iterator[io.StringIO]:
-    with looking.at_the_logs() as stream:
-        yield stream
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ address down (I-11)."""
 from __future__ import annotations
 
 import io
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -14,21 +13,20 @@ import httpx
 import pytest
 from litestar import Litestar
 
-from api.edge import Edge
 from backend import auditing, invariants, jobs
 from backend.database import execute, fetch_value
 from backend.deliveries import asking, dispatching, handing_over
 from backend.identity import AsResident
-from backend.partners import equip, partners_from
 from backend.partners.courier.sandbox.pushing import Lie
-from backend.partners.sandbox import Sandbox, serving
-from backend.settings import settings, using
+from backend.partners.sandbox import Sandbox
+from backend.settings import settings
 from tests.factories.cases import a_case, a_resident_with_phone, reported
 from tests.factories.catalogue import a_published_item
 from tests.factories.deliveries import a_pickup_point, a_signature
 from tests.factories.identity import a_delegation, a_resident, a_staff, headers_of, staff_headers_of
 from tests.factories.regions import a_department, a_hall, a_region
 from tests.journeys import looking
+from tests.real_address import among_couriers
 
 NAME, PHONE, STREET = "司马相如卿", "18612345679", "凤凰岭街77号翠竹苑9栋1203"
 TAKER, REPORT = "卓文君夫人", "门口的大黄狗把快递员吓跑了"
@@ -49,25 +47,10 @@ class Heard(NamedTuple):
 
 
 @pytest.fixture
-def logged() -> Iterator[io.StringIO]:
-    with looking.at_the_logs() as stream:
-        yield stream
-
-
-@pytest.fixture
 async def base(app: Litestar, sandbox: Sandbox) -> AsyncIterator[str]:
     """The service at a real address, the couriers at another."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with using(public_base=address):
-        app.state["partners"] = bundle = partners_from(settings())
-        equip(bundle)
-        async with serving(Edge(app), listener):
-            sandbox.push_to(f"{address}/v1/callbacks/wechat")
-            sandbox.couriers.rule(auto=False)
-            yield address
-        equip(None)
-        await bundle.close()
+    async with among_couriers(app, sandbox) as (address, _):
+        yield address
 
 
 class Caller:

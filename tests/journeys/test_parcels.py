@@ -6,25 +6,23 @@ worker is ours to start.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
 from litestar import Litestar
 
-from api.edge import Edge
 from backend import jobs
 from backend.database import fetch, fetch_value
 from backend.deliveries import asking, dispatching
 from backend.identity.principals import AsStaff
-from backend.partners import equip, in_use, partners_from
+from backend.partners import in_use
 from backend.partners.courier.sandbox.platform import Couriers
 from backend.partners.courier.sandbox.pushing import Lie
-from backend.partners.sandbox import Sandbox, serving
-from backend.settings import settings, using
+from backend.partners.sandbox import Sandbox
 from tests.backend.deliveries.offices import an_office, one_to_send
 from tests.factories.deliveries import delivery_state, problems_of, told_of
+from tests.real_address import among_couriers
 
 DAY = 86_400.0
 BOTH = pytest.mark.parametrize("courier", ["sf", "ems"])
@@ -34,17 +32,8 @@ HOME = ["waiting", "to_send", "ordered", "picked_up", "in_transit", "out_for_del
 @pytest.fixture
 async def couriers(app: Litestar, sandbox: Sandbox) -> AsyncIterator[Couriers]:
     """The service at a real address, the couriers at another."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with using(public_base=address):
-        app.state["partners"] = bundle = partners_from(settings())
-        equip(bundle)
-        async with serving(Edge(app), listener):
-            sandbox.push_to(f"{address}/v1/callbacks/wechat")
-            sandbox.couriers.rule(auto=False)
-            yield sandbox.couriers
-        equip(None)
-        await bundle.close()
+    async with among_couriers(app, sandbox):
+        yield sandbox.couriers
 
 
 @pytest.fixture

@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 
 import pytest
 from litestar import Litestar
 
-from api.app import Edge
 from backend import jobs
 from backend.database import execute, fetch_value
 from backend.deliveries import asking, choosing, dispatching
 from backend.deliveries.choosing import Wish
 from backend.identity.principals import AsResident, AsStaff
-from backend.partners import Partners, equip, partners_from
-from backend.partners.sandbox import Sandbox, serving
-from backend.settings import using
+from backend.partners import Partners
+from backend.partners.sandbox import Sandbox
 from models.deliveries import Delivery, DeliveryState, Method
 from tests.backend.deliveries.choices import an_offer
 from tests.backend.deliveries.offices import an_office, one_to_send
 from tests.factories.appointments import somebody
 from tests.factories.deliveries import an_address, delivery_state, moves_of, problems_of, told_of
 from tests.factories.regions import a_region
+from tests.real_address import among_couriers
 
 
 @pytest.fixture
 async def partners(app: Litestar, sandbox: Sandbox) -> AsyncIterator[Partners]:
     """Our side of the couriers, and our API over real HTTP, to which they push; nothing happens by itself."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    sandbox.couriers.world.rules.auto = False
-    with using(public_base=base) as values:
-        app.state["partners"] = bundle = partners_from(values)
-        equip(bundle)
-        async with serving(Edge(app), listener):
-            sandbox.push_to(f"{base}/v1/callbacks/wechat", gap=0.01)
-            yield bundle
-        equip(None)
-        await bundle.close()
+    async with among_couriers(app, sandbox) as (_, bundle):
+        yield bundle
 
 
 @pytest.fixture
