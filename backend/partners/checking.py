@@ -42,12 +42,7 @@ def token_faults(name: str, token: str, *, missing: str, protects: str) -> Itera
     if not token:
         yield "missing", name, f"is not set: {missing}", _CHOOSE
     elif len(token) < SHORTEST_TOKEN:
-        yield (
-            "unsafe",
-            name,
-            f"{_SHORT} {protects}",
-            _CHOOSE,
-        )
+        yield "unsafe", name, f"{_SHORT} {protects}", _CHOOSE
 
 
 def network_faults(name: str, networks: str) -> Iterator[Fault]:
