@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -18,6 +20,8 @@ PHONE = (
 )
 TRIES = 8
 """How often a client repeats what may be repeated, as docs/api-manners.md tells front ends."""
+BUSY = 503
+"""The service cannot now; it says in how many seconds to come again."""
 
 
 class Answer(NamedTuple):
@@ -41,24 +45,29 @@ class Caller:
         path: str,
         body: Any = None,
         *,
-        headers: dict[str, str] | None = None,
+        headers: Callable[[], dict[str, str]] = dict,
         expect: int | None = None,
         any_status: bool = False,
     ) -> Answer:
-        """One request. With `expect`, another status raises DemoFailed; without, it must be a success; with
-        `any_status`, whatever comes is the answer."""
+        """One request, repeated for as long as the service is busy. With `expect`, another status raises DemoFailed;
+        without, it must be a success; with `any_status`, whatever comes is the answer, and nothing is repeated."""
+        for _ in range(TRIES):
+            found = await self._ask_once(method, path, body, headers())
+            if any_status or found.status != BUSY:
+                break
+            await asyncio.sleep(float(found.headers.get("retry-after", "1")))
+        if not any_status and (found.status != expect if expect else found.status >= 400):
+            raise DemoFailed(f"{method} {path} 的回答是 {found.status}：{str(found.body)[:600]}")
+        return found
+
+    async def _ask_once(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Answer:
         content = b"" if body is None else msgspec.json.encode(body)
-        given = {**({"content-type": "application/json"} if body is not None else {}), **(headers or {})}
+        given = {**({"content-type": "application/json"} if body is not None else {}), **headers}
         began = clock.monotonic()
         async with self.http.request(method, self.base + path, data=content, headers=given) as answer:
             raw = await answer.read()
         ms = (clock.monotonic() - began) * 1000
-        found = Answer(
-            answer.status, _decoded(raw), ms, {name.lower(): value for name, value in answer.headers.items()}
-        )
-        if not any_status and (found.status != expect if expect else found.status >= 400):
-            raise DemoFailed(f"{method} {path} 的回答是 {found.status}：{raw.decode(errors='replace')[:600]}")
-        return found
+        return Answer(answer.status, _decoded(raw), ms, {name.lower(): value for name, value in answer.headers.items()})
 
 
 def _decoded(raw: bytes) -> Any:
@@ -100,8 +109,11 @@ class Department(Caller):
     async def send(self, method: str, path: str, body: Any, *, expect: int | None = None) -> Answer:
         """One signed request."""
         content = msgspec.json.encode(body)
-        signed = sign_request(method, path, content, key=self._key, secret=self._secret)
-        return await self.ask(method, path, body, headers=dict(signed), expect=expect)
+
+        def signed() -> dict[str, str]:
+            return dict(sign_request(method, path, content, key=self._key, secret=self._secret))
+
+        return await self.ask(method, path, body, headers=signed, expect=expect)
 
 
 class Phone(Caller):
@@ -119,9 +131,8 @@ class Phone(Caller):
 
     async def get(self, path: str, *, expect: int | None = None, etag: str = "") -> Answer:
         """A read."""
-        return await self.ask(
-            "GET", path, headers=self._headers(**({"if-none-match": etag} if etag else {})), expect=expect
-        )
+        headers = self._headers(**({"if-none-match": etag} if etag else {}))
+        return await self.ask("GET", path, headers=lambda: headers, expect=expect)
 
     async def send(
         self,
@@ -135,7 +146,7 @@ class Phone(Caller):
     ) -> Answer:
         """A write, with an Idempotency-Key of its own unless one is given."""
         headers = self._headers(**{"idempotency-key": key or str(uuid.uuid4())})
-        return await self.ask(method, path, body, headers=headers, expect=expect, any_status=any_status)
+        return await self.ask(method, path, body, headers=lambda: headers, expect=expect, any_status=any_status)
 
     async def sign_in(self, code: str) -> Answer:
         """Exchange a `wx.login` code for tokens."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,13 +10,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 
 from api.demo import visit
 from api.demo.client import Department, Levers, Phone
 from api.demo.money import Money
 from api.demo.parcel import Parcel
 from api.demo.people import cast
-from api.demo.processes import Processes, free_ports
+from api.demo.processes import DemoFailed, Processes, free_ports
 from api.demo.showing import Timeline
 from api.demo.story import Story
 from backend import clock, seeding
@@ -26,6 +28,8 @@ from notifications.templates import partner_templates
 
 PATIENCE, PATIENCE_IN_CHAOS = 10.0, 40.0
 """Seconds within which a message must have arrived."""
+START = 60.0
+"""Seconds that a worker may take to start and to hear of everything."""
 STRANGER = "路人"
 
 QUICK = {
@@ -47,6 +51,8 @@ QUICK = {
     "NOTIFICATION_SWEEP_SECONDS": "2",
 }
 """Patience scaled down, so that a story with accidents ends while somebody is watching."""
+
+_UNHEARD = "SELECT EXISTS (SELECT FROM pgqueuer WHERE entrypoint = 'events.deliver')"
 
 
 @dataclass
@@ -101,6 +107,21 @@ class House:
     def start_worker(self) -> None:
         """One more worker, under the name that `Processes.kill` knows."""
         self.processes.start("work", "api.cli", "work", lifeline=True)
+
+    async def until_heard(self) -> None:
+        """Wait until the worker has told every fact to all who listen. What a resident is told depends on what was
+        known of them when it happened, so nobody signs in before. Raises DemoFailed when the worker does not come."""
+        connection = await asyncpg.connect(self.urls.database_url)
+        try:
+            async with asyncio.timeout(START):
+                while await connection.fetchval(_UNHEARD):
+                    self.processes.must_run("work")
+                    await asyncio.sleep(0.02)
+        except TimeoutError as error:
+            said = self.processes.last_words("work")
+            raise DemoFailed(f"后台工作进程 {START:.0f} 秒内没有处理完事件：\n{said}") from error
+        finally:
+            await connection.close()
 
     async def register_templates(self) -> None:
         """Tell the sandbox of the templates that WeChat's console would hold."""
@@ -168,5 +189,6 @@ async def _start(house: House, sandbox_port: int) -> None:
     await processes.finish("seed", "api.cli", "seed", "--profile", "demo", "--open-now", *places)
     say(f"示例目录、部门密钥就绪，{clock.monotonic() - began:.1f} 秒")
     await processes.until_ready("serve", f"{house.api}/readyz", house.http)
+    await house.until_heard()
     say(f"微信与短信沙箱 {house.sandbox} · 接口服务 {house.api} · 后台工作进程，均已就绪")
     await house.register_templates()

@@ -111,9 +111,9 @@ class Money:
         day = ("--date", now.date().isoformat(), "--channel", "wechat_pay", "--json")
         status, said = await self.processes.ask("reconcile", "api.cli", "reconcile", *day)
         ms = (clock.monotonic() - began) * 1000
-        if status not in (0, 1) or "{" not in said:
-            raise DemoFailed(f"对账没有完成（退出码 {status}）：\n{said}")
-        self.bill = json.loads(said[said.index("{") : said.rindex("}") + 1])["days"][0]
+        if status not in (0, 1) or not said:
+            raise DemoFailed(f"对账没有完成（退出码 {status}）：\n{self.processes.last_words('reconcile')}")
+        self.bill = json.loads(said)["days"][0]
         told = (
             f"收 {self.bill['paid_count']} 笔 {self.bill['paid_fen'] / 100:.2f} 元，"
             f"退 {self.bill['refund_count']} 笔 {self.bill['refund_fen'] / 100:.2f} 元，差异 {self.bill['open']}"

@@ -39,7 +39,8 @@ def free_ports(count: int) -> list[int]:
 
 
 class Processes:
-    """Named child processes, each in a process group of its own, with its output in a file of `folder`."""
+    """Named child processes, each in a process group of its own. What they print is in files of `folder`: answers in
+    `.out`, the log in `.log`."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str], lifeline: int) -> None:
         self.folder = folder
@@ -54,30 +55,30 @@ class Processes:
     def start(self, name: str, *arguments: str, lifeline: bool = False) -> None:
         """Start `python -m …arguments` under this name; with `lifeline`, it watches ours and ends when we are gone."""
         watched = ["--lifeline", str(self._lifeline)] if lifeline else []
-        with open(self.folder / f"{name}.log", "ab") as log:
+        with open(self.folder / f"{name}.out", "ab") as answers, open(self.folder / f"{name}.log", "ab") as log:
             self._running[name] = subprocess.Popen(
                 [sys.executable, "-m", *arguments, *watched],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=answers,
                 stderr=log,
                 pass_fds=[self._lifeline] if lifeline else [],
                 start_new_session=True,
             )
 
     async def ask(self, name: str, *arguments: str) -> tuple[int, str]:
-        """Run to the end; the exit status and the last lines of what was said."""
+        """Run to the end; the exit status and the answer, without the log beside it."""
         self.start(name, *arguments)
         process = self._running[name]
         status = await asyncio.to_thread(process.wait)
         del self._running[name]
-        return status, self.last_words(name)
+        return status, (self.folder / f"{name}.out").read_text(errors="replace")
 
     async def finish(self, name: str, *arguments: str) -> None:
-        """Run to the end. Raises DemoFailed with the last lines of its output when that was not a success."""
-        status, said = await self.ask(name, *arguments)
+        """Run to the end. Raises DemoFailed with the last lines that it printed when that was not a success."""
+        status, _ = await self.ask(name, *arguments)
         if status:
-            raise DemoFailed(f"{name} 没有成功（退出码 {status}）：\n{said}")
+            raise DemoFailed(f"{name} 没有成功（退出码 {status}）：\n{self.last_words(name)}")
 
     async def until_ready(self, name: str, url: str, http: aiohttp.ClientSession) -> float:
         """Wait until the address answers 200; how many seconds that took. Raises DemoFailed when it never does."""
@@ -118,9 +119,9 @@ class Processes:
             process.wait()
 
     def last_words(self, name: str, lines: int = 60) -> str:
-        """The end of what the process wrote."""
-        path = self.folder / f"{name}.log"
-        text = path.read_text(errors="replace") if path.exists() else ""
+        """The end of what the process printed, its log last."""
+        files = (self.folder / f"{name}.{kind}" for kind in ("out", "log"))
+        text = "".join(each.read_text(errors="replace") for each in files if each.exists())
         return "\n".join(text.splitlines()[-lines:]) or "（没有输出）"
 
 

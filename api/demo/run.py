@@ -51,6 +51,7 @@ async def _tell(timeline: Timeline, *, chaos: bool, keep: bool, json_file: str |
         trouble = Chaos(house, timeline)
         timeline.begin()
         await story.push_cases()
+        await house.until_heard()
         await story.sign_in()
         money = house.money(story)
         parcel = house.parcel(story, money)
@@ -81,9 +82,10 @@ async def _tell(timeline: Timeline, *, chaos: bool, keep: bool, json_file: str |
 
 async def _examine(house: House, timeline: Timeline) -> None:
     """The service's own examiners, as an operator runs them."""
-    commands = ("check-invariants", "verify-audit")
-    answers = await asyncio.gather(*(house.processes.ask(each, "api.cli", each) for each in commands))
-    (proved, verdicts), (verified, said) = answers
+    processes, commands = house.processes, ("check-invariants", "verify-audit")
+    answers = await asyncio.gather(*(processes.ask(each, "api.cli", each) for each in commands))
+    said = [f"\n{processes.last_words(each)}" for each in commands]
+    (proved, verdicts), (verified, _) = answers
     holding = sum(" holds " in line for line in verdicts.splitlines())
-    timeline.check("不变式（check-invariants）", proved == 0, f"{holding} 条成立" if proved == 0 else f"\n{verdicts}")
-    timeline.check("审计链（verify-audit）", verified == 0, "链完整，无改动" if verified == 0 else f"\n{said}")
+    timeline.check("不变式（check-invariants）", proved == 0, f"{holding} 条成立" if proved == 0 else said[0])
+    timeline.check("审计链（verify-audit）", verified == 0, "链完整，无改动" if verified == 0 else said[1])

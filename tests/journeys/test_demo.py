@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -31,16 +33,36 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     return demo(folder=tmp_path_factory.mktemp("plain"))
 
 
+# Python runs this at the start of each process: the worker takes its time, and the books' command has a log beside its
+# answer, as on a machine that is busy with other things.
+_BUSY = """
+import sys, time
+if sys.orig_argv[-3:-2] == ["work"]:
+    time.sleep(3)
+if "reconcile" in sys.orig_argv:
+    print('{"level": "warning"}', file=sys.stderr, flush=True)
+"""
+
+
 @pytest.fixture(scope="module")
 def stormy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
-    """The demo with accidents."""
-    return demo("--chaos", folder=tmp_path_factory.mktemp("stormy"))
+    """The demo with accidents, on a busy machine."""
+    folder = tmp_path_factory.mktemp("stormy")
+    (folder / "sitecustomize.py").write_text(_BUSY)
+    return demo("--chaos", folder=folder, PYTHONPATH=str(folder))
+
+
+def why(ended: subprocess.CompletedProcess[str]) -> str:
+    """Why a demo did not end well, from the first line that says so: nobody finds that in a whole story."""
+    said = (ended.stdout + ended.stderr).splitlines()
+    bad = [number for number, line in enumerate(said) if re.search("✘|没有完成|Traceback", line)]
+    return "\n".join(said[bad[0] if bad else -20 :])
 
 
 def test_the_demo_ends_well_and_says_so(plain: tuple[Any, Any]):
     process, story = plain
 
-    assert process.returncode == 0, process.stdout + process.stderr
+    assert process.returncode == 0, why(process)
     assert story["ok"] is True
     assert "全部一致" in process.stdout
     assert all(each["ok"] for each in story["checks"])
@@ -55,7 +77,7 @@ def test_a_visit_is_shown_from_booking_to_the_window_and_the_rush_in_numbers(
 
     checks = {each["name"]: each["ok"] for each in story["checks"]}
     assert checks["预约、签到、叫号、办结走完"]
-    assert checks["两块屏幕一秒内看到同一次叫号"]
+    assert checks["两块屏幕都看到同一次叫号"]
     assert checks["抢号不超发、不出错"]
     (rush,) = [each for each in story["steps"] if "answers" in each["facts"]]
     answers = {int(status): count for status, count in rush["facts"]["answers"].items()}
@@ -89,7 +111,7 @@ def test_whoever_refuses_is_reached_only_in_the_inbox_and_the_follower_only_ther
 def test_accidents_change_neither_the_states_nor_who_is_told_of_what(plain: tuple[Any, Any], stormy: tuple[Any, Any]):
     process, story = stormy
 
-    assert process.returncode == 0, process.stdout + process.stderr
+    assert process.returncode == 0, why(process)
     assert any("SIGKILL" in each for each in story["faults"])
     assert any("FLUSHALL" in each for each in story["faults"])
     assert states(story) == states(plain[1])
