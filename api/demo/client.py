@@ -55,9 +55,9 @@ class Caller:
             found = await self._ask_once(method, path, body, headers())
             if any_status or found.status != BUSY:
                 break
-            await asyncio.sleep(float(found.headers.get("retry-after", "1")))
+            await _come_again(found)
         if not any_status and (found.status != expect if expect else found.status >= 400):
-            raise DemoFailed(f"{method} {path} 的回答是 {found.status}：{str(found.body)[:600]}")
+            raise _refused(method, path, found)
         return found
 
     async def _ask_once(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Answer:
@@ -68,6 +68,15 @@ class Caller:
             raw = await answer.read()
         ms = (clock.monotonic() - began) * 1000
         return Answer(answer.status, _decoded(raw), ms, {name.lower(): value for name, value in answer.headers.items()})
+
+
+def _refused(method: str, path: str, answer: Answer) -> DemoFailed:
+    """What is raised for an answer that the story cannot go on with."""
+    return DemoFailed(f"{method} {path} 的回答是 {answer.status}：{str(answer.body)[:600]}")
+
+
+async def _come_again(answer: Answer) -> None:
+    await asyncio.sleep(float(answer.headers.get("retry-after", "1")))
 
 
 def _decoded(raw: bytes) -> Any:
@@ -148,8 +157,19 @@ class Phone(Caller):
         headers = self._headers(**{"idempotency-key": key or str(uuid.uuid4())})
         return await self.ask(method, path, body, headers=lambda: headers, expect=expect, any_status=any_status)
 
-    async def sign_in(self, code: str) -> Answer:
+    async def hand_in(self, kind: str, levers: Levers, method: str, path: str) -> Answer:
+        """Hand in a code of this kind. A code serves once, so whoever is told to come again comes with a new one."""
+        for _ in range(TRIES):
+            answer = await self.send(method, path, {"code": await levers.code(self.name, kind)}, any_status=True)
+            if answer.status < 400:
+                return answer
+            if answer.status != BUSY:
+                break
+            await _come_again(answer)
+        raise _refused(method, path, answer)
+
+    async def sign_in(self, levers: Levers) -> Answer:
         """Exchange a `wx.login` code for tokens."""
-        answer = await self.send("POST", "/v1/public/sessions", {"code": code}, expect=201)
+        answer = await self.hand_in("login", levers, "POST", "/v1/public/sessions")
         self.tokens = answer.body
         return answer

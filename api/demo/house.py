@@ -145,7 +145,8 @@ async def opened(timeline: Timeline) -> AsyncIterator[House]:
         lifeline() as line,
     ):
         processes = Processes(Path(folder), _environment(urls, api, api_port), line)
-        async with aiohttp.ClientSession() as http:
+        # Connections that nobody used for longer may be gone at the other end.
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=2.0)) as http:
             house = House(api, sandbox, urls, processes, http, Levers(http, sandbox), timeline)
             try:
                 await _start(house, sandbox_port)

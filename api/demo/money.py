@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime, time, timedelta
+import uuid
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import aiohttp
 
-from api.demo.client import Answer, Levers, Phone
+from api.demo.client import TRIES, Answer, Levers, Phone
 from api.demo.people import Person
 from api.demo.processes import DemoFailed, Processes
 from api.demo.showing import Timeline
@@ -57,8 +58,7 @@ class Money:
         fee = next(each for each in owed.body["items"] if each["charge_ref"] == charge)
         amount = f"{fee['amount_fen'] / 100:.2f} 元"
         self.timeline.step(person.name, "待缴费用", f"{fee['name']}：{amount}", owed.ms)
-        body = {"fee_id": fee["id"], "channel": "wechat_pay"}
-        begun = await phone.send("POST", "/v1/resident/payments", body, expect=201)
+        begun = await self._begin(phone, {"fee_id": fee["id"], "channel": "wechat_pay"})
         number, parameters = begun.body["number"], begun.body["parameters"]
         self.numbers.append(number)
         self.timeline.step(person.name, "发起微信支付", f"订单 {number}", begun.ms)
@@ -71,6 +71,16 @@ class Money:
         answers = [each["answer"] for notice in notices if notice["about"] == number for each in notice["attempts"]]
         self.timeline.step("微信支付", "支付通知，同一结果再送两遍", f"应答 {'、'.join(answers)}", again.ms)
         self.timeline.step(person.name, "我的钱在哪里", str(page.body["where"]), page.ms)
+
+    async def _begin(self, phone: Phone, body: dict[str, Any]) -> Answer:
+        """Begin to pay; again, with the same key, while the channel does not answer, as a front end is told to."""
+        key = str(uuid.uuid4())
+        for _ in range(TRIES):
+            begun = await phone.send("POST", "/v1/resident/payments", body, expect=201, key=key)
+            if begun.body["parameters"]:
+                return begun
+            await asyncio.sleep(begun.body["retry_after"])
+        raise DemoFailed(f"微信支付一直没有接受订单 {begun.body['number']}")
 
     async def _give_back(self, number: str) -> None:
         await self.clerk.sign_in("a.clerk")
@@ -108,17 +118,25 @@ class Money:
         morning = datetime.combine(now.date() + timedelta(days=1), BILL_TIME, clock.SHANGHAI)
         await self.levers.ask("POST", "/sandbox/pay/time", {"seconds": (morning - now).total_seconds()})
         began = clock.monotonic()
-        day = ("--date", now.date().isoformat(), "--channel", "wechat_pay", "--json")
-        status, said = await self.processes.ask("reconcile", "api.cli", "reconcile", *day)
+        for _ in range(TRIES):
+            self.bill = await self._compare(now.date())
+            if not self.bill["unreachable"]:
+                break
         ms = (clock.monotonic() - began) * 1000
-        if status not in (0, 1) or not said:
-            raise DemoFailed(f"对账没有完成（退出码 {status}）：\n{self.processes.last_words('reconcile')}")
-        self.bill = json.loads(said)["days"][0]
         told = (
             f"收 {self.bill['paid_count']} 笔 {self.bill['paid_fen'] / 100:.2f} 元，"
             f"退 {self.bill['refund_count']} 笔 {self.bill['refund_fen'] / 100:.2f} 元，差异 {self.bill['open']}"
         )
         self.timeline.step("运维", "zhangban reconcile：三方对账", told, ms)
+
+    async def _compare(self, day: date) -> dict[str, Any]:
+        """What the command says of the day. Raises DemoFailed when it says nothing."""
+        given = ("--date", day.isoformat(), "--channel", "wechat_pay", "--json")
+        status, said = await self.processes.ask("reconcile", "api.cli", "reconcile", *given)
+        if status not in (0, 1) or not said:
+            raise DemoFailed(f"对账没有完成（退出码 {status}）：\n{self.processes.last_words('reconcile')}")
+        compared: dict[str, Any] = json.loads(said)["days"][0]
+        return compared
 
     # -- in the end ------------------------------------------------------------------------------
 

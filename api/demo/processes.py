@@ -55,7 +55,7 @@ class Processes:
     def start(self, name: str, *arguments: str, lifeline: bool = False) -> None:
         """Start `python -m …arguments` under this name; with `lifeline`, it watches ours and ends when we are gone."""
         watched = ["--lifeline", str(self._lifeline)] if lifeline else []
-        with open(self.folder / f"{name}.out", "ab") as answers, open(self.folder / f"{name}.log", "ab") as log:
+        with open(self.folder / f"{name}.out", "wb") as answers, open(self.folder / f"{name}.log", "ab") as log:
             self._running[name] = subprocess.Popen(
                 [sys.executable, "-m", *arguments, *watched],
                 env=self.environment,

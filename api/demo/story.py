@@ -126,11 +126,9 @@ class Story:
         self.timeline.heading("二、居民登录小程序，看到自己的办件")
         for person in self.people:
             phone = self.phones[person.name]
-            answer = await phone.sign_in(await self.levers.code(person.name, "login"))
+            answer = await phone.sign_in(self.levers)
             self.timeline.step(person.name, f"wx.login 登录（{person.habit}）", "已登录", answer.ms)
-            answer = await phone.send(
-                "PUT", "/v1/resident/phone", {"code": await self.levers.code(person.name, "phone")}
-            )
+            answer = await phone.hand_in("phone", self.levers, "PUT", "/v1/resident/phone")
             self.timeline.step(person.name, "授权手机号", answer.body["phone"], answer.ms)
             if person.follows:
                 await self.levers.ask("POST", f"/sandbox/personas/{person.name}/follow")

@@ -198,7 +198,7 @@ class Visit:
         phone = Phone(self.http, self.api, name, address=f"10.{number // 250}.0.{number % 250 + 1}")
         async with turn:
             await self.levers.ask("POST", "/sandbox/personas", {"name": name})
-            await phone.sign_in(await self.levers.code(name, "login"))
+            await phone.sign_in(self.levers)
         return phone
 
     async def _tap(self, phone: Phone, body: Any) -> Answer:
