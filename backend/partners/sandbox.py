@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import itertools
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -20,23 +21,23 @@ from typing import Any
 import uvicorn
 from litestar import Litestar, get
 from litestar.di import Provide
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Receive, Scope, Send
 
-from backend.partners.alipay.sandbox.levers import AlipayLevers, alipay_handlers
+from backend.partners.alipay.sandbox.levers import AlipayLevers, gateway
 from backend.partners.alipay.sandbox.platform import AlipayPlatform
 from backend.partners.alipay.sandbox.world import AlipayWorld
-from backend.partners.courier.sandbox.app import courier_handlers
+from backend.partners.courier.sandbox.app import CourierAddresses
 from backend.partners.courier.sandbox.levers import CourierLevers
 from backend.partners.courier.sandbox.platform import Couriers
-from backend.partners.fiscal_receipt.sandbox import FiscalWorld, fiscal_handlers
+from backend.partners.fiscal_receipt.sandbox import FiscalLevers, FiscalWorld, issuing, voiding
 from backend.partners.sms.sandbox import DEFAULTS as SMS_DEFAULTS
-from backend.partners.sms.sandbox import SmsLevers, SmsWorld, sms_handlers
-from backend.partners.wechat.sandbox.app import wechat_handlers
+from backend.partners.sms.sandbox import SmsLevers, SmsWorld, gateways
+from backend.partners.wechat.sandbox.app import wechat
 from backend.partners.wechat.sandbox.faults import Faulty
 from backend.partners.wechat.sandbox.levers import WeChatLevers
 from backend.partners.wechat.sandbox.pushing import Pusher
 from backend.partners.wechat.sandbox.world import World, sandbox_settings
-from backend.partners.wechat_pay.sandbox.app import pay_handlers
+from backend.partners.wechat_pay.sandbox.app import wechat_pay
 from backend.partners.wechat_pay.sandbox.levers import PayLevers
 from backend.partners.wechat_pay.sandbox.platform import PayPlatform
 from backend.partners.wechat_pay.sandbox.world import PayWorld
@@ -92,37 +93,61 @@ class Sandbox:
     def app(self) -> ASGIApp:
         """The ASGI app, faults in front."""
 
-        @get("/sandbox/settings", include_in_schema=False)
-        async def told() -> dict[str, str]:
-            return self.settings()
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            scope[_ASKED] = self  # type: ignore[literal-required]
+            await _addresses()(scope, receive, send)
 
-        inner = Litestar(
-            route_handlers=[
-                *wechat_handlers(self.world, self.pusher),
-                *sms_handlers(self.sms),
-                *pay_handlers(self.pay),
-                *alipay_handlers(self.alipay),
-                *fiscal_handlers(),
-                *courier_handlers(self.couriers),
-                WeChatLevers,
-                SmsLevers,
-                PayLevers,
-                AlipayLevers,
-                CourierLevers,
-                told,
-            ],
-            dependencies={
-                "world": Provide(lambda: self.world, sync_to_thread=False),
-                "pusher": Provide(lambda: self.pusher, sync_to_thread=False),
-                "sms_world": Provide(lambda: self.sms, sync_to_thread=False),
-                "pay": Provide(lambda: self.pay, sync_to_thread=False),
-                "alipay": Provide(lambda: self.alipay, sync_to_thread=False),
-                "fiscal": Provide(lambda: self.fiscal, sync_to_thread=False),
-                "couriers": Provide(lambda: self.couriers, sync_to_thread=False),
-            },
-            openapi_config=None,
-        )
-        return Faulty(inner, self.world.faults)
+        return Faulty(answer, self.world.faults)
+
+
+_ASKED = "sandbox"
+"""Where a request says which sandbox it came to."""
+
+
+@get("/sandbox/settings", include_in_schema=False)
+async def _told(scope: Scope) -> dict[str, str]:
+    settings: dict[str, str] = scope[_ASKED].settings()  # type: ignore[literal-required]
+    return settings
+
+
+def _part(name: str) -> Provide:
+    def found(scope: Scope) -> Any:
+        return getattr(scope[_ASKED], name)  # type: ignore[literal-required]
+
+    return Provide(found, sync_to_thread=False)
+
+
+@functools.cache
+def _addresses() -> Litestar:
+    """Every address of the simulators, for all the sandboxes of this process: which one is asked, the request knows."""
+    return Litestar(
+        route_handlers=[
+            wechat,
+            wechat_pay,
+            gateways,
+            gateway,
+            issuing,
+            voiding,
+            CourierAddresses,
+            WeChatLevers,
+            PayLevers,
+            SmsLevers,
+            AlipayLevers,
+            FiscalLevers,
+            CourierLevers,
+            _told,
+        ],
+        dependencies={
+            "world": _part("world"),
+            "pusher": _part("pusher"),
+            "sms_world": _part("sms"),
+            "pay": _part("pay"),
+            "alipay": _part("alipay"),
+            "fiscal": _part("fiscal"),
+            "couriers": _part("couriers"),
+        },
+        openapi_config=None,
+    )
 
 
 class _Server(uvicorn.Server):

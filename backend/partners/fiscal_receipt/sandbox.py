@@ -9,7 +9,6 @@ from typing import Any, Literal
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
-from litestar.types import ControllerRouterHandler
 from msgspec import Struct
 
 from backend.partners import simulated
@@ -84,12 +83,14 @@ def _heard(fiscal: FiscalWorld, name: str, body: dict[str, Any]) -> dict[str, st
 
 
 @post("/fiscal/invoiceEBill", status_code=200)
-async def _issue(fiscal: NamedDependency[FiscalWorld], data: JSONBody[dict[str, Any]]) -> dict[str, str]:
+async def issuing(fiscal: NamedDependency[FiscalWorld], data: JSONBody[dict[str, Any]]) -> dict[str, str]:
+    """Answer a request for a receipt."""
     return _heard(fiscal, "issue", data)
 
 
 @post("/fiscal/writeOffEBill", status_code=200)
-async def _void(fiscal: NamedDependency[FiscalWorld], data: JSONBody[dict[str, Any]]) -> dict[str, str]:
+async def voiding(fiscal: NamedDependency[FiscalWorld], data: JSONBody[dict[str, Any]]) -> dict[str, str]:
+    """Answer a request for a red receipt."""
     return _heard(fiscal, "void", data)
 
 
@@ -106,8 +107,3 @@ class FiscalLevers(Controller):
     async def pull(self, fiscal: NamedDependency[FiscalWorld], data: JSONBody[Lever]) -> Lever:
         fiscal.mode = data.mode
         return data
-
-
-def fiscal_handlers() -> list[ControllerRouterHandler]:
-    """The platform's addresses and its levers."""
-    return [_issue, _void, FiscalLevers]

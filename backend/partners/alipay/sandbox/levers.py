@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from litestar import Controller, Request, Response, get, post, put
 from litestar.di import NamedDependency
-from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct, field
 
@@ -75,15 +74,11 @@ class FailureIn(Struct, forbid_unknown_fields=True, kw_only=True):
     times: int = 1
 
 
-def alipay_handlers(alipay: AlipayPlatform) -> list[HTTPRouteHandler]:
-    """The route handler that answers as the gateway does."""
-
-    @post("/gateway.do", status_code=200, include_in_schema=False)
-    async def gateway(request: Request[Any, Any, Any]) -> Response[bytes]:
-        answer = alipay.ask(await request.body())
-        return Response(answer, media_type="application/json;charset=" + request.query_params.get("charset", "utf-8"))
-
-    return [gateway]
+@post("/gateway.do", status_code=200, include_in_schema=False)
+async def gateway(request: Request[Any, Any, Any], alipay: NamedDependency[AlipayPlatform]) -> Response[bytes]:
+    """Answer as Alipay's gateway does."""
+    answer = alipay.ask(await request.body())
+    return Response(answer, media_type="application/json;charset=" + request.query_params.get("charset", "utf-8"))
 
 
 def _failed(_: Request[Any, Any, Any], failure: Failure) -> Response[dict[str, str]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
-from litestar import Request, Response, get, post
-from litestar.handlers import HTTPRouteHandler
+from litestar import Controller, Request, Response, get, post
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from backend.partners.courier.sandbox.labels import label
@@ -37,51 +38,36 @@ Fields = dict[str, str]
 Said = dict[str, Any]
 
 
-def courier_handlers(couriers: Couriers) -> list[HTTPRouteHandler]:
-    """The route handlers that answer as the couriers do."""
+class CourierAddresses(Controller):
+    """Answers as the couriers do."""
 
-    async def heard(
-        request: Request[Any, Any, Any], partner: Partner, named: str, work: Callable[[Fields], Awaitable[Said]]
-    ) -> Said:
-        fields = await _form(request)
-        operation = named or OPERATIONS.get(_asked(fields), "unknown")
-        refusal = couriers.world.take_refusal(partner, operation)
-        answer = await work(fields) if refusal is None or refusal.after else {}
-        answer = answer if refusal is None else couriers.refused(refusal)
-        couriers.world.calls.append((partner, operation, _code(answer)))
-        return answer
+    path = "/couriers"
+    include_in_schema = False
 
-    async def subscribed(fields: Fields) -> Said:
-        return couriers.kuaidi100.subscribe(fields)
+    @post("/kuaidi100/poll", status_code=200)
+    async def subscribe(self, request: Request[Any, Any, Any], couriers: NamedDependency[Couriers]) -> Said:
+        return await _heard(couriers, request, "kuaidi100", couriers.kuaidi100.subscribe, named="subscribe")
 
-    async def queried(fields: Fields) -> Said:
-        return couriers.kuaidi100.query(fields)
+    @post("/kuaidi100/poll/query.do", status_code=200)
+    async def query(self, request: Request[Any, Any, Any], couriers: NamedDependency[Couriers]) -> Said:
+        return await _heard(couriers, request, "kuaidi100", couriers.kuaidi100.query, named="query")
 
-    async def birds(fields: Fields) -> Said:
-        return couriers.kdniao.call(fields)
+    @post("/sf/std/service", status_code=200)
+    async def sf(self, request: Request[Any, Any, Any], couriers: NamedDependency[Couriers]) -> Said:
+        return await _heard(couriers, request, "sf", couriers.sf.call)
 
-    @post("/couriers/kuaidi100/poll", status_code=200, include_in_schema=False)
-    async def poll(request: Request[Any, Any, Any]) -> Said:
-        return await heard(request, "kuaidi100", "subscribe", subscribed)
+    @post("/ems/amp/api/open", status_code=200)
+    async def ems(self, request: Request[Any, Any, Any], couriers: NamedDependency[Couriers]) -> Said:
+        return await _heard(couriers, request, "ems", couriers.ems.call)
 
-    @post("/couriers/kuaidi100/poll/query.do", status_code=200, include_in_schema=False)
-    async def query(request: Request[Any, Any, Any]) -> Said:
-        return await heard(request, "kuaidi100", "query", queried)
+    @post("/kdniao/api/dist", status_code=200)
+    async def kdniao(self, request: Request[Any, Any, Any], couriers: NamedDependency[Couriers]) -> Said:
+        return await _heard(couriers, request, "kdniao", couriers.kdniao.call)
 
-    @post("/couriers/sf/std/service", status_code=200, include_in_schema=False)
-    async def sf(request: Request[Any, Any, Any]) -> Said:
-        return await heard(request, "sf", "", couriers.sf.call)
-
-    @post("/couriers/ems/amp/api/open", status_code=200, include_in_schema=False)
-    async def ems(request: Request[Any, Any, Any]) -> Said:
-        return await heard(request, "ems", "", couriers.ems.call)
-
-    @post("/couriers/kdniao/api/dist", status_code=200, include_in_schema=False)
-    async def kdniao(request: Request[Any, Any, Any]) -> Said:
-        return await heard(request, "kdniao", "", birds)
-
-    @get("/couriers/labels/{name:str}", include_in_schema=False)
-    async def printed(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
+    @get("/labels/{name:str}")
+    async def printed(
+        self, request: Request[Any, Any, Any], name: FromPath[str], couriers: NamedDependency[Couriers]
+    ) -> Response[bytes]:
         parcel = couriers.world.parcels.get(name.removesuffix(".pdf"))
         if parcel is None:
             return Response(b"", status_code=404, media_type="text/plain")
@@ -89,7 +75,25 @@ def courier_handlers(couriers: Couriers) -> list[HTTPRouteHandler]:
             return Response(b"", status_code=401, media_type="text/plain")
         return Response(label(parcel), media_type="application/pdf")
 
-    return [poll, query, sf, ems, kdniao, printed]
+
+async def _heard(
+    couriers: Couriers,
+    request: Request[Any, Any, Any],
+    partner: Partner,
+    work: Callable[[Fields], Said | Awaitable[Said]],
+    *,
+    named: str = "",
+) -> Said:
+    fields = await _form(request)
+    operation = named or OPERATIONS.get(_asked(fields), "unknown")
+    refusal = couriers.world.take_refusal(partner, operation)
+    answer: Said = {}
+    if refusal is None or refusal.after:
+        done = work(fields)
+        answer = await done if inspect.isawaitable(done) else done
+    answer = answer if refusal is None else couriers.refused(refusal)
+    couriers.world.calls.append((partner, operation, _code(answer)))
+    return answer
 
 
 async def _form(request: Request[Any, Any, Any]) -> Fields:

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import msgspec
 from litestar import Controller, Request, Response, get, post, put
 from litestar.di import NamedDependency
-from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
@@ -107,19 +106,15 @@ def _shown(receipt: Receipt) -> dict[str, Any]:
     return {**asdict(receipt), "arrived": receipt.arrived}
 
 
-def sms_handlers(world: SmsWorld) -> list[HTTPRouteHandler]:
-    """The route handlers that answer as the gateways do; which one is meant, the request's headers say."""
-
-    @post("/", status_code=200, include_in_schema=False)
-    async def send_sms(request: Request[Any, Any, Any]) -> Response[bytes]:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        status = 200
-        answer: dict[str, Any]
-        if "x-acs-action" in headers:
-            query = request.scope["query_string"].decode()
-            status, answer = aliyun.answer(world, query, headers, await request.body())
-        else:
-            answer = {"Response": tencent.answer(world, headers, await request.body())}
-        return Response(msgspec.json.encode(answer), status_code=status, media_type="application/json")
-
-    return [send_sms]
+@post("/", status_code=200, include_in_schema=False)
+async def gateways(request: Request[Any, Any, Any], sms_world: NamedDependency[SmsWorld]) -> Response[bytes]:
+    """Answer as the gateways do; which one is meant, the request's headers say."""
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    status = 200
+    answer: dict[str, Any]
+    if "x-acs-action" in headers:
+        query = request.scope["query_string"].decode()
+        status, answer = aliyun.answer(sms_world, query, headers, await request.body())
+    else:
+        answer = {"Response": tencent.answer(sms_world, headers, await request.body())}
+    return Response(msgspec.json.encode(answer), status_code=status, media_type="application/json")

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from litestar import HttpMethod, Request, Response, route
-from litestar.handlers import HTTPRouteHandler
+from litestar.di import NamedDependency
 
 from backend.partners.wechat.port import Account
 from backend.partners.wechat.sandbox import accounts, codes, messages, parcels
@@ -67,20 +67,18 @@ CALLS: dict[str, Call] = {
 }
 
 
-def wechat_handlers(world: World, pusher: Pusher) -> list[HTTPRouteHandler]:
-    """The route handlers that answer as WeChat does."""
-
-    @route(sorted(CALLS), http_method=[HttpMethod.GET, HttpMethod.POST], status_code=200, include_in_schema=False)
-    async def call(request: Request[Any, Any, Any]) -> Response[Any]:
-        try:
-            answer = await _answered(world, pusher, request)
-        except Errcode as refusal:
-            answer = refusal.body()
-        if isinstance(answer, bytes):
-            return Response(answer, media_type="image/png")
-        return Response(msgspec.json.encode(answer), media_type="application/json; encoding=utf-8")
-
-    return [call]
+@route(sorted(CALLS), http_method=[HttpMethod.GET, HttpMethod.POST], status_code=200, include_in_schema=False)
+async def wechat(
+    request: Request[Any, Any, Any], world: NamedDependency[World], pusher: NamedDependency[Pusher]
+) -> Response[Any]:
+    """Answer as WeChat does."""
+    try:
+        answer = await _answered(world, pusher, request)
+    except Errcode as refusal:
+        answer = refusal.body()
+    if isinstance(answer, bytes):
+        return Response(answer, media_type="image/png")
+    return Response(msgspec.json.encode(answer), media_type="application/json; encoding=utf-8")
 
 
 async def _answered(world: World, pusher: Pusher, request: Request[Any, Any, Any]) -> Answer:

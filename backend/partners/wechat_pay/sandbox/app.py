@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import msgspec
 from litestar import HttpMethod, Request, Response, route
-from litestar.handlers import HTTPRouteHandler
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from backend.partners.sandbox_keys import GOOD_FROM, GOOD_UNTIL
@@ -116,22 +116,20 @@ CALLS = (
 )
 
 
-def pay_handlers(pay: PayPlatform) -> list[HTTPRouteHandler]:
-    """The route handler that answers as WeChat Pay does."""
-
-    @route("/v3/{rest:path}", http_method=list(HttpMethod), status_code=200, include_in_schema=False)
-    async def call(request: Request[Any, Any, Any], rest: FromPath[str]) -> Response[bytes]:
-        body = await request.body()
-        name, status, answer = "unknown", 200, None
-        try:
-            name, answer = _answered(pay, request, body)
-            status = 204 if answer is None else 200
-        except Refusal as refusal:
-            name, status, answer = _operation(request) or name, refusal.status, refusal.body()
-        pay.world.calls.append((name, status))
-        return _signed(pay, answer, status, request.headers.get("wechatpay-serial", ""))
-
-    return [call]
+@route("/v3/{rest:path}", http_method=list(HttpMethod), status_code=200, include_in_schema=False)
+async def wechat_pay(
+    request: Request[Any, Any, Any], rest: FromPath[str], pay: NamedDependency[PayPlatform]
+) -> Response[bytes]:
+    """Answer as WeChat Pay does."""
+    body = await request.body()
+    name, status, answer = "unknown", 200, None
+    try:
+        name, answer = _answered(pay, request, body)
+        status = 204 if answer is None else 200
+    except Refusal as refusal:
+        name, status, answer = _operation(request) or name, refusal.status, refusal.body()
+    pay.world.calls.append((name, status))
+    return _signed(pay, answer, status, request.headers.get("wechatpay-serial", ""))
 
 
 def _signed(pay: PayPlatform, answer: dict[str, Any] | bytes | None, status: int, serial: str) -> Response[bytes]:
