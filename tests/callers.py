@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -80,9 +81,16 @@ class Operation(NamedTuple):
         return re.sub(r"\{(\w+)\}", fill, self.path)
 
 
+@functools.cache
+def description(app: Litestar) -> dict[str, Any]:
+    """The OpenAPI description, read once: to read its megabyte takes longer than most requests."""
+    read: dict[str, Any] = msgspec.json.decode(describe(app))
+    return read
+
+
 def operations(app: Litestar) -> Iterator[Operation]:
     """Every operation of the description."""
-    for path, item in msgspec.json.decode(describe(app))["paths"].items():
+    for path, item in description(app)["paths"].items():
         for method, described in item.items():
             if method in {"get", "put", "post", "patch", "delete"}:
                 yield Operation(method.upper(), path, described)

@@ -6,14 +6,18 @@ import asyncio
 import io
 import signal
 import sys
+from datetime import datetime, time, timedelta
 
 from api.demo import keeping
 from api.demo.chaos import Chaos
 from api.demo.house import House, opened
 from api.demo.processes import DemoFailed
 from api.demo.showing import Timeline
+from backend import clock
 from backend.embedded import EmbeddedFailed
 
+LONGEST = 90.0
+"""Seconds that a story may take from the first server to the last check."""
 STOPPED = 130
 """The exit status of a program that was told to stop, as shells give it."""
 
@@ -45,7 +49,17 @@ async def _until_told(timeline: Timeline, *, chaos: bool, keep: bool, json_file:
         return 0 if keep and timeline.record.ok else STOPPED
 
 
+def until_tomorrow(now: datetime) -> float:
+    """How many seconds a story that would not end before midnight in China waits for the next day; 0 is most days."""
+    tomorrow = datetime.combine(clock.day_of(now) + timedelta(days=1), time(), clock.SHANGHAI)
+    left = (tomorrow - now).total_seconds()
+    return left + 1 if left < LONGEST else 0
+
+
 async def _tell(timeline: Timeline, *, chaos: bool, keep: bool, json_file: str | None) -> int:
+    if wait := until_tomorrow(clock.now()):
+        timeline.say(f"就要到零点了：预约、账单都按天算，演示等 {wait:.0f} 秒，从新的一天讲起")
+        await asyncio.sleep(wait)
     async with opened(timeline) as house:
         story = await house.story(chaos=chaos)
         trouble = Chaos(house, timeline)

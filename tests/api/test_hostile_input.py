@@ -7,17 +7,15 @@ import json
 from collections.abc import AsyncIterator, Callable
 
 import httpx
-import msgspec
 import pytest
 from litestar import Litestar
 
-from api.openapi import describe
 from backend import cache
 from backend.settings import settings
-from tests.callers import Callers, Operation, callers, encoded, operations
+from tests.callers import Callers, Operation, callers, description, encoded, operations
 from tests.owner import as_owner
 
-pytestmark = pytest.mark.usefixtures("partners")
+pytestmark = [pytest.mark.usefixtures("partners"), pytest.mark.timeout(300)]
 
 DOORS = ("public", "resident", "staff", "agency", "callbacks")
 at_each_door = pytest.mark.parametrize("door", DOORS)
@@ -211,7 +209,7 @@ async def test_an_odd_way_to_say_json_is_no_reason_to_fall_over(
 def declared(app: Litestar, operation: Operation) -> set[str]:
     """The fields that the body of an operation may have."""
     schema = operation.described["requestBody"]["content"]["application/json"]["schema"]
-    schemas = msgspec.json.decode(describe(app))["components"]["schemas"]
+    schemas = description(app)["components"]["schemas"]
     return set(schemas[schema["$ref"].rpartition("/")[2]].get("properties", {}))
 
 

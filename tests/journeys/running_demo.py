@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PATIENCE = 200.0
+PATIENCE = 240.0
 """Seconds for a machine that runs other tests besides."""
 
 
