@@ -207,7 +207,7 @@ async def test_a_line_with_a_draw_is_not_booked_before_it_was_drawn():
 async def test_somebody_who_missed_too_often_is_blocked_until_a_day_that_is_named():
     line = await a_line(strikes_allowed=0)
     slot, resident = await a_slot(3, line), await somebody()
-    missed = await an_appointment(await a_slot(3, line, starts_in=timedelta(hours=1)), resident)
+    missed = await an_appointment(await a_slot(3, line, starts_in=timedelta(days=-1)), resident)
     await execute(
         "INSERT INTO strikes (id, created_at, person_id, line_id, appointment_id, kind) "
         "VALUES ($1, now(), $2, $3, $4, 'no-show')",
