@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import MISSING, fields
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 from litestar import Litestar
 
+from api.problems import document
 from backend.deliveries import hearing
+from backend.errors import TooLarge, Trouble, Unavailable
+from backend.logs import request_id
 from backend.partner_settings import PartnerSettings
 from backend.partners.checking import SHORTEST_TOKEN
 from backend.partners.sms import receipts
@@ -111,7 +115,18 @@ def test_no_address_whose_end_is_a_secret_is_written_down_by_nginx(app: Litestar
             assert "S3CRET" not in masked(path.format(name=name, token="S3CRET")), path
     for path in set(callbacks) - set(secret):
         assert masked(path) == path
-    assert re.search(r"location /v1/callbacks/ \{\s*error_log \S+ crit;", NGINX)
+    assert re.findall(r"error_log \S+ (\w+);", NGINX) == ["crit"]  # its own errors name the whole address
+
+
+@pytest.mark.parametrize("trouble", [TooLarge, Unavailable])
+def test_what_nginx_itself_answers_is_the_problem_document_of_the_service(trouble: type[Trouble]):
+    (answer,) = re.findall(rf"return {trouble.status} '(.+)';", NGINX)
+    before = request_id.set("$request_id")
+    try:
+        assert json.loads(answer) == document(trouble())
+    finally:
+        request_id.reset(before)
+    assert f"error_page {'413' if trouble is TooLarge else '502 504'} = @{trouble.code};" in NGINX
 
 
 def size(text: str) -> int:
