@@ -75,7 +75,7 @@ class BoardController(Controller):
         summary="大厅叫号屏（实时，Server-Sent Events）",
         description=(
             "连接后先发一次完整快照，此后每有变化再发一次完整快照：事件名 `board`，`data` 与快照接口相同，`id` 为版本。"
-            "断线后直接重连即可，不会漏掉当前状态；每 15 秒有一行注释作心跳，最长 30 分钟后由服务端结束。"
+            "断线后直接重连即可，不会漏掉当前状态；每 10 秒有一行注释作心跳，最长 30 分钟后由服务端结束。"
             "不读取数据的连接会被断开。"
         ),
         operation_id="followHallBoard",

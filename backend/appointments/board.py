@@ -33,7 +33,7 @@ LISTENERS = 2000
 """So many may follow boards in one process; more are refused and ask for the snapshot."""
 LONGEST = 1800.0
 """Seconds after which a stream ends; the client connects again by itself, perhaps to another process."""
-HEARTBEAT = 15.0
+HEARTBEAT = 10.0
 """Seconds of silence after which a comment is sent, so that nothing in between closes the connection."""
 LOOK_AGAIN, LOOK_AGAIN_DEAF = 10.0, 2.0
 """Seconds after which the snapshot is read although nobody announced anything: with Redis, and without."""

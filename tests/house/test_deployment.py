@@ -11,6 +11,7 @@ import pytest
 from litestar import Litestar
 
 from api.problems import document
+from backend.appointments import board
 from backend.deliveries import hearing
 from backend.errors import TooLarge, Trouble, Unavailable
 from backend.logs import request_id
@@ -144,6 +145,7 @@ def test_nginx_waits_longer_than_the_service_thinks():
     [seconds] = re.findall(r"proxy_read_timeout (\d+)s;", NGINX)
 
     assert int(seconds) > Settings().request_timeout
+    assert int(seconds) > board.HEARTBEAT  # of a hall where nothing happens
 
 
 def test_the_image_is_made_of_every_package_of_the_service():
