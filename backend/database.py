@@ -130,6 +130,8 @@ async def connect() -> None:
     await Tortoise.init(config=tortoise_config(), _enable_global_fallback=True)
     # Kept, because Tortoise looks it up through its context at every question.
     _client = get_connection("default")
+    # Models outside of a transaction wait for their turn like every statement, and give back in order like it.
+    _client.acquire_connection = _Lent
     _turns = Turns(settings().database_pool_size, settings().database_kept_connections)
 
 
@@ -206,6 +208,11 @@ class _Lent:
             if isinstance(error, _ENDED):
                 # Asking a silent server to cancel or roll back would cost as long again; without us it does so itself.
                 self._connection.terminate()
+            elif isinstance(error, asyncpg.DataError):
+                # A value that asyncpg cannot write: the server was told of the statement and waits for it, and its
+                # patience would end while somebody else has the connection. Any whole statement ends the waiting.
+                with suppress(*BROKEN):
+                    await self._connection.execute("SELECT")
         finally:
             try:
                 # A connection that cannot be given back in order has been ended by the pool; the work is what counts.
