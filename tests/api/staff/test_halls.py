@@ -17,6 +17,7 @@ from models.appointments import Appointment, ServiceLine, Slot, Strike, WaitingE
 from models.appointments import AppointmentState as S
 from models.regions import Hall
 from tests.factories.appointments import a_line, a_slot, an_appointment, an_item, somebody
+from tests.factories.calendar import known_years
 from tests.factories.identity import a_resident, a_staff, headers_of, staff_headers_of
 from tests.factories.regions import a_hall
 
@@ -35,6 +36,7 @@ async def at_home(line: ServiceLine) -> tuple[Hall, dict[str, str]]:
 
 
 async def test_a_hall_is_set_up_opened_watched_and_closed(client: httpx.AsyncClient):
+    await known_years()
     hall, item = await a_hall(), await an_item()
     headers = staff_headers_of(await staff_of(hall))
     at, today = f"/v1/staff/halls/{hall.id}", clock.today()

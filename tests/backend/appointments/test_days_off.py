@@ -16,14 +16,16 @@ from backend.regions.errors import HallUnknown
 from models.appointments import ServiceLine, Slot
 from models.regions import Hall
 from tests.factories.appointments import a_line, a_slot, an_appointment
+from tests.factories.calendar import known_years
 from tests.factories.identity import a_staff, staff_headers_of
 
 STAFF = AsOperator()
 
 
-def a_working_day() -> date:
+async def a_working_day() -> date:
     """The next one that is at least three days away."""
-    return calendar.PUBLISHED.first_from(clock.today() + timedelta(days=3))
+    await known_years()
+    return (await calendar.load()).first_from(clock.today() + timedelta(days=3))
 
 
 async def a_day(day: date, *, weekdays: tuple[int, ...] = (1, 2, 3, 4, 5)) -> tuple[ServiceLine, Slot]:
@@ -38,7 +40,7 @@ async def a_day(day: date, *, weekdays: tuple[int, ...] = (1, 2, 3, 4, 5)) -> tu
 
 
 async def test_a_day_declared_off_is_shown_with_its_visits_until_it_is_closed():
-    day = a_working_day()
+    day = await a_working_day()
     line, slot = await a_day(day)
     assert await days_off.days_off(STAFF, slot.hall_id) == []
 
@@ -53,7 +55,7 @@ async def test_a_day_declared_off_is_shown_with_its_visits_until_it_is_closed():
 
 
 async def test_a_day_that_is_taken_back_is_an_ordinary_day_again():
-    day = a_working_day()
+    day = await a_working_day()
     _, slot = await a_day(day)
     await calendar.set_day(day, working=False, name="台风停工")
     await calendar.unset_day(day)
@@ -62,8 +64,10 @@ async def test_a_day_that_is_taken_back_is_an_ordinary_day_again():
 
 
 async def test_a_line_that_receives_people_on_saturdays_is_not_shown_and_one_that_does_not_is():
+    await known_years()
+    known = await calendar.load()
     saturday = clock.today() + timedelta(days=(5 - clock.today().weekday()) % 7 + 7)
-    while calendar.PUBLISHED.day(saturday) != calendar.Day(False, None):
+    while known.day(saturday) != calendar.Day(False, None):
         saturday += timedelta(days=7)
     _, receives = await a_day(saturday, weekdays=(6,))
     _, closed = await a_day(saturday, weekdays=(1,))
@@ -73,7 +77,7 @@ async def test_a_line_that_receives_people_on_saturdays_is_not_shown_and_one_tha
 
 
 async def test_only_the_halls_own_staff_see_it(client: httpx.AsyncClient):
-    day = a_working_day()
+    day = await a_working_day()
     _, slot = await a_day(day)
     await calendar.set_day(day, working=False, name="台风停工")
     code = (await Hall.get(id=slot.hall_id)).code
