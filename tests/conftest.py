@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import datetime, time
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -21,7 +22,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 from api.app import build
 from api.edge import Edge
 from api.wiring import wire
-from backend import cache, database, embedded, identity, migrations
+from backend import cache, clock, database, embedded, identity, migrations
 from backend import settings as settings_module
 from backend.partners import Partners, equip, partners_from
 from backend.partners.sandbox import Sandbox, serve_sandbox
@@ -241,6 +242,13 @@ async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app=Edge(app), raise_app_exceptions=False)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://zhangban.test") as each:
         yield each
+
+
+@pytest.fixture
+def noon() -> Iterator[None]:
+    """It is noon in China, for everybody of this process: limits per day do not begin anew in the middle of a test."""
+    with clock.travel(to=datetime.combine(clock.today(), time(12), clock.SHANGHAI)):
+        yield
 
 
 @pytest.fixture

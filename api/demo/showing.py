@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from pathlib import Path
 from typing import Any, TextIO
 
 import msgspec
@@ -132,9 +133,10 @@ class Timeline:
         return record.ok
 
     def write(self, path: str) -> None:
-        """The record as JSON."""
-        with open(path, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(self.record), indent=2) + b"\n")
+        """The record as JSON. Whoever looks at the file meanwhile sees the whole of it or nothing."""
+        half = Path(f"{path}.half")
+        half.write_bytes(msgspec.json.format(msgspec.json.encode(self.record), indent=2) + b"\n")
+        half.replace(path)
 
     def plain(self, text: str = "") -> None:
         """Print as it is: addresses and commands to copy."""

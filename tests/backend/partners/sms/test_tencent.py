@@ -65,6 +65,7 @@ async def test_a_text_is_taken_and_has_a_serial(sandbox: Sandbox, partners: Part
     assert (text.parameters, text.reference) == (["居住证签注", "已受理"], "m-1")
 
 
+@pytest.mark.usefixtures("noon")
 async def test_one_number_gets_one_text_in_thirty_seconds_and_ten_a_day(sandbox: Sandbox, partners: Partners):
     await sent(partners, a_text())
     with pytest.raises(SmsTooOften) as soon:

@@ -75,6 +75,7 @@ async def test_a_forced_token_kills_the_old_one(wechat: httpx.AsyncClient, sandb
     assert await errcode(wechat, "GET", "/wxaapi/newtmpl/gettemplate", params={"access_token": old}) == 40001
 
 
+@pytest.mark.usefixtures("noon")
 async def test_forcing_is_limited(wechat: httpx.AsyncClient, sandbox: Sandbox):
     force = credentials(sandbox, force_refresh=True)
     await asked(wechat, "POST", STABLE, json=force)
