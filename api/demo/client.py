@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -19,7 +19,7 @@ PHONE = (
     "MicroMessenger/8.0.55 NetType/4G MiniProgramEnv"
 )
 TRIES = 8
-"""How often a client repeats what may be repeated, as docs/api-manners.md tells front ends."""
+"""How often a client asks for what may be repeated."""
 BUSY = 503
 """The service cannot now; it says in how many seconds to come again."""
 
@@ -51,12 +51,10 @@ class Caller:
     ) -> Answer:
         """One request, repeated for as long as the service is busy. With `expect`, another status raises DemoFailed;
         without, it must be a success; with `any_status`, whatever comes is the answer, and nothing is repeated."""
-        for _ in range(TRIES):
-            found = await self._ask_once(method, path, body, headers())
-            if any_status or found.status != BUSY:
-                break
-            await _come_again(found)
-        if not any_status and (found.status != expect if expect else found.status >= 400):
+        if any_status:
+            return await self._ask_once(method, path, body, headers())
+        found = await _patiently(lambda: self._ask_once(method, path, body, headers()))
+        if found.status != expect if expect else found.status >= 400:
             raise _refused(method, path, found)
         return found
 
@@ -75,8 +73,14 @@ def _refused(method: str, path: str, answer: Answer) -> DemoFailed:
     return DemoFailed(f"{method} {path} 的回答是 {answer.status}：{str(answer.body)[:600]}")
 
 
-async def _come_again(answer: Answer) -> None:
-    await asyncio.sleep(float(answer.headers.get("retry-after", "1")))
+async def _patiently(once: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask, and again for as long as the service is busy, as docs/api-manners.md tells front ends."""
+    for _ in range(TRIES):
+        answer = await once()
+        if answer.status != BUSY:
+            break
+        await asyncio.sleep(float(answer.headers.get("retry-after", "1")))
+    return answer
 
 
 def _decoded(raw: bytes) -> Any:
@@ -159,14 +163,14 @@ class Phone(Caller):
 
     async def hand_in(self, kind: str, levers: Levers, method: str, path: str) -> Answer:
         """Hand in a code of this kind. A code serves once, so whoever is told to come again comes with a new one."""
-        for _ in range(TRIES):
-            answer = await self.send(method, path, {"code": await levers.code(self.name, kind)}, any_status=True)
-            if answer.status < 400:
-                return answer
-            if answer.status != BUSY:
-                break
-            await _come_again(answer)
-        raise _refused(method, path, answer)
+
+        async def once() -> Answer:
+            return await self.send(method, path, {"code": await levers.code(self.name, kind)}, any_status=True)
+
+        answer = await _patiently(once)
+        if answer.status >= 400:
+            raise _refused(method, path, answer)
+        return answer
 
     async def sign_in(self, levers: Levers) -> Answer:
         """Exchange a `wx.login` code for tokens."""

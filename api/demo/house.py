@@ -17,7 +17,7 @@ from api.demo.client import Department, Levers, Phone
 from api.demo.money import Money
 from api.demo.parcel import Parcel
 from api.demo.people import cast
-from api.demo.processes import DemoFailed, Processes, free_ports
+from api.demo.processes import READY, DemoFailed, Processes, free_ports
 from api.demo.showing import Timeline
 from api.demo.story import Story
 from backend import clock, seeding
@@ -28,8 +28,6 @@ from notifications.templates import partner_templates
 
 PATIENCE, PATIENCE_IN_CHAOS = 10.0, 40.0
 """Seconds within which a message must have arrived."""
-START = 60.0
-"""Seconds that a worker may take to start and to hear of everything."""
 STRANGER = "路人"
 
 QUICK = {
@@ -113,13 +111,13 @@ class House:
         known of them when it happened, so nobody signs in before. Raises DemoFailed when the worker does not come."""
         connection = await asyncpg.connect(self.urls.database_url)
         try:
-            async with asyncio.timeout(START):
+            async with asyncio.timeout(READY):
                 while await connection.fetchval(_UNHEARD):
                     self.processes.must_run("work")
                     await asyncio.sleep(0.02)
         except TimeoutError as error:
             said = self.processes.last_words("work")
-            raise DemoFailed(f"后台工作进程 {START:.0f} 秒内没有处理完事件：\n{said}") from error
+            raise DemoFailed(f"后台工作进程 {READY:.0f} 秒内没有处理完事件：\n{said}") from error
         finally:
             await connection.close()
 

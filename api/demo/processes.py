@@ -16,7 +16,7 @@ import aiohttp
 
 from backend import clock
 
-PATIENCE = 60.0
+READY = 60.0
 """Seconds within which a process must answer; starting takes about one."""
 GOODBYE = 8.0
 """Seconds that processes have to drain before they are killed."""
@@ -83,14 +83,14 @@ class Processes:
     async def until_ready(self, name: str, url: str, http: aiohttp.ClientSession) -> float:
         """Wait until the address answers 200; how many seconds that took. Raises DemoFailed when it never does."""
         began = clock.monotonic()
-        while clock.monotonic() - began < PATIENCE:
+        while clock.monotonic() - began < READY:
             self.must_run(name)
             with suppress(aiohttp.ClientError, TimeoutError):
                 async with http.get(url, timeout=aiohttp.ClientTimeout(total=2)) as answer:
                     if answer.status == 200:
                         return clock.monotonic() - began
             await asyncio.sleep(0.05)
-        raise DemoFailed(f"{name} 在 {PATIENCE:.0f} 秒内没有就绪：\n{self.last_words(name)}")
+        raise DemoFailed(f"{name} 在 {READY:.0f} 秒内没有就绪：\n{self.last_words(name)}")
 
     def must_run(self, name: str) -> None:
         """Raises DemoFailed when the process has ended by itself."""

@@ -23,7 +23,7 @@ from litestar import Litestar, get
 from litestar.di import Provide
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from backend.partners.alipay.sandbox.levers import AlipayLevers, gateway
+from backend.partners.alipay.sandbox.levers import AlipayLevers, alipay_gateway
 from backend.partners.alipay.sandbox.platform import AlipayPlatform
 from backend.partners.alipay.sandbox.world import AlipayWorld
 from backend.partners.courier.sandbox.app import CourierAddresses
@@ -31,7 +31,7 @@ from backend.partners.courier.sandbox.levers import CourierLevers
 from backend.partners.courier.sandbox.platform import Couriers
 from backend.partners.fiscal_receipt.sandbox import FiscalLevers, FiscalWorld, issuing, voiding
 from backend.partners.sms.sandbox import DEFAULTS as SMS_DEFAULTS
-from backend.partners.sms.sandbox import SmsLevers, SmsWorld, gateways
+from backend.partners.sms.sandbox import SmsLevers, SmsWorld, sms_gateways
 from backend.partners.wechat.sandbox.app import wechat
 from backend.partners.wechat.sandbox.faults import Faulty
 from backend.partners.wechat.sandbox.levers import WeChatLevers
@@ -124,8 +124,8 @@ def _addresses() -> Litestar:
         route_handlers=[
             wechat,
             wechat_pay,
-            gateways,
-            gateway,
+            sms_gateways,
+            alipay_gateway,
             issuing,
             voiding,
             CourierAddresses,
@@ -138,13 +138,8 @@ def _addresses() -> Litestar:
             _told,
         ],
         dependencies={
-            "world": _part("world"),
-            "pusher": _part("pusher"),
             "sms_world": _part("sms"),
-            "pay": _part("pay"),
-            "alipay": _part("alipay"),
-            "fiscal": _part("fiscal"),
-            "couriers": _part("couriers"),
+            **{name: _part(name) for name in ("world", "pusher", "pay", "alipay", "fiscal", "couriers")},
         },
         openapi_config=None,
     )

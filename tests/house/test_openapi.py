@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 import pytest
 from litestar import Litestar
 
-from api.openapi import TAGS, describe
+from api.openapi import TAGS
+from tests.callers import description
 from tests.house.test_doors import routes
 
 HIDDEN = {
@@ -25,7 +25,7 @@ HIDDEN = {
 
 @pytest.fixture
 def described(app: Litestar) -> dict[str, Any]:
-    return msgspec.json.decode(describe(app))
+    return description(app)
 
 
 def operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

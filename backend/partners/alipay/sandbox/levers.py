@@ -75,7 +75,7 @@ class FailureIn(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 @post("/gateway.do", status_code=200, include_in_schema=False)
-async def gateway(request: Request[Any, Any, Any], alipay: NamedDependency[AlipayPlatform]) -> Response[bytes]:
+async def alipay_gateway(request: Request[Any, Any, Any], alipay: NamedDependency[AlipayPlatform]) -> Response[bytes]:
     """Answer as Alipay's gateway does."""
     answer = alipay.ask(await request.body())
     return Response(answer, media_type="application/json;charset=" + request.query_params.get("charset", "utf-8"))

@@ -2,7 +2,7 @@
 limited, and receipts pushed back with whatever lies a tester asks for. What it imitates: docs/sandbox.md.
 """
 
-from backend.partners.sms.sandbox.levers import SmsLevers, gateways
+from backend.partners.sms.sandbox.levers import SmsLevers, sms_gateways
 from backend.partners.sms.sandbox.world import DEFAULTS, SmsWorld
 
-__all__ = ["DEFAULTS", "SmsLevers", "SmsWorld", "gateways"]
+__all__ = ["DEFAULTS", "SmsLevers", "SmsWorld", "sms_gateways"]

@@ -107,7 +107,7 @@ def _shown(receipt: Receipt) -> dict[str, Any]:
 
 
 @post("/", status_code=200, include_in_schema=False)
-async def gateways(request: Request[Any, Any, Any], sms_world: NamedDependency[SmsWorld]) -> Response[bytes]:
+async def sms_gateways(request: Request[Any, Any, Any], sms_world: NamedDependency[SmsWorld]) -> Response[bytes]:
     """Answer as the gateways do; which one is meant, the request's headers say."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     status = 200
