@@ -12,9 +12,9 @@ from litestar.types import ControllerRouterHandler
 
 from api import agency, callbacks, docs, health, openapi, problems, public, resident, staff, tracing
 from api.edge import Edge
+from api.fast_path import ShortWays
 from api.partners import provide_partners
 from api.requests import StrictRequest
-from api.short_ways import ShortWays
 from api.wiring import wire
 from backend import cache, cases, database, identity
 from backend.partners import partners_from

@@ -22,7 +22,7 @@ from prometheus_client import Counter, Histogram
 
 from api import problems
 from backend import clock, logs
-from backend.errors import Malformed, TooLarge, Trouble, Unavailable, Unsupported
+from backend.errors import DomainError, Malformed, TooLarge, Unavailable, UnsupportedMediaType
 from backend.settings import settings
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,6 @@ Span = Callable[[HTTPScope], AbstractContextManager[Any]]
 class TookTooLong(Unavailable):
     """The answer was not ready within the time that a request may take."""
 
-    code = "took-too-long"
     title = "处理时间过长，请稍后查看结果或重试"
 
 
@@ -147,7 +146,7 @@ def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 
-def _unreadable(scope: Scope) -> Trouble | None:
+def _unreadable(scope: Scope) -> DomainError | None:
     """What is wrong with what says where the request goes and how its body is to be read."""
     limit, hosts = settings().body_limit, 0
     if not scope["query_string"].isascii():
@@ -163,14 +162,14 @@ def _unreadable(scope: Scope) -> Trouble | None:
             if len(value) > _LONGEST_LENGTH or int(value) > limit:
                 return TooLarge()
         elif name == b"content-encoding" and value.lower() != b"identity":
-            return Unsupported("不支持压缩的请求内容")
+            return UnsupportedMediaType("不支持压缩的请求内容")
     if not hosts:
         # Probes that speak HTTP/1.0 send none.
         scope["headers"] = [*scope["headers"], (b"host", b"localhost")]
     return None
 
 
-async def _refuse(send: Send, trouble: Trouble) -> None:
+async def _refuse(send: Send, trouble: DomainError) -> None:
     status, headers, body = problems.encoded(trouble)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,4 +1,4 @@
-"""Trouble becomes RFC 9457 `application/problem+json`, in one place.
+"""DomainError becomes RFC 9457 `application/problem+json`, in one place.
 
 Every document has `type, title, status, code, request_id, retryable`; faults in the input come as `errors` with a
 JSON pointer and a Chinese sentence each. Internals never get out: what we did not expect is `internal`.
@@ -19,7 +19,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from tortoise.exceptions import BaseORMException
 
 from backend import database, errors, logs
-from backend.errors import Fault, Invalid, Malformed, Trouble
+from backend.errors import DomainError, Fault, Invalid, Malformed
 
 log = logging.getLogger(__name__)
 
@@ -27,25 +27,22 @@ MEDIA_TYPE = "application/problem+json"
 TYPE_BASE = "/v1/public/problems#"
 
 
-class NoSuchRoute(errors.NotFound):
+class RouteNotFound(errors.NotFound):
     """Nothing lives at this address."""
 
-    code = "no-such-route"
     title = "没有这个地址"
 
 
-class MethodNotAllowed(Trouble):
+class MethodNotAllowed(DomainError):
     """The address exists, but not for this method."""
 
-    code = "method-not-allowed"
     title = "不支持这种请求方式"
     status = 405
 
 
-class Internal(Trouble):
+class Internal(DomainError):
     """Our own mistake; the log knows more under the request id."""
 
-    code = "internal"
     title = "服务出现问题，我们会尽快处理"
     status = 500
 
@@ -63,22 +60,22 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     errors: list[Fault] = []
 
 
-_BY_STATUS: dict[int, type[Trouble]] = {
+_BY_STATUS: dict[int, type[DomainError]] = {
     400: Malformed,
     401: errors.Unauthenticated,
     403: errors.Refused,
-    404: NoSuchRoute,
+    404: RouteNotFound,
     405: MethodNotAllowed,
     409: errors.Conflict,
     413: errors.TooLarge,
-    415: errors.Unsupported,
+    415: errors.UnsupportedMediaType,
     422: Invalid,
     429: errors.TooMany,
     503: errors.Unavailable,
 }
 
 
-def document(trouble: Trouble) -> dict[str, Any]:
+def document(trouble: DomainError) -> dict[str, Any]:
     """The problem document of a trouble."""
     body: dict[str, Any] = {
         "type": TYPE_BASE + trouble.code,
@@ -95,7 +92,7 @@ def document(trouble: Trouble) -> dict[str, Any]:
     return {**trouble.facts, **body}
 
 
-def encoded(trouble: Trouble) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def encoded(trouble: DomainError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Status, headers and body of the answer to a trouble."""
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
     if trouble.retry_after is not None:
@@ -105,9 +102,9 @@ def encoded(trouble: Trouble) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     return trouble.status, headers, msgspec.json.encode(document(trouble), enc_hook=str)
 
 
-def trouble_of(error: Exception) -> Trouble:
+def problem_of(error: Exception) -> DomainError:
     """The trouble that an exception amounts to."""
-    if isinstance(error, Trouble):
+    if isinstance(error, DomainError):
         return error
     if isinstance(error, ValidationException):
         return _from_parameters(error)
@@ -123,7 +120,7 @@ def trouble_of(error: Exception) -> Trouble:
     return Internal()
 
 
-def note(trouble: Trouble, error: Exception, route: str | None) -> None:
+def note(trouble: DomainError, error: Exception, route: str | None) -> None:
     """Write into the log what an operator should know of: our own mistakes, and what is out of order."""
     if isinstance(trouble, Internal) and not isinstance(error, Internal):
         log.error("an unexpected error", exc_info=error, extra={"route": route})
@@ -133,7 +130,7 @@ def note(trouble: Trouble, error: Exception, route: str | None) -> None:
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for everything."""
-    trouble = trouble_of(error)
+    trouble = problem_of(error)
     note(trouble, error, request.scope.get("path_template"))
     status, headers, body = encoded(trouble)
     named = {name.decode(): value.decode() for name, value in headers if name != b"content-type"}
@@ -177,7 +174,7 @@ def invalid_body(error: msgspec.ValidationError) -> Invalid:
 _MISSING = re.compile(r"Missing required (\w+) parameter '([^']+)'")
 
 
-def _from_parameters(error: ValidationException) -> Trouble:
+def _from_parameters(error: ValidationException) -> DomainError:
     listed = [each for each in error.extra or [] if isinstance(each, Mapping)]
     if any(each.get("source") == "path" for each in listed):
         return errors.NotFound()
@@ -193,9 +190,9 @@ def _from_parameters(error: ValidationException) -> Trouble:
     return Invalid(fields=faults) if faults else Malformed()
 
 
-def answers(*kinds: type[Trouble]) -> dict[int, ResponseSpec]:
+def answers(*kinds: type[DomainError]) -> dict[int, ResponseSpec]:
     """The problem answers of a handler, for its OpenAPI: `responses=answers(NotFound, SlotFull)`."""
-    grouped: dict[int, list[type[Trouble]]] = {}
+    grouped: dict[int, list[type[DomainError]]] = {}
     for kind in kinds:
         grouped.setdefault(kind.status, []).append(kind)
     return {

@@ -10,7 +10,7 @@ from litestar import Request
 from litestar.types import Empty
 
 from api.problems import invalid_body
-from backend.errors import Malformed, Unsupported
+from backend.errors import Malformed, UnsupportedMediaType
 
 _anything = msgspec.json.Decoder()
 
@@ -23,10 +23,10 @@ class StrictRequest(Request[Any, Any, Any]):
     """
 
     async def json(self) -> Any:
-        """The decoded body. Raises Unsupported, Malformed or Invalid."""
+        """The decoded body. Raises UnsupportedMediaType, Malformed or Invalid."""
         if self._json is Empty:
             if self.content_type[0] != "application/json":
-                raise Unsupported("请使用 application/json")
+                raise UnsupportedMediaType("请使用 application/json")
             self._json = decoded(await self.body(), self._wanted())
         return self._json
 

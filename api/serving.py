@@ -1,8 +1,8 @@
 """HTTP: one process, or several children sharing one listening socket.
 
 Told to stop, a process first answers 503 on /readyz for `drain_seconds`, so that whoever balances the load goes
-elsewhere; then it closes the listener, finishes what is in flight within `shutdown_seconds` and ends. Children
-hold a lifeline to their parent: when it dies, even by SIGKILL, they close the listener at once and follow.
+elsewhere; then it closes the subscriber, finishes what is in flight within `shutdown_seconds` and ends. Children
+hold a lifeline to their parent: when it dies, even by SIGKILL, they close the subscriber at once and follow.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from api.health import Draining
-from backend import logs, stopping
+from backend import logs, shutdown
 from backend.appointments import board
 from backend.settings import environment, settings
 
@@ -33,7 +33,7 @@ LAST_SECONDS = 1.5
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handlers: `stopping.Orders` has them."""
+    """uvicorn without its signal handlers: `shutdown.Orders` has them."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -55,14 +55,14 @@ def serve(
     `listening` hears our address as soon as connections are taken, `lifeline` is watched when given.
     """
     values = settings()
-    listener = listen(values.host, values.port)
-    listening(_address(listener))
+    subscriber = listen(values.host, values.port)
+    listening(_address(subscriber))
     if values.workers <= 1:
-        return answer(app, listener, lifeline)
-    return asyncio.run(_Parent(app, listener, values.workers).run(lifeline))
+        return answer(app, subscriber, lifeline)
+    return asyncio.run(_Parent(app, subscriber, values.workers).run(lifeline))
 
 
-def answer(app: str, listener: socket.socket, lifeline: int | None) -> int:
+def answer(app: str, subscriber: socket.socket, lifeline: int | None) -> int:
     """Answer on this socket in this process."""
     config = uvicorn.Config(
         app,
@@ -78,17 +78,17 @@ def answer(app: str, listener: socket.socket, lifeline: int | None) -> int:
     )
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_until_told(Server(config), listener, lifeline))
+            runner.run(_until_told(Server(config), subscriber, lifeline))
     except SystemExit as failed:  # uvicorn's word for an application that does not start
         return int(failed.code or 0)
     return 0
 
 
-async def _until_told(server: Server, listener: socket.socket, lifeline: int | None) -> None:
+async def _until_told(server: Server, subscriber: socket.socket, lifeline: int | None) -> None:
     orders = _orders(_begin_draining)
     if lifeline is not None:
         orders.watch(lifeline)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving = asyncio.create_task(server.serve(sockets=[subscriber]))
     told = asyncio.create_task(orders.stop.wait())
     await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
     if told.done() and not orders.orphaned:
@@ -107,9 +107,9 @@ def _begin_draining() -> None:
     board.end_all()
 
 
-def _orders(on_stop: Callable[[], None]) -> stopping.Orders:
+def _orders(on_stop: Callable[[], None]) -> shutdown.Orders:
     values = settings()
-    return stopping.Orders(values.drain_seconds + values.shutdown_seconds + LAST_SECONDS, on_stop)
+    return shutdown.Orders(values.drain_seconds + values.shutdown_seconds + LAST_SECONDS, on_stop)
 
 
 async def _first(waited: Any, seconds: float) -> None:
@@ -122,8 +122,8 @@ async def _first(waited: Any, seconds: float) -> None:
 class _Parent:
     """Keeps the wanted number of children alive; answers nothing itself."""
 
-    def __init__(self, app: str, listener: socket.socket, count: int) -> None:
-        self.app, self.listener, self.count = app, listener, count
+    def __init__(self, app: str, subscriber: socket.socket, count: int) -> None:
+        self.app, self.subscriber, self.count = app, subscriber, count
         self.children: set[Process] = set()
         self.failed = False
 
@@ -131,11 +131,11 @@ class _Parent:
         orders = _orders(self._pass_on)
         if lifeline is not None:
             orders.watch(lifeline)
-        with stopping.lifeline() as ours:
+        with shutdown.lifeline() as ours:
             keeping = [asyncio.create_task(self._keep_one(orders, ours)) for _ in range(self.count)]
             await orders.stop.wait()
-            # While the children drain, they alone hold the listener: what we held open would look alive.
-            self.listener.close()
+            # While the children drain, they alone hold the subscriber: what we held open would look alive.
+            self.subscriber.close()
             values = settings()
             _, late = await asyncio.wait(keeping, timeout=values.drain_seconds + values.shutdown_seconds + 1)
             for child in self.children if late else ():
@@ -143,7 +143,7 @@ class _Parent:
             await asyncio.gather(*keeping)
         return STARTUP_FAILURE if self.failed else 0
 
-    async def _keep_one(self, orders: stopping.Orders, lifeline: int) -> None:
+    async def _keep_one(self, orders: shutdown.Orders, lifeline: int) -> None:
         while not orders.stop.is_set():
             child = await self._start(lifeline)
             self.children.add(child)
@@ -160,7 +160,7 @@ class _Parent:
                 await _first(orders.stop.wait(), 1.0)
 
     async def _start(self, lifeline: int) -> Process:
-        descriptors = (self.listener.fileno(), lifeline)
+        descriptors = (self.subscriber.fileno(), lifeline)
         values = settings()
         return await asyncio.create_subprocess_exec(
             sys.executable,
@@ -177,15 +177,15 @@ class _Parent:
             child.terminate()
 
 
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
+def _address(subscriber: socket.socket) -> str:
+    host, port = subscriber.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _main() -> None:
-    app, listener, lifeline = sys.argv[1:4]
+    app, subscriber, lifeline = sys.argv[1:4]
     logs.configure(settings().log_level)
-    sys.exit(answer(app, socket.socket(fileno=int(listener)), int(lifeline)))
+    sys.exit(answer(app, socket.socket(fileno=int(subscriber)), int(lifeline)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from notifications import delivering, rules, templates
 
 
 def wire() -> Timetable:
-    """Connect listeners to events; what a worker does by the clock. Safe to call again."""
+    """Connect subscribers to events; what a worker does by the clock. Safe to call again."""
     reactions.wire()
     rules.wire()
     templates.check_all()

@@ -33,7 +33,6 @@ STAYS_OPEN = 2.0
 class CacheDown(Unavailable):
     """Redis does not answer."""
 
-    code = "cache-down"
     title = "服务繁忙，请稍后再试"
 
 

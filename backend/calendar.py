@@ -24,10 +24,9 @@ CALENDAR = uuid5(NAMESPACE_URL, "zhangban:calendar")
 """The subject of facts about the calendar: there is one."""
 
 
-class YearNotCovered(Conflict):
+class CalendarYearNotCovered(Conflict):
     """The arrangement of the year is not known, so days in it cannot be counted."""
 
-    code = "calendar-year-not-covered"
     title = "该年度的节假日安排尚未公布，暂不能推算"
 
 
@@ -60,27 +59,27 @@ class WorkingCalendar:
         return PUBLISHED_FROM <= year <= PUBLISHED_TO or year in self._years
 
     def day(self, day: date) -> Day:
-        """What this day is. Raises YearNotCovered, unless the day itself was set by hand."""
+        """What this day is. Raises CalendarYearNotCovered, unless the day itself was set by hand."""
         if (override := self._overrides.get(day)) is not None:
             return override
         if PUBLISHED_FROM <= day.year <= PUBLISHED_TO:
             return _published(day)
         if day.year in self._years:
             return Day(day.weekday() < 5, None)
-        raise YearNotCovered(f"{day.year}年的节假日安排尚未收录", year=day.year)
+        raise CalendarYearNotCovered(f"{day.year}年的节假日安排尚未收录", year=day.year)
 
     def is_working(self, day: date) -> bool:
-        """Whether halls work on this day. Raises YearNotCovered."""
+        """Whether halls work on this day. Raises CalendarYearNotCovered."""
         return self.day(day).working
 
     def first_from(self, day: date) -> date:
-        """The day itself if it is a working day, otherwise the next one. Raises YearNotCovered."""
+        """The day itself if it is a working day, otherwise the next one. Raises CalendarYearNotCovered."""
         while not self.is_working(day):
             day += timedelta(days=1)
         return day
 
     def after(self, start: date, count: int) -> date:
-        """The `count`-th working day after `start`; `start` itself when `count` is 0. Raises YearNotCovered."""
+        """The `count`-th working day after `start`; `start` itself when `count` is 0. Raises CalendarYearNotCovered."""
         if count < 0:
             raise ValueError("working days are counted forward")
         day = start
@@ -89,7 +88,7 @@ class WorkingCalendar:
         return day
 
     def between(self, first: date, last: date) -> int:
-        """How many working days lie in the range, both ends included. Raises YearNotCovered."""
+        """How many working days lie in the range, both ends included. Raises CalendarYearNotCovered."""
         return sum(self.is_working(first + timedelta(days=n)) for n in range((last - first).days + 1))
 
     def _working_after(self, start: date, count: int) -> Iterator[date]:
@@ -125,17 +124,17 @@ async def load() -> WorkingCalendar:
 
 
 async def special_days(year: int) -> list[tuple[date, Day]]:
-    """The days of the year that are not what their weekday says. Raises YearNotCovered."""
+    """The days of the year that are not what their weekday says. Raises CalendarYearNotCovered."""
     known = await load()
     if not known.covers(year):
-        raise YearNotCovered(f"{year}年的节假日安排尚未收录", year=year)
+        raise CalendarYearNotCovered(f"{year}年的节假日安排尚未收录", year=year)
     first = date(year, 1, 1)
     days = (first + timedelta(days=n) for n in range((date(year, 12, 31) - first).days + 1))
     return [(day, what) for day in days if (what := known.day(day)).working != (day.weekday() < 5)]
 
 
 async def working_days_after(start: date, count: int) -> date:
-    """The `count`-th working day after `start`. Raises YearNotCovered."""
+    """The `count`-th working day after `start`. Raises CalendarYearNotCovered."""
     return (await load()).after(start, count)
 
 

@@ -21,8 +21,8 @@ from tortoise.backends.asyncpg.client import TransactionWrapper
 from tortoise.connection import get_connection, get_connections
 
 from backend.errors import Unavailable
+from backend.fair_semaphore import FairSemaphore
 from backend.settings import settings
-from backend.turns import Turns
 from models import MODELS
 
 BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
@@ -33,9 +33,9 @@ _OUR_MISTAKES = ("the server expects", "cannot perform operation: another operat
 """InterfaceErrors that speak of a wrong call and not of a lost connection."""
 
 _open: ContextVar[asyncpg.Connection[Any] | None] = ContextVar("open_connection", default=None)
-_favoured: ContextVar[bool] = ContextVar("favoured", default=False)
-_turns: Turns | None = None
-"""As many places as the pool has connections, some of them only for `favoured()` work."""
+_priority: ContextVar[bool] = ContextVar("priority", default=False)
+_turns: FairSemaphore | None = None
+"""As many places as the pool has connections, some of them only for `priority()` work."""
 _client: Any = None
 """Tortoise's client for our one database, which holds the pool."""
 
@@ -43,14 +43,12 @@ _client: Any = None
 class DatabaseBusy(Unavailable):
     """Every connection is in use and none came free in time."""
 
-    code = "database-busy"
     title = "办理人数较多，请稍后再试"
 
 
 class DatabaseDown(Unavailable):
     """PostgreSQL does not answer, or ended the connection."""
 
-    code = "database-down"
     title = "服务暂时不可用，请稍后再试"
 
 
@@ -111,7 +109,7 @@ def tortoise_config(*, as_owner: bool = False) -> dict[str, Any]:
     else:
         arguments["reset"] = _leave_as_it_is
     arguments["minsize"] = 0
-    arguments["maxsize"] = values.database_pool_size + values.database_kept_connections
+    arguments["maxsize"] = values.database_pool_size + values.database_reserved_connections
     return {
         "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": arguments}},
         "apps": {"models": {"models": MODELS, "default_connection": "default", "migrations": "models.migrations"}},
@@ -131,8 +129,8 @@ async def connect() -> None:
     # Kept, because Tortoise looks it up through its context at every question.
     _client = get_connection("default")
     # Models outside of a transaction wait for their turn like every statement, and give back in order like it.
-    _client.acquire_connection = _Lent
-    _turns = Turns(settings().database_pool_size, settings().database_kept_connections)
+    _client.acquire_connection = _PooledConnection
+    _turns = FairSemaphore(settings().database_pool_size, settings().database_reserved_connections)
 
 
 async def close() -> None:
@@ -155,31 +153,31 @@ async def pool() -> asyncpg.Pool[Any]:
 
 
 @contextmanager
-def favoured() -> Iterator[None]:
+def priority() -> Iterator[None]:
     """What runs inside may use the connections that are kept back too."""
-    before = _favoured.set(True)
+    before = _priority.set(True)
     try:
         yield
     finally:
-        _favoured.reset(before)
+        _priority.reset(before)
 
 
-async def _turn(turns: Turns) -> bool:
+async def _turn(turns: FairSemaphore) -> bool:
     """Wait for one of as many places as the pool has connections; whether it is a kept one.
 
     asyncpg's own queue of waiters costs more under load than this one, and has no bound.
     """
-    favoured = _favoured.get()
-    if (taken := turns.at_once(favoured=favoured)) is not None:
+    priority = _priority.get()
+    if (taken := turns.at_once(priority=priority)) is not None:
         return taken
     try:
         async with asyncio.timeout(settings().database_acquire_timeout):
-            return await turns.wait(favoured=favoured)
+            return await turns.wait(priority=priority)
     except TimeoutError as error:
         raise DatabaseBusy(retry_after=1) from error
 
 
-class _Lent:
+class _PooledConnection:
     """A connection of the pool; it goes back whatever happens, and what is broken is not handed out again.
 
     A class, because this stands on the hot path: three nested generators cost more than the rest of it.
@@ -241,7 +239,7 @@ async def transaction() -> AsyncIterator[asyncpg.Connection[Any]]:
     if (joined := _open.get()) is not None:
         yield joined
         return
-    async with _Lent() as connection, _begun(connection):
+    async with _PooledConnection() as connection, _begun(connection):
         yield connection
 
 
@@ -278,7 +276,7 @@ async def _any_connection() -> AsyncIterator[asyncpg.Connection[Any]]:
     if (joined := _open.get()) is not None:
         yield joined
         return
-    async with _Lent() as connection:
+    async with _PooledConnection() as connection:
         yield connection
 
 
@@ -299,7 +297,7 @@ async def fetch_value(sql: str, *arguments: Any) -> Any:
     """The first column of the first row, or None."""
     if (joined := _open.get()) is not None:
         return await joined.fetchval(sql, *arguments)
-    async with _Lent() as connection:
+    async with _PooledConnection() as connection:
         return await connection.fetchval(sql, *arguments)
 
 

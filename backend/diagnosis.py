@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from backend import cache, calendar, clock, crypto, database, migrations, partners
-from backend.errors import Trouble
+from backend.errors import DomainError
 from backend.partners.alipay import merchant as alipay
 from backend.partners.wechat_pay import merchant as wechat_pay
 from backend.settings import DEVELOPMENT_SECRET, Settings, SettingsError, settings
@@ -213,7 +213,7 @@ def _guarantees(facts: Any) -> Iterator[Remark]:
             what = f"runs with {name} off: what was confirmed to residents is lost when the machine falls"
             yield Remark("unsafe", "PostgreSQL", what, f"set {name} = on")
     values = settings()
-    wanted = values.workers * (values.database_pool_size + values.database_kept_connections) + 8
+    wanted = values.workers * (values.database_pool_size + values.database_reserved_connections) + 8
     if wanted > facts["connections"]:
         what = f"allows {facts['connections']} connections, we may open {wanted}"
         yield Remark("missing", "PostgreSQL", what, "raise max_connections or lower DATABASE_POOL_SIZE")
@@ -275,7 +275,7 @@ async def _contents() -> list[Remark]:
                 what = f"the working days of {year} are not known, so due dates in it cannot be counted"
                 found.append(Remark(weight, "calendar", what, "upgrade chinesecalendar or enter the year by hand"))
         return [*found, *await _money()]
-    except Trouble as error:
+    except DomainError as error:
         return [Remark("broken", "DATABASE_URL", f"the service's role is not let in: {error}", "run zhangban migrate")]
     finally:
         await database.close()

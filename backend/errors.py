@@ -1,11 +1,12 @@
-"""The kinds of trouble. Domains subclass them and name the class after what happened; no HTTP here.
+"""The ten kinds of domain error. Domains subclass them and name the class after what happened; no HTTP here.
 
-Every class has a stable `code` for programs and a Chinese `title` for the resident. `api/problems.py` turns
-them into RFC 9457 documents.
+Every class has a stable `code` for programs, derived from its name, and a Chinese `title` for the resident.
+`api/problems.py` turns them into RFC 9457 documents.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -21,13 +22,23 @@ class Fault(msgspec.Struct, frozen=True):
     message: str
 
 
-class Trouble(Exception):
-    """Something we expected might go wrong. `facts` go into the problem document beside the title."""
+def kebab_case(name: str) -> str:
+    """A class name as a code: SlotFull is slot-full."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower()
+
+
+class DomainError(Exception):
+    """An expected failure of a use case. `facts` go into the problem document beside the title."""
 
     code: ClassVar[str]
     title: ClassVar[str]
     status: ClassVar[int]
     retryable: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Derive the code from the name of the class."""
+        super().__init_subclass__(**options)
+        cls.code = kebab_case(cls.__name__)
 
     def __init__(
         self,
@@ -46,92 +57,82 @@ class Trouble(Exception):
         self.facts = facts
 
 
-class Malformed(Trouble):
+class Malformed(DomainError):
     """The request cannot be read at all."""
 
-    code = "malformed"
     title = "请求格式有误"
     status = 400
 
 
-class Unauthenticated(Trouble):
+class Unauthenticated(DomainError):
     """We do not know who is asking."""
 
-    code = "unauthenticated"
     title = "请先登录"
     status = 401
 
 
-class Refused(Trouble):
+class Refused(DomainError):
     """We know who is asking, and they may not."""
 
-    code = "refused"
     title = "没有权限进行此操作"
     status = 403
 
 
-class NotFound(Trouble):
+class NotFound(DomainError):
     """There is no such thing, or it is not yours: the answer is the same."""
 
-    code = "not-found"
     title = "没有找到您要的内容"
     status = 404
 
 
-class Conflict(Trouble):
+class Conflict(DomainError):
     """It cannot be done in the present state."""
 
-    code = "conflict"
     title = "当前状态下不能进行此操作"
     status = 409
 
 
-class TooLarge(Trouble):
+class TooLarge(DomainError):
     """The body is larger than we read."""
 
-    code = "too-large"
     title = "提交的内容过大"
     status = 413
 
 
-class Unsupported(Trouble):
+class UnsupportedMediaType(DomainError):
     """The body is of a type that we do not read."""
 
-    code = "unsupported-media-type"
     title = "不支持这种内容类型"
     status = 415
 
 
-class Invalid(Trouble):
+class Invalid(DomainError):
     """The request can be read but says something that cannot be; `fields` point to it."""
 
-    code = "invalid"
     title = "填写的内容有误，请检查后重试"
     status = 422
 
 
-class TooMany(Trouble):
+class TooMany(DomainError):
     """Asked too often; `retry_after` says in seconds when to come back."""
 
-    code = "too-many"
     title = "操作过于频繁，请稍后再试"
     status = 429
     retryable = True
 
 
-class Unavailable(Trouble):
+class Unavailable(DomainError):
     """Something that we need does not answer; nothing was changed, or the key of the request tells."""
 
-    code = "unavailable"
     title = "服务暂时不可用，请稍后再试"
     status = 503
     retryable = True
 
 
-def catalogue() -> Iterator[type[Trouble]]:
-    """Every kind of trouble that the loaded code can raise, sorted by its code."""
-    found: list[type[Trouble]] = []
-    queue: list[type[Trouble]] = [*Trouble.__subclasses__()]
+def catalogue() -> Iterator[type[DomainError]]:
+    """Every domain error class that is loaded, sorted by its code."""
+    found: list[type[DomainError]] = []
+    queue: list[type[DomainError]] = [*DomainError.__subclasses__()]
     while queue:
         kind = queue.pop()
         found.append(kind)

@@ -1,7 +1,7 @@
 """The ledger of facts: `record(event)` inside a transaction, and whoever listens hears of it afterwards.
 
-The event row, its place in the sealing queue and the job that tells the listeners are written in the caller's
-transaction: a crash after COMMIT loses nothing, a rollback leaves nothing. A listener runs in the worker, in its
+The event row, its place in the sealing queue and the job that tells the subscribers are written in the caller's
+transaction: a crash after COMMIT loses nothing, a rollback leaves nothing. A subscriber runs in the worker, in its
 own transaction, exactly once: the receipt is written in that transaction too.
 """
 
@@ -44,9 +44,9 @@ class EventMeta(NamedTuple):
 
 
 E = TypeVar("E", bound=Event)
-Listener = Callable[[Any, EventMeta], Awaitable[None]]
+Subscriber = Callable[[Any, EventMeta], Awaitable[None]]
 
-_listeners: dict[type[Event], list[Listener]] = {}
+_listeners: dict[type[Event], list[Subscriber]] = {}
 _actor: ContextVar[tuple[str, str]] = ContextVar("actor", default=("system", "-"))
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -164,21 +164,21 @@ def fact_parameters(*events: Event) -> tuple[Any, ...]:
     )
 
 
-def listen(kind: type[E], listener: Callable[[E, EventMeta], Awaitable[None]]) -> None:
+def listen(kind: type[E], subscriber: Callable[[E, EventMeta], Awaitable[None]]) -> None:
     """Have the function called once for every event of this class. Wiring belongs into the tables, at start-up."""
     heard = _listeners.setdefault(kind, [])
-    if listener not in heard:
-        heard.append(listener)
+    if subscriber not in heard:
+        heard.append(subscriber)
 
 
-def listeners_of(kind: type[Event]) -> tuple[Listener, ...]:
+def subscribers_of(kind: type[Event]) -> tuple[Subscriber, ...]:
     """Who listens to this class, in the order of the tables."""
     return tuple(_listeners.get(kind, ()))
 
 
 @jobs.job("events.deliver")
 async def deliver(payload: dict[str, Any]) -> None:
-    """Tell every listener that has no receipt yet; one that fails does not keep the others from hearing."""
+    """Tell every subscriber that has no receipt yet; one that fails does not keep the others from hearing."""
     row = await fetch_row(
         "SELECT id, at, actor_kind, actor_id, request_id, name, payload FROM events WHERE id = $1",
         UUID(payload["event_id"]),
@@ -191,23 +191,23 @@ async def deliver(payload: dict[str, Any]) -> None:
     event = msgspec.json.decode(row["payload"], type=kind)
     meta = EventMeta(row["id"], row["at"], row["actor_kind"], row["actor_id"], row["request_id"])
     failures: list[Exception] = []
-    for listener in listeners_of(kind):
+    for subscriber in subscribers_of(kind):
         try:
-            await _tell(listener, event, meta)
+            await _tell(subscriber, event, meta)
         except Exception as error:
             failures.append(error)
     if failures:
-        raise ExceptionGroup(f"listeners of {row['name']} failed", failures)
+        raise ExceptionGroup(f"subscribers of {row['name']} failed", failures)
 
 
-async def _tell(listener: Listener, event: Event, meta: EventMeta) -> None:
-    name = f"{listener.__module__}.{listener.__qualname__}"
+async def _tell(subscriber: Subscriber, event: Event, meta: EventMeta) -> None:
+    name = f"{subscriber.__module__}.{subscriber.__qualname__}"
     async with transaction() as connection:
         fresh = await connection.fetchval(
-            "INSERT INTO listener_receipts (event_id, listener, at) VALUES ($1, $2, now()) "
+            "INSERT INTO subscriber_receipts (event_id, subscriber, at) VALUES ($1, $2, now()) "
             "ON CONFLICT DO NOTHING RETURNING id",
             meta.id,
             name,
         )
         if fresh is not None:
-            await listener(event, meta)
+            await subscriber(event, meta)

@@ -19,25 +19,22 @@ LONGEST_KEY = 255
 SEALED = "idempotency_keys.body"
 
 
-class KeyMissing(Malformed):
+class IdempotencyKeyMissing(Malformed):
     """A creating request came without Idempotency-Key."""
 
-    code = "idempotency-key-missing"
     title = "请求缺少防重复标识"
 
 
-class KeyInFlight(Conflict):
+class IdempotencyKeyInFlight(Conflict):
     """The same key is being worked on right now."""
 
-    code = "idempotency-key-in-flight"
     title = "您的请求正在处理，请勿重复提交"
     retryable = True
 
 
-class KeyReused(Invalid):
+class IdempotencyKeyReused(Invalid):
     """The same key came with other content."""
 
-    code = "idempotency-key-reused"
     title = "该请求标识已用于其他内容"
 
 
@@ -54,15 +51,15 @@ async def once(key: str | None, *, scope: str, content: bytes) -> Answer | None:
 
     `scope` names the caller and the route, so that two callers with one key never see each other's answer.
 
-    Raises KeyMissing without a usable key, KeyInFlight when another request holds it now, KeyReused when it was
-    used with other content.
+    Raises IdempotencyKeyMissing without a usable key, IdempotencyKeyInFlight when another request holds it now,
+    IdempotencyKeyReused when it was used with other content.
     """
     if not key or len(key) > LONGEST_KEY or not key.isprintable():
-        raise KeyMissing
+        raise IdempotencyKeyMissing
     async with transaction() as connection:
         # The lock ends with the transaction. Waiting on the unique index instead would hold a connection.
         if not await connection.fetchval("SELECT pg_try_advisory_xact_lock(hashtextextended($1, 7))", f"{scope}|{key}"):
-            raise KeyInFlight(retry_after=1)
+            raise IdempotencyKeyInFlight(retry_after=1)
         row = await connection.fetchrow(
             "SELECT fingerprint, status, body, media_type FROM idempotency_keys "
             "WHERE scope = $1 AND key = $2 AND expires_at > now()",
@@ -72,7 +69,7 @@ async def once(key: str | None, *, scope: str, content: bytes) -> Answer | None:
     if row is None:
         return None
     if row["fingerprint"] not in fingerprints(_digest(content), "idempotency"):
-        raise KeyReused
+        raise IdempotencyKeyReused
     body = open_sealed(row["body"].decode(), where=SEALED, row=f"{scope}|{key}")
     return Answer(row["status"], body.encode(), row["media_type"])
 

@@ -15,13 +15,13 @@ from typing import Any, Literal
 import asyncpg
 import msgspec
 
-from backend import auditing, cache, clock, leaks, promises, tellings
+from backend import auditing, cache, clock, constraints, privacy_scan, tellings
 from backend.appointments.places import COUNTED
 from backend.cache import CacheDown
 from backend.cases.lifecycle import EDGES
 from backend.database import fetch_row, transaction
 from backend.deliveries import proving as deliveries
-from backend.events import kinds, listeners_of
+from backend.events import kinds, subscribers_of
 from backend.payments import proving
 from backend.settings import settings
 from models.appointments import ACTIVE
@@ -69,7 +69,7 @@ def proves(name: str, statement: str) -> Callable[[Proof], Proof]:
 
 
 async def check() -> list[Verdict]:
-    """Every invariant in order. Listeners must be wired, so that it is known who should have heard of what."""
+    """Every invariant in order. Subscribers must be wired, so that it is known who should have heard of what."""
     verdicts = [Verdict(name, text, "not-applicable", why) for name, (text, why) in STATEMENTS.items()]
     for name, (statement, proof) in _proofs.items():
         try:
@@ -86,7 +86,7 @@ async def _rows(sql: str, *arguments: Any) -> list[asyncpg.Record]:
     async with transaction() as connection:
         await connection.execute("SET TRANSACTION READ ONLY")
         await connection.execute("SET LOCAL statement_timeout = 0")
-        rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments, timeout=leaks.LONG)
+        rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments, timeout=privacy_scan.LONG)
         return rows
 
 
@@ -165,7 +165,7 @@ async def _idempotent() -> list[str]:
     return [f"answer that should not be kept: {row['scope'].partition(' ')[2]}" for row in rows]
 
 
-# Ids of events grow with time: what is older than the first one that a listener heard of was before its time.
+# Ids of events grow with time: what is older than the first one that a subscriber heard of was before its time.
 _UNHEARD = """
 SELECT e.id, q.id IS NOT NULL AS queued FROM events e
 LEFT JOIN LATERAL (
@@ -173,8 +173,8 @@ LEFT JOIN LATERAL (
     AND convert_from(payload, 'UTF8')::jsonb ->> 'event_id' = e.id::text
 ) q ON true
 WHERE e.name = $1 AND e.created_at < $3
-  AND e.id >= (SELECT event_id FROM listener_receipts WHERE listener = $2 ORDER BY event_id LIMIT 1)
-  AND NOT EXISTS (SELECT FROM listener_receipts r WHERE r.event_id = e.id AND r.listener = $2)
+  AND e.id >= (SELECT event_id FROM subscriber_receipts WHERE subscriber = $2 ORDER BY event_id LIMIT 1)
+  AND NOT EXISTS (SELECT FROM subscriber_receipts r WHERE r.event_id = e.id AND r.subscriber = $2)
 LIMIT 1000
 """
 _TOO_OFTEN = """
@@ -191,8 +191,8 @@ LIMIT 1000
 async def _notified() -> list[str]:
     before, found = clock.now() - PATIENCE, []
     for name, kind in sorted(kinds().items()):
-        for listener in listeners_of(kind):
-            heard_as = f"{listener.__module__}.{listener.__qualname__}"
+        for subscriber in subscribers_of(kind):
+            heard_as = f"{subscriber.__module__}.{subscriber.__qualname__}"
             missed = [row["id"] for row in await _rows(_UNHEARD, name, heard_as, before) if not row["queued"]]
             found += [f"event {each} ({name}): {heard_as} was never told and no job is left" for each in missed]
     found += [f"message {row['message_id']} was accepted {row['accepted']} times" for row in await _rows(_TOO_OFTEN)]
@@ -279,11 +279,11 @@ async def _audited() -> list[str]:
 
 @proves("I-11", "No personal data in clear")
 async def _confidential() -> list[str]:
-    found = [f"{each} in clear" async for each in leaks.in_tables()]
-    found += [f"{each} values are not sealed with a key of the ring" async for each in leaks.unsealed()]
+    found = [f"{each} in clear" async for each in privacy_scan.in_tables()]
+    found += [f"{each} values are not sealed with a key of the ring" async for each in privacy_scan.unsealed()]
     try:
         await cache.ask(lambda r: r.ping())
-        found += [f"{each} in clear" async for each in leaks.in_cache()]
+        found += [f"{each} in clear" async for each in privacy_scan.in_cache()]
     except CacheDown:
         found.append("the cache does not answer, so it could not be looked through")
     return found
@@ -291,12 +291,12 @@ async def _confidential() -> list[str]:
 
 @proves("D-1", "Every constraint, index and trigger that is declared exists")
 async def _promised() -> list[str]:
-    return [f"{each.table}: {each.kind} {each.what} is missing" for each in await promises.broken()]
+    return [f"{each.table}: {each.kind} {each.what} is missing" for each in await constraints.broken()]
 
 
 @proves("D-2", "The service may add to the ledger and not change it")
 async def _rightless() -> list[str]:
-    return [f"{each.table}: {each.what}" for each in await promises.excessive_rights()]
+    return [f"{each.table}: {each.what}" for each in await constraints.excessive_rights()]
 
 
 @proves("D-3", "The tables know the states that the code knows")

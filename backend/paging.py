@@ -19,7 +19,6 @@ _SIGNATURE = 12
 class CursorInvalid(Invalid):
     """The cursor was not made by us for this list, or was changed."""
 
-    code = "cursor-invalid"
     title = "翻页标识无效，请从第一页重新开始"
 
 

@@ -15,12 +15,12 @@ from backend.deliveries.events import CourierPushed
 from backend.deliveries.hearing import hear_courier
 from backend.deliveries.postage import hear_settled
 from backend.deliveries.tracing import hear_wechat
-from backend.events import Event, Listener, listen
+from backend.events import Event, Subscriber, listen
 from backend.identity.events import PhoneConfirmed
 from backend.payments.events import FeePaid, FeeWaived, PaymentSucceeded, RefundSucceeded
 from backend.payments.receipts import issue_on_success, void_on_refund
 
-REACTIONS: list[tuple[type[Event], Listener]] = [
+REACTIONS: list[tuple[type[Event], Subscriber]] = [
     (PhoneConfirmed, link_on_phone),
     (CalendarChanged, recount_on_calendar),
     (CourierPushed, hear_courier),
@@ -40,7 +40,7 @@ REACTIONS: list[tuple[type[Event], Listener]] = [
 
 
 def wire() -> None:
-    """Have every listener of the table hear its events."""
+    """Have every subscriber of the table hear its events."""
     kind: type[Any]
-    for kind, listener in REACTIONS:
-        listen(kind, listener)
+    for kind, subscriber in REACTIONS:
+        listen(kind, subscriber)

@@ -53,7 +53,7 @@ class Settings(PartnerSettings):
     """Role that may read the schema `acceptance` and nothing else; an examiner's login is made a member."""
     database_pool_size: int = 10
     """Connections per process."""
-    database_kept_connections: int = 2
+    database_reserved_connections: int = 2
     """Connections per process on top of these, opened when all others are in use and for partners' pushes alone: a rush
     of residents keeps no payment from being heard."""
     database_connect_timeout: float = 3.0
@@ -79,7 +79,7 @@ class Settings(PartnerSettings):
     workers: int = 1
     """Processes that share the port."""
     drain_seconds: float = 1.0
-    """How long /readyz answers 503 before the listener closes."""
+    """How long /readyz answers 503 before the subscriber closes."""
     shutdown_seconds: float = 12.0
     """How long requests and jobs in flight may take to finish after that."""
     trusted_proxies: str = ""

@@ -12,19 +12,19 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from backend.events import kinds, listeners_of
+from backend.events import kinds, subscribers_of
 from backend.settings import settings
 
 Rows = Callable[..., Awaitable[list[asyncpg.Record]]]
 
 LISTENER = "notifications.rules.tell"
-"""The name under which the listener that makes messages of events signs its receipts."""
+"""The name under which the subscriber that makes messages of events signs its receipts."""
 LONGEST_WAIT = timedelta(seconds=600)
 """No partner puts us off for longer; our own delays may be longer than that."""
 
 # Ids grow with time: what was heard before the first telling was written down was before its time.
 _UNTOLD = """
-SELECT e.id, e.name FROM events e JOIN listener_receipts r ON r.event_id = e.id AND r.listener = $2
+SELECT e.id, e.name FROM events e JOIN subscriber_receipts r ON r.event_id = e.id AND r.subscriber = $2
 WHERE e.name = ANY($1) AND e.created_at < $3
   AND e.id >= (SELECT event_id FROM tellings ORDER BY event_id LIMIT 1)
   AND NOT EXISTS (SELECT FROM tellings t WHERE t.event_id = e.id)
@@ -67,7 +67,7 @@ def told_of() -> list[str]:
     return sorted(
         name
         for name, kind in kinds().items()
-        if any(f"{each.__module__}.{each.__qualname__}" == LISTENER for each in listeners_of(kind))
+        if any(f"{each.__module__}.{each.__qualname__}" == LISTENER for each in subscribers_of(kind))
     )
 
 

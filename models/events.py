@@ -52,14 +52,14 @@ class EventSeal(Model):
         unique_together = (("shard", "position"),)
 
 
-class ListenerReceipt(Model):
-    """The proof that a listener has dealt with an event: written in the listener's own transaction."""
+class SubscriberReceipt(Model):
+    """The proof that a subscriber has dealt with an event: written in the subscriber's own transaction."""
 
     id = fields.BigIntField(primary_key=True, generated=True)
     event_id = fields.UUIDField()
-    listener = fields.CharField(max_length=128)
+    subscriber = fields.CharField(max_length=128)
     at = fields.DatetimeField(auto_now_add=True)
 
     class Meta:
-        table = "listener_receipts"
-        unique_together = (("event_id", "listener"),)
+        table = "subscriber_receipts"
+        unique_together = (("event_id", "subscriber"),)

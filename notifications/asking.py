@@ -24,14 +24,12 @@ ENOUGH = 3
 class TemplateNotOurs(Invalid):
     """A result names a template id that this installation does not have."""
 
-    code = "template-not-ours"
     title = "消息模板不存在"
 
 
 class PageAsksNothing(NotFound):
     """No message is asked for on a page of this name."""
 
-    code = "page-asks-nothing"
     title = "该页面没有需要订阅的消息"
 
 

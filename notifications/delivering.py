@@ -26,7 +26,7 @@ from backend import clock, jobs
 from backend.database import may_pass
 from backend.partners import in_use
 from backend.partners.errors import PartnerTrouble, PartnerUnreachable, Remedy
-from backend.partners.wechat.port import NotSubscribed
+from backend.partners.wechat.port import WechatNotSubscribed
 from backend.settings import settings
 from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState, Outcome
 from notifications import channels, consent, marking, outbox, proof
@@ -209,7 +209,7 @@ async def _after(
     trouble: PartnerTrouble, channel: ChannelName, letter: Letter, parcel: Parcel, begun: datetime
 ) -> Result:
     code = trouble.partner_code or trouble.code
-    if isinstance(trouble, NotSubscribed):
+    if isinstance(trouble, WechatNotSubscribed):
         await consent.take_down(parcel.resident_id, [_lost(letter.spends, parcel, begun)])
     if trouble.remedy in (Remedy.GIVE_UP, Remedy.CONFIGURE):
         level = logging.ERROR if trouble.remedy is Remedy.CONFIGURE else logging.INFO

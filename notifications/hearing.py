@@ -16,7 +16,7 @@ from backend.crypto import fingerprints
 from backend.database import fetch_value, transaction
 from backend.events import EventMeta, listen
 from backend.partners import in_use
-from backend.partners.wechat.port import Push, RecipientUnknown
+from backend.partners.wechat.port import Push, WechatRecipientNotFound
 from models.notifications import ChannelName, ConsentAnswer, ConsentSource
 from notifications import consent, receipts
 from notifications.consent import Report
@@ -152,7 +152,7 @@ async def learn_follower(payload: dict[str, Any]) -> None:
         return
     try:
         follower = await in_use().wechat.follower(push.openid)
-    except RecipientUnknown:
+    except WechatRecipientNotFound:
         return
     if follower.follows and follower.unionid:
         await identity.follow(push.openid, follower.unionid)

@@ -23,10 +23,9 @@ from notifications.templates import messages, partner_templates
 LIST = "resident-messages"
 
 
-class MessageUnknown(NotFound):
+class MessageNotFound(NotFound):
     """There is no such message, or it is somebody else's."""
 
-    code = "message-unknown"
     title = "没有找到这条消息"
 
 
@@ -137,10 +136,10 @@ async def unread(resident: AsResident) -> int:
 
 
 async def shown(resident: AsResident, message_id: UUID) -> Proof:
-    """A message with everything that was tried. Raises MessageUnknown, also for somebody else's."""
+    """A message with everything that was tried. Raises MessageNotFound, also for somebody else's."""
     row = await fetch_row(_ONE, message_id, resident.id)
     if row is None:
-        raise MessageUnknown
+        raise MessageNotFound
     tried = await fetch(_TRIED, message_id)
     state = MessageState(row["state"])
     done = state in (MessageState.SENT, MessageState.INBOX)
@@ -163,14 +162,14 @@ async def consent_then(resident_id: UUID, message: Any, tried: Sequence[Any]) ->
 
 
 async def read(resident: AsResident, message_id: UUID) -> datetime:
-    """Note that the resident opened the message; the time of the first reading. Raises MessageUnknown."""
+    """Note that the resident opened the message; the time of the first reading. Raises MessageNotFound."""
     at: datetime | None = await fetch_value(
         "UPDATE messages SET read_at = coalesce(read_at, now()) WHERE id = $1 AND resident_id = $2 RETURNING read_at",
         message_id,
         resident.id,
     )
     if at is None:
-        raise MessageUnknown
+        raise MessageNotFound
     return at
 
 

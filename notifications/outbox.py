@@ -77,7 +77,7 @@ WITH turn AS (
         SELECT FROM events e
         WHERE e.subject_kind = m.subject_kind AND e.subject_id = m.subject_id AND e.id < m.event_id
           AND e.at > m.created_at - interval '1 minute' AND e.name = ANY ($6::text[])
-          AND NOT EXISTS (SELECT FROM listener_receipts r WHERE r.event_id = e.id AND r.listener = $7)
+          AND NOT EXISTS (SELECT FROM subscriber_receipts r WHERE r.event_id = e.id AND r.subscriber = $7)
     ) AS has_elder
     FROM messages m WHERE m.resident_id = $1 AND m.waiting ORDER BY m.event_id, m.id LIMIT 1
 ), poisoned AS (
@@ -109,7 +109,7 @@ ELDER = 0.2
 
 
 LISTENER = "notifications.rules.tell"
-"""The name under which the receipts of the listener that makes messages stand."""
+"""The name under which the receipts of the subscriber that makes messages stand."""
 TOLD: set[str] = set()
 """Names of the events that it makes messages of; rules.wire() fills it."""
 
@@ -117,7 +117,7 @@ TOLD: set[str] = set()
 async def take(resident_id: UUID, fence: int | None) -> Turn:
     """Ask for the resident's turn and the next message. `fence` is ours when we hold the turn already.
 
-    A message waits a moment for that of an earlier event about the same subject, whose listener is still running.
+    A message waits a moment for that of an earlier event about the same subject, whose subscriber is still running.
     """
     values = settings()
     names, ids = _template_ids(values.notification_templates)

@@ -23,7 +23,7 @@ from backend.paging import USUAL, cursor_of, place_of
 from models.notifications import ChannelName, MessageState, Outcome
 from notifications import inbox, operating, proof
 from notifications.consent import ConsentThen
-from notifications.inbox import MessageUnknown
+from notifications.inbox import MessageNotFound
 
 DUTY = "notifications.operate"
 
@@ -44,10 +44,9 @@ WHERE message_id = $1 ORDER BY n
 """
 
 
-class NotSetAside(Conflict):
+class MessageNotQuarantined(Conflict):
     """Only a message that was set aside can be sent again: the others are on their way or have arrived."""
 
-    code = "message-not-set-aside"
     title = "该消息不在待处理状态"
 
 
@@ -126,11 +125,11 @@ async def listed(
 
 
 async def one(staff: AsStaff, message_id: UUID) -> MessageTrail:
-    """A message with its proof. Raises DutyMissing and MessageUnknown."""
+    """A message with its proof. Raises DutyMissing and MessageNotFound."""
     staff.require(DUTY)
     row = await fetch_row(f"{_COLUMNS} WHERE id = $1", message_id)
     if row is None:
-        raise MessageUnknown
+        raise MessageNotFound
     tried = await fetch(_TRIED, message_id)
     phone = await phone_of(row["resident_id"])
     return MessageTrail(
@@ -144,11 +143,11 @@ async def one(staff: AsStaff, message_id: UUID) -> MessageTrail:
 async def revive(staff: AsStaff, message_id: UUID) -> MessageTrail:
     """Send a message that was set aside once more, from the first way on.
 
-    Raises DutyMissing, MessageUnknown and NotSetAside.
+    Raises DutyMissing, MessageNotFound and MessageNotQuarantined.
     """
     found = await one(staff, message_id)
     if not await operating.send_again(message_id):
-        raise NotSetAside(state=found.state_name)
+        raise MessageNotQuarantined(state=found.state_name)
     return await one(staff, message_id)
 
 

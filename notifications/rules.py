@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from backend import calendar, callbacks, subjects
+from backend import calendar, callbacks, data_subjects
 from backend.cases import events as cases
 from backend.catalogue import events as catalogue
 from backend.events import Event, EventMeta, listen, name_of
@@ -119,7 +119,7 @@ RULES: Mapping[type[Event], Tell | Silence] = {
     identity.PhoneRemoved: _SEEN,
     identity.PhoneMovedAway: _to_the_resident("phone_moved"),
     identity.ResidentDisabled: _to_the_resident("account_closed"),
-    subjects.ResidentErased: Silence("the account is gone: there is nobody to tell"),
+    data_subjects.ResidentErased: Silence("the account is gone: there is nobody to tell"),
     identity.ResidentEnabled: _to_the_resident("account_opened"),
     identity.DelegationOffered: _SEEN,
     identity.DelegationBegan: Tell(("delegation_began",), _delegation_began),

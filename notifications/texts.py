@@ -17,7 +17,7 @@ from backend.crypto import fingerprints
 from backend.database import fetch_row, transaction
 from backend.events import EventMeta, listen
 from backend.partners.sms.numbers import domestic
-from backend.partners.sms.port import PhoneRefused
+from backend.partners.sms.port import SmsPhoneRefused
 from backend.partners.sms.receipts import SmsReceipt
 from models.notifications import ChannelName
 from notifications import receipts
@@ -85,5 +85,5 @@ def _fingerprints(phone: str) -> list[str]:
     """Under which a resident with this phone is found: it is kept as eleven digits."""
     try:
         return fingerprints(domestic(phone), "phone")
-    except PhoneRefused:
+    except SmsPhoneRefused:
         return []

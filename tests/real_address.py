@@ -17,13 +17,13 @@ from backend.settings import using
 @asynccontextmanager
 async def among_couriers(app: Litestar, sandbox: Sandbox) -> AsyncIterator[tuple[str, Partners]]:
     """The address, and our side of the partners. No parcel moves by itself."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    subscriber = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{subscriber.getsockname()[1]}"
     sandbox.couriers.rule(auto=False)
     with using(public_base=address) as values:
         app.state["partners"] = bundle = partners_from(values)
         equip(bundle)
-        async with serving(Edge(app), listener):
+        async with serving(Edge(app), subscriber):
             sandbox.push_to(f"{address}/v1/callbacks/wechat", gap=0.01)
             yield address, bundle
         equip(None)

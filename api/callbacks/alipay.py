@@ -13,8 +13,8 @@ from api import openapi
 from api.callbacks.answering import LARGEST, hear
 from api.problems import answers
 from backend.partners import Partners
-from backend.partners.paying.port import NoticeForged, NoticeMalformed, NoticeStale
-from backend.payments.errors import NoticeMismatch, NoticeOfUnknownOrder
+from backend.partners.paying.port import PaymentNoticeExpired, PaymentNoticeInvalid, PaymentNoticeSignatureInvalid
+from backend.payments.errors import PaymentNoticeMismatch, PaymentNoticeOrderNotFound
 
 
 @dataclass
@@ -51,7 +51,13 @@ class AlipayController(Controller):
         status_code=200,
         request_max_body_size=LARGEST,
         operation_class=_NoticeOperation,
-        responses=answers(NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder, NoticeMismatch),
+        responses=answers(
+            PaymentNoticeSignatureInvalid,
+            PaymentNoticeExpired,
+            PaymentNoticeInvalid,
+            PaymentNoticeOrderNotFound,
+            PaymentNoticeMismatch,
+        ),
     )
     async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> str:
         await hear(request, partners.channels.get("alipay"))

@@ -12,7 +12,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from api import problems
 from backend import database, payments
 from backend.partners.paying.port import PayChannel
-from backend.payments.errors import ChannelUnknown
+from backend.payments.errors import PaymentChannelInvalid
 
 LARGEST = 65_536
 """A notice is a few kilobytes."""
@@ -22,7 +22,7 @@ def served_first(app: ASGIApp) -> ASGIApp:
     """A layer around the door: partners wait five seconds and then count us as down, so residents leave them room."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        with database.favoured():
+        with database.priority():
             await app(scope, receive, send)
 
     return serve
@@ -37,22 +37,23 @@ def headers_of(request: Request[Any, Any, Any]) -> dict[str, str]:
 
 
 async def hear(request: Request[Any, Any, Any], channel: PayChannel | None) -> None:
-    """Take the push. Raises ChannelUnknown when the channel is switched off, and what `payments.receive` raises."""
+    """Take the push. Raises PaymentChannelInvalid when the channel is switched off, and what `payments.receive`
+    raises."""
     if channel is None:
-        raise ChannelUnknown
+        raise PaymentChannelInvalid
     await payments.receive(channel, headers_of(request), await request.body())
 
 
 async def hear_old_form(request: Request[Any, Any, Any], channel: PayChannel | None) -> None:
     """The same for a push in the channel's older form."""
     if channel is None:
-        raise ChannelUnknown
+        raise PaymentChannelInvalid
     await payments.receive_old_form(channel, await request.body())
 
 
 def fail(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The usual problem document in WeChat Pay's words: `code` is FAIL, `message` says why, the status counts."""
-    trouble = problems.trouble_of(error)
+    trouble = problems.problem_of(error)
     problems.note(trouble, error, request.scope.get("path_template"))
     status, headers, _ = problems.encoded(trouble)
     body = {**problems.document(trouble), "code": "FAIL", "message": trouble.title}

@@ -13,12 +13,12 @@ from litestar.params import FromPath, PathParameter
 
 from api import openapi
 from api.limits import client_address
-from api.problems import NoSuchRoute, answers
+from api.problems import RouteNotFound, answers
 from backend.deliveries import hearing
 from backend.partners import Partners
-from backend.partners.courier.port import PushForged, PushUnreadable, Tracking
+from backend.partners.courier.port import CourierPushInvalid, CourierPushSignatureInvalid, Tracking
 
-_REFUSALS = answers(PushForged, PushUnreadable, NoSuchRoute)
+_REFUSALS = answers(CourierPushSignatureInvalid, CourierPushInvalid, RouteNotFound)
 _TAKEN = '{"result":true,"returnCode":"200","message":"成功"}'
 
 Name = Annotated[str, PathParameter(description="推送方：kuaidi100、sf、kdniao")]
@@ -59,7 +59,7 @@ class _PushOperation(Operation):
 
 async def _receive(request: Request[Any, Any, Any], tracker: Tracking | None) -> Response[bytes]:
     if tracker is None:
-        raise NoSuchRoute
+        raise RouteNotFound
     answer = await hearing.receive(tracker, _headers(request), await request.body())
     return Response(answer.body, status_code=answer.status, media_type=answer.content_type)
 

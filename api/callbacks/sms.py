@@ -11,10 +11,10 @@ from litestar.params import FromPath, PathParameter
 
 from api import openapi
 from api.limits import client_address
-from api.problems import NoSuchRoute, answers
+from api.problems import RouteNotFound, answers
 from backend.callbacks import texting
 from backend.partners.sms import receipts
-from backend.partners.sms.receipts import ReceiptsUnreadable
+from backend.partners.sms.receipts import SmsReceiptsInvalid
 
 Name = Annotated[str, PathParameter(description="短信平台：tencent、aliyun")]
 Token = Annotated[str, PathParameter(description="仅双方知晓的地址尾段")]
@@ -74,14 +74,14 @@ class SmsController(Controller):
         status_code=200,
         request_max_body_size=receipts.LARGEST,
         operation_class=_PushOperation,
-        responses=answers(ReceiptsUnreadable, NoSuchRoute),
+        responses=answers(SmsReceiptsInvalid, RouteNotFound),
     )
     async def receive(
         self, request: Request[Any, Any, Any], name: FromPath[Name], token: FromPath[Token]
     ) -> Response[bytes]:
         gateway = texting.addressed(name, token, client_address(request.scope))
         if gateway is None:
-            raise NoSuchRoute
+            raise RouteNotFound
         status, body = await texting.receive_sms(gateway, await request.body())
         return Response(body, status_code=status, media_type="application/json")
 

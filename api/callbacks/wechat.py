@@ -16,9 +16,9 @@ from api.problems import answers
 from backend.callbacks import PushReplayed, receiving
 from backend.partners import Partners
 from backend.partners.wechat.body_reader import LARGEST
-from backend.partners.wechat.errors import PushForged, PushMalformed, PushStale
+from backend.partners.wechat.errors import WechatPushExpired, WechatPushInvalid, WechatPushSignatureInvalid
 
-_REFUSALS = answers(PushForged, PushMalformed, PushStale, PushReplayed)
+_REFUSALS = answers(WechatPushSignatureInvalid, WechatPushInvalid, WechatPushExpired, PushReplayed)
 
 
 def _signed_query(
@@ -32,7 +32,7 @@ def _signed_query(
 ) -> dict[str, str]:
     """What WeChat signed, each name once: of two signatures one reader takes the first and another the last."""
     if any(times > 1 for times in Counter(name for name, _ in request.query_params.multi_items()).values()):
-        trouble = PushMalformed("a parameter twice")
+        trouble = WechatPushInvalid("a parameter twice")
         receiving.refused(trouble)
         raise trouble
     given = {

@@ -14,9 +14,9 @@ from api import openapi
 from api.callbacks.answering import LARGEST, fail, hear, hear_old_form
 from api.problems import answers
 from backend.partners import Partners
-from backend.partners.paying.port import NoticeForged, NoticeMalformed, NoticeStale
+from backend.partners.paying.port import PaymentNoticeExpired, PaymentNoticeInvalid, PaymentNoticeSignatureInvalid
 from backend.partners.wechat_pay.v2_notice import ACCEPTED, is_v2
-from backend.payments.errors import NoticeMismatch, NoticeOfUnknownOrder
+from backend.payments.errors import PaymentNoticeMismatch, PaymentNoticeOrderNotFound
 
 
 @dataclass
@@ -71,7 +71,13 @@ class WeChatPayController(Controller):
         media_type="text/xml",
         request_max_body_size=LARGEST,
         operation_class=_NoticeOperation,
-        responses=answers(NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder, NoticeMismatch)
+        responses=answers(
+            PaymentNoticeSignatureInvalid,
+            PaymentNoticeExpired,
+            PaymentNoticeInvalid,
+            PaymentNoticeOrderNotFound,
+            PaymentNoticeMismatch,
+        )
         | {204: ResponseSpec(None, description="JSON 通知已入账")},
     )
     async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> Response[bytes]:

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from api.commands import CommandFailed, export_subject
 from api.commands.running import opened
 from api.commands.running import run as run_main
-from backend import subjects
+from backend import data_subjects
 
 
 def add(parser: ArgumentParser) -> None:
@@ -25,7 +25,11 @@ def run(given: Namespace) -> int:
     async def erased() -> int:
         async with opened():
             resident = await export_subject.resident_of(given)
-            done = {"resident": str(resident), "erased": await subjects.erase(resident), "stays": subjects.STAYS}
+            done = {
+                "resident": str(resident),
+                "erased": await data_subjects.erase(resident),
+                "stays": data_subjects.STAYS,
+            }
         print(json.dumps(done, indent=2))
         return 0
 

@@ -9,7 +9,7 @@ import msgspec
 
 from api.commands.running import opened
 from api.commands.running import run as run_main
-from backend import subjects
+from backend import data_subjects
 
 
 def add(parser: ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def add(parser: ArgumentParser) -> None:
 
 async def resident_of(given: Namespace) -> UUID:
     """Whom the options name."""
-    return given.resident or await subjects.find(given.phone)
+    return given.resident or await data_subjects.find(given.phone)
 
 
 def run(given: Namespace) -> int:
@@ -29,7 +29,7 @@ def run(given: Namespace) -> int:
 
     async def exported() -> int:
         async with opened():
-            copy = await subjects.export(await resident_of(given))
+            copy = await data_subjects.export(await resident_of(given))
         print(msgspec.json.format(msgspec.json.encode(copy, enc_hook=str), indent=2).decode())
         return 0
 

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 
 from api.commands.running import opened
 from api.commands.running import run as run_main
-from backend import identity, resealing
+from backend import identity, key_rotation
 
 
 def add(parser: ArgumentParser) -> None:
@@ -22,7 +22,11 @@ def run(given: Namespace) -> int:
     async def rotated() -> int:
         async with opened():
             kid = None if given.data_only else await identity.rotate_keys(at_once=given.at_once)
-            done = {"signing_key": kid, "resealed": await resealing.reseal(), "in_use": await resealing.keys_in_use()}
+            done = {
+                "signing_key": kid,
+                "resealed": await key_rotation.reseal(),
+                "in_use": await key_rotation.keys_in_use(),
+            }
         print(json.dumps(done, indent=2))
         return 0
 

@@ -12,7 +12,7 @@ from api.commands.running import opened, prepared, say
 from api.serving import LAST_SECONDS
 from backend import jobs
 from backend.settings import settings
-from backend.stopping import Orders
+from backend.shutdown import Orders
 
 
 def add(parser: ArgumentParser) -> None:

@@ -23,7 +23,7 @@ from api.demo.story import Story
 from backend import clock, seeding
 from backend.embedded import Urls, servers
 from backend.settings import Settings, environment
-from backend.stopping import lifeline
+from backend.shutdown import lifeline
 from notifications.templates import partner_templates
 
 PATIENCE, PATIENCE_IN_CHAOS = 10.0, 40.0

@@ -14,7 +14,7 @@ from api.problems import answers
 from backend.appointments import browsing, drawing
 from backend.appointments.browsing import FreePlaces
 from backend.appointments.drawing import Proof
-from backend.appointments.errors import NoSuchDraw, NoSuchLine
+from backend.appointments.errors import DrawNotFound, ServiceLineNotFound
 
 ItemCode = Annotated[str, QueryParameter(min_length=1, max_length=40, description="事项编码")]
 Day = Annotated[date, QueryParameter(description="办理日期（北京时间）")]
@@ -33,7 +33,7 @@ class FreePlacesController(Controller):
         description="最多延迟 1 秒，`read_at` 是读取时刻；能否约上以预约时为准。",
         operation_id="listFreePlaces",
         guards=[limits.limit("free-places", 600, 60)],
-        responses=etag.NOT_MODIFIED | answers(NoSuchLine),
+        responses=etag.NOT_MODIFIED | answers(ServiceLineNotFound),
     )
     async def free_places(self, hall_id: FromPath[UUID], item: ItemCode, day: Day) -> FreePlaces:
         return await browsing.free_places(hall_id, item, day)
@@ -50,7 +50,7 @@ class FreePlacesController(Controller):
         ),
         operation_id="getDrawProof",
         guards=[limits.limit("draw-proof", 120, 60)],
-        responses=etag.NOT_MODIFIED | answers(NoSuchDraw),
+        responses=etag.NOT_MODIFIED | answers(DrawNotFound),
     )
     async def draw_proof(self, line_id: FromPath[UUID], day: FromPath[date]) -> Proof:
         return await drawing.proof(line_id, day)

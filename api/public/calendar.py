@@ -13,7 +13,7 @@ from api import openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.problems import answers
 from backend import calendar
-from backend.calendar import YearNotCovered
+from backend.calendar import CalendarYearNotCovered
 
 Year = Annotated[int, PathParameter(ge=1990, le=2999, description="年份")]
 
@@ -46,7 +46,7 @@ class CalendarController(Controller):
         operation_id="getCalendarYear",
         middleware=[Revalidated(public=True, max_age=3600)],
         response_headers=HEADERS,
-        responses=answers(YearNotCovered) | NOT_MODIFIED,
+        responses=answers(CalendarYearNotCovered) | NOT_MODIFIED,
     )
     async def one(self, year: FromPath[Year]) -> YearOut:
         return YearOut(year, [SpecialDay(day, *what) for day, what in await calendar.special_days(year)])

@@ -14,7 +14,7 @@ from api.problems import answers
 from backend import cases
 from backend.cases import Seen
 from backend.cases.errors import CaseInvalid, CaseLookupFailed
-from backend.cases.looking_up import LookupsTooMany
+from backend.cases.looking_up import CaseLookupLimitExceeded
 
 
 class LookupIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +36,7 @@ class CaseLookupController(Controller):
         operation_id="lookUpCase",
         status_code=200,
         guards=[limit("case-lookup", 30, 600, fail_closed=True)],
-        responses=answers(CaseInvalid, CaseLookupFailed, LookupsTooMany),
+        responses=answers(CaseInvalid, CaseLookupFailed, CaseLookupLimitExceeded),
     )
     async def look_up(self, data: JSONBody[LookupIn]) -> Seen:
         return await cases.look_up(data.number, data.id_last_four)

@@ -16,10 +16,10 @@ from api.problems import answers
 from api.public.regions import Domain, RegionCode
 from backend import catalogue
 from backend.catalogue import Card, Facets, Match, PublishedItem
-from backend.catalogue.errors import ItemUnknown
+from backend.catalogue.errors import ItemNotFound
 from backend.catalogue.guide import Subject
 from backend.paging import USUAL, CursorInvalid
-from backend.regions.errors import RegionUnknown
+from backend.regions.errors import RegionNotFound
 
 
 class ItemPage(Struct):
@@ -56,7 +56,7 @@ class CatalogueController(Controller):
         description="按地区查时，列出本地区和上级部门办理的事项。名称开头相符的排在最前。",
         operation_id="listItems",
         guards=[limits.limit("item-search", 300, 60)],
-        responses=etag.NOT_MODIFIED | answers(RegionUnknown, CursorInvalid),
+        responses=etag.NOT_MODIFIED | answers(RegionNotFound, CursorInvalid),
     )
     async def list_items(
         self,
@@ -85,7 +85,7 @@ class CatalogueController(Controller):
         "/items/{code:str}",
         summary="办事指南（现行版本）",
         operation_id="getItem",
-        responses=etag.NOT_MODIFIED | answers(ItemUnknown),
+        responses=etag.NOT_MODIFIED | answers(ItemNotFound),
     )
     async def get_item(self, code: ItemCode) -> PublishedItem:
         return await catalogue.guide_of(code)
@@ -94,7 +94,7 @@ class CatalogueController(Controller):
         "/item-facets",
         summary="事项的领域、主题和服务对象，各有多少项",
         operation_id="listItemFacets",
-        responses=etag.NOT_MODIFIED | answers(RegionUnknown),
+        responses=etag.NOT_MODIFIED | answers(RegionNotFound),
     )
     async def list_facets(self, region: RegionCode = None) -> Facets:
         return await catalogue.facets(region)

@@ -21,7 +21,7 @@ from api.problems import answers
 from backend.appointments import board
 from backend.appointments.board import Board, Frame
 from backend.appointments.errors import BoardFull
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 
 _FRAMES = "board-frames"
 RETRY = 2000
@@ -38,7 +38,7 @@ async def _messages(frames: AsyncIterator[Frame]) -> AsyncIterator[ServerSentEve
 
 class Closing(ASGIMiddleware):
     """End the frames when the answer ends, however it ends: a generator that nobody asks any more ends only when the
-    garbage is collected, and until then its listener would be counted."""
+    garbage is collected, and until then its subscriber would be counted."""
 
     scopes = (ScopeType.HTTP,)
 
@@ -65,7 +65,7 @@ class BoardController(Controller):
         guards=[limit("board", 600, 60)],
         middleware=[Revalidated(public=True, max_age=1)],
         response_headers=HEADERS,
-        responses=answers(HallUnknown) | NOT_MODIFIED,
+        responses=answers(HallNotFound) | NOT_MODIFIED,
     )
     async def snapshot(self, hall_id: FromPath[UUID]) -> Board:
         return await board.snapshot(hall_id)
@@ -82,7 +82,7 @@ class BoardController(Controller):
         guards=[limit("board-stream", 120, 60)],
         media_type="text/event-stream",
         middleware=[Closing()],
-        responses=answers(HallUnknown, BoardFull)
+        responses=answers(HallNotFound, BoardFull)
         | {200: ResponseSpec(str, media_type="text/event-stream", description="事件流", generate_examples=False)},
     )
     async def stream(self, request: Request[Any, Any, Any], hall_id: FromPath[UUID]) -> ServerSentEvent:

@@ -80,7 +80,7 @@ class NamedOut(Struct):
 
 
 class MachineOut(Struct):
-    """A state machine: any other move is refused with `appointment-wrong-move`."""
+    """A state machine: any other move is refused with `appointment-transition-refused`."""
 
     states: list[NamedOut]
     moves: list[StepOut]
@@ -103,7 +103,7 @@ class TrackedOut(Struct):
 
 class DeliveryLifecycleOut(Struct):
     """The machine of a delivery. A parcel stands where the furthest of its nodes leads, in whatever order they come;
-    any other move is refused with `delivery-move-refused`."""
+    any other move is refused with `delivery-transition-refused`."""
 
     states: list[NamedOut]
     moves: list[StepOut]

@@ -16,7 +16,7 @@ from backend.deliveries import pickup_points
 from backend.deliveries.errors import PickupPointNotFound
 from backend.deliveries.pickup_points import PickupPointSeen
 from backend.paging import USUAL, CursorInvalid
-from backend.regions.errors import RegionUnknown
+from backend.regions.errors import RegionNotFound
 
 RegionCode = Annotated[
     str | None,
@@ -38,7 +38,7 @@ class PickupPointController(Controller):
         summary="领取点：开放时间与地图坐标",
         description="按地区列出开放的领取点，坐标为 GCJ-02（国内地图通用）。",
         operation_id="listPickupPoints",
-        responses=etag.NOT_MODIFIED | answers(RegionUnknown, CursorInvalid),
+        responses=etag.NOT_MODIFIED | answers(RegionNotFound, CursorInvalid),
     )
     async def listed(
         self, region: RegionCode = None, limit: Limit = USUAL, cursor: Cursor = None

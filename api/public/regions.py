@@ -15,7 +15,7 @@ from api.problems import answers
 from backend import regions
 from backend.paging import USUAL, CursorInvalid
 from backend.regions import DepartmentSeen, HallSeen, RegionSeen
-from backend.regions.errors import HallUnknown, RegionUnknown
+from backend.regions.errors import HallNotFound, RegionNotFound
 
 RegionCode = Annotated[
     str | None,
@@ -52,7 +52,7 @@ class RegionController(Controller):
         summary="部门",
         description="按地区查时，列出本级和上级部门。",
         operation_id="listDepartments",
-        responses=etag.NOT_MODIFIED | answers(RegionUnknown, CursorInvalid),
+        responses=etag.NOT_MODIFIED | answers(RegionNotFound, CursorInvalid),
     )
     async def list_departments(
         self, region: RegionCode = None, domain: Domain = None, limit: Limit = USUAL, cursor: Cursor = None
@@ -64,7 +64,7 @@ class RegionController(Controller):
         summary="办事大厅",
         description="按地区查时，列出本地区及其下级地区的大厅。",
         operation_id="listHalls",
-        responses=etag.NOT_MODIFIED | answers(RegionUnknown, CursorInvalid),
+        responses=etag.NOT_MODIFIED | answers(RegionNotFound, CursorInvalid),
     )
     async def list_halls(
         self, region: RegionCode = None, limit: Limit = USUAL, cursor: Cursor = None
@@ -75,7 +75,7 @@ class RegionController(Controller):
         "/halls/{hall_id:uuid}",
         summary="一个办事大厅",
         operation_id="getHall",
-        responses=etag.NOT_MODIFIED | answers(HallUnknown),
+        responses=etag.NOT_MODIFIED | answers(HallNotFound),
     )
     async def get_hall(self, hall_id: FromPath[UUID]) -> HallSeen:
         return await regions.hall(hall_id)

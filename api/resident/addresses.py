@@ -20,11 +20,11 @@ from backend.deliveries.addresses import AddressForm, AddressSeen
 from backend.deliveries.errors import (
     AddressChanged,
     AddressInvalid,
+    AddressLimitExceeded,
     AddressNotFound,
-    ReceiverUnknown,
-    TooManyAddresses,
+    DeliveryReceiverNotFound,
 )
-from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident
 
 OfPerson = Annotated[
@@ -80,7 +80,7 @@ class AddressController(Controller):
         operation_id="listAddresses",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(ReceiverUnknown) | NOT_MODIFIED,
+        responses=answers(DeliveryReceiverNotFound) | NOT_MODIFIED,
     )
     async def mine(
         self, resident: NamedDependency[AsResident], person_id: FromQuery[OfPerson] = None
@@ -91,7 +91,14 @@ class AddressController(Controller):
         summary="保存一个地址",
         description="第一个地址自动成为默认地址。地址加密保存；之后修改地址簿不会改变已经选择的寄送。",
         operation_id="saveAddress",
-        responses=answers(KeyMissing, KeyInFlight, KeyReused, AddressInvalid, TooManyAddresses, ReceiverUnknown),
+        responses=answers(
+            IdempotencyKeyMissing,
+            IdempotencyKeyInFlight,
+            IdempotencyKeyReused,
+            AddressInvalid,
+            AddressLimitExceeded,
+            DeliveryReceiverNotFound,
+        ),
     )
     async def save(
         self,

@@ -19,7 +19,7 @@ from backend.appointments import admission, booking, browsing, cancelling, error
 from backend.appointments.booking import Visitor
 from backend.appointments.browsing import AppointmentLine, AppointmentSeen
 from backend.appointments.places import Booking
-from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 from backend.settings import settings
@@ -62,11 +62,11 @@ States = Annotated[
     list[AppointmentState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
 ]
 OfPerson = Annotated[UUID | None, QueryParameter(description="只看这位办理人", required=False)]
-KEYS = (KeyMissing, KeyInFlight, KeyReused)
+KEYS = (IdempotencyKeyMissing, IdempotencyKeyInFlight, IdempotencyKeyReused)
 _SLOT = (
-    errors.NoSuchSlot, errors.NotYourPerson, errors.SlotFull, errors.SlotClosed, errors.SlotOver, errors.NotReleased,
-    errors.DrawnInstead, errors.AlreadyBooked, errors.TooManyBooked, errors.ItemNotHere, errors.Blocked,
-    errors.RushRefused,
+    errors.SlotNotFound, errors.PersonNotFound, errors.SlotFull, errors.SlotClosed, errors.SlotExpired,
+    errors.SlotNotReleased, errors.SlotAllocatedByDraw, errors.AlreadyBooked, errors.AppointmentLimitExceeded,
+    errors.ItemNotHandled, errors.BookingBlocked, errors.BookingRushLimitExceeded,
 )  # fmt: skip
 
 
@@ -132,7 +132,12 @@ class AppointmentController(Controller):
         summary="确认预留，或接受候补号源",
         operation_id="confirmAppointment",
         responses=answers(
-            *KEYS, errors.NoSuchAppointment, errors.HoldOver, errors.WrongMove, errors.SlotClosed, errors.RushRefused
+            *KEYS,
+            errors.AppointmentNotFound,
+            errors.HoldExpired,
+            errors.AppointmentTransitionRefused,
+            errors.SlotClosed,
+            errors.BookingRushLimitExceeded,
         ),
     )
     async def confirm(
@@ -155,7 +160,12 @@ class AppointmentController(Controller):
         description="要么改约成功，要么原预约不变。",
         operation_id="rescheduleAppointment",
         responses=answers(
-            *KEYS, *_SLOT, errors.NoSuchAppointment, errors.OtherLine, errors.TooLateToChange, errors.WrongMove
+            *KEYS,
+            *_SLOT,
+            errors.AppointmentNotFound,
+            errors.OtherLine,
+            errors.TooLateToChange,
+            errors.AppointmentTransitionRefused,
         ),
     )
     async def move(
@@ -178,7 +188,13 @@ class AppointmentController(Controller):
         summary="取消预约，或放弃预留、候补号源",
         description="超过 `cancel_until` 取消记一次爽约。腾出的号源按顺序提供给候补的人。",
         operation_id="cancelAppointment",
-        responses=answers(*KEYS, errors.NoSuchAppointment, errors.WrongMove, errors.SlotOver, errors.RushRefused),
+        responses=answers(
+            *KEYS,
+            errors.AppointmentNotFound,
+            errors.AppointmentTransitionRefused,
+            errors.SlotExpired,
+            errors.BookingRushLimitExceeded,
+        ),
     )
     async def cancel(
         self,
@@ -200,7 +216,7 @@ class AppointmentController(Controller):
         operation_id="listAppointments",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(CursorInvalid, errors.NotYourPerson) | NOT_MODIFIED,
+        responses=answers(CursorInvalid, errors.PersonNotFound) | NOT_MODIFIED,
     )
     async def mine(
         self,
@@ -220,7 +236,7 @@ class AppointmentController(Controller):
         operation_id="getAppointment",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(errors.NoSuchAppointment) | NOT_MODIFIED,
+        responses=answers(errors.AppointmentNotFound) | NOT_MODIFIED,
     )
     async def one(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> AppointmentSeen:
         return await browsing.one(resident, appointment_id)

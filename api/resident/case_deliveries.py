@@ -24,12 +24,12 @@ from backend.deliveries.errors import (
     AddressNotFound,
     DeliveryAlreadyChosen,
     DeliveryNotOffered,
-    OfficeUnknown,
+    DeliveryOfficeInvalid,
+    DeliveryReceiverNotFound,
     PickupPointNotFound,
-    ReceiverUnknown,
 )
 from backend.deliveries.following import DeliveryFollowed
-from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident
 from models.deliveries import Method
 
@@ -80,7 +80,7 @@ class CaseDeliveryController(Controller):
         "/delivery-options",
         summary="办件结果可选的领取方式与邮费",
         operation_id="listDeliveryOptions",
-        responses=answers(CaseNotFound, ReceiverUnknown, AddressNotFound, DeliveryNotOffered),
+        responses=answers(CaseNotFound, DeliveryReceiverNotFound, AddressNotFound, DeliveryNotOffered),
     )
     async def offered(
         self,
@@ -100,7 +100,14 @@ class CaseDeliveryController(Controller):
         ),
         operation_id="chooseDelivery",
         responses=answers(
-            *(KeyMissing, KeyInFlight, KeyReused, CaseNotFound, ReceiverUnknown, DeliveryNotOffered),
+            *(
+                IdempotencyKeyMissing,
+                IdempotencyKeyInFlight,
+                IdempotencyKeyReused,
+                CaseNotFound,
+                DeliveryReceiverNotFound,
+                DeliveryNotOffered,
+            ),
             *(AddressNotFound, PickupPointNotFound, DeliveryAlreadyChosen),
         ),
     )
@@ -124,8 +131,15 @@ class CaseDeliveryController(Controller):
         description="登记后可自行交寄并填写运单号，或在线预约快递上门取件；`office` 为收件地址。",
         operation_id="sendDocuments",
         responses=answers(
-            *(KeyMissing, KeyInFlight, KeyReused, CaseNotFound, ReceiverUnknown, DeliveryNotOffered),
-            *(AddressNotFound, DeliveryAlreadyChosen, OfficeUnknown),
+            *(
+                IdempotencyKeyMissing,
+                IdempotencyKeyInFlight,
+                IdempotencyKeyReused,
+                CaseNotFound,
+                DeliveryReceiverNotFound,
+                DeliveryNotOffered,
+            ),
+            *(AddressNotFound, DeliveryAlreadyChosen, DeliveryOfficeInvalid),
         ),
     )
     async def send_in(

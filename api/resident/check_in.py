@@ -13,14 +13,14 @@ from api import limits, openapi
 from api.problems import answers
 from backend.appointments import check_in_codes, estimating, posters, qr_images
 from backend.appointments.check_in_codes import CheckInCode
-from backend.appointments.errors import NoSuchAppointment, NoSuchTicket, WrongMove
+from backend.appointments.errors import AppointmentNotFound, AppointmentTransitionRefused, TicketNotFound
 from backend.appointments.estimating import QueuePlace
 from backend.identity import AsResident
 from backend.partners import Partners
-from backend.partners.wechat.port import PageUnknown
+from backend.partners.wechat.port import WechatPageNotFound
 
 PNG, SVG = "image/png", "image/svg+xml"
-_REFUSALS = answers(NoSuchAppointment, WrongMove)
+_REFUSALS = answers(AppointmentNotFound, AppointmentTransitionRefused)
 
 
 async def tapped(resident: AsResident) -> None:
@@ -83,7 +83,7 @@ class CheckInController(Controller):
         description="扫码打开小程序中的这次预约；不是签到码，不会过期。",
         operation_id="getAppointmentMiniProgramCode",
         media_type=PNG,
-        responses=answers(NoSuchAppointment, PageUnknown) | picture(PNG),
+        responses=answers(AppointmentNotFound, WechatPageNotFound) | picture(PNG),
     )
     async def mini_program_code(
         self,
@@ -103,7 +103,7 @@ class CheckInController(Controller):
             "`measured` 为 false 时当日尚无办结，按通常用时估计。实时变化见大厅叫号屏。"
         ),
         operation_id="getQueuePlace",
-        responses=answers(NoSuchAppointment, NoSuchTicket),
+        responses=answers(AppointmentNotFound, TicketNotFound),
     )
     async def queue(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> QueuePlace:
         return await estimating.place_in_queue(resident, appointment_id)

@@ -17,11 +17,11 @@ from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IdempotencyKeyHeader, once
 from api.problems import answers
 from backend.appointments import qr_images
-from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident, delegating, errors
 from backend.identity.delegating import Asked, DelegationSeen, Invitation, Scope
 
-KEYS = (KeyMissing, KeyInFlight, KeyReused)
+KEYS = (IdempotencyKeyMissing, IdempotencyKeyInFlight, IdempotencyKeyReused)
 PNG = "image/png"
 Name = Annotated[str, Meta(min_length=1, max_length=50, description="对方看到的称呼，如真实姓名")]
 Code = Annotated[str, Meta(min_length=1, max_length=200, description="邀请码，扫码或由对方发送")]
@@ -67,7 +67,7 @@ class DelegationController(Controller):
         summary="邀请他人为我代办",
         description="发出邀请即为本人同意；对方登录后接受才生效。随时可以撤销，到期自动结束。邀请码另取。",
         operation_id="offerDelegation",
-        responses=answers(*KEYS, errors.DelegationPeriodFaulty, errors.DelegationsTooMany),
+        responses=answers(*KEYS, errors.DelegationPeriodInvalid, errors.DelegationLimitExceeded),
     )
     async def offer(
         self,
@@ -159,7 +159,7 @@ class InvitationController(Controller):
         "/acceptances",
         summary="接受代办邀请",
         operation_id="acceptInvitation",
-        responses=answers(*KEYS, errors.InvitationInvalid, errors.OwnInvitation, errors.DelegationsTooMany),
+        responses=answers(*KEYS, errors.InvitationInvalid, errors.OwnInvitation, errors.DelegationLimitExceeded),
     )
     async def accept(
         self,

@@ -20,21 +20,21 @@ from api.resident.case_deliveries import WishIn
 from backend.cases import deliveries
 from backend.deliveries import acting, cancelling, following, receiving, returning, tracing
 from backend.deliveries.errors import (
-    AddressFixed,
     AddressNotFound,
-    CourierUnknown,
-    DeliveryMoveRefused,
+    CourierInvalid,
+    CourierOrderInProgress,
+    DeliveryAddressFixed,
     DeliveryNotFound,
     DeliveryNotOffered,
-    OrderUnderWay,
+    DeliveryProblemAlreadyReported,
+    DeliveryTransitionRefused,
     PickupPointNotFound,
-    ProblemReported,
     TraceNotOffered,
     WaybillInvalid,
     WaybillTaken,
 )
 from backend.deliveries.following import DeliveryFollowed, DeliveryLine
-from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 from backend.partners import Partners
@@ -45,7 +45,7 @@ TRACES_PER_MINUTE = 20
 """How often one resident may ask for WeChat's component in a minute: each try asks WeChat."""
 CHANGES_PER_HOUR = 30
 """How often one resident may redirect or cancel in an hour: each may ask a courier."""
-_COURIER = (PartnerBusy, PartnerUnreachable, PartnerMisconfigured, CourierUnknown)
+_COURIER = (PartnerBusy, PartnerUnreachable, PartnerMisconfigured, CourierInvalid)
 States = Annotated[
     list[DeliveryState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
 ]
@@ -127,8 +127,8 @@ class DeliveryController(Controller):
         operation_id="changeDelivery",
         status_code=200,
         responses=answers(
-            *(DeliveryNotFound, DeliveryNotOffered, AddressNotFound, PickupPointNotFound, AddressFixed),
-            *(OrderUnderWay, DeliveryMoveRefused, *_COURIER),
+            *(DeliveryNotFound, DeliveryNotOffered, AddressNotFound, PickupPointNotFound, DeliveryAddressFixed),
+            *(CourierOrderInProgress, DeliveryTransitionRefused, *_COURIER),
         ),
     )
     async def change(
@@ -149,7 +149,9 @@ class DeliveryController(Controller):
         description="已支付的邮费原路退回。之后可以重新选择领取方式。",
         operation_id="cancelDelivery",
         status_code=200,
-        responses=answers(DeliveryNotFound, AddressFixed, OrderUnderWay, DeliveryMoveRefused, *_COURIER),
+        responses=answers(
+            DeliveryNotFound, DeliveryAddressFixed, CourierOrderInProgress, DeliveryTransitionRefused, *_COURIER
+        ),
     )
     async def cancel(
         self,
@@ -167,7 +169,7 @@ class DeliveryController(Controller):
         description="快递公司尚未更新时，也可以由本人确认。重复确认没有影响。",
         operation_id="confirmDelivery",
         status_code=200,
-        responses=answers(DeliveryNotFound, DeliveryMoveRefused, OrderUnderWay),
+        responses=answers(DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress),
     )
     async def confirm(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> DeliveryFollowed:
         await receiving.confirm(resident, number)
@@ -178,7 +180,14 @@ class DeliveryController(Controller):
         summary="反映问题：没有收到、破损、无人联系……",
         description="办理部门核实后答复，答复见 `problems`。",
         operation_id="reportDelivery",
-        responses=answers(KeyMissing, KeyInFlight, KeyReused, DeliveryNotFound, DeliveryMoveRefused, ProblemReported),
+        responses=answers(
+            IdempotencyKeyMissing,
+            IdempotencyKeyInFlight,
+            IdempotencyKeyReused,
+            DeliveryNotFound,
+            DeliveryTransitionRefused,
+            DeliveryProblemAlreadyReported,
+        ),
     )
     async def report(
         self,
@@ -199,7 +208,9 @@ class DeliveryController(Controller):
         summary="填写自行交寄的运单号（寄送材料）",
         operation_id="enterOwnWaybill",
         status_code=200,
-        responses=answers(DeliveryNotFound, DeliveryMoveRefused, OrderUnderWay, WaybillInvalid, WaybillTaken),
+        responses=answers(
+            DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress, WaybillInvalid, WaybillTaken
+        ),
     )
     async def waybill(
         self,
@@ -218,7 +229,9 @@ class DeliveryController(Controller):
         description="费用由办理部门到付。下单结果稍后出现在时间线中。",
         operation_id="orderOwnCourier",
         status_code=200,
-        responses=answers(DeliveryNotFound, DeliveryMoveRefused, OrderUnderWay, CourierUnknown, DeliveryNotOffered),
+        responses=answers(
+            DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress, CourierInvalid, DeliveryNotOffered
+        ),
     )
     async def courier(
         self,

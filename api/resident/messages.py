@@ -19,7 +19,7 @@ from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 from notifications import inbox
 from notifications.consent import ConsentThen
-from notifications.inbox import Entries, Entry, MessageUnknown, Proof, Tried
+from notifications.inbox import Entries, Entry, MessageNotFound, Proof, Tried
 
 UnreadOnly = Annotated[bool, QueryParameter(description="只看未读")]
 
@@ -149,7 +149,7 @@ class MessageController(Controller):
         operation_id="getMessage",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(MessageUnknown) | NOT_MODIFIED,
+        responses=answers(MessageNotFound) | NOT_MODIFIED,
     )
     async def message(self, resident: NamedDependency[AsResident], message_id: FromPath[UUID]) -> MessageProofOut:
         return MessageProofOut.of(await inbox.shown(resident, message_id))
@@ -160,7 +160,7 @@ class MessageController(Controller):
         description="重复调用没有影响，返回首次打开的时间。",
         operation_id="readMessage",
         status_code=200,
-        responses=answers(MessageUnknown),
+        responses=answers(MessageNotFound),
     )
     async def read(self, resident: NamedDependency[AsResident], message_id: FromPath[UUID]) -> ReadOut:
         return ReadOut(await inbox.read(resident, message_id))

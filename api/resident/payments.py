@@ -17,19 +17,19 @@ from api.idempotency import IdempotencyKeyHeader, once
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend import payments
-from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 from backend.partners import Partners
 from backend.partners.errors import PartnerMisconfigured, PartnerRefused
-from backend.partners.paying.port import PayerRefused
+from backend.partners.paying.port import ChannelPayerRefused
 from backend.payments import FeeSeen, Started, listing
 from backend.payments.errors import (
-    ChannelUnknown,
     FeeNotFound,
     FeeNotOpen,
-    PayerNotKnownToChannel,
+    PayerNotKnown,
     PaymentBeingMade,
+    PaymentChannelInvalid,
     PaymentClosed,
 )
 from backend.payments.listing import PaymentLine
@@ -94,8 +94,9 @@ class PaymentController(Controller):
         ),
         operation_id="pay",
         responses=answers(
-            KeyMissing, KeyInFlight, KeyReused, FeeNotFound, FeeNotOpen, ChannelUnknown, PayerNotKnownToChannel,
-            PaymentBeingMade, PaymentClosed, PayerRefused, PartnerRefused, PartnerMisconfigured,
+            IdempotencyKeyMissing, IdempotencyKeyInFlight, IdempotencyKeyReused, FeeNotFound, FeeNotOpen,
+            PaymentChannelInvalid, PayerNotKnown, PaymentBeingMade, PaymentClosed, ChannelPayerRefused, PartnerRefused,
+            PartnerMisconfigured,
         ),
     )  # fmt: skip
     async def pay(

@@ -14,7 +14,7 @@ from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.appointments import strikes
-from backend.appointments.errors import AppealedAlready, NoSuchStrike
+from backend.appointments.errors import StrikeAlreadyAppealed, StrikeNotFound
 from backend.appointments.strikes import StrikeSeen
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
@@ -52,7 +52,7 @@ class StrikeController(Controller):
         description="每条记录可以申诉一次，由大厅其他工作人员处理。",
         operation_id="appealStrike",
         status_code=204,
-        responses=answers(NoSuchStrike, AppealedAlready),
+        responses=answers(StrikeNotFound, StrikeAlreadyAppealed),
     )
     async def appeal(
         self, resident: NamedDependency[AsResident], strike_id: FromPath[UUID], data: JSONBody[AppealIn]

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from api import openapi
 from api.idempotency import IdempotencyKeyHeader, once
 from api.problems import answers
-from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident
 from notifications import asking
 from notifications.asking import Asked, Asking, PageAsksNothing, PopupResult, TemplateNotOurs
@@ -100,7 +100,9 @@ class SubscriptionController(Controller):
         summary="交回订阅授权弹窗的结果",
         description="需要 `Idempotency-Key`。微信也会推送同一次弹窗的结果，两者只计一次。",
         operation_id="reportSubscriptions",
-        responses=answers(TemplateNotOurs, PageAsksNothing, KeyMissing, KeyInFlight, KeyReused),
+        responses=answers(
+            TemplateNotOurs, PageAsksNothing, IdempotencyKeyMissing, IdempotencyKeyInFlight, IdempotencyKeyReused
+        ),
     )
     async def report(
         self,

@@ -56,8 +56,9 @@ class WaitingController(Controller):
         ),
         operation_id="joinWaitingList",
         responses=answers(
-            *KEYS, errors.NoSuchLine, errors.NotYourPerson, errors.ItemNotHere, errors.SlotOver, errors.PlacesLeft,
-            errors.AlreadyBooked, errors.AlreadyWaiting, errors.Blocked, errors.RushRefused,
+            *KEYS, errors.ServiceLineNotFound, errors.PersonNotFound, errors.ItemNotHandled, errors.SlotExpired,
+            errors.PlacesLeft, errors.AlreadyBooked, errors.AlreadyWaiting, errors.BookingBlocked,
+            errors.BookingRushLimitExceeded,
         ),
     )  # fmt: skip
     async def join(
@@ -87,7 +88,7 @@ class WaitingController(Controller):
         "/{entry_id:uuid}",
         summary="退出候补",
         operation_id="leaveWaitingList",
-        responses=answers(errors.NoSuchEntry, errors.WrongMove),
+        responses=answers(errors.WaitingEntryNotFound, errors.AppointmentTransitionRefused),
     )
     async def leave(self, resident: NamedDependency[AsResident], entry_id: FromPath[UUID]) -> None:
         await waiting.leave(resident, entry_id)
@@ -104,8 +105,8 @@ class DrawEntryController(Controller):
         description="报名时间内先后不影响机会。请保存返回的 `id`，摇号后可在公示名单中找到。",
         operation_id="enterDraw",
         responses=answers(
-            *KEYS, errors.NoSuchDraw, errors.NotYourPerson, errors.DrawOver, errors.ItemNotHere, errors.NoSuchSlot,
-            errors.AlreadyEntered, errors.Blocked, errors.RushRefused,
+            *KEYS, errors.DrawNotFound, errors.PersonNotFound, errors.DrawClosed, errors.ItemNotHandled,
+            errors.SlotNotFound, errors.AlreadyEntered, errors.BookingBlocked, errors.BookingRushLimitExceeded,
         ),
     )  # fmt: skip
     async def enter(

@@ -16,14 +16,14 @@ from api.problems import answers
 from backend import catalogue
 from backend.catalogue import Content, ItemSpec, OwnItem, VersionLine, VersionSeen, seen
 from backend.catalogue.errors import (
-    EditedMeanwhile,
-    GuideFaulty,
+    GuideInvalid,
     ItemCodeInvalid,
+    ItemDraftEditConflict,
+    ItemDraftSuperseded,
     ItemExists,
-    ItemUnknown,
-    MoveRefused,
-    Superseded,
-    VersionUnknown,
+    ItemNotFound,
+    ItemVersionNotFound,
+    ItemVersionTransitionRefused,
 )
 from backend.catalogue.guide import Guide, Short
 from backend.errors import Fault
@@ -108,7 +108,7 @@ class ItemController(Controller):
         code, version = await catalogue.begin_item(staff, data.spec(), data.content())
         return seen(code, version)
 
-    @get("/{code:str}/versions", summary="事项的各个版本", operation_id="listVersions", responses=answers(ItemUnknown))
+    @get("/{code:str}/versions", summary="事项的各个版本", operation_id="listVersions", responses=answers(ItemNotFound))
     async def list_versions(self, staff: NamedDependency[AsStaff], code: ItemCode) -> list[VersionLine]:
         return await catalogue.versions_of(staff, code)
 
@@ -116,7 +116,7 @@ class ItemController(Controller):
         "/{code:str}/versions",
         summary="起草新版本（从现行版本复制）",
         operation_id="draftVersion",
-        responses=answers(DutyMissing, ItemUnknown),
+        responses=answers(DutyMissing, ItemNotFound),
     )
     async def draft(self, staff: NamedDependency[AsStaff], code: ItemCode) -> VersionSeen:
         return seen(code, await catalogue.begin_version(staff, code))
@@ -125,7 +125,7 @@ class ItemController(Controller):
         "/{code:str}/versions/{number:int}",
         summary="一个版本的全部内容",
         operation_id="getVersion",
-        responses=answers(ItemUnknown, VersionUnknown),
+        responses=answers(ItemNotFound, ItemVersionNotFound),
     )
     async def get_version(self, staff: NamedDependency[AsStaff], code: ItemCode, number: Number) -> VersionSeen:
         return await catalogue.version(staff, code, number)
@@ -134,7 +134,9 @@ class ItemController(Controller):
         "/{code:str}/versions/{number:int}",
         summary="保存草稿",
         operation_id="editVersion",
-        responses=answers(DutyMissing, ItemUnknown, VersionUnknown, MoveRefused, EditedMeanwhile),
+        responses=answers(
+            DutyMissing, ItemNotFound, ItemVersionNotFound, ItemVersionTransitionRefused, ItemDraftEditConflict
+        ),
     )
     async def edit(
         self,
@@ -150,7 +152,7 @@ class ItemController(Controller):
         "/{code:str}/versions/{number:int}/faults",
         summary="发布前检查",
         operation_id="checkVersion",
-        responses=answers(DutyMissing, ItemUnknown, VersionUnknown),
+        responses=answers(DutyMissing, ItemNotFound, ItemVersionNotFound),
     )
     async def check(self, staff: NamedDependency[AsStaff], code: ItemCode, number: Number) -> CheckOut:
         faults = await catalogue.check(staff, code, number)
@@ -162,7 +164,13 @@ class ItemController(Controller):
         operation_id="publishVersion",
         status_code=200,
         responses=answers(
-            DutyMissing, ItemUnknown, VersionUnknown, MoveRefused, EditedMeanwhile, Superseded, GuideFaulty
+            DutyMissing,
+            ItemNotFound,
+            ItemVersionNotFound,
+            ItemVersionTransitionRefused,
+            ItemDraftEditConflict,
+            ItemDraftSuperseded,
+            GuideInvalid,
         ),
     )
     async def publish(
@@ -179,7 +187,7 @@ class ItemController(Controller):
         summary="撤回版本",
         operation_id="withdrawVersion",
         status_code=200,
-        responses=answers(DutyMissing, ItemUnknown, VersionUnknown, MoveRefused),
+        responses=answers(DutyMissing, ItemNotFound, ItemVersionNotFound, ItemVersionTransitionRefused),
     )
     async def withdraw(
         self,

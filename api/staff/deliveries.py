@@ -18,11 +18,11 @@ from api.problems import answers
 from backend.cases.collecting import is_applicant
 from backend.deliveries import handing_over, overseeing, returning
 from backend.deliveries.errors import (
-    DeliveryMoveRefused,
+    CourierOrderInProgress,
     DeliveryNotFound,
+    DeliveryTransitionRefused,
     HandOverRefused,
     HandOverTried,
-    OrderUnderWay,
     SignatureUnusable,
 )
 from backend.deliveries.following import Receiver
@@ -123,7 +123,7 @@ class DeliveryController(Controller):
         description="随即通知居民领取，并生成取件码。",
         operation_id="makeReady",
         status_code=200,
-        responses=answers(DutyMissing, DeliveryNotFound, DeliveryMoveRefused),
+        responses=answers(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused),
     )
     async def ready(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[ReadyIn]
@@ -135,7 +135,7 @@ class DeliveryController(Controller):
         "/{number:str}/kept-until",
         summary="调整保管期限",
         operation_id="keepUntil",
-        responses=answers(DutyMissing, DeliveryNotFound, DeliveryMoveRefused),
+        responses=answers(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused),
     )
     async def keep(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[KeptIn]
@@ -152,7 +152,7 @@ class DeliveryController(Controller):
         operation_id="handOver",
         status_code=200,
         responses=answers(
-            *(DutyMissing, DeliveryNotFound, DeliveryMoveRefused),
+            *(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused),
             *(SignatureUnusable, HandOverRefused, HandOverTried),
         ),
     )
@@ -169,7 +169,7 @@ class DeliveryController(Controller):
         description="重复确认没有影响。",
         operation_id="receiveDocuments",
         status_code=200,
-        responses=answers(DutyMissing, DeliveryNotFound, DeliveryMoveRefused, OrderUnderWay),
+        responses=answers(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress),
     )
     async def receive(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> DeliveryOpened:
         await returning.receive(staff, number)

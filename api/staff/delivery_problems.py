@@ -15,7 +15,7 @@ from api.delivery_examples import NUMBER
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.deliveries import problems
-from backend.deliveries.errors import ProblemEnded, ProblemNotFound
+from backend.deliveries.errors import DeliveryProblemNotFound, DeliveryProblemResolved
 from backend.deliveries.problems import ProblemSeen
 from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
@@ -58,7 +58,7 @@ class DeliveryProblemController(Controller):
         "/{problem_id:uuid}",
         summary="一个寄送问题",
         operation_id="getDeliveryProblem",
-        responses=answers(DutyMissing, ProblemNotFound),
+        responses=answers(DutyMissing, DeliveryProblemNotFound),
     )
     async def one(self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]) -> ProblemSeen:
         return await problems.one(staff, problem_id)
@@ -68,7 +68,7 @@ class DeliveryProblemController(Controller):
         summary="认领一个问题",
         description="也可以接手同事认领的问题。",
         operation_id="takeDeliveryProblem",
-        responses=answers(DutyMissing, ProblemNotFound, ProblemEnded),
+        responses=answers(DutyMissing, DeliveryProblemNotFound, DeliveryProblemResolved),
     )
     async def take(self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]) -> ProblemSeen:
         return await problems.take(staff, problem_id)
@@ -79,7 +79,7 @@ class DeliveryProblemController(Controller):
         description="随即通知居民。",
         operation_id="answerDeliveryProblem",
         status_code=200,
-        responses=answers(DutyMissing, ProblemNotFound, ProblemEnded),
+        responses=answers(DutyMissing, DeliveryProblemNotFound, DeliveryProblemResolved),
     )
     async def answer(
         self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID], data: JSONBody[AnswerIn]

@@ -18,13 +18,13 @@ from api.problems import answers
 from backend.deliveries import batching, dispatching, overseeing
 from backend.deliveries.batching import Batch
 from backend.deliveries.errors import (
-    AddressFixed,
-    BatchNotFound,
-    CourierUnknown,
+    CourierInvalid,
+    CourierOrderInProgress,
+    DeliveryAddressFixed,
     DeliveryAlreadyChosen,
-    DeliveryMoveRefused,
+    DeliveryBatchNotFound,
     DeliveryNotFound,
-    OrderUnderWay,
+    DeliveryTransitionRefused,
     PostageUnpaid,
     ReceiverForgotten,
     WaybillInvalid,
@@ -40,7 +40,7 @@ from models.shipments import TrackStatus
 
 Courier = Annotated[str, Meta(min_length=1, max_length=16, description="快递公司，如 ems、sf")]
 _COURIER = (PartnerBusy, PartnerUnreachable, PartnerMisconfigured, PartnerRefused)
-_SEND = (DutyMissing, DeliveryNotFound, DeliveryMoveRefused, PostageUnpaid, OrderUnderWay)
+_SEND = (DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, PostageUnpaid, CourierOrderInProgress)
 
 
 class OrderIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -89,7 +89,7 @@ class DispatchController(Controller):
         description="下单随即在后台进行，结果见时间线；同一单号重复下单只有一张运单。",
         operation_id="sendDelivery",
         status_code=200,
-        responses=answers(*_SEND, CourierUnknown),
+        responses=answers(*_SEND, CourierInvalid),
     )
     async def send(
         self,
@@ -124,7 +124,7 @@ class DispatchController(Controller):
         summary="电子面单",
         description="面单含完整的收件人信息，每次获取都记入审计。",
         operation_id="getLabel",
-        responses=answers(DutyMissing, DeliveryNotFound, DeliveryMoveRefused, *_COURIER),
+        responses=answers(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, *_COURIER),
     )
     async def label(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], partners: NamedDependency[Partners]
@@ -137,7 +137,9 @@ class DispatchController(Controller):
         description="快递公司尚未答复的订单随即放弃，可另选快递公司。",
         operation_id="undoOrder",
         status_code=200,
-        responses=answers(DutyMissing, DeliveryNotFound, AddressFixed, DeliveryMoveRefused, CourierUnknown, *_COURIER),
+        responses=answers(
+            DutyMissing, DeliveryNotFound, DeliveryAddressFixed, DeliveryTransitionRefused, CourierInvalid, *_COURIER
+        ),
     )
     async def undo(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], partners: NamedDependency[Partners]
@@ -152,7 +154,7 @@ class DispatchController(Controller):
         operation_id="resendDelivery",
         status_code=200,
         responses=answers(
-            *(DutyMissing, DeliveryNotFound, DeliveryMoveRefused, DeliveryAlreadyChosen, ReceiverForgotten)
+            *(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, DeliveryAlreadyChosen, ReceiverForgotten)
         ),
     )
     async def resend(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> DeliveryOpened:
@@ -164,7 +166,7 @@ class DispatchController(Controller):
         summary="登记快递公司电话告知的结果",
         operation_id="declareDelivery",
         status_code=200,
-        responses=answers(DutyMissing, DeliveryNotFound, DeliveryMoveRefused),
+        responses=answers(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused),
     )
     async def declare(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[DeclarationIn]
@@ -177,7 +179,7 @@ class DispatchController(Controller):
         summary="批量寄出",
         description="最早就绪的在前，可限于一个大厅；未付邮费或正在下单的不在其中。",
         operation_id="sendBatch",
-        responses=answers(DutyMissing, CourierUnknown),
+        responses=answers(DutyMissing, CourierInvalid),
     )
     async def send_batch(
         self, staff: NamedDependency[AsStaff], data: JSONBody[BatchIn], partners: NamedDependency[Partners]
@@ -193,7 +195,7 @@ class DispatchController(Controller):
         "/delivery-batches/{batch_id:uuid}",
         summary="一个批次：每件的运单或失败原因",
         operation_id="getBatch",
-        responses=answers(DutyMissing, BatchNotFound),
+        responses=answers(DutyMissing, DeliveryBatchNotFound),
     )
     async def batch(self, staff: NamedDependency[AsStaff], batch_id: FromPath[UUID]) -> Batch:
         return await overseeing.batch(staff, batch_id)

@@ -17,8 +17,8 @@ from backend.identity.errors import DutyMissing
 from backend.paging import USUAL, CursorInvalid
 from models.notifications import MessageState
 from notifications import overseeing
-from notifications.inbox import MessageUnknown
-from notifications.overseeing import MessageOverseen, MessageTrail, NotSetAside
+from notifications.inbox import MessageNotFound
+from notifications.overseeing import MessageNotQuarantined, MessageOverseen, MessageTrail
 
 States = Annotated[
     list[MessageState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
@@ -56,7 +56,7 @@ class StaffMessageController(Controller):
         summary="一条消息的送达证明",
         description="当时的订阅授权、每一次发送、对方平台的返回码和消息号、回执、改走的渠道、何时打开；手机号打码。",
         operation_id="getStaffMessage",
-        responses=answers(DutyMissing, MessageUnknown),
+        responses=answers(DutyMissing, MessageNotFound),
     )
     async def one(self, staff: NamedDependency[AsStaff], message_id: FromPath[UUID]) -> MessageTrail:
         return await overseeing.one(staff, message_id)
@@ -67,7 +67,7 @@ class StaffMessageController(Controller):
         description="从第一种方式重新开始；只适用于多次使发送程序中断而被搁置的消息，操作计入审计记录。",
         operation_id="reviveMessage",
         status_code=200,
-        responses=answers(DutyMissing, MessageUnknown, NotSetAside),
+        responses=answers(DutyMissing, MessageNotFound, MessageNotQuarantined),
     )
     async def revive(self, staff: NamedDependency[AsStaff], message_id: FromPath[UUID]) -> MessageTrail:
         return await overseeing.revive(staff, message_id)

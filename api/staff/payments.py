@@ -14,14 +14,14 @@ from api.idempotency import IdempotencyKeyHeader, once
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from api.staff.refunds import PAYMENT_NUMBER, REFUND
-from backend.idempotency import KeyInFlight, KeyMissing, KeyReused
+from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
 from backend.paging import USUAL, CursorInvalid
 from backend.payments import approving, overseeing
 from backend.payments.errors import (
-    PaymentMoveRefused,
     PaymentNotFound,
+    PaymentTransitionRefused,
     RefundTooLate,
     RefundTooMuch,
     RefundTooOften,
@@ -80,8 +80,8 @@ class StaffPaymentController(Controller):
         ),
         operation_id="requestRefund",
         responses=answers(
-            *(KeyMissing, KeyInFlight, KeyReused),
-            *(DutyMissing, PaymentNotFound, PaymentMoveRefused, RefundTooMuch, RefundTooLate, RefundTooOften),
+            *(IdempotencyKeyMissing, IdempotencyKeyInFlight, IdempotencyKeyReused),
+            *(DutyMissing, PaymentNotFound, PaymentTransitionRefused, RefundTooMuch, RefundTooLate, RefundTooOften),
         ),
     )
     async def request_refund(

@@ -16,22 +16,22 @@ from api.problems import answers
 from api.staff.kiosk import TICKET
 from backend.appointments import attending, calling, posters
 from backend.appointments.errors import (
+    AppointmentNotFound,
+    AppointmentTransitionRefused,
     NobodyWaiting,
-    NoSuchAppointment,
-    NoSuchLine,
-    NoSuchTicket,
-    NoSuchWindow,
+    ServiceLineNotFound,
+    TicketNotFound,
     TooEarlyToCheckIn,
     TooLateToCheckIn,
     WindowBusy,
+    WindowNotFound,
     WindowShut,
-    WrongMove,
 )
 from backend.appointments.tickets import QueueTicket
 from backend.identity import AsStaff
 from backend.partners import Partners
-from backend.partners.wechat.port import PageUnknown
-from backend.regions.errors import HallUnknown
+from backend.partners.wechat.port import WechatPageNotFound
+from backend.regions.errors import HallNotFound
 
 
 class HandOverIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -50,7 +50,7 @@ class QueueController(Controller):
         "/halls/{hall_id:uuid}/queue",
         summary="当日排队（正在叫、等候、过号）",
         operation_id="listQueue",
-        responses=answers(HallUnknown),
+        responses=answers(HallNotFound),
     )
     async def queue(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[QueueTicket]:
         return await calling.queue_of(staff, hall_id)
@@ -61,7 +61,7 @@ class QueueController(Controller):
         description="扫码打开小程序中的大厅排队页面；永久有效。",
         operation_id="getHallPosterCode",
         media_type="image/png",
-        responses=answers(HallUnknown, PageUnknown)
+        responses=answers(HallNotFound, WechatPageNotFound)
         | {200: ResponseSpec(bytes, media_type="image/png", description="图片", generate_examples=False)},
     )
     async def poster(
@@ -75,7 +75,7 @@ class QueueController(Controller):
         summary="服务台签到，取得排队号",
         description="当日时段已过也可以签到。",
         operation_id="checkInAtDesk",
-        responses=answers(NoSuchAppointment, WrongMove, TooEarlyToCheckIn, TooLateToCheckIn),
+        responses=answers(AppointmentNotFound, AppointmentTransitionRefused, TooEarlyToCheckIn, TooLateToCheckIn),
     )
     async def check_in(self, staff: NamedDependency[AsStaff], appointment_id: FromPath[UUID]) -> QueueTicket:
         return await attending.check_in(staff, appointment_id)
@@ -89,7 +89,7 @@ class QueueController(Controller):
         ),
         operation_id="callNext",
         status_code=200,
-        responses=answers(NoSuchWindow, WindowShut, WindowBusy, NobodyWaiting),
+        responses=answers(WindowNotFound, WindowShut, WindowBusy, NobodyWaiting),
     )
     async def call_next(self, staff: NamedDependency[AsStaff], window_id: FromPath[UUID]) -> QueueTicket:
         return await calling.call_next(staff, window_id)
@@ -99,7 +99,7 @@ class QueueController(Controller):
         summary="再叫一次",
         operation_id="callAgain",
         status_code=200,
-        responses=answers(NoSuchTicket, WrongMove),
+        responses=answers(TicketNotFound, AppointmentTransitionRefused),
     )
     async def call_again(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
         return await calling.call_again(staff, ticket_id)
@@ -109,7 +109,7 @@ class QueueController(Controller):
         summary="办结当前号码",
         operation_id="serveTicket",
         status_code=200,
-        responses=answers(NoSuchTicket, WrongMove),
+        responses=answers(TicketNotFound, AppointmentTransitionRefused),
     )
     async def serve(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
         return await calling.serve(staff, ticket_id)
@@ -119,7 +119,7 @@ class QueueController(Controller):
         summary="过号",
         operation_id="missTicket",
         status_code=200,
-        responses=answers(NoSuchTicket, WrongMove),
+        responses=answers(TicketNotFound, AppointmentTransitionRefused),
     )
     async def miss(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
         return await calling.miss(staff, ticket_id)
@@ -130,7 +130,7 @@ class QueueController(Controller):
         description="排到现在等候的人之后。",
         operation_id="rejoinQueue",
         status_code=200,
-        responses=answers(NoSuchTicket, WrongMove),
+        responses=answers(TicketNotFound, AppointmentTransitionRefused),
     )
     async def rejoin(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
         return await calling.rejoin(staff, ticket_id)
@@ -141,7 +141,7 @@ class QueueController(Controller):
         description="号码不变，仍按原来的次序。",
         operation_id="handOverTicket",
         status_code=200,
-        responses=answers(NoSuchTicket, NoSuchWindow, NoSuchLine, WrongMove),
+        responses=answers(TicketNotFound, WindowNotFound, ServiceLineNotFound, AppointmentTransitionRefused),
     )
     async def hand_over(
         self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID], data: JSONBody[HandOverIn]

@@ -20,7 +20,7 @@ from backend.paging import USUAL, CursorInvalid
 from backend.partners import Partners
 from backend.payments import catching_up, differences
 from backend.payments.differences import BillDaySeen, DifferenceSeen
-from backend.payments.errors import BillDayOutOfRange, DifferenceEnded, DifferenceNotFound
+from backend.payments.errors import BillDayOutOfRange, BillDifferenceNotFound, BillDifferenceResolved
 from models.reconciliation import DifferenceState
 
 InState = Annotated[
@@ -86,7 +86,7 @@ class ReconciliationController(Controller):
         "/bill-differences/{difference_id:uuid}",
         summary="一条对账差异",
         operation_id="getBillDifference",
-        responses=answers(DifferenceNotFound),
+        responses=answers(BillDifferenceNotFound),
     )
     async def one(self, staff: NamedDependency[AsStaff], difference_id: FromPath[UUID]) -> DifferenceSeen:
         return await differences.one(staff, difference_id)
@@ -97,7 +97,7 @@ class ReconciliationController(Controller):
         description="由本人跟进；他人已认领的也可以接手。",
         operation_id="takeOverBillDifference",
         status_code=200,
-        responses=answers(DifferenceNotFound, DifferenceEnded),
+        responses=answers(BillDifferenceNotFound, BillDifferenceResolved),
     )
     async def take_over(self, staff: NamedDependency[AsStaff], difference_id: FromPath[UUID]) -> DifferenceSeen:
         return await differences.take_over(staff, difference_id)
@@ -108,7 +108,7 @@ class ReconciliationController(Controller):
         description="写明差异的原因和处理结果。不改动任何金额。",
         operation_id="resolveBillDifference",
         status_code=200,
-        responses=answers(DifferenceNotFound, DifferenceEnded),
+        responses=answers(BillDifferenceNotFound, BillDifferenceResolved),
     )
     async def resolve(
         self, staff: NamedDependency[AsStaff], difference_id: FromPath[UUID], data: JSONBody[ResolutionIn]

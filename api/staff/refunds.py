@@ -16,19 +16,19 @@ from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
 from backend.paging import USUAL, CursorInvalid
 from backend.partners.paying.port import (
-    NotOffered,
+    ChannelNotOffered,
+    ChannelPayerRefused,
+    ChannelRefundNotFound,
     PartnerBusy,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerUnreachable,
     PayerCard,
-    PayerRefused,
-    RefundUnknown,
 )
 from backend.payments import approving, overseeing
 from backend.payments.errors import (
-    CardNotTaken,
-    PaymentMoveRefused,
+    PaymentTransitionRefused,
+    RefundCardRejected,
     RefundNotFound,
     RefundOwnRequest,
     RefundTooLate,
@@ -86,7 +86,7 @@ class RefundController(Controller):
         description="申请人本人不能复核。同意后立即提交支付平台。",
         operation_id="approveRefund",
         status_code=200,
-        responses=answers(DutyMissing, RefundNotFound, RefundOwnRequest, PaymentMoveRefused, RefundTooLate),
+        responses=answers(DutyMissing, RefundNotFound, RefundOwnRequest, PaymentTransitionRefused, RefundTooLate),
     )
     async def approve(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> RefundOverseen:
         return await overseeing.refund(staff, (await approving.approve(staff, number)).number)
@@ -97,7 +97,7 @@ class RefundController(Controller):
         description="占用的金额随即释放，可以重新申请。",
         operation_id="rejectRefund",
         status_code=200,
-        responses=answers(DutyMissing, RefundNotFound, PaymentMoveRefused),
+        responses=answers(DutyMissing, RefundNotFound, PaymentTransitionRefused),
     )
     async def reject(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[RejectionIn]
@@ -110,7 +110,7 @@ class RefundController(Controller):
         description="沿用同一退款单号，支付平台不会重复退款。",
         operation_id="repeatRefund",
         status_code=200,
-        responses=answers(DutyMissing, RefundNotFound, PaymentMoveRefused),
+        responses=answers(DutyMissing, RefundNotFound, PaymentTransitionRefused),
     )
     async def repeat(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> RefundOverseen:
         return await overseeing.refund(staff, (await approving.repeat(staff, number)).number)
@@ -122,7 +122,15 @@ class RefundController(Controller):
         operation_id="refundToCard",
         status_code=200,
         responses=answers(
-            *(DutyMissing, RefundNotFound, PaymentMoveRefused, CardNotTaken, NotOffered, RefundUnknown, PayerRefused),
+            *(
+                DutyMissing,
+                RefundNotFound,
+                PaymentTransitionRefused,
+                RefundCardRejected,
+                ChannelNotOffered,
+                ChannelRefundNotFound,
+                ChannelPayerRefused,
+            ),
             *(PartnerRefused, PartnerMisconfigured, PartnerBusy, PartnerUnreachable),
         ),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from backend.appointments.errors import NotYourPerson
+from backend.appointments.errors import PersonNotFound
 from backend.database import fetch_value
 from backend.identity import delegating
 from backend.identity.principals import AsResident
@@ -22,11 +22,11 @@ async def may_act_for(resident: AsResident, person_id: UUID) -> bool:
 
 
 async def person_for(resident: AsResident, person_id: UUID | None) -> UUID:
-    """The person who will come: the resident, unless they name somebody they may act for. Raises NotYourPerson."""
+    """The person who will come: the resident, unless they name somebody they may act for. Raises PersonNotFound."""
     if person_id is None:
         return resident.id
     if not await may_act_for(resident, person_id):
-        raise NotYourPerson
+        raise PersonNotFound
     return person_id
 
 

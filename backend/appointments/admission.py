@@ -3,7 +3,7 @@
 Two doors, both before any transaction. The first is a count in Redis of the places that a slot has left, taken down by
 one with each who passes; at zero the answer is SlotFull, and PostgreSQL hears nothing of it. The second lets a fixed
 number of bookings work at once in each process, and a bounded number wait: the pool's other connections stay free for
-reads and callbacks, and whoever would wait too long is told to come back (RushRefused with Retry-After).
+reads and callbacks, and whoever would wait too long is told to come back (BookingRushLimitExceeded with Retry-After).
 
 The count only ever *refuses*. It is loaded from the slot's row, lives for under a second and is loaded anew: a count
 that was lost or flushed, a process that died with one, a place that was given back, all of it is right again after
@@ -26,9 +26,16 @@ from prometheus_client import Counter
 from redis.asyncio import Redis
 
 from backend import cache, clock
-from backend.appointments.errors import NoSuchSlot, NotReleased, RushRefused, SlotClosed, SlotFull, SlotOver
+from backend.appointments.errors import (
+    BookingRushLimitExceeded,
+    SlotClosed,
+    SlotExpired,
+    SlotFull,
+    SlotNotFound,
+    SlotNotReleased,
+)
 from backend.database import fetch_row
-from backend.errors import Trouble
+from backend.errors import DomainError
 from backend.identity.principals import AsResident
 from backend.settings import settings
 
@@ -37,11 +44,11 @@ KNOWN_SECONDS = 3600
 MOST_KEPT = 5_000
 """Slots of which a process keeps a count of its own while Redis is away."""
 
-_WHY: dict[str, type[Trouble]] = {
-    "missing": NoSuchSlot,
+_WHY: dict[str, type[DomainError]] = {
+    "missing": SlotNotFound,
     "closed": SlotClosed,
-    "over": SlotOver,
-    "early": NotReleased,
+    "over": SlotExpired,
+    "early": SlotNotReleased,
 }
 
 # 1: one place less; 2: they were here before; 0: none left; "missing" …: why there are none; nil: nobody has counted.
@@ -93,7 +100,8 @@ class _Counted:
 async def admitted(resident: AsResident, slot_id: UUID) -> AsyncIterator[None]:
     """The block takes a place in this slot, if it comes to that. Not inside a transaction.
 
-    Raises SlotFull, or why the slot gives no places, without asking PostgreSQL; RushRefused when too many are waiting.
+    Raises SlotFull, or why the slot gives no places, without asking PostgreSQL; BookingRushLimitExceeded when too
+    many are waiting.
     """
     counted = await _pass(str(resident.id), slot_id)
     try:
@@ -223,7 +231,7 @@ _turns: _Turns | None = None
 async def in_turn() -> AsyncIterator[None]:
     """The block is one of the few that write appointments in this process at a time.
 
-    Raises RushRefused when too many are waiting, or it took too long.
+    Raises BookingRushLimitExceeded when too many are waiting, or it took too long.
     """
     global _turns
     values = settings()
@@ -249,7 +257,7 @@ async def in_turn() -> AsyncIterator[None]:
 def _refuse() -> None:
     OUTCOMES.labels("rush").inc()
     # Spread, so that those who were refused together do not come back together.
-    raise RushRefused(retry_after=random.randint(1, 3))  # noqa: S311 - jitter, no secret
+    raise BookingRushLimitExceeded(retry_after=random.randint(1, 3))  # noqa: S311 - jitter, no secret
 
 
 def forget() -> None:

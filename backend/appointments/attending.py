@@ -16,9 +16,9 @@ from backend.appointments.booking import visitor_keys
 from backend.appointments.check_in_codes import read, refused, spend
 from backend.appointments.duty import Runner, hall_of_appointment, in_hall
 from backend.appointments.errors import (
-    KioskTriesTooMany,
-    NoSuchAppointment,
-    NoSuchLine,
+    AppointmentNotFound,
+    KioskAttemptLimitExceeded,
+    ServiceLineNotFound,
     TooEarlyToCheckIn,
     TooLateToCheckIn,
     WalkInsFull,
@@ -44,7 +44,7 @@ TRIES_OF_KIOSK = (60, 60)
 
 
 async def at_kiosk(staff: Runner, hall_id: UUID) -> UUID:
-    """The hall, if this is a kiosk of it (duty `kiosk:<code>`) or somebody who runs it. Raises HallUnknown."""
+    """The hall, if this is a kiosk of it (duty `kiosk:<code>`) or somebody who runs it. Raises HallNotFound."""
     if isinstance(staff, AsStaff) and any(duty.startswith("kiosk:") for duty in staff.duties):
         code = await fetch_value("SELECT code FROM halls WHERE id = $1", hall_id)
         if code is not None and kiosk_duty(code) in staff.duties:
@@ -56,7 +56,7 @@ async def check_in_by_code(staff: Runner, hall_id: UUID, code: str) -> QueueTick
     """Check in whoever's phone shows this code; the queue number.
 
     Raises CheckInRefused for a code that is forged, over, used, or of another hall, day or state; TooEarlyToCheckIn and
-    TooLateToCheckIn, which leave the code unused; HallUnknown.
+    TooLateToCheckIn, which leave the code unused; HallNotFound.
     """
     await at_kiosk(staff, hall_id)
     scanned = read(code, hall_id)
@@ -64,7 +64,7 @@ async def check_in_by_code(staff: Runner, hall_id: UUID, code: str) -> QueueTick
         await spend(scanned)
         try:
             visit = await locked(scanned.appointment_id)
-        except NoSuchAppointment as error:
+        except AppointmentNotFound as error:
             raise refused("no-appointment", scanned.appointment_id) from error
         if (visit.hall_id, visit.day) != (scanned.hall_id, scanned.day):
             raise refused("moved", visit.id)
@@ -86,8 +86,9 @@ ORDER BY s.ends_at <= now(), s.starts_at, a.id LIMIT 1
 async def check_in_by_identity(staff: Runner, hall_id: UUID, id_last_four: str, phone: str) -> QueueTicket:
     """Check in by the last four characters of the id number and the phone that were given when booking.
 
-    Of several visits the next one is meant. Raises NoSuchAppointment whichever of the two is wrong, KioskTriesTooMany,
-    CacheDown when nobody can count the tries, TooEarlyToCheckIn, TooLateToCheckIn, HallUnknown.
+    Of several visits the next one is meant. Raises AppointmentNotFound whichever of the two is wrong,
+    KioskAttemptLimitExceeded, CacheDown when nobody can count the tries, TooEarlyToCheckIn, TooLateToCheckIn,
+    HallNotFound.
     """
     await at_kiosk(staff, hall_id)
     await _count(hall_id, phone)
@@ -96,7 +97,7 @@ async def check_in_by_identity(staff: Runner, hall_id: UUID, id_last_four: str, 
         visit = await locked(known) if known else None
         if visit is None or visit.state is not AppointmentState.BOOKED:
             logs.security.info("kiosk found nobody", extra={"hall_id": str(hall_id)})
-            raise NoSuchAppointment
+            raise AppointmentNotFound
         found = await _admit(visit, "kiosk", until_end_of_day=False)
     await board.announce(hall_id)
     return found
@@ -108,13 +109,13 @@ async def _count(hall_id: UUID, phone: str) -> None:
         verdict = await cache.count_within(key, times, seconds)
         if not verdict.allowed:
             logs.security.warning("limited", extra={"limit": "kiosk"})
-            raise KioskTriesTooMany(retry_after=verdict.retry_after)
+            raise KioskAttemptLimitExceeded(retry_after=verdict.retry_after)
 
 
 async def check_in(staff: Runner, appointment_id: UUID) -> QueueTicket:
     """Check somebody in at the desk, also after the slot is over, on the day of the visit.
 
-    Raises NoSuchAppointment, WrongMove, TooEarlyToCheckIn, TooLateToCheckIn on another day.
+    Raises AppointmentNotFound, AppointmentTransitionRefused, TooEarlyToCheckIn, TooLateToCheckIn on another day.
     """
     hall_id = await hall_of_appointment(staff, appointment_id)
     async with transaction():
@@ -132,8 +133,8 @@ FROM slots WHERE id = $1
 
 
 async def _admit(visit: Booking, means: str, *, until_end_of_day: bool) -> QueueTicket:
-    """Check the locked visit in and give it its number, in the caller's transaction. Raises WrongMove and the two of
-    the time; the database's clock decides."""
+    """Check the locked visit in and give it its number, in the caller's transaction. Raises
+    AppointmentTransitionRefused and the two of the time; the database's clock decides."""
     timely = await fetch_row(_TIMELY, visit.slot_id, EARLIEST)
     assert timely is not None, "an appointment always has its slot"
     if timely["early"]:
@@ -171,12 +172,12 @@ async def walk_in(staff: Runner, hall_id: UUID, line_id: UUID) -> QueueTicket:
     """A number for somebody without an appointment, from the quota that is kept apart for them.
 
     They take a place of the slot that runs, or of the next that has one left, and queue from its start on: whoever
-    booked an earlier time is not overtaken. Raises WalkInsFull, NoSuchLine, HallUnknown.
+    booked an earlier time is not overtaken. Raises WalkInsFull, ServiceLineNotFound, HallNotFound.
     """
     await at_kiosk(staff, hall_id)
     own = "SELECT 1 FROM service_lines WHERE id = $1 AND hall_id = $2 AND active"
     if not await fetch_value(own, line_id, hall_id):
-        raise NoSuchLine
+        raise ServiceLineNotFound
     async with transaction():
         day: date = await fetch_value("SELECT (now() AT TIME ZONE 'Asia/Shanghai')::date")
         while (wanted_at := await fetch_value(_WALK_IN, line_id, hall_id, day)) is None:

@@ -1,8 +1,8 @@
 """The live board of a hall: which number is called to which window, and how many wait. Numbers only, nobody's name.
 
-A change is announced through Redis; every process that has listeners for the hall then reads the snapshot once and
+A change is announced through Redis; every process that has subscribers for the hall then reads the snapshot once and
 hands the same bytes to all of them. So an announcement that is lost, doubled or late does no harm: the snapshot is read
-again after a while anyway, sooner while Redis is deaf. A listener who is slow gets the newest snapshot and not a
+again after a while anyway, sooner while Redis is deaf. A subscriber who is slow gets the newest snapshot and not a
 backlog; the edge drops those who read nothing at all.
 """
 
@@ -25,7 +25,7 @@ from backend import cache, clock
 from backend.appointments.errors import BoardFull
 from backend.appointments.estimating import LOOKED_AT, USUAL_SECONDS, minutes_for
 from backend.database import fetch_row, in_transaction
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 
 log = logging.getLogger(__name__)
 
@@ -124,10 +124,10 @@ _counted = msgspec.json.Decoder(list[_Counted])
 
 
 async def snapshot(hall_id: UUID) -> Board:
-    """The board as it is now, today. Raises HallUnknown."""
+    """The board as it is now, today. Raises HallNotFound."""
     row = await fetch_row(_BOARD, hall_id, LOOKED_AT)
     if row is None:
-        raise HallUnknown
+        raise HallNotFound
     return Board(
         hall_id=hall_id,
         hall_name=row["name"],
@@ -150,7 +150,7 @@ def _queue(line: _Counted) -> LineQueue:
 
 
 async def frame_of(hall_id: UUID) -> Frame:
-    """The snapshot as bytes. Raises HallUnknown."""
+    """The snapshot as bytes. Raises HallNotFound."""
     body = msgspec.json.encode(await snapshot(hall_id))
     return Frame(hashlib.sha256(body).hexdigest()[:16], body)
 
@@ -174,7 +174,7 @@ class _Following:
 
     def __init__(self, hall_id: UUID, first: Frame) -> None:
         self.hall_id, self.frame = hall_id, first
-        self.listeners = 0
+        self.subscribers = 0
         self.wake, self.changed = asyncio.Event(), asyncio.Event()
         self.task = asyncio.create_task(self._keep())
 
@@ -252,8 +252,8 @@ def _wake_all() -> None:
 
 async def follow(hall_id: UUID) -> AsyncGenerator[Frame, None]:
     """The snapshot, and every newer one as soon as it is there, with heartbeats in between; ends after `LONGEST`
-    seconds. Whoever follows must close it. Raises HallUnknown and BoardFull before the first frame."""
-    if _ended or sum(each.listeners for each in _halls.values()) >= LISTENERS:
+    seconds. Whoever follows must close it. Raises HallNotFound and BoardFull before the first frame."""
+    if _ended or sum(each.subscribers for each in _halls.values()) >= LISTENERS:
         raise BoardFull(retry_after=5)
     return _frames(hall_id, await frame_of(hall_id))
 
@@ -284,15 +284,15 @@ def _enter(hall_id: UUID, first: Frame) -> _Following:
         _ear.open()
     else:
         following.wake.set()
-    following.listeners += 1
+    following.subscribers += 1
     FOLLOWING.inc()
     return following
 
 
 def _leave(following: _Following) -> None:
-    following.listeners -= 1
+    following.subscribers -= 1
     FOLLOWING.dec()
-    if following.listeners == 0:
+    if following.subscribers == 0:
         following.task.cancel()
         _halls.pop(following.hall_id, None)
     if not _halls:

@@ -20,15 +20,15 @@ from backend.appointments import strikes, waiting
 from backend.appointments.acting import person_for
 from backend.appointments.errors import (
     AlreadyBooked,
-    DrawnInstead,
-    HoldOver,
-    ItemNotHere,
-    NoSuchSlot,
-    NotReleased,
+    AppointmentLimitExceeded,
+    HoldExpired,
+    ItemNotHandled,
+    SlotAllocatedByDraw,
     SlotClosed,
+    SlotExpired,
     SlotFull,
-    SlotOver,
-    TooManyBooked,
+    SlotNotFound,
+    SlotNotReleased,
 )
 from backend.appointments.events import AppointmentBooked, AppointmentHeld
 from backend.appointments.lifecycle import Move
@@ -105,8 +105,8 @@ async def book(
 ) -> Booking:
     """Give the person one place in the slot.
 
-    Raises NoSuchSlot, ItemNotHere, SlotClosed, SlotOver, NotReleased, DrawnInstead, Blocked, AlreadyBooked,
-    TooManyBooked, SlotFull, NotYourPerson.
+    Raises SlotNotFound, ItemNotHandled, SlotClosed, SlotExpired, SlotNotReleased, SlotAllocatedByDraw,
+    BookingBlocked, AlreadyBooked, AppointmentLimitExceeded, SlotFull, PersonNotFound.
     """
     return await _take(resident, slot_id, item_code, S.BOOKED, person_id, visitor)
 
@@ -125,7 +125,7 @@ async def _take(
     async with transaction():
         facts = await fetch_row(_FACTS, slot_id, person, item_code)
         if facts is None:
-            raise NoSuchSlot
+            raise SlotNotFound
         await refuse(facts, person)
         booking = Booking(
             id=appointment_id,
@@ -157,11 +157,11 @@ async def _take(
 async def refuse(facts: asyncpg.Record, person: UUID) -> None:
     """Say what stands against taking a place, as far as it can be known before."""
     obstacles: tuple[tuple[bool, Callable[[], Exception]], ...] = (
-        (facts["item_id"] is None, ItemNotHere),
+        (facts["item_id"] is None, ItemNotHandled),
         (facts["closed"], SlotClosed),
-        (facts["over"], SlotOver),
-        (not facts["released"], NotReleased),
-        (facts["undrawn"], DrawnInstead),
+        (facts["over"], SlotExpired),
+        (not facts["released"], SlotNotReleased),
+        (facts["undrawn"], SlotAllocatedByDraw),
         (facts["booked_already"], AlreadyBooked),
         (facts["is_full"], SlotFull),
     )
@@ -210,14 +210,14 @@ async def _explain(booking: Booking, limit: int) -> None:
         booking.person_id,
     )
     if row is None:
-        raise NoSuchSlot
+        raise SlotNotFound
     if row["has"] >= limit:
-        raise TooManyBooked(limit=limit)
+        raise AppointmentLimitExceeded(limit=limit)
     if row["closed"]:
         raise SlotClosed
     if row["over"]:
-        raise SlotOver
-    raise SlotFull if row["released"] else NotReleased
+        raise SlotExpired
+    raise SlotFull if row["released"] else SlotNotReleased
 
 
 async def _tell_booked(booking: Booking) -> None:
@@ -234,13 +234,14 @@ async def _tell_booked(booking: Booking) -> None:
 async def confirm(resident: AsResident, appointment_id: UUID, *, visitor: Visitor | None = None) -> Booking:
     """Make a held place, or an offered one, one's own.
 
-    Raises NoSuchAppointment for one that does not exist or is somebody else's, HoldOver when its time is over by the
-    database's clock, whether or not anybody has noticed yet, WrongMove when there is nothing to confirm.
+    Raises AppointmentNotFound for one that does not exist or is somebody else's, HoldExpired when its time is over by
+    the database's clock, whether or not anybody has noticed yet, AppointmentTransitionRefused when there is nothing
+    to confirm.
     """
     async with transaction():
         before = await locked(appointment_id, owner=resident.id)
         if before.state is S.EXPIRED:
-            raise HoldOver
+            raise HoldExpired
         state = await move_to(before, Move.CONFIRM)
         await _still_held(before)
         if visitor:
@@ -265,6 +266,6 @@ async def _still_held(before: Booking) -> None:
         before.hold_until,
     )
     if row is None or not row["held"]:
-        raise HoldOver
+        raise HoldExpired
     if row["closed"]:
         raise SlotClosed

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from backend import clock
 from backend.appointments import acting
-from backend.appointments.errors import NoSuchAppointment, NoSuchLine
+from backend.appointments.errors import AppointmentNotFound, ServiceLineNotFound
 from backend.appointments.lifecycle import STATE_NAMES
 from backend.database import fetch, fetch_row, fetch_value
 from backend.identity.principals import AsResident
@@ -83,7 +83,7 @@ _reading: dict[tuple[UUID, str, date], asyncio.Task[FreePlaces | None]] = {}
 async def free_places(hall_id: UUID, item_code: str, day: date) -> FreePlaces:
     """What is free, at most `free_places_seconds` old; however many ask, one statement in that time is sent.
 
-    Raises NoSuchLine when nothing in the hall handles the item.
+    Raises ServiceLineNotFound when nothing in the hall handles the item.
     """
     key = (hall_id, item_code, day)
     kept = _kept.get(key)
@@ -96,7 +96,7 @@ async def free_places(hall_id: UUID, item_code: str, day: date) -> FreePlaces:
     else:
         found = kept[1]
     if found is None:
-        raise NoSuchLine
+        raise ServiceLineNotFound
     return found
 
 
@@ -189,7 +189,7 @@ async def mine(
     limit: int,
 ) -> tuple[list[AppointmentLine], str | None]:
     """One page of appointments, the latest day first, and the next cursor: of the resident and of everybody they may
-    act for, or of one of them. Raises CursorInvalid, NotYourPerson.
+    act for, or of one of them. Raises CursorInvalid, PersonNotFound.
     """
     if person_id is not None:
         await acting.person_for(resident, person_id)
@@ -203,11 +203,11 @@ async def mine(
 
 
 async def one(resident: AsResident, appointment_id: UUID) -> AppointmentSeen:
-    """One appointment of the resident or of somebody they may act for. Raises NoSuchAppointment for somebody else's
+    """One appointment of the resident or of somebody they may act for. Raises AppointmentNotFound for somebody else's
     too, in the same words."""
     row = await fetch_row(_ONE + " AND a.id = $2", resident.id, appointment_id)
     if row is None:
-        raise NoSuchAppointment
+        raise AppointmentNotFound
     way = Way(**{name: row[name] for name in Way.__struct_fields__})
     seen: AppointmentSeen = _as(AppointmentSeen, row, way=way)
     return seen

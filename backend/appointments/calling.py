@@ -17,13 +17,13 @@ from msgspec import convert
 from backend.appointments import board
 from backend.appointments.duty import Runner, in_hall
 from backend.appointments.errors import (
+    AppointmentTransitionRefused,
     NobodyWaiting,
-    NoSuchLine,
-    NoSuchTicket,
-    NoSuchWindow,
+    ServiceLineNotFound,
+    TicketNotFound,
     WindowBusy,
+    WindowNotFound,
     WindowShut,
-    WrongMove,
 )
 from backend.appointments.events import AppointmentServed, TicketCalled, TicketMoved, TicketSoon
 from backend.appointments.lifecycle import Move, TicketMove, ticket_moved
@@ -31,7 +31,7 @@ from backend.appointments.places import Booking, locked, move_to
 from backend.appointments.tickets import TICKET, QueueTicket, locked_ticket, ticket
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.events import record
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 from models.appointments import AppointmentState, TicketState
 
 SOON = 3
@@ -71,7 +71,7 @@ WHERE ahead < $4 AND soon_at IS NULL AND appointment_id IS NOT NULL
 async def call_next(staff: Runner, window_id: UUID) -> QueueTicket:
     """Call the next number to this window.
 
-    Raises NoSuchWindow (also for one of another hall), WindowShut, WindowBusy while its last number is at the window,
+    Raises WindowNotFound (also for one of another hall), WindowShut, WindowBusy while its last number is at the window,
     NobodyWaiting.
     """
     hall_id = await _hall_of_window(staff, window_id)
@@ -101,27 +101,28 @@ async def _tell_soon(called: QueueTicket) -> None:
 async def _hall_of_window(staff: Runner, window_id: UUID) -> UUID:
     hall_id: UUID | None = await fetch_value(_WINDOW_HALL, window_id)
     if hall_id is None:
-        raise NoSuchWindow
+        raise WindowNotFound
     try:
         return await in_hall(staff, hall_id)
-    except HallUnknown as error:
-        raise NoSuchWindow from error
+    except HallNotFound as error:
+        raise WindowNotFound from error
 
 
 async def call_again(staff: Runner, ticket_id: UUID) -> QueueTicket:
-    """Call a number that did not come yet once more. Raises NoSuchTicket, WrongMove when it is not being called."""
+    """Call a number that did not come yet once more. Raises TicketNotFound, AppointmentTransitionRefused when it is
+    not being called."""
     async with transaction():
         found = await _theirs(staff, ticket_id)
         if found.state is not TicketState.CALLED or found.window_id is None:
             # A number that waits is called by `call_next`, which keeps the order.
-            raise WrongMove(state=found.state, move=TicketMove.CALL)
+            raise AppointmentTransitionRefused(state=found.state, move=TicketMove.CALL)
         await execute("UPDATE tickets SET calls = calls + 1 WHERE id = $1", found.id)
         await record(TicketCalled(ticket_id=found.id, hall_id=found.hall_id, window_id=found.window_id))
     return await _told(found)
 
 
 async def serve(staff: Runner, ticket_id: UUID) -> QueueTicket:
-    """The person was served; their visit is over. Raises NoSuchTicket, WrongMove."""
+    """The person was served; their visit is over. Raises TicketNotFound, AppointmentTransitionRefused."""
     async with transaction():
         visit = await _visit_of(ticket_id)
         found = await _theirs(staff, ticket_id)
@@ -135,7 +136,7 @@ async def serve(staff: Runner, ticket_id: UUID) -> QueueTicket:
 
 
 async def miss(staff: Runner, ticket_id: UUID) -> QueueTicket:
-    """Nobody answered the call; the window is free again. Raises NoSuchTicket, WrongMove."""
+    """Nobody answered the call; the window is free again. Raises TicketNotFound, AppointmentTransitionRefused."""
     async with transaction():
         found = await _theirs(staff, ticket_id)
         await _move(found, TicketMove.MISS)
@@ -143,7 +144,8 @@ async def miss(staff: Runner, ticket_id: UUID) -> QueueTicket:
 
 
 async def rejoin(staff: Runner, ticket_id: UUID) -> QueueTicket:
-    """A missed number comes back, behind everybody who waits now. Raises NoSuchTicket, WrongMove."""
+    """A missed number comes back, behind everybody who waits now. Raises TicketNotFound,
+    AppointmentTransitionRefused."""
     async with transaction():
         found = await _theirs(staff, ticket_id)
         await _move(found, TicketMove.REJOIN)
@@ -156,14 +158,14 @@ async def hand_over(
     """Send a number to another window, or to another line's windows, of the same hall; with neither it only leaves the
     window that called it. It keeps its place in the order and its label.
 
-    Raises NoSuchTicket, NoSuchWindow, NoSuchLine, WrongMove.
+    Raises TicketNotFound, WindowNotFound, ServiceLineNotFound, AppointmentTransitionRefused.
     """
     async with transaction():
         found = await _theirs(staff, ticket_id)
         if window_id is not None and await fetch_value(_WINDOW_HALL, window_id) != found.hall_id:
-            raise NoSuchWindow
+            raise WindowNotFound
         if line_id is not None and await fetch_value(_LINE_HALL, line_id) != found.hall_id:
-            raise NoSuchLine
+            raise ServiceLineNotFound
         await _move(found, TicketMove.HAND_OVER, window_id, line_id)
     return await _told(found)
 
@@ -178,8 +180,8 @@ async def _theirs(staff: Runner, ticket_id: UUID) -> QueueTicket:
     found = await locked_ticket(ticket_id)
     try:
         await in_hall(staff, found.hall_id)
-    except HallUnknown as error:
-        raise NoSuchTicket from error
+    except HallNotFound as error:
+        raise TicketNotFound from error
     return found
 
 
@@ -206,7 +208,8 @@ async def _told(before: QueueTicket) -> QueueTicket:
 
 
 async def queue_of(staff: Runner, hall_id: UUID) -> list[QueueTicket]:
-    """Every number of the hall's day that is waiting, called or missed, in the order of calling. Raises HallUnknown."""
+    """Every number of the hall's day that is waiting, called or missed, in the order of calling. Raises
+    HallNotFound."""
     await in_hall(staff, hall_id)
     rows = await fetch(_QUEUE, hall_id)
     return [convert(dict(row), QueueTicket) for row in rows]

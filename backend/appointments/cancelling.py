@@ -6,7 +6,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from backend.appointments import resting, strikes, waiting
-from backend.appointments.errors import SlotOver
+from backend.appointments.errors import SlotExpired
 from backend.appointments.events import AppointmentCancelled, AppointmentExpired
 from backend.appointments.lifecycle import Move
 from backend.appointments.places import Booking, locked, move_to
@@ -25,7 +25,7 @@ async def give_back(appointment_id: UUID, move: Move = Move.CANCEL, *, offer: bo
     Call inside a transaction, and record what happened: this writes no event of the appointment itself. `offer=False`
     for slots that are being closed. The answer is the appointment as it was.
 
-    Raises NoSuchAppointment, WrongMove.
+    Raises AppointmentNotFound, AppointmentTransitionRefused.
     """
     async with transaction():
         before = await locked(appointment_id)
@@ -51,15 +51,15 @@ async def cancel(resident: AsResident, appointment_id: UUID) -> Booking:
     """Give up an appointment of one's own, held or booked. After the cut-off it still frees the place, and counts as a
     strike; a held place that was never confirmed does not.
 
-    Raises NoSuchAppointment for one that does not exist or is somebody else's, WrongMove when it has ended, SlotOver
-    when the visit has begun.
+    Raises AppointmentNotFound for one that does not exist or is somebody else's, AppointmentTransitionRefused when it
+    has ended, SlotExpired when the visit has begun.
     """
     async with transaction():
         before = await locked(appointment_id, owner=resident.id)
         slot = await fetch_row(_LATENESS, before.slot_id)
         assert slot is not None, "an appointment always has its slot"
         if before.state is S.BOOKED and slot["over"]:
-            raise SlotOver
+            raise SlotExpired
         late = before.state is S.BOOKED and slot["late"]
         await _given_back(before, Move.CANCEL)
         await record(

@@ -15,8 +15,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from backend import logs, scannable
-from backend.appointments.errors import CheckInRefused, NoSuchAppointment, WrongMove
+from backend import logs, signed_codes
+from backend.appointments.errors import AppointmentNotFound, AppointmentTransitionRefused, CheckInRefused
 from backend.appointments.lifecycle import Move
 from backend.appointments.places import BOOKING, Booking, booking_of
 from backend.database import execute, fetch_row, fetch_value
@@ -55,11 +55,12 @@ async def code_for(resident: AsResident, appointment_id: UUID) -> CheckInCode:
     """A new code for a booked visit of the resident or of somebody they may act for; codes given before stay good until
     their minute is over.
 
-    Raises NoSuchAppointment (also for somebody else's), WrongMove when there is nothing to check in for any more.
+    Raises AppointmentNotFound (also for somebody else's), AppointmentTransitionRefused when there is nothing to check
+    in for any more.
     """
     booking = await _own(resident, appointment_id)
     if booking.state is not AppointmentState.BOOKED:
-        raise WrongMove(state=booking.state, move=Move.CHECK_IN)
+        raise AppointmentTransitionRefused(state=booking.state, move=Move.CHECK_IN)
     expires_at = datetime.fromtimestamp(int((timing.now() + LIFE).timestamp()), UTC)
     code = written(booking.id, booking.hall_id, booking.day, expires_at)
     return CheckInCode(code=code, expires_at=expires_at, refresh_in=int(LIFE.total_seconds()) // 2)
@@ -71,7 +72,7 @@ _OWN = BOOKING + " AND a.person_id IN (SELECT people_of($2, 'appointments'))"
 async def _own(resident: AsResident, appointment_id: UUID) -> Booking:
     row = await fetch_row(_OWN, appointment_id, resident.id)
     if row is None:
-        raise NoSuchAppointment
+        raise AppointmentNotFound
     return booking_of(row)
 
 
@@ -79,7 +80,7 @@ def written(appointment_id: UUID, hall_id: UUID, day: date, expires_at: datetime
     """A signed code for this appointment, hall and day that ends at this whole second."""
     ends, nonce = int(expires_at.timestamp()), secrets.randbits(64)
     body = _BODY.pack(appointment_id.bytes, hall_id.bytes, day.toordinal(), ends, nonce)
-    return scannable.written(SCHEME, body, signs=body.hex(), domain=_DOMAIN)
+    return signed_codes.written(SCHEME, body, signs=body.hex(), domain=_DOMAIN)
 
 
 def read(code: str, hall_id: UUID) -> Scanned:
@@ -98,8 +99,8 @@ def read(code: str, hall_id: UUID) -> Scanned:
 
 
 def _genuine(code: str) -> Scanned | None:
-    found = scannable.read(SCHEME, code, _BODY.size)
-    if found is None or not scannable.genuine(found[1], signs=found[0].hex(), domain=_DOMAIN):
+    found = signed_codes.read(SCHEME, code, _BODY.size)
+    if found is None or not signed_codes.genuine(found[1], signs=found[0].hex(), domain=_DOMAIN):
         return None
     appointment, hall, ordinal, ends, nonce = _BODY.unpack(found[0])
     return Scanned(

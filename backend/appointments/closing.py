@@ -20,7 +20,7 @@ from backend.appointments import waiting
 from backend.appointments.booking import SEALED_IN
 from backend.appointments.cancelling import give_back
 from backend.appointments.duty import Runner, hall_of_line, hall_of_slot, in_hall
-from backend.appointments.errors import NoSuchLine, NoSuchSlot, SlotClosed, SlotOpen, SlotOver
+from backend.appointments.errors import ServiceLineNotFound, SlotClosed, SlotExpired, SlotNotFound, SlotOpen
 from backend.appointments.events import AppointmentCancelled, PlaceOffered, SlotClosedByHall, SlotReopenedByHall
 from backend.appointments.places import a_number, lock_slots
 from backend.crypto import open_sealed, seal
@@ -103,7 +103,7 @@ async def close_slot(staff: Runner, slot_id: UUID, because: str) -> Closed:
 
     All in one transaction: nobody is told who keeps a place, and nobody books in between.
 
-    Raises NoSuchSlot, SlotClosed, SlotOver when it is past.
+    Raises SlotNotFound, SlotClosed, SlotExpired when it is past.
     """
     await hall_of_slot(staff, slot_id)
     async with transaction():
@@ -120,7 +120,7 @@ async def close_day(staff: Runner, hall_id: UUID, day: date, because: str, *, li
     When it returns, none can be booked any more; people are told and offered places on other days by one job per slot,
     each in a transaction of its own. Interrupted, it can be said again and goes on with the rest.
 
-    Raises HallUnknown, NoSuchLine.
+    Raises HallNotFound, ServiceLineNotFound.
     """
     await _line_in(staff, hall_id, line_id)
     rows = await fetch(
@@ -136,7 +136,7 @@ async def close_day(staff: Runner, hall_id: UUID, day: date, because: str, *, li
             await lock_slots(row["id"])
             try:
                 cancelled += await _mark(row["id"], because)
-            except (SlotClosed, SlotOver):  # somebody else closed it a moment ago, or it has just ended
+            except (SlotClosed, SlotExpired):  # somebody else closed it a moment ago, or it has just ended
                 continue
             slots += 1
             await enqueue("appointments.clear-slot", {"slot_id": str(row["id"])}, key=f"clear:{row['id']}")
@@ -158,18 +158,18 @@ async def _clear_slot(payload: dict[str, Any]) -> None:
 async def reopen_slot(staff: Runner, slot_id: UUID) -> None:
     """Let people book the slot again; free places go to the waiting list first.
 
-    Whoever lost their place is not put back. Raises NoSuchSlot, SlotOpen, SlotOver when it has begun.
+    Whoever lost their place is not put back. Raises SlotNotFound, SlotOpen, SlotExpired when it has begun.
     """
     await hall_of_slot(staff, slot_id)
     async with transaction():
         await lock_slots(slot_id)
         slot = await fetch_row("SELECT closed_at, starts_at <= now() AS over FROM slots WHERE id = $1", slot_id)
         if slot is None:
-            raise NoSuchSlot
+            raise SlotNotFound
         if slot["closed_at"] is None:
             raise SlotOpen
         if slot["over"]:
-            raise SlotOver
+            raise SlotExpired
         await execute("UPDATE slots SET closed_at = NULL, closed_because = '' WHERE id = $1", slot_id)
         await record(SlotReopenedByHall(slot_id=slot_id))
         await waiting.offer_next(slot_id)
@@ -178,7 +178,7 @@ async def reopen_slot(staff: Runner, slot_id: UUID) -> None:
 async def reopen_day(staff: Runner, hall_id: UUID, day: date, *, line_id: UUID | None = None) -> int:
     """Reopen every closed slot of the day that has not begun, or those of one line; how many.
 
-    Raises HallUnknown, NoSuchLine.
+    Raises HallNotFound, ServiceLineNotFound.
     """
     await _line_in(staff, hall_id, line_id)
     rows = await fetch(
@@ -192,7 +192,7 @@ async def reopen_day(staff: Runner, hall_id: UUID, day: date, *, line_id: UUID |
     for row in rows:
         try:
             await reopen_slot(staff, row["id"])
-        except (SlotOpen, SlotOver):
+        except (SlotOpen, SlotExpired):
             continue
         reopened += 1
     return reopened
@@ -201,7 +201,7 @@ async def reopen_day(staff: Runner, hall_id: UUID, day: date, *, line_id: UUID |
 async def _line_in(staff: Runner, hall_id: UUID, line_id: UUID | None) -> None:
     await in_hall(staff, hall_id)
     if line_id is not None and await hall_of_line(staff, line_id) != hall_id:
-        raise NoSuchLine
+        raise ServiceLineNotFound
 
 
 async def _nearest(slot_id: UUID, avoid: date | None) -> list[UUID]:
@@ -216,11 +216,11 @@ async def _mark(slot_id: UUID, because: str) -> int:
         slot_id,
     )
     if slot is None:
-        raise NoSuchSlot
+        raise SlotNotFound
     if slot["closed_at"] is not None:
         raise SlotClosed
     if slot["over"]:
-        raise SlotOver
+        raise SlotExpired
     await execute("UPDATE slots SET closed_at = now(), closed_because = $2 WHERE id = $1", slot_id, because)
     await record(SlotClosedByHall(slot_id=slot_id, because=because, cancelled=slot["taken"]))
     return int(slot["taken"])

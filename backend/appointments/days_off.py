@@ -17,7 +17,7 @@ from msgspec import Struct
 from backend import calendar
 from backend.appointments.duty import Runner, in_hall
 from backend.appointments.hours import Opening, rows_of, template_of
-from backend.calendar import WorkingCalendar, YearNotCovered
+from backend.calendar import CalendarYearNotCovered, WorkingCalendar
 from backend.database import fetch
 
 
@@ -44,7 +44,7 @@ GROUP BY s.day, s.line_id, l.name, l.code ORDER BY s.day, l.code
 
 
 async def days_off(staff: Runner, hall_id: UUID) -> list[DayOff]:
-    """Every line and day to come that has open slots although the calendar closes it, by day. Raises HallUnknown."""
+    """Every line and day to come that has open slots although the calendar closes it, by day. Raises HallNotFound."""
     await in_hall(staff, hall_id)
     known, found = await calendar.load(), []
     templates: defaultdict[UUID, list[Opening]] = defaultdict(list)
@@ -60,5 +60,5 @@ def _closed_by_calendar(openings: list[Opening], day: date, known: WorkingCalend
     """Whether the day is off and the template has no hours for such a day; a year nobody knows closes nothing."""
     try:
         return not known.is_working(day) and not rows_of(openings, day, known)
-    except YearNotCovered:
+    except CalendarYearNotCovered:
         return False

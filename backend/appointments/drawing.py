@@ -21,7 +21,7 @@ from uuid_utils.compat import uuid7
 
 from backend.appointments import strikes
 from backend.appointments.acting import person_for
-from backend.appointments.errors import AlreadyEntered, DrawOver, ItemNotHere, NoSuchDraw, NoSuchSlot
+from backend.appointments.errors import AlreadyEntered, DrawClosed, DrawNotFound, ItemNotHandled, SlotNotFound
 from backend.appointments.events import AppointmentBooked, DrawEntered, DrawHeld, DrawLost
 from backend.appointments.places import a_number, lock_slots
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
@@ -169,8 +169,8 @@ async def enter(
 ) -> Entered:
     """Take part in the draw of a line and day, with the slots one would like, best first.
 
-    Raises NoSuchDraw, DrawOver outside its time by the database's clock, ItemNotHere, NoSuchSlot for a slot of another
-    line or day, AlreadyEntered, Blocked, NotYourPerson.
+    Raises DrawNotFound, DrawClosed outside its time by the database's clock, ItemNotHandled, SlotNotFound for a slot
+    of another line or day, AlreadyEntered, BookingBlocked, PersonNotFound.
     """
     person = await person_for(resident, person_id)
     wishes = list(dict.fromkeys(slot_ids))
@@ -178,7 +178,7 @@ async def enter(
     async with transaction():
         found = await fetch_row(_ENTER, line_id, day, item_code, wishes, person)
         if found is None:
-            raise NoSuchDraw
+            raise DrawNotFound
         _refuse(found, len(wishes))
         await strikes.refuse_blocked(person, line_id)
         await _write(entry_id, found, resident.id, person, wishes)
@@ -195,11 +195,11 @@ async def enter(
 
 def _refuse(found: asyncpg.Record, wishes: int) -> None:
     if not found["open"]:
-        raise DrawOver
+        raise DrawClosed
     if found["item_id"] is None:
-        raise ItemNotHere
+        raise ItemNotHandled
     if not wishes or found["known"] != wishes:
-        raise NoSuchSlot
+        raise SlotNotFound
     if found["booked"]:
         raise AlreadyEntered
 
@@ -361,11 +361,11 @@ SELECT id, rank, slot_ids, slot_id FROM draw_entries WHERE draw_id = $1 ORDER BY
 async def proof(line_id: UUID, day: date) -> Proof:
     """The draw of a line and day: before it was held its times and the seed's digest, afterwards everything.
 
-    Raises NoSuchDraw.
+    Raises DrawNotFound.
     """
     row = await fetch_row(_PROOF, line_id, day)
     if row is None:
-        raise NoSuchDraw
+        raise DrawNotFound
     held = row["drawn_at"] is not None
     seen = DrawSeen(**{name: row[name] for name in DrawSeen.__struct_fields__})
     if not held:

@@ -11,12 +11,12 @@ from uuid import UUID
 
 import asyncpg
 
-from backend.appointments.errors import NoSuchAppointment, NoSuchLine, NoSuchSlot, NoSuchStrike
+from backend.appointments.errors import AppointmentNotFound, ServiceLineNotFound, SlotNotFound, StrikeNotFound
 from backend.database import fetch, fetch_row
 from backend.errors import NotFound
 from backend.identity.duties import hall_duty
 from backend.identity.principals import AsOperator, AsStaff
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 
 Runner = AsStaff | AsOperator
 """Whoever may run a hall: its staff, or an operator of the service."""
@@ -31,17 +31,20 @@ WITH RECURSIVE governed AS (
 SELECT h.id FROM halls h JOIN governed g ON g.id = h.region_id
 """
 _OF = {
-    "line": ("SELECT h.id, h.code FROM halls h JOIN service_lines t ON t.hall_id = h.id WHERE t.id = $1", NoSuchLine),
-    "slot": ("SELECT h.id, h.code FROM halls h JOIN slots t ON t.hall_id = h.id WHERE t.id = $1", NoSuchSlot),
+    "line": (
+        "SELECT h.id, h.code FROM halls h JOIN service_lines t ON t.hall_id = h.id WHERE t.id = $1",
+        ServiceLineNotFound,
+    ),
+    "slot": ("SELECT h.id, h.code FROM halls h JOIN slots t ON t.hall_id = h.id WHERE t.id = $1", SlotNotFound),
     "appointment": (
         "SELECT h.id, h.code FROM halls h JOIN slots s ON s.hall_id = h.id "
         "JOIN appointments t ON t.slot_id = s.id WHERE t.id = $1",
-        NoSuchAppointment,
+        AppointmentNotFound,
     ),
     "strike": (
         "SELECT h.id, h.code FROM halls h JOIN service_lines l ON l.hall_id = h.id "
         "JOIN strikes t ON t.line_id = l.id WHERE t.id = $1",
-        NoSuchStrike,
+        StrikeNotFound,
     ),
 }
 
@@ -57,28 +60,28 @@ async def halls_run_by(staff: Runner) -> list[UUID]:
 
 
 async def in_hall(staff: Runner, hall_id: UUID) -> UUID:
-    """The hall, if they run it. Raises HallUnknown."""
+    """The hall, if they run it. Raises HallNotFound."""
     row = await fetch_row("SELECT id, code FROM halls WHERE id = $1", hall_id)
-    return await _theirs(staff, row, HallUnknown)
+    return await _theirs(staff, row, HallNotFound)
 
 
 async def hall_of_line(staff: Runner, line_id: UUID) -> UUID:
-    """The hall of the line, if they run it. Raises NoSuchLine."""
+    """The hall of the line, if they run it. Raises ServiceLineNotFound."""
     return await _found(staff, "line", line_id)
 
 
 async def hall_of_slot(staff: Runner, slot_id: UUID) -> UUID:
-    """The hall of the slot, if they run it. Raises NoSuchSlot."""
+    """The hall of the slot, if they run it. Raises SlotNotFound."""
     return await _found(staff, "slot", slot_id)
 
 
 async def hall_of_appointment(staff: Runner, appointment_id: UUID) -> UUID:
-    """The hall of the appointment, if they run it. Raises NoSuchAppointment."""
+    """The hall of the appointment, if they run it. Raises AppointmentNotFound."""
     return await _found(staff, "appointment", appointment_id)
 
 
 async def hall_of_strike(staff: Runner, strike_id: UUID) -> UUID:
-    """The hall where the strike was given, if they run it. Raises NoSuchStrike."""
+    """The hall where the strike was given, if they run it. Raises StrikeNotFound."""
     return await _found(staff, "strike", strike_id)
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import Struct, convert
 
 from backend.appointments import acting
-from backend.appointments.errors import NoSuchAppointment, NoSuchTicket
+from backend.appointments.errors import AppointmentNotFound, TicketNotFound
 from backend.appointments.tickets import QueueTicket, ticket_of
 from backend.database import fetch_row, fetch_value
 from backend.identity.principals import AsResident
@@ -78,13 +78,14 @@ def minutes_for(ahead: int, seconds: float, windows: int) -> int | None:
 
 
 async def place_in_queue(resident: AsResident, appointment_id: UUID) -> QueuePlace:
-    """Where the resident's visit stands in the queue. Raises NoSuchAppointment, NoSuchTicket before the check-in."""
+    """Where the resident's visit stands in the queue. Raises AppointmentNotFound, TicketNotFound before the
+    check-in."""
     if not await acting.sees(resident, appointment_id):
-        raise NoSuchAppointment
+        raise AppointmentNotFound
     queue = await ticket_of(appointment_id)
     names = await fetch_row(_NAMES, queue.line_id)
     if names is None:
-        raise NoSuchTicket
+        raise TicketNotFound
     waiting = queue.state is TicketState.WAITING
     ahead = int(await fetch_value(_AHEAD, queue.id)) if waiting else 0
     speed = await pace(queue)

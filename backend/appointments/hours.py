@@ -16,7 +16,7 @@ import asyncpg
 from msgspec import Meta, Struct
 
 from backend.appointments.duty import Runner, hall_of_line
-from backend.appointments.errors import LineFaulty, NoSuchLine
+from backend.appointments.errors import ServiceLineInvalid, ServiceLineNotFound
 from backend.appointments.events import LineChanged
 from backend.appointments.lines import ClockTime, as_column, lock_line
 from backend.calendar import WorkingCalendar
@@ -66,7 +66,7 @@ VALUES (gen_random_uuid(), now(), $1, $2, $3, $4, $5, $6)
 
 
 def rows_of(openings: Sequence[Opening], day: date, calendar: WorkingCalendar) -> list[Opening]:
-    """The stretches that hold on this day, by time; none when the line is closed. Raises YearNotCovered."""
+    """The stretches that hold on this day, by time; none when the line is closed. Raises CalendarYearNotCovered."""
     known, weekday = calendar.day(day), day.isoweekday()
     if known.working and weekday > 5:
         weekday = MAKE_UP
@@ -106,7 +106,7 @@ def faults_of(openings: Sequence[Opening], slot_minutes: int) -> list[Fault]:
 
 
 async def hours_of(staff: Runner, line_id: UUID) -> list[Opening]:
-    """The template of the line. Raises NoSuchLine."""
+    """The template of the line. Raises ServiceLineNotFound."""
     await hall_of_line(staff, line_id)
     return await template_of(line_id)
 
@@ -119,16 +119,16 @@ async def template_of(line_id: UUID) -> list[Opening]:
 async def set_hours(staff: Runner, line_id: UUID, openings: Sequence[Opening]) -> list[Opening]:
     """Replace the template. It holds for slots that are generated from now on.
 
-    Raises NoSuchLine, LineFaulty with a pointer to every row that cannot be.
+    Raises ServiceLineNotFound, ServiceLineInvalid with a pointer to every row that cannot be.
     """
     await hall_of_line(staff, line_id)
     async with transaction() as connection:
         await lock_line(line_id)
         minutes: int | None = await fetch_value("SELECT slot_minutes FROM service_lines WHERE id = $1", line_id)
         if minutes is None:
-            raise NoSuchLine
+            raise ServiceLineNotFound
         if faults := faults_of(openings, minutes):
-            raise LineFaulty(fields=faults)
+            raise ServiceLineInvalid(fields=faults)
         await execute("DELETE FROM opening_hours WHERE line_id = $1", line_id)
         await connection.executemany(_INSERT, [_row(line_id, each) for each in openings])
         await record(LineChanged(line_id=line_id, what="hours"))

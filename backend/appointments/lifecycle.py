@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from backend.appointments.errors import WrongMove
+from backend.appointments.errors import AppointmentTransitionRefused
 from models.appointments import AppointmentState as S
 from models.appointments import TicketState as T
 
@@ -57,19 +57,19 @@ TICKET_MOVES: dict[tuple[T, TicketMove], T] = {
 
 
 def moved(state: S, move: Move) -> S:
-    """Where the move leads. Raises WrongMove when it cannot be made in this state."""
+    """Where the move leads. Raises AppointmentTransitionRefused when it cannot be made in this state."""
     try:
         return MOVES[state, move]
     except KeyError:
-        raise WrongMove(state=state, move=move) from None
+        raise AppointmentTransitionRefused(state=state, move=move) from None
 
 
 def ticket_moved(state: T, move: TicketMove) -> T:
-    """Where the move leads a queue number. Raises WrongMove when it cannot be made in this state."""
+    """Where the move leads a queue number. Raises AppointmentTransitionRefused when it cannot be made in this state."""
     try:
         return TICKET_MOVES[state, move]
     except KeyError:
-        raise WrongMove(state=state, move=move) from None
+        raise AppointmentTransitionRefused(state=state, move=move) from None
 
 
 STATE_NAMES: dict[S, str] = {

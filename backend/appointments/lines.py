@@ -15,7 +15,7 @@ from msgspec import Meta, Struct, structs
 from tortoise.exceptions import IntegrityError
 
 from backend.appointments.duty import Runner, hall_of_line, in_hall
-from backend.appointments.errors import ItemOnOtherLine, LineExists, LineFaulty, NoSuchLine
+from backend.appointments.errors import ItemOnOtherLine, LineExists, ServiceLineInvalid, ServiceLineNotFound
 from backend.appointments.events import LineChanged
 from backend.database import execute, fetch, transaction
 from backend.errors import Fault
@@ -65,19 +65,19 @@ _RULES = tuple(field.name for field in structs.fields(LineRules))
 
 
 async def lines_of(staff: Runner, hall_id: UUID) -> list[LineSeen]:
-    """The lines of the hall, by code. Raises HallUnknown."""
+    """The lines of the hall, by code. Raises HallNotFound."""
     await in_hall(staff, hall_id)
     return [_seen(row) for row in await fetch(_LINES, hall_id, None)]
 
 
 async def line(staff: Runner, line_id: UUID) -> LineSeen:
-    """One line. Raises NoSuchLine."""
+    """One line. Raises ServiceLineNotFound."""
     await hall_of_line(staff, line_id)
     return await _one(line_id)
 
 
 async def define_line(staff: Runner, hall_id: UUID, rules: LineRules, *, line_id: UUID | None = None) -> LineSeen:
-    """A new line of the hall; seeds give it an id of their own. Raises HallUnknown, LineExists."""
+    """A new line of the hall; seeds give it an id of their own. Raises HallNotFound, LineExists."""
     await in_hall(staff, hall_id)
     given: dict[str, Any] = {} if line_id is None else {"id": line_id}
     try:
@@ -90,7 +90,8 @@ async def define_line(staff: Runner, hall_id: UUID, rules: LineRules, *, line_id
 
 
 async def update_line(staff: Runner, line_id: UUID, rules: LineRules) -> LineSeen:
-    """Set every rule of the line. Raises NoSuchLine, LineExists when another line of the hall has the letter."""
+    """Set every rule of the line. Raises ServiceLineNotFound, LineExists when another line of the hall has the
+    letter."""
     await hall_of_line(staff, line_id)
     try:
         async with transaction():
@@ -105,7 +106,7 @@ async def update_line(staff: Runner, line_id: UUID, rules: LineRules) -> LineSee
 async def set_items(staff: Runner, line_id: UUID, codes: list[str]) -> LineSeen:
     """Let the line handle exactly these items. Appointments for items that it no longer handles stay.
 
-    Raises NoSuchLine, LineFaulty for a code that no item has, ItemOnOtherLine.
+    Raises ServiceLineNotFound, ServiceLineInvalid for a code that no item has, ItemOnOtherLine.
     """
     hall_id = await hall_of_line(staff, line_id)
     async with transaction():
@@ -113,7 +114,7 @@ async def set_items(staff: Runner, line_id: UUID, codes: list[str]) -> LineSeen:
         found = await fetch("SELECT id, code FROM service_items WHERE code = ANY($1)", codes)
         ids = {row["code"]: row["id"] for row in found}
         if unknown := [number for number, code in enumerate(codes) if code not in ids]:
-            raise LineFaulty(fields=[Fault(f"/item_codes/{number}", "没有这个事项") for number in unknown])
+            raise ServiceLineInvalid(fields=[Fault(f"/item_codes/{number}", "没有这个事项") for number in unknown])
         await execute("DELETE FROM line_items WHERE line_id = $1 AND item_id <> ALL($2)", line_id, list(ids.values()))
         await execute(
             "INSERT INTO line_items (id, created_at, line_id, hall_id, item_id) "
@@ -133,11 +134,11 @@ async def set_items(staff: Runner, line_id: UUID, codes: list[str]) -> LineSeen:
 async def lock_line(line_id: UUID) -> None:
     """Whoever sets the line, its hours or its slots does so one after the other; bookings do not wait for it.
 
-    Call inside transaction(). Raises NoSuchLine.
+    Call inside transaction(). Raises ServiceLineNotFound.
     """
     async with transaction() as connection:
         if not await connection.fetchval("SELECT 1 FROM service_lines WHERE id = $1 FOR NO KEY UPDATE", line_id):
-            raise NoSuchLine
+            raise ServiceLineNotFound
 
 
 def as_column(text: ClockTime) -> time:
@@ -152,7 +153,7 @@ def _columns(rules: LineRules) -> dict[str, Any]:
 async def _one(line_id: UUID) -> LineSeen:
     rows = await fetch(_LINES, None, line_id)
     if not rows:
-        raise NoSuchLine
+        raise ServiceLineNotFound
     return _seen(rows[0])
 
 

@@ -89,7 +89,7 @@ async def own_halls(staff: Runner) -> list[HallSeen]:
 
 
 async def figures(staff: Runner, hall_id: UUID, day: date, *, line_id: UUID | None = None) -> list[SlotFigures]:
-    """Every slot of the hall's day, by time. Raises HallUnknown."""
+    """Every slot of the hall's day, by time. Raises HallNotFound."""
     await in_hall(staff, hall_id)
     return [msgspec.convert(dict(row), SlotFigures) for row in await fetch(_FIGURES, hall_id, day, line_id)]
 
@@ -105,7 +105,7 @@ async def day_list(
     cursor: str | None = None,
 ) -> tuple[list[Visit], str | None]:
     """One page of the people of the day, by time: those who are expected, are here, came or did not come; other states
-    when asked for. Raises HallUnknown, CursorInvalid.
+    when asked for. Raises HallNotFound, CursorInvalid.
     """
     await in_hall(staff, hall_id)
     purpose = f"day {hall_id} {day} {line_id} {states}"

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from backend.appointments.errors import NoSuchAppointment
+from backend.appointments.errors import AppointmentNotFound
 from backend.appointments.lifecycle import Move, moved
 from backend.database import execute, fetch_row, fetch_value
 from models.appointments import AppointmentState as S
@@ -73,7 +73,7 @@ async def lock_slots(*slot_ids: UUID) -> None:
 async def locked(appointment_id: UUID, *, owner: UUID | None = None) -> Booking:
     """The appointment with its slot and itself locked, as it is now.
 
-    Raises NoSuchAppointment when there is none, or when it is neither this owner's nor of somebody they may act for.
+    Raises AppointmentNotFound when there is none, or when it is neither this owner's nor of somebody they may act for.
     """
     while True:
         slot_id = await fetch_value(
@@ -83,7 +83,7 @@ async def locked(appointment_id: UUID, *, owner: UUID | None = None) -> Booking:
             owner,
         )
         if slot_id is None:
-            raise NoSuchAppointment
+            raise AppointmentNotFound
         await lock_slots(slot_id)
         row = await fetch_row(BOOKING + " FOR UPDATE OF a", appointment_id)
         if row is not None and row["slot_id"] == slot_id:
@@ -91,7 +91,8 @@ async def locked(appointment_id: UUID, *, owner: UUID | None = None) -> Booking:
 
 
 async def move_to(booking: Booking, move: Move) -> S:
-    """Make the move on a locked appointment and count its slot anew; the state it leads to. Raises WrongMove."""
+    """Make the move on a locked appointment and count its slot anew; the state it leads to. Raises
+    AppointmentTransitionRefused."""
     state = moved(booking.state, move)
     await execute(
         "UPDATE appointments SET state = $2, hold_until = NULL, changed_at = now() WHERE id = $1", booking.id, state

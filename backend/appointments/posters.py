@@ -11,7 +11,7 @@ from uuid import UUID
 
 from backend.appointments import acting
 from backend.appointments.duty import Runner, in_hall
-from backend.appointments.errors import NoSuchAppointment
+from backend.appointments.errors import AppointmentNotFound
 from backend.identity.principals import AsResident
 from backend.partners.wechat.port import CodeImage, WeChat
 
@@ -35,7 +35,7 @@ def read_scene(scene: str) -> tuple[str, UUID]:
 async def hall_poster(staff: Runner, hall_id: UUID, *, wechat: WeChat, width: int = 860) -> CodeImage:
     """The mini-program code for the poster at a hall's entrance: it opens the hall's live queue.
 
-    Raises HallUnknown, PageUnknown, and what the partner's port says of a WeChat that does not answer.
+    Raises HallNotFound, WechatPageNotFound, and what the partner's port says of a WeChat that does not answer.
     """
     await in_hall(staff, hall_id)
     return await wechat.mini_program_code(scene_of("h", hall_id), page=HALL_PAGE, width=width)
@@ -44,9 +44,9 @@ async def hall_poster(staff: Runner, hall_id: UUID, *, wechat: WeChat, width: in
 async def appointment_poster(resident: AsResident, appointment_id: UUID, *, wechat: WeChat) -> CodeImage:
     """The mini-program code that opens this appointment on the phone of whoever may see it.
 
-    Raises NoSuchAppointment for one that neither they nor anybody they may act for has, and what `hall_poster` raises
+    Raises AppointmentNotFound for one that neither they nor anybody they may act for has, and what `hall_poster` raises
     of WeChat.
     """
     if not await acting.sees(resident, appointment_id):
-        raise NoSuchAppointment
+        raise AppointmentNotFound
     return await wechat.mini_program_code(scene_of("a", appointment_id), page=APPOINTMENT_PAGE)

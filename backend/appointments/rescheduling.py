@@ -10,16 +10,16 @@ import msgspec
 from backend.appointments import resting
 from backend.appointments.errors import (
     AlreadyBooked,
-    DrawnInstead,
-    NoSuchAppointment,
-    NoSuchSlot,
-    NotReleased,
+    AppointmentNotFound,
+    AppointmentTransitionRefused,
     OtherLine,
+    SlotAllocatedByDraw,
     SlotClosed,
+    SlotExpired,
     SlotFull,
-    SlotOver,
+    SlotNotFound,
+    SlotNotReleased,
     TooLateToChange,
-    WrongMove,
 )
 from backend.appointments.events import AppointmentRescheduled
 from backend.appointments.places import BOOKING, Booking, a_number, booking_of, lock_slots
@@ -42,8 +42,9 @@ async def reschedule(resident: AsResident, appointment_id: UUID, slot_id: UUID) 
     """Move a booked appointment to another slot of its line. It gets a new number when the day changes, and the place
     it leaves goes to whoever waits, or rests.
 
-    Raises NoSuchAppointment, WrongMove unless it is booked, NoSuchSlot, OtherLine, TooLateToChange after the cut-off,
-    SlotClosed, SlotOver, NotReleased, DrawnInstead, SlotFull, AlreadyBooked.
+    Raises AppointmentNotFound, AppointmentTransitionRefused unless it is booked, SlotNotFound, OtherLine,
+    TooLateToChange after the cut-off, SlotClosed, SlotExpired, SlotNotReleased, SlotAllocatedByDraw, SlotFull,
+    AlreadyBooked.
     """
     async with transaction():
         before = await _both_locked(resident, appointment_id, slot_id)
@@ -51,7 +52,7 @@ async def reschedule(resident: AsResident, appointment_id: UUID, slot_id: UUID) 
             return before
         slot = await fetch_row(_BOTH, slot_id, before.slot_id)
         if slot is None:
-            raise NoSuchSlot
+            raise SlotNotFound
         _refuse(slot)
         number = before.number if slot["day"] == before.day else a_number(slot["day"])
         await _move(before, slot_id, slot, number)
@@ -78,14 +79,14 @@ async def _both_locked(resident: AsResident, appointment_id: UUID, slot_id: UUID
             resident.id,
         )
         if leaves is None:
-            raise NoSuchAppointment
+            raise AppointmentNotFound
         await lock_slots(leaves, slot_id)
         row = await fetch_row(BOOKING + " FOR UPDATE OF a", appointment_id)
         if row is not None and row["slot_id"] == leaves:
             break
     booking = booking_of(row)
     if booking.state is not S.BOOKED:
-        raise WrongMove(state=booking.state, move="reschedule")
+        raise AppointmentTransitionRefused(state=booking.state, move="reschedule")
     return booking
 
 
@@ -94,9 +95,9 @@ def _refuse(slot: asyncpg.Record) -> None:
         (not slot["same_line"], OtherLine),
         (slot["late"], TooLateToChange),
         (slot["closed"], SlotClosed),
-        (slot["over"], SlotOver),
-        (not slot["released"], NotReleased),
-        (slot["undrawn"], DrawnInstead),
+        (slot["over"], SlotExpired),
+        (not slot["released"], SlotNotReleased),
+        (slot["undrawn"], SlotAllocatedByDraw),
         (slot["is_full"], SlotFull),
     )
     for stands, trouble in obstacles:

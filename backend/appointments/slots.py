@@ -17,11 +17,18 @@ from uuid_utils.compat import uuid7
 from backend import calendar, clock
 from backend.appointments import resting, waiting
 from backend.appointments.duty import Runner, hall_of_line, hall_of_slot
-from backend.appointments.errors import CapacityTaken, NoSuchLine, NoSuchSlot, RangeFaulty, SlotClosed, SlotOver
+from backend.appointments.errors import (
+    CapacityTaken,
+    ServiceLineNotFound,
+    SlotClosed,
+    SlotExpired,
+    SlotNotFound,
+    SlotRangeInvalid,
+)
 from backend.appointments.events import SlotCapacityChanged, SlotsOpened
 from backend.appointments.hours import Opening, Stretch, cut, rows_of, template_of
 from backend.appointments.lines import lock_line
-from backend.calendar import WorkingCalendar, YearNotCovered
+from backend.calendar import CalendarYearNotCovered, WorkingCalendar
 from backend.database import fetch, fetch_row, transaction
 from backend.errors import Fault
 from backend.events import record
@@ -72,7 +79,7 @@ ON CONFLICT (line_id, starts_at) DO NOTHING RETURNING id
 def plan(
     openings: Sequence[Opening], first: date, last: date, calendar: WorkingCalendar, *, slot_minutes: int
 ) -> list[Stretch]:
-    """The slots of every day from first to last, by time. Pure. Raises YearNotCovered."""
+    """The slots of every day from first to last, by time. Pure. Raises CalendarYearNotCovered."""
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
     return [
         each
@@ -97,16 +104,16 @@ async def generate(
 
     Seeds say with `new_id` which id a slot gets.
 
-    Raises NoSuchLine, RangeFaulty for a range that is empty, over or longer than `LONGEST_RANGE` days, YearNotCovered
-    when the holidays of a day in it are not known; then nothing is opened.
+    Raises ServiceLineNotFound, SlotRangeInvalid for a range that is empty, over or longer than `LONGEST_RANGE` days,
+    CalendarYearNotCovered when the holidays of a day in it are not known; then nothing is opened.
     """
     await hall_of_line(staff, line_id)
     if last < first:
-        raise RangeFaulty(fields=[Fault("/last", "结束日期不能早于开始日期")])
+        raise SlotRangeInvalid(fields=[Fault("/last", "结束日期不能早于开始日期")])
     if last < clock.today():
-        raise RangeFaulty(fields=[Fault("/last", "日期已过")])
+        raise SlotRangeInvalid(fields=[Fault("/last", "日期已过")])
     if (last - first).days >= LONGEST_RANGE:
-        raise RangeFaulty(fields=[Fault("/last", f"一次最多生成{LONGEST_RANGE}天")])
+        raise SlotRangeInvalid(fields=[Fault("/last", f"一次最多生成{LONGEST_RANGE}天")])
     return await _generate(line_id, first, last, await calendar.load(), new_id)
 
 
@@ -117,7 +124,7 @@ async def _generate(
         await lock_line(line_id)
         line = await fetch_row(_LINE, line_id)
         if line is None:
-            raise NoSuchLine
+            raise ServiceLineNotFound
         planned = plan(await template_of(line_id), first, last, known, slot_minutes=line["slot_minutes"])
         released = [released_at(each.day, days=line["release_days"], at=line["release_time"]) for each in planned]
         made = await fetch(
@@ -162,7 +169,7 @@ def last_covered(known: WorkingCalendar, first: date, last: date) -> date | None
         day = first + timedelta(days=number)
         try:
             known.day(day)
-        except YearNotCovered:
+        except CalendarYearNotCovered:
             break
         covered = day
     return covered
@@ -171,7 +178,7 @@ def last_covered(known: WorkingCalendar, first: date, last: date) -> date | None
 async def set_capacity(staff: Runner, slot_id: UUID, capacity: int, walk_in_quota: int | None = None) -> Capacity:
     """Let more or fewer people book this slot; `walk_in_quota` changes how many may come without an appointment.
 
-    Places that appear go to the waiting list first; resting ones count for nobody. Raises NoSuchSlot, SlotOver,
+    Places that appear go to the waiting list first; resting ones count for nobody. Raises SlotNotFound, SlotExpired,
     SlotClosed, and CapacityTaken when more are taken already than there would be places.
     """
     await hall_of_slot(staff, slot_id)
@@ -182,9 +189,9 @@ async def set_capacity(staff: Runner, slot_id: UUID, capacity: int, walk_in_quot
             slot_id,
         )
         if slot is None:
-            raise NoSuchSlot
+            raise SlotNotFound
         if slot["over"]:
-            raise SlotOver
+            raise SlotExpired
         if slot["closed"]:
             raise SlotClosed
         quota = slot["walk_in_quota"] if walk_in_quota is None else walk_in_quota

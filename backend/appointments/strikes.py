@@ -17,7 +17,13 @@ from uuid_utils.compat import uuid7
 
 from backend import clock
 from backend.appointments.duty import Runner, hall_of_strike, in_hall
-from backend.appointments.errors import AppealedAlready, Blocked, NoSuchStrike, NothingToDecide, OwnStrike
+from backend.appointments.errors import (
+    BookingBlocked,
+    OwnStrikeDecisionRefused,
+    StrikeAlreadyAppealed,
+    StrikeAppealNotPending,
+    StrikeNotFound,
+)
 from backend.appointments.events import StrikeAppealed, StrikeDecided, StrikeGiven
 from backend.crypto import open_sealed, seal
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
@@ -123,9 +129,9 @@ async def blocked_until(person_id: UUID, line_id: UUID) -> datetime | None:
 
 
 async def refuse_blocked(person_id: UUID, line_id: UUID) -> None:
-    """Raises Blocked, with `until` in its facts, while the person cannot book on this line."""
+    """Raises BookingBlocked, with `until` in its facts, while the person cannot book on this line."""
     if until := await blocked_until(person_id, line_id):
-        raise Blocked(f"{until.astimezone(clock.SHANGHAI):%Y年%m月%d日 %H:%M}前不能网上预约", until=until)
+        raise BookingBlocked(f"{until.astimezone(clock.SHANGHAI):%Y年%m月%d日 %H:%M}前不能网上预约", until=until)
 
 
 async def strikes_of(
@@ -143,7 +149,7 @@ async def strikes_of(
 async def appeal(resident: AsResident, strike_id: UUID, words: str) -> None:
     """Ask for a strike of one's own, or of somebody one may act for, to be taken back. Once.
 
-    Raises NoSuchStrike, AppealedAlready (also when it was decided on without an appeal).
+    Raises StrikeNotFound, StrikeAlreadyAppealed (also when it was decided on without an appeal).
     """
     async with transaction():
         strike = await fetch_row(
@@ -153,9 +159,9 @@ async def appeal(resident: AsResident, strike_id: UUID, words: str) -> None:
             resident.id,
         )
         if strike is None:
-            raise NoSuchStrike
+            raise StrikeNotFound
         if strike["appealed_at"] or strike["decided_at"]:
-            raise AppealedAlready
+            raise StrikeAlreadyAppealed
         sealed = seal(words, where=_SEALED_IN, row=strike_id)
         await execute("UPDATE strikes SET appeal = $2, appealed_at = $3 WHERE id = $1", strike_id, sealed, clock.now())
         await record(StrikeAppealed(strike_id=strike_id, person_id=strike["person_id"]))
@@ -164,7 +170,7 @@ async def appeal(resident: AsResident, strike_id: UUID, words: str) -> None:
 async def appeals_in(
     staff: Runner, hall_id: UUID, *, limit: int = USUAL, cursor: str | None = None
 ) -> tuple[list[AppealSeen], str | None]:
-    """One page of the appeals that wait for a decision in this hall, the oldest first. Raises HallUnknown."""
+    """One page of the appeals that wait for a decision in this hall, the oldest first. Raises HallNotFound."""
     await in_hall(staff, hall_id)
     purpose = f"appeals {hall_id}"
     at, after = _place(cursor, purpose)
@@ -190,8 +196,8 @@ async def appeals_in(
 async def decide(staff: AsStaff, strike_id: UUID, *, waive: bool) -> None:
     """Take the strike back, or let it stand. Taking back needs no appeal; letting stand answers one.
 
-    Raises NoSuchStrike for a strike of another hall, OwnStrike when they marked the visit as missed themselves,
-    NothingToDecide when it was decided on or when there is no appeal to turn down.
+    Raises StrikeNotFound for a strike of another hall, OwnStrikeDecisionRefused when they marked the visit as missed
+    themselves, StrikeAppealNotPending when it was decided on or when there is no appeal to turn down.
     """
     await hall_of_strike(staff, strike_id)
     async with transaction():
@@ -199,11 +205,11 @@ async def decide(staff: AsStaff, strike_id: UUID, *, waive: bool) -> None:
             "SELECT person_id, given_by, appealed_at, decided_at FROM strikes WHERE id = $1 FOR UPDATE", strike_id
         )
         if strike is None:
-            raise NoSuchStrike
+            raise StrikeNotFound
         if strike["given_by"] == staff.id:
-            raise OwnStrike
+            raise OwnStrikeDecisionRefused
         if strike["decided_at"] or not (waive or strike["appealed_at"]):
-            raise NothingToDecide
+            raise StrikeAppealNotPending
         now = clock.now()
         await execute(
             "UPDATE strikes SET waived_at = $2, decided_at = $3, decided_by = $4 WHERE id = $1",

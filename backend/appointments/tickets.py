@@ -12,7 +12,7 @@ from uuid import UUID
 from msgspec import Struct, convert
 from uuid_utils.compat import uuid7
 
-from backend.appointments.errors import NoSuchTicket
+from backend.appointments.errors import TicketNotFound
 from backend.appointments.events import TicketIssued
 from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.events import record
@@ -69,26 +69,26 @@ async def issue(
 
 
 async def ticket(ticket_id: UUID) -> QueueTicket:
-    """The queue number as it is now. Raises NoSuchTicket."""
+    """The queue number as it is now. Raises TicketNotFound."""
     row = await fetch_row(TICKET + "WHERE t.id = $1", ticket_id)
     if row is None:
-        raise NoSuchTicket
+        raise TicketNotFound
     return convert(dict(row), QueueTicket)
 
 
 async def ticket_of(appointment_id: UUID) -> QueueTicket:
-    """The queue number of the visit. Raises NoSuchTicket before the check-in."""
+    """The queue number of the visit. Raises TicketNotFound before the check-in."""
     row = await fetch_row(TICKET + "WHERE t.appointment_id = $1", appointment_id)
     if row is None:
-        raise NoSuchTicket
+        raise TicketNotFound
     return convert(dict(row), QueueTicket)
 
 
 async def locked_ticket(ticket_id: UUID) -> QueueTicket:
-    """The queue number, locked until the transaction ends. Raises NoSuchTicket.
+    """The queue number, locked until the transaction ends. Raises TicketNotFound.
 
     Whoever changes a visit too locks that first (`places.locked`): slots, appointments, queue numbers, in this order.
     """
     if not await fetch_value("SELECT 1 FROM tickets WHERE id = $1 FOR UPDATE", ticket_id):
-        raise NoSuchTicket
+        raise TicketNotFound
     return await ticket(ticket_id)

@@ -20,12 +20,12 @@ from backend.appointments.acting import person_for
 from backend.appointments.errors import (
     AlreadyBooked,
     AlreadyWaiting,
-    ItemNotHere,
-    NoSuchEntry,
-    NoSuchLine,
+    AppointmentTransitionRefused,
+    ItemNotHandled,
     PlacesLeft,
-    SlotOver,
-    WrongMove,
+    ServiceLineNotFound,
+    SlotExpired,
+    WaitingEntryNotFound,
 )
 from backend.appointments.events import PlaceOffered, WaitingEnded, WaitingJoined
 from backend.appointments.places import a_number, lock_slots
@@ -85,15 +85,15 @@ async def join(
 ) -> Waiting:
     """Wait for a place on a day that is full.
 
-    Raises NoSuchLine, ItemNotHere, SlotOver when nothing of the day is to come, PlacesLeft when there are places to
-    book (or to be released), AlreadyBooked, AlreadyWaiting, Blocked, NotYourPerson.
+    Raises ServiceLineNotFound, ItemNotHandled, SlotExpired when nothing of the day is to come, PlacesLeft when there
+    are places to book (or to be released), AlreadyBooked, AlreadyWaiting, BookingBlocked, PersonNotFound.
     """
     person = await person_for(resident, person_id)
     entry_id = uuid7()
     async with transaction():
         found = await fetch_row(_DAY, line_id, day, item_code, person)
         if found is None:
-            raise NoSuchLine
+            raise ServiceLineNotFound
         _refuse(found)
         await strikes.refuse_blocked(person, line_id)
         await _enter(entry_id, line_id, day, resident.id, person, found["item_id"])
@@ -103,9 +103,9 @@ async def join(
 
 def _refuse(found: asyncpg.Record) -> None:
     if found["item_id"] is None:
-        raise ItemNotHere
+        raise ItemNotHandled
     if not found["to_come"]:
-        raise SlotOver
+        raise SlotExpired
     if found["booked"]:
         raise AlreadyBooked
     if found["free"] > 0:
@@ -134,10 +134,10 @@ async def mine(resident: AsResident) -> list[Waiting]:
 
 
 async def one(resident: AsResident, entry_id: UUID) -> Waiting:
-    """One entry of the resident or of somebody they may act for. Raises NoSuchEntry."""
+    """One entry of the resident or of somebody they may act for. Raises WaitingEntryNotFound."""
     row = await fetch_row(_WAITING, resident.id, entry_id)
     if row is None:
-        raise NoSuchEntry
+        raise WaitingEntryNotFound
     return _seen(row)
 
 
@@ -146,8 +146,8 @@ def _seen(row: asyncpg.Record) -> Waiting:
 
 
 async def leave(resident: AsResident, entry_id: UUID) -> None:
-    """Wait no longer. Raises NoSuchEntry, WrongMove when the wait is over or a place is offered: that one is declined
-    by cancelling it."""
+    """Wait no longer. Raises WaitingEntryNotFound, AppointmentTransitionRefused when the wait is over or a place is
+    offered: that one is declined by cancelling it."""
     async with transaction():
         state = await fetch_value(
             "SELECT state FROM waiting_entries WHERE id = $1 AND person_id IN (SELECT people_of($2, 'appointments')) "
@@ -156,9 +156,9 @@ async def leave(resident: AsResident, entry_id: UUID) -> None:
             resident.id,
         )
         if state is None:
-            raise NoSuchEntry
+            raise WaitingEntryNotFound
         if state != "waiting":
-            raise WrongMove(state=state, move="leave")
+            raise AppointmentTransitionRefused(state=state, move="leave")
         await end(entry_id, resident.id, "left")
 
 

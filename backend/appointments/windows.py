@@ -8,7 +8,7 @@ from msgspec import Struct
 from uuid_utils.compat import uuid7
 
 from backend.appointments.duty import Runner, in_hall
-from backend.appointments.errors import LineFaulty
+from backend.appointments.errors import ServiceLineInvalid
 from backend.appointments.events import WindowChanged
 from backend.database import fetch, fetch_value, transaction
 from backend.errors import Fault
@@ -31,7 +31,7 @@ ON CONFLICT (hall_id, number) DO UPDATE SET line_ids = excluded.line_ids, open =
 
 
 async def windows_of(staff: Runner, hall_id: UUID) -> list[WindowSeen]:
-    """The windows of the hall, in the order of their numbers. Raises HallUnknown."""
+    """The windows of the hall, in the order of their numbers. Raises HallNotFound."""
     await in_hall(staff, hall_id)
     rows = await fetch(
         "SELECT id, number, line_ids, open FROM windows WHERE hall_id = $1 ORDER BY length(number), number", hall_id
@@ -46,7 +46,7 @@ async def set_window(
 
     A window that is shut calls nobody; it is never deleted, because queue numbers of the past name it.
 
-    Raises HallUnknown, LineFaulty for a line that is not one of this hall's.
+    Raises HallNotFound, ServiceLineInvalid for a line that is not one of this hall's.
     """
     await in_hall(staff, hall_id)
     wanted = list(dict.fromkeys(line_ids))
@@ -56,7 +56,9 @@ async def set_window(
         )
         own = {row["id"] for row in rows}
         if strange := [place for place, line_id in enumerate(line_ids) if line_id not in own]:
-            raise LineFaulty(fields=[Fault(f"/line_ids/{place}", "本大厅没有这个业务类别") for place in strange])
+            raise ServiceLineInvalid(
+                fields=[Fault(f"/line_ids/{place}", "本大厅没有这个业务类别") for place in strange]
+            )
         known: UUID = await fetch_value(_SET, window_id or uuid7(), hall_id, number, wanted, open)
         await record(WindowChanged(window_id=known, hall_id=hall_id, line_ids=tuple(wanted), open=open))
     return WindowSeen(id=known, number=number, line_ids=wanted, open=open)

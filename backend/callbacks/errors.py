@@ -8,5 +8,4 @@ from backend.errors import Refused
 class PushReplayed(Refused):
     """The signature of an earlier push with another content under it."""
 
-    code = "push-replayed"
     title = "推送签名已被使用"

@@ -1,4 +1,4 @@
-"""WeChat's pushes: verify the raw bytes, store once, tell the ledger; the work is done by listeners later."""
+"""WeChat's pushes: verify the raw bytes, store once, tell the ledger; the work is done by subscribers later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backend.callbacks.errors import PushReplayed
 from backend.callbacks.events import WechatPushed
 from backend.crypto import fingerprint, open_sealed, seal
 from backend.database import execute, fetch_row, fetch_value, transaction
-from backend.errors import Trouble
+from backend.errors import DomainError
 from backend.events import act_as, record
 from backend.partners.wechat.port import Push, WeChat
 from backend.settings import settings
@@ -41,13 +41,13 @@ WHERE id = $1 RETURNING body
 async def receive_wechat(query: Mapping[str, str], body: bytes, *, wechat: WeChat) -> bool:
     """Take what WeChat pushed; True when it is new, False when it came before.
 
-    Raises PushMalformed, PushForged, PushStale and PushReplayed; what is refused leaves nothing but a line in the
-    security log and a count.
+    Raises WechatPushInvalid, WechatPushSignatureInvalid, WechatPushExpired and PushReplayed; what is refused leaves
+    nothing but a line in the security log and a count.
     """
     act_as("partner", "wechat")
     try:
         new = await _store(wechat.open_push(query, body))
-    except Trouble as trouble:
+    except DomainError as trouble:
         refused(trouble)
         raise
     RECEIVED.labels("wechat", "new" if new else "repeated").inc()
@@ -55,15 +55,16 @@ async def receive_wechat(query: Mapping[str, str], body: bytes, *, wechat: WeCha
 
 
 def check_address(query: Mapping[str, str], *, wechat: WeChat) -> str:
-    """The text that WeChat wants back when it checks our address. Raises PushMalformed, PushForged, PushStale."""
+    """The text that WeChat wants back when it checks our address. Raises WechatPushInvalid, WechatPushSignatureInvalid,
+    WechatPushExpired."""
     try:
         return wechat.echo(query)
-    except Trouble as trouble:
+    except DomainError as trouble:
         refused(trouble)
         raise
 
 
-def refused(trouble: Trouble) -> None:
+def refused(trouble: DomainError) -> None:
     """Count and log a push that we did not take."""
     RECEIVED.labels("wechat", trouble.code).inc()
     logs.security.warning(
@@ -94,7 +95,7 @@ async def _store(push: Push) -> bool:
 
 
 async def take(message_id: UUID) -> Push | None:
-    """What was pushed, and mark it as handled; for listeners, inside their transaction.
+    """What was pushed, and mark it as handled; for subscribers, inside their transaction.
 
     None when it has been forgotten meanwhile.
     """

@@ -22,7 +22,7 @@ from backend.database import fetch_row, fetch_value, is_contention, is_down, tra
 from backend.errors import Unavailable
 from backend.events import act_as, record
 from backend.partners.sms import receipts
-from backend.partners.sms.receipts import ReceiptsUnreadable, SmsReceipt
+from backend.partners.sms.receipts import SmsReceipt, SmsReceiptsInvalid
 from backend.partners.sms.tables import GATEWAYS, Gateway, load
 from backend.settings import settings
 
@@ -52,14 +52,14 @@ def addressed(name: str, token: str, address: str) -> Gateway | None:
 async def receive_sms(gateway: Gateway, body: bytes) -> tuple[int, bytes]:
     """Take what a gateway pushed; status and body of the answer in its own words, after it was stored.
 
-    Raises ReceiptsUnreadable: what is refused leaves a line in the security log and a count. When we cannot store it,
+    Raises SmsReceiptsInvalid: what is refused leaves a line in the security log and a count. When we cannot store it,
     the gateway is told to come again.
     """
     act_as("partner", partner_of(gateway))
     table = load(gateway, settings().sms_tables)
     try:
         told = receipts.read(body, table)
-    except ReceiptsUnreadable as trouble:
+    except SmsReceiptsInvalid as trouble:
         RECEIVED.labels("sms", trouble.code).inc()
         logs.security.warning("push refused", extra={"partner": gateway, "why": trouble.code, "what": trouble.why})
         raise

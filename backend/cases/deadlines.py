@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from backend.calendar import WorkingCalendar, YearNotCovered
+from backend.calendar import CalendarYearNotCovered, WorkingCalendar
 from backend.cases.lifecycle import CLOCK, Folded
 from backend.clock import SHANGHAI, day_of
 from backend.settings import settings
@@ -117,7 +117,7 @@ def deadline(clock: Clock, limit: int | None, calendar: WorkingCalendar, how: Co
     count = _Count(clock, limit, calendar, how)
     try:
         reason = count.run()
-    except YearNotCovered:
+    except CalendarYearNotCovered:
         reason = Reason.YEAR_NOT_COVERED
     ended_on = day_of(clock.ended_at) if clock.ended_at else None
     due = Due(

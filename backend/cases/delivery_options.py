@@ -48,7 +48,7 @@ async def options(
 ) -> DeliveryOptions:
     """What may be chosen now; the quote is for this address, or for the default one if there is any.
 
-    Raises ReceiverUnknown, CaseNotFound, AddressNotFound, DeliveryNotOffered.
+    Raises DeliveryReceiverNotFound, CaseNotFound, AddressNotFound, DeliveryNotOffered.
     """
     person = await acting.person_for(resident, person_id)
     offer = await deliveries.offered(person, number)

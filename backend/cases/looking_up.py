@@ -33,10 +33,9 @@ ORDER BY occurred_at, rank, event_id
 """
 
 
-class LookupsTooMany(TooMany):
+class CaseLookupLimitExceeded(TooMany):
     """Too many tries for this number; the right four characters are refused as well for a while."""
 
-    code = "case-lookups-too-many"
     title = "该办件编号查询次数过多，请稍后再试，或登录后查看"
 
 
@@ -68,8 +67,8 @@ class Seen(Struct, frozen=True):
 async def look_up(number: str, id_last_four: str) -> Seen:
     """The case, masked, if the four characters are those of its applicant.
 
-    Raises CaseLookupFailed whichever of the two is wrong, LookupsTooMany after too many tries for the number, CacheDown
-    when nobody can count the tries, CaseInvalid for characters that are none.
+    Raises CaseLookupFailed whichever of the two is wrong, CaseLookupLimitExceeded after too many tries for the
+    number, CacheDown when nobody can count the tries, CaseInvalid for characters that are none.
     """
     spelled = normalised_number(number)
     try:
@@ -107,4 +106,4 @@ async def _count(number: str) -> None:
         verdict = await cache.count_within(f"case-lookup:{seconds}:{who}", times, seconds)
         if not verdict.allowed:
             logs.security.warning("limited", extra={"limit": "case-lookup"})
-            raise LookupsTooMany(retry_after=verdict.retry_after)
+            raise CaseLookupLimitExceeded(retry_after=verdict.retry_after)

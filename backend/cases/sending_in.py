@@ -22,7 +22,8 @@ MISSING, DOCUMENTS = "补正材料", "申请材料"
 async def send_in(resident: AsResident, number: str, address_id: UUID, person_id: UUID | None = None) -> Standing:
     """Say that documents for a case are sent in from this address, by the resident or for somebody they act for.
 
-    Raises ReceiverUnknown, CaseNotFound; DeliveryNotOffered when the case is over; what `returning.begin` raises.
+    Raises DeliveryReceiverNotFound, CaseNotFound; DeliveryNotOffered when the case is over; what `returning.begin`
+    raises.
     """
     person, spelled = await acting.person_for(resident, person_id), normalised_number(number)
     async with transaction():

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from backend import regions
-from backend.catalogue.errors import ItemUnknown
+from backend.catalogue.errors import ItemNotFound
 from backend.catalogue.finding import Filters, Found, find
 from backend.catalogue.guide import Guide
 from backend.catalogue.indexing import Card
@@ -69,7 +69,7 @@ async def search(
 ) -> Found:
     """One page of what people in the region can ask for: items of the region and of the regions around it.
 
-    Raises RegionUnknown and CursorInvalid.
+    Raises RegionNotFound and CursorInvalid.
     """
     filters = Filters(
         region_codes=await regions.lineage(region) if region else (),
@@ -82,10 +82,10 @@ async def search(
 
 
 async def guide_of(code: str) -> PublishedItem:
-    """The guide in force. Raises ItemUnknown when the item is not published, or there is none."""
+    """The guide in force. Raises ItemNotFound when the item is not published, or there is none."""
     row = await fetch_row(_GUIDE, code.upper())
     if row is None:
-        raise ItemUnknown
+        raise ItemNotFound
     guide = msgspec.json.decode(row["guide"], type=Guide)
     return PublishedItem(
         item=msgspec.json.decode(row["card"], type=Card),
@@ -97,7 +97,7 @@ async def guide_of(code: str) -> PublishedItem:
 
 
 async def facets(region: str | None = None) -> Facets:
-    """Domains, themes and subjects of what people in the region can ask for. Raises RegionUnknown."""
+    """Domains, themes and subjects of what people in the region can ask for. Raises RegionNotFound."""
     codes = list(await regions.lineage(region)) if region else None
     found: dict[str, list[Facet]] = {"domains": [], "themes": [], "subjects": []}
     for row in await fetch(_FACETS, codes):

@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from tortoise.exceptions import IntegrityError
 
 from backend.catalogue import codes, lifecycle
-from backend.catalogue.errors import EditedMeanwhile, ItemExists, ItemUnknown, VersionUnknown
+from backend.catalogue.errors import ItemDraftEditConflict, ItemExists, ItemNotFound, ItemVersionNotFound
 from backend.catalogue.events import ItemDrafted, ItemEdited
 from backend.catalogue.guide import Guide, Short
 from backend.catalogue.lifecycle import VersionMove
@@ -45,19 +45,19 @@ class ItemSpec(Struct, frozen=True, kw_only=True):
 
 
 async def own_item(staff: AsStaff, code: str, *, lock: bool = False) -> ServiceItem:
-    """The item, if it is of their department. Raises ItemUnknown otherwise; `lock` makes other writers wait."""
+    """The item, if it is of their department. Raises ItemNotFound otherwise; `lock` makes other writers wait."""
     scope = ServiceItem.filter(code=code.upper(), department_id=staff.department_id)
     item = await (scope.select_for_update() if lock else scope).get_or_none()
     if item is None:
-        raise ItemUnknown
+        raise ItemNotFound
     return item
 
 
 async def version_of(item: ServiceItem, number: int) -> ItemVersion:
-    """The version of that number. Raises VersionUnknown."""
+    """The version of that number. Raises ItemVersionNotFound."""
     version = await ItemVersion.get_or_none(item_id=item.id, number=number)
     if version is None:
-        raise VersionUnknown
+        raise ItemVersionNotFound
     return version
 
 
@@ -88,7 +88,7 @@ async def begin_item(staff: AsStaff, spec: ItemSpec, content: Content) -> tuple[
 async def begin_version(staff: AsStaff, code: str) -> ItemVersion:
     """A draft that begins as a copy of the version in force, or of the last one when none is.
 
-    Raises DutyMissing and ItemUnknown.
+    Raises DutyMissing and ItemNotFound.
     """
     staff.require(EDIT)
     async with transaction():
@@ -125,7 +125,8 @@ async def edit(
 ) -> ItemVersion:
     """Save the draft whole. `revision` is the one that was read; `based_on` moves the draft onto another version.
 
-    Raises DutyMissing, ItemUnknown, VersionUnknown, MoveRefused for anything but a draft, EditedMeanwhile.
+    Raises DutyMissing, ItemNotFound, ItemVersionNotFound, ItemVersionTransitionRefused for anything but a draft,
+    ItemDraftEditConflict.
     """
     staff.require(EDIT)
     async with transaction():
@@ -141,7 +142,7 @@ async def edit(
 
 
 async def check(staff: AsStaff, code: str, number: int) -> list[Fault]:
-    """What would keep the version from being published. Raises DutyMissing, ItemUnknown, VersionUnknown."""
+    """What would keep the version from being published. Raises DutyMissing, ItemNotFound, ItemVersionNotFound."""
     staff.require(EDIT)
     return await faults_of(await version_of(await own_item(staff, code), number))
 
@@ -162,9 +163,9 @@ async def faults_of(version: ItemVersion) -> list[Fault]:
 
 
 def expect(version: ItemVersion, revision: int) -> None:
-    """Raises EditedMeanwhile unless this is the revision that was read."""
+    """Raises ItemDraftEditConflict unless this is the revision that was read."""
     if version.revision != revision:
-        raise EditedMeanwhile(revision=version.revision)
+        raise ItemDraftEditConflict(revision=version.revision)
 
 
 def content_of(version: ItemVersion) -> Content:

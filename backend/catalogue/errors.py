@@ -10,7 +10,6 @@ from backend.errors import Conflict, Fault, Invalid, NotFound
 class ItemCodeInvalid(Invalid):
     """A code, or a part of one, breaks the scheme in force."""
 
-    code = "item-code-invalid"
     title = "事项编码不正确"
 
     @classmethod
@@ -19,50 +18,43 @@ class ItemCodeInvalid(Invalid):
         return cls(fields=[Fault(pointer, message)])
 
 
-class ItemUnknown(NotFound):
+class ItemNotFound(NotFound):
     """No such item, none that is published, or another department's: the answer is the same."""
 
-    code = "item-unknown"
     title = "没有找到这个事项"
 
 
-class VersionUnknown(NotFound):
+class ItemVersionNotFound(NotFound):
     """The item has no version of that number."""
 
-    code = "item-version-unknown"
     title = "没有找到这个版本"
 
 
 class ItemExists(Conflict):
     """The department already has an item with this basic code at this level."""
 
-    code = "item-exists"
     title = "该编码的事项已经存在"
 
 
-class MoveRefused(Conflict):
+class ItemVersionTransitionRefused(Conflict):
     """The version cannot make this move from where it stands."""
 
-    code = "item-version-move-refused"
     title = "该版本当前状态不能这样操作"
 
 
-class EditedMeanwhile(Conflict):
+class ItemDraftEditConflict(Conflict):
     """Someone saved the draft after it was read; read it again and repeat the change."""
 
-    code = "item-draft-edited-meanwhile"
     title = "草稿已被他人修改，请刷新后重试"
 
 
-class Superseded(Conflict):
+class ItemDraftSuperseded(Conflict):
     """Another version was published since the draft was begun; its changes would be lost."""
 
-    code = "item-draft-superseded"
     title = "草稿所依据的版本已被替换，请基于现行版本重新核对"
 
 
-class GuideFaulty(Invalid):
+class GuideInvalid(Invalid):
     """The guide breaks the rules for publishing; `fields` point to every fault."""
 
-    code = "guide-faulty"
     title = "办事指南不符合发布要求"

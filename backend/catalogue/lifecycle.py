@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from backend.catalogue.errors import MoveRefused
+from backend.catalogue.errors import ItemVersionTransitionRefused
 from models.catalogue import VersionState
 
 
@@ -25,9 +25,9 @@ MOVES: dict[tuple[VersionState, VersionMove], VersionState] = {
 
 
 def after(state: VersionState, move: VersionMove) -> VersionState:
-    """The state that the move leads to. Raises MoveRefused, naming what is allowed instead."""
+    """The state that the move leads to. Raises ItemVersionTransitionRefused, naming what is allowed instead."""
     try:
         return MOVES[state, move]
     except KeyError:
         allowed = sorted(possible for at, possible in MOVES if at is state)
-        raise MoveRefused(state=state, move=move, allowed=allowed) from None
+        raise ItemVersionTransitionRefused(state=state, move=move, allowed=allowed) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from backend import clock
 from backend.catalogue import lifecycle
 from backend.catalogue.drafting import content_of, expect, faults_of, own_item, version_of
-from backend.catalogue.errors import GuideFaulty, Superseded
+from backend.catalogue.errors import GuideInvalid, ItemDraftSuperseded
 from backend.catalogue.events import ItemPublished, ItemWithdrawn
 from backend.catalogue.indexing import hide, show
 from backend.catalogue.lifecycle import VersionMove
@@ -20,9 +20,9 @@ PUBLISH = "catalogue.publish"
 async def publish(staff: AsStaff, code: str, number: int, *, revision: int) -> ItemVersion:
     """Put the draft in force, in the place of the version it was based on.
 
-    Raises DutyMissing, ItemUnknown, VersionUnknown; MoveRefused for anything but a draft; EditedMeanwhile when it
-    is no longer the revision that was read; GuideFaulty with a pointer to each fault; Superseded when another
-    version came into force since the draft was begun.
+    Raises DutyMissing, ItemNotFound, ItemVersionNotFound; ItemVersionTransitionRefused for anything but a draft;
+    ItemDraftEditConflict when it is no longer the revision that was read; GuideInvalid with a pointer to each fault;
+    ItemDraftSuperseded when another version came into force since the draft was begun.
     """
     staff.require(PUBLISH)
     async with transaction():
@@ -31,11 +31,11 @@ async def publish(staff: AsStaff, code: str, number: int, *, revision: int) -> I
         state = lifecycle.after(version.state, VersionMove.PUBLISH)
         expect(version, revision)
         if faults := await faults_of(version):
-            raise GuideFaulty(fields=faults)
+            raise GuideInvalid(fields=faults)
         current = await ItemVersion.get_or_none(item_id=item.id, state=VersionState.PUBLISHED)
         replaced = current.number if current else None
         if replaced != version.based_on:
-            raise Superseded(published=replaced, based_on=version.based_on)
+            raise ItemDraftSuperseded(published=replaced, based_on=version.based_on)
         if current is not None:
             await _withdraw(current, f"由第 {number} 版代替")
         version.state, version.published_at, version.published_by = state, clock.now(), staff.id
@@ -48,7 +48,7 @@ async def publish(staff: AsStaff, code: str, number: int, *, revision: int) -> I
 async def withdraw(staff: AsStaff, code: str, number: int, *, because: str) -> ItemVersion:
     """Take the version out of force; the item disappears from the public pages until another is published.
 
-    Raises DutyMissing, ItemUnknown, VersionUnknown, and MoveRefused unless it is in force.
+    Raises DutyMissing, ItemNotFound, ItemVersionNotFound, and ItemVersionTransitionRefused unless it is in force.
     """
     staff.require(PUBLISH)
     async with transaction():

@@ -7,7 +7,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from backend.catalogue.drafting import Content, content_of, own_item, version_of
-from backend.catalogue.errors import ItemUnknown
+from backend.catalogue.errors import ItemNotFound
 from backend.database import fetch
 from backend.identity.principals import AsStaff
 from backend.paging import USUAL, cursor_of, place_of
@@ -77,15 +77,15 @@ async def items_of(
 
 
 async def versions_of(staff: AsStaff, code: str) -> list[VersionLine]:
-    """Every version of the item, the newest first. Raises ItemUnknown when it is not the department's."""
+    """Every version of the item, the newest first. Raises ItemNotFound when it is not the department's."""
     rows = await fetch(_VERSIONS, code.upper(), staff.department_id)
     if not rows:
-        raise ItemUnknown
+        raise ItemNotFound
     return [VersionLine(**{**row, "state": VersionState(row["state"])}) for row in rows]
 
 
 async def version(staff: AsStaff, code: str, number: int) -> VersionSeen:
-    """One version whole. Raises ItemUnknown and VersionUnknown."""
+    """One version whole. Raises ItemNotFound and ItemVersionNotFound."""
     item = await own_item(staff, code)
     return seen(item.code, await version_of(item, number))
 

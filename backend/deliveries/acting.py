@@ -9,7 +9,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from backend.database import fetch_value
-from backend.deliveries.errors import AddressNotFound, DeliveryNotFound, ReceiverUnknown
+from backend.deliveries.errors import AddressNotFound, DeliveryNotFound, DeliveryReceiverNotFound
 from backend.identity import delegating
 from backend.identity.principals import AsResident
 
@@ -24,11 +24,12 @@ WHERE id = $1 AND removed_at IS NULL AND resident_id IN (SELECT people_of($2, 'd
 
 
 async def person_for(resident: AsResident, person_id: UUID | None) -> AsResident:
-    """Whom the resident acts as: themselves, unless they name somebody they may act for. Raises ReceiverUnknown."""
+    """Whom the resident acts as: themselves, unless they name somebody they may act for. Raises
+    DeliveryReceiverNotFound."""
     if person_id is None or person_id == resident.id:
         return resident
     if not await delegating.may_act(resident.id, person_id, MATTER):
-        raise ReceiverUnknown
+        raise DeliveryReceiverNotFound
     return AsResident(person_id, resident.session_id)
 
 

@@ -17,7 +17,7 @@ from backend import clock
 from backend.crypto import normalised, open_sealed, seal
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.deliveries import acting, placing
-from backend.deliveries.errors import AddressChanged, AddressInvalid, AddressNotFound, TooManyAddresses
+from backend.deliveries.errors import AddressChanged, AddressInvalid, AddressLimitExceeded, AddressNotFound
 from backend.deliveries.events import AddressRemoved, AddressSaved
 from backend.errors import Fault
 from backend.events import record
@@ -97,7 +97,7 @@ UPDATE addresses SET is_default = true, version = version + 1 WHERE id = (
 async def mine(resident: AsResident, person_id: UUID | None = None) -> list[AddressSeen]:
     """The addresses of the resident, or of somebody they may act for: the default first, then the latest.
 
-    Raises ReceiverUnknown.
+    Raises DeliveryReceiverNotFound.
     """
     person = await acting.person_for(resident, person_id)
     rows = await fetch(_MINE, person.id, clock.today())
@@ -118,7 +118,7 @@ async def one(resident: AsResident, address_id: UUID) -> AddressSeen:
 async def save(resident: AsResident, form: AddressForm, person_id: UUID | None = None) -> AddressSeen:
     """Keep a new address; the first one is the default.
 
-    Raises ReceiverUnknown, AddressInvalid, TooManyAddresses.
+    Raises DeliveryReceiverNotFound, AddressInvalid, AddressLimitExceeded.
     """
     person, form = await acting.person_for(resident, person_id), _checked(form)
     await placing.check(form.region_code)
@@ -127,7 +127,7 @@ async def save(resident: AsResident, form: AddressForm, person_id: UUID | None =
         await execute(_ONE_AT_A_TIME, person.id)
         count: int = await fetch_value(_COUNT, person.id)
         if count >= settings().addresses_per_resident:
-            raise TooManyAddresses(limit=settings().addresses_per_resident)
+            raise AddressLimitExceeded(limit=settings().addresses_per_resident)
         default = form.is_default or count == 0
         if default:
             await execute(_NO_DEFAULT, person.id, identity)

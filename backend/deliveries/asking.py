@@ -18,14 +18,14 @@ from backend.database import execute, fetch, fetch_row, transaction
 from backend.deliveries import anomalies, tracking
 from backend.partners import in_use
 from backend.partners.courier.port import (
+    CourierTooSoon,
+    CourierWaybillNotFound,
     Parcel,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerTrouble,
     PartnerUnreachable,
-    TooSoon,
     Tracking,
-    WaybillUnknown,
 )
 from backend.settings import settings
 from models.deliveries import ProblemKind
@@ -121,12 +121,12 @@ async def ask(shipment_id: UUID) -> bool:
 
 async def _no_answer(row: asyncpg.Record, trouble: PartnerTrouble, interval: timedelta) -> None:
     log.warning("no answer about a parcel", extra={"tracker": row["tracker"], "why": str(trouble)})
-    if isinstance(trouble, WaybillUnknown):
+    if isinstance(trouble, CourierWaybillNotFound):
         late = clock.now() - timedelta(hours=settings().delivery_unknown_hours)
         if row["last_node_at"] is None and row["ordered_at"] < late:
             async with transaction():
                 await anomalies.find(row["delivery_id"], ProblemKind.NOT_FOUND, shipment_id=row["id"])
-    elif isinstance(trouble, TooSoon | PartnerRefused):
+    elif isinstance(trouble, CourierTooSoon | PartnerRefused):
         await execute(_PUT_OFF, row["id"], clock.now() + max(interval, AFTER_REPAIR))
     else:
         await execute(_PUT_OFF, row["id"], clock.now() + max(interval, TRY_AGAIN))

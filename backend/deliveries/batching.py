@@ -65,7 +65,7 @@ async def send(
     """Everything of the department that lies ready to be posted, or these of it, or what is given out in this hall,
     goes out as one batch, the oldest first, up to `delivery_batch`. What is not ready, or being ordered already, stays.
 
-    Raises DutyMissing, CourierUnknown.
+    Raises DutyMissing, CourierInvalid.
     """
     staff.require(SEND)
     with_whom, identity = dispatching.courier_of(courier, couriers), uuid7()

@@ -10,7 +10,7 @@ from uuid import UUID
 from backend import jobs, payments
 from backend.database import transaction
 from backend.deliveries import moving, ordering, postage
-from backend.deliveries.errors import AddressFixed, CourierUnknown
+from backend.deliveries.errors import CourierInvalid, DeliveryAddressFixed
 from backend.deliveries.lifecycle import Move
 from backend.deliveries.moving import Standing
 from backend.identity.principals import AsResident
@@ -25,8 +25,8 @@ WHY = "寄送已取消"
 async def cancel(resident: AsResident, which: UUID | str, *, couriers: Mapping[str, Ordering]) -> Standing:
     """Have nothing sent; the delivery. One that is cancelled already stays so.
 
-    Raises DeliveryNotFound, AddressFixed when the courier has it, OrderUnderWay while we wait for the courier's answer,
-    DeliveryMoveRefused when it has come to its end, PartnerBusy, PartnerUnreachable.
+    Raises DeliveryNotFound, DeliveryAddressFixed when the courier has it, CourierOrderInProgress while we wait for
+    the courier's answer, DeliveryTransitionRefused when it has come to its end, PartnerBusy, PartnerUnreachable.
     """
     return await _cancel(which, "resident", owner=resident.id, couriers=couriers)
 
@@ -48,7 +48,8 @@ async def _cancel(
 
 
 async def end(standing: Standing, cause: str) -> None:
-    """Cancel a locked delivery that no courier knows of; what was paid for it goes back. Raises DeliveryMoveRefused."""
+    """Cancel a locked delivery that no courier knows of; what was paid for it goes back. Raises
+    DeliveryTransitionRefused."""
     await moving.move(standing, Move.CANCEL, cause)
     if standing.fee_id is not None:
         await payments.cancel_fees(postage.SUBJECT, standing.id, WHY)
@@ -68,5 +69,5 @@ async def _cancel_job(payload: dict[str, Any]) -> None:
         raise jobs.Later(timedelta(minutes=1))
     try:
         await _cancel(delivery_id, payload["cause"], couriers=in_use().couriers)
-    except (AddressFixed, CourierUnknown):
+    except (DeliveryAddressFixed, CourierInvalid):
         return

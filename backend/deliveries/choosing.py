@@ -131,9 +131,10 @@ async def change(
 ) -> Standing:
     """Another address or another way, until the courier has it; the delivery.
 
-    When it was ordered already, that order is taken back at the courier and, for another address, made anew as the next
-    attempt. Raises DeliveryNotFound, what `choose` raises about the wish, AddressFixed when it is too late,
-    OrderUnderWay while we wait for the courier's answer, DeliveryMoveRefused, PartnerBusy, PartnerUnreachable.
+    When it was ordered already, that order is taken back at the courier and, for another address, made anew as the
+    next attempt. Raises DeliveryNotFound, what `choose` raises about the wish, DeliveryAddressFixed when it is too
+    late, CourierOrderInProgress while we wait for the courier's answer, DeliveryTransitionRefused, PartnerBusy,
+    PartnerUnreachable.
     """
     goal = await _goal(resident, offer.methods, wish)
     before = await moving.seen(which, owner=resident.id)

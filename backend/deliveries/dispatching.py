@@ -15,10 +15,10 @@ from backend.crypto import open_sealed
 from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.deliveries import anomalies, moving, ordering, postage, tracking, unmatched
 from backend.deliveries.errors import (
-    CourierUnknown,
+    CourierInvalid,
     DeliveryAlreadyChosen,
-    DeliveryMoveRefused,
     DeliveryNotFound,
+    DeliveryTransitionRefused,
     PostageUnpaid,
     ReceiverForgotten,
     WaybillInvalid,
@@ -68,8 +68,8 @@ async def send(
 ) -> Standing:
     """Have one delivery fetched by this courier. The order is made right after; see `ordering`.
 
-    Raises DutyMissing, DeliveryNotFound, CourierUnknown, DeliveryMoveRefused when it is not to be sent by post now,
-    PostageUnpaid, OrderUnderWay.
+    Raises DutyMissing, DeliveryNotFound, CourierInvalid, DeliveryTransitionRefused when it is not to be sent by post
+    now, PostageUnpaid, CourierOrderInProgress.
     """
     staff.require(SEND)
     with_whom = courier_of(courier, couriers)
@@ -130,14 +130,14 @@ async def label(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ord
     """What is to be stuck on the parcel (data or an address); None where the courier prints it. It names the receiver,
     so the ledger says who has seen it.
 
-    Raises DutyMissing, DeliveryNotFound, DeliveryMoveRefused before it is ordered, PartnerBusy, PartnerUnreachable,
-    PartnerRefused.
+    Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused before it is ordered, PartnerBusy,
+    PartnerUnreachable, PartnerRefused.
     """
     staff.require(SEND)
     standing = await moving.seen(which, department=staff.department_id)
     row = await fetch_row(_LAST, standing.id)
     if row is None or row["ended_at"] is not None:
-        raise DeliveryMoveRefused(state=standing.state.value, move="label")
+        raise DeliveryTransitionRefused(state=standing.state.value, move="label")
     courier = couriers.get(row["courier"])
     if row["label"] is not None:
         found: str | None = open_sealed(row["label"], where="shipments.label", row=row["id"])
@@ -155,8 +155,8 @@ async def undo(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Orde
     """Take an order back, before the courier has come; the delivery is TO_SEND again. An order that the courier has not
     answered yet is given up.
 
-    Raises DutyMissing, DeliveryNotFound, AddressFixed when it is too late, DeliveryMoveRefused, CourierUnknown,
-    PartnerBusy, PartnerUnreachable.
+    Raises DutyMissing, DeliveryNotFound, DeliveryAddressFixed when it is too late, DeliveryTransitionRefused,
+    CourierInvalid, PartnerBusy, PartnerUnreachable.
     """
     staff.require(SEND)
     before = await moving.seen(which, department=staff.department_id)
@@ -166,7 +166,7 @@ async def undo(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Orde
         if undone is not None:
             await ordering.undone(standing, undone, "staff")
         elif not await ordering.give_up(standing):
-            raise DeliveryMoveRefused(state=standing.state.value, move=Move.UNDO_ORDER.value)
+            raise DeliveryTransitionRefused(state=standing.state.value, move=Move.UNDO_ORDER.value)
     return standing
 
 
@@ -174,7 +174,7 @@ async def resend(staff: AsStaff, which: UUID | str) -> Standing:
     """What came back, or was lost and made anew, is to be sent again: by the resident's address, which they may change
     first. It is sent with `send` as another parcel.
 
-    Raises DutyMissing, DeliveryNotFound, DeliveryMoveRefused; DeliveryAlreadyChosen when another delivery of the
+    Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused; DeliveryAlreadyChosen when another delivery of the
     subject has been begun meanwhile; ReceiverForgotten when its person was erased.
     """
     staff.require(SEND)
@@ -197,13 +197,13 @@ async def declare(staff: AsStaff, which: UUID | str, status: TrackStatus, at: da
     """The courier has told the office by phone that it was signed for, returned or lost: a node in the timeline, which
     counts like any other.
 
-    Raises DutyMissing, DeliveryNotFound, DeliveryMoveRefused when nothing is under way or it is none of these.
+    Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused when nothing is under way or it is none of these.
     """
     staff.require(SEND)
     standing = await moving.seen(which, department=staff.department_id)
     row = await fetch_row(_LAST, standing.id)
     if row is None or status not in DECLARED:
-        raise DeliveryMoveRefused(state=standing.state.value, move=status.value)
+        raise DeliveryTransitionRefused(state=standing.state.value, move=status.value)
     node = Node(status=status.value, raw_code=status.value, raw_text=DECLARED[status], event_at=at or clock.now())
     track = Track(
         waybill=row["waybill"], company=row["company"], nodes=(node,), complete=False, order_number=row["number"]
@@ -213,9 +213,9 @@ async def declare(staff: AsStaff, which: UUID | str, status: TrackStatus, at: da
 
 
 def courier_of(name: str, couriers: Mapping[str, Ordering]) -> Ordering:
-    """The courier of this name. Raises CourierUnknown."""
+    """The courier of this name. Raises CourierInvalid."""
     if (found := couriers.get(name)) is None:
-        raise CourierUnknown(fields=[Fault("/courier", "未接入该快递公司")])
+        raise CourierInvalid(fields=[Fault("/courier", "未接入该快递公司")])
     return found
 
 
@@ -226,7 +226,7 @@ async def _to_send(which: UUID | str, staff: AsStaff) -> Standing:
     if standing.state is D.WAITING and not await postage.is_settled(standing):
         raise PostageUnpaid
     if not may_be_sent(standing):
-        raise DeliveryMoveRefused(state=standing.state.value, move=Move.ORDER.value)
+        raise DeliveryTransitionRefused(state=standing.state.value, move=Move.ORDER.value)
     await ordering.refuse_while_ordering(standing)
     return standing
 

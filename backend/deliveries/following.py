@@ -15,7 +15,7 @@ from msgspec import Struct
 from backend.crypto import mask_name, mask_phone, open_sealed
 from backend.database import fetch, fetch_row
 from backend.deliveries import acting, parties, pickup_codes, pickup_points, placing, timeline
-from backend.deliveries.errors import DeliveryNotFound, OfficeUnknown
+from backend.deliveries.errors import DeliveryNotFound, DeliveryOfficeInvalid
 from backend.deliveries.lifecycle import MOVES, Move
 from backend.deliveries.lines import Line, values_of
 from backend.deliveries.naming import DIRECTION_NAMES, POSTAGE_NAMES, PROBLEM_NAMES
@@ -211,7 +211,7 @@ async def _ends(
 async def _office(row: Mapping[str, Any]) -> Party | None:
     try:
         return await parties.office(row["department_id"], row["hall_id"])
-    except OfficeUnknown:
+    except DeliveryOfficeInvalid:
         return None
 
 

@@ -19,7 +19,7 @@ from backend.crypto import seal
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.deliveries import moving, pickup_codes, signatures
 from backend.deliveries.acting import MATTER
-from backend.deliveries.errors import DeliveryMoveRefused, DeliveryNotFound, HandOverRefused, HandOverTried
+from backend.deliveries.errors import DeliveryNotFound, DeliveryTransitionRefused, HandOverRefused, HandOverTried
 from backend.deliveries.events import HandedOver, HandOverDenied, KeptLonger, PickupDue
 from backend.deliveries.lifecycle import Move, after
 from backend.deliveries.moving import Standing
@@ -81,7 +81,7 @@ ORDER BY d.kept_until, d.id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
 async def make_ready(staff: AsStaff, number: str, kept_days: int | None = None) -> Standing:
     """It lies at the counter now and is kept for so many days (as the settings say, if None); its owner is told.
 
-    Raises DutyMissing, DeliveryNotFound, DeliveryMoveRefused.
+    Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused.
     """
     days = settings().pickup_kept_days if kept_days is None else kept_days
     async with transaction():
@@ -97,14 +97,14 @@ async def make_ready(staff: AsStaff, number: str, kept_days: int | None = None) 
 async def keep_until(staff: AsStaff, number: str, day: date) -> Standing:
     """It is kept until another day, today at the earliest.
 
-    Raises DutyMissing, DeliveryNotFound; DeliveryMoveRefused when it does not lie at the counter, or for a day that is
-    over or too far away.
+    Raises DutyMissing, DeliveryNotFound; DeliveryTransitionRefused when it does not lie at the counter, or for a day
+    that is over or too far away.
     """
     async with transaction():
         standing = await _at_counter(staff, number)
         today = clock.today()
         if standing.state is not DeliveryState.READY or not today <= day <= today + timedelta(days=LONGEST_DAYS):
-            raise DeliveryMoveRefused(state=standing.state.value, move="keep-until")
+            raise DeliveryTransitionRefused(state=standing.state.value, move="keep-until")
         await execute(_KEEP, standing.id, day)
         standing.kept_until, standing.version = day, standing.version + 1
         await record(KeptLonger(delivery_id=standing.id, resident_id=standing.resident_id, kept_until=day))
@@ -114,8 +114,8 @@ async def keep_until(staff: AsStaff, number: str, day: date) -> Standing:
 async def hand_over(staff: AsStaff, number: str, shown: Shown, signature: str, *, knows: Knows) -> Standing:
     """Give it to whoever could show that it is theirs, against their signature (PNG, base64).
 
-    Raises DutyMissing, DeliveryNotFound, DeliveryMoveRefused, SignatureUnusable; HandOverRefused, which is counted and
-    noted; HandOverTried after too many of those.
+    Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, SignatureUnusable; HandOverRefused, which is
+    counted and noted; HandOverTried after too many of those.
     """
     staff.require(HAND_OVER)
     picture = signatures.checked(signature)

@@ -1,4 +1,4 @@
-"""Couriers' pushes: read, believed or doubted, stored once and answered at once; listeners do the work.
+"""Couriers' pushes: read, believed or doubted, stored once and answered at once; subscribers do the work.
 
 Partners that sign nothing come to an address that nobody can guess, from known networks, and an end of a parcel that
 they tell of (signed for, returned, lost) is believed only when a question confirms it.
@@ -22,9 +22,17 @@ from backend.crypto import open_sealed, seal
 from backend.database import fetch_row, fetch_value, is_contention, is_down, transaction
 from backend.deliveries import nodes, tracking, unmatched
 from backend.deliveries.events import CourierPushed
-from backend.errors import Trouble, Unavailable
+from backend.errors import DomainError, Unavailable
 from backend.events import EventMeta, act_as, record
-from backend.partners.courier.port import CourierPush, Node, PushAnswer, PushForged, PushUnreadable, Track, Tracking
+from backend.partners.courier.port import (
+    CourierPush,
+    CourierPushInvalid,
+    CourierPushSignatureInvalid,
+    Node,
+    PushAnswer,
+    Track,
+    Tracking,
+)
 from backend.settings import settings
 
 LARGEST = 524_288
@@ -73,13 +81,13 @@ def addressed(
 async def receive(tracker: Tracking, headers: Mapping[str, str], body: bytes) -> PushAnswer:
     """Take what a courier pushed; the answer in its own words, after it was stored.
 
-    Raises PushForged and PushUnreadable: what is refused leaves a line in the security log and a count. When we cannot
-    store it, the partner is told to come again.
+    Raises CourierPushSignatureInvalid and CourierPushInvalid: what is refused leaves a line in the security log and a
+    count. When we cannot store it, the partner is told to come again.
     """
     act_as("partner", tracker.name)
     try:
         push = _plausible(tracker.open_push(headers, body))
-    except Trouble as trouble:
+    except DomainError as trouble:
         _refused(tracker.name, trouble)
         raise
     future = [node.identity for track in push.tracks for node in track.nodes if node.identity and nodes.is_future(node)]
@@ -102,18 +110,18 @@ def _is_admitted(token: str, address: str) -> bool:
 def _plausible(push: CourierPush) -> CourierPush:
     """The push itself, unless nobody would send it.
 
-    Raises PushUnreadable for more parcels than anybody pushes at once, and PushForged when everything in it is said to
-    happen later than clocks can differ.
+    Raises CourierPushInvalid for more parcels than anybody pushes at once, and CourierPushSignatureInvalid when
+    everything in it is said to happen later than clocks can differ.
     """
     if len(push.tracks) > MOST_TRACKS:
-        raise PushUnreadable("too many parcels")
+        raise CourierPushInvalid("too many parcels")
     told = [node for track in push.tracks for node in track.nodes]
     if told and all(nodes.is_future(node) for node in told):
-        raise PushForged("from the future")
+        raise CourierPushSignatureInvalid("from the future")
     return push
 
 
-def _refused(name: str, trouble: Trouble) -> None:
+def _refused(name: str, trouble: DomainError) -> None:
     RECEIVED.labels(name, trouble.code).inc()
     why = getattr(trouble, "why", "")
     logs.security.warning("push refused", extra={"partner": name, "why": trouble.code, "what": why})

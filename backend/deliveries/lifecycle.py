@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from backend.deliveries.errors import DeliveryMoveRefused
+from backend.deliveries.errors import DeliveryTransitionRefused
 from models.deliveries import DeliveryState as D
 from models.shipments import TrackStatus as T
 
@@ -104,8 +104,8 @@ MOVES: Mapping[tuple[D, Move], D] = {
 
 
 def after(state: D, move: Move) -> D:
-    """Where the move leads. Raises DeliveryMoveRefused when the delivery cannot make it."""
+    """Where the move leads. Raises DeliveryTransitionRefused when the delivery cannot make it."""
     try:
         return MOVES[state, move]
     except KeyError:
-        raise DeliveryMoveRefused(state=state.value, move=move.value) from None
+        raise DeliveryTransitionRefused(state=state.value, move=move.value) from None

@@ -121,7 +121,7 @@ async def note(
 async def move(standing: Standing, step: Move, cause: str, at: datetime | None = None) -> DeliveryState:
     """Make a move of the table on a locked delivery; where it leads. Nothing is told when it leads nowhere.
 
-    Raises DeliveryMoveRefused when it cannot be made in this state.
+    Raises DeliveryTransitionRefused when it cannot be made in this state.
     """
     state = after(standing.state, step)
     if state is not standing.state:

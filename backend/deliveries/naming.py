@@ -1,4 +1,4 @@
-"""What people call the states, ways and troubles of a delivery; and the machine as data for front ends."""
+"""What people call the states, ways and problems of a delivery; and the machine as data for front ends."""
 
 from __future__ import annotations
 

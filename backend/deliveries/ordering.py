@@ -21,10 +21,10 @@ from backend.crypto import open_sealed, seal
 from backend.database import execute, fetch_row, fetch_value, in_transaction, transaction
 from backend.deliveries import anomalies, moving, numbering, parties, unmatched
 from backend.deliveries.errors import (
-    AddressFixed,
-    CourierUnknown,
-    OfficeUnknown,
-    OrderUnderWay,
+    CourierInvalid,
+    CourierOrderInProgress,
+    DeliveryAddressFixed,
+    DeliveryOfficeInvalid,
     ReceiverForgotten,
     WaybillTaken,
 )
@@ -32,10 +32,10 @@ from backend.deliveries.events import ShipmentOrdered, ShipmentOrderFailed
 from backend.deliveries.lifecycle import Move
 from backend.deliveries.moving import Standing
 from backend.deliveries.tracking import MANUAL
-from backend.errors import Trouble
+from backend.errors import DomainError
 from backend.events import record
 from backend.partners import in_use
-from backend.partners.courier.port import Ordered, Ordering, OrderRefused, PartnerTrouble, WaybillUnknown
+from backend.partners.courier.port import CourierOrderRefused, CourierWaybillNotFound, Ordered, Ordering, PartnerTrouble
 from backend.settings import settings
 from models.deliveries import DeliveryState as D
 from models.deliveries import ProblemKind
@@ -97,8 +97,8 @@ def tracker_of(courier: str) -> str:
 async def begin(standing: Standing, courier: Ordering, *, batch: UUID | None = None) -> UUID:
     """Have a locked delivery that is TO_SEND ordered at the courier; the id of the shipment.
 
-    The order itself is a job; the delivery is ORDERED when the courier has taken it. Raises OrderUnderWay when one is
-    being made.
+    The order itself is a job; the delivery is ORDERED when the courier has taken it. Raises CourierOrderInProgress
+    when one is being made.
     """
     await refuse_while_ordering(standing)
     return await _insert(standing, courier.name, courier.company, batch)
@@ -142,9 +142,9 @@ async def order(shipment_id: UUID) -> None:
     courier = in_use().couriers.get(row["courier"])
     try:
         if courier is None:
-            raise CourierUnknown(courier=row["courier"])
+            raise CourierInvalid(courier=row["courier"])
         ordered = await courier.order(await parties.parcel(shipment_id))
-    except (OfficeUnknown, ReceiverForgotten, CourierUnknown, PartnerTrouble) as trouble:
+    except (DeliveryOfficeInvalid, ReceiverForgotten, CourierInvalid, PartnerTrouble) as trouble:
         await _not_ordered(row, trouble)
         return
     await take(row, ordered)
@@ -184,8 +184,8 @@ def sealed_label(shipment_id: UUID, label: str | None) -> str | None:
     return None if label is None else seal(label, where="shipments.label", row=shipment_id)
 
 
-async def _not_ordered(row: asyncpg.Record, trouble: Trouble) -> None:
-    final = isinstance(trouble, OrderRefused | OfficeUnknown | ReceiverForgotten | CourierUnknown)
+async def _not_ordered(row: asyncpg.Record, trouble: DomainError) -> None:
+    final = isinstance(trouble, CourierOrderRefused | DeliveryOfficeInvalid | ReceiverForgotten | CourierInvalid)
     if not final:
         log.warning("an order is waiting for its courier", extra={"courier": row["courier"], "why": str(trouble)})
         await execute(_TROUBLE, row["id"], trouble.code)
@@ -238,9 +238,9 @@ async def _take_back(payload: dict[str, Any]) -> None:
         waybill = payload["waybill"] or (await courier.order(await parties.parcel(row["id"]))).waybill
         if waybill != row["waybill"]:
             await courier.cancel(row["number"], waybill)
-    except (OfficeUnknown, ReceiverForgotten):
+    except (DeliveryOfficeInvalid, ReceiverForgotten):
         return
-    except (OrderRefused, WaybillUnknown) as trouble:
+    except (CourierOrderRefused, CourierWaybillNotFound) as trouble:
         log.warning("there was no order to take back, or it is too late", extra={"why": str(trouble)})
 
 
@@ -250,32 +250,33 @@ async def is_ordering(delivery_id: UUID) -> bool:
 
 
 async def refuse_while_ordering(standing: Standing) -> None:
-    """Raises OrderUnderWay while we wait for the courier's answer: what is asked of it must not change meanwhile."""
+    """Raises CourierOrderInProgress while we wait for the courier's answer: what is asked of it must not change
+    meanwhile."""
     if await is_ordering(standing.id):
-        raise OrderUnderWay
+        raise CourierOrderInProgress
 
 
 async def undo_at_courier(standing: Standing, *, couriers: Mapping[str, Ordering]) -> Undone | None:
     """Take the order of a delivery back at its courier, outside of any transaction; None when there is none to undo.
     One that the courier does not know will not be fetched: it counts as taken back.
 
-    Raises AddressFixed when the courier has it already or says that it is too late, CourierUnknown, PartnerBusy,
-    PartnerUnreachable.
+    Raises DeliveryAddressFixed when the courier has it already or says that it is too late, CourierInvalid,
+    PartnerBusy, PartnerUnreachable.
     """
     if standing.state in WITH_COURIER:
-        raise AddressFixed
+        raise DeliveryAddressFixed
     row = await fetch_row(_OF_DELIVERY, standing.id)
     if standing.state is not D.ORDERED or row is None or row["waybill"] is None:
         return None
     if row["courier"] != MANUAL:
         courier = couriers.get(row["courier"])
         if courier is None:
-            raise CourierUnknown(courier=row["courier"])
+            raise CourierInvalid(courier=row["courier"])
         try:
             await courier.cancel(row["number"], row["waybill"])
-        except OrderRefused as trouble:
-            raise AddressFixed from trouble
-        except WaybillUnknown as trouble:
+        except CourierOrderRefused as trouble:
+            raise DeliveryAddressFixed from trouble
+        except CourierWaybillNotFound as trouble:
             log.warning("the courier has no such order any more", extra={"why": str(trouble)})
     return Undone(row["id"], row["courier"])
 
@@ -283,9 +284,9 @@ async def undo_at_courier(standing: Standing, *, couriers: Mapping[str, Ordering
 async def undone(standing: Standing, order: Undone, cause: str) -> None:
     """The courier has taken the order back: a locked delivery is TO_SEND again, its shipment has ended.
 
-    Raises AddressFixed when the courier turned out to have picked it up meanwhile.
+    Raises DeliveryAddressFixed when the courier turned out to have picked it up meanwhile.
     """
     if standing.state is not D.ORDERED:
-        raise AddressFixed
+        raise DeliveryAddressFixed
     await execute(_END, order.shipment_id, clock.now(), None)
     await moving.move(standing, Move.UNDO_ORDER, cause)

@@ -17,7 +17,7 @@ from backend.database import fetch, fetch_row, transaction
 from backend.deliveries import batching, timeline
 from backend.deliveries.batching import Batch
 from backend.deliveries.dispatching import SEND
-from backend.deliveries.errors import BatchNotFound, DeliveryNotFound
+from backend.deliveries.errors import DeliveryBatchNotFound, DeliveryNotFound
 from backend.deliveries.events import ReceiverShown
 from backend.deliveries.following import Receiver, receiver_of
 from backend.deliveries.handing_over import HAND_OVER
@@ -186,19 +186,22 @@ async def batches(staff: AsStaff, *, limit: int = USUAL) -> list[BatchLine]:
 
 
 async def batch(staff: AsStaff, batch_id: UUID) -> Batch:
-    """One batch as it stands now. Raises DutyMissing; BatchNotFound, also for another department's."""
+    """One batch as it stands now. Raises DutyMissing; DeliveryBatchNotFound, also for another department's."""
     found = await batching.batch(staff, batch_id)
     if not found.parcels:
-        raise BatchNotFound
+        raise DeliveryBatchNotFound
     return found
 
 
 async def desk(staff: AsStaff) -> Desk:
     """What waits for the department now. Raises DutyMissing."""
     _may_look(staff)
-    rows, troubles = await fetch(_COUNTS, staff.department_id), await fetch_row(_OPEN_PROBLEMS, staff.department_id)
-    assert troubles is not None, "a count is one row"
-    return Desk({row["state"]: row["n"] for row in rows}, troubles["n"], troubles["taken"])
+    rows, problems = (
+        await fetch(_COUNTS, staff.department_id),
+        await fetch_row(_OPEN_PROBLEMS, staff.department_id),
+    )
+    assert problems is not None, "a count is one row"
+    return Desk({row["state"]: row["n"] for row in rows}, problems["n"], problems["taken"])
 
 
 async def _row(staff: AsStaff, number: str) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ import asyncpg
 
 from backend.crypto import open_sealed
 from backend.database import fetch, fetch_row
-from backend.deliveries.errors import OfficeUnknown, ReceiverForgotten
+from backend.deliveries.errors import DeliveryOfficeInvalid, ReceiverForgotten
 from backend.partners.courier.port import Party, ToSend
 from models.deliveries import Direction, Postage
 
@@ -51,19 +51,19 @@ async def region_names(code: str) -> tuple[str, ...]:
 async def office(department_id: UUID | None, hall_id: UUID | None = None) -> Party:
     """The department: in that hall if one is named, else at its counter or in the hall of its region.
 
-    Raises OfficeUnknown when nobody knows where it is.
+    Raises DeliveryOfficeInvalid when nobody knows where it is.
     """
     row = await fetch_row(_OFFICE, department_id, hall_id) if department_id else None
     if row is None or row["street"] is None:
-        raise OfficeUnknown
+        raise DeliveryOfficeInvalid
     return Party(
         name=row["name"], phone=row["phone"], region=await region_names(row["region_code"]), street=row["street"]
     )
 
 
 async def parcel(shipment_id: UUID) -> ToSend:
-    """The parcel as the courier takes it; the same at every call. Raises OfficeUnknown; ReceiverForgotten when nothing
-    is kept of where it was to go."""
+    """The parcel as the courier takes it; the same at every call. Raises DeliveryOfficeInvalid; ReceiverForgotten
+    when nothing is kept of where it was to go."""
     row = await fetch_row(_PARCEL, shipment_id)
     assert row is not None, "shipments and their deliveries stay"
     if not row["street"]:

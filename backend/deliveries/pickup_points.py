@@ -109,7 +109,7 @@ async def listed(
 ) -> tuple[list[PickupPointSeen], str | None]:
     """One page of the open counters in the region, towns and villages included.
 
-    Raises regions' RegionUnknown, CursorInvalid.
+    Raises regions' RegionNotFound, CursorInvalid.
     """
     purpose = f"pickup-points {region}"
     after = place_of(cursor, purpose)[0] if cursor else None

@@ -13,7 +13,7 @@ from backend import clock
 from backend.crypto import open_sealed
 from backend.database import execute, fetch, fetch_row, transaction
 from backend.deliveries.dispatching import SEND
-from backend.deliveries.errors import ProblemEnded, ProblemNotFound
+from backend.deliveries.errors import DeliveryProblemNotFound, DeliveryProblemResolved
 from backend.deliveries.events import ProblemAnswered, ProblemTaken
 from backend.deliveries.naming import PROBLEM_NAMES, state_name
 from backend.events import record
@@ -80,16 +80,17 @@ async def listed(
 
 
 async def one(staff: AsStaff, problem_id: UUID) -> ProblemSeen:
-    """One problem. Raises DutyMissing; ProblemNotFound, also for another department's."""
+    """One problem. Raises DutyMissing; DeliveryProblemNotFound, also for another department's."""
     staff.require(SEND)
     row = await fetch_row(_ONE, problem_id, staff.department_id)
     if row is None:
-        raise ProblemNotFound
+        raise DeliveryProblemNotFound
     return _seen(row)
 
 
 async def take(staff: AsStaff, problem_id: UUID) -> ProblemSeen:
-    """Look after a problem, also in the place of a colleague. Raises DutyMissing, ProblemNotFound, ProblemEnded."""
+    """Look after a problem, also in the place of a colleague. Raises DutyMissing, DeliveryProblemNotFound,
+    DeliveryProblemResolved."""
     staff.require(SEND)
     async with transaction():
         row = await _open(staff, problem_id)
@@ -100,7 +101,8 @@ async def take(staff: AsStaff, problem_id: UUID) -> ProblemSeen:
 
 
 async def answer(staff: AsStaff, problem_id: UUID, text: str) -> ProblemSeen:
-    """End a problem with what the resident reads about it. Raises DutyMissing, ProblemNotFound, ProblemEnded."""
+    """End a problem with what the resident reads about it. Raises DutyMissing, DeliveryProblemNotFound,
+    DeliveryProblemResolved."""
     staff.require(SEND)
     async with transaction():
         row = await _open(staff, problem_id)
@@ -119,9 +121,9 @@ async def answer(staff: AsStaff, problem_id: UUID, text: str) -> ProblemSeen:
 async def _open(staff: AsStaff, problem_id: UUID) -> Mapping[str, Any]:
     row: Mapping[str, Any] | None = await fetch_row(_ONE + " FOR NO KEY UPDATE OF p", problem_id, staff.department_id)
     if row is None:
-        raise ProblemNotFound
+        raise DeliveryProblemNotFound
     if row["ended_at"] is not None:
-        raise ProblemEnded
+        raise DeliveryProblemResolved
     return row
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from backend import clock
 from backend.database import execute, transaction
 from backend.deliveries import acting, anomalies, moving, ordering, returning
-from backend.deliveries.errors import DeliveryMoveRefused, ProblemReported
+from backend.deliveries.errors import DeliveryProblemAlreadyReported, DeliveryTransitionRefused
 from backend.deliveries.events import DeliveryConfirmed
 from backend.deliveries.lifecycle import Move
 from backend.deliveries.moving import Standing
@@ -23,14 +23,14 @@ _CONFIRM = "UPDATE deliveries SET confirmed_at = $2, version = version + 1 WHERE
 async def confirm(resident: AsResident, number: str) -> Standing:
     """The resident has the parcel, whatever its courier says. Said again, nothing happens.
 
-    Raises DeliveryNotFound; DeliveryMoveRefused for what has not been sent, went back, or is fetched at a counter;
-    OrderUnderWay.
+    Raises DeliveryNotFound; DeliveryTransitionRefused for what has not been sent, went back, or is fetched at a
+    counter; CourierOrderInProgress.
     """
     owner = await acting.owner_of(resident, number)
     async with transaction():
         standing = await moving.locked(number, owner=owner.id)
         if standing.direction is not Direction.TO_RESIDENT or standing.method is not Method.POST:
-            raise DeliveryMoveRefused(state=standing.state.value, move=Move.CONFIRM.value)
+            raise DeliveryTransitionRefused(state=standing.state.value, move=Move.CONFIRM.value)
         if standing.confirmed_at is None:
             await _confirm(standing)
     return standing
@@ -49,14 +49,14 @@ async def _confirm(standing: Standing) -> None:
 async def report(resident: AsResident, number: str, text: str) -> Standing:
     """Something is wrong, in the resident's words: the office looks into it and answers.
 
-    Raises DeliveryNotFound, DeliveryMoveRefused before anything has been sent and after it was cancelled;
-    ProblemReported while an earlier one is open.
+    Raises DeliveryNotFound, DeliveryTransitionRefused before anything has been sent and after it was cancelled;
+    DeliveryProblemAlreadyReported while an earlier one is open.
     """
     owner = await acting.owner_of(resident, number)
     async with transaction():
         standing = await moving.locked(number, owner=owner.id)
         if standing.state in NOTHING_TO_REPORT:
-            raise DeliveryMoveRefused(state=standing.state.value, move="report")
+            raise DeliveryTransitionRefused(state=standing.state.value, move="report")
         if await anomalies.find(standing.id, ProblemKind.REPORTED, text=text) is None:
-            raise ProblemReported
+            raise DeliveryProblemAlreadyReported
     return standing

@@ -13,7 +13,7 @@ from backend import clock
 from backend.database import execute, transaction
 from backend.deliveries import acting, anomalies, choosing, dispatching, moving, ordering, parties
 from backend.deliveries.choosing import Offer, Wish
-from backend.deliveries.errors import CourierUnknown, DeliveryMoveRefused, DeliveryNotFound, DeliveryNotOffered
+from backend.deliveries.errors import CourierInvalid, DeliveryNotFound, DeliveryNotOffered, DeliveryTransitionRefused
 from backend.deliveries.lifecycle import Move
 from backend.deliveries.moving import Standing
 from backend.errors import Fault
@@ -34,7 +34,7 @@ WHERE delivery_id = $1 AND ended_at IS NULL
 async def begin(resident: AsResident, offer: Offer, address_id: UUID) -> Standing:
     """Say that something is sent in, from this address of the resident's.
 
-    Raises OfficeUnknown when nobody knows where the office is; what `choosing.choose` raises.
+    Raises DeliveryOfficeInvalid when nobody knows where the office is; what `choosing.choose` raises.
     """
     await parties.office(offer.department_id, offer.hall_id)
     return await choosing.choose(resident, offer, Wish(method=Method.POST, address_id=address_id))
@@ -45,7 +45,7 @@ async def enter_waybill(
 ) -> Standing:
     """The resident has brought it to a courier: it is followed by this number. `company` in kuaidi100's words.
 
-    Raises DeliveryNotFound, DeliveryMoveRefused, OrderUnderWay, WaybillInvalid, WaybillTaken.
+    Raises DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress, WaybillInvalid, WaybillTaken.
     """
     async with transaction():
         standing = await _own(resident, number)
@@ -56,8 +56,8 @@ async def enter_waybill(
 async def order(resident: AsResident, number: str, courier: str, *, couriers: Mapping[str, Ordering]) -> Standing:
     """Have a courier fetch it from the resident; the order is made right after.
 
-    Raises DeliveryNotFound, DeliveryMoveRefused, OrderUnderWay, CourierUnknown; DeliveryNotOffered where the office
-    does not pay for that.
+    Raises DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress, CourierInvalid; DeliveryNotOffered
+    where the office does not pay for that.
     """
     async with transaction():
         standing = await _own(resident, number)
@@ -65,7 +65,7 @@ async def order(resident: AsResident, number: str, courier: str, *, couriers: Ma
             raise DeliveryNotOffered
         with_whom = couriers.get(courier)
         if with_whom is None:
-            raise CourierUnknown(fields=[Fault("/courier", "未接入该快递公司")])
+            raise CourierInvalid(fields=[Fault("/courier", "未接入该快递公司")])
         await ordering.begin(standing, with_whom)
     return standing
 
@@ -73,7 +73,7 @@ async def order(resident: AsResident, number: str, courier: str, *, couriers: Ma
 async def receive(staff: AsStaff, number: str) -> Standing:
     """The office has what the resident sent, whatever the courier says. Said again, nothing happens.
 
-    Raises DutyMissing, DeliveryNotFound, DeliveryMoveRefused.
+    Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused.
     """
     staff.require(dispatching.SEND)
     async with transaction():
@@ -99,6 +99,6 @@ async def _own(resident: AsResident, number: str) -> Standing:
     if standing.direction is not Direction.TO_OFFICE:
         raise DeliveryNotFound
     if standing.state is not DeliveryState.TO_SEND:
-        raise DeliveryMoveRefused(state=standing.state.value, move=Move.ORDER.value)
+        raise DeliveryTransitionRefused(state=standing.state.value, move=Move.ORDER.value)
     await ordering.refuse_while_ordering(standing)
     return standing

@@ -14,7 +14,7 @@ from backend.deliveries.errors import TraceNotOffered
 from backend.events import EventMeta
 from backend.identity.principals import AsResident
 from backend.partners import in_use
-from backend.partners.courier.port import PushUnreadable
+from backend.partners.courier.port import CourierPushInvalid
 from backend.partners.wechat.port import Goods, TracedWaybill, WeChat
 from backend.settings import settings
 
@@ -44,7 +44,7 @@ async def hear_wechat(event: WechatPushed, meta: EventMeta) -> None:
         return
     try:
         track = in_use().wechat.parcel_path(push)
-    except PushUnreadable as trouble:
+    except CourierPushInvalid as trouble:
         log.warning("WeChat told of a parcel in a way we cannot read", extra={"why": trouble.why})
         return
     await tracking.hear([track], source=SOURCE, sure=True)

@@ -27,9 +27,9 @@ from backend.errors import Fault
 from backend.events import record
 from backend.identity import invitations
 from backend.identity.errors import (
+    DelegationLimitExceeded,
     DelegationNotFound,
-    DelegationPeriodFaulty,
-    DelegationsTooMany,
+    DelegationPeriodInvalid,
     InvitationInvalid,
     OwnInvitation,
 )
@@ -138,11 +138,11 @@ async def delegates_of(principal_id: UUID, matter: Matter) -> list[UUID]:
 async def offer(resident: AsResident, *, name: str, matters: Sequence[Scope], until: date) -> DelegationSeen:
     """Offer to be acted for, up to and including this day; `name` is what the delegate will know the principal by.
 
-    Raises DelegationPeriodFaulty, DelegationsTooMany.
+    Raises DelegationPeriodInvalid, DelegationLimitExceeded.
     """
     last = clock.today() + timedelta(days=settings().delegation_longest_days)
     if not clock.today() <= until <= last:
-        raise DelegationPeriodFaulty(fields=[Fault("/until", f"应为今天至{last:%Y年%m月%d日}之间的日期")])
+        raise DelegationPeriodInvalid(fields=[Fault("/until", f"应为今天至{last:%Y年%m月%d日}之间的日期")])
     delegation_id, scopes = uuid7(), ["all"] if "all" in matters else sorted(set(matters))
     ends_at = datetime.combine(until + timedelta(days=1), time(), clock.SHANGHAI)
     async with transaction():
@@ -157,7 +157,7 @@ async def offer(resident: AsResident, *, name: str, matters: Sequence[Scope], un
 async def _within(counting: str, resident_id: UUID, most: int) -> None:
     await execute(_ONE_AT_A_TIME, resident_id)
     if await fetch_value(counting, resident_id) >= most:
-        raise DelegationsTooMany(limit=most)
+        raise DelegationLimitExceeded(limit=most)
 
 
 async def mine(resident: AsResident) -> list[DelegationSeen]:
@@ -233,7 +233,8 @@ async def asked(resident: AsResident, code: str) -> Asked:
 async def accept(resident: AsResident, code: str, *, name: str) -> DelegationSeen:
     """Take the invitation: from now on the resident acts for whoever made it. `name` is what the principal sees.
 
-    Raises InvitationInvalid for a code that is forged, over, taken or withdrawn; OwnInvitation; DelegationsTooMany.
+    Raises InvitationInvalid for a code that is forged, over, taken or withdrawn; OwnInvitation;
+    DelegationLimitExceeded.
     """
     async with transaction():
         row = await _invited(resident, code)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from backend.errors import Fault
-from backend.identity.errors import DutiesInConflict, DutyUnknown
+from backend.identity.errors import DutiesInConflict, DutyInvalid
 
 DUTIES: dict[str, str] = {
     "catalogue.edit": "编写事项和办事指南",
@@ -61,10 +61,10 @@ def kiosk_duty(code: str) -> str:
 
 
 def checked(duties: Iterable[str]) -> list[str]:
-    """The duties in order, each once. Raises DutyUnknown and DutiesInConflict."""
+    """The duties in order, each once. Raises DutyInvalid and DutiesInConflict."""
     wanted = sorted(set(duties))
     if unknown := [duty for duty in wanted if not _is_duty(duty)]:
-        raise DutyUnknown(fields=[Fault("/duties", f"没有这项职责：{duty}") for duty in unknown])
+        raise DutyInvalid(fields=[Fault("/duties", f"没有这项职责：{duty}") for duty in unknown])
     if sum(not powers.isdisjoint(wanted) for powers in SEPARATED) > 1:
         raise DutiesInConflict
     return wanted

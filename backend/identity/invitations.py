@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from backend import scannable
+from backend import signed_codes
 
 SCHEME = "ZD1."
 _DOMAIN = "delegation-invitation"
@@ -18,18 +18,18 @@ _DOMAIN = "delegation-invitation"
 
 def written(delegation_id: UUID, until: datetime) -> str:
     """The code of this offer."""
-    return scannable.written(SCHEME, delegation_id.bytes, signs=_signed(delegation_id, until), domain=_DOMAIN)
+    return signed_codes.written(SCHEME, delegation_id.bytes, signs=_signed(delegation_id, until), domain=_DOMAIN)
 
 
 def read(code: str) -> tuple[UUID, bytes] | None:
     """The delegation that a code names and its signature, not yet checked; None for what we did not write."""
-    found = scannable.read(SCHEME, code, 16)
+    found = signed_codes.read(SCHEME, code, 16)
     return None if found is None else (UUID(bytes=found[0]), found[1])
 
 
 def genuine(delegation_id: UUID, until: datetime, signature: bytes) -> bool:
     """Whether the signature was made for this offer, under any key that is still on the ring."""
-    return scannable.genuine(signature, signs=_signed(delegation_id, until), domain=_DOMAIN)
+    return signed_codes.genuine(signature, signs=_signed(delegation_id, until), domain=_DOMAIN)
 
 
 def _signed(delegation_id: UUID, until: datetime) -> str:

@@ -52,8 +52,6 @@ _INSERT = "INSERT INTO signing_keys (id, created_at, private_key, public_key, si
 class NoSigningKey(Unavailable):
     """The key ring was not loaded yet."""
 
-    code = "no-signing-key"
-
 
 class SigningKey(Struct, frozen=True):
     """A key pair and when it may be used. Instants are seconds since 1970."""

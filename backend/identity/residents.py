@@ -18,7 +18,7 @@ from backend.crypto import fingerprint, fingerprints, mask_phone, open_sealed, s
 from backend.database import fetch_row, fetch_value, transaction
 from backend.events import record
 from backend.identity import timing, watching
-from backend.identity.errors import PhoneBusy, PhoneCodeRefused, TokenInvalid
+from backend.identity.errors import PhoneBusy, PhoneCodeInvalid, TokenInvalid
 from backend.identity.events import (
     PhoneConfirmed,
     PhoneMovedAway,
@@ -88,7 +88,7 @@ async def openid_of(resident_id: UUID, account: port.Account = "mini_program") -
 async def confirm_phone(resident: AsResident, code: str, *, wechat: port.WeChat) -> Me:
     """Take over the phone number that a `getPhoneNumber` code stands for.
 
-    Raises PhoneCodeRefused for a code that is unknown, old or used; PhoneBusy and PartnerTrouble when it may be
+    Raises PhoneCodeInvalid for a code that is unknown, old or used; PhoneBusy and PartnerTrouble when it may be
     tried again with a fresh code.
     """
     number = await _ask(code, await openid_of(resident.id), wechat)
@@ -159,12 +159,12 @@ def one_spelling(number: port.PhoneNumber) -> str:
 
 async def _ask(code: str, openid: str | None, wechat: port.WeChat) -> str:
     if not code or len(code) > LONGEST_CODE or not code.isprintable():
-        raise PhoneCodeRefused
+        raise PhoneCodeInvalid
     try:
-        async with claimed("wx-phone", code, PhoneCodeRefused):
+        async with claimed("wx-phone", code, PhoneCodeInvalid):
             return one_spelling(await wechat.phone_of(code, openid=openid))
-    except port.PhoneCodeInvalid as error:
+    except port.WechatPhoneCodeInvalid as error:
         logs.security.info("phone refused", extra={"reason": error.code})
-        raise PhoneCodeRefused from error
-    except port.WeChatBusy as error:
+        raise PhoneCodeInvalid from error
+    except port.WechatBusy as error:
         raise PhoneBusy(retry_after=error.retry_after or 2) from error

@@ -91,13 +91,13 @@ async def _ask(code: str, wechat: port.WeChat) -> port.Session:
     try:
         async with claimed("wx-login", code, SignInCodeInvalid):
             return await wechat.session_of(code)
-    except (port.LoginCodeInvalid, port.LoginCodeUsed) as error:
+    except (port.WechatLoginCodeInvalid, port.WechatLoginCodeUsed) as error:
         logs.security.info("sign-in refused", extra={"reason": error.code})
         raise SignInCodeInvalid from error
-    except port.UserBlocked as error:
+    except port.WechatUserBlocked as error:
         logs.security.warning("sign-in refused", extra={"reason": error.code})
         raise SignInRisky from error
-    except port.WeChatBusy as error:
+    except port.WechatBusy as error:
         raise SignInBusy(retry_after=error.retry_after or 2) from error
 
 

@@ -90,7 +90,7 @@ async def enrol(
     """Give somebody an account. Unless its owner chose the password, it must be changed at the first sign-in.
 
     Raises DutyMissing without `staff.manage` (and `duties.grant` when there are duties to give: only an operator has
-    both); PasswordWeak, DutyUnknown, DutiesInConflict; LoginTaken; Invalid for a login or department that cannot be.
+    both); PasswordWeak, DutyInvalid, DutiesInConflict; LoginTaken; Invalid for a login or department that cannot be.
     """
     by.require("staff.manage")
     wanted = duties_table.checked(duties)
@@ -121,7 +121,7 @@ async def change_duties(by: AsStaff | AsOperator, staff_id: UUID, duties: Iterab
     """Let the member of staff do exactly this from now on.
 
     Raises DutyMissing without `duties.grant`; DutiesInConflict for one's own or for duties that exclude each other;
-    DutyUnknown; StaffNotFound.
+    DutyInvalid; StaffNotFound.
     """
     by.require("duties.grant")
     if isinstance(by, AsStaff) and by.id == staff_id:

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from backend import cache, clock
 from backend.database import fetch, in_transaction, is_down
 from backend.identity import keys, timing, tokens
-from backend.identity.errors import SessionsUnknown
+from backend.identity.errors import SessionStoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def is_stale() -> bool:
 
 
 async def fresh() -> None:
-    """Know enough to let somebody in. Raises SessionsUnknown when the database cannot tell us."""
+    """Know enough to let somebody in. Raises SessionStoreUnavailable when the database cannot tell us."""
     global _asking
     if not is_stale():
         return
@@ -63,7 +63,7 @@ async def fresh() -> None:
         await asyncio.shield(_asking)
     except Exception as error:
         if is_down(error):
-            raise SessionsUnknown(retry_after=2) from error
+            raise SessionStoreUnavailable(retry_after=2) from error
         raise
 
 
@@ -84,7 +84,7 @@ async def refresh() -> None:
 
 
 async def key_set() -> dict[str, Any]:
-    """The public keys of our access tokens as a JWK set. Raises SessionsUnknown when we do not know them."""
+    """The public keys of our access tokens as a JWK set. Raises SessionStoreUnavailable when we do not know them."""
     await fresh()
     return keys.key_set()
 

@@ -31,7 +31,6 @@ class PartnerTrouble(Unavailable):
     """A partner did not do what we asked. The partner's own words stay in attributes: they are for the record
     of the attempt and the log, never for a resident."""
 
-    code = "partner-trouble"
     title = "合作平台暂时无法处理，请稍后再试"
     remedy: ClassVar[Remedy] = Remedy.RETRY
 
@@ -55,7 +54,6 @@ class PartnerTrouble(Unavailable):
 class PartnerBusy(PartnerTrouble):
     """The partner is up and asks us to come back later; nothing was done."""
 
-    code = "partner-busy"
     title = "合作平台繁忙，请稍后再试"
 
 
@@ -65,7 +63,6 @@ class PartnerUnreachable(PartnerTrouble):
     `maybe_done` is True when the request may have reached the partner: then repeating it can do it twice.
     """
 
-    code = "partner-unreachable"
     title = "暂时联系不上合作平台，请稍后再试"
 
     def __init__(
@@ -84,7 +81,6 @@ class PartnerUnreachable(PartnerTrouble):
 class PartnerRefused(PartnerTrouble):
     """The partner understood and said no; repeating the same call gives the same answer."""
 
-    code = "partner-refused"
     title = "合作平台未接受该请求"
     retryable = False
     remedy = Remedy.GIVE_UP
@@ -93,11 +89,10 @@ class PartnerRefused(PartnerTrouble):
 class PartnerMisconfigured(PartnerRefused):
     """The partner does not accept who we say we are, or what we are allowed to do."""
 
-    code = "partner-misconfigured"
     title = "合作平台配置有误，我们正在处理"
     remedy = Remedy.CONFIGURE
 
 
 class CalledInsideTransaction(RuntimeError):
     """A mistake of ours: a partner was called while a database transaction was open (nothing may wait for a
-    partner with rows locked). It is not a Trouble, because no caller should ever expect it."""
+    partner with rows locked). It is not a DomainError, because no caller should ever expect it."""

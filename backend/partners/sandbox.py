@@ -42,7 +42,7 @@ from backend.partners.wechat_pay.sandbox.levers import PayLevers
 from backend.partners.wechat_pay.sandbox.platform import PayPlatform
 from backend.partners.wechat_pay.sandbox.world import PayWorld
 from backend.settings import Settings, SettingsError, settings
-from backend.stopping import Orders
+from backend.shutdown import Orders
 
 LAST_SECONDS = 3.0
 """How long the end may take before the process is ended by force."""
@@ -183,12 +183,12 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any, listener: socket.socket) -> AsyncIterator[None]:
+async def serving(app: Any, subscriber: socket.socket) -> AsyncIterator[None]:
     """An ASGI app over real HTTP on an open socket, inside this process, as long as the block lasts."""
     # asyncio spares only sockets that name their protocol from waiting 40 ms for an acknowledgement; these do not.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    subscriber.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = _Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
-    running = asyncio.create_task(server.serve(sockets=[listener]))
+    running = asyncio.create_task(server.serve(sockets=[subscriber]))
     try:
         while not server.started:
             if running.done():
@@ -198,7 +198,7 @@ async def serving(app: Any, listener: socket.socket) -> AsyncIterator[None]:
     finally:
         server.end()
         await running
-        listener.close()
+        subscriber.close()
 
 
 @contextlib.asynccontextmanager
@@ -210,11 +210,11 @@ async def serve_sandbox(
     Everything that it knows ends with the block.
     """
     sandbox = Sandbox.of(values or settings())
-    listener = socket.create_server((host, port))
-    sandbox.base = sandbox.couriers.world.base = f"http://{host}:{listener.getsockname()[1]}"
+    subscriber = socket.create_server((host, port))
+    sandbox.base = sandbox.couriers.world.base = f"http://{host}:{subscriber.getsockname()[1]}"
     if callback:
         sandbox.push_to(callback)
-    async with serving(sandbox.app(), listener):
+    async with serving(sandbox.app(), subscriber):
         try:
             yield sandbox
         finally:

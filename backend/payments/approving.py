@@ -20,9 +20,9 @@ from backend.events import record
 from backend.identity.principals import AsStaff
 from backend.partners.paying.port import PartnerTrouble, PartnerUnreachable, PayerCard, RefundSeen
 from backend.payments.errors import (
-    CardNotTaken,
-    PaymentMoveRefused,
     PaymentNotFound,
+    PaymentTransitionRefused,
+    RefundCardRejected,
     RefundNotFound,
     RefundOwnRequest,
     RefundTooLate,
@@ -84,7 +84,7 @@ async def request(staff: AsStaff, payment_number: str, amount_fen: int, reason: 
     """Ask for the payer to have so much back, for a reason that they can read.
 
     It is on its way at once (`approved`) or waits for a second person (`requested`); the amount is set aside in both
-    cases. Raises DutyMissing; PaymentNotFound, also for another department's; PaymentMoveRefused when there is no
+    cases. Raises DutyMissing; PaymentNotFound, also for another department's; PaymentTransitionRefused when there is no
     money that counts; RefundTooLate, RefundTooOften, RefundTooMuch.
     """
     staff.require(REQUEST)
@@ -93,7 +93,7 @@ async def request(staff: AsStaff, payment_number: str, amount_fen: int, reason: 
         if payment is None:
             raise PaymentNotFound
         if payment["state"] not in (PaymentState.PAID, PaymentState.PART_REFUNDED):
-            raise PaymentMoveRefused(state=payment["state"], move="refund")
+            raise PaymentTransitionRefused(state=payment["state"], move="refund")
         _refuse_late(payment["paid_at"])
         earlier = await fetch_row(_EARLIER, payment["id"])
         assert earlier is not None
@@ -128,8 +128,8 @@ async def _asked_for(
 async def approve(staff: AsStaff, number: str) -> Decided:
     """Agree, as the second person; the money is promised back with that.
 
-    Raises DutyMissing; RefundNotFound, also for another department's; RefundOwnRequest; PaymentMoveRefused when it
-    does not wait for anybody; RefundTooLate.
+    Raises DutyMissing; RefundNotFound, also for another department's; RefundOwnRequest; PaymentTransitionRefused when
+    it does not wait for anybody; RefundTooLate.
     """
     staff.require(APPROVE)
     async with transaction():
@@ -147,7 +147,7 @@ async def approve(staff: AsStaff, number: str) -> Decided:
 async def reject(staff: AsStaff, number: str, why: str) -> Decided:
     """Say no, as the second person, or take one's own request back. The amount can be asked for again.
 
-    Raises DutyMissing, RefundNotFound, and PaymentMoveRefused when it does not wait for anybody.
+    Raises DutyMissing, RefundNotFound, and PaymentTransitionRefused when it does not wait for anybody.
     """
     async with transaction():
         found = await _of_department(staff, number)
@@ -163,7 +163,7 @@ async def reject(staff: AsStaff, number: str, why: str) -> Decided:
 async def repeat(staff: AsStaff, number: str) -> Decided:
     """Have a refund that is abnormal or closed asked for once more, with the same number, to the same account.
 
-    Raises DutyMissing, RefundNotFound, PaymentMoveRefused.
+    Raises DutyMissing, RefundNotFound, PaymentTransitionRefused.
     """
     staff.require(APPROVE)
     async with transaction():
@@ -176,8 +176,8 @@ async def to_card(staff: AsStaff, number: str, card: PayerCard) -> Decided:
     """Have an abnormal refund sent to a bank card of the payer instead. The card is handed on and never kept.
 
     A transaction, the call, a transaction: whoever dies in between, or hears no answer, leaves it in processing, and
-    the sweeper asks. Raises DutyMissing, RefundNotFound, PaymentMoveRefused, CardNotTaken, and what the channel
-    raises; when it said no, the refund is abnormal again.
+    the sweeper asks. Raises DutyMissing, RefundNotFound, PaymentTransitionRefused, RefundCardRejected, and what the
+    channel raises; when it said no, the refund is abnormal again.
     """
     staff.require(APPROVE)
     async with transaction():
@@ -198,7 +198,7 @@ async def _again(staff: AsStaff, number: str, *, to_card: bool) -> asyncpg.Recor
     found = await _of_department(staff, number)
     after = refund_after(RefundState(found["state"]), RefundMove.REPEAT)
     if to_card and (found["state"] != RefundState.ABNORMAL or found["channel_refund_id"] is None):
-        raise CardNotTaken
+        raise RefundCardRejected
     await execute(_AGAIN, found["id"], clock.now(), next_check(0))
     await note("refund", found["id"], found["state"], after, "staff")
     await record(RefundRepeated(refund_id=found["id"], payment_id=found["payment_id"], to_card=to_card))

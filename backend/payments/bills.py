@@ -8,15 +8,15 @@ from datetime import date
 from backend import clock
 from backend.partners.paying.port import (
     Bill,
-    BillEmpty,
-    BillNotOffered,
     BillRow,
+    ChannelBillEmpty,
+    ChannelBillNotOffered,
+    ChannelOrderNotFound,
+    ChannelRefundNotFound,
     OrderSeen,
-    OrderUnknown,
     PayChannel,
     RefundAtChannel,
     RefundSeen,
-    RefundUnknown,
 )
 from backend.payments import comparing, settling
 from backend.payments.comparing import Account
@@ -26,13 +26,13 @@ from backend.settings import settings
 async def bill_of(account: Account, day: date, channel: PayChannel) -> Bill:
     """The day's bill; an empty one where nothing moved. A channel without bills is asked about each number of ours.
 
-    Raises BillNotReady, BillUnbelievable, PartnerUnreachable, PartnerMisconfigured.
+    Raises ChannelBillNotReady, ChannelBillInvalid, PartnerUnreachable, PartnerMisconfigured.
     """
     try:
         return await channel.bill(day, sub_merchant_id=account.sub_merchant_id)
-    except BillEmpty:
+    except ChannelBillEmpty:
         return Bill(day=day, digest="", rows=())
-    except BillNotOffered:
+    except ChannelBillNotOffered:
         return await _bill_of_answers(account, day, channel)
 
 
@@ -49,7 +49,7 @@ async def _bill_of_answers(account: Account, day: date, channel: PayChannel) -> 
                     number, payment_number=payment_number, sub_merchant_id=account.sub_merchant_id
                 )
                 return _row_of_refund(seen)
-            except (OrderUnknown, RefundUnknown):
+            except (ChannelOrderNotFound, ChannelRefundNotFound):
                 return None
 
     rows = await asyncio.gather(*(row(*each) for each in await comparing.ours(account, day)))

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from backend import clock, jobs, partners
 from backend.database import fetch, transaction
-from backend.errors import Fault, Trouble
+from backend.errors import DomainError, Fault
 from backend.partners.paying.port import PartnerTrouble, PayChannel
 from backend.payments import checking, refund_sending
 from backend.payments.comparing import Account
@@ -164,7 +164,7 @@ async def _asked(numbers: list[str], ask: Callable[[str], Awaitable[object]]) ->
         async with gate:
             try:
                 await ask(number)
-            except (Trouble, KeyError) as trouble:
+            except (DomainError, KeyError) as trouble:
                 log.warning("no answer", extra={"number": number, "why": getattr(trouble, "code", "channel-off")})
                 return False
         return True

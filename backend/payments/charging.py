@@ -24,9 +24,9 @@ from backend.database import fetch_row, fetch_value, in_transaction, transaction
 from backend.events import record
 from backend.identity.principals import AsResident
 from backend.partners.paying.port import (
-    OrderClosed,
-    OrderInConflict,
-    OrderPaid,
+    ChannelOrderClosed,
+    ChannelOrderInConflict,
+    ChannelOrderPaid,
     PartnerBusy,
     PartnerTrouble,
     PartnerUnreachable,
@@ -36,11 +36,11 @@ from backend.partners.paying.port import (
 )
 from backend.payments import checking
 from backend.payments.errors import (
-    ChannelUnknown,
     FeeNotFound,
     FeeNotOpen,
-    PayerNotKnownToChannel,
+    PayerNotKnown,
     PaymentBeingMade,
+    PaymentChannelInvalid,
     PaymentClosed,
     PaymentNotFound,
 )
@@ -117,7 +117,7 @@ async def charge(
 async def clear(resident: AsResident, fee_id: UUID, channel_name: str, *, channels: Mapping[str, PayChannel]) -> None:
     """Close an open order of the fee that is of no use any more, so that a new one can take its place.
 
-    Raises FeeNotFound, FeeNotOpen, ChannelUnknown; PaymentBeingMade when the channel has not closed it yet.
+    Raises FeeNotFound, FeeNotOpen, PaymentChannelInvalid; PaymentBeingMade when the channel has not closed it yet.
     """
     channel = _channel(channel_name, channels)
     async with transaction():
@@ -134,7 +134,7 @@ async def clear(resident: AsResident, fee_id: UUID, channel_name: str, *, channe
 async def reserve(resident: AsResident, fee_id: UUID, channel_name: str, *, channels: Mapping[str, PayChannel]) -> str:
     """The number of the fee's open order at this channel; made now when there is none. Belongs inside transaction().
 
-    Raises FeeNotFound, also for a fee that somebody else owes; FeeNotOpen; ChannelUnknown; PayerNotKnownToChannel;
+    Raises FeeNotFound, also for a fee that somebody else owes; FeeNotOpen; PaymentChannelInvalid; PayerNotKnown;
     PaymentBeingMade when an order that is of no use any more has not been closed yet.
     """
     if not in_transaction():
@@ -153,7 +153,7 @@ async def start(resident: AsResident, number: str, *, channels: Mapping[str, Pay
     """Have the order at its channel, unless it is there, and what the front end needs. No transaction may be open.
 
     A channel that does not answer is no error: the order stands, and the next try goes on with it. Raises
-    PaymentNotFound, also for somebody else's; PaymentClosed when it can no longer be paid; PayerRefused,
+    PaymentNotFound, also for somebody else's; PaymentClosed when it can no longer be paid; ChannelPayerRefused,
     PartnerMisconfigured and PartnerRefused from the channel.
     """
     order = await _order(resident, number)
@@ -162,9 +162,9 @@ async def start(resident: AsResident, number: str, *, channels: Mapping[str, Pay
         return _started(order, channel)
     try:
         placed = await channel.place(_wanted(order))
-    except OrderPaid:
+    except ChannelOrderPaid:
         await _ask(number, channels)
-    except (OrderClosed, OrderInConflict) as trouble:
+    except (ChannelOrderClosed, ChannelOrderInConflict) as trouble:
         log.warning("an order cannot be paid", extra={"payment": number, "why": trouble.code})
         await _ask(number, channels, close=True)
     except (PartnerBusy, PartnerUnreachable) as trouble:
@@ -176,19 +176,19 @@ async def start(resident: AsResident, number: str, *, channels: Mapping[str, Pay
 
 
 def sub_merchant(channel: PayChannel, department: str | None) -> str | None:
-    """Whose account under ours the money goes to; None when it is ours. Raises ChannelUnknown when the department (by
-    its code) takes no money through this channel."""
+    """Whose account under ours the money goes to; None when it is ours. Raises PaymentChannelInvalid when the
+    department (by its code) takes no money through this channel."""
     if not channel.sub_merchants:
         return None
     found = channel.sub_merchants.get(department or "")
     if found is None:
-        raise ChannelUnknown
+        raise PaymentChannelInvalid
     return found
 
 
 def _channel(name: str, channels: Mapping[str, PayChannel]) -> PayChannel:
     if name not in channels:
-        raise ChannelUnknown
+        raise PaymentChannelInvalid
     return channels[name]
 
 
@@ -209,7 +209,7 @@ async def _open_order(resident: AsResident, fee: asyncpg.Record, channel: PayCha
 async def _make(resident: AsResident, fee: asyncpg.Record, channel: PayChannel) -> str:
     openid = await identity.openid_of(resident.id) if channel.name in ASKS_FOR_PAYER else None
     if openid is None and channel.name in ASKS_FOR_PAYER:
-        raise PayerNotKnownToChannel
+        raise PayerNotKnown
     payment_id, number, now, values = uuid7(), payment_number(), clock.now(), settings()
     life = timedelta(minutes=min(max(values.payment_order_minutes, SHORTEST), LONGEST))
     async with transaction() as connection:

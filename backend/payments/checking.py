@@ -19,15 +19,15 @@ from backend.database import execute, fetch, fetch_row, transaction
 from backend.jobs import enqueue, job
 from backend.partners.errors import PartnerTrouble
 from backend.partners.paying.port import (
+    ChannelOrderClosed,
+    ChannelOrderNotFound,
+    ChannelOrderPaid,
     OrderAtChannel,
-    OrderClosed,
-    OrderPaid,
     OrderSeen,
-    OrderUnknown,
     PayChannel,
 )
 from backend.payments.closing import mark_closed
-from backend.payments.errors import ChannelUnknown, PaymentNotFound
+from backend.payments.errors import PaymentChannelInvalid, PaymentNotFound
 from backend.payments.settling import CAME, OPEN, find, settle
 from backend.settings import settings
 from models.payments import Channel, FeeState, PaymentState
@@ -69,7 +69,7 @@ async def sweep() -> int:
 async def _check_job(payload: dict[str, Any]) -> None:
     try:
         await check(payload["number"])
-    except (PartnerTrouble, ChannelUnknown) as trouble:
+    except (PartnerTrouble, PaymentChannelInvalid) as trouble:
         # The next question is in the row already.
         log.warning("no answer about an order", extra={"payment": payload["number"], "why": trouble.code})
 
@@ -113,9 +113,9 @@ async def close(number: str, why: str, *, channels: Mapping[str, PayChannel] | N
     channel, known = _channel(order, channels), True
     try:
         await channel.close(number, sub_merchant_id=order["sub_merchant_id"])
-    except (OrderPaid, OrderClosed):
+    except (ChannelOrderPaid, ChannelOrderClosed):
         log.info("an order was ended before we closed it", extra={"payment": number})
-    except OrderUnknown:
+    except ChannelOrderNotFound:
         known = False
     seen = await _ask(channel, order)
     if seen is not None:
@@ -139,7 +139,7 @@ async def _never_there(order: asyncpg.Record, why: str) -> PaymentState:
 async def _ask(channel: PayChannel, order: asyncpg.Record) -> OrderSeen | None:
     try:
         return await channel.query(order["number"], sub_merchant_id=order["sub_merchant_id"])
-    except OrderUnknown:
+    except ChannelOrderNotFound:
         return None
 
 
@@ -151,8 +151,8 @@ async def _order(number: str) -> asyncpg.Record:
 
 
 def _channel(order: asyncpg.Record, channels: Mapping[str, PayChannel] | None) -> PayChannel:
-    """The order's channel. Raises ChannelUnknown when it has been switched off with orders still open."""
+    """The order's channel. Raises PaymentChannelInvalid when it has been switched off with orders still open."""
     found = (partners.in_use().channels if channels is None else channels).get(order["channel"])
     if found is None:
-        raise ChannelUnknown
+        raise PaymentChannelInvalid
     return found

@@ -26,7 +26,7 @@ async def mark_closed(order: Mapping[str, Any], why: str, known_by: str) -> None
     """Close the order here. Belongs inside the transaction in which its row is locked.
 
     `order` has `id`, `state`, `fee_id`, `resident_id` and `expires_at`.
-    Raises PaymentMoveRefused when its money has come.
+    Raises PaymentTransitionRefused when its money has come.
     """
     now = clock.now()
     state = after(PaymentState(order["state"]), Move.CLOSE)

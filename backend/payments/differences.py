@@ -14,7 +14,7 @@ from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.events import record
 from backend.identity.principals import AsStaff
 from backend.paging import USUAL, cursor_of, place_of
-from backend.payments.errors import DifferenceEnded, DifferenceNotFound
+from backend.payments.errors import BillDifferenceNotFound, BillDifferenceResolved
 from backend.payments.events import DifferenceResolved, DifferenceTaken
 from models.reconciliation import DifferenceKind, DifferenceState
 
@@ -122,16 +122,17 @@ async def listed(
 
 
 async def one(staff: AsStaff, difference_id: UUID) -> DifferenceSeen:
-    """One difference with all that is known of it. Raises DifferenceNotFound."""
+    """One difference with all that is known of it. Raises BillDifferenceNotFound."""
     staff.require(DUTY)
     row = await fetch_row(_ONE, difference_id)
     if row is None:
-        raise DifferenceNotFound
+        raise BillDifferenceNotFound
     return _seen(row)
 
 
 async def take_over(staff: AsStaff, difference_id: UUID) -> DifferenceSeen:
-    """Look into it from now on, also when somebody else did before. Raises DifferenceNotFound, DifferenceEnded."""
+    """Look into it from now on, also when somebody else did before. Raises BillDifferenceNotFound,
+    BillDifferenceResolved."""
     staff.require(DUTY)
     async with transaction():
         await _open_one(difference_id)
@@ -141,7 +142,7 @@ async def take_over(staff: AsStaff, difference_id: UUID) -> DifferenceSeen:
 
 
 async def resolve(staff: AsStaff, difference_id: UUID, words: str) -> DifferenceSeen:
-    """Say what it was. Whoever says so owns it from then on. Raises DifferenceNotFound, DifferenceEnded."""
+    """Say what it was. Whoever says so owns it from then on. Raises BillDifferenceNotFound, BillDifferenceResolved."""
     staff.require(DUTY)
     async with transaction():
         await _open_one(difference_id)
@@ -158,12 +159,12 @@ async def resolve(staff: AsStaff, difference_id: UUID, words: str) -> Difference
 
 
 async def _open_one(difference_id: UUID) -> None:
-    """Lock it. Raises DifferenceNotFound, DifferenceEnded."""
+    """Lock it. Raises BillDifferenceNotFound, BillDifferenceResolved."""
     state: Any = await fetch_value("SELECT state FROM bill_differences WHERE id = $1 FOR UPDATE", difference_id)
     if state is None:
-        raise DifferenceNotFound
+        raise BillDifferenceNotFound
     if state != DifferenceState.OPEN:
-        raise DifferenceEnded
+        raise BillDifferenceResolved
 
 
 def _seen(row: asyncpg.Record) -> DifferenceSeen:

@@ -8,149 +8,128 @@ from backend.errors import Conflict, Invalid, NotFound, Refused
 class FeeNotFound(NotFound):
     """No such fee, or not one that this person may pay."""
 
-    code = "fee-not-found"
     title = "没有找到该费用"
 
 
 class FeeNotOpen(Conflict):
     """The fee is paid, waived or cancelled: there is nothing to pay."""
 
-    code = "fee-not-open"
     title = "该费用无需再支付"
 
 
 class ChargeNotInGuide(Invalid):
     """The published guide has no such charge: what it does not say may not be asked for."""
 
-    code = "charge-not-in-guide"
     title = "办事指南未列明该项收费，不得收取"
 
 
 class PaymentNotFound(NotFound):
     """No such payment, or somebody else's."""
 
-    code = "payment-not-found"
     title = "没有找到该支付订单"
 
 
-class PaymentMoveRefused(Conflict):
+class PaymentTransitionRefused(Conflict):
     """The payment or the refund is not in a state from which this is possible."""
 
-    code = "payment-move-refused"
     title = "当前状态不能进行该操作"
 
 
 class PaymentClosed(Conflict):
     """The order has expired or was closed; a new one can be made."""
 
-    code = "payment-closed"
     title = "该订单已关闭，请重新发起支付"
 
 
 class PaymentBeingMade(Conflict):
     """Another payment for the same fee is under way."""
 
-    code = "payment-being-made"
     title = "该费用正在支付，请稍后查看结果"
     retryable = True
 
 
-class ChannelUnknown(Invalid):
+class PaymentChannelInvalid(Invalid):
     """The channel is not offered here."""
 
-    code = "channel-unknown"
     title = "不支持该支付方式"
 
 
-class PayerNotKnownToChannel(Conflict):
+class PayerNotKnown(Conflict):
     """The resident has no account of this channel with us (no openid): sign in through it first."""
 
-    code = "payer-not-known"
     title = "请先在该支付渠道登录后再支付"
 
 
 class RefundNotFound(NotFound):
     """No such refund, or one of another department."""
 
-    code = "refund-not-found"
     title = "没有找到该退款"
 
 
 class RefundTooMuch(Conflict):
     """More than what was paid and is not already on its way back."""
 
-    code = "refund-too-much"
     title = "退款金额超过可退金额"
 
 
 class RefundOwnRequest(Refused):
     """Whoever asked for a refund cannot be the second person."""
 
-    code = "refund-own-request"
     title = "退款须由另一名工作人员复核"
 
 
 class RefundTooLate(Conflict):
     """Channels give back within a year of the payment."""
 
-    code = "refund-too-late"
     title = "支付已超过一年，无法原路退回，请线下办理"
 
 
-class NoticeOfUnknownOrder(NotFound):
+class PaymentNoticeOrderNotFound(NotFound):
     """A believed notice about a number that we do not have (yet): the channel shall repeat it."""
 
-    code = "payment-notice-unknown-order"
     title = "未找到对应订单"
 
 
-class NoticeMismatch(Conflict):
+class PaymentNoticeMismatch(Conflict):
     """A believed notice whose application, merchant, currency, payer or amount is not that of our order or refund.
 
     It is kept and moves nothing; the channel is asked what is true.
     """
 
-    code = "payment-notice-mismatch"
     title = "通知内容与订单不一致"
 
 
 class RefundTooOften(Conflict):
     """Channels give back in at most fifty parts."""
 
-    code = "refund-too-often"
     title = "该订单的退款次数已达上限"
 
 
-class CardNotTaken(Conflict):
+class RefundCardRejected(Conflict):
     """The money cannot be sent to a bank card: the refund is not abnormal, or the channel does not offer that."""
 
-    code = "refund-card-not-taken"
     title = "该退款不能改退到银行卡"
 
 
 class ReceiptNotFound(NotFound):
     """No such receipt, or not this one's."""
 
-    code = "receipt-not-found"
     title = "没有找到该收据"
 
 
-class DifferenceNotFound(NotFound):
+class BillDifferenceNotFound(NotFound):
     """No such difference."""
 
-    code = "bill-difference-not-found"
     title = "没有找到该对账差异"
 
 
-class DifferenceEnded(Conflict):
+class BillDifferenceResolved(Conflict):
     """Somebody has resolved it already, or it repaired itself."""
 
-    code = "bill-difference-ended"
     title = "该差异已处理"
 
 
 class BillDayOutOfRange(Invalid):
     """Bills are made on the next day, and kept by channels for three months."""
 
-    code = "bill-day-out-of-range"
     title = "该日期没有可下载的账单"

@@ -13,12 +13,19 @@ from typing import Protocol, runtime_checkable
 from backend import logs
 from backend.callbacks.receiving import RECEIVED
 from backend.database import execute, fetch_value, transaction
-from backend.errors import Trouble
+from backend.errors import DomainError
 from backend.events import act_as, record
 from backend.jobs import enqueue
-from backend.partners.paying.port import Notice, NoticeForged, NoticeKind, OrderSeen, PayChannel, RefundSeen
+from backend.partners.paying.port import (
+    Notice,
+    NoticeKind,
+    OrderSeen,
+    PayChannel,
+    PaymentNoticeSignatureInvalid,
+    RefundSeen,
+)
 from backend.payments import settling
-from backend.payments.errors import NoticeMismatch
+from backend.payments.errors import PaymentNoticeMismatch
 from backend.payments.events import NoticeRefused
 from backend.payments.refund_settling import look_into
 from backend.payments.refunding import settle_refund
@@ -38,28 +45,30 @@ class SpeaksOldForm(Protocol):
     """A channel that tells of refunds in its console in an older form as well."""
 
     def open_v2_notice(self, body: bytes) -> Notice:
-        """Raises NoticeForged and NoticeMalformed."""
+        """Raises PaymentNoticeSignatureInvalid and PaymentNoticeInvalid."""
         ...
 
 
 async def receive(channel: PayChannel, headers: Mapping[str, str], body: bytes) -> None:
     """Take a push: whatever it says is in our books when this returns, once, however often it comes.
 
-    Raises NoticeForged, NoticeStale, NoticeMalformed, NoticeOfUnknownOrder and NoticeMismatch: the channel is told no
-    and comes again. What is refused leaves nothing but a line in the security log and a count.
+    Raises PaymentNoticeSignatureInvalid, PaymentNoticeExpired, PaymentNoticeInvalid, PaymentNoticeOrderNotFound and
+    PaymentNoticeMismatch: the channel is told no and comes again. What is refused leaves nothing but a line in the
+    security log and a count.
     """
     await _receive(Channel(channel.name), channel.open_notice(headers, body))
 
 
 async def receive_old_form(channel: PayChannel, body: bytes) -> None:
     """Take the XML notice of a refund that was made in the channel's console. Nothing signs it: it is kept, and the
-    channel is asked what is true. Raises NoticeForged, also where the channel has no such form, and NoticeMalformed."""
+    channel is asked what is true. Raises PaymentNoticeSignatureInvalid, also where the channel has no such form, and
+    PaymentNoticeInvalid."""
     await _receive(Channel(channel.name), _opened_old_form(channel, body))
 
 
 async def _opened_old_form(channel: PayChannel, body: bytes) -> Notice:
     if not isinstance(channel, SpeaksOldForm):
-        raise NoticeForged("no-old-form")
+        raise PaymentNoticeSignatureInvalid("no-old-form")
     return channel.open_v2_notice(body)
 
 
@@ -68,13 +77,13 @@ async def _receive(channel: Channel, opening: Awaitable[Notice]) -> None:
     act_as("partner", partner)
     try:
         new = await _take(channel, await opening)
-    except Trouble as trouble:
+    except DomainError as trouble:
         refused(partner, trouble)
         raise
     RECEIVED.labels(partner, "new" if new else "repeated").inc()
 
 
-def refused(partner: str, trouble: Trouble) -> None:
+def refused(partner: str, trouble: DomainError) -> None:
     """Count and log a push that we did not take."""
     RECEIVED.labels(partner, trouble.code).inc()
     logs.security.warning(
@@ -116,7 +125,7 @@ async def _order(channel: Channel, notice: Notice, seen: OrderSeen) -> bool:
         elif not found.row["heard"]:
             await _doubt(found, notice, wrong)
     if wrong:
-        raise NoticeMismatch
+        raise PaymentNoticeMismatch
     return True
 
 
@@ -137,7 +146,7 @@ async def _refund(channel: Channel, notice: Notice, seen: RefundSeen) -> bool:
                 return False
             await settle_refund(seen, channel=channel, known_by="notice")
             await _keep_handled(notice, channel, heard)
-    except NoticeMismatch as mismatch:
+    except PaymentNoticeMismatch as mismatch:
         await _doubt_refund(channel, notice, seen, list(mismatch.facts.get("fields_that_differ", ["refund"])))
         raise
     return True

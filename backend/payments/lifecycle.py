@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from backend.payments.errors import PaymentMoveRefused
+from backend.payments.errors import PaymentTransitionRefused
 from models.payments import PaymentState as P
 from models.payments import RefundState as R
 
@@ -72,16 +72,16 @@ REFUND_MOVES: Mapping[tuple[R, RefundMove], R] = {
 
 
 def after(state: P, move: Move) -> P:
-    """Where the move leads. Raises PaymentMoveRefused when the payment cannot make it."""
+    """Where the move leads. Raises PaymentTransitionRefused when the payment cannot make it."""
     try:
         return MOVES[state, move]
     except KeyError:
-        raise PaymentMoveRefused(state=state.value, move=move.value) from None
+        raise PaymentTransitionRefused(state=state.value, move=move.value) from None
 
 
 def refund_after(state: R, move: RefundMove) -> R:
-    """Where the move leads. Raises PaymentMoveRefused when the refund cannot make it."""
+    """Where the move leads. Raises PaymentTransitionRefused when the refund cannot make it."""
     try:
         return REFUND_MOVES[state, move]
     except KeyError:
-        raise PaymentMoveRefused(state=state.value, move=move.value) from None
+        raise PaymentTransitionRefused(state=state.value, move=move.value) from None

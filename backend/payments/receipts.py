@@ -22,7 +22,7 @@ from backend.database import fetch_row, transaction
 from backend.events import EventMeta, record
 from backend.identity.principals import AsResident
 from backend.payments import fiscal_receipts
-from backend.payments.capitals import in_capitals
+from backend.payments.chinese_amounts import in_capitals
 from backend.payments.errors import ReceiptNotFound
 from backend.payments.events import PaymentSucceeded, ReceiptIssued, ReceiptVoided, RefundSucceeded
 from backend.payments.numbering import ALPHABET
@@ -106,12 +106,12 @@ STATE_NAMES = {"valid": "有效", "voided": "已作废", "unknown": "未找到�
 
 
 async def issue_on_success(event: PaymentSucceeded, meta: EventMeta) -> None:
-    """A listener: the payment counts, so there is a receipt."""
+    """A subscriber: the payment counts, so there is a receipt."""
     await issue(event.payment_id)
 
 
 async def void_on_refund(event: RefundSucceeded, meta: EventMeta) -> None:
-    """A listener: when everything is back, the receipt no longer holds."""
+    """A subscriber: when everything is back, the receipt no longer holds."""
     await void_if_all_back(event.payment_id)
 
 

@@ -17,12 +17,12 @@ from datetime import date
 from msgspec import Struct
 from prometheus_client import Counter
 
-from backend.errors import Trouble
+from backend.errors import DomainError
 from backend.partners.paying.port import (
     Bill,
-    BillNotReady,
     BillRow,
-    BillUnbelievable,
+    ChannelBillInvalid,
+    ChannelBillNotReady,
     PartnerTrouble,
     PayChannel,
 )
@@ -75,9 +75,9 @@ async def reconcile(account: Account, day: date, *, channels: Mapping[str, PayCh
     channel = channels[account.channel.value]
     try:
         bill = await bills.bill_of(account, day, channel)
-    except BillNotReady as trouble:
+    except ChannelBillNotReady as trouble:
         return await _put_off(account, day, trouble)
-    except BillUnbelievable as trouble:
+    except ChannelBillInvalid as trouble:
         return await _refused(account, day, trouble)
     first = await comparing.differing(account, bill)
     asked = await _ask(account, channel, first)
@@ -193,5 +193,5 @@ def _left_as_it_is(each: Found) -> Iterator[None]:
         yield
     except PartnerTrouble:
         raise
-    except Trouble as trouble:
+    except DomainError as trouble:
         log.error("what the bill knows was not taken over", extra={each.entity: each.number, "why": trouble.code})

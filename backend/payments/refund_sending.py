@@ -16,18 +16,18 @@ from backend import clock, jobs
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.partners import in_use
 from backend.partners.paying.port import (
-    NotEnoughMoney,
-    OrderUnknown,
+    ChannelNotEnoughMoney,
+    ChannelOrderNotFound,
+    ChannelPayerRefused,
+    ChannelRefundNotFound,
     PartnerBusy,
     PartnerMisconfigured,
     PartnerTrouble,
     PartnerUnreachable,
     PayChannel,
-    PayerRefused,
     RefundOrder,
-    RefundUnknown,
 )
-from backend.payments.errors import ChannelUnknown, NoticeMismatch, RefundNotFound
+from backend.payments.errors import PaymentChannelInvalid, PaymentNoticeMismatch, RefundNotFound
 from backend.payments.lifecycle import REFUND_MOVES, RefundMove
 from backend.payments.refund_settling import NEVER_SENT, TROUBLES, fail, next_check, settle_refund, standing
 from models.payments import Channel, RefundState
@@ -84,9 +84,9 @@ async def send(refund_id: UUID) -> None:
     try:
         seen = await channel_of(channel).refund(order)
         await settle_refund(seen, channel=channel, known_by="asked")
-    except NoticeMismatch:
+    except PaymentNoticeMismatch:
         await _wait_for_operator(order, channel, "mismatch")
-    except ChannelUnknown:
+    except PaymentChannelInvalid:
         await _wait_for_operator(order, channel, "channel-off")
     except PartnerTrouble as trouble:
         await _troubled(order, channel, trouble)
@@ -116,7 +116,7 @@ async def check_refund(number: str) -> RefundState:
         seen = await channel_of(channel).query_refund(
             number, payment_number=asked["payment_number"], sub_merchant_id=asked["sub_merchant_id"]
         )
-    except RefundUnknown:
+    except ChannelRefundNotFound:
         # It said that it had taken it, or refused it without keeping it: the same number asks for the same refund.
         await send(row["id"])
         return await _state(number)
@@ -133,11 +133,11 @@ async def sweep_refunds() -> int:
 
 
 def channel_of(channel: Channel) -> PayChannel:
-    """The channel as this process is equipped with it. Raises ChannelUnknown when it is switched off."""
+    """The channel as this process is equipped with it. Raises PaymentChannelInvalid when it is switched off."""
     try:
         return in_use().channels[channel.value]
     except KeyError:
-        raise ChannelUnknown(channel=channel.value) from None
+        raise PaymentChannelInvalid(channel=channel.value) from None
 
 
 async def _checks(refund_id: UUID) -> int:
@@ -187,7 +187,7 @@ async def _refused(order: RefundOrder, channel: Channel, trouble: PartnerTrouble
         seen = await channel_of(channel).query_refund(
             order.number, payment_number=order.payment_number, sub_merchant_id=order.sub_merchant_id
         )
-    except RefundUnknown:
+    except ChannelRefundNotFound:
         await _failed(order, RefundState.CLOSED, trouble)
     except PartnerTrouble as silent:
         await _later(order, channel, silent)
@@ -208,9 +208,9 @@ Reaction = Callable[[RefundOrder, Channel, PartnerTrouble], Awaitable[None]]
 _REACTIONS: tuple[tuple[type[PartnerTrouble], Reaction], ...] = (
     (PartnerBusy, _later),
     (PartnerUnreachable, _later),
-    (PayerRefused, _abnormal),
-    (NotEnoughMoney, _operator),
+    (ChannelPayerRefused, _abnormal),
+    (ChannelNotEnoughMoney, _operator),
     (PartnerMisconfigured, _operator),
-    (OrderUnknown, _operator),
+    (ChannelOrderNotFound, _operator),
     (PartnerTrouble, _refused),
 )

@@ -18,7 +18,7 @@ from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.events import record
 from backend.partners.paying.port import RefundAtChannel, RefundSeen
 from backend.payments import ledger
-from backend.payments.errors import NoticeMismatch, NoticeOfUnknownOrder
+from backend.payments.errors import PaymentNoticeMismatch, PaymentNoticeOrderNotFound
 from backend.payments.events import FeeCancelled, RefundSucceeded, RefundTroubled
 from backend.payments.lifecycle import MOVES, REFUND_MOVES, Move, RefundMove
 from backend.payments.moving import note
@@ -83,15 +83,16 @@ async def settle_refund(seen: RefundSeen, *, channel: Channel, known_by: str) ->
     A refund of one of our payments that we never asked for (the channel's console, or lost by us in a restore) is
     taken over by a job that asks the channel about it; until then its state is the channel's.
 
-    Raises NoticeOfUnknownOrder when neither the refund nor the payment is ours, and NoticeMismatch when amount,
-    payment or merchant are not those of our refund, or when it speaks of one that we never sent: nothing moves.
+    Raises PaymentNoticeOrderNotFound when neither the refund nor the payment is ours, and PaymentNoticeMismatch when
+    amount, payment or merchant are not those of our refund, or when it speaks of one that we never sent: nothing
+    moves.
     """
     async with transaction():
         found = await standing(seen.number)
         if found is None:
             return await _not_ours(seen, channel)
         if wrong := differences(seen, found, channel):
-            raise NoticeMismatch(fields_that_differ=wrong)
+            raise PaymentNoticeMismatch(fields_that_differ=wrong)
         return await take(seen, found, known_by)
 
 
@@ -216,7 +217,7 @@ async def _not_ours(seen: RefundSeen, channel: Channel) -> RefundState:
         "SELECT number FROM payments WHERE number = $1 AND channel = $2", seen.payment_number, channel.value
     )
     if payment is None:
-        raise NoticeOfUnknownOrder(number=seen.payment_number)
+        raise PaymentNoticeOrderNotFound(number=seen.payment_number)
     await look_into(channel, payment, seen.number)
     return RefundState(seen.state.value)
 

@@ -23,7 +23,7 @@ from backend.events import Event, fact_parameters, record, statement_with_facts
 from backend.partners.paying.port import Notice, OrderAtChannel, OrderSeen
 from backend.payments import ledger
 from backend.payments.closing import mark_closed
-from backend.payments.errors import NoticeOfUnknownOrder
+from backend.payments.errors import PaymentNoticeOrderNotFound
 from backend.payments.events import FeePaid, NoticeRefused, PaymentExceeded, PaymentSucceeded
 from backend.payments.fees import look_at_orders
 from backend.payments.lifecycle import Move, after
@@ -96,12 +96,13 @@ class Found(NamedTuple):
 
 
 async def find(seen: OrderSeen, channel: Channel, notice: Notice | None = None) -> Found:
-    """The order of this number, locked with its fee. Belongs inside transaction(). Raises NoticeOfUnknownOrder."""
+    """The order of this number, locked with its fee. Belongs inside transaction(). Raises
+    PaymentNoticeOrderNotFound."""
     row = await fetch_row(
         _LOCK, seen.number, channel, notice.identity if notice else "", seen.transaction_id, PARTNERS[channel]
     )
     if row is None:
-        raise NoticeOfUnknownOrder(number=seen.number)
+        raise PaymentNoticeOrderNotFound(number=seen.number)
     return Found(row, PaymentState(row["state"]))
 
 
@@ -110,7 +111,7 @@ async def settle(seen: OrderSeen, *, channel: Channel, known_by: str, why: str |
 
     Joins the open transaction or makes its own. Money of another amount is taken and given back whole. An answer that
     speaks of another merchant, app, currency or of another order's money moves nothing and alarms operators. `why` is
-    kept with an order that the channel has closed. Raises NoticeOfUnknownOrder.
+    kept with an order that the channel has closed. Raises PaymentNoticeOrderNotFound.
     """
     async with transaction():
         found = await find(seen, channel)

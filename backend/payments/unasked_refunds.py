@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 from backend import clock, jobs
 from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.events import record
-from backend.partners.paying.port import RefundAtChannel, RefundSeen, RefundUnknown
+from backend.partners.paying.port import ChannelRefundNotFound, RefundAtChannel, RefundSeen
 from backend.payments.errors import PaymentNotFound
 from backend.payments.events import RefundUnasked
 from backend.payments.moving import note
@@ -60,7 +60,7 @@ async def adopt(channel: Channel, payment_number: str, refund_number: str) -> Re
         seen = await asked.query_refund(
             refund_number, payment_number=payment_number, sub_merchant_id=payment["sub_merchant_id"]
         )
-    except RefundUnknown:
+    except ChannelRefundNotFound:
         log.error("the channel does not know its own refund", extra={"refund": refund_number})
         return None
     if payment["state"] in ("created", "prepaid", "closed"):

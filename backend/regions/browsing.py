@@ -13,7 +13,7 @@ from msgspec import Struct
 from backend import clock
 from backend.database import fetch
 from backend.paging import USUAL, cursor_of, place_of
-from backend.regions.errors import HallUnknown, RegionUnknown
+from backend.regions.errors import HallNotFound, RegionNotFound
 
 
 class RegionSeen(Struct, frozen=True, kw_only=True):
@@ -119,11 +119,11 @@ async def regions(
 async def lineage(code: str) -> tuple[str, ...]:
     """The code in use today for this region and the codes of all regions around it, nearest first.
 
-    Raises RegionUnknown for a code that never was one.
+    Raises RegionNotFound for a code that never was one.
     """
     found = tuple(row["code"] for row in await fetch(_LINEAGE, code))
     if not found:
-        raise RegionUnknown(region=code)
+        raise RegionNotFound(region=code)
     return found
 
 
@@ -132,7 +132,7 @@ async def departments(
 ) -> tuple[list[DepartmentSeen], str | None]:
     """One page of the departments that govern in the region: its own and those of the regions around it.
 
-    Raises RegionUnknown.
+    Raises RegionNotFound.
     """
     purpose = f"departments {region} {domain}"
     after = place_of(cursor, purpose)[0] if cursor else None
@@ -144,7 +144,7 @@ async def departments(
 async def halls(
     *, region: str | None = None, limit: int = USUAL, cursor: str | None = None
 ) -> tuple[list[HallSeen], str | None]:
-    """One page of the halls in the region, towns and villages included. Raises RegionUnknown."""
+    """One page of the halls in the region, towns and villages included. Raises RegionNotFound."""
     purpose = f"halls {region}"
     after = place_of(cursor, purpose)[0] if cursor else None
     inside = (await lineage(region))[0] if region else None
@@ -161,10 +161,10 @@ async def halls_of(ids: tuple[UUID, ...]) -> list[HallSeen]:
 
 
 async def hall(hall_id: UUID) -> HallSeen:
-    """One hall. Raises HallUnknown."""
+    """One hall. Raises HallNotFound."""
     found = await halls_of((hall_id,))
     if not found:
-        raise HallUnknown
+        raise HallNotFound
     return found[0]
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from backend.errors import NotFound
 
 
-class RegionUnknown(NotFound):
+class RegionNotFound(NotFound):
     """No region is, or was, known under this code."""
 
-    code = "region-unknown"
     title = "没有找到这个地区"
 
 
-class HallUnknown(NotFound):
+class HallNotFound(NotFound):
     """There is no such hall."""
 
-    code = "hall-unknown"
     title = "没有找到这个办事大厅"

@@ -65,7 +65,7 @@ class Stage:
             DATABASE_URL=urls.database_url,
             REDIS_URL=urls.redis_url,
             DATABASE_POOL_SIZE=str(pool),
-            DATABASE_KEPT_CONNECTIONS="0",  # the others have none on top
+            DATABASE_RESERVED_CONNECTIONS="0",  # the others have none on top
             LOG_LEVEL="WARNING",
             SANDBOX="true",
             WECHAT_APPID=APP_ID,

@@ -178,7 +178,7 @@ async def test_when_nobody_can_say_which_sessions_ended_nobody_gets_in(
     answered = await client.get(ME, headers=headers)
 
     assert answered.status_code == 503
-    assert answered.json()["code"] == "sessions-unknown"
+    assert answered.json()["code"] == "session-store-unavailable"
     assert answered.headers["retry-after"]
 
 

@@ -19,7 +19,7 @@ import pytest
 from api import cli
 from backend import database
 from backend.settings import environment, settings
-from backend.stopping import lifeline
+from backend.shutdown import lifeline
 from tests.factories.identity import a_resident
 from tests.factories.notifications import a_message
 

@@ -33,7 +33,7 @@ async def test_an_unknown_address_is_a_problem_with_a_request_id(client: httpx.A
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
-    assert body["code"] == "no-such-route"
+    assert body["code"] == "route-not-found"
     assert body["request_id"] == answer.headers["x-request-id"] == "front-end-0001"
 
 

@@ -35,7 +35,6 @@ class BellRung(Event, tag="bell.rung"):
 class BellCracked(Conflict):
     """A refusal of these tests."""
 
-    code = "bell-cracked-in-a-test"
     title = "裂了"
 
 

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from api.app import build
 from api.edge import Edge
 from backend.database import execute
-from backend.errors import NotFound, Trouble
+from backend.errors import DomainError, NotFound
 from models.events import UnsealedEvent
 
 SECRETS = "postgresql://zhangban:hunter2@db.internal:5432/zb SELECT secret FROM residents"
@@ -140,7 +140,7 @@ def test_facts_may_not_hide_the_members():
         if name == "detail":
             continue
         with pytest.raises(ValueError, match=name):
-            Trouble(**facts)
+            DomainError(**facts)
 
 
 async def test_a_wrong_method_and_a_wrong_address_are_problems(client: httpx.AsyncClient):

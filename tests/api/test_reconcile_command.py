@@ -64,7 +64,7 @@ async def test_money_that_the_channel_does_not_know_ends_with_one_and_is_named_b
     assert (done.returncode, told["ok"]) == (1, False), done.stderr
     assert [(each["channel"], each["open"]) for each in told["days"]] == [("wechat_pay", 1)]
     assert await fetch_value("SELECT query_state FROM bill_differences WHERE number = $1", payment.number) == (
-        "channel-order-unknown"
+        "channel-order-not-found"
     )
     assert [each.what for each in overdue] == ["1 days with payments have no compared bill"]
     assert [each.what for each in remarks] == ["1 differences between our books and bills are unexplained"]

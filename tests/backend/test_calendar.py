@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend import calendar
-from backend.calendar import PUBLISHED, PUBLISHED_FROM, PUBLISHED_TO, Day, WorkingCalendar, YearNotCovered
+from backend.calendar import PUBLISHED, PUBLISHED_FROM, PUBLISHED_TO, CalendarYearNotCovered, Day, WorkingCalendar
 from backend.database import fetch_value
 
 covered = st.dates(date(PUBLISHED_FROM, 1, 1), date(PUBLISHED_TO, 8, 31))
@@ -68,14 +68,14 @@ def test_the_leap_day_is_a_day_like_any_other():
 
 @pytest.mark.parametrize("day", [date(PUBLISHED_FROM - 1, 12, 31), date(PUBLISHED_TO + 1, 1, 1)])
 def test_a_year_that_is_not_published_is_not_guessed(day: date):
-    with pytest.raises(YearNotCovered) as refused:
+    with pytest.raises(CalendarYearNotCovered) as refused:
         PUBLISHED.day(day)
 
     assert refused.value.facts == {"year": day.year}
 
 
 def test_counting_into_a_year_that_is_not_published_is_refused():
-    with pytest.raises(YearNotCovered):
+    with pytest.raises(CalendarYearNotCovered):
         PUBLISHED.after(date(PUBLISHED_TO, 12, 30), 10)
 
 

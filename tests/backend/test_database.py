@@ -25,7 +25,7 @@ TOO_LARGE = 2**40
 async def alone() -> AsyncIterator[None]:
     """One connection for all, on which statements may not take long."""
     await database.close()
-    with using(database_pool_size=1, database_kept_connections=0, database_statement_timeout=PATIENCE):
+    with using(database_pool_size=1, database_reserved_connections=0, database_statement_timeout=PATIENCE):
         await database.connect()
         yield
         await database.close()

@@ -13,24 +13,24 @@ from backend import clock, partners
 from backend.partners import Partners
 from backend.partners.paying.port import (
     Bill,
-    BillEmpty,
+    ChannelBillEmpty,
+    ChannelNotOffered,
+    ChannelOrderClosed,
+    ChannelOrderInConflict,
+    ChannelOrderNotFound,
+    ChannelOrderPaid,
+    ChannelRefundNotFound,
     Notice,
-    NoticeForged,
     NoticeKind,
-    NotOffered,
     OrderAtChannel,
-    OrderClosed,
-    OrderInConflict,
-    OrderPaid,
     OrderSeen,
-    OrderUnknown,
     PartnerUnreachable,
     PayerCard,
+    PaymentNoticeSignatureInvalid,
     Placed,
     RefundAtChannel,
     RefundOrder,
     RefundSeen,
-    RefundUnknown,
     Wanted,
 )
 from tests.factories.payments import APP_ID, MERCHANT_ID, a_transaction_id
@@ -114,11 +114,11 @@ class Till:
         if there is None:
             there = self.orders[order.number] = OrderThere(order, f"wx{uuid7().hex}")
         elif there.wanted != order:
-            raise OrderInConflict(self.name)
+            raise ChannelOrderInConflict(self.name)
         elif there.state is OrderAtChannel.PAID:
-            raise OrderPaid(self.name)
+            raise ChannelOrderPaid(self.name)
         elif there.state is OrderAtChannel.CLOSED:
-            raise OrderClosed(self.name)
+            raise ChannelOrderClosed(self.name)
         self._end("place")
         return Placed(there.prepay_id, clock.now() + timedelta(hours=2))
 
@@ -129,16 +129,16 @@ class Till:
     async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
         self._begin("query")
         if number not in self.orders:
-            raise OrderUnknown(self.name)
+            raise ChannelOrderNotFound(self.name)
         self._end("query")
         return self._seen(self.orders[number])
 
     async def close(self, number: str, *, sub_merchant_id: str | None = None) -> None:
         self._begin("close")
         if number not in self.orders:
-            raise OrderUnknown(self.name)
+            raise ChannelOrderNotFound(self.name)
         if self.orders[number].state is OrderAtChannel.PAID:
-            raise OrderPaid(self.name)
+            raise ChannelOrderPaid(self.name)
         self.orders[number].state = OrderAtChannel.CLOSED
         self._end("close")
 
@@ -163,20 +163,20 @@ class Till:
     async def refund_to_card(
         self, number: str, refund_id: str, card: PayerCard, *, sub_merchant_id: str | None = None
     ) -> RefundSeen:
-        raise NotOffered(self.name)
+        raise ChannelNotOffered(self.name)
 
     async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
         self._begin("query_refund")
         if number not in self.refunds:
-            raise RefundUnknown(self.name)
+            raise ChannelRefundNotFound(self.name)
         return self.refunds[number]
 
     async def bill(self, day: date, *, sub_merchant_id: str | None = None) -> Bill:
-        raise BillEmpty(self.name)
+        raise ChannelBillEmpty(self.name)
 
     async def open_notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
         if body not in self._notices:
-            raise NoticeForged("signature")
+            raise PaymentNoticeSignatureInvalid("signature")
         return self._notices[body]
 
     # -------------------------------------------------------------------------------------------

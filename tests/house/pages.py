@@ -8,7 +8,7 @@ import msgspec
 
 from api.app import build
 from backend import errors, events
-from backend.errors import Trouble
+from backend.errors import DomainError
 from backend.events import Event
 from notifications.rules import RULES, Silence
 
@@ -20,7 +20,7 @@ def sentence(kind: type) -> str:
     return (kind.__doc__ or "").strip().split("\n")[0]
 
 
-def troubles() -> list[type[Trouble]]:
+def problem_classes() -> list[type[DomainError]]:
     """Every kind of trouble of the product."""
     build()
     return [kind for kind in errors.catalogue() if not kind.__module__.startswith("tests")]
@@ -46,7 +46,7 @@ def problems() -> str:
     ]
     lines += [
         f"| `{kind.code}` | {kind.status} | {kind.title} | {'yes' if kind.retryable else ''} | {sentence(kind)} |"
-        for kind in troubles()
+        for kind in problem_classes()
     ]
     return "\n".join(lines) + "\n"
 

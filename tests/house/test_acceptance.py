@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from backend import leaks
+from backend import privacy_scan
 from backend.settings import settings
 from models.appointments import AppointmentState
 from models.identity import Resident
@@ -58,7 +58,7 @@ async def test_a_life_is_seen_through_the_views():
     assert [tuple(row) for row in outbox] == [("case_accepted", "PENDING", 0)]
     assert [tuple(row) for row in sessions] == [("resident", resident.id), ("staff", staff.id)]
     text = repr([*steps, *outbox, *sessions])
-    assert leaks.personal(text) == []
+    assert privacy_scan.personal(text) == []
 
 
 async def test_slots_and_places_are_seen_through_the_views():

@@ -12,9 +12,9 @@ from tortoise import Tortoise
 from tortoise.migrations.autodetector import MigrationAutodetector
 from tortoise.migrations.operations import AlterModelOptions
 
-from backend import promises
+from backend import constraints
+from backend.constraints import Promise
 from backend.database import execute, fetch, tortoise_config
-from backend.promises import Promise
 from backend.settings import settings
 from tests.owner import as_owner
 
@@ -24,11 +24,11 @@ QUEUE = "pgqueuer"
 
 
 async def test_every_promise_of_the_models_is_kept():
-    assert await promises.broken() == []
+    assert await constraints.broken() == []
 
 
 def test_the_promises_are_read_from_the_models_and_not_few():
-    found = promises.declared()
+    found = constraints.declared()
 
     assert {promise.kind for promise in found} == {"name", "unique", "index", "foreign-key", "not-null", "trigger"}
     assert Promise("event_seals", "unique", "shard,position") in found
@@ -55,17 +55,17 @@ def test_the_promises_are_read_from_the_models_and_not_few():
 async def test_a_promise_that_somebody_broke_is_noticed(sql: str, missing: Promise, monkeypatch: pytest.MonkeyPatch):
     async with as_owner() as owner, _taken_back(owner):
         await owner.execute(await _with_names(owner, sql))
-        monkeypatch.setattr(promises, "fetch", owner.fetch)
+        monkeypatch.setattr(constraints, "fetch", owner.fetch)
 
-        assert await promises.broken() == [missing]
+        assert await constraints.broken() == [missing]
 
 
 async def test_a_right_that_somebody_gave_is_noticed(monkeypatch: pytest.MonkeyPatch):
     async with as_owner() as owner, _taken_back(owner):
         await owner.execute(f"GRANT UPDATE ON events TO {settings().database_role}")
-        monkeypatch.setattr(promises, "fetch", owner.fetch)
+        monkeypatch.setattr(constraints, "fetch", owner.fetch)
 
-        [found] = await promises.excessive_rights()
+        [found] = await constraints.excessive_rights()
 
     assert (found.table, found.what) == ("events", f"{settings().database_role} may UPDATE")
 
@@ -126,7 +126,7 @@ async def test_the_database_has_no_table_and_no_column_that_no_model_knows():
 
     known = {
         (model._meta.db_table, column)
-        for model in promises.models()
+        for model in constraints.models()
         for column in model._meta.fields_db_projection.values()
     }
 
@@ -142,7 +142,7 @@ def test_migrations_are_numbered_without_a_gap_and_each_names_the_one_before():
 
 
 async def test_the_service_may_not_change_the_ledger_and_owns_nothing():
-    assert await promises.excessive_rights() == []
+    assert await constraints.excessive_rights() == []
     role = settings().database_role
     owned = await fetch("SELECT relname FROM pg_class WHERE relowner = $1::regrole", role)
     rights = await fetch(

@@ -13,7 +13,7 @@ from litestar import Litestar
 from api.problems import document
 from backend.appointments import board
 from backend.deliveries import hearing
-from backend.errors import TooLarge, Trouble, Unavailable
+from backend.errors import DomainError, TooLarge, Unavailable
 from backend.logs import request_id
 from backend.partner_settings import PartnerSettings
 from backend.partners.checking import SHORTEST_TOKEN
@@ -120,7 +120,7 @@ def test_no_address_whose_end_is_a_secret_is_written_down_by_nginx(app: Litestar
 
 
 @pytest.mark.parametrize("trouble", [TooLarge, Unavailable])
-def test_what_nginx_itself_answers_is_the_problem_document_of_the_service(trouble: type[Trouble]):
+def test_what_nginx_itself_answers_is_the_problem_document_of_the_service(trouble: type[DomainError]):
     (answer,) = re.findall(rf"return {trouble.status} '(.+)';", NGINX)
     before = request_id.set("$request_id")
     try:

@@ -35,16 +35,16 @@ DATABASE = {
     *("api/app.py", "api/health.py", "api/idempotency.py", "api/problems.py", "api/commands/running.py"),
     "api/callbacks/answering.py",
 }
-"""Files of the API that may know the database: what opens it, asks whether it lives, names its troubles, or says whose
-work comes first there."""
+"""Files of the API that may know the database: what opens it, asks whether it lives, names its errors, or
+says whose work comes first there."""
 LATE = {
     "api/commands/databases.py": "a service with real servers never loads what starts the bundled ones",
     "backend/embedded_servers.py": "a process that needs one of the two servers never loads the other",
 }
 """Files that load something only when it is wanted, and why."""
 OWN_NAMES = {
-    "backend/leaks.py": "the names of tables and columns, as the catalogue of PostgreSQL lists them",
-    "backend/resealing.py": "the names of the sealed columns, from its own table",
+    "backend/privacy_scan.py": "the names of tables and columns, as the catalogue of PostgreSQL lists them",
+    "backend/key_rotation.py": "the names of the sealed columns, from its own table",
     "backend/migrations.py": "names the role of the settings, which it has checked to be a plain identifier",
 }
 """Files whose SQL holds names that are no constants, and why that is safe."""

@@ -8,19 +8,19 @@ from collections import Counter
 import msgspec
 
 from backend import jobs
-from backend.errors import RESERVED
+from backend.errors import RESERVED, kebab_case
 from tests.house import pages
 
 
 def test_every_problem_has_a_code_of_its_own_and_a_chinese_title():
-    codes = Counter(kind.code for kind in pages.troubles())
+    codes = Counter(kind.code for kind in pages.problem_classes())
 
     assert [code for code, times in codes.items() if times > 1] == []
-    for kind in pages.troubles():
+    for kind in pages.problem_classes():
         assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", kind.code), kind
         assert re.search(r"[\u4e00-\u9fff]", kind.title), kind
         assert 400 <= kind.status < 600, kind
-        assert "code" in vars(kind), f"{kind} has the code of its parent"
+        assert kind.code == kebab_case(kind.__name__), kind
 
 
 def test_every_event_is_named_after_its_subject_and_what_happened_to_it():

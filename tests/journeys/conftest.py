@@ -22,12 +22,12 @@ from tests.journeys.actors import told_of_money
 async def base(app: Litestar, partners: Partners, sandbox: Sandbox) -> AsyncIterator[str]:
     """The address of the service with the demo's seed; messages go out through the sandbox, and WeChat and both
     payment platforms push to our doors."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    subscriber = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{subscriber.getsockname()[1]}"
     register_templates(sandbox.world)
     await seeding.seed("demo")
     await jobs.drain()
-    async with serving(Edge(app), listener), identity.watch():
+    async with serving(Edge(app), subscriber), identity.watch():
         sandbox.push_to(f"{address}/v1/callbacks/wechat", gap=0.01)
         await told_of_money(address, sandbox)
         yield address

@@ -61,7 +61,7 @@ async def _write() -> None:
         await connection.execute("INSERT INTO unsealed_events (event_id, shard) VALUES ($1, 0)", uuid4())
         await asyncio.sleep(0.01)
         await connection.execute(
-            "INSERT INTO listener_receipts (event_id, listener, at) VALUES ($1, 'probe', now())", uuid4()
+            "INSERT INTO subscriber_receipts (event_id, subscriber, at) VALUES ($1, 'probe', now())", uuid4()
         )
 
 
@@ -217,7 +217,7 @@ async def test_backends_ended_under_load_are_never_a_500_and_write_nothing_half(
     await house.is_well_within(2)
     firsts, seconds = (
         await fetch_value("SELECT count(*) FROM unsealed_events"),
-        await fetch_value("SELECT count(*) FROM listener_receipts"),
+        await fetch_value("SELECT count(*) FROM subscriber_receipts"),
     )
     assert set(seen) <= {200, 201, 503}
     assert {201, 503} <= set(seen)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from backend import auditing, cache, clock, invariants, leaks
+from backend import auditing, cache, clock, invariants, privacy_scan
 from backend.events import kinds
 from backend.invariants import Verdict
 from backend.settings import using
@@ -115,7 +115,7 @@ async def test_whoever_breaks_an_invariant_is_found(name: str, sql: str, told: s
 @pytest.mark.usefixtures("life")
 async def test_an_event_that_a_listener_never_heard_of_is_found_unless_a_job_is_left():
     identity = await owner_fetch_value("SELECT id FROM events WHERE name = 'case.progressed' ORDER BY id DESC LIMIT 1")
-    await tamper("DELETE FROM listener_receipts WHERE event_id = $1", identity)
+    await tamper("DELETE FROM subscriber_receipts WHERE event_id = $1", identity)
 
     with clock.travel(by=invariants.PATIENCE + timedelta(seconds=1)):
         lost = (await verdicts())["I-8"]
@@ -192,9 +192,9 @@ async def test_in_production_the_guarantees_of_postgresql_are_judged():
     ],
 )  # fmt: skip
 def test_personal_data_is_known_by_its_form(text: str, kinds_of: list[str]):
-    assert leaks.personal(text) == kinds_of
+    assert privacy_scan.personal(text) == kinds_of
 
 
 def test_the_exceptions_to_where_phones_may_stand_have_reasons():
-    assert all(len(why) > 10 for why in leaks.BY_DEPARTMENTS.values())
+    assert all(len(why) > 10 for why in privacy_scan.BY_DEPARTMENTS.values())
     assert kinds()

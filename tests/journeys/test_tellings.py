@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from backend import clock, invariants, jobs, subjects, tellings
+from backend import clock, data_subjects, invariants, jobs, tellings
 from backend.database import fetch, fetch_value, transaction
 from backend.deliveries.events import DeliveryMoved
 from backend.events import record
@@ -119,7 +119,7 @@ async def test_a_parcels_message_that_vanished_is_found_and_one_that_was_erased_
     assert await fetch_value("SELECT count(*) FROM messages") == 1
 
     if how == "erased":
-        await subjects.erase(delivery.resident_id)
+        await data_subjects.erase(delivery.resident_id)
     else:
         await tamper("DELETE FROM message_attempts")
         await tamper("DELETE FROM messages")

@@ -13,7 +13,7 @@ from backend import jobs
 from backend.cases.events import CaseCaughtUp, CaseOpened, CaseProgressed
 from backend.cases.lifecycle import EDGES
 from backend.database import fetch, transaction
-from backend.events import Event, kinds, listeners_of, record
+from backend.events import Event, kinds, record, subscribers_of
 from backend.identity.events import PhoneMovedAway, RefreshReuseFound, ResidentDisabled
 from backend.settings import using
 from models.cases import Case
@@ -242,4 +242,4 @@ async def _nothing_to_bring(resident_id: object) -> None:
 def test_wiring_twice_is_wiring_once():
     rules.wire()
 
-    assert listeners_of(CaseProgressed).count(rules.tell) == 1
+    assert subscribers_of(CaseProgressed).count(rules.tell) == 1

@@ -13,11 +13,11 @@ from msgspec import Meta, Struct
 from api import openapi
 from api.problems import answers
 from backend.appointments import hours, lines
-from backend.appointments.errors import ItemOnOtherLine, LineExists, LineFaulty, NoSuchLine
+from backend.appointments.errors import ItemOnOtherLine, LineExists, ServiceLineInvalid, ServiceLineNotFound
 from backend.appointments.hours import Opening
 from backend.appointments.lines import LineRules, LineSeen
 from backend.identity import AsStaff
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 
 Code = Annotated[str, Meta(min_length=1, max_length=40)]
 
@@ -44,7 +44,7 @@ class LineController(Controller):
         "/halls/{hall_id:uuid}/lines",
         summary="大厅的业务类别",
         operation_id="listLines",
-        responses=answers(HallUnknown),
+        responses=answers(HallNotFound),
     )
     async def list_lines(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[LineSeen]:
         return await lines.lines_of(staff, hall_id)
@@ -53,14 +53,16 @@ class LineController(Controller):
         "/halls/{hall_id:uuid}/lines",
         summary="新建业务类别",
         operation_id="createLine",
-        responses=answers(HallUnknown, LineExists),
+        responses=answers(HallNotFound, LineExists),
     )
     async def define(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[LineRules]
     ) -> LineSeen:
         return await lines.define_line(staff, hall_id, data)
 
-    @get("/lines/{line_id:uuid}", summary="一个业务类别", operation_id="getLine", responses=answers(NoSuchLine))
+    @get(
+        "/lines/{line_id:uuid}", summary="一个业务类别", operation_id="getLine", responses=answers(ServiceLineNotFound)
+    )
     async def one(self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID]) -> LineSeen:
         return await lines.line(staff, line_id)
 
@@ -69,7 +71,7 @@ class LineController(Controller):
         summary="修改业务类别的规则",
         description="逐项给出全部规则，没有给出的取默认值。已经生成的时段不变。",
         operation_id="updateLine",
-        responses=answers(NoSuchLine, LineExists),
+        responses=answers(ServiceLineNotFound, LineExists),
     )
     async def update(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[LineRules]
@@ -81,7 +83,7 @@ class LineController(Controller):
         summary="业务类别受理的事项",
         description="给出全部事项。同一大厅内，一个事项只归一个业务类别。",
         operation_id="setLineItems",
-        responses=answers(NoSuchLine, LineFaulty, ItemOnOtherLine),
+        responses=answers(ServiceLineNotFound, ServiceLineInvalid, ItemOnOtherLine),
     )
     async def set_items(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[ItemsIn]
@@ -92,7 +94,7 @@ class LineController(Controller):
         "/lines/{line_id:uuid}/hours",
         summary="受理时间模板",
         operation_id="getLineHours",
-        responses=answers(NoSuchLine),
+        responses=answers(ServiceLineNotFound),
     )
     async def get_hours(self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID]) -> HoursBody:
         return HoursBody(hours=await hours.hours_of(staff, line_id))
@@ -105,7 +107,7 @@ class LineController(Controller):
             "只影响以后生成的时段。"
         ),
         operation_id="setLineHours",
-        responses=answers(NoSuchLine, LineFaulty),
+        responses=answers(ServiceLineNotFound, ServiceLineInvalid),
     )
     async def set_hours(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[HoursBody]

@@ -17,19 +17,19 @@ from backend.appointments import closing, overseeing, slots
 from backend.appointments.closing import Closed, DayClosed
 from backend.appointments.errors import (
     CapacityTaken,
-    NoSuchLine,
-    NoSuchSlot,
-    RangeFaulty,
+    ServiceLineNotFound,
     SlotClosed,
+    SlotExpired,
+    SlotNotFound,
     SlotOpen,
-    SlotOver,
+    SlotRangeInvalid,
 )
 from backend.appointments.hours import Places
 from backend.appointments.overseeing import SlotFigures
 from backend.appointments.slots import Capacity, Generated
-from backend.calendar import YearNotCovered
+from backend.calendar import CalendarYearNotCovered
 from backend.identity import AsStaff
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 
 Day = Annotated[date, QueryParameter(description="日期，如2026-03-02")]
 OfLine = Annotated[UUID | None, QueryParameter(description="只看这个业务类别", required=False)]
@@ -89,7 +89,7 @@ class SlotController(Controller):
         description="可以重复提交：已有的时段不变，只补上没有的。节假日安排尚未公布的年度不能生成。",
         operation_id="generateSlots",
         status_code=200,
-        responses=answers(NoSuchLine, RangeFaulty, YearNotCovered),
+        responses=answers(ServiceLineNotFound, SlotRangeInvalid, CalendarYearNotCovered),
     )
     async def generate(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[RangeIn]
@@ -100,7 +100,7 @@ class SlotController(Controller):
         "/halls/{hall_id:uuid}/slots",
         summary="一天的时段与数字",
         operation_id="listHallSlots",
-        responses=answers(HallUnknown),
+        responses=answers(HallNotFound),
     )
     async def figures(
         self,
@@ -116,7 +116,7 @@ class SlotController(Controller):
         summary="增减号源",
         description="不能少于已被约走的数量。增加的号源先给候补名单。",
         operation_id="setSlotCapacity",
-        responses=answers(NoSuchSlot, SlotOver, SlotClosed, CapacityTaken),
+        responses=answers(SlotNotFound, SlotExpired, SlotClosed, CapacityTaken),
     )
     async def set_capacity(
         self, staff: NamedDependency[AsStaff], slot_id: FromPath[UUID], data: JSONBody[CapacityIn]
@@ -129,7 +129,7 @@ class SlotController(Controller):
         description="已预约的人会收到通知，并为其预留同一业务类别中时间最近的空闲时段，限时确认。已签到的人照常办理。",
         operation_id="closeSlot",
         status_code=200,
-        responses=answers(NoSuchSlot, SlotOver, SlotClosed),
+        responses=answers(SlotNotFound, SlotExpired, SlotClosed),
     )
     async def close(self, staff: NamedDependency[AsStaff], slot_id: FromPath[UUID], data: JSONBody[CloseIn]) -> Closed:
         return await closing.close_slot(staff, slot_id, data.because)
@@ -139,7 +139,7 @@ class SlotController(Controller):
         summary="恢复一个时段",
         operation_id="reopenSlot",
         status_code=204,
-        responses=answers(NoSuchSlot, SlotOver, SlotOpen),
+        responses=answers(SlotNotFound, SlotExpired, SlotOpen),
     )
     async def reopen(self, staff: NamedDependency[AsStaff], slot_id: FromPath[UUID]) -> None:
         await closing.reopen_slot(staff, slot_id)
@@ -150,7 +150,7 @@ class SlotController(Controller):
         description="返回时已不能再预约；逐个时段通知已预约的人，并在其他日子为其预留时段。中断后可以重复提交。",
         operation_id="closeDay",
         status_code=200,
-        responses=answers(HallUnknown, NoSuchLine),
+        responses=answers(HallNotFound, ServiceLineNotFound),
     )
     async def close_day(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[CloseDayIn]
@@ -162,7 +162,7 @@ class SlotController(Controller):
         summary="恢复一天的时段",
         operation_id="reopenDay",
         status_code=200,
-        responses=answers(HallUnknown, NoSuchLine),
+        responses=answers(HallNotFound, ServiceLineNotFound),
     )
     async def reopen_day(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[ReopenDayIn]

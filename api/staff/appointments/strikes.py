@@ -13,11 +13,11 @@ from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.appointments import strikes
-from backend.appointments.errors import NoSuchStrike, NothingToDecide, OwnStrike
+from backend.appointments.errors import OwnStrikeDecisionRefused, StrikeAppealNotPending, StrikeNotFound
 from backend.appointments.strikes import AppealSeen
 from backend.identity import AsStaff
 from backend.paging import USUAL, CursorInvalid
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 
 
 class DecisionIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +36,7 @@ class StrikeController(Controller):
         "/halls/{hall_id:uuid}/appeals",
         summary="待处理的爽约申诉",
         operation_id="listAppeals",
-        responses=answers(HallUnknown, CursorInvalid),
+        responses=answers(HallNotFound, CursorInvalid),
     )
     async def appeals(
         self,
@@ -53,7 +53,7 @@ class StrikeController(Controller):
         description="`waive` 为 true 时撤销爽约记录，没有申诉也可以撤销；登记爽约的人不能处理。",
         operation_id="decideStrike",
         status_code=204,
-        responses=answers(NoSuchStrike, OwnStrike, NothingToDecide),
+        responses=answers(StrikeNotFound, OwnStrikeDecisionRefused, StrikeAppealNotPending),
     )
     async def decide(
         self, staff: NamedDependency[AsStaff], strike_id: FromPath[UUID], data: JSONBody[DecisionIn]

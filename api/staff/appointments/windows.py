@@ -13,10 +13,10 @@ from msgspec import Meta, Struct
 from api import openapi
 from api.problems import answers
 from backend.appointments import windows
-from backend.appointments.errors import LineFaulty
+from backend.appointments.errors import ServiceLineInvalid
 from backend.appointments.windows import WindowSeen
 from backend.identity import AsStaff
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 
 Number = Annotated[
     str, PathParameter(min_length=1, max_length=8, pattern="^[0-9A-Za-z-]+$", description="窗口号，与标牌一致")
@@ -36,7 +36,7 @@ class WindowController(Controller):
     path = "/halls/{hall_id:uuid}/windows"
     tags = ["大厅号源"]
 
-    @get(summary="大厅的窗口", operation_id="listWindows", responses=answers(HallUnknown))
+    @get(summary="大厅的窗口", operation_id="listWindows", responses=answers(HallNotFound))
     async def list_windows(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[WindowSeen]:
         return await windows.windows_of(staff, hall_id)
 
@@ -45,7 +45,7 @@ class WindowController(Controller):
         summary="设置窗口",
         description="没有这个窗口时新建。停用的窗口不叫号。",
         operation_id="setWindow",
-        responses=answers(HallUnknown, LineFaulty),
+        responses=answers(HallNotFound, ServiceLineInvalid),
     )
     async def set_window(
         self,

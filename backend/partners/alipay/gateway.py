@@ -17,34 +17,34 @@ from backend.partners.alipay.signing import fits, signed_form
 from backend.partners.base import PartnerClient, Repeat, Reply, Request, Wire
 from backend.partners.paying.exact_json import Ambiguous, read_object
 from backend.partners.paying.port import (
-    NotEnoughMoney,
-    OrderClosed,
-    OrderInConflict,
-    OrderPaid,
-    OrderUnknown,
+    ChannelNotEnoughMoney,
+    ChannelOrderClosed,
+    ChannelOrderInConflict,
+    ChannelOrderNotFound,
+    ChannelOrderPaid,
+    ChannelPayerRefused,
     PartnerBusy,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerTrouble,
     PartnerUnreachable,
-    PayerRefused,
 )
 from backend.settings import Settings
 
 SUCCESS = "10000"
 _TROUBLES: Mapping[str, type[PartnerTrouble]] = {
-    "ACQ.TRADE_NOT_EXIST": OrderUnknown,
-    "ACQ.TRADE_HAS_SUCCESS": OrderPaid,
-    "ACQ.TRADE_STATUS_ERROR": OrderPaid,
-    "ACQ.TRADE_HAS_CLOSE": OrderClosed,
-    "ACQ.TRADE_HAS_FINISHED": OrderClosed,
-    "ACQ.CONTEXT_INCONSISTENT": OrderInConflict,
-    "ACQ.DISCORDANT_REPEAT_REQUEST": OrderInConflict,
-    "ACQ.SELLER_BALANCE_NOT_ENOUGH": NotEnoughMoney,
-    "ACQ.BUYER_ERROR": PayerRefused,
-    "ACQ.BUYER_NOT_EXIST": PayerRefused,
-    "ACQ.USER_NOT_MATCH_ERR": PayerRefused,
-    "ACQ.REFUND_CHARGE_ERROR": PayerRefused,
+    "ACQ.TRADE_NOT_EXIST": ChannelOrderNotFound,
+    "ACQ.TRADE_HAS_SUCCESS": ChannelOrderPaid,
+    "ACQ.TRADE_STATUS_ERROR": ChannelOrderPaid,
+    "ACQ.TRADE_HAS_CLOSE": ChannelOrderClosed,
+    "ACQ.TRADE_HAS_FINISHED": ChannelOrderClosed,
+    "ACQ.CONTEXT_INCONSISTENT": ChannelOrderInConflict,
+    "ACQ.DISCORDANT_REPEAT_REQUEST": ChannelOrderInConflict,
+    "ACQ.SELLER_BALANCE_NOT_ENOUGH": ChannelNotEnoughMoney,
+    "ACQ.BUYER_ERROR": ChannelPayerRefused,
+    "ACQ.BUYER_NOT_EXIST": ChannelPayerRefused,
+    "ACQ.USER_NOT_MATCH_ERR": ChannelPayerRefused,
+    "ACQ.REFUND_CHARGE_ERROR": ChannelPayerRefused,
 }
 
 

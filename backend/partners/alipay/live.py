@@ -15,14 +15,15 @@ from backend.partners.base import Wire
 from backend.partners.paying.exact_json import Ambiguous, text, text_or_none
 from backend.partners.paying.port import (
     Bill,
-    BillNotOffered,
+    ChannelBillNotOffered,
+    ChannelNotOffered,
+    ChannelOrderClosed,
+    ChannelOrderNotFound,
+    ChannelOrderPaid,
+    ChannelRefundNotFound,
     Notice,
-    NotOffered,
     OrderAtChannel,
-    OrderClosed,
-    OrderPaid,
     OrderSeen,
-    OrderUnknown,
     PartnerRefused,
     PartnerUnreachable,
     PayerCard,
@@ -30,7 +31,6 @@ from backend.partners.paying.port import (
     RefundAtChannel,
     RefundOrder,
     RefundSeen,
-    RefundUnknown,
     Wanted,
 )
 from backend.settings import Settings
@@ -85,9 +85,9 @@ class LiveAlipay:
     async def close(self, number: str, *, sub_merchant_id: str | None = None) -> None:
         try:
             await self.gateway.call("alipay.trade.close", {"out_trade_no": number})
-        except OrderClosed:
+        except ChannelOrderClosed:
             return
-        except OrderPaid:
+        except ChannelOrderPaid:
             # One code says that the state does not allow it, whichever state that is.
             if (await self.query(number)).state in _PAID:
                 raise
@@ -103,7 +103,7 @@ class LiveAlipay:
         try:
             # Its answer tells the sum of all refunds; the question tells of this one.
             return await self.query_refund(wanted.number, payment_number=wanted.payment_number)
-        except RefundUnknown:
+        except ChannelRefundNotFound:
             return RefundSeen(
                 number=wanted.number,
                 payment_number=wanted.payment_number,
@@ -118,7 +118,7 @@ class LiveAlipay:
     async def refund_to_card(
         self, number: str, refund_id: str, card: PayerCard, *, sub_merchant_id: str | None = None
     ) -> RefundSeen:
-        raise NotOffered(NAME, "refund-to-card")
+        raise ChannelNotOffered(NAME, "refund-to-card")
 
     async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
         content = {
@@ -128,17 +128,17 @@ class LiveAlipay:
         }
         try:
             answer = await self.gateway.call("alipay.trade.fastpay.refund.query", content)
-        except OrderUnknown as trouble:
-            raise RefundUnknown(NAME, trouble.partner_code) from None
+        except ChannelOrderNotFound as trouble:
+            raise ChannelRefundNotFound(NAME, trouble.partner_code) from None
         if not answer.get("out_request_no"):
-            raise RefundUnknown(NAME, "no-refund")
+            raise ChannelRefundNotFound(NAME, "no-refund")
         try:
             return self._refund(answer)
         except Ambiguous as trouble:
             raise PartnerUnreachable(NAME, "unreadable", str(trouble), maybe_done=True) from None
 
     async def bill(self, day: date, *, sub_merchant_id: str | None = None) -> Bill:
-        raise BillNotOffered(NAME, "bill")
+        raise ChannelBillNotOffered(NAME, "bill")
 
     async def open_notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
         return notices.open_notice(self.merchant, body)

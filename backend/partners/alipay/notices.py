@@ -19,12 +19,12 @@ from backend.partners.alipay.signing import content_of, fits
 from backend.partners.paying.exact_json import Ambiguous, text, text_or_none
 from backend.partners.paying.port import (
     Notice,
-    NoticeForged,
     NoticeKind,
-    NoticeMalformed,
-    NoticeStale,
     OrderAtChannel,
     OrderSeen,
+    PaymentNoticeExpired,
+    PaymentNoticeInvalid,
+    PaymentNoticeSignatureInvalid,
     RefundAtChannel,
     RefundSeen,
 )
@@ -52,27 +52,27 @@ def open_notice(merchant: AlipayMerchant, body: bytes) -> Notice:
     raw = _form(body)
     signature = raw.get("sign", b"").decode("ascii", "replace")
     if raw.get("sign_type") != b"RSA2":
-        raise NoticeForged("sign_type")
+        raise PaymentNoticeSignatureInvalid("sign_type")
     contents = (content_of(raw, without=frozenset(names)) for names in ({"sign", "sign_type"}, {"sign"}))
     if not any(fits(merchant.public_key, content, signature) for content in contents):
-        raise NoticeForged("signature")
+        raise PaymentNoticeSignatureInvalid("signature")
     try:
         fields = _decoded(raw)
         _fresh(fields)
         return _notice(fields)
     except Ambiguous as trouble:
-        raise NoticeMalformed(str(trouble)) from None
+        raise PaymentNoticeInvalid(str(trouble)) from None
 
 
 def _form(body: bytes) -> dict[str, bytes]:
-    """The fields as bytes, unescaped once. Raises NoticeMalformed; whoever repeats a field has written no form."""
+    """The fields as bytes, unescaped once. Raises PaymentNoticeInvalid; whoever repeats a field has written no form."""
     if len(body) > LARGEST or body.count(b"&") >= MOST or _BROKEN_ESCAPE.search(body):
-        raise NoticeMalformed("no form")
+        raise PaymentNoticeInvalid("no form")
     fields: dict[str, bytes] = {}
     for part in body.split(b"&"):
         name, equals, value = part.partition(b"=")
         if not equals or not _NAME.fullmatch(name) or name.decode() in fields:
-            raise NoticeMalformed("no form")
+            raise PaymentNoticeInvalid("no form")
         fields[name.decode()] = unquote_to_bytes(value.replace(b"+", b" "))
     return fields
 
@@ -90,7 +90,7 @@ def _decoded(raw: dict[str, bytes]) -> dict[str, str]:
 def _fresh(fields: dict[str, str]) -> None:
     sent, now = instant_of(fields.get("notify_time")), clock.now()
     if not now - OLDEST <= sent <= now + AHEAD:
-        raise NoticeStale("stale")
+        raise PaymentNoticeExpired("stale")
 
 
 def _notice(fields: dict[str, str]) -> Notice:

@@ -16,20 +16,20 @@ from backend import clock
 from backend.partners.base import PartnerClient, Repeat, Reply, Wire
 from backend.partners.bodies import at
 from backend.partners.courier.port import (
+    CourierOrderRefused,
     CourierPush,
+    CourierPushInvalid,
+    CourierWaybillNotFound,
     Node,
     Ordered,
-    OrderRefused,
     Parcel,
     PartnerBusy,
     PartnerRefused,
     PartnerTrouble,
     Party,
     PushAnswer,
-    PushUnreadable,
     ToSend,
     Track,
-    WaybillUnknown,
 )
 from backend.partners.courier.reading import groups, node, nodes, text
 from backend.partners.courier.replies import form, places, told, told_text, understanding
@@ -58,7 +58,7 @@ class Ems:
 
     async def order(self, parcel: ToSend) -> Ordered:
         """See the port. Our number is their `logisticsOrderNo`."""
-        body = await self._ask("order", [self._content(parcel)], otherwise=OrderRefused)
+        body = await self._ask("order", [self._content(parcel)], otherwise=CourierOrderRefused)
         with understanding(self.name):
             told_of = body[0] if isinstance(body, list) and body else body
             number = text(told_of, "waybillNo") if isinstance(told_of, dict) else ""
@@ -70,12 +70,12 @@ class Ems:
         """See the port."""
         reason = self._table.names["cancel_reason"]
         content = [{"logisticsOrderNo": number, "waybillNo": waybill, "cancelReason": reason}]
-        await self._ask("cancel", content, otherwise=OrderRefused)
+        await self._ask("cancel", content, otherwise=CourierOrderRefused)
 
     async def label(self, number: str, waybill: str) -> str | None:
         """See the port. The address of a PDF, or the PDF itself as a data address."""
         content = {"waybillNo": waybill, "type": self._table.names["label_type"], "getURL": "1"}
-        body = await self._ask("label", content, otherwise=OrderRefused)
+        body = await self._ask("label", content, otherwise=CourierOrderRefused)
         said = body if isinstance(body, str) else next((v for v in _values(body) if isinstance(v, str) and v), "")
         if not said:
             raise PartnerBusy(self.name, "no-label")
@@ -91,13 +91,13 @@ class Ems:
         with understanding(self.name):
             entries = groups(body.get("responseItems") if isinstance(body, dict) else body, "responseItems")
             if not entries:
-                raise WaybillUnknown(self.name, "no-trace")
+                raise CourierWaybillNotFound(self.name, "no-trace")
             found = nodes(self.name, entries, self._node)
             return Track(waybill=parcel.waybill, company=COMPANY, nodes=found, complete=True)
 
     def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:
-        """See the port. Always PushUnreadable: nobody pushes here."""
-        raise PushUnreadable("this partner does not push")
+        """See the port. Always CourierPushInvalid: nobody pushes here."""
+        raise CourierPushInvalid("this partner does not push")
 
     def answer(self, push: CourierPush | None, *, taken: bool, refused: Sequence[str] = ()) -> PushAnswer:
         """See the port."""

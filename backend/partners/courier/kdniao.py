@@ -17,13 +17,13 @@ from backend.partners.base import PartnerClient, Reply, Wire
 from backend.partners.bodies import Unreadable, at, form_fields, json_object
 from backend.partners.courier.port import (
     CourierPush,
+    CourierPushSignatureInvalid,
+    CourierWaybillNotFound,
     Node,
     Parcel,
     PartnerBusy,
     PushAnswer,
-    PushForged,
     Track,
-    WaybillUnknown,
 )
 from backend.partners.courier.reading import (
     BOUNDS,
@@ -70,17 +70,17 @@ class Kdniao:
         with refusing():
             fields = form_fields(body, BOUNDS)
             if not (data := fields.get("RequestData")):
-                raise PushForged("no RequestData")
+                raise CourierPushSignatureInvalid("no RequestData")
             # Some of their senders encode the signature once more than the form does; base64 has no percent sign.
             given = unquote(fields.get("DataSign", ""))
             signed = bool(given and self._values.kdniao_app_key)
             if (given or self.signs) and not same(given, kdniao_signature(data, self._values.kdniao_app_key)):
-                raise PushForged("DataSign")
+                raise CourierPushSignatureInvalid("DataSign")
             if fields.get("RequestType", "") not in ("", *self._table.names["push_types"].split(",")):
                 raise Unreadable("another RequestType")
             said = json_object(data, BOUNDS)
             if not same(text(said, "EBusinessID"), self._values.kdniao_business_id):
-                raise PushForged("EBusinessID")
+                raise CourierPushSignatureInvalid("EBusinessID")
             parcels = groups(said.get("Data"), "Data")
             if not parcels:
                 raise Unreadable("no Data")
@@ -123,7 +123,7 @@ class Kdniao:
             self._check(answer)
             track = self._track(answer)
             if not track.nodes:
-                raise WaybillUnknown(self.name, "no-traces", text(answer, "Reason"))
+                raise CourierWaybillNotFound(self.name, "no-traces", text(answer, "Reason"))
             return track
 
     def _check(self, answer: Mapping[str, Any]) -> None:

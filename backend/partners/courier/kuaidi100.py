@@ -15,13 +15,13 @@ from backend.partners.base import PartnerClient, Reply, Wire
 from backend.partners.bodies import at, form_fields, json_object
 from backend.partners.courier.port import (
     CourierPush,
+    CourierPushSignatureInvalid,
+    CourierWaybillNotFound,
     Node,
     Parcel,
     PartnerMisconfigured,
     PushAnswer,
-    PushForged,
     Track,
-    WaybillUnknown,
 )
 from backend.partners.courier.reading import (
     BOUNDS,
@@ -97,10 +97,10 @@ class Kuaidi100:
         with refusing():
             fields = form_fields(body, BOUNDS)
             if not (param := fields.get("param")):
-                raise PushForged("no param")
+                raise CourierPushSignatureInvalid("no param")
             made = kuaidi100_signature(param, self._values.kuaidi100_salt)
             if not same(fields.get("sign", "").upper(), made):
-                raise PushForged("sign")
+                raise CourierPushSignatureInvalid("sign")
             track = self._pushed(json_object(param, BOUNDS))
             return CourierPush(identity=digest(param), signed=self.signs, tracks=(track,), plaintext=param)
 
@@ -122,7 +122,7 @@ class Kuaidi100:
             self._table.check("query", code, text(answer, "message"))
             track = self._track(answer, ended=text(answer, "ischeck") == "1")
             if not track.nodes:
-                raise WaybillUnknown(self.name, "no-data", text(answer, "message"))
+                raise CourierWaybillNotFound(self.name, "no-data", text(answer, "message"))
             return track
 
     def _pushed(self, said: Mapping[str, Any]) -> Track:

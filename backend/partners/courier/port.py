@@ -23,10 +23,14 @@ from backend.partners.errors import (
 )
 
 __all__ = [
-    "AddressRefused",
+    "CourierAddressRefused",
+    "CourierOrderRefused",
     "CourierPush",
+    "CourierPushInvalid",
+    "CourierPushSignatureInvalid",
+    "CourierTooSoon",
+    "CourierWaybillNotFound",
     "Node",
-    "OrderRefused",
     "Ordered",
     "Ordering",
     "Parcel",
@@ -37,14 +41,10 @@ __all__ = [
     "PartnerUnreachable",
     "Party",
     "PushAnswer",
-    "PushForged",
-    "PushUnreadable",
     "Remedy",
     "ToSend",
-    "TooSoon",
     "Track",
     "Tracking",
-    "WaybillUnknown",
 ]
 
 
@@ -135,10 +135,9 @@ class PushAnswer(Struct, frozen=True):
     status: int = 200
 
 
-class PushForged(Unauthenticated):
+class CourierPushSignatureInvalid(Unauthenticated):
     """The signature of a push is missing or wrong. `why` is for the log."""
 
-    code = "courier-push-forged"
     title = "推送签名无效"
 
     def __init__(self, why: str) -> None:
@@ -146,10 +145,9 @@ class PushForged(Unauthenticated):
         self.why = why
 
 
-class PushUnreadable(Malformed):
+class CourierPushInvalid(Malformed):
     """The push cannot be read: not the form, the JSON or the XML that it should be."""
 
-    code = "courier-push-unreadable"
     title = "推送内容无法识别"
 
     def __init__(self, why: str) -> None:
@@ -157,31 +155,27 @@ class PushUnreadable(Malformed):
         self.why = why
 
 
-class OrderRefused(PartnerRefused):
+class CourierOrderRefused(PartnerRefused):
     """The courier does not take the order."""
 
-    code = "courier-order-refused"
     title = "快递公司未接受该订单"
 
 
-class AddressRefused(OrderRefused):
+class CourierAddressRefused(CourierOrderRefused):
     """The courier does not go there, or cannot read the address."""
 
-    code = "courier-address-refused"
     title = "快递公司无法送达该地址"
 
 
-class WaybillUnknown(PartnerRefused):
+class CourierWaybillNotFound(PartnerRefused):
     """Nobody there knows the number (yet)."""
 
-    code = "courier-waybill-unknown"
     title = "暂无物流信息"
 
 
-class TooSoon(PartnerBusy):
+class CourierTooSoon(PartnerBusy):
     """Asked again before the courier's minimum interval was over."""
 
-    code = "courier-too-soon"
     title = "查询过于频繁，请稍后再试"
 
 
@@ -194,12 +188,12 @@ class Ordering(Protocol):
     async def order(self, parcel: ToSend) -> Ordered:
         """Have it fetched. Safe to repeat with the same number and content: the same waybill comes back.
 
-        Raises AddressRefused, OrderRefused, PartnerBusy, PartnerUnreachable, PartnerMisconfigured.
+        Raises CourierAddressRefused, CourierOrderRefused, PartnerBusy, PartnerUnreachable, PartnerMisconfigured.
         """
         ...
 
     async def cancel(self, number: str, waybill: str) -> None:
-        """Not to be fetched after all; repeating is fine. Raises OrderRefused when it is too late."""
+        """Not to be fetched after all; repeating is fine. Raises CourierOrderRefused when it is too late."""
         ...
 
     async def label(self, number: str, waybill: str) -> str | None:
@@ -221,19 +215,19 @@ class Tracking(Protocol):
     async def subscribe(self, parcel: Parcel) -> None:
         """Have it pushed to us; being subscribed already is fine. A partner that needs no subscription does nothing.
 
-        Raises WaybillUnknown, PartnerRefused, PartnerBusy, PartnerUnreachable, PartnerMisconfigured.
+        Raises CourierWaybillNotFound, PartnerRefused, PartnerBusy, PartnerUnreachable, PartnerMisconfigured.
         """
         ...
 
     async def query(self, parcel: Parcel) -> Track:
-        """The whole journey as the partner knows it. Raises WaybillUnknown, TooSoon, PartnerBusy, PartnerUnreachable,
-        PartnerMisconfigured."""
+        """The whole journey as the partner knows it. Raises CourierWaybillNotFound, CourierTooSoon, PartnerBusy,
+        PartnerUnreachable, PartnerMisconfigured."""
         ...
 
     def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:
         """Read a push: form, JSON or XML as the partner sends it, signature over the raw parameter.
 
-        Raises PushForged, PushUnreadable; never anything else, whatever comes.
+        Raises CourierPushSignatureInvalid, CourierPushInvalid; never anything else, whatever comes.
         """
         ...
 

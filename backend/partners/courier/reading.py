@@ -14,7 +14,7 @@ import msgspec
 from prometheus_client import Counter
 
 from backend.partners.bodies import Bounds, Unreadable
-from backend.partners.courier.port import Node, PushUnreadable
+from backend.partners.courier.port import CourierPushInvalid, Node
 
 LARGEST = 524_288
 """Bytes of a push; a full list of a hundred nodes, percent-encoded, has a fifth of it."""
@@ -29,11 +29,11 @@ NODES_DROPPED = Counter(
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Whatever cannot be read inside becomes a PushUnreadable."""
+    """Whatever cannot be read inside becomes a CourierPushInvalid."""
     try:
         yield
     except Unreadable as error:
-        raise PushUnreadable(str(error)) from None
+        raise CourierPushInvalid(str(error)) from None
 
 
 def same(given: str, made: str) -> bool:

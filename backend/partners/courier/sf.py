@@ -15,13 +15,13 @@ from backend.partners.base import Repeat, Wire
 from backend.partners.bodies import Unreadable, at, form_fields, json_object, text_of, xml_fields
 from backend.partners.courier.port import (
     CourierPush,
+    CourierWaybillNotFound,
     Node,
     Ordered,
     Parcel,
     PushAnswer,
     ToSend,
     Track,
-    WaybillUnknown,
 )
 from backend.partners.courier.reading import BOUNDS, digest, group, groups, node, nodes, refusing, text, waybill
 from backend.partners.courier.replies import understanding
@@ -79,7 +79,7 @@ class Sf:
             of_it = [each for each in answers if text(each, names["waybill"]) == parcel.waybill]
             entries = [entry for each in of_it for entry in groups(each.get(names["nodes"]), "nodes")]
             if not entries:
-                raise WaybillUnknown(self.name, "no-routes")
+                raise CourierWaybillNotFound(self.name, "no-routes")
             found = nodes(self.name, entries, self._node)
             return Track(waybill=parcel.waybill, company=COMPANY, nodes=found, complete=True)
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend.partners.courier.port import AddressRefused, Ordered, OrderRefused, PartnerBusy, Party, ToSend
+from backend.partners.courier.port import (
+    CourierAddressRefused,
+    CourierOrderRefused,
+    Ordered,
+    PartnerBusy,
+    Party,
+    ToSend,
+)
 from backend.partners.courier.reading import group, groups, text
 from backend.partners.courier.replies import places, understanding
 from backend.partners.courier.sf_calls import SfCalls
@@ -24,10 +31,10 @@ class SfOrders:
 
     async def order(self, parcel: ToSend) -> Ordered:
         """See the port. Ordered before under this number: the waybill of then is looked up."""
-        meaning, inner = await self._calls.ask("order", self._content(parcel), otherwise=OrderRefused)
+        meaning, inner = await self._calls.ask("order", self._content(parcel), otherwise=CourierOrderRefused)
         if meaning == "again":
             wanted = {"language": _LANGUAGE, "orderId": parcel.number, "searchType": "1"}
-            _, inner = await self._calls.ask("find", wanted, otherwise=OrderRefused)
+            _, inner = await self._calls.ask("find", wanted, otherwise=CourierOrderRefused)
         with understanding("sf"):
             return self._ordered(group(inner.get(self._table.names["content"]), "content"))
 
@@ -39,7 +46,7 @@ class SfOrders:
             "dealType": 2,
             "waybillNoInfoList": [{"waybillType": 1, "waybillNo": waybill}],
         }
-        await self._calls.ask("change", content, otherwise=OrderRefused)
+        await self._calls.ask("change", content, otherwise=CourierOrderRefused)
 
     async def label(self, number: str, waybill: str) -> str | None:
         """See the port. Its address; what must be sent as `X-Auth-token` to fetch it stands behind `#token=`."""
@@ -52,7 +59,7 @@ class SfOrders:
             "sync": True,
             "documents": [{"masterWaybillNo": waybill}],
         }
-        _, inner = await self._calls.ask("label", content, otherwise=OrderRefused)
+        _, inner = await self._calls.ask("label", content, otherwise=CourierOrderRefused)
         with understanding("sf"):
             files = groups(
                 group(inner.get("obj") or inner.get(self._table.names["content"]), "obj").get("files"), "files"
@@ -82,14 +89,14 @@ class SfOrders:
         filtered = text(said, "filterResult")
         meaning = self._table.meaning("filter", filtered) if filtered else "ok"
         if meaning == "address":
-            raise AddressRefused("sf", f"filter-{filtered}"[:32], text(said, "remark"))
+            raise CourierAddressRefused("sf", f"filter-{filtered}"[:32], text(said, "remark"))
         numbers = [
             text(each, "waybillNo") for each in _mothers_first(groups(said.get("waybillNoInfoList"), "waybills"))
         ]
         if numbers and numbers[0]:
             return Ordered(numbers[0])
         if meaning not in FINE:
-            raise self._table.trouble(meaning, f"filter-{filtered}", otherwise=OrderRefused)
+            raise self._table.trouble(meaning, f"filter-{filtered}", otherwise=CourierOrderRefused)
         raise PartnerBusy("sf", "no-waybill")
 
 

@@ -8,14 +8,14 @@ from msgspec import Struct, field
 
 from backend.partners import tables
 from backend.partners.courier.port import (
-    AddressRefused,
-    OrderRefused,
+    CourierAddressRefused,
+    CourierOrderRefused,
+    CourierTooSoon,
+    CourierWaybillNotFound,
     PartnerBusy,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerTrouble,
-    TooSoon,
-    WaybillUnknown,
 )
 from backend.settings import SettingsError
 
@@ -32,10 +32,10 @@ FINE = frozenset({"ok", "again", "done"})
 """Meanings of an answer that are no refusal: done now, ordered before, cancelled before."""
 REFUSALS: Mapping[str, type[PartnerTrouble]] = {
     "refused": PartnerRefused,
-    "order": OrderRefused,
-    "address": AddressRefused,
-    "unknown": WaybillUnknown,
-    "soon": TooSoon,
+    "order": CourierOrderRefused,
+    "address": CourierAddressRefused,
+    "unknown": CourierWaybillNotFound,
+    "soon": CourierTooSoon,
     "busy": PartnerBusy,
     "misconfigured": PartnerMisconfigured,
 }

@@ -25,24 +25,23 @@ from backend.partners.errors import (
 
 __all__ = [
     "Bill",
-    "BillEmpty",
-    "BillNotOffered",
-    "BillNotReady",
     "BillRow",
-    "BillUnbelievable",
-    "NotEnoughMoney",
-    "NotOffered",
+    "ChannelBillEmpty",
+    "ChannelBillInvalid",
+    "ChannelBillNotOffered",
+    "ChannelBillNotReady",
+    "ChannelNotEnoughMoney",
+    "ChannelNotOffered",
+    "ChannelOrderClosed",
+    "ChannelOrderInConflict",
+    "ChannelOrderNotFound",
+    "ChannelOrderPaid",
+    "ChannelPayerRefused",
+    "ChannelRefundNotFound",
     "Notice",
-    "NoticeForged",
     "NoticeKind",
-    "NoticeMalformed",
-    "NoticeStale",
     "OrderAtChannel",
-    "OrderClosed",
-    "OrderInConflict",
-    "OrderPaid",
     "OrderSeen",
-    "OrderUnknown",
     "PartnerBusy",
     "PartnerMisconfigured",
     "PartnerRefused",
@@ -50,12 +49,13 @@ __all__ = [
     "PartnerUnreachable",
     "PayChannel",
     "PayerCard",
-    "PayerRefused",
+    "PaymentNoticeExpired",
+    "PaymentNoticeInvalid",
+    "PaymentNoticeSignatureInvalid",
     "Placed",
     "RefundAtChannel",
     "RefundOrder",
     "RefundSeen",
-    "RefundUnknown",
     "Remedy",
     "Wanted",
 ]
@@ -185,10 +185,9 @@ class Notice(Struct, frozen=True, kw_only=True):
     """What was in it, kept sealed."""
 
 
-class NoticeForged(Unauthenticated):
+class PaymentNoticeSignatureInvalid(Unauthenticated):
     """The signature of a notice is not the channel's. `why` says what was wrong, for the log."""
 
-    code = "payment-notice-forged"
     title = "通知签名无效"
 
     def __init__(self, why: str) -> None:
@@ -196,17 +195,15 @@ class NoticeForged(Unauthenticated):
         self.why = why
 
 
-class NoticeStale(NoticeForged):
+class PaymentNoticeExpired(PaymentNoticeSignatureInvalid):
     """Signed more than five minutes ago, or in the future."""
 
-    code = "payment-notice-stale"
     title = "通知已过期"
 
 
-class NoticeMalformed(Refused):
+class PaymentNoticeInvalid(Refused):
     """The signature is right and the content cannot be read, or is ambiguous."""
 
-    code = "payment-notice-malformed"
     title = "通知内容无法识别"
 
     def __init__(self, why: str) -> None:
@@ -214,88 +211,76 @@ class NoticeMalformed(Refused):
         self.why = why
 
 
-class OrderUnknown(PartnerRefused):
+class ChannelOrderNotFound(PartnerRefused):
     """The channel has no order (or nothing paid) of this number."""
 
-    code = "channel-order-unknown"
     title = "支付平台没有该订单"
 
 
-class OrderPaid(PartnerRefused):
+class ChannelOrderPaid(PartnerRefused):
     """The order is paid already: ask for its state instead."""
 
-    code = "channel-order-paid"
     title = "该订单已支付"
 
 
-class OrderClosed(PartnerRefused):
+class ChannelOrderClosed(PartnerRefused):
     """The channel has closed the order."""
 
-    code = "channel-order-closed"
     title = "该订单已关闭"
 
 
-class OrderInConflict(PartnerRefused):
+class ChannelOrderInConflict(PartnerRefused):
     """The channel knows this number with another content."""
 
-    code = "channel-order-in-conflict"
     title = "订单信息与支付平台不一致"
 
 
-class PayerRefused(PartnerRefused):
+class ChannelPayerRefused(PartnerRefused):
     """The payer or their account cannot pay, or cannot be paid back to."""
 
-    code = "channel-payer-refused"
     title = "支付账户暂不可用"
 
 
-class NotEnoughMoney(PartnerRefused):
+class ChannelNotEnoughMoney(PartnerRefused):
     """The merchant's account does not hold what is to go back."""
 
-    code = "channel-not-enough-money"
     title = "商户余额不足，退款稍后重试"
     remedy = Remedy.CONFIGURE
 
 
-class NotOffered(PartnerRefused):
+class ChannelNotOffered(PartnerRefused):
     """The channel has no such function."""
 
-    code = "channel-not-offered"
     title = "该支付渠道不支持此操作"
 
 
-class BillNotOffered(NotOffered):
+class ChannelBillNotOffered(ChannelNotOffered):
     """This channel's bills are not read by us: what it did is compared order by order."""
 
-    code = "channel-bill-not-offered"
     title = "该支付渠道不提供对账单"
 
 
-class RefundUnknown(PartnerRefused):
+class ChannelRefundNotFound(PartnerRefused):
     """The channel has no refund of this number."""
 
-    code = "channel-refund-unknown"
     title = "支付平台没有该退款"
 
 
-class BillNotReady(PartnerBusy):
+class ChannelBillNotReady(PartnerBusy):
     """The channel is still making the bill of that day."""
 
-    code = "channel-bill-not-ready"
     title = "对账单尚未生成"
 
 
-class BillEmpty(PartnerRefused):
+class ChannelBillEmpty(PartnerRefused):
     """Nothing moved on that day."""
 
-    code = "channel-bill-empty"
     title = "当日无交易"
 
 
-class BillUnbelievable(PartnerRefused):
+class ChannelBillInvalid(PartnerRefused):
     """The file is not what the channel's hash says, or its rows and sums do not agree."""
 
-    code = "channel-bill-unbelievable"
     title = "对账单校验未通过"
 
 
@@ -336,8 +321,8 @@ class PayChannel(Protocol):
     async def place(self, order: Wanted) -> Placed:
         """Have the order at the channel. Safe to repeat with the same content.
 
-        Raises OrderPaid, OrderClosed, OrderInConflict, PayerRefused, PartnerMisconfigured, PartnerRefused,
-        PartnerBusy, PartnerUnreachable.
+        Raises ChannelOrderPaid, ChannelOrderClosed, ChannelOrderInConflict, ChannelPayerRefused,
+        PartnerMisconfigured, PartnerRefused, PartnerBusy, PartnerUnreachable.
         """
         ...
 
@@ -346,19 +331,20 @@ class PayChannel(Protocol):
         ...
 
     async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
-        """The truth about an order. Raises OrderUnknown, PartnerBusy, PartnerUnreachable, PartnerMisconfigured."""
+        """The truth about an order. Raises ChannelOrderNotFound, PartnerBusy, PartnerUnreachable,
+        PartnerMisconfigured."""
         ...
 
     async def close(self, number: str, *, sub_merchant_id: str | None = None) -> None:
-        """Nobody shall pay it any more; repeating is fine. Raises OrderPaid, OrderUnknown, PartnerBusy,
+        """Nobody shall pay it any more; repeating is fine. Raises ChannelOrderPaid, ChannelOrderNotFound, PartnerBusy,
         PartnerUnreachable, PartnerMisconfigured."""
         ...
 
     async def refund(self, wanted: RefundOrder) -> RefundSeen:
         """Ask for a refund; repeating with the same number refunds once.
 
-        Raises NotEnoughMoney, PayerRefused, OrderUnknown, PartnerRefused, PartnerBusy, PartnerUnreachable,
-        PartnerMisconfigured.
+        Raises ChannelNotEnoughMoney, ChannelPayerRefused, ChannelOrderNotFound, PartnerRefused, PartnerBusy,
+        PartnerUnreachable, PartnerMisconfigured.
         """
         ...
 
@@ -367,24 +353,26 @@ class PayChannel(Protocol):
     ) -> RefundSeen:
         """Send an abnormal refund to a bank card of the payer instead; `number` is ours, `refund_id` the channel's.
 
-        Raises NotOffered when the channel has no such way, RefundUnknown, PayerRefused, PartnerRefused, PartnerBusy,
-        PartnerUnreachable, PartnerMisconfigured.
+        Raises ChannelNotOffered when the channel has no such way, ChannelRefundNotFound, ChannelPayerRefused,
+        PartnerRefused, PartnerBusy, PartnerUnreachable, PartnerMisconfigured.
         """
         ...
 
     async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
-        """The truth about a refund. Raises RefundUnknown, PartnerBusy, PartnerUnreachable, PartnerMisconfigured."""
+        """The truth about a refund. Raises ChannelRefundNotFound, PartnerBusy, PartnerUnreachable,
+        PartnerMisconfigured."""
         ...
 
     async def bill(self, day: date, *, sub_merchant_id: str | None = None) -> Bill:
-        """The day's bill. Raises BillNotReady, BillEmpty, BillUnbelievable, BillNotOffered, PartnerUnreachable,
-        PartnerMisconfigured."""
+        """The day's bill. Raises ChannelBillNotReady, ChannelBillEmpty, ChannelBillInvalid, ChannelBillNotOffered,
+        PartnerUnreachable, PartnerMisconfigured."""
         ...
 
     async def open_notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
         """Believe a push or refuse it: signature over the raw bytes, five minutes, decryption.
 
-        Header names are in lower case; a header that came twice is joined with ", " and refused. Never fetches
-        keys more often than the adapter's own minimum interval. Raises NoticeForged, NoticeStale, NoticeMalformed.
+        Header names are in lower case; a header that came twice is joined with ", " and refused. Never fetches keys
+        more often than the adapter's own minimum interval. Raises PaymentNoticeSignatureInvalid, PaymentNoticeExpired,
+        PaymentNoticeInvalid.
         """
         ...

@@ -30,36 +30,30 @@ class SmsAccepted(Struct, frozen=True):
 class SmsRefused(PartnerRefused):
     """The gateway will not send this text: signature, template or content."""
 
-    code = "sms-refused"
     title = "短信平台未接受该短信"
 
 
-class PhoneRefused(SmsRefused):
+class SmsPhoneRefused(SmsRefused):
     """The number is no mobile number, is blocked, or has asked not to be written to."""
 
-    code = "sms-phone-refused"
     title = "该手机号无法接收短信"
 
 
 class SmsTooOften(PartnerBusy):
     """Too many texts to this number; `retry_after` says in seconds when the next one is taken."""
 
-    code = "sms-too-often"
     title = "短信发送过于频繁，请稍后再试"
 
 
 class SmsQuotaSpent(PartnerBusy):
     """The account has sent as much as it may in a day."""
 
-    code = "sms-quota-spent"
     title = "短信当日发送额度已用完"
     remedy = Remedy.TOMORROW
 
 
 class SmsMisconfigured(PartnerMisconfigured):
     """Keys, application, signature or template are not as the gateway knows them, or the account is empty."""
-
-    code = "sms-misconfigured"
 
 
 class Sms(Protocol):
@@ -68,6 +62,7 @@ class Sms(Protocol):
     async def send(self, message: SmsMessage) -> SmsAccepted:
         """Send one text; never repeated by itself once it may have arrived.
 
-        Raises PhoneRefused, SmsRefused, SmsTooOften, SmsQuotaSpent, SmsMisconfigured, PartnerBusy, PartnerUnreachable.
+        Raises SmsPhoneRefused, SmsRefused, SmsTooOften, SmsQuotaSpent, SmsMisconfigured, PartnerBusy,
+        PartnerUnreachable.
         """
         ...

@@ -25,10 +25,9 @@ _SERIAL_ROOM, _CODE_ROOM = 64, 48
 _PLAIN = re.compile(r"[\x21-\x7e]+(?: [\x21-\x7e]+)*", re.ASCII)
 
 
-class ReceiptsUnreadable(Malformed):
+class SmsReceiptsInvalid(Malformed):
     """The push is no list of receipts."""
 
-    code = "sms-receipts-unreadable"
     title = "短信回执的格式不正确"
 
     def __init__(self, why: str) -> None:
@@ -53,20 +52,20 @@ class SmsReceipt(Struct, frozen=True, kw_only=True):
 
 
 def read(body: bytes, table: Table) -> tuple[SmsReceipt, ...]:
-    """The receipts of a push. Raises ReceiptsUnreadable for anything but a list of them."""
+    """The receipts of a push. Raises SmsReceiptsInvalid for anything but a list of them."""
     try:
         listed = json_list(text_of(body, BOUNDS), BOUNDS)
     except Unreadable as error:
-        raise ReceiptsUnreadable(str(error)) from None
+        raise SmsReceiptsInvalid(str(error)) from None
     if not 0 < len(listed) <= MOST or not all(isinstance(each, dict) for each in listed):
-        raise ReceiptsUnreadable("no list of receipts")
+        raise SmsReceiptsInvalid("no list of receipts")
     return tuple(_receipt(each, table.receipt) for each in listed)
 
 
 def _receipt(told: Mapping[str, Any], names: Receipt) -> SmsReceipt:
     serial, outcome = _text(told, names.serial), told.get(names.outcome)
     if not serial or outcome not in (names.arrived, names.failed):
-        raise ReceiptsUnreadable(names.outcome if serial else names.serial)
+        raise SmsReceiptsInvalid(names.outcome if serial else names.serial)
     country, phone = _text(told, names.country), _text(told, names.phone)
     return SmsReceipt(
         serial=serial,

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from backend.partners import tables
 from backend.partners.errors import PartnerBusy, PartnerTrouble
-from backend.partners.sms.port import PhoneRefused, SmsMisconfigured, SmsQuotaSpent, SmsRefused, SmsTooOften
+from backend.partners.sms.port import SmsMisconfigured, SmsPhoneRefused, SmsQuotaSpent, SmsRefused, SmsTooOften
 from backend.settings import SettingsError
 
 Gateway = Literal["tencent", "aliyun"]
@@ -20,7 +20,7 @@ GATEWAYS: tuple[Gateway, ...] = get_args(Gateway)
 after a change."""
 Meaning = Literal["phone", "refused", "quota", "misconfigured", "busy", "often"]
 _KINDS: Mapping[Meaning, type[PartnerTrouble]] = {
-    "phone": PhoneRefused,
+    "phone": SmsPhoneRefused,
     "refused": SmsRefused,
     "quota": SmsQuotaSpent,
     "misconfigured": SmsMisconfigured,

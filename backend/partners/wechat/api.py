@@ -12,44 +12,44 @@ from backend import clock
 from backend.partners.base import PartnerClient, Repeat, Reply, Request, decoded
 from backend.partners.errors import PartnerTrouble
 from backend.partners.wechat.errors import (
-    WeChatBusy,
-    WeChatMisconfigured,
-    WeChatQuotaSpent,
-    WeChatRefused,
+    WechatBusy,
+    WechatMisconfigured,
+    WechatQuotaSpent,
+    WechatRefused,
 )
 from backend.partners.wechat.token import IssuedToken, TokenKeeper
 
 T = TypeVar("T")
 
-Trouble = Callable[[str, str, str], PartnerTrouble]
-Errors = Mapping[int, Trouble]
+DomainError = Callable[[str, str, str], PartnerTrouble]
+Errors = Mapping[int, DomainError]
 """What an errcode means in one call; the codes that mean the same everywhere are in `COMMON`."""
 
 STALE_TOKEN = frozenset({40001, 40014, 42001})
 COMMON: Errors = {
-    -1: WeChatBusy,
-    45009: WeChatQuotaSpent,
-    45011: WeChatBusy,
-    44990: WeChatBusy,
-    44991: WeChatBusy,
-    40001: WeChatBusy,  # still refused after a new token: another process is changing it, or the secret is
-    40014: WeChatBusy,
-    42001: WeChatBusy,
-    40002: WeChatMisconfigured,
-    40013: WeChatMisconfigured,
-    40125: WeChatMisconfigured,
-    40164: WeChatMisconfigured,
-    40243: WeChatMisconfigured,
-    41002: WeChatMisconfigured,
-    41004: WeChatMisconfigured,
-    48001: WeChatMisconfigured,
-    48002: WeChatMisconfigured,
-    50004: WeChatMisconfigured,
-    50007: WeChatMisconfigured,
-    61024: WeChatMisconfigured,
-    89503: WeChatMisconfigured,
-    89506: WeChatMisconfigured,
-    89507: WeChatMisconfigured,
+    -1: WechatBusy,
+    45009: WechatQuotaSpent,
+    45011: WechatBusy,
+    44990: WechatBusy,
+    44991: WechatBusy,
+    40001: WechatBusy,  # still refused after a new token: another process is changing it, or the secret is
+    40014: WechatBusy,
+    42001: WechatBusy,
+    40002: WechatMisconfigured,
+    40013: WechatMisconfigured,
+    40125: WechatMisconfigured,
+    40164: WechatMisconfigured,
+    40243: WechatMisconfigured,
+    41002: WechatMisconfigured,
+    41004: WechatMisconfigured,
+    48001: WechatMisconfigured,
+    48002: WechatMisconfigured,
+    50004: WechatMisconfigured,
+    50007: WechatMisconfigured,
+    61024: WechatMisconfigured,
+    89503: WechatMisconfigured,
+    89506: WechatMisconfigured,
+    89507: WechatMisconfigured,
 }
 _LONGEST_MESSAGE = 200
 
@@ -90,7 +90,7 @@ class WeChatApi:
         def read(reply: Reply) -> Reply:
             if not reply.content_type.startswith("image/"):
                 self._reader(errors)(reply)
-                raise WeChatBusy("wechat", "no-image")
+                raise WechatBusy("wechat", "no-image")
             return reply
 
         return await self._with_token(_posting(path, content, Repeat.ALWAYS), read)
@@ -129,11 +129,11 @@ class WeChatApi:
         # An ordinary request may be repeated; a forced one would be a second force.
         repeat = Repeat.IF_NEVER_SENT if force else Repeat.ALWAYS
         asked = clock.now().timestamp()
-        read = self._reader(dict.fromkeys(STALE_TOKEN, WeChatMisconfigured))
+        read = self._reader(dict.fromkeys(STALE_TOKEN, WechatMisconfigured))
         answer = await self.client.ask("stable_token", _posting("/cgi-bin/stable_token", content, repeat), read)
         text, seconds = answer.get("access_token"), answer.get("expires_in")
         if not isinstance(text, str) or not text or not isinstance(seconds, int):
-            raise WeChatBusy("wechat", "no-token")
+            raise WechatBusy("wechat", "no-token")
         return IssuedToken(text, asked + seconds)
 
     def _reader(self, errors: Errors) -> Callable[[Reply], dict[str, Any]]:
@@ -142,19 +142,19 @@ class WeChatApi:
             code = answer.get("errcode", 0)
             if code in (0, "0"):
                 return answer
-            raise trouble_of(code, str(answer.get("errmsg", "")), errors)
+            raise problem_of(code, str(answer.get("errmsg", "")), errors)
 
         return read
 
     def _configured(self) -> None:
         if not self.account.appid or not self.account.secret:
-            raise WeChatMisconfigured("wechat", "not-configured")
+            raise WechatMisconfigured("wechat", "not-configured")
 
 
-def trouble_of(code: Any, message: str, errors: Errors) -> PartnerTrouble:
-    """What WeChat's refusal means in this call; a code nobody wrote down is a WeChatRefused that keeps it."""
+def problem_of(code: Any, message: str, errors: Errors) -> PartnerTrouble:
+    """What WeChat's refusal means in this call; a code nobody wrote down is a WechatRefused that keeps it."""
     number = int(code) if isinstance(code, int) or str(code).lstrip("-").isdecimal() else 0
-    kind: Trouble = errors.get(number) or COMMON.get(number) or WeChatRefused
+    kind: DomainError = errors.get(number) or COMMON.get(number) or WechatRefused
     return kind("wechat", str(code), message[:_LONGEST_MESSAGE])
 
 

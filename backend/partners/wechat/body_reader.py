@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backend.partners.bodies import Bounds, Unreadable, json_object, text_of, xml_fields
-from backend.partners.wechat.errors import PushMalformed
+from backend.partners.wechat.errors import WechatPushInvalid
 
 LARGEST = 65_536
 """Bytes of a body; WeChat's own are a few hundred."""
@@ -18,17 +18,17 @@ def read_body(body: bytes) -> dict[str, Any]:
     """The fields of the body: texts as `str`, groups as `dict`, repeated groups as `list`; numbers become
     text.
 
-    Raises PushMalformed.
+    Raises WechatPushInvalid.
     """
     return read_marked(body)[0]
 
 
 def read_marked(body: bytes) -> tuple[dict[str, Any], str]:
-    """The fields, and whether they came as `xml` or `json`. Raises PushMalformed."""
+    """The fields, and whether they came as `xml` or `json`. Raises WechatPushInvalid."""
     try:
         text = text_of(body, BOUNDS)
         if text.lstrip().startswith("<"):
             return xml_fields(text, BOUNDS, root="xml", repeated=REPEATED), "xml"
         return json_object(text, BOUNDS), "json"
     except Unreadable as error:
-        raise PushMalformed(str(error)) from None
+        raise WechatPushInvalid(str(error)) from None

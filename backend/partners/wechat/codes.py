@@ -7,12 +7,12 @@ from typing import Any
 
 from backend.partners.wechat.api import Errors, WeChatApi
 from backend.partners.wechat.errors import (
-    PageUnknown,
-    RecipientUnknown,
-    SceneRefused,
-    UserNotRecent,
-    WeChatBusy,
-    WeChatRefused,
+    WechatBusy,
+    WechatPageNotFound,
+    WechatRecipientNotFound,
+    WechatRefused,
+    WechatSceneRefused,
+    WechatUserNotRecent,
 )
 from backend.partners.wechat.port import CodeImage, TextVerdict
 
@@ -21,8 +21,8 @@ NARROWEST, WIDEST = 280, 1280
 LONGEST_TEXT = 2500
 _SCENES = {"profile": 1, "comment": 2, "forum": 3, "social": 4}
 
-_CODE: Errors = {40129: SceneRefused, 40169: SceneRefused, 41030: PageUnknown}
-_TEXT: Errors = {40003: RecipientUnknown, 61010: UserNotRecent}
+_CODE: Errors = {40129: WechatSceneRefused, 40169: WechatSceneRefused, 41030: WechatPageNotFound}
+_TEXT: Errors = {40003: WechatRecipientNotFound, 61010: WechatUserNotRecent}
 
 
 async def mini_program_code(
@@ -30,9 +30,9 @@ async def mini_program_code(
 ) -> CodeImage:
     """See the port. What the documents forbid is refused before it costs a call."""
     if not _SCENE.fullmatch(scene):
-        raise SceneRefused("wechat", "not-sent")
+        raise WechatSceneRefused("wechat", "not-sent")
     if page is not None and (page.startswith("/") or "?" in page):
-        raise PageUnknown("wechat", "not-sent")
+        raise WechatPageNotFound("wechat", "not-sent")
     content: dict[str, Any] = {
         "scene": scene,
         "check_path": check_page,
@@ -48,7 +48,7 @@ async def mini_program_code(
 async def check_text(api: WeChatApi, openid: str, text: str, scene: str, title: str) -> TextVerdict:
     """See the port."""
     if not 1 <= len(text) <= LONGEST_TEXT:
-        raise WeChatRefused("wechat", "not-sent")
+        raise WechatRefused("wechat", "not-sent")
     content: dict[str, Any] = {"openid": openid, "version": 2, "scene": _SCENES[scene], "content": text}
     if title:
         content["title"] = title
@@ -56,5 +56,5 @@ async def check_text(api: WeChatApi, openid: str, text: str, scene: str, title: 
     result = answer.get("result")
     suggestion = result.get("suggest") if isinstance(result, dict) else None
     if not isinstance(result, dict) or suggestion not in ("pass", "review", "risky"):
-        raise WeChatBusy("wechat", "no-verdict")
+        raise WechatBusy("wechat", "no-verdict")
     return TextVerdict(suggestion, int(result.get("label", 0)), str(answer.get("trace_id", "")))

@@ -10,131 +10,113 @@ from backend.errors import Malformed, Refused
 from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerRefused, Remedy
 
 
-class WeChatBusy(PartnerBusy):
+class WechatBusy(PartnerBusy):
     """-1, or a frequency limit (45011, 44991 …): come back later."""
 
-    code = "wechat-busy"
     title = "微信繁忙，请稍后再试"
 
 
-class WeChatQuotaSpent(PartnerBusy):
+class WechatQuotaSpent(PartnerBusy):
     """45009: today's quota of this interface is used up."""
 
-    code = "wechat-quota-spent"
     title = "今日微信接口调用次数已用完"
     remedy = Remedy.TOMORROW
 
 
-class WeChatMisconfigured(PartnerMisconfigured):
+class WechatMisconfigured(PartnerMisconfigured):
     """appid, secret, IP whitelist or permission (40013, 40125, 40164, 48001 …)."""
 
-    code = "wechat-misconfigured"
 
-
-class WeChatRefused(PartnerRefused):
+class WechatRefused(PartnerRefused):
     """Any refusal that has no name of its own; the code is in `partner_code`."""
 
-    code = "wechat-refused"
     title = "微信未接受该请求"
 
 
 # -- signing in ------------------------------------------------------------------------------------
 
 
-class LoginCodeInvalid(WeChatRefused):
+class WechatLoginCodeInvalid(WechatRefused):
     """40029: no such `wx.login` code, or older than five minutes, or of another app."""
 
-    code = "wechat-login-code-invalid"
     title = "微信登录凭证无效或已过期，请重新登录"
 
 
-class LoginCodeUsed(WeChatRefused):
+class WechatLoginCodeUsed(WechatRefused):
     """40163: the code has been exchanged before."""
 
-    code = "wechat-login-code-used"
     title = "微信登录凭证已被使用，请重新登录"
 
 
-class UserBlocked(WeChatRefused):
+class WechatUserBlocked(WechatRefused):
     """40226: WeChat holds this user to be of high risk."""
 
-    code = "wechat-user-blocked"
     title = "该微信账号存在风险，暂时无法登录"
 
 
-class PhoneCodeInvalid(WeChatRefused):
+class WechatPhoneCodeInvalid(WechatRefused):
     """40029 of getuserphonenumber: unknown, used or expired phone code."""
 
-    code = "wechat-phone-code-invalid"
     title = "手机号凭证无效或已过期，请重新授权"
 
 
-class SessionKeyWrong(WeChatRefused):
+class WechatSessionKeyInvalid(WechatRefused):
     """87007, 87008, 87009: the session key is no longer the user's."""
 
-    code = "wechat-session-key-wrong"
     title = "微信登录状态已失效，请重新登录"
 
 
 # -- messages --------------------------------------------------------------------------------------
 
 
-class RecipientUnknown(WeChatRefused):
+class WechatRecipientNotFound(WechatRefused):
     """40003: no such openid in this app or account."""
 
-    code = "wechat-recipient-unknown"
     title = "微信用户不存在"
 
 
-class NotSubscribed(WeChatRefused):
+class WechatNotSubscribed(WechatRefused):
     """43101: the user did not subscribe, or the one-off permission is used up."""
 
-    code = "wechat-not-subscribed"
     title = "用户未订阅该消息"
 
 
-class NotFollowing(WeChatRefused):
+class WechatNotFollowing(WechatRefused):
     """43004, 50005: the user does not follow the official account."""
 
-    code = "wechat-not-following"
     title = "用户未关注公众号"
 
 
-class TemplateUnknown(WeChatRefused):
+class WechatTemplateNotFound(WechatRefused):
     """40037: the template is not in this account."""
 
-    code = "wechat-template-unknown"
     title = "消息模板不存在"
     remedy = Remedy.CONFIGURE
 
 
-class TemplateBanned(WeChatRefused):
+class WechatTemplateBanned(WechatRefused):
     """43107: the capability or the template is banned."""
 
-    code = "wechat-template-banned"
     title = "消息模板已被停用"
     remedy = Remedy.CONFIGURE
 
 
-class ConcurrentSend(PartnerBusy):
+class WechatConcurrentSend(PartnerBusy):
     """43108: another message to the same person is being sent."""
 
-    code = "wechat-concurrent-send"
     title = "正在向该用户发送另一条消息"
     remedy = Remedy.SERIALISE
 
 
-class WordRefused(WeChatRefused):
+class WechatWordRefused(WechatRefused):
     """45168: the text contains a word that WeChat does not pass on."""
 
-    code = "wechat-word-refused"
     title = "消息内容含有敏感词"
 
 
-class ValueRefused(WeChatRefused):
+class WechatValueRefused(WechatRefused):
     """47003: a value breaks the limits of its kind; `field` is the key that WeChat names, if it names one."""
 
-    code = "wechat-value-refused"
     title = "消息内容不符合模板要求"
 
     def __init__(self, partner: str, partner_code: str = "", message: str = "", *, field: str = "") -> None:
@@ -142,10 +124,9 @@ class ValueRefused(WeChatRefused):
         self.field = field
 
 
-class PageUnknown(WeChatRefused):
+class WechatPageNotFound(WechatRefused):
     """41030: the mini-program has no such page."""
 
-    code = "wechat-page-unknown"
     title = "小程序页面不存在"
     remedy = Remedy.CONFIGURE
 
@@ -153,18 +134,16 @@ class PageUnknown(WeChatRefused):
 # -- codes and texts -------------------------------------------------------------------------------
 
 
-class SceneRefused(WeChatRefused):
+class WechatSceneRefused(WechatRefused):
     """40129, 40169, or our own check before: the scene of a mini-program code is not ≤ 32 allowed
     characters."""
 
-    code = "wechat-scene-refused"
     title = "小程序码参数不符合要求"
 
 
-class UserNotRecent(WeChatRefused):
+class WechatUserNotRecent(WechatRefused):
     """61010: the text check needs a user who opened the mini-program within two hours."""
 
-    code = "wechat-user-not-recent"
     title = "用户近期未访问小程序"
 
 
@@ -179,23 +158,20 @@ class _Why:
         self.why = why
 
 
-class PushMalformed(_Why, Malformed):
+class WechatPushInvalid(_Why, Malformed):
     """A push that cannot be read: not JSON or XML as WeChat writes it, a DTD, too deep, not UTF-8, a field
     missing."""
 
-    code = "wechat-push-malformed"
     title = "推送内容无法识别"
 
 
-class PushForged(_Why, Refused):
+class WechatPushSignatureInvalid(_Why, Refused):
     """A push that WeChat did not make for us: wrong signature, wrong key, wrong appid."""
 
-    code = "wechat-push-forged"
     title = "推送签名校验未通过"
 
 
-class PushStale(_Why, Refused):
+class WechatPushExpired(_Why, Refused):
     """A push whose signed time is too far from ours: an old one sent again, or a clock that is wrong."""
 
-    code = "wechat-push-stale"
     title = "推送时间超出允许范围"

@@ -8,11 +8,11 @@ from typing import Any
 
 from backend.partners.base import Repeat
 from backend.partners.bodies import Unreadable
-from backend.partners.courier.port import Node, PushUnreadable, Track
+from backend.partners.courier.port import CourierPushInvalid, Node, Track
 from backend.partners.courier.reading import company, groups, node, nodes, text, waybill
 from backend.partners.courier.tables import OTHER, Table
 from backend.partners.wechat.api import Errors, WeChatApi
-from backend.partners.wechat.errors import RecipientUnknown, WeChatBusy, WeChatRefused
+from backend.partners.wechat.errors import WechatBusy, WechatRecipientNotFound, WechatRefused
 from backend.partners.wechat.port import Push, TracedWaybill
 
 EVENT = "add_express_path"
@@ -21,13 +21,13 @@ _BASE = "/cgi-bin/express/delivery/open_msg"
 _EARLIEST, _LATEST = 946_684_800, 4_102_444_800
 """2000 and 2100, in seconds since 1970."""
 
-_ERRORS: Errors = {40003: RecipientUnknown}
+_ERRORS: Errors = {40003: WechatRecipientNotFound}
 
 
 async def trace_waybill(api: WeChatApi, parcel: TracedWaybill, table: Table) -> str:
     """See the port. What the documents forbid is refused before it costs a call."""
     if not parcel.transaction or not 1 <= len(parcel.goods) <= MOST_GOODS:
-        raise WeChatRefused("wechat", "not-sent")
+        raise WechatRefused("wechat", "not-sent")
     goods = [{"goods_name": each.name, "goods_img_url": each.image} for each in parcel.goods]
     content: dict[str, Any] = {
         "openid": parcel.openid,
@@ -43,7 +43,7 @@ async def trace_waybill(api: WeChatApi, parcel: TracedWaybill, table: Table) -> 
     answer = await api.post(f"{_BASE}/trace_waybill", content, errors=_ERRORS, repeat=Repeat.ALWAYS)
     token = answer.get("waybill_token")
     if not isinstance(token, str) or not token:
-        raise WeChatBusy("wechat", "no-token")
+        raise WechatBusy("wechat", "no-token")
     return token
 
 
@@ -54,7 +54,7 @@ async def query_trace(api: WeChatApi, openid: str, token: str, table: Table) -> 
     told = answer.get("waybill_info")
     state = told.get("status") if isinstance(told, dict) else None
     if not isinstance(state, int | str):
-        raise WeChatBusy("wechat", "no-status")
+        raise WechatBusy("wechat", "no-status")
     return table.states.get(str(state), OTHER)
 
 
@@ -72,7 +72,7 @@ def parcel_path(push: Push, table: Table) -> Track:
             order_number=text(content, "OrderId")[:64] or None,
         )
     except Unreadable as error:
-        raise PushUnreadable(str(error)) from None
+        raise CourierPushInvalid(str(error)) from None
 
 
 def _node(action: Mapping[str, Any], table: Table) -> Node:

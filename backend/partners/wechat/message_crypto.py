@@ -15,7 +15,7 @@ from wechatpy.crypto.cryptography import WeChatCipher
 from wechatpy.crypto.pkcs7 import PKCS7Encoder
 from wechatpy.utils import WeChatSigner
 
-from backend.partners.wechat.errors import PushForged
+from backend.partners.wechat.errors import WechatPushSignatureInvalid
 
 _BLOCK = 16
 _RANDOM = 16
@@ -65,27 +65,28 @@ class Envelope:
         return b64encode(WeChatCipher(self._key).encrypt(PKCS7Encoder.encode(plain))).decode()
 
     def open(self, encrypted: str) -> str:
-        """The message inside. Raises PushForged for whatever was not sealed with this key for this appid."""
+        """The message inside. Raises WechatPushSignatureInvalid for whatever was not sealed with this key for this
+        appid."""
         try:
             sealed = b64decode(encrypted, validate=True)
         except ValueError as error:
-            raise PushForged("not base64") from error
+            raise WechatPushSignatureInvalid("not base64") from error
         if not sealed or len(sealed) % _BLOCK:
-            raise PushForged("not whole blocks")
+            raise WechatPushSignatureInvalid("not whole blocks")
         plain = _unpadded(WeChatCipher(self._key).decrypt(sealed))
         length = int.from_bytes(plain[_RANDOM : _RANDOM + _LENGTH], "big")
         body = plain[_RANDOM + _LENGTH :]
         message, appid = body[:length], body[length:]
         if len(message) != length or not hmac.compare_digest(appid, self.appid.encode()):
-            raise PushForged("not for this app")
+            raise WechatPushSignatureInvalid("not for this app")
         try:
             return message.decode()
         except UnicodeDecodeError as error:
-            raise PushForged("not UTF-8 inside") from error
+            raise WechatPushSignatureInvalid("not UTF-8 inside") from error
 
 
 def _unpadded(plain: bytes) -> bytes:
     padding = plain[-1]
     if not 1 <= padding <= PKCS7Encoder.block_size or plain[-padding:] != bytes([padding]) * padding:
-        raise PushForged("padding")
+        raise WechatPushSignatureInvalid("padding")
     return plain[:-padding]

@@ -17,7 +17,7 @@ from prometheus_client import Counter
 
 from backend import clock
 from backend.partners.wechat.body_reader import read_body, read_marked
-from backend.partners.wechat.errors import PushForged, PushMalformed, PushStale
+from backend.partners.wechat.errors import WechatPushExpired, WechatPushInvalid, WechatPushSignatureInvalid
 from backend.partners.wechat.message_crypto import Envelope, same, signature_of
 from backend.partners.wechat.port import Account, Push
 
@@ -44,10 +44,10 @@ class PushAccount(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal["plain", "compat", "safe"] = "safe"
 
     def envelope(self) -> Envelope:
-        """The key at work. Raises PushForged when none is configured: nothing encrypted can then be for
-        us."""
+        """The key at work. Raises WechatPushSignatureInvalid when none is configured: nothing encrypted can then be
+        for us."""
         if not self.aes_key:
-            raise PushForged("no key for encrypted pushes")
+            raise WechatPushSignatureInvalid("no key for encrypted pushes")
         return Envelope(self.token, self.aes_key, self.appid)
 
 
@@ -58,15 +58,15 @@ class PushReader:
         self._accounts = tuple(accounts)
 
     def echo(self, query: Mapping[str, str]) -> str:
-        """The `echostr` of an address check that WeChat signed. Raises PushForged, PushMalformed,
-        PushStale."""
+        """The `echostr` of an address check that WeChat signed. Raises WechatPushSignatureInvalid, WechatPushInvalid,
+        WechatPushExpired."""
         timestamp, nonce = _parameter(query, "timestamp"), _parameter(query, "nonce")
         self._signer(_parameter(query, "signature"), timestamp, nonce)
         _fresh(timestamp)
         return _parameter(query, "echostr")
 
     def open(self, query: Mapping[str, str], body: bytes) -> Push:
-        """The verified push. Raises PushForged, PushMalformed, PushStale."""
+        """The verified push. Raises WechatPushSignatureInvalid, WechatPushInvalid, WechatPushExpired."""
         timestamp, nonce = _parameter(query, "timestamp"), _parameter(query, "nonce")
         fields, written = read_marked(body)
         encrypted = "encrypt_type" in query or "msg_signature" in query or "Encrypt" in fields
@@ -75,7 +75,7 @@ class PushReader:
         else:
             source = self._signer(_parameter(query, "signature"), timestamp, nonce)
             if source.mode != "plain":
-                raise PushForged("plain where encryption is agreed")
+                raise WechatPushSignatureInvalid("plain where encryption is agreed")
         _fresh(timestamp)
         return _push(source, fields, f"{timestamp}.{nonce}", encrypted, written)
 
@@ -98,21 +98,21 @@ class PushReader:
     ) -> tuple[PushAccount, dict[str, Any]]:
         given, sealed = _parameter(query, "msg_signature"), fields.get("Encrypt")
         if not isinstance(sealed, str) or not sealed:
-            raise PushMalformed("no Encrypt")
+            raise WechatPushInvalid("no Encrypt")
         fitting = [a for a in self._accounts if same(given, signature_of(a.token, timestamp, nonce, sealed))]
         if not fitting:
-            raise PushForged("msg_signature")
+            raise WechatPushSignatureInvalid("msg_signature")
         for source in fitting[:-1]:  # several only if accounts share a token: then the appid inside decides
             try:
                 return source, read_body(source.envelope().open(sealed).encode())
-            except PushForged:
+            except WechatPushSignatureInvalid:
                 continue
         return fitting[-1], read_body(fitting[-1].envelope().open(sealed).encode())
 
     def _signer(self, given: str, timestamp: str, nonce: str) -> PushAccount:
         fitting = [a for a in self._accounts if same(given, signature_of(a.token, timestamp, nonce))]
         if not fitting:
-            raise PushForged("signature")
+            raise WechatPushSignatureInvalid("signature")
         return fitting[0]
 
 
@@ -141,21 +141,21 @@ def sealed_reply(
 def _parameter(query: Mapping[str, str], name: str) -> str:
     value = query.get(name, "")
     if not value or len(value) > _LONGEST_PARAMETER or not value.isprintable():
-        raise PushMalformed(f"no usable {name}")
+        raise WechatPushInvalid(f"no usable {name}")
     return value
 
 
 def _fresh(timestamp: str) -> None:
     if not (timestamp.isascii() and timestamp.isdecimal()) or abs(int(timestamp) - clock.timestamp()) > WINDOW:
         SKEWED.labels("wechat").inc()
-        raise PushStale("timestamp")
+        raise WechatPushExpired("timestamp")
 
 
 def _push(source: PushAccount, fields: dict[str, Any], nonce: str, encrypted: bool, written: str) -> Push:
     event = _text(fields, "Event", optional=True)
     created = _text(fields, "CreateTime")
     if not (created.isascii() and created.isdecimal()) or len(created) > 12:
-        raise PushMalformed("CreateTime")
+        raise WechatPushInvalid("CreateTime")
     content = _with_list_on_top(fields, event)
     return Push(
         account=source.account,
@@ -175,7 +175,7 @@ def _push(source: PushAccount, fields: dict[str, Any], nonce: str, encrypted: bo
 def _text(fields: Mapping[str, Any], name: str, *, optional: bool = False) -> str:
     value = fields.get(name, "")
     if not isinstance(value, str) or len(value) > _LONGEST_PARAMETER or not (value or optional):
-        raise PushMalformed(f"no usable {name}")
+        raise WechatPushInvalid(f"no usable {name}")
     return value
 
 

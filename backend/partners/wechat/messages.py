@@ -8,16 +8,16 @@ from typing import Any
 from backend.partners.base import Repeat
 from backend.partners.wechat.api import Errors, WeChatApi
 from backend.partners.wechat.errors import (
-    ConcurrentSend,
-    NotFollowing,
-    NotSubscribed,
-    PageUnknown,
-    RecipientUnknown,
-    TemplateBanned,
-    TemplateUnknown,
-    ValueRefused,
-    WeChatBusy,
-    WordRefused,
+    WechatBusy,
+    WechatConcurrentSend,
+    WechatNotFollowing,
+    WechatNotSubscribed,
+    WechatPageNotFound,
+    WechatRecipientNotFound,
+    WechatTemplateBanned,
+    WechatTemplateNotFound,
+    WechatValueRefused,
+    WechatWordRefused,
 )
 from backend.partners.wechat.port import Sent, SubscribeMessage, Template, TemplateMessage
 from backend.partners.wechat.values import check_value
@@ -27,26 +27,26 @@ _NAMED = re.compile(r"data\.([a-z_]+\d+)", re.ASCII)
 _KEY = re.compile(r"\{\{([a-z_]+\d+)\.DATA\}\}", re.ASCII)
 
 
-def _value_refused(partner: str, code: str, message: str) -> ValueRefused:
+def _value_refused(partner: str, code: str, message: str) -> WechatValueRefused:
     named = _NAMED.search(message)
-    return ValueRefused(partner, code, message, field=named.group(1) if named else "")
+    return WechatValueRefused(partner, code, message, field=named.group(1) if named else "")
 
 
 _SUBSCRIBE: Errors = {
-    40003: RecipientUnknown,
-    40037: TemplateUnknown,
-    41030: PageUnknown,
-    43101: NotSubscribed,
-    43107: TemplateBanned,
-    43108: ConcurrentSend,
-    45168: WordRefused,
+    40003: WechatRecipientNotFound,
+    40037: WechatTemplateNotFound,
+    41030: WechatPageNotFound,
+    43101: WechatNotSubscribed,
+    43107: WechatTemplateBanned,
+    43108: WechatConcurrentSend,
+    45168: WechatWordRefused,
     47003: _value_refused,
 }
 _TEMPLATE: Errors = {
-    40003: RecipientUnknown,
-    40037: TemplateUnknown,
-    43004: NotFollowing,
-    50005: NotFollowing,
+    40003: WechatRecipientNotFound,
+    40037: WechatTemplateNotFound,
+    43004: WechatNotFollowing,
+    50005: WechatNotFollowing,
     47003: _value_refused,
 }
 
@@ -55,7 +55,7 @@ async def send_subscribe_message(api: WeChatApi, message: SubscribeMessage, defa
     """See the port. Values are checked here first: what WeChat would refuse is not sent."""
     for key, value in message.data.items():
         if (wrong := check_value(key, value)) is not None:
-            raise ValueRefused("wechat", "not-sent", f"{key} {wrong}", field=key)
+            raise WechatValueRefused("wechat", "not-sent", f"{key} {wrong}", field=key)
     content: dict[str, Any] = {
         "touser": message.openid,
         "template_id": message.template_id,
@@ -94,7 +94,7 @@ async def templates(api: WeChatApi) -> tuple[Template, ...]:
     answer = await api.get("/wxaapi/newtmpl/gettemplate", query={}, errors={})
     listed = answer.get("data")
     if not isinstance(listed, list):
-        raise WeChatBusy("wechat", "no-templates")
+        raise WechatBusy("wechat", "no-templates")
     return tuple(_template(each) for each in listed if isinstance(each, dict))
 
 

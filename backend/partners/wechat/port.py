@@ -2,7 +2,7 @@
 
 Two accounts stand behind it: the mini-program and the official account, with different appids, secrets and
 tokens; each call knows which one it belongs to. Every call may raise `PartnerBusy`, `PartnerUnreachable` and
-`WeChatMisconfigured` besides what it names; every trouble says its `remedy`.
+`WechatMisconfigured` besides what it names; every trouble says its `remedy`.
 """
 
 from __future__ import annotations
@@ -22,75 +22,75 @@ from backend.partners.errors import (
     Remedy,
 )
 from backend.partners.wechat.errors import (
-    ConcurrentSend,
-    LoginCodeInvalid,
-    LoginCodeUsed,
-    NotFollowing,
-    NotSubscribed,
-    PageUnknown,
-    PhoneCodeInvalid,
-    PushForged,
-    PushMalformed,
-    PushStale,
-    RecipientUnknown,
-    SceneRefused,
-    SessionKeyWrong,
-    TemplateBanned,
-    TemplateUnknown,
-    UserBlocked,
-    UserNotRecent,
-    ValueRefused,
-    WeChatBusy,
-    WeChatMisconfigured,
-    WeChatQuotaSpent,
-    WeChatRefused,
-    WordRefused,
+    WechatBusy,
+    WechatConcurrentSend,
+    WechatLoginCodeInvalid,
+    WechatLoginCodeUsed,
+    WechatMisconfigured,
+    WechatNotFollowing,
+    WechatNotSubscribed,
+    WechatPageNotFound,
+    WechatPhoneCodeInvalid,
+    WechatPushExpired,
+    WechatPushInvalid,
+    WechatPushSignatureInvalid,
+    WechatQuotaSpent,
+    WechatRecipientNotFound,
+    WechatRefused,
+    WechatSceneRefused,
+    WechatSessionKeyInvalid,
+    WechatTemplateBanned,
+    WechatTemplateNotFound,
+    WechatUserBlocked,
+    WechatUserNotRecent,
+    WechatValueRefused,
+    WechatWordRefused,
 )
 
 __all__ = [
     "Account",
     "CodeImage",
-    "ConcurrentSend",
     "Follower",
     "Goods",
-    "LoginCodeInvalid",
-    "LoginCodeUsed",
-    "NotFollowing",
-    "NotSubscribed",
-    "PageUnknown",
     "PartnerBusy",
     "PartnerMisconfigured",
     "PartnerRefused",
     "PartnerTrouble",
     "PartnerUnreachable",
-    "PhoneCodeInvalid",
     "PhoneNumber",
     "Push",
-    "PushForged",
-    "PushMalformed",
-    "PushStale",
-    "RecipientUnknown",
     "Remedy",
-    "SceneRefused",
     "Sent",
     "Session",
-    "SessionKeyWrong",
     "SubscribeMessage",
     "Template",
-    "TemplateBanned",
     "TemplateMessage",
-    "TemplateUnknown",
     "TextVerdict",
     "TracedWaybill",
-    "UserBlocked",
-    "UserNotRecent",
-    "ValueRefused",
     "WeChat",
-    "WeChatBusy",
-    "WeChatMisconfigured",
-    "WeChatQuotaSpent",
-    "WeChatRefused",
-    "WordRefused",
+    "WechatBusy",
+    "WechatConcurrentSend",
+    "WechatLoginCodeInvalid",
+    "WechatLoginCodeUsed",
+    "WechatMisconfigured",
+    "WechatNotFollowing",
+    "WechatNotSubscribed",
+    "WechatPageNotFound",
+    "WechatPhoneCodeInvalid",
+    "WechatPushExpired",
+    "WechatPushInvalid",
+    "WechatPushSignatureInvalid",
+    "WechatQuotaSpent",
+    "WechatRecipientNotFound",
+    "WechatRefused",
+    "WechatSceneRefused",
+    "WechatSessionKeyInvalid",
+    "WechatTemplateBanned",
+    "WechatTemplateNotFound",
+    "WechatUserBlocked",
+    "WechatUserNotRecent",
+    "WechatValueRefused",
+    "WechatWordRefused",
 ]
 
 Account = Literal["mini_program", "official_account"]
@@ -233,12 +233,12 @@ class WeChat(Protocol):
     """What the service may ask of WeChat."""
 
     async def session_of(self, code: str) -> Session:
-        """Exchange a `wx.login` code (single use, five minutes). Raises LoginCodeInvalid, LoginCodeUsed,
-        UserBlocked."""
+        """Exchange a `wx.login` code (single use, five minutes). Raises WechatLoginCodeInvalid, WechatLoginCodeUsed,
+        WechatUserBlocked."""
         ...
 
     async def phone_of(self, code: str, *, openid: str | None = None) -> PhoneNumber:
-        """Exchange a `getPhoneNumber` code (single use, five minutes). Raises PhoneCodeInvalid."""
+        """Exchange a `getPhoneNumber` code (single use, five minutes). Raises WechatPhoneCodeInvalid."""
         ...
 
     async def session_holds(self, openid: str, session_key: str) -> bool:
@@ -246,27 +246,27 @@ class WeChat(Protocol):
         ...
 
     async def new_session_key(self, openid: str, session_key: str) -> str:
-        """Replace the user's session key. Raises SessionKeyWrong."""
+        """Replace the user's session key. Raises WechatSessionKeyInvalid."""
         ...
 
     def user_data(self, encrypted: str, iv: str, *, session_key: str) -> dict[str, Any]:
-        """Open what the client received as `encryptedData`. Raises SessionKeyWrong when it does not open,
+        """Open what the client received as `encryptedData`. Raises WechatSessionKeyInvalid when it does not open,
         or was made for another app."""
         ...
 
     async def send_subscribe_message(self, message: SubscribeMessage) -> Sent:
-        """Send one; never repeated by itself once it may have arrived. Raises NotSubscribed,
-        RecipientUnknown, TemplateUnknown, TemplateBanned, ConcurrentSend, WordRefused, ValueRefused,
-        PageUnknown, WeChatQuotaSpent."""
+        """Send one; never repeated by itself once it may have arrived. Raises WechatNotSubscribed,
+        WechatRecipientNotFound, WechatTemplateNotFound, WechatTemplateBanned, WechatConcurrentSend,
+        WechatWordRefused, WechatValueRefused, WechatPageNotFound, WechatQuotaSpent."""
         ...
 
     async def send_template_message(self, message: TemplateMessage) -> Sent:
-        """Send one from the official account. Raises NotFollowing, RecipientUnknown, TemplateUnknown,
-        WeChatQuotaSpent, ValueRefused."""
+        """Send one from the official account. Raises WechatNotFollowing, WechatRecipientNotFound,
+        WechatTemplateNotFound, WechatQuotaSpent, WechatValueRefused."""
         ...
 
     async def follower(self, openid: str) -> Follower:
-        """Whether this openid follows the official account, and its unionid. Raises RecipientUnknown."""
+        """Whether this openid follows the official account, and its unionid. Raises WechatRecipientNotFound."""
         ...
 
     async def templates(self) -> tuple[Template, ...]:
@@ -282,7 +282,7 @@ class WeChat(Protocol):
         check_page: bool = True,
         version: Literal["release", "trial", "develop"] = "release",
     ) -> CodeImage:
-        """A code that opens the mini-program with `scene`. Raises SceneRefused, PageUnknown."""
+        """A code that opens the mini-program with `scene`. Raises WechatSceneRefused, WechatPageNotFound."""
         ...
 
     async def check_text(
@@ -293,31 +293,33 @@ class WeChat(Protocol):
         scene: Literal["profile", "comment", "forum", "social"],
         title: str = "",
     ) -> TextVerdict:
-        """Ask whether a text of ≤ 2500 characters may be published. Raises UserNotRecent,
-        RecipientUnknown."""
+        """Ask whether a text of ≤ 2500 characters may be published. Raises WechatUserNotRecent,
+        WechatRecipientNotFound."""
         ...
 
     async def trace_waybill(self, parcel: TracedWaybill) -> str:
-        """The token with which the front end shows WeChat's trace component. Raises RecipientUnknown,
-        WeChatRefused (no such waybill, not this payer's order)."""
+        """The token with which the front end shows WeChat's trace component. Raises WechatRecipientNotFound,
+        WechatRefused (no such waybill, not this payer's order)."""
         ...
 
     async def query_trace(self, openid: str, token: str) -> str:
         """Where the parcel of a token is, a value of models.shipments.TrackStatus; nobody's word, good for a
-        question. Raises RecipientUnknown, WeChatRefused."""
+        question. Raises WechatRecipientNotFound, WechatRefused."""
         ...
 
     def parcel_path(self, push: Push) -> Track:
-        """What a push of the event `add_express_path` says of a parcel. Raises PushUnreadable of the couriers' port
+        """What a push of the event `add_express_path` says of a parcel. Raises CourierPushInvalid of the couriers' port
         for another event or shape."""
         ...
 
     def echo(self, query: Mapping[str, str]) -> str:
-        """The text to answer when WeChat checks our address. Raises PushForged, PushMalformed, PushStale."""
+        """The text to answer when WeChat checks our address. Raises WechatPushSignatureInvalid, WechatPushInvalid,
+        WechatPushExpired."""
         ...
 
     def open_push(self, query: Mapping[str, str], body: bytes) -> Push:
-        """Verify, decrypt and read what WeChat pushed. Raises PushForged, PushMalformed, PushStale."""
+        """Verify, decrypt and read what WeChat pushed. Raises WechatPushSignatureInvalid, WechatPushInvalid,
+        WechatPushExpired."""
         ...
 
     def seal_reply(self, push: Push, text: str) -> bytes:

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from backend.partners.wechat.api import Errors, WeChatApi
 from backend.partners.wechat.errors import (
-    LoginCodeInvalid,
-    LoginCodeUsed,
-    PhoneCodeInvalid,
-    RecipientUnknown,
-    SessionKeyWrong,
-    UserBlocked,
-    WeChatBusy,
+    WechatBusy,
+    WechatLoginCodeInvalid,
+    WechatLoginCodeUsed,
+    WechatPhoneCodeInvalid,
+    WechatRecipientNotFound,
+    WechatSessionKeyInvalid,
+    WechatUserBlocked,
 )
 from backend.partners.wechat.port import Follower, PhoneNumber, Session
 from backend.partners.wechat.user_data import session_signature
 
-_LOGIN: Errors = {40029: LoginCodeInvalid, 40163: LoginCodeUsed, 40226: UserBlocked}
-_PHONE: Errors = {40029: PhoneCodeInvalid, 40163: PhoneCodeInvalid}
+_LOGIN: Errors = {40029: WechatLoginCodeInvalid, 40163: WechatLoginCodeUsed, 40226: WechatUserBlocked}
+_PHONE: Errors = {40029: WechatPhoneCodeInvalid, 40163: WechatPhoneCodeInvalid}
 _SESSION_KEY: Errors = {
-    87007: SessionKeyWrong,
-    87008: SessionKeyWrong,
-    87009: SessionKeyWrong,
-    40003: RecipientUnknown,
+    87007: WechatSessionKeyInvalid,
+    87008: WechatSessionKeyInvalid,
+    87009: WechatSessionKeyInvalid,
+    40003: WechatRecipientNotFound,
 }
-_FOLLOWER: Errors = {40003: RecipientUnknown}
+_FOLLOWER: Errors = {40003: WechatRecipientNotFound}
 
 
 async def session_of(api: WeChatApi, code: str) -> Session:
@@ -32,7 +32,7 @@ async def session_of(api: WeChatApi, code: str) -> Session:
     answer = await api.without_token("/sns/jscode2session", query=query, errors=_LOGIN)
     openid, key = answer.get("openid"), answer.get("session_key")
     if not isinstance(openid, str) or not isinstance(key, str) or not openid or not key:
-        raise WeChatBusy("wechat", "no-session")
+        raise WechatBusy("wechat", "no-session")
     return Session(openid, key, answer.get("unionid") or None)
 
 
@@ -42,9 +42,9 @@ async def phone_of(api: WeChatApi, code: str, openid: str | None) -> PhoneNumber
     answer = await api.post("/wxa/business/getuserphonenumber", content, errors=_PHONE)
     told = answer.get("phone_info")
     if not isinstance(told, dict) or not told.get("purePhoneNumber"):
-        raise WeChatBusy("wechat", "no-phone")
+        raise WechatBusy("wechat", "no-phone")
     if (told.get("watermark") or {}).get("appid") != api.account.appid:
-        raise PhoneCodeInvalid("wechat", "watermark")
+        raise WechatPhoneCodeInvalid("wechat", "watermark")
     return PhoneNumber(str(told["purePhoneNumber"]), str(told.get("countryCode", "86")))
 
 
@@ -56,7 +56,7 @@ async def session_holds(api: WeChatApi, openid: str, session_key: str) -> bool:
     """See the port."""
     try:
         await api.get("/wxa/checksession", query=_proof(openid, session_key), errors=_SESSION_KEY)
-    except SessionKeyWrong:
+    except WechatSessionKeyInvalid:
         return False
     return True
 
@@ -66,7 +66,7 @@ async def new_session_key(api: WeChatApi, openid: str, session_key: str) -> str:
     answer = await api.get("/wxa/resetusersessionkey", query=_proof(openid, session_key), errors=_SESSION_KEY)
     fresh = answer.get("session_key")
     if not isinstance(fresh, str) or not fresh or answer.get("openid") != openid:
-        raise WeChatBusy("wechat", "no-session")
+        raise WechatBusy("wechat", "no-session")
     return fresh
 
 

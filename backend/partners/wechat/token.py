@@ -17,7 +17,7 @@ import msgspec
 
 from backend import cache, clock, crypto
 from backend.partners.errors import PartnerTrouble
-from backend.partners.wechat.errors import WeChatBusy
+from backend.partners.wechat.errors import WechatBusy
 
 log = logging.getLogger("zhangban.partners")
 
@@ -83,7 +83,7 @@ class TokenKeeper:
     async def instead_of(self, refused: str) -> str:
         """A token other than the one that WeChat refused. However many ask at once, one refresh is made.
 
-        Raises WeChatBusy when only a forced refresh would help and the last one is less than 30 s ago.
+        Raises WechatBusy when only a forced refresh would help and the last one is less than 30 s ago.
         """
         async with self._turn:
             if self._known is None or self._known.text == refused:
@@ -127,7 +127,7 @@ class TokenKeeper:
     async def _permit_force(self) -> None:
         now = clock.monotonic()
         if self._forced_at is not None and now - self._forced_at < FORCE_EVERY:
-            raise WeChatBusy("wechat", "force-refresh", retry_after=FORCE_EVERY)
+            raise WechatBusy("wechat", "force-refresh", retry_after=FORCE_EVERY)
         try:
             first = await cache.ask(
                 lambda client: client.set(f"wechat-forced:{self._appid}", "1", nx=True, ex=FORCE_EVERY)
@@ -135,7 +135,7 @@ class TokenKeeper:
         except cache.CacheDown:
             first = True
         if not first:
-            raise WeChatBusy("wechat", "force-refresh", retry_after=FORCE_EVERY)
+            raise WechatBusy("wechat", "force-refresh", retry_after=FORCE_EVERY)
         self._forced_at = now
         log.warning("forced a new WeChat token")
 

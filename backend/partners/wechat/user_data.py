@@ -12,7 +12,7 @@ import msgspec
 from cryptography.hazmat.primitives.padding import PKCS7
 from wechatpy.crypto.cryptography import WeChatCipher
 
-from backend.partners.wechat.errors import SessionKeyWrong
+from backend.partners.wechat.errors import WechatSessionKeyInvalid
 from backend.partners.wechat.message_crypto import same
 
 _AES_128 = 16
@@ -21,7 +21,7 @@ _AES_128 = 16
 def open_user_data(encrypted: str, iv: str, *, session_key: str, appid: str) -> dict[str, Any]:
     """AES-128-CBC with PKCS#7; key and iv are base64.
 
-    Raises SessionKeyWrong when it does not open, is not JSON, or its watermark names another app: the
+    Raises WechatSessionKeyInvalid when it does not open, is not JSON, or its watermark names another app: the
     client has then a newer session key, or the data are not ours.
     """
     try:
@@ -33,9 +33,9 @@ def open_user_data(encrypted: str, iv: str, *, session_key: str, appid: str) -> 
         content = msgspec.json.decode(plain)
         marked = content["watermark"]["appid"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise SessionKeyWrong("wechat", "encrypted-data", type(error).__name__) from None
+        raise WechatSessionKeyInvalid("wechat", "encrypted-data", type(error).__name__) from None
     if not isinstance(marked, str) or not same(marked, appid):
-        raise SessionKeyWrong("wechat", "watermark")
+        raise WechatSessionKeyInvalid("wechat", "watermark")
     return dict(content)
 
 

@@ -16,8 +16,8 @@ import msgspec
 from backend.partners.base import PartnerClient, Repeat, Reply, Request, Wire
 from backend.partners.errors import PartnerUnreachable
 from backend.partners.paying import exact_json
-from backend.partners.paying.port import BillUnbelievable, NoticeForged
-from backend.partners.wechat_pay.errors import NAME, Errors, trouble_of
+from backend.partners.paying.port import ChannelBillInvalid, PaymentNoticeSignatureInvalid
+from backend.partners.wechat_pay.errors import NAME, Errors, problem_of
 from backend.partners.wechat_pay.merchant import Merchant
 from backend.partners.wechat_pay.platform_keys import PlatformKeys
 from backend.partners.wechat_pay.signing import authorization
@@ -66,11 +66,11 @@ class WeChatPayApi:
     async def download(self, address: str, *, errors: Errors) -> bytes:
         """The file at an address that a signed answer named. Its answer is not signed: check its hash.
 
-        Raises BillUnbelievable when the address is not the platform's: our signature goes nowhere else.
+        Raises ChannelBillInvalid when the address is not the platform's: our signature goes nowhere else.
         """
         parts = urlsplit(address)
         if f"{parts.scheme}://{parts.netloc}" not in {_origin(base) for base in self.client.bases}:
-            raise BillUnbelievable(NAME, "foreign-address")
+            raise ChannelBillInvalid(NAME, "foreign-address")
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         request = msgspec.structs.replace(
             self._request("GET", target, b""), limit=self._bill_limit, seconds=self._bill_seconds
@@ -105,7 +105,7 @@ class WeChatPayApi:
         try:
             if unproven is not None:
                 unproven.believe(await self.keys.key_of(unproven.serial))
-        except NoticeForged as trouble:
+        except PaymentNoticeSignatureInvalid as trouble:
             raise PartnerUnreachable(NAME, f"not-signed-{trouble.why}", maybe_done=True) from None
         self.keys.keep_fresh()
         if reply.status == 204:
@@ -129,11 +129,11 @@ class WeChatPayApi:
                         unproven = claim
                     else:
                         claim.believe(found.key)
-            except NoticeForged as trouble:
+            except PaymentNoticeSignatureInvalid as trouble:
                 # A probe, or somebody in between: the same question is asked again.
                 raise PartnerUnreachable(NAME, f"not-signed-{trouble.why}", maybe_done=True) from None
             if not fine:
-                raise trouble_of(reply, errors)
+                raise problem_of(reply, errors)
             return reply, unproven
 
         return read
@@ -142,7 +142,7 @@ class WeChatPayApi:
 def _unsigned(errors: Errors) -> Callable[[Reply], Reply]:
     def read(reply: Reply) -> Reply:
         if reply.status != 200:
-            raise trouble_of(reply, errors)
+            raise problem_of(reply, errors)
         return reply
 
     return read

@@ -10,7 +10,13 @@ from datetime import date
 
 from backend import clock
 from backend.partners.paying.exact_json import Ambiguous, text
-from backend.partners.paying.port import Bill, BillNotReady, BillUnbelievable, PartnerRefused, PartnerUnreachable
+from backend.partners.paying.port import (
+    Bill,
+    ChannelBillInvalid,
+    ChannelBillNotReady,
+    PartnerRefused,
+    PartnerUnreachable,
+)
 from backend.partners.wechat_pay.api import WeChatPayApi
 from backend.partners.wechat_pay.bill_reading import Unreadable, read_bill
 from backend.partners.wechat_pay.errors import NAME, OF_BILLS
@@ -28,7 +34,7 @@ async def bill(api: WeChatPayApi, day: date, sub_merchant_id: str | None, *, lim
         answer = await api.get("bill", "/v3/bill/tradebill", query, errors=OF_BILLS)
     except PartnerRefused as trouble:
         if day >= clock.today() and trouble.partner_code in ("INVALID_REQUEST", "PARAM_ERROR"):
-            raise BillNotReady(NAME, trouble.partner_code) from None  # the day is not over
+            raise ChannelBillNotReady(NAME, trouble.partner_code) from None  # the day is not over
         raise
     try:
         kind, digest = text(answer, "hash_type"), text(answer, "hash_value", most=128)
@@ -36,7 +42,7 @@ async def bill(api: WeChatPayApi, day: date, sub_merchant_id: str | None, *, lim
     except Ambiguous as trouble:
         raise PartnerUnreachable(NAME, "unreadable", str(trouble), maybe_done=True) from None
     if kind != "SHA1":
-        raise BillUnbelievable(NAME, "hash-type")
+        raise ChannelBillInvalid(NAME, "hash-type")
     packed = await api.download(address, errors=OF_BILLS)
     # A large bill takes seconds of work: beside the loop.
     return await asyncio.to_thread(_checked, packed, day, digest, api.merchant.mchid, limit)
@@ -46,15 +52,15 @@ def _checked(packed: bytes, day: date, digest: str, merchant_id: str, limit: int
     raw = unpacked(packed, limit)
     found = hashlib.sha1(raw, usedforsecurity=False).hexdigest()
     if not hmac.compare_digest(found, digest.lower()):
-        raise BillUnbelievable(NAME, "hash")
+        raise ChannelBillInvalid(NAME, "hash")
     try:
         return Bill(day=day, digest=found, rows=read_bill(raw, merchant_id=merchant_id))
     except Unreadable as trouble:
-        raise BillUnbelievable(NAME, "rows", str(trouble)) from None
+        raise ChannelBillInvalid(NAME, "rows", str(trouble)) from None
 
 
 def unpacked(packed: bytes, limit: int) -> bytes:
-    """The file itself, whether it came packed or plain. Raises BillUnbelievable when it is broken or too large."""
+    """The file itself, whether it came packed or plain. Raises ChannelBillInvalid when it is broken or too large."""
     if not packed.startswith(_GZIP):
         return packed
     raw = bytearray()
@@ -64,10 +70,10 @@ def unpacked(packed: bytes, limit: int) -> bytes:
         try:
             raw += part.decompress(rest, limit - len(raw) + 1)
         except zlib.error:
-            raise BillUnbelievable(NAME, "packing") from None
+            raise ChannelBillInvalid(NAME, "packing") from None
         if len(raw) > limit:
-            raise BillUnbelievable(NAME, "too-large")
+            raise ChannelBillInvalid(NAME, "too-large")
         if not part.eof:
-            raise BillUnbelievable(NAME, "packing")
+            raise ChannelBillInvalid(NAME, "packing")
         rest = part.unused_data
     return bytes(raw)

@@ -12,20 +12,20 @@ from typing import Any
 
 from backend.partners.base import Reply, seconds_of
 from backend.partners.paying.port import (
-    BillEmpty,
-    BillNotReady,
-    NotEnoughMoney,
-    OrderClosed,
-    OrderInConflict,
-    OrderPaid,
-    OrderUnknown,
+    ChannelBillEmpty,
+    ChannelBillNotReady,
+    ChannelNotEnoughMoney,
+    ChannelOrderClosed,
+    ChannelOrderInConflict,
+    ChannelOrderNotFound,
+    ChannelOrderPaid,
+    ChannelPayerRefused,
+    ChannelRefundNotFound,
     PartnerBusy,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerTrouble,
     PartnerUnreachable,
-    PayerRefused,
-    RefundUnknown,
 )
 
 NAME = "wechat-pay"
@@ -40,40 +40,40 @@ COMMON: Errors = {
     "PARAM_ERROR": PartnerRefused,
     "INVALID_REQUEST": PartnerRefused,
     "TRADE_ERROR": PartnerRefused,
-    "RULE_LIMIT": PayerRefused,
-    "RULELIMIT": PayerRefused,
-    "ACCOUNT_ERROR": PayerRefused,
-    "ACCOUNTERROR": PayerRefused,
-    "OPENID_MISMATCH": PayerRefused,
-    "USER_ACCOUNT_ABNORMAL": PayerRefused,
-    "NOT_ENOUGH": NotEnoughMoney,
-    "NOTENOUGH": PayerRefused,
-    "ORDER_CLOSED": OrderClosed,
-    "ORDERCLOSED": OrderClosed,
-    "ORDER_PAID": OrderPaid,
-    "ORDERPAID": OrderPaid,
-    "ORDER_NOT_EXIST": OrderUnknown,
-    "ORDERNOTEXIST": OrderUnknown,
-    "RESOURCE_NOT_EXISTS": OrderUnknown,
-    "OUT_TRADE_NO_USED": OrderInConflict,
+    "RULE_LIMIT": ChannelPayerRefused,
+    "RULELIMIT": ChannelPayerRefused,
+    "ACCOUNT_ERROR": ChannelPayerRefused,
+    "ACCOUNTERROR": ChannelPayerRefused,
+    "OPENID_MISMATCH": ChannelPayerRefused,
+    "USER_ACCOUNT_ABNORMAL": ChannelPayerRefused,
+    "NOT_ENOUGH": ChannelNotEnoughMoney,
+    "NOTENOUGH": ChannelPayerRefused,
+    "ORDER_CLOSED": ChannelOrderClosed,
+    "ORDERCLOSED": ChannelOrderClosed,
+    "ORDER_PAID": ChannelOrderPaid,
+    "ORDERPAID": ChannelOrderPaid,
+    "ORDER_NOT_EXIST": ChannelOrderNotFound,
+    "ORDERNOTEXIST": ChannelOrderNotFound,
+    "RESOURCE_NOT_EXISTS": ChannelOrderNotFound,
+    "OUT_TRADE_NO_USED": ChannelOrderInConflict,
     "FREQUENCY_LIMITED": PartnerBusy,
     "FREQUENCY_LIMIT": PartnerBusy,
     "FREQUENCY_LIMIT_EXCEED": PartnerBusy,
     "RATELIMIT_EXCEEDED": PartnerBusy,
     "USERPAYING": PartnerBusy,
 }
-OF_REFUND_QUERIES: Errors = {"RESOURCE_NOT_EXISTS": RefundUnknown, "REFUND_NOT_EXISTS": RefundUnknown}
+OF_REFUND_QUERIES: Errors = {"RESOURCE_NOT_EXISTS": ChannelRefundNotFound, "REFUND_NOT_EXISTS": ChannelRefundNotFound}
 OF_BILLS: Errors = {
-    "NO_STATEMENT_EXIST": BillEmpty,
-    "STATEMENT_CREATING": BillNotReady,
-    "RESOURCE_NOT_EXISTS": BillEmpty,
+    "NO_STATEMENT_EXIST": ChannelBillEmpty,
+    "STATEMENT_CREATING": ChannelBillNotReady,
+    "RESOURCE_NOT_EXISTS": ChannelBillEmpty,
 }
 _TRANSIENT = frozenset({"SYSTEM_ERROR", "SYSTEMERROR", "BANK_ERROR", "BANKERROR"})
 _AMBIGUOUS = frozenset({"INVALID_REQUEST", "OUT_TRADE_NO_USED"})
 _LONGEST_MESSAGE = 200
 
 
-def trouble_of(reply: Reply, errors: Errors) -> PartnerTrouble:
+def problem_of(reply: Reply, errors: Errors) -> PartnerTrouble:
     """What an answer that is no success means. Repeating helps after 5xx, 429 and SYSTEM_ERROR only, and always with
     the same number."""
     told = _told(reply.body)
@@ -102,11 +102,11 @@ def _by_words(message: str) -> type[PartnerTrouble] | None:
     """One code says both that a number is paid and that it came with another content; only the words tell. Either way
     the state is asked for next, so that a change of wording costs a question and no money."""
     if "已支付" in message:
-        return OrderPaid
+        return ChannelOrderPaid
     if "已关闭" in message:
-        return OrderClosed
+        return ChannelOrderClosed
     if "不一致" in message or "重入" in message:
-        return OrderInConflict
+        return ChannelOrderInConflict
     return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from backend.partners.paying.exact_json import Ambiguous, group, read_object, text
-from backend.partners.paying.port import Notice, NoticeKind, NoticeMalformed
+from backend.partners.paying.port import Notice, NoticeKind, PaymentNoticeInvalid
 from backend.partners.wechat_pay.merchant import Merchant
 from backend.partners.wechat_pay.platform_keys import PlatformKeys
 from backend.partners.wechat_pay.reading import order_of, refund_of
@@ -22,7 +22,7 @@ _COMBINED = "combine_out_trade_no"
 async def open_notice(merchant: Merchant, keys: PlatformKeys, headers: Mapping[str, str], body: bytes) -> Notice:
     """See the port."""
     if len(body) > LARGEST:
-        raise NoticeMalformed("too large")
+        raise PaymentNoticeInvalid("too large")
     claim = signed(headers, body)
     claim.believe(await keys.key_of(claim.serial))
     try:
@@ -32,7 +32,7 @@ async def open_notice(merchant: Merchant, keys: PlatformKeys, headers: Mapping[s
         plaintext = open_resource(merchant.api_v3_key, resource)
         return _read(identity, event, str(resource.get("original_type", "")), plaintext)
     except (Ambiguous, Sealed) as trouble:
-        raise NoticeMalformed(str(trouble)) from None
+        raise PaymentNoticeInvalid(str(trouble)) from None
 
 
 def _read(identity: str, event: str, original: str, plaintext: bytes) -> Notice:

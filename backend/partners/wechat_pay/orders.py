@@ -10,10 +10,10 @@ from urllib.parse import quote
 from backend import clock
 from backend.partners.paying.exact_json import Ambiguous, text
 from backend.partners.paying.port import (
+    ChannelOrderClosed,
+    ChannelOrderInConflict,
+    ChannelOrderPaid,
     OrderAtChannel,
-    OrderClosed,
-    OrderInConflict,
-    OrderPaid,
     OrderSeen,
     PartnerMisconfigured,
     PartnerTrouble,
@@ -35,7 +35,7 @@ async def place(api: WeChatPayApi, order: Wanted) -> Placed:
     asked = clock.now()
     try:
         answer = await api.post("place", f"{_root(api)}/jsapi", content_of(api, order), errors={})
-    except OrderInConflict as trouble:
+    except ChannelOrderInConflict as trouble:
         raise await _what_stands(api, order, trouble) from None
     try:
         prepay_id = text(answer, "prepay_id", most=128)
@@ -44,13 +44,13 @@ async def place(api: WeChatPayApi, order: Wanted) -> Placed:
     return Placed(prepay_id, min(asked + GOOD_FOR, order.expires_at))
 
 
-async def _what_stands(api: WeChatPayApi, order: Wanted, trouble: OrderInConflict) -> PartnerTrouble:
+async def _what_stands(api: WeChatPayApi, order: Wanted, trouble: ChannelOrderInConflict) -> PartnerTrouble:
     """A number that is in use may be paid, closed, or another order: its state tells which."""
     state = (await query(api, order.number, order.sub_merchant_id)).state
     told = (NAME, trouble.partner_code, trouble.message)
     if state in (OrderAtChannel.PAID, OrderAtChannel.REFUNDED):
-        return OrderPaid(*told)
-    return OrderClosed(*told) if state is OrderAtChannel.CLOSED else trouble
+        return ChannelOrderPaid(*told)
+    return ChannelOrderClosed(*told) if state is OrderAtChannel.CLOSED else trouble
 
 
 def content_of(api: WeChatPayApi, order: Wanted) -> dict[str, Any]:
@@ -95,7 +95,7 @@ async def close(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> 
     path = f"{_root(api)}/out-trade-no/{quote(number, safe='')}/close"
     try:
         await api.post("close", path, _who(api, sub_merchant_id), errors={})
-    except OrderClosed:
+    except ChannelOrderClosed:
         return
 
 

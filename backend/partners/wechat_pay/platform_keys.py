@@ -22,7 +22,7 @@ from backend import clock
 from backend.partners.base import Reply
 from backend.partners.errors import PartnerTrouble
 from backend.partners.paying import exact_json, keys
-from backend.partners.paying.port import NoticeForged
+from backend.partners.paying.port import PaymentNoticeSignatureInvalid
 from backend.partners.wechat_pay.merchant import TEST_SERIALS, Merchant
 from backend.partners.wechat_pay.sealing import ALGORITHM, Sealed, open_resource
 from backend.partners.wechat_pay.verifying import forged, signed
@@ -77,7 +77,8 @@ class PlatformKeys:
         return self._certificates.get(serial.upper())
 
     async def key_of(self, serial: str) -> RSAPublicKey:
-        """The key of this serial. Raises NoticeForged when the platform has no such key that is valid now."""
+        """The key of this serial. Raises PaymentNoticeSignatureInvalid when the platform has no such key that is
+        valid now."""
         found = self.known(serial)
         if found is None and not serial.startswith(PUBLIC_KEY_ID):
             await self._renewed()
@@ -97,7 +98,7 @@ class PlatformKeys:
     async def sealing_key(self) -> PlatformKey:
         """The key that sensitive fields are sealed for: the public key if there is one, else the newest certificate.
 
-        Raises NoticeForged when the platform's certificates cannot be had.
+        Raises PaymentNoticeSignatureInvalid when the platform's certificates cannot be had.
         """
         if self._public is not None:
             return self._public
@@ -157,7 +158,7 @@ def opened(merchant: Merchant, reply: Reply, before: Mapping[str, PlatformKey]) 
         if signer is None or not signer.holds():
             raise CertificatesUnbelievable("signed by nobody we know")
         claim.believe(signer.key)
-    except (exact_json.Ambiguous, Sealed, NoticeForged) as trouble:
+    except (exact_json.Ambiguous, Sealed, PaymentNoticeSignatureInvalid) as trouble:
         raise CertificatesUnbelievable(getattr(trouble, "why", str(trouble))) from None
     return found
 

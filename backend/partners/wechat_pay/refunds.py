@@ -7,7 +7,13 @@ from urllib.parse import quote
 
 from backend.partners.base import Repeat
 from backend.partners.paying.exact_json import Ambiguous
-from backend.partners.paying.port import NoticeForged, PartnerUnreachable, PayerCard, RefundOrder, RefundSeen
+from backend.partners.paying.port import (
+    PartnerUnreachable,
+    PayerCard,
+    PaymentNoticeSignatureInvalid,
+    RefundOrder,
+    RefundSeen,
+)
 from backend.partners.wechat_pay.api import WeChatPayApi
 from backend.partners.wechat_pay.errors import NAME, OF_REFUND_QUERIES
 from backend.partners.wechat_pay.orders import sub_merchant
@@ -45,7 +51,7 @@ async def refund_to_card(
     was sent."""
     try:
         key = await api.keys.sealing_key()
-    except NoticeForged:
+    except PaymentNoticeSignatureInvalid:
         raise PartnerUnreachable(NAME, "no-key") from None
     content = {
         **_who(api, sub_merchant_id),

@@ -19,7 +19,14 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from backend import clock
 from backend.partners.bodies import Bounds, Unreadable, text_of, xml_fields
 from backend.partners.paying.exact_json import MOST_FEN
-from backend.partners.paying.port import Notice, NoticeForged, NoticeKind, NoticeMalformed, RefundAtChannel, RefundSeen
+from backend.partners.paying.port import (
+    Notice,
+    NoticeKind,
+    PaymentNoticeInvalid,
+    PaymentNoticeSignatureInvalid,
+    RefundAtChannel,
+    RefundSeen,
+)
 
 BOUNDS = Bounds(largest=65_536, deepest=4, most=100)
 EVENT = "V2.REFUND"
@@ -41,17 +48,17 @@ def is_v2(body: bytes) -> bool:
 def open_v2_notice(body: bytes, *, v2_key: str, merchant_id: str) -> Notice:
     """The notice, FOREIGN with the refund that it speaks of.
 
-    Raises NoticeForged when it does not open with our v2 key, or none is configured; NoticeMalformed when it is no XML
-    of this kind or another merchant's.
+    Raises PaymentNoticeSignatureInvalid when it does not open with our v2 key, or none is configured;
+    PaymentNoticeInvalid when it is no XML of this kind or another merchant's.
     """
     outer = _fields(body, root="xml")
     if outer.get("return_code") != "SUCCESS" or outer.get("mch_id") != merchant_id:
-        raise NoticeMalformed("no refund of ours")
+        raise PaymentNoticeInvalid("no refund of ours")
     sealed = outer.get("req_info")
     if not isinstance(sealed, str) or not sealed:
-        raise NoticeMalformed("no req_info")
+        raise PaymentNoticeInvalid("no req_info")
     if not v2_key:
-        raise NoticeForged("no-v2-key")
+        raise PaymentNoticeSignatureInvalid("no-v2-key")
     inner = _opened(sealed, v2_key)
     refund = _refund(_fields(inner, root="root"), merchant_id)
     identity = f"v2-{refund.refund_id}-{refund.raw_state}"
@@ -64,7 +71,7 @@ def _fields(body: bytes, *, root: str) -> dict[str, Any]:
     try:
         return xml_fields(text_of(body, BOUNDS), BOUNDS, root=root)
     except Unreadable as trouble:
-        raise NoticeMalformed(str(trouble)) from None
+        raise PaymentNoticeInvalid(str(trouble)) from None
 
 
 def _opened(sealed: str, v2_key: str) -> bytes:
@@ -77,14 +84,14 @@ def _opened(sealed: str, v2_key: str) -> bytes:
         plain = unpadder.update(padded) + unpadder.finalize()
         plain.decode("utf-8")
     except ValueError:
-        raise NoticeForged("v2-key") from None
+        raise PaymentNoticeSignatureInvalid("v2-key") from None
     return plain
 
 
 def _refund(content: dict[str, Any], merchant_id: str) -> RefundSeen:
     raw = _text(content, "refund_status")
     if raw not in _STATES:
-        raise NoticeMalformed("refund_status is unknown")
+        raise PaymentNoticeInvalid("refund_status is unknown")
     return RefundSeen(
         number=_text(content, "out_refund_no"),
         payment_number=_text(content, "out_trade_no"),
@@ -103,14 +110,14 @@ def _refund(content: dict[str, Any], merchant_id: str) -> RefundSeen:
 def _text(content: dict[str, Any], name: str) -> str:
     value = content.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= 64 or not value.isprintable():
-        raise NoticeMalformed(f"{name} is no text")
+        raise PaymentNoticeInvalid(f"{name} is no text")
     return value
 
 
 def _fen(content: dict[str, Any], name: str) -> int:
     value = _text(content, name)
     if not re.fullmatch(r"[0-9]{1,13}", value) or not 0 < int(value) <= MOST_FEN:
-        raise NoticeMalformed(f"{name} is no amount")
+        raise PaymentNoticeInvalid(f"{name} is no amount")
     return int(value)
 
 
@@ -120,4 +127,4 @@ def _at(value: object) -> datetime | None:
     try:
         return datetime.strptime(value, "%Y-%m-%d %H:%M:%S").replace(tzinfo=clock.SHANGHAI)
     except ValueError:
-        raise NoticeMalformed("success_time is no instant") from None
+        raise PaymentNoticeInvalid("success_time is no instant") from None

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from prometheus_client import Counter
 
 from backend import clock
-from backend.partners.paying.port import NoticeForged, NoticeStale
+from backend.partners.paying.port import PaymentNoticeExpired, PaymentNoticeSignatureInvalid
 from backend.partners.wechat_pay.signing import SCHEME, lines
 
 WINDOW = 300
@@ -48,21 +48,22 @@ class Signed:
     signature: bytes
 
     def believe(self, key: RSAPublicKey) -> None:
-        """Raises NoticeForged when `key` did not sign this, NoticeStale when it did so too long ago."""
+        """Raises PaymentNoticeSignatureInvalid when `key` did not sign this, PaymentNoticeExpired when it did so too
+        long ago."""
         try:
             key.verify(self.signature, self.message, PKCS1v15(), hashes.SHA256())
         except InvalidSignature:
             raise forged("signature") from None
         if abs(clock.timestamp() - self.timestamp) > WINDOW:
             REFUSED.labels("stale").inc()
-            raise NoticeStale("stale")
+            raise PaymentNoticeExpired("stale")
 
 
 def signed(headers: Mapping[str, str], body: bytes) -> Signed:
     """What the headers say of the body. Header names are in lower case.
 
-    Raises NoticeForged for a header that is missing, came twice or cannot be one, for another kind of signature, and
-    for a probe.
+    Raises PaymentNoticeSignatureInvalid for a header that is missing, came twice or cannot be one, for another kind
+    of signature, and for a probe.
     """
     if headers.get("wechatpay-signature-type", SCHEME) != SCHEME:
         raise forged("signature-type")
@@ -85,7 +86,7 @@ def is_signed(headers: Mapping[str, str]) -> bool:
     return any(name in headers for name in _HEADERS)
 
 
-def forged(why: str) -> NoticeForged:
+def forged(why: str) -> PaymentNoticeSignatureInvalid:
     """The refusal, counted. `why` is one of a few words."""
     REFUSED.labels(why).inc()
-    return NoticeForged(why)
+    return PaymentNoticeSignatureInvalid(why)

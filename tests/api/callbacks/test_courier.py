@@ -150,7 +150,7 @@ async def test_a_forged_push_is_refused_and_leaves_nothing(client: httpx.AsyncCl
     before = await EventRecord.all().count()
     answer = await post(client, "kuaidi100", body)
 
-    assert (answer.status_code, answer.json()["code"]) == (401, "courier-push-forged")
+    assert (answer.status_code, answer.json()["code"]) == (401, "courier-push-signature-invalid")
     assert (await InboundMessage.all().count(), await EventRecord.all().count()) == (0, before)
     assert await delivery_state(shipment.delivery_id) == "ordered"
 
@@ -158,7 +158,7 @@ async def test_a_forged_push_is_refused_and_leaves_nothing(client: httpx.AsyncCl
 async def test_a_push_from_the_future_is_refused(client: httpx.AsyncClient):
     answer = await post(client, "kuaidi100", kuaidi100(await a_shipment(), ("301", 200)))
 
-    assert answer.json()["code"] == "courier-push-forged"
+    assert answer.json()["code"] == "courier-push-signature-invalid"
     assert await nothing_was_kept()
 
 
@@ -225,7 +225,7 @@ async def test_a_wrong_address_is_answered_like_one_that_does_not_exist(client: 
         == (unknown.status_code, unknown.json()["code"])
         == (
             404,
-            "no-such-route",
+            "route-not-found",
         )
     )
     assert await InboundMessage.all().count() == 0

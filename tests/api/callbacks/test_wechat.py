@@ -79,7 +79,7 @@ async def test_a_forged_address_check_is_refused(client: httpx.AsyncClient, mini
         ADDRESS, params={"timestamp": "1", "nonce": "7", "signature": "0" * 40, "echostr": "<script>"}
     )
 
-    assert problem(answer) == (403, "wechat-push-forged")
+    assert problem(answer) == (403, "wechat-push-signature-invalid")
     assert "<script>" not in answer.text
 
 
@@ -153,16 +153,16 @@ async def test_events_of_one_second_that_differ_are_different_pushes(client: htt
 async def test_a_plain_push_is_refused_where_encryption_is_agreed(client: httpx.AsyncClient, mini: App):
     mini.push.mode = "plain"
 
-    assert problem(await push(client, mini, an_event(mini))) == (403, "wechat-push-forged")
+    assert problem(await push(client, mini, an_event(mini))) == (403, "wechat-push-signature-invalid")
     assert await nothing_was_kept()
 
 
 @pytest.mark.parametrize(
     ("mishap", "code"),
     [
-        (Mishap(bad_signature=True), "wechat-push-forged"),
-        (Mishap(wrong_appid=True), "wechat-push-forged"),
-        (Mishap(stale_seconds=301), "wechat-push-stale"),
+        (Mishap(bad_signature=True), "wechat-push-signature-invalid"),
+        (Mishap(wrong_appid=True), "wechat-push-signature-invalid"),
+        (Mishap(stale_seconds=301), "wechat-push-expired"),
     ],
 )
 async def test_a_push_that_is_not_ours_is_refused_counted_and_logged(
@@ -184,7 +184,7 @@ async def test_a_parameter_given_twice_is_refused(client: httpx.AsyncClient, min
 
     answer = await client.post(ADDRESS, params=pairs, content=body)
 
-    assert problem(answer) == (400, "wechat-push-malformed")
+    assert problem(answer) == (400, "wechat-push-invalid")
 
 
 async def test_every_hostile_body_is_a_quick_problem(client: httpx.AsyncClient, mini: App):
@@ -208,7 +208,7 @@ async def test_every_hostile_body_inside_a_well_sealed_push_is_a_problem_too(
 
         answer = await push(client, mini, an_event(mini))
 
-        assert problem(answer) == (400, "wechat-push-malformed"), name
+        assert problem(answer) == (400, "wechat-push-invalid"), name
     assert await nothing_was_kept()
 
 

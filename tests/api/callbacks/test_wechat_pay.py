@@ -324,7 +324,7 @@ async def test_without_the_channel_its_address_refuses(client: httpx.AsyncClient
     bare = Partners(wechat=partners.wechat, sms=None, wire=partners.wire)
     app.state["partners"] = bare
 
-    for path, code in ((PATH, "FAIL"), ("/v1/callbacks/alipay", "channel-unknown")):
+    for path, code in ((PATH, "FAIL"), ("/v1/callbacks/alipay", "payment-channel-invalid")):
         answer = await client.post(path, content=b"{}")
         assert (answer.status_code, answer.json()["code"]) == (422, code)
 

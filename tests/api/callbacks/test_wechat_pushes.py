@@ -25,9 +25,9 @@ from models.events import EventRecord
 @pytest.fixture
 async def service(app: Litestar, partners: Partners, sandbox: Sandbox) -> AsyncIterator[str]:
     """Our API over real HTTP; both accounts push to it."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with serving(Edge(app), listener):
+    subscriber = socket.create_server(("127.0.0.1", 0))
+    base = f"http://127.0.0.1:{subscriber.getsockname()[1]}"
+    async with serving(Edge(app), subscriber):
         sandbox.push_to(f"{base}/v1/callbacks/wechat", gap=0.01)
         yield base
 

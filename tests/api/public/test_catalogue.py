@@ -115,7 +115,7 @@ async def test_a_draft_and_a_withdrawn_item_answer_like_one_that_never_was(clien
     bodies = [{**answer.json(), "request_id": ""} for answer in answers]
     assert [answer.status_code for answer in answers] == [404, 404, 404]
     assert bodies[0] == bodies[1] == bodies[2]
-    assert bodies[0]["code"] == "item-unknown"
+    assert bodies[0]["code"] == "item-not-found"
 
 
 @pytest.mark.usefixtures("sample")

@@ -67,9 +67,9 @@ async def test_a_page_that_did_not_change_is_304(client: httpx.AsyncClient, path
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
-        ("/departments?region=123456", 404, "region-unknown"),
-        ("/halls?region=123456", 404, "region-unknown"),
-        ("/items?region=123456", 404, "region-unknown"),
+        ("/departments?region=123456", 404, "region-not-found"),
+        ("/halls?region=123456", 404, "region-not-found"),
+        ("/items?region=123456", 404, "region-not-found"),
         ("/regions?parent=12", 422, "invalid"),
         ("/regions?parent=9901%30x", 422, "invalid"),
         ("/regions?on=yesterday", 422, "invalid"),
@@ -78,7 +78,7 @@ async def test_a_page_that_did_not_change_is_304(client: httpx.AsyncClient, path
         ("/departments?domain=%00", 422, "invalid"),
         ("/halls?limit=0", 422, "invalid"),
         ("/halls?limit=101", 422, "invalid"),
-        ("/halls/not-an-id", 404, "no-such-route"),
+        ("/halls/not-an-id", 404, "route-not-found"),
     ],
 )
 async def test_what_cannot_be_answered_is_a_clear_problem(client: httpx.AsyncClient, path: str, status: int, code: str):
@@ -91,4 +91,4 @@ async def test_what_cannot_be_answered_is_a_clear_problem(client: httpx.AsyncCli
 async def test_a_hall_that_does_not_exist_is_not_found(client: httpx.AsyncClient):
     answer = await client.get(f"{BASE}/halls/{uuid4()}")
 
-    assert (answer.status_code, answer.json()["code"]) == (404, "hall-unknown")
+    assert (answer.status_code, answer.json()["code"]) == (404, "hall-not-found")

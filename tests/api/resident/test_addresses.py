@@ -94,5 +94,5 @@ async def test_a_delegate_keeps_an_address_for_their_principal_and_nobody_elses(
     hers = await client.get(f"{BASE}?person_id={mother.id}", headers=headers_of(daughter))
 
     assert (saved.status_code, saved.json()["person_id"]) == (201, str(mother.id))
-    assert (foreign.status_code, foreign.json()["code"]) == (404, "receiver-unknown")
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "delivery-receiver-not-found")
     assert [each["id"] for each in hers.json()] == [saved.json()["id"]]

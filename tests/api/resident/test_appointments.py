@@ -123,7 +123,7 @@ async def test_too_many_at_once_are_429_with_a_time_to_come_back(client: httpx.A
     seen = Counter(each.status_code for each in answers)
     assert set(seen) == {201, 429}
     refused = next(each for each in answers if each.status_code == 429)
-    assert refused.json()["code"] == "rush-refused"
+    assert refused.json()["code"] == "booking-rush-limit-exceeded"
     assert 1 <= int(refused.headers["retry-after"]) <= 3
     assert (await places(slot.id))[2] == seen[201]
 
@@ -151,7 +151,7 @@ async def test_a_hold_is_confirmed_and_one_that_ran_out_is_not(client: httpx.Asy
     over = await client.post(f"{BASE}/{other['id']}/confirmation", json={}, headers=keyed(late))
 
     assert (confirmed.status_code, confirmed.json()["state"]) == (201, "booked")
-    assert (over.status_code, over.json()["code"]) == (409, "hold-over")
+    assert (over.status_code, over.json()["code"]) == (409, "hold-expired")
     assert await cancelling.expire_holds() == 1
     assert await places(slot.id) == (2, 0, 1)
 
@@ -201,10 +201,10 @@ async def test_past_slots_other_halls_items_and_other_people_are_clear_problems(
     other = await item_of(await a_line())
     me = await a_resident()
     wanted = {
-        "slot-over": {**body, "slot_id": str(past.id)},
+        "slot-expired": {**body, "slot_id": str(past.id)},
         "item-not-handled": {**body, "item_code": other},
-        "no-such-slot": {**body, "slot_id": str(uuid4())},
-        "no-such-person": {**body, "person_id": str((await somebody()).id)},
+        "slot-not-found": {**body, "slot_id": str(uuid4())},
+        "person-not-found": {**body, "person_id": str((await somebody()).id)},
     }
 
     codes = {code: await client.post(BASE, json=each, headers=keyed(me)) for code, each in wanted.items()}
@@ -275,7 +275,7 @@ async def test_a_hall_that_does_not_handle_the_item_and_no_hall_at_all_are_404(c
 
     for hall, item in ((slot.hall_id, "nonsense"), (uuid4(), body["item_code"])):
         answer = await client.get(f"/v1/public/halls/{hall}/free-places", params={"item": item, "day": "2026-11-30"})
-        assert (answer.status_code, answer.json()["code"]) == (404, "no-such-line")
+        assert (answer.status_code, answer.json()["code"]) == (404, "service-line-not-found")
 
 
 async def test_a_thousand_who_look_at_once_are_one_statement(monkeypatch: pytest.MonkeyPatch):
@@ -336,7 +336,7 @@ async def test_a_draw_is_entered_held_and_proven_to_everybody(client: httpx.Asyn
     await drawing.hold_due_draws()
     after = (await client.get(address)).json()
 
-    assert (booked.status_code, booked.json()["code"]) == (409, "slot-by-draw")
+    assert (booked.status_code, booked.json()["code"]) == (409, "slot-allocated-by-draw")
     assert (before["seed"], before["draw"]["entries"]) == (None, 1)
     assert drawing.digest_of_seed(after["seed"]) == entered.json()["seed_digest"]
     assert [(each["id"], each["slot_id"]) for each in after["entries"]] == [(entered.json()["id"], str(slot.id))]

@@ -54,7 +54,7 @@ async def test_a_delegation_is_offered_read_taken_used_and_ended(client: httpx.A
     assert booked.status_code == 201, booked.text
     assert [each["person_id"] for each in shown.json()["items"]] == [str(mother.id)]
     assert ended.status_code == 204
-    assert (after.status_code, after.json()["code"]) == (404, "no-such-appointment")
+    assert (after.status_code, after.json()["code"]) == (404, "appointment-not-found")
     [seen] = (await client.get(BASE, headers=headers_of(mother))).json()
     assert (seen["state"], seen["end_reason"], seen["name"]) == ("ended", "revoked", "王小红")
 
@@ -64,7 +64,7 @@ async def test_a_delegation_is_offered_read_taken_used_and_ended(client: httpx.A
     [
         ({"matters": []}, 422, "invalid"),
         ({"matters": ["houses"]}, 422, "invalid"),
-        ({"until": "2020-01-01"}, 422, "delegation-period-faulty"),
+        ({"until": "2020-01-01"}, 422, "delegation-period-invalid"),
         ({"name": ""}, 422, "invalid"),
         ({"principal_id": str(uuid4())}, 422, "invalid"),
     ],

@@ -203,7 +203,7 @@ async def test_receipt_is_confirmed_and_a_problem_reported_once(client: httpx.As
     assert confirmed.json()["confirmed_at"]
     assert (reported_.status_code, reported_.json()["problems"][0]["kind_name"]) == (201, "居民反映问题")
     assert "包装破损" not in reported_.text
-    assert (again.status_code, again.json()["code"]) == (409, "delivery-problem-reported")
+    assert (again.status_code, again.json()["code"]) == (409, "delivery-problem-already-reported")
 
 
 async def test_documents_go_in_by_an_own_waybill_or_a_courier_that_fetches_them(

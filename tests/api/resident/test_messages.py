@@ -59,7 +59,7 @@ async def test_a_foreign_message_looks_exactly_like_one_that_never_was(client: h
     for method, suffix in (("GET", ""), ("POST", "/read")):
         foreign = await client.request(method, f"{MESSAGES}/{theirs}{suffix}", headers=headers_of(mine))
         random = await client.request(method, f"{MESSAGES}/{uuid4()}{suffix}", headers=headers_of(mine))
-        assert (foreign.status_code, foreign.json()["code"]) == (404, "message-unknown")
+        assert (foreign.status_code, foreign.json()["code"]) == (404, "message-not-found")
         assert stripped(foreign) == stripped(random)
 
     assert (await client.get(MESSAGES, headers=headers_of(other))).json()["unread"] == 1

@@ -132,7 +132,7 @@ async def test_somebody_elses_fee_does_not_exist(client: httpx.AsyncClient, till
 
 @pytest.mark.parametrize(
     ("body", "status", "code"),
-    [({"channel": "unionpay"}, 422, "channel-unknown"), ({"channel": ""}, 422, "invalid")],
+    [({"channel": "unionpay"}, 422, "payment-channel-invalid"), ({"channel": ""}, 422, "invalid")],
 )
 async def test_a_channel_that_is_not_offered_is_refused(
     client: httpx.AsyncClient, till: Till, body: dict[str, str], status: int, code: str

@@ -81,7 +81,7 @@ async def test_a_faulty_guide_is_refused_with_pointers(client: httpx.AsyncClient
     answer = await client.post(f"{ITEMS}/{code}/versions/1/publish", json={"revision": 1}, headers=headers)
 
     problem = answer.json()
-    assert (answer.status_code, problem["code"]) == (422, "guide-faulty")
+    assert (answer.status_code, problem["code"]) == (422, "guide-invalid")
     assert {fault["pointer"] for fault in problem["errors"]} == {
         "/guide/materials/0/name",
         "/guide/materials/0/basis",
@@ -104,8 +104,8 @@ async def test_conflicts_are_told_apart(client: httpx.AsyncClient):
     twice = await client.post(ITEMS, json=a_body(), headers=headers)
     thrice = await client.post(ITEMS, json=a_body(), headers=headers)
 
-    assert (stale.status_code, stale.json()["code"]) == (409, "item-draft-edited-meanwhile")
-    assert (again.status_code, again.json()["code"]) == (409, "item-version-move-refused")
+    assert (stale.status_code, stale.json()["code"]) == (409, "item-draft-edit-conflict")
+    assert (again.status_code, again.json()["code"]) == (409, "item-version-transition-refused")
     assert (late.status_code, late.json()["code"]) == (409, "item-draft-superseded")
     assert (late.json()["published"], late.json()["based_on"]) == (2, 1)
     assert (twice.status_code, thrice.status_code, thrice.json()["code"]) == (201, 409, "item-exists")

@@ -12,7 +12,7 @@ from litestar import Litestar
 
 from backend import clock, jobs
 from backend.deliveries import following
-from backend.partners.courier.port import AddressRefused
+from backend.partners.courier.port import CourierAddressRefused
 from models.deliveries import DeliveryState as D
 from models.deliveries import Direction, Method
 from tests.backend.deliveries.couriers import ACourier, served_by
@@ -80,7 +80,7 @@ async def test_a_mornings_parcels_go_out_as_one_batch_whose_failures_are_named(
     await a_pickup_point(department_id=office.id)
     numbers = [(await a_delivery(department_id=office.id)).number for _ in range(3)]
     await a_delivery()
-    courier.troubles.append(AddressRefused("ems"))
+    courier.failures.append(CourierAddressRefused("ems"))
 
     sent = await client.post("/v1/staff/delivery-batches", json={"courier": "ems"}, headers=office.headers)
     await jobs.drain()
@@ -129,7 +129,7 @@ async def test_a_courier_that_is_not_there_is_pointed_at(client: httpx.AsyncClie
 
     answer = await client.post(f"{BASE}/{delivery.number}/order", json={"courier": "pigeon"}, headers=office.headers)
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "courier-unknown")
+    assert (answer.status_code, answer.json()["code"]) == (422, "courier-invalid")
     assert answer.json()["errors"][0]["pointer"] == "/courier"
 
 
@@ -220,7 +220,7 @@ async def test_a_problem_is_taken_and_answered_once(client: httpx.AsyncClient, o
     assert taken.json()["owner_id"] is not None
     assert [each["id"] for each in mine["items"]] == [str(problem.id)]
     assert (answered.status_code, answered.json()["answer"]) == (200, "已放在物业")
-    assert (again.status_code, again.json()["code"]) == (409, "delivery-problem-ended")
+    assert (again.status_code, again.json()["code"]) == (409, "delivery-problem-resolved")
     assert foreign.status_code == 404
 
 

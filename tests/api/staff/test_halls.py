@@ -105,7 +105,7 @@ async def test_conflicts_are_told_apart(client: httpx.AsyncClient):
         (409, "capacity-taken"),
         (409, "slot-closed"),
         (409, "slot-open"),
-        (409, "slot-over"),
+        (409, "slot-expired"),
         (409, "calendar-year-not-covered"),
     ]
     assert answers[1].json()["taken"] == 1
@@ -234,7 +234,7 @@ async def test_a_strike_is_appealed_by_its_resident_and_waived_by_the_hall(clien
 
     assert [(each["standing"], each["kind"]) for each in before] == [("counting", "no-show")]
     assert datetime.fromisoformat(before[0]["blocked_until"]) > datetime.now(UTC)
-    assert (appealed.status_code, twice.status_code, twice.json()["code"]) == (204, 409, "strike-appealed")
+    assert (appealed.status_code, twice.status_code, twice.json()["code"]) == (204, 409, "strike-already-appealed")
     assert [(each["id"], each["appeal"]) for each in heard] == [(str(strike), "当天住院")]
     assert (decided.status_code, again.status_code) == (204, 409)
     assert [(each["standing"], each["blocked_until"]) for each in after] == [("waived", None)]
@@ -251,7 +251,7 @@ async def test_whoever_marked_the_visit_as_missed_is_refused_the_decision(client
         f"/v1/staff/strikes/{strike}/decision", json={"waive": True}, headers=staff_headers_of(member)
     )
 
-    assert (answer.status_code, answer.json()["code"]) == (403, "strike-own")
+    assert (answer.status_code, answer.json()["code"]) == (403, "own-strike-decision-refused")
 
 
 @pytest.mark.parametrize("words", ["", "长" * 301])
@@ -273,6 +273,6 @@ async def test_another_residents_strike_does_not_exist(client: httpx.AsyncClient
     foreign = await client.post(f"/v1/resident/strikes/{strike}/appeal", json={"words": "x"}, headers=headers)
     listed = await client.get("/v1/resident/strikes", headers=headers)
 
-    assert (foreign.status_code, foreign.json()["code"]) == (404, "no-such-strike")
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "strike-not-found")
     assert listed.json() == {"items": [], "next_cursor": None}
     assert await Appointment.all().count() == 1

@@ -120,7 +120,7 @@ async def test_what_was_set_aside_is_sent_again_once_and_the_ledger_knows_who_as
         assert len(sandbox.sms.texts) == 1
 
     assert (revived.status_code, revived.json()["state"]) == (200, "pending")
-    assert (again.status_code, again.json()["code"]) == (409, "message-not-set-aside")
+    assert (again.status_code, again.json()["code"]) == (409, "message-not-quarantined")
     row = await fetch_row("SELECT actor_kind, subject_id FROM events WHERE name = 'message.revived'")
     assert row is not None
     assert tuple(row) == ("staff", message)
@@ -130,7 +130,7 @@ async def test_what_was_set_aside_is_sent_again_once_and_the_ledger_knows_who_as
 async def test_a_message_that_never_was_is_not_found(client: httpx.AsyncClient, operator: dict[str, str]):
     for method, suffix in (("GET", ""), ("POST", "/revival")):
         answer = await client.request(method, f"{MESSAGES}/{uuid4()}{suffix}", headers=operator)
-        assert (answer.status_code, answer.json()["code"]) == (404, "message-unknown")
+        assert (answer.status_code, answer.json()["code"]) == (404, "message-not-found")
 
 
 async def test_consent_is_shown_as_it_was_when_the_message_went_out(

@@ -73,7 +73,7 @@ async def test_a_difference_is_taken_over_and_explained_once(client: httpx.Async
     assert (resolved.json()["state"], resolved.json()["resolution"]) == ("resolved", body["words"])
     assert resolved.json()["owner_id"] != taken.json()["owner_id"]
     assert (again.status_code, late.status_code) == (409, 409)
-    assert again.json()["code"] == "bill-difference-ended"
+    assert again.json()["code"] == "bill-difference-resolved"
     names = "SELECT string_agg(name, ' ' ORDER BY id) FROM events WHERE subject_id = $1"
     assert await fetch_value(names, difference) == (
         "bill-difference.found bill-difference.taken bill-difference.resolved"

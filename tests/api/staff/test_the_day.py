@@ -74,7 +74,7 @@ async def test_from_the_code_on_the_phone_to_the_window_and_out(client: httpx.As
     served = await client.post(f"/v1/staff/tickets/{called.json()['id']}/serve", headers=day.clerk)
     after = await client.get(f"{day.mine}/queue", headers=day.resident)
 
-    assert (before.status_code, before.json()["code"]) == (404, "no-such-ticket")
+    assert (before.status_code, before.json()["code"]) == (404, "ticket-not-found")
     assert (ticket.status_code, ticket.json()["label"]) == (201, f"{day.line.code}001")
     assert (waiting.json()["state"], waiting.json()["ahead"]) == ("waiting", 0)
     assert called.status_code == 200
@@ -118,7 +118,7 @@ async def test_somebody_elses_appointment_has_no_code_no_queue_and_no_picture(cl
 
     for path in ("check-in-code", "check-in-code.png", "check-in-code.svg", "queue", "mini-program-code"):
         answer = await client.get(f"{day.mine}/{path}", headers=stranger)
-        assert (answer.status_code, answer.json()["code"]) == (404, "no-such-appointment")
+        assert (answer.status_code, answer.json()["code"]) == (404, "appointment-not-found")
 
 
 async def test_the_kiosk_knows_people_by_four_characters_and_phone(client: httpx.AsyncClient, day: Day):
@@ -127,7 +127,7 @@ async def test_the_kiosk_knows_people_by_four_characters_and_phone(client: httpx
     wrong = await client.post(path, headers=day.kiosk, json={"id_last_four": "0021", "phone": PHONE})
     right = await client.post(path, headers=day.kiosk, json={"id_last_four": "002x", "phone": PHONE})
 
-    assert (wrong.status_code, wrong.json()["code"]) == (404, "no-such-appointment")
+    assert (wrong.status_code, wrong.json()["code"]) == (404, "appointment-not-found")
     assert right.status_code == 201
     assert PHONE not in right.text
 

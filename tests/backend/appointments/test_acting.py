@@ -23,12 +23,12 @@ from backend.appointments import (
     waiting,
 )
 from backend.appointments.errors import (
-    NoSuchAppointment,
-    NoSuchEntry,
-    NoSuchStrike,
-    NoSuchTicket,
-    NotYourPerson,
-    TooManyBooked,
+    AppointmentLimitExceeded,
+    AppointmentNotFound,
+    PersonNotFound,
+    StrikeNotFound,
+    TicketNotFound,
+    WaitingEntryNotFound,
 )
 from backend.database import execute, fetch, transaction
 from backend.identity import AsOperator, AsResident, delegating
@@ -107,7 +107,7 @@ async def test_what_the_mother_booked_herself_the_daughter_can_show_at_the_kiosk
     pair = await a_pair()
     slot = await a_slot(starts_in=timedelta(seconds=1), day=clock.today())
     visit = await an_appointment(slot, pair.mother)
-    with pytest.raises(NoSuchTicket):
+    with pytest.raises(TicketNotFound):
         await estimating.place_in_queue(pair.daughter, visit.id)
 
     code = (await check_in_codes.code_for(pair.daughter, visit.id)).code
@@ -153,7 +153,7 @@ async def test_a_limit_counts_for_the_person_who_comes_whoever_books():
     first, second = await a_slot(3, line), await a_slot(3, line, starts_in=timedelta(days=2))
     await booking.book(pair.mother, first.id, item)
 
-    with pytest.raises(TooManyBooked):
+    with pytest.raises(AppointmentLimitExceeded):
         await booking.book(pair.daughter, second.id, item, person_id=pair.mother.id)
 
     assert (await booking.book(pair.daughter, second.id, item)).person_id == pair.daughter.id
@@ -203,19 +203,19 @@ async def test_when_it_has_ended_there_is_nothing_and_the_mother_keeps_her_visit
     await ends(pair)
 
     refusals: list[tuple[type[Exception], Awaitable[object]]] = [
-        (NotYourPerson, booking.book(pair.daughter, other.id, item, person_id=pair.mother.id)),
-        (NotYourPerson, booking.hold(pair.daughter, other.id, item, person_id=pair.mother.id)),
-        (NotYourPerson, waiting.join(pair.daughter, line.id, full.day, item, person_id=pair.mother.id)),
-        (NotYourPerson, browsing.mine(pair.daughter, person_id=pair.mother.id, limit=10)),
-        (NoSuchAppointment, browsing.one(pair.daughter, made.id)),
-        (NoSuchAppointment, booking.confirm(pair.daughter, made.id)),
-        (NoSuchAppointment, rescheduling.reschedule(pair.daughter, made.id, other.id)),
-        (NoSuchAppointment, cancelling.cancel(pair.daughter, made.id)),
-        (NoSuchAppointment, check_in_codes.code_for(pair.daughter, made.id)),
-        (NoSuchAppointment, estimating.place_in_queue(pair.daughter, made.id)),
-        (NoSuchEntry, waiting.one(pair.daughter, entry.id)),
-        (NoSuchEntry, waiting.leave(pair.daughter, entry.id)),
-        (NoSuchStrike, strikes.appeal(pair.daughter, strike, "那天住院了")),
+        (PersonNotFound, booking.book(pair.daughter, other.id, item, person_id=pair.mother.id)),
+        (PersonNotFound, booking.hold(pair.daughter, other.id, item, person_id=pair.mother.id)),
+        (PersonNotFound, waiting.join(pair.daughter, line.id, full.day, item, person_id=pair.mother.id)),
+        (PersonNotFound, browsing.mine(pair.daughter, person_id=pair.mother.id, limit=10)),
+        (AppointmentNotFound, browsing.one(pair.daughter, made.id)),
+        (AppointmentNotFound, booking.confirm(pair.daughter, made.id)),
+        (AppointmentNotFound, rescheduling.reschedule(pair.daughter, made.id, other.id)),
+        (AppointmentNotFound, cancelling.cancel(pair.daughter, made.id)),
+        (AppointmentNotFound, check_in_codes.code_for(pair.daughter, made.id)),
+        (AppointmentNotFound, estimating.place_in_queue(pair.daughter, made.id)),
+        (WaitingEntryNotFound, waiting.one(pair.daughter, entry.id)),
+        (WaitingEntryNotFound, waiting.leave(pair.daughter, entry.id)),
+        (StrikeNotFound, strikes.appeal(pair.daughter, strike, "那天住院了")),
     ]
     for trouble, asking in refusals:
         with pytest.raises(trouble):
@@ -232,9 +232,9 @@ async def test_a_delegation_in_other_matters_opens_nothing_here():
     _, slot, item = await a_place()
     visit = await an_appointment(slot, pair.mother)
 
-    with pytest.raises(NotYourPerson):
+    with pytest.raises(PersonNotFound):
         await booking.book(pair.daughter, slot.id, item, person_id=pair.mother.id)
-    with pytest.raises(NoSuchAppointment):
+    with pytest.raises(AppointmentNotFound):
         await browsing.one(pair.daughter, visit.id)
 
 
@@ -242,6 +242,6 @@ async def test_who_is_acted_for_gets_no_right_over_who_acts():
     pair = await a_pair()
     visit = await an_appointment(None, pair.daughter)
 
-    with pytest.raises(NoSuchAppointment):
+    with pytest.raises(AppointmentNotFound):
         await cancelling.cancel(pair.mother, visit.id)
     assert await browsing.mine(pair.mother, limit=10) == ([], None)

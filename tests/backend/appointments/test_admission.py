@@ -16,11 +16,18 @@ from uuid_utils.compat import uuid7
 
 from backend import cache, clock, database
 from backend.appointments import admission, booking, cancelling
-from backend.appointments.errors import NoSuchSlot, NotReleased, RushRefused, SlotClosed, SlotFull, SlotOver
+from backend.appointments.errors import (
+    BookingRushLimitExceeded,
+    SlotClosed,
+    SlotExpired,
+    SlotFull,
+    SlotNotFound,
+    SlotNotReleased,
+)
 from backend.database import execute
+from backend.fair_semaphore import FairSemaphore
 from backend.identity import AsResident
 from backend.settings import using
-from backend.turns import Turns
 from tests.factories.appointments import a_line, a_slot, item_of, many_people, places, somebody
 
 
@@ -49,7 +56,7 @@ def transactions(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     seen: Counter[str] = Counter()
     turn = database._turn
 
-    async def counted(turns: Turns) -> bool:
+    async def counted(turns: FairSemaphore) -> bool:
         seen["lent"] += 1
         return await turn(turns)
 
@@ -61,7 +68,7 @@ async def tries(resident: AsResident, slot_id: UUID, item: str) -> str:
     try:
         async with admission.admitted(resident, slot_id):
             await booking.book(resident, slot_id, item)
-    except (SlotFull, RushRefused) as refused:
+    except (SlotFull, BookingRushLimitExceeded) as refused:
         return type(refused).__name__
     return "booked"
 
@@ -123,7 +130,7 @@ async def test_sixty_four_people_book_and_cancel_on_seven_places_while_redis_is_
             try:
                 async with admission.admitted(who, slot.id):
                     made = await booking.book(who, slot.id, item)
-            except (SlotFull, RushRefused, database.DatabaseBusy) as refused:
+            except (SlotFull, BookingRushLimitExceeded, database.DatabaseBusy) as refused:
                 seen[type(refused).__name__] += 1
                 await asyncio.sleep(0.02)
                 continue
@@ -210,10 +217,10 @@ async def test_before_the_hour_and_after_it_the_reason_is_told_without_a_transac
     line, resident = await a_line(), await somebody()
     soon = clock.now() + timedelta(minutes=5)
     slots = {
-        NotReleased: (await a_slot(3, line, release_at=soon)).id,
+        SlotNotReleased: (await a_slot(3, line, release_at=soon)).id,
         SlotClosed: (await a_slot(3, line, starts_in=timedelta(hours=8), closed_at=clock.now())).id,
-        SlotOver: (await a_slot(3, line, starts_in=timedelta(minutes=-8))).id,
-        NoSuchSlot: uuid7(),
+        SlotExpired: (await a_slot(3, line, starts_in=timedelta(minutes=-8))).id,
+        SlotNotFound: uuid7(),
     }
     transactions.clear()
 
@@ -236,7 +243,7 @@ async def test_when_the_hour_strikes_nobody_waits_for_an_old_count():
     line = await a_line()
     slot = await a_slot(1, line, release_at=clock.now() + timedelta(seconds=0.3))
     item, resident = await item_of(line), await somebody()
-    with pytest.raises(NotReleased):
+    with pytest.raises(SlotNotReleased):
         await tries(resident, slot.id, item)
 
     await asyncio.sleep(0.35)
@@ -256,7 +263,7 @@ async def test_more_than_may_wait_are_told_to_come_back_and_the_rest_have_their_
                 assert inside <= 2
                 await going.wait()
                 inside -= 1
-        except RushRefused as refused:
+        except BookingRushLimitExceeded as refused:
             return "refused" if refused.retry_after else "without a time"
         return "done"
 
@@ -276,7 +283,7 @@ async def test_nobody_waits_longer_than_they_would_like():
             turns = [admission.in_turn() for _ in range(3)]
             for each in turns:
                 await each.__aenter__()
-            with pytest.raises(RushRefused):
+            with pytest.raises(BookingRushLimitExceeded):
                 async with admission.in_turn():
                     pytest.fail("there is no turn")
             for each in turns:

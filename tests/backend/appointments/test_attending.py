@@ -13,19 +13,19 @@ from backend import cache, clock
 from backend.appointments import attending, calling
 from backend.appointments.booking import visitor_key
 from backend.appointments.errors import (
-    KioskTriesTooMany,
-    NoSuchAppointment,
-    NoSuchLine,
+    AppointmentNotFound,
+    AppointmentTransitionRefused,
+    KioskAttemptLimitExceeded,
+    ServiceLineNotFound,
     TooEarlyToCheckIn,
     TooLateToCheckIn,
     WalkInsFull,
-    WrongMove,
 )
 from backend.appointments.tickets import QueueTicket
 from backend.database import execute, fetch, fetch_value
 from backend.identity.duties import hall_duty, kiosk_duty
 from backend.identity.principals import AsOperator, AsStaff
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 from backend.settings import using
 from models.appointments import Appointment, AppointmentState, ServiceLine, Slot, TicketState
 from models.queueing import Ticket
@@ -85,7 +85,7 @@ async def test_a_check_in_that_fails_leaves_no_hole_in_the_series():
     code_needed = late.id
 
     first = await attending.check_in(STAFF, good.id)
-    with pytest.raises(WrongMove):
+    with pytest.raises(AppointmentTransitionRefused):
         await attending.check_in(STAFF, good.id)
     second = await attending.check_in(STAFF, code_needed)
 
@@ -98,7 +98,7 @@ async def test_one_visit_that_is_checked_in_by_many_at_once_gets_one_number():
     outcomes = await asyncio.gather(*(attending.check_in(STAFF, visit.id) for _ in range(20)), return_exceptions=True)
 
     assert sum(isinstance(each, QueueTicket) for each in outcomes) == 1
-    assert sum(isinstance(each, WrongMove) for each in outcomes) == 19
+    assert sum(isinstance(each, AppointmentTransitionRefused) for each in outcomes) == 19
     assert await Ticket.all().count() == 1
     assert (await fetch("SELECT issued FROM ticket_counters"))[0]["issued"] == 1
 
@@ -148,7 +148,7 @@ async def test_the_kiosk_knows_a_visit_by_the_four_characters_and_the_phone_toge
         (slot.hall_id, "002X", "13800138001"),
         (elsewhere.hall_id, "002X", PHONE),
     ):
-        with pytest.raises(NoSuchAppointment):
+        with pytest.raises(AppointmentNotFound):
             await attending.check_in_by_identity(STAFF, hall_id, four, phone)
     found = await attending.check_in_by_identity(STAFF, slot.hall_id, "002x", PHONE)
 
@@ -173,9 +173,9 @@ async def test_trying_the_four_characters_ends_after_a_few_tries_even_with_the_r
     allowed = attending.TRIES[0][0]
 
     for number in range(allowed):
-        with pytest.raises(NoSuchAppointment):
+        with pytest.raises(AppointmentNotFound):
             await attending.check_in_by_identity(STAFF, slot.hall_id, f"{number:04d}", PHONE)
-    with pytest.raises(KioskTriesTooMany) as caught:
+    with pytest.raises(KioskAttemptLimitExceeded) as caught:
         await attending.check_in_by_identity(STAFF, slot.hall_id, "002X", PHONE)
 
     assert caught.value.retry_after
@@ -205,11 +205,11 @@ async def test_a_kiosk_checks_in_at_its_hall_and_may_do_nothing_else():
     await attending.check_in_by_identity(kiosk, slot.hall_id, "002X", PHONE)
     found = await attending.walk_in(kiosk, slot.hall_id, slot.line_id)  # type: ignore[attr-defined]
 
-    with pytest.raises(NoSuchAppointment):
+    with pytest.raises(AppointmentNotFound):
         await attending.check_in(kiosk, visit.id)
-    with pytest.raises(calling.NoSuchWindow):
+    with pytest.raises(calling.WindowNotFound):
         await calling.call_next(kiosk, window.id)
-    with pytest.raises(calling.NoSuchTicket):
+    with pytest.raises(calling.TicketNotFound):
         await calling.miss(kiosk, found.id)
 
 
@@ -218,11 +218,11 @@ async def test_for_everybody_else_the_hall_does_not_exist(duties: tuple[str, ...
     slot = await a_day(walk_in_quota=5)
     stranger = somebody_with(*duties)
 
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await attending.check_in_by_code(stranger, slot.hall_id, "ZB1.X")
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await attending.check_in_by_identity(stranger, slot.hall_id, "002X", PHONE)
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await attending.walk_in(stranger, slot.hall_id, slot.line_id)  # type: ignore[attr-defined]
 
 
@@ -272,7 +272,7 @@ async def test_a_line_of_another_hall_or_one_that_is_shut_gives_no_number():
     await a_day(line, walk_in_quota=5)
 
     for line_id in (line.id, other.id, uuid7()):
-        with pytest.raises(NoSuchLine):
+        with pytest.raises(ServiceLineNotFound):
             await attending.walk_in(STAFF, line.hall_id, line_id)  # type: ignore[attr-defined]
 
 
@@ -330,7 +330,7 @@ async def test_the_kiosk_finds_a_visit_that_was_booked_before_the_keys_changed()
     with using(fingerprint_keys=f"a1:{'11' * 32}"):
         visit = await an_appointment(slot, visitor_key=visitor_key("002X", PHONE))
 
-    with using(fingerprint_keys=f"b2:{'22' * 32}"), pytest.raises(NoSuchAppointment):
+    with using(fingerprint_keys=f"b2:{'22' * 32}"), pytest.raises(AppointmentNotFound):
         await attending.check_in_by_identity(STAFF, slot.hall_id, "002X", PHONE)
     with using(fingerprint_keys=f"b2:{'22' * 32},a1:{'11' * 32}"):
         found = await attending.check_in_by_identity(STAFF, slot.hall_id, "002X", PHONE)

@@ -25,7 +25,7 @@ from backend.appointments import attending, board, calling
 from backend.appointments.errors import BoardFull
 from backend.database import execute, transaction
 from backend.identity.principals import AsOperator
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 from backend.settings import using
 from models.appointments import ServiceLine, Window
 from tests.backend.appointments.test_calling import in_queue
@@ -90,9 +90,9 @@ async def test_yesterday_is_not_on_the_board():
 
 
 async def test_a_hall_that_does_not_exist_has_no_board():
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await board.snapshot(uuid7())
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await board.follow(uuid7())
 
 
@@ -309,7 +309,7 @@ async def test_listeners_that_leave_are_forgotten(address: str):
     _, _, hall_id = await a_hall_at_work()
 
     async with following(address, hall_id, 3):
-        assert board._halls[hall_id].listeners == 3
+        assert board._halls[hall_id].subscribers == 3
     await until(lambda: hall_id not in board._halls)
 
     assert board._ear.task is None

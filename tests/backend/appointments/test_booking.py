@@ -16,19 +16,19 @@ from backend.appointments import booking, cancelling
 from backend.appointments.booking import Visitor
 from backend.appointments.errors import (
     AlreadyBooked,
-    Blocked,
-    DrawnInstead,
-    HoldOver,
-    ItemNotHere,
-    NoSuchAppointment,
-    NoSuchSlot,
-    NotReleased,
-    NotYourPerson,
+    AppointmentLimitExceeded,
+    AppointmentNotFound,
+    AppointmentTransitionRefused,
+    BookingBlocked,
+    HoldExpired,
+    ItemNotHandled,
+    PersonNotFound,
+    SlotAllocatedByDraw,
     SlotClosed,
+    SlotExpired,
     SlotFull,
-    SlotOver,
-    TooManyBooked,
-    WrongMove,
+    SlotNotFound,
+    SlotNotReleased,
 )
 from backend.appointments.places import NUMBER, Booking
 from backend.crypto import open_sealed
@@ -100,16 +100,18 @@ async def test_slots_that_are_over_closed_or_not_released_are_refused_each_in_it
     line = await a_line()
     item, resident = await item_of(line), await somebody()
     refused = {
-        SlotOver: await a_slot(3, line, starts_in=timedelta(minutes=-1)),
+        SlotExpired: await a_slot(3, line, starts_in=timedelta(minutes=-1)),
         SlotClosed: await a_slot(3, line, starts_in=timedelta(hours=20), closed_at=clock.now()),
-        NotReleased: await a_slot(3, line, starts_in=timedelta(hours=21), release_at=clock.now() + timedelta(hours=1)),
+        SlotNotReleased: await a_slot(
+            3, line, starts_in=timedelta(hours=21), release_at=clock.now() + timedelta(hours=1)
+        ),
     }
 
     for trouble, slot in refused.items():
         with pytest.raises(trouble):
             await booking.book(resident, slot.id, item)
         assert await places(slot.id) == (3, 0, 0)
-    with pytest.raises(NoSuchSlot):
+    with pytest.raises(SlotNotFound):
         await booking.book(resident, uuid7(), item)
 
 
@@ -118,7 +120,7 @@ async def test_an_item_of_another_hall_and_an_item_nobody_knows_are_refused_alik
     slot, resident = await a_slot(3, line), await somebody()
 
     for item in (await item_of(other), "nonsense"):
-        with pytest.raises(ItemNotHere):
+        with pytest.raises(ItemNotHandled):
             await booking.book(resident, slot.id, item)
 
     assert await places(slot.id) == (3, 0, 0)
@@ -170,7 +172,7 @@ async def test_taps_in_many_slots_at_once_never_pass_the_limit_of_the_line():
 
     outcomes = await outcomes_of(*(booking.book(resident, slot.id, item) for slot in slots))
 
-    assert outcomes == {"Booking": 2, "TooManyBooked": 6}
+    assert outcomes == {"Booking": 2, "AppointmentLimitExceeded": 6}
     assert sum([(await places(slot.id))[2] for slot in slots]) == 2
 
 
@@ -189,7 +191,7 @@ async def test_nobody_books_for_somebody_they_may_not_act_for():
     slot, stranger, me = await a_slot(3, line), await somebody(), await somebody()
 
     for person in (stranger.id, uuid4()):
-        with pytest.raises(NotYourPerson):
+        with pytest.raises(PersonNotFound):
             await booking.book(me, slot.id, await item_of(line), person_id=person)
     made = await booking.book(me, slot.id, await item_of(line), person_id=me.id)
 
@@ -200,7 +202,7 @@ async def test_a_line_with_a_draw_is_not_booked_before_it_was_drawn():
     line = await a_line(admission="draw")
     slot = await a_slot(3, line)
 
-    with pytest.raises(DrawnInstead):
+    with pytest.raises(SlotAllocatedByDraw):
         await booking.book(await somebody(), slot.id, await item_of(line))
 
 
@@ -217,7 +219,7 @@ async def test_somebody_who_missed_too_often_is_blocked_until_a_day_that_is_name
         missed.id,
     )
 
-    with pytest.raises(Blocked) as refused:
+    with pytest.raises(BookingBlocked) as refused:
         await booking.book(resident, slot.id, await item_of(line))
 
     assert refused.value.facts["until"]
@@ -270,11 +272,11 @@ async def test_a_hold_that_ran_out_cannot_be_confirmed_even_before_anybody_notic
     resident, kept, slot_id = await held()
     await run_out(kept.id)
 
-    with pytest.raises(HoldOver):
+    with pytest.raises(HoldExpired):
         await booking.confirm(resident, kept.id)
     assert await places(slot_id) == (1, 1, 0)
     assert await cancelling.expire_holds() == 1
-    with pytest.raises(HoldOver):
+    with pytest.raises(HoldExpired):
         await booking.confirm(resident, kept.id)
 
     assert await places(slot_id) == (1, 0, 0)
@@ -301,7 +303,7 @@ async def test_a_late_expiry_against_a_confirmation_ends_in_exactly_one_of_the_t
         expired = later + sum(each for each in results[1:] if isinstance(each, int))
         confirmed = isinstance(results[0], Booking)
         assert confirmed + expired == 1
-        assert isinstance(results[0], Booking | HoldOver)
+        assert isinstance(results[0], Booking | HoldExpired)
         assert await places(slot_id) == (1, 0, int(confirmed))
         row = await Appointment.get(id=kept.id)
         assert row.state == (AppointmentState.BOOKED if confirmed else AppointmentState.EXPIRED)
@@ -310,10 +312,10 @@ async def test_a_late_expiry_against_a_confirmation_ends_in_exactly_one_of_the_t
 async def test_a_second_confirmation_is_a_wrong_move_and_a_strangers_finds_nothing():
     resident, kept, _ = await held()
 
-    with pytest.raises(NoSuchAppointment):
+    with pytest.raises(AppointmentNotFound):
         await booking.confirm(await somebody(), kept.id)
     await booking.confirm(resident, kept.id)
-    with pytest.raises(WrongMove):
+    with pytest.raises(AppointmentTransitionRefused):
         await booking.confirm(resident, kept.id)
 
 
@@ -323,5 +325,5 @@ async def test_the_limit_counts_what_is_held():
     resident, item = await somebody(), await item_of(line)
     await booking.hold(resident, one.id, item)
 
-    with pytest.raises(TooManyBooked):
+    with pytest.raises(AppointmentLimitExceeded):
         await booking.book(resident, two.id, item)

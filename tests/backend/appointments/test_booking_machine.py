@@ -25,15 +25,15 @@ from backend.appointments import booking, cancelling, rescheduling, waiting
 from backend.appointments.errors import (
     AlreadyBooked,
     AlreadyWaiting,
-    HoldOver,
+    AppointmentLimitExceeded,
+    AppointmentTransitionRefused,
+    HoldExpired,
     PlacesLeft,
     SlotFull,
-    TooManyBooked,
-    WrongMove,
 )
 from backend.appointments.places import Booking
 from backend.database import execute, fetch
-from backend.errors import Trouble
+from backend.errors import DomainError
 from models.appointments import Slot
 from tests.factories.appointments import a_line, a_slot, item_of, many_people
 from tests.machines import Machine, play
@@ -67,10 +67,10 @@ class Entry:
 class Places(Machine):
     """Two days with two slots each, and a few people who want the same things."""
 
-    def tried(self, work: Awaitable[T]) -> T | type[Trouble]:
+    def tried(self, work: Awaitable[T]) -> T | type[DomainError]:
         try:
             return self.do(work)
-        except Trouble as trouble:
+        except DomainError as trouble:
             return type(trouble)
 
     @initialize(capacities=st.lists(st.sampled_from([1, 1, 2, 0]), min_size=4, max_size=4))
@@ -102,12 +102,12 @@ class Places(Machine):
     def has(self, person: int, day: int) -> bool:
         return any(self.days[each.slot] == day for each in self.active(person))
 
-    def refusal(self, person: int, slot: int) -> type[Trouble] | None:
+    def refusal(self, person: int, slot: int) -> type[DomainError] | None:
         if self.has(person, self.days[slot]):
             return AlreadyBooked
         if self.free(slot) <= 0:
             return SlotFull
-        return TooManyBooked if len(self.active(person)) >= LIMIT else None
+        return AppointmentLimitExceeded if len(self.active(person)) >= LIMIT else None
 
     def offer(self, slot: int) -> None:
         """The first who can take the place holds it; ids are taken over from the database."""
@@ -168,7 +168,9 @@ class Places(Machine):
             eligible.discard(person)
             self.do(cancelling.cancel(self.crowd[person], found.id))
             self.made[found.id] = Held(person, slot, "cancelled")
-        assert all(isinstance(found, Booking | AlreadyBooked | SlotFull | TooManyBooked) for found in results), results
+        assert all(
+            isinstance(found, Booking | AlreadyBooked | SlotFull | AppointmentLimitExceeded) for found in results
+        ), results
 
     async def _burst(self, slot: int, each: int) -> list[Any]:
         taps = [booking.book(who, self.slots[slot].id, self.item) for who in self.crowd for _ in range(each)]
@@ -197,9 +199,11 @@ class Places(Machine):
     def wake_the_dead(self, data: st.DataObject, slot: int) -> None:
         key = self.some(data, "cancelled", "expired")
         who, state = self.crowd[self.made[key].person], self.made[key].state
-        assert self.tried(booking.confirm(who, key)) is (HoldOver if state == "expired" else WrongMove)
-        assert self.tried(cancelling.cancel(who, key)) is WrongMove
-        assert self.tried(rescheduling.reschedule(who, key, self.slots[slot].id)) is WrongMove
+        assert self.tried(booking.confirm(who, key)) is (
+            HoldExpired if state == "expired" else AppointmentTransitionRefused
+        )
+        assert self.tried(cancelling.cancel(who, key)) is AppointmentTransitionRefused
+        assert self.tried(rescheduling.reschedule(who, key, self.slots[slot].id)) is AppointmentTransitionRefused
 
     @precondition(lambda self: self.any_in("held"))
     @rule(data=st.data(), confirming=st.booleans())
@@ -207,7 +211,7 @@ class Places(Machine):
         key = self.some(data, "held")
         self.do(execute("UPDATE appointments SET hold_until = now() WHERE id = $1", key))
         if confirming:
-            assert self.tried(booking.confirm(self.crowd[self.made[key].person], key)) is HoldOver
+            assert self.tried(booking.confirm(self.crowd[self.made[key].person], key)) is HoldExpired
         assert self.do(cancelling.expire_holds()) == 1
         self.gone(key, "expired", "lapsed")
 
@@ -218,7 +222,7 @@ class Places(Machine):
         held = self.made[key]
         result = self.tried(rescheduling.reschedule(self.crowd[held.person], key, self.slots[slot].id))
         if held.state != "booked":
-            assert result is WrongMove
+            assert result is AppointmentTransitionRefused
         elif slot == held.slot:
             assert isinstance(result, Booking)
         elif self.free(slot) <= 0:

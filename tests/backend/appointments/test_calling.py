@@ -16,14 +16,14 @@ from uuid_utils.compat import uuid7
 from backend import clock
 from backend.appointments import attending, calling, estimating
 from backend.appointments.errors import (
+    AppointmentNotFound,
+    AppointmentTransitionRefused,
     NobodyWaiting,
-    NoSuchAppointment,
-    NoSuchLine,
-    NoSuchTicket,
-    NoSuchWindow,
+    ServiceLineNotFound,
+    TicketNotFound,
     WindowBusy,
+    WindowNotFound,
     WindowShut,
-    WrongMove,
 )
 from backend.appointments.tickets import QueueTicket, issue
 from backend.database import execute, fetch, transaction
@@ -159,7 +159,7 @@ async def test_serving_ends_the_visit_and_says_so_in_the_ledger():
     assert names == [
         "ticket.issued", "appointment.checked-in", "ticket.called", "ticket.moved", "appointment.served",
     ]  # fmt: skip
-    with pytest.raises(WrongMove):
+    with pytest.raises(AppointmentTransitionRefused):
         await calling.serve(STAFF, ticket.id)
 
 
@@ -217,11 +217,11 @@ async def test_a_number_goes_to_no_window_and_no_line_of_another_hall():
     far = await a_window(elsewhere)
     found = await in_queue(line)
 
-    with pytest.raises(NoSuchWindow):
+    with pytest.raises(WindowNotFound):
         await calling.hand_over(STAFF, found.id, window_id=far.id)
-    with pytest.raises(NoSuchLine):
+    with pytest.raises(ServiceLineNotFound):
         await calling.hand_over(STAFF, found.id, line_id=elsewhere.id)
-    with pytest.raises(NoSuchWindow):
+    with pytest.raises(WindowNotFound):
         await calling.hand_over(STAFF, found.id, window_id=uuid7())
 
 
@@ -229,9 +229,9 @@ async def test_a_number_goes_to_no_window_and_no_line_of_another_hall():
 async def test_a_number_that_waits_can_only_be_called_or_handed_over(move: str):
     found = await in_queue(await a_line())
 
-    with pytest.raises(WrongMove):
+    with pytest.raises(AppointmentTransitionRefused):
         await getattr(calling, move)(STAFF, found.id)
-    with pytest.raises(NoSuchTicket):
+    with pytest.raises(TicketNotFound):
         await getattr(calling, move)(STAFF, uuid7())
 
 
@@ -246,7 +246,7 @@ async def test_of_two_moves_at_once_one_happens(moves: tuple[str, str]):
         *(getattr(calling, each)(STAFF, ticket.id) for each in moves), return_exceptions=True
     )
 
-    assert sum(isinstance(each, WrongMove) for each in outcomes) == 1
+    assert sum(isinstance(each, AppointmentTransitionRefused) for each in outcomes) == 1
     assert sum(isinstance(each, QueueTicket) for each in outcomes) == 1
 
 
@@ -256,10 +256,10 @@ async def test_staff_of_another_hall_see_neither_window_nor_number():
     found = await in_queue(line)
     stranger = AsStaff(uuid7(), uuid7(), frozenset({"hall:other-hall"}))
 
-    with pytest.raises(NoSuchWindow):
+    with pytest.raises(WindowNotFound):
         await calling.call_next(stranger, window.id)
     for act in (calling.serve, calling.miss, calling.rejoin, calling.call_again, calling.hand_over):
-        with pytest.raises(NoSuchTicket):
+        with pytest.raises(TicketNotFound):
             await act(stranger, found.id)
 
 
@@ -312,7 +312,7 @@ async def test_a_called_number_knows_its_window_and_waits_for_nothing():
     window = await a_window(line, "7")
     resident = await somebody()
     mine = await an_appointment(await a_slot(10, line, timedelta(seconds=1), day=clock.today()), resident)
-    with pytest.raises(NoSuchTicket):
+    with pytest.raises(TicketNotFound):
         await estimating.place_in_queue(resident, mine.id)
     await attending.check_in(STAFF, mine.id)
     await calling.call_next(STAFF, window.id)
@@ -320,7 +320,7 @@ async def test_a_called_number_knows_its_window_and_waits_for_nothing():
     found = await estimating.place_in_queue(resident, mine.id)
 
     assert (found.state, found.window, found.ahead, found.minutes) == (TicketState.CALLED, "7", 0, None)
-    with pytest.raises(NoSuchAppointment):
+    with pytest.raises(AppointmentNotFound):
         await estimating.place_in_queue(await somebody(), mine.id)
 
 

@@ -9,7 +9,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from backend.appointments import booking, cancelling
-from backend.appointments.errors import NoSuchAppointment, SlotOver, WrongMove
+from backend.appointments.errors import AppointmentNotFound, AppointmentTransitionRefused, SlotExpired
 from backend.appointments.lifecycle import Move
 from backend.appointments.places import Booking
 from backend.database import execute, fetch_row, fetch_value, transaction
@@ -61,7 +61,7 @@ async def test_a_visit_that_has_begun_is_not_cancelled():
     slot, resident = await a_slot(1, starts_in=timedelta(minutes=-1)), await somebody()
     made = await an_appointment(slot, resident)
 
-    with pytest.raises(SlotOver):
+    with pytest.raises(SlotExpired):
         await cancelling.cancel(resident, made.id)
 
     assert await places(slot.id) == (1, 0, 1)
@@ -76,7 +76,7 @@ async def test_ten_cancellations_at_once_give_back_one_place():
     results = await asyncio.gather(*(cancelling.cancel(resident, made.id) for _ in range(10)), return_exceptions=True)
 
     assert sum(isinstance(each, Booking) for each in results) == 1
-    assert sum(isinstance(each, WrongMove) for each in results) == 9
+    assert sum(isinstance(each, AppointmentTransitionRefused) for each in results) == 9
     assert await places(slot.id) == (5, 0, 1)
 
 
@@ -85,7 +85,7 @@ async def test_a_strangers_appointment_cannot_be_cancelled_and_is_not_even_there
     theirs = await an_appointment(slot)
 
     for appointment_id in (theirs.id, uuid7()):
-        with pytest.raises(NoSuchAppointment):
+        with pytest.raises(AppointmentNotFound):
             await cancelling.cancel(await somebody(), appointment_id)
 
     assert await places(slot.id) == (3, 0, 1)

@@ -19,7 +19,12 @@ from uuid_utils.compat import uuid7
 from backend import clock
 from backend.appointments import attending, check_in_codes, qr_images
 from backend.appointments.check_in_codes import LIFE, SCHEME, code_for, written
-from backend.appointments.errors import CheckInRefused, NoSuchAppointment, TooEarlyToCheckIn, WrongMove
+from backend.appointments.errors import (
+    AppointmentNotFound,
+    AppointmentTransitionRefused,
+    CheckInRefused,
+    TooEarlyToCheckIn,
+)
 from backend.appointments.tickets import QueueTicket
 from backend.database import execute, fetch_value
 from backend.identity import timing
@@ -206,10 +211,10 @@ async def test_too_early_leaves_the_code_unused_and_says_when_to_come():
 async def test_only_the_owner_gets_a_code_and_only_for_a_visit_to_come():
     resident, appointment, hall_id = await a_visit()
 
-    with pytest.raises(NoSuchAppointment):
+    with pytest.raises(AppointmentNotFound):
         await code_for(await somebody(), appointment.id)
     await attending.check_in_by_code(STAFF, hall_id, (await code_for(resident, appointment.id)).code)
-    with pytest.raises(WrongMove):
+    with pytest.raises(AppointmentTransitionRefused):
         await code_for(resident, appointment.id)
 
 

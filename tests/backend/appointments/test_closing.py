@@ -13,12 +13,12 @@ import pytest
 from backend import clock
 from backend.appointments import booking, cancelling, closing, waiting
 from backend.appointments.booking import SEALED_IN, Visitor
-from backend.appointments.errors import NoSuchLine, NoSuchSlot, SlotClosed, SlotFull, SlotOpen, SlotOver
+from backend.appointments.errors import ServiceLineNotFound, SlotClosed, SlotExpired, SlotFull, SlotNotFound, SlotOpen
 from backend.crypto import open_sealed
 from backend.database import execute
 from backend.identity.principals import AsOperator, AsResident, AsStaff
 from backend.jobs import drain
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 from backend.settings import using
 from models.appointments import Admission, Appointment, Draw, ServiceLine, Slot, WaitingEntry
 from models.appointments import AppointmentState as S
@@ -228,11 +228,11 @@ async def test_what_is_closed_or_past_or_foreign_cannot_be_closed():
 
     with pytest.raises(SlotClosed):
         await closing.close_slot(OPERATOR, closed.id, "停电")
-    with pytest.raises(SlotOver):
+    with pytest.raises(SlotExpired):
         await closing.close_slot(OPERATOR, past.id, "停电")
-    with pytest.raises(NoSuchSlot):
+    with pytest.raises(SlotNotFound):
         await closing.close_slot(stranger, foreign.id, "停电")
-    with pytest.raises(NoSuchSlot):
+    with pytest.raises(SlotNotFound):
         await closing.reopen_slot(stranger, closed.id)
 
 
@@ -282,9 +282,9 @@ async def test_a_day_can_be_closed_for_one_line_only():
 
     assert (await Slot.get(id=mine.id)).closed_at is not None
     assert (await Slot.get(id=theirs.id)).closed_at is None
-    with pytest.raises(NoSuchLine):
+    with pytest.raises(ServiceLineNotFound):
         await closing.close_day(OPERATOR, hall_of(line), mine.day, "停电", line_id=elsewhere.id)
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await closing.close_day(OPERATOR, uuid4(), mine.day, "停电")
 
 
@@ -323,7 +323,7 @@ async def test_only_a_closed_slot_that_has_not_begun_is_reopened():
 
     with pytest.raises(SlotOpen):
         await closing.reopen_slot(OPERATOR, open_slot.id)
-    with pytest.raises(SlotOver):
+    with pytest.raises(SlotExpired):
         await closing.reopen_slot(OPERATOR, begun.id)
 
 

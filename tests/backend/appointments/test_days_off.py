@@ -12,7 +12,7 @@ from backend.appointments import closing, days_off, hours
 from backend.appointments.hours import Opening
 from backend.identity import AsOperator
 from backend.identity.duties import hall_duty
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 from models.appointments import ServiceLine, Slot
 from models.regions import Hall
 from tests.factories.appointments import a_line, a_slot, an_appointment
@@ -86,5 +86,5 @@ async def test_only_the_halls_own_staff_see_it(client: httpx.AsyncClient):
     answer = await client.get(f"/v1/staff/halls/{slot.hall_id}/days-off", headers=staff_headers_of(own))
 
     assert [(each["day"], each["taken"]) for each in answer.json()] == [(day.isoformat(), 2)]
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await days_off.days_off(other, slot.hall_id)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend.appointments import booking, drawing, rescheduling
-from backend.appointments.errors import AlreadyEntered, DrawOver, ItemNotHere, NoSuchDraw, NoSuchSlot
+from backend.appointments.errors import AlreadyEntered, DrawClosed, DrawNotFound, ItemNotHandled, SlotNotFound
 from backend.database import execute, fetch_value
 from models.appointments import Appointment, Draw, ServiceLine, Slot
 from tests.factories.appointments import a_line, a_slot, an_appointment, item_of, many_people, places, somebody
@@ -171,7 +171,7 @@ async def test_entries_and_the_draw_at_the_same_moment_agree_on_who_took_part():
     entered = [each for each in results if isinstance(each, drawing.Entered)]
     shown = await drawing.proof(line.id, slot.day)
     assert {each.id for each in entered} == {each.id for each in shown.entries}
-    assert sum(isinstance(each, DrawOver) for each in results) == 30 - len(entered)
+    assert sum(isinstance(each, DrawClosed) for each in results) == 30 - len(entered)
     assert await places(slot.id) == (50, 0, len(entered))
 
 
@@ -222,19 +222,19 @@ async def test_entries_are_taken_in_time_once_and_for_slots_of_the_day_only():
     line, slot, item = await an_open_draw()
     other, resident = await a_slot(1, line, starts_in=timedelta(days=5)), await somebody()
 
-    with pytest.raises(NoSuchSlot):
+    with pytest.raises(SlotNotFound):
         await drawing.enter(resident, line.id, slot.day, item, [slot.id, other.id])
-    with pytest.raises(NoSuchSlot):
+    with pytest.raises(SlotNotFound):
         await drawing.enter(resident, line.id, slot.day, item, [])
-    with pytest.raises(ItemNotHere):
+    with pytest.raises(ItemNotHandled):
         await drawing.enter(resident, line.id, slot.day, "nonsense", [slot.id])
-    with pytest.raises(NoSuchDraw):
+    with pytest.raises(DrawNotFound):
         await drawing.enter(resident, uuid4(), slot.day, item, [slot.id])
     await drawing.enter(resident, line.id, slot.day, item, [slot.id])
     with pytest.raises(AlreadyEntered):
         await drawing.enter(resident, line.id, slot.day, item, [slot.id])
     await over()
-    with pytest.raises(DrawOver):
+    with pytest.raises(DrawClosed):
         await drawing.enter(await somebody(), line.id, slot.day, item, [slot.id])
 
 
@@ -249,5 +249,5 @@ async def test_draws_are_prepared_a_day_ahead_and_once():
 
     (made,) = await Draw.all()
     assert (made.opens_at, made.closes_at) == (near.release_at, near.release_at + timedelta(seconds=60))
-    with pytest.raises(DrawOver):
+    with pytest.raises(DrawClosed):
         await drawing.enter(await somebody(), line.id, near.day, await item_of(line), [near.id])

@@ -10,14 +10,20 @@ import pytest
 from msgspec import structs
 
 from backend.appointments import duty, hours, lines, windows
-from backend.appointments.errors import ItemOnOtherLine, LineExists, LineFaulty, NoSuchLine, NoSuchSlot
+from backend.appointments.errors import (
+    ItemOnOtherLine,
+    LineExists,
+    ServiceLineInvalid,
+    ServiceLineNotFound,
+    SlotNotFound,
+)
 from backend.appointments.hours import Opening
 from backend.appointments.lines import LineRules
 from backend.identity import staff as staff_accounts
 from backend.identity.duties import checked, hall_duty
-from backend.identity.errors import DutyUnknown
+from backend.identity.errors import DutyInvalid
 from backend.identity.principals import AsOperator, AsStaff
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 from models.appointments import Admission
 from models.events import EventRecord
 from models.regions import Hall
@@ -44,7 +50,7 @@ async def test_a_halls_own_duty_opens_that_hall_and_no_other():
 
     assert await duty.in_hall(staff, hall.id) == hall.id
     assert await duty.halls_run_by(staff) == [hall.id]
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await duty.in_hall(staff, other.id)
 
 
@@ -59,7 +65,7 @@ async def test_managing_halls_reaches_the_departments_region_and_below_but_not_a
 
     assert set(await duty.halls_run_by(chief)) == {below.id, same.id, elsewhere.id}
     assert await duty.halls_run_by(local) == [below.id]
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await duty.in_hall(local, same.id)
 
 
@@ -68,18 +74,18 @@ async def test_without_a_duty_no_hall_no_line_and_no_slot_exists():
     slot, nobody = await a_slot(line=line), AsStaff(uuid4(), uuid4(), frozenset({"cases.handle"}))
 
     assert await duty.halls_run_by(nobody) == []
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await duty.in_hall(nobody, line.hall_id)  # type: ignore[attr-defined]
-    with pytest.raises(NoSuchLine):
+    with pytest.raises(ServiceLineNotFound):
         await lines.line(nobody, line.id)
-    with pytest.raises(NoSuchSlot):
+    with pytest.raises(SlotNotFound):
         await duty.hall_of_slot(nobody, slot.id)
 
 
 def test_the_duty_of_a_hall_is_a_duty_and_what_only_looks_like_one_is_not():
     assert checked(["hall:city-hall", "halls.manage"]) == ["hall:city-hall", "halls.manage"]
     for wrong in ("hall:", "hall:City", "hall:a b", "halls:city-hall", "hall:" + "x" * 41, "hall:-x"):
-        with pytest.raises(DutyUnknown):
+        with pytest.raises(DutyInvalid):
             checked([wrong])
 
 
@@ -144,7 +150,7 @@ async def test_items_are_set_whole_and_belong_to_one_line_of_a_hall():
     after = await lines.set_items(OPERATOR, one.id, [second.code, second.code])
     with pytest.raises(ItemOnOtherLine) as taken:
         await lines.set_items(OPERATOR, one.id, [first.code, *await items_of(other)])
-    with pytest.raises(LineFaulty) as faulty:
+    with pytest.raises(ServiceLineInvalid) as faulty:
         await lines.set_items(OPERATOR, one.id, [first.code, "nonsense"])
 
     assert after.item_codes == [second.code] == await items_of(one)
@@ -179,7 +185,7 @@ async def test_hours_are_replaced_whole():
 async def test_hours_that_cannot_be_are_pointed_to(openings: list[Opening], pointers: list[str]):
     line = await a_line(slot_minutes=30)
 
-    with pytest.raises(LineFaulty) as refused:
+    with pytest.raises(ServiceLineInvalid) as refused:
         await hours.set_hours(OPERATOR, line.id, openings)
 
     assert [each.pointer for each in refused.value.fields] == pointers
@@ -206,7 +212,7 @@ async def test_lines_hours_and_items_of_another_hall_do_not_exist():
         hours.set_hours(stranger, line.id, []),
         lines.line(OPERATOR, uuid4()),
     ):
-        with pytest.raises(NoSuchLine):
+        with pytest.raises(ServiceLineNotFound):
             await attempt
 
 
@@ -232,7 +238,7 @@ async def test_a_window_serves_only_lines_of_its_hall():
     line, foreign = await a_line(), await a_line()
     hall_id: UUID = line.hall_id  # type: ignore[attr-defined]
 
-    with pytest.raises(LineFaulty) as refused:
+    with pytest.raises(ServiceLineInvalid) as refused:
         await windows.set_window(OPERATOR, hall_id, "1", line_ids=[line.id, foreign.id], open=True)
 
     assert [each.pointer for each in refused.value.fields] == ["/line_ids/1"]

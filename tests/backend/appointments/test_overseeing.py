@@ -11,7 +11,7 @@ from backend.appointments import booking, overseeing
 from backend.appointments.booking import Visitor
 from backend.identity.principals import AsOperator, AsStaff
 from backend.paging import CursorInvalid
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 from models.appointments import AppointmentState as S
 from models.appointments import ServiceLine
 from models.queueing import Ticket
@@ -102,9 +102,9 @@ async def test_another_hall_is_not_seen():
     line, stranger = await a_line(), AsStaff(uuid4(), uuid4(), frozenset({"hall:elsewhere"}))
     slot = await a_slot(1, line)
 
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await overseeing.figures(stranger, hall_of(line), slot.day)
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await overseeing.day_list(stranger, hall_of(line), slot.day)
     assert await overseeing.own_halls(stranger) == []
 

@@ -15,15 +15,15 @@ from backend import clock
 from backend.appointments import booking, rescheduling
 from backend.appointments.errors import (
     AlreadyBooked,
-    NoSuchAppointment,
-    NoSuchSlot,
-    NotReleased,
+    AppointmentNotFound,
+    AppointmentTransitionRefused,
     OtherLine,
     SlotClosed,
+    SlotExpired,
     SlotFull,
-    SlotOver,
+    SlotNotFound,
+    SlotNotReleased,
     TooLateToChange,
-    WrongMove,
 )
 from backend.database import fetch_value
 from models.appointments import Appointment, AppointmentState, ServiceLine, Slot
@@ -74,8 +74,8 @@ async def test_what_stands_against_the_new_slot_leaves_the_old_one_as_it_was():
     refused = {
         SlotFull: full,
         SlotClosed: await a_slot(1, line, starts_in=timedelta(days=3), closed_at=clock.now()),
-        SlotOver: await a_slot(1, line, starts_in=timedelta(minutes=-5)),
-        NotReleased: await a_slot(1, line, starts_in=timedelta(days=4), release_at=soon),
+        SlotExpired: await a_slot(1, line, starts_in=timedelta(minutes=-5)),
+        SlotNotReleased: await a_slot(1, line, starts_in=timedelta(days=4), release_at=soon),
         OtherLine: await a_slot(1, other),
     }
 
@@ -84,7 +84,7 @@ async def test_what_stands_against_the_new_slot_leaves_the_old_one_as_it_was():
         with pytest.raises(trouble):
             await rescheduling.reschedule(resident, made.id, target.id)
         assert await places(target.id) == before
-    with pytest.raises(NoSuchSlot):
+    with pytest.raises(SlotNotFound):
         await rescheduling.reschedule(resident, made.id, uuid7())
 
     assert await places(slot.id) == (1, 0, 1)
@@ -106,7 +106,7 @@ async def test_a_strangers_appointment_and_one_that_does_not_exist_are_the_same(
     theirs = await an_appointment(slot)
 
     for appointment_id in (theirs.id, uuid7()):
-        with pytest.raises(NoSuchAppointment):
+        with pytest.raises(AppointmentNotFound):
             await rescheduling.reschedule(await somebody(), appointment_id, slot.id)
 
 
@@ -117,7 +117,7 @@ async def test_only_what_is_booked_moves(state: AppointmentState):
     resident = await somebody()
     made = await an_appointment(old, resident, state)
 
-    with pytest.raises(WrongMove):
+    with pytest.raises(AppointmentTransitionRefused):
         await rescheduling.reschedule(resident, made.id, new.id)
 
     assert await places(new.id) == (1, 0, 0)

@@ -16,15 +16,15 @@ from backend import calendar, clock, schedule
 from backend.appointments import booking, hours, slots, waiting
 from backend.appointments.errors import (
     CapacityTaken,
-    NoSuchLine,
-    NoSuchSlot,
-    RangeFaulty,
+    ServiceLineNotFound,
     SlotClosed,
+    SlotExpired,
     SlotFull,
-    SlotOver,
+    SlotNotFound,
+    SlotRangeInvalid,
 )
 from backend.appointments.hours import Opening, faults_of
-from backend.calendar import PUBLISHED, Day, WorkingCalendar, YearNotCovered
+from backend.calendar import PUBLISHED, CalendarYearNotCovered, Day, WorkingCalendar
 from backend.database import transaction
 from backend.identity.principals import AsOperator, AsStaff
 from backend.jobs import drain, enqueue
@@ -167,7 +167,7 @@ async def test_a_year_without_a_published_calendar_is_refused_whole_until_somebo
     first, last = date(unknown - 1, 12, 28), date(unknown, 1, 10)
 
     with clock.travel(to=datetime(unknown - 1, 12, 1, tzinfo=UTC)):
-        with pytest.raises(YearNotCovered) as refused:
+        with pytest.raises(CalendarYearNotCovered) as refused:
             await slots.generate(OPERATOR, line.id, first, last)
         assert await slots_of(line) == []
 
@@ -195,7 +195,7 @@ async def test_what_has_begun_is_not_opened_any_more():
 async def test_a_range_that_cannot_be_is_refused(first: date, last: date):
     line = await a_line_with(every_day())
 
-    with clock.travel(to=BEFORE), pytest.raises(RangeFaulty):
+    with clock.travel(to=BEFORE), pytest.raises(SlotRangeInvalid):
         await slots.generate(OPERATOR, line.id, first, last)
 
 
@@ -203,9 +203,9 @@ async def test_a_line_or_slot_of_another_hall_does_not_exist():
     line, slot = await a_line(), await a_slot()
     stranger = AsStaff(uuid4(), uuid4(), frozenset({"hall:somewhere-else", "halls.manage"}))
 
-    with pytest.raises(NoSuchLine):
+    with pytest.raises(ServiceLineNotFound):
         await slots.generate(stranger, line.id, clock.today(), clock.today())
-    with pytest.raises(NoSuchSlot):
+    with pytest.raises(SlotNotFound):
         await slots.set_capacity(stranger, slot.id, 5)
 
 
@@ -280,7 +280,7 @@ async def test_a_closed_or_past_slot_has_no_capacity_to_change():
 
     with pytest.raises(SlotClosed):
         await slots.set_capacity(OPERATOR, closed.id, 9)
-    with pytest.raises(SlotOver):
+    with pytest.raises(SlotExpired):
         await slots.set_capacity(OPERATOR, past.id, 9)
 
 

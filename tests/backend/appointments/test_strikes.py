@@ -11,11 +11,11 @@ import pytest
 from backend import clock
 from backend.appointments import booking, missing, strikes
 from backend.appointments.errors import (
-    AppealedAlready,
-    Blocked,
-    NoSuchStrike,
-    NothingToDecide,
-    OwnStrike,
+    BookingBlocked,
+    OwnStrikeDecisionRefused,
+    StrikeAlreadyAppealed,
+    StrikeAppealNotPending,
+    StrikeNotFound,
 )
 from backend.appointments.lifecycle import Move
 from backend.appointments.places import locked, move_to
@@ -25,7 +25,7 @@ from backend.events import acting_as
 from backend.identity.principals import AsOperator, AsResident, AsStaff
 from backend.jobs import drain, enqueue
 from backend.paging import CursorInvalid
-from backend.regions.errors import HallUnknown
+from backend.regions.errors import HallNotFound
 from models.appointments import Appointment, ServiceLine, Strike
 from models.appointments import AppointmentState as S
 from models.events import EventRecord
@@ -89,9 +89,9 @@ async def test_whoever_is_blocked_cannot_book_on_this_line_but_on_another():
     await a_strike(who, line)
     slot, elsewhere = await a_slot(3, line), await a_slot(3, other)
 
-    with pytest.raises(Blocked):
+    with pytest.raises(BookingBlocked):
         await booking.book(who, slot.id, await item_of(line))
-    with pytest.raises(Blocked) as refused:
+    with pytest.raises(BookingBlocked) as refused:
         await strikes.refuse_blocked(who.id, line.id)
     made = await booking.book(who, elsewhere.id, await item_of(other))
 
@@ -166,13 +166,13 @@ async def test_one_appeals_once_and_only_for_oneself():
     await strikes.decide(await staff_of(line), decided, waive=True)
     await strikes.appeal(who, strike, "当天住院")
 
-    with pytest.raises(AppealedAlready):
+    with pytest.raises(StrikeAlreadyAppealed):
         await strikes.appeal(who, strike, "再说一次")
-    with pytest.raises(AppealedAlready):
+    with pytest.raises(StrikeAlreadyAppealed):
         await strikes.appeal(who, decided, "已经撤销")
-    with pytest.raises(NoSuchStrike):
+    with pytest.raises(StrikeNotFound):
         await strikes.appeal(await somebody(), strike, "别人的")
-    with pytest.raises(NoSuchStrike):
+    with pytest.raises(StrikeNotFound):
         await strikes.appeal(who, uuid4(), "没有的")
     assert await EventRecord.filter(name="strike.appealed").count() == 1
 
@@ -184,7 +184,7 @@ async def test_whoever_gave_the_strike_does_not_decide_on_it():
         strike = await a_strike(who, line)
     await strikes.appeal(who, strike, "排队时听不到叫号")
 
-    with pytest.raises(OwnStrike):
+    with pytest.raises(OwnStrikeDecisionRefused):
         await strikes.decide(staff, strike, waive=True)
     [heard], _ = await strikes.appeals_in(colleague, hall_of(line))
     await strikes.decide(colleague, strike, waive=True)
@@ -197,23 +197,23 @@ async def test_a_decision_is_made_once_and_only_on_an_appeal_can_one_be_turned_d
     line, who = await a_line(), await somebody()
     strike, staff = await a_strike(who, line), await staff_of(line)
 
-    with pytest.raises(NothingToDecide):
+    with pytest.raises(StrikeAppealNotPending):
         await strikes.decide(staff, strike, waive=False)
     outcomes = await asyncio.gather(
         *(strikes.decide(staff, strike, waive=True) for _ in range(5)), return_exceptions=True
     )
 
     assert sum(each is None for each in outcomes) == 1
-    assert sum(isinstance(each, NothingToDecide) for each in outcomes) == 4
+    assert sum(isinstance(each, StrikeAppealNotPending) for each in outcomes) == 4
 
 
 async def test_staff_of_another_hall_see_and_decide_nothing():
     line, who = await a_line(), await somebody()
     strike, stranger = await a_strike(who, line), await staff_of(await a_line())
 
-    with pytest.raises(NoSuchStrike):
+    with pytest.raises(StrikeNotFound):
         await strikes.decide(stranger, strike, waive=True)
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await strikes.appeals_in(stranger, hall_of(line))
 
 

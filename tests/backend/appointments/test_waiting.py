@@ -14,14 +14,14 @@ from backend.appointments import booking, cancelling, rescheduling, waiting
 from backend.appointments.errors import (
     AlreadyBooked,
     AlreadyWaiting,
-    HoldOver,
-    ItemNotHere,
-    NoSuchEntry,
-    NoSuchLine,
+    AppointmentTransitionRefused,
+    HoldExpired,
+    ItemNotHandled,
     PlacesLeft,
+    ServiceLineNotFound,
+    SlotExpired,
     SlotFull,
-    SlotOver,
-    WrongMove,
+    WaitingEntryNotFound,
 )
 from backend.database import execute, fetch_value
 from models.appointments import Appointment, ServiceLine, Slot, WaitingEntry
@@ -90,7 +90,7 @@ async def test_a_declined_offer_goes_to_the_next_and_a_lapsed_one_to_the_one_aft
     assert [await state_of(each.id) for each in entries] == ["declined", "lapsed", "offered"]
     assert await places(slot.id) == (1, 1, 0)
     assert second.appointment_id is not None
-    with pytest.raises(HoldOver):
+    with pytest.raises(HoldExpired):
         await booking.confirm(people[1], second.appointment_id)
 
 
@@ -167,11 +167,11 @@ async def test_nobody_waits_where_there_are_places_or_nothing_is_to_come():
 
     with pytest.raises(PlacesLeft):
         await waiting.join(resident, line.id, slot.day, item)
-    with pytest.raises(SlotOver):
+    with pytest.raises(SlotExpired):
         await waiting.join(resident, line.id, slot.day + timedelta(days=9), item)
-    with pytest.raises(ItemNotHere):
+    with pytest.raises(ItemNotHandled):
         await waiting.join(resident, line.id, slot.day, "nonsense")
-    with pytest.raises(NoSuchLine):
+    with pytest.raises(ServiceLineNotFound):
         await waiting.join(resident, slot.id, slot.day, item)
 
 
@@ -192,10 +192,10 @@ async def test_whoever_leaves_is_not_asked_and_a_stranger_cannot_send_them_away(
     one = await waiting.join(first, line.id, slot.day, item)
     two = await waiting.join(second, line.id, slot.day, item)
 
-    with pytest.raises(NoSuchEntry):
+    with pytest.raises(WaitingEntryNotFound):
         await waiting.leave(second, one.id)
     await waiting.leave(first, one.id)
-    with pytest.raises(WrongMove):
+    with pytest.raises(AppointmentTransitionRefused):
         await waiting.leave(first, one.id)
     await cancelling.cancel(owner, made.id)
 

@@ -14,7 +14,7 @@ from backend.crypto import SealBroken
 from backend.database import execute, transaction
 from backend.partners import Partners, partners_from
 from backend.partners.sandbox import Sandbox
-from backend.partners.wechat.port import PushForged
+from backend.partners.wechat.port import WechatPushSignatureInvalid
 from backend.partners.wechat.sandbox.pushing import Mishap, written
 from backend.partners.wechat.sandbox.world import App
 from backend.settings import settings, using
@@ -74,9 +74,9 @@ async def test_without_a_token_everything_is_refused(sandbox: Sandbox, partners:
         deaf = partners_from(settings())
     query, body = a_push(sandbox.world.mini_program)
 
-    with pytest.raises(PushForged):
+    with pytest.raises(WechatPushSignatureInvalid):
         await receive_wechat(query, body, wechat=deaf.wechat)
-    with pytest.raises(PushForged):
+    with pytest.raises(WechatPushSignatureInvalid):
         check_address({**query, "echostr": "1"}, wechat=deaf.wechat)
     await deaf.close()
 

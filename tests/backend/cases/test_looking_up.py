@@ -7,7 +7,7 @@ import pytest
 from backend import cache, cases
 from backend.cases import Applicant, Missing
 from backend.cases.errors import CaseInvalid, CaseLookupFailed
-from backend.cases.looking_up import LookupsTooMany
+from backend.cases.looking_up import CaseLookupLimitExceeded
 from backend.settings import using
 from tests.factories.cases import ID_NUMBER, PHONE, a_case, a_number, reported
 
@@ -26,14 +26,14 @@ async def test_number_and_four_characters_show_the_case_without_naming_anybody()
 
 async def test_a_wrong_number_and_wrong_characters_are_told_in_the_same_words():
     case = await a_case()
-    troubles = []
+    problems = []
 
     for number, tail in ((case.number, "0000"), (a_number(), "002X"), ("不是编号", "002X")):
         with pytest.raises(CaseLookupFailed) as refused:
             await cases.look_up(number, tail)
-        troubles.append((refused.value.code, refused.value.detail, refused.value.fields, refused.value.facts))
+        problems.append((refused.value.code, refused.value.detail, refused.value.fields, refused.value.facts))
 
-    assert len(set(map(repr, troubles))) == 1
+    assert len(set(map(repr, problems))) == 1
 
 
 async def test_a_case_without_an_identity_number_cannot_be_looked_up():
@@ -57,7 +57,7 @@ async def test_too_many_tries_for_a_number_refuse_the_right_characters_too():
         for _ in range(3):
             with pytest.raises(CaseLookupFailed):
                 await cases.look_up(case.number, "0000")
-        with pytest.raises(LookupsTooMany) as refused:
+        with pytest.raises(CaseLookupLimitExceeded) as refused:
             await cases.look_up(f" {case.number.lower()}", "002X")
         await cases.look_up(other.number, "002X")
 
@@ -71,7 +71,7 @@ async def test_a_number_that_does_not_exist_is_counted_like_one_that_does():
     with using(case_lookups_per_hour=1):
         with pytest.raises(CaseLookupFailed):
             await cases.look_up(number, "0000")
-        with pytest.raises(LookupsTooMany):
+        with pytest.raises(CaseLookupLimitExceeded):
             await cases.look_up(number, "0000")
 
 
@@ -81,7 +81,7 @@ async def test_the_day_has_a_limit_of_its_own():
     with using(case_lookups_per_hour=100, case_lookups_per_day=2):
         for _ in range(2):
             await cases.look_up(case.number, "002X")
-        with pytest.raises(LookupsTooMany):
+        with pytest.raises(CaseLookupLimitExceeded):
             await cases.look_up(case.number, "002X")
 
 

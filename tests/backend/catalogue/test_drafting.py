@@ -8,11 +8,11 @@ import pytest
 
 from backend import catalogue
 from backend.catalogue.errors import (
-    EditedMeanwhile,
     ItemCodeInvalid,
+    ItemDraftEditConflict,
     ItemExists,
-    ItemUnknown,
-    MoveRefused,
+    ItemNotFound,
+    ItemVersionTransitionRefused,
 )
 from backend.errors import Fault
 from backend.identity.errors import DutyMissing
@@ -81,7 +81,7 @@ async def test_two_editors_do_not_overwrite_each_other():
     )
 
     assert sum(isinstance(outcome, ItemVersion) for outcome in outcomes) == 1
-    assert sum(isinstance(outcome, EditedMeanwhile) for outcome in outcomes) == 2
+    assert sum(isinstance(outcome, ItemDraftEditConflict) for outcome in outcomes) == 2
     assert (await ItemVersion.get(item__code=code)).revision == 2
 
 
@@ -89,7 +89,7 @@ async def test_a_published_version_is_not_edited():
     staff = await an_editor()
     code = await a_published_item(staff)
 
-    with pytest.raises(MoveRefused):
+    with pytest.raises(ItemVersionTransitionRefused):
         await catalogue.edit(staff, code, 1, a_content("改了"), revision=1)
 
 
@@ -109,7 +109,7 @@ async def test_another_departments_item_does_not_exist():
     ):
         refusals = []
         for item in (code, nowhere):
-            with pytest.raises(ItemUnknown) as refused:
+            with pytest.raises(ItemNotFound) as refused:
                 await attempt(item)
             refusals.append((type(refused.value), refused.value.facts, refused.value.detail))
         assert refusals[0] == refusals[1]

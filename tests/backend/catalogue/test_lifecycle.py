@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from backend.catalogue.errors import MoveRefused
+from backend.catalogue.errors import ItemVersionTransitionRefused
 from backend.catalogue.lifecycle import VersionMove, after
 from models.catalogue import VersionState
 
@@ -24,6 +24,6 @@ def test_only_the_moves_of_the_table_are_made(state: VersionState, move: Version
     if expected is not None:
         assert after(state, move) == expected
         return
-    with pytest.raises(MoveRefused) as refused:
+    with pytest.raises(ItemVersionTransitionRefused) as refused:
         after(state, move)
     assert refused.value.facts["allowed"] == sorted(each for at, each in ALLOWED if at == state)

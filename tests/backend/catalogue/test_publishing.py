@@ -10,12 +10,12 @@ import pytest
 
 from backend import catalogue
 from backend.catalogue.errors import (
-    EditedMeanwhile,
-    GuideFaulty,
-    ItemUnknown,
-    MoveRefused,
-    Superseded,
-    VersionUnknown,
+    GuideInvalid,
+    ItemDraftEditConflict,
+    ItemDraftSuperseded,
+    ItemNotFound,
+    ItemVersionNotFound,
+    ItemVersionTransitionRefused,
 )
 from backend.database import execute
 from models.catalogue import CatalogueEntry, ItemVersion, VersionState
@@ -64,7 +64,7 @@ async def test_a_withdrawn_item_is_gone_from_the_public_pages():
 
     await catalogue.withdraw(staff, code, 1, because="依据废止")
 
-    with pytest.raises(ItemUnknown):
+    with pytest.raises(ItemNotFound):
         await catalogue.guide_of(code)
     assert (await catalogue.search("高龄")).items == []
 
@@ -85,7 +85,7 @@ async def test_a_faulty_guide_is_not_published_and_every_fault_is_pointed_to():
     staff = await an_editor()
     code = await a_draft(staff, promised_days=None, contact="", hall_ids=[str(uuid4())])
 
-    with pytest.raises(GuideFaulty) as refused:
+    with pytest.raises(GuideInvalid) as refused:
         await catalogue.publish(staff, code, 1, revision=1)
 
     pointers = {fault.pointer for fault in refused.value.fields}
@@ -104,7 +104,7 @@ async def test_two_versions_published_at_once_end_with_one_in_force():
     )
 
     assert sum(isinstance(outcome, ItemVersion) for outcome in outcomes) == 1
-    assert sum(isinstance(outcome, Superseded) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, ItemDraftSuperseded) for outcome in outcomes) == 1
     assert await ItemVersion.filter(item__code=code, state=VersionState.PUBLISHED).count() == 1
     assert await CatalogueEntry.filter(code=code).count() == 1
 
@@ -118,7 +118,7 @@ async def test_one_draft_published_twice_at_once_is_published_once():
     )
 
     assert sum(isinstance(outcome, ItemVersion) for outcome in outcomes) == 1
-    assert sum(isinstance(outcome, MoveRefused) for outcome in outcomes) == 4
+    assert sum(isinstance(outcome, ItemVersionTransitionRefused) for outcome in outcomes) == 4
     assert await EventRecord.filter(name="item.published").count() == 1
 
 
@@ -138,7 +138,7 @@ async def test_a_superseded_draft_is_published_after_it_was_moved_onto_the_versi
     await catalogue.begin_version(staff, code)
     await catalogue.publish(staff, code, 2, revision=1)
 
-    with pytest.raises(Superseded):
+    with pytest.raises(ItemDraftSuperseded):
         await catalogue.publish(staff, code, 3, revision=1)
     await catalogue.edit(staff, code, 3, a_content(), revision=1, based_on=2)
     await catalogue.publish(staff, code, 3, revision=2)
@@ -151,7 +151,7 @@ async def test_what_is_published_is_what_was_looked_at():
     code = await a_draft(staff)
     await catalogue.edit(staff, code, 1, a_content("改过的名字"), revision=1)
 
-    with pytest.raises(EditedMeanwhile):
+    with pytest.raises(ItemDraftEditConflict):
         await catalogue.publish(staff, code, 1, revision=1)
 
 
@@ -185,5 +185,5 @@ async def test_a_version_that_does_not_exist_is_unknown():
     staff = await an_editor()
     code = await a_published_item(staff)
 
-    with pytest.raises(VersionUnknown):
+    with pytest.raises(ItemVersionNotFound):
         await catalogue.publish(staff, code, 9, revision=1)

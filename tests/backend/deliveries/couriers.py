@@ -11,26 +11,26 @@ from litestar import Litestar
 from backend.partners import Partners, equip
 from backend.partners.courier.port import (
     CourierPush,
+    CourierWaybillNotFound,
     Ordered,
     Parcel,
     PartnerUnreachable,
     PushAnswer,
     ToSend,
     Track,
-    WaybillUnknown,
 )
 from tests.factories.deliveries import a_waybill
 
 
 class ACourier:
-    """The port `Ordering`. `troubles` are raised one after the other before anything succeeds."""
+    """The port `Ordering`. `failures` are raised one after the other before anything succeeds."""
 
     def __init__(self, name: str = "ems", company: str = "ems") -> None:
         self.name, self.company = name, company
         self.waybills: dict[str, str] = {}
         self.orders: list[ToSend] = []
         self.cancelled: list[str] = []
-        self.troubles: list[Exception] = []
+        self.failures: list[Exception] = []
         self.labels: str | None = None
         """What the answer to an order says of the label."""
         self.lost_answers = 0
@@ -59,8 +59,8 @@ class ACourier:
     async def _pass(self) -> None:
         if self.meanwhile:
             await self.meanwhile.pop(0)()
-        if self.troubles:
-            raise self.troubles.pop(0)
+        if self.failures:
+            raise self.failures.pop(0)
 
 
 class ATracker:
@@ -72,19 +72,19 @@ class ATracker:
         self.subscribed: list[Parcel] = []
         self.asked: list[Parcel] = []
         self.tracks: dict[str, Track] = {}
-        self.troubles: list[Exception] = []
+        self.failures: list[Exception] = []
 
     async def subscribe(self, parcel: Parcel) -> None:
         self.subscribed.append(parcel)
-        if self.troubles:
-            raise self.troubles.pop(0)
+        if self.failures:
+            raise self.failures.pop(0)
 
     async def query(self, parcel: Parcel) -> Track:
         self.asked.append(parcel)
-        if self.troubles:
-            raise self.troubles.pop(0)
+        if self.failures:
+            raise self.failures.pop(0)
         if parcel.waybill not in self.tracks:
-            raise WaybillUnknown(self.name)
+            raise CourierWaybillNotFound(self.name)
         return self.tracks[parcel.waybill]
 
     def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:

@@ -10,16 +10,16 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from backend import clock, subjects
+from backend import clock, data_subjects
 from backend.database import fetch, fetch_value
 from backend.deliveries import addresses
 from backend.deliveries.addresses import AddressForm
 from backend.deliveries.errors import (
     AddressChanged,
     AddressInvalid,
+    AddressLimitExceeded,
     AddressNotFound,
-    ReceiverUnknown,
-    TooManyAddresses,
+    DeliveryReceiverNotFound,
 )
 from backend.identity import delegating
 from backend.settings import using
@@ -151,7 +151,7 @@ async def test_so_many_addresses_and_no_more_also_from_several_phones_at_once():
     with using(addresses_per_resident=3):
         answers = await asyncio.gather(*(addresses.save(resident, form) for _ in range(6)), return_exceptions=True)
 
-    assert sum(isinstance(each, TooManyAddresses) for each in answers) == 3
+    assert sum(isinstance(each, AddressLimitExceeded) for each in answers) == 3
     kept = await addresses.mine(resident)
     assert len(kept) == 3
     assert sum(each.is_default for each in kept) == 1
@@ -179,7 +179,7 @@ async def test_a_delegate_keeps_addresses_for_their_principal_until_the_delegati
     assert await addresses.mine(daughter) == []
     await delegating.end(mother, delegation)
 
-    with pytest.raises(ReceiverUnknown):
+    with pytest.raises(DeliveryReceiverNotFound):
         await addresses.mine(daughter, mother.id)
     with pytest.raises(AddressNotFound):
         await addresses.one(daughter, saved.id)
@@ -191,7 +191,7 @@ async def test_a_delegation_in_other_matters_and_a_strangers_id_open_nothing():
     saved = await addresses.save(mother, await a_form())
 
     for person in (mother.id, uuid7()):
-        with pytest.raises(ReceiverUnknown):
+        with pytest.raises(DeliveryReceiverNotFound):
             await addresses.save(daughter, await a_form(), person)
     for each in (saved.id, uuid7()):
         with pytest.raises(AddressNotFound):
@@ -202,8 +202,8 @@ async def test_whoever_is_forgotten_leaves_no_address_and_a_copy_shows_them_befo
     resident = await a_resident()
     await addresses.save(resident, await a_form())
 
-    copy = await subjects.export(resident.id)
-    erased = await subjects.erase(resident.id)
+    copy = await data_subjects.export(resident.id)
+    erased = await data_subjects.erase(resident.id)
 
     assert copy["addresses"][0]["street"] == STREET
     assert erased["addresses"] == 1

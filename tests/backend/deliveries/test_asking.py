@@ -12,11 +12,11 @@ from backend import clock, jobs
 from backend.database import execute, fetch_value
 from backend.deliveries import anomalies, asking
 from backend.partners.courier.port import (
+    CourierTooSoon,
     PartnerBusy,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerUnreachable,
-    TooSoon,
     Track,
 )
 from models.shipments import Shipment
@@ -123,7 +123,7 @@ async def test_a_parcel_that_nobody_knows_for_days_is_for_the_office(tracker: AT
 @pytest.mark.parametrize(
     ("trouble", "least"),
     [
-        (TooSoon("kuaidi100"), HOUR),
+        (CourierTooSoon("kuaidi100"), HOUR),
         (PartnerBusy("kuaidi100"), timedelta(minutes=29)),
         (PartnerUnreachable("kuaidi100"), timedelta(minutes=29)),
         (PartnerMisconfigured("kuaidi100"), HOUR),
@@ -131,7 +131,7 @@ async def test_a_parcel_that_nobody_knows_for_days_is_for_the_office(tracker: AT
 )
 async def test_a_tracker_in_trouble_is_asked_later(tracker: ATracker, trouble: Exception, least: timedelta):
     shipment = await due()
-    tracker.troubles = [trouble]
+    tracker.failures = [trouble]
 
     assert await asking.ask(shipment.id) is False
 
@@ -203,7 +203,7 @@ async def test_a_subscription_that_fails_is_tried_again_unless_it_may_have_been_
     tracker: ATracker, trouble: Exception, again: timedelta | None
 ):
     shipment = await a_shipment(subscribe_after=clock.now())
-    tracker.troubles = [trouble]
+    tracker.failures = [trouble]
 
     assert await asking.subscribe(shipment.id) is False
 

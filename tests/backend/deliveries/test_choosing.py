@@ -12,17 +12,17 @@ from backend.database import execute, fetch_row, fetch_value
 from backend.deliveries import cancelling, choosing, subjects
 from backend.deliveries.choosing import Wish
 from backend.deliveries.errors import (
-    AddressFixed,
     AddressNotFound,
+    CourierOrderInProgress,
+    DeliveryAddressFixed,
     DeliveryAlreadyChosen,
-    DeliveryMoveRefused,
     DeliveryNotFound,
     DeliveryNotOffered,
-    OrderUnderWay,
+    DeliveryTransitionRefused,
     PickupPointNotFound,
 )
 from backend.identity.principals import AsResident
-from backend.partners.courier.port import OrderRefused, PartnerUnreachable
+from backend.partners.courier.port import CourierOrderRefused, PartnerUnreachable
 from models.deliveries import DeliveryState as D
 from models.deliveries import Method, Postage
 from tests.backend.deliveries.choices import an_offer, by_post
@@ -144,16 +144,16 @@ async def test_once_picked_up_the_address_is_fixed():
     courier = ACourier()
     resident, shipment = await an_ordered_one(courier)
     wish = await by_post(resident)
-    courier.troubles = [OrderRefused("ems", "too-late")]
+    courier.failures = [CourierOrderRefused("ems", "too-late")]
 
-    with pytest.raises(AddressFixed):  # the courier says so
+    with pytest.raises(DeliveryAddressFixed):  # the courier says so
         await choosing.change(resident, shipment.delivery_id, an_offer(), wish, couriers={"ems": courier})
     await execute("UPDATE deliveries SET state = 'in_transit'")
     for change in (
         choosing.change(resident, shipment.delivery_id, an_offer(), wish, couriers={"ems": courier}),
         cancelling.cancel(resident, shipment.delivery_id, couriers={"ems": courier}),
     ):
-        with pytest.raises(AddressFixed):  # we know
+        with pytest.raises(DeliveryAddressFixed):  # we know
             await change
 
     assert (await address_of(shipment.delivery_id))["street"] == STREET
@@ -167,7 +167,7 @@ async def test_picked_up_while_the_order_is_being_taken_back_leaves_the_address_
         await execute("UPDATE deliveries SET state = 'picked_up'")
 
     courier.meanwhile = [picked_up]
-    with pytest.raises(AddressFixed):
+    with pytest.raises(DeliveryAddressFixed):
         await choosing.change(
             resident, shipment.delivery_id, an_offer(), await by_post(resident), couriers={"ems": courier}
         )
@@ -179,7 +179,7 @@ async def test_picked_up_while_the_order_is_being_taken_back_leaves_the_address_
 async def test_a_courier_that_does_not_answer_changes_nothing():
     courier = ACourier()
     resident, shipment = await an_ordered_one(courier)
-    courier.troubles = [PartnerUnreachable("ems")]
+    courier.failures = [PartnerUnreachable("ems")]
 
     with pytest.raises(PartnerUnreachable):
         await cancelling.cancel(resident, shipment.delivery_id, couriers={"ems": courier})
@@ -196,7 +196,7 @@ async def test_while_the_courier_has_not_answered_nothing_can_be_changed():
         choosing.change(resident, delivery.id, an_offer(), await by_post(resident), couriers={}),
         cancelling.cancel(resident, delivery.id, couriers={}),
     ):
-        with pytest.raises(OrderUnderWay):
+        with pytest.raises(CourierOrderInProgress):
             await change
 
 
@@ -229,7 +229,7 @@ async def test_what_was_signed_for_cannot_be_changed():
         choosing.change(resident, delivery.id, an_offer(), await by_post(resident), couriers={}),
         cancelling.cancel(resident, delivery.id, couriers={}),
     ):
-        with pytest.raises(DeliveryMoveRefused):
+        with pytest.raises(DeliveryTransitionRefused):
             await wrong
 
 

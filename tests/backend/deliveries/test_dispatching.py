@@ -11,18 +11,18 @@ from backend import clock, jobs
 from backend.database import execute, fetch_row, fetch_value
 from backend.deliveries import batching, dispatching, parties
 from backend.deliveries.errors import (
-    AddressFixed,
-    CourierUnknown,
+    CourierInvalid,
+    CourierOrderInProgress,
+    DeliveryAddressFixed,
     DeliveryAlreadyChosen,
-    DeliveryMoveRefused,
     DeliveryNotFound,
-    OrderUnderWay,
+    DeliveryTransitionRefused,
     PostageUnpaid,
     WaybillInvalid,
     WaybillTaken,
 )
 from backend.identity.errors import DutyMissing
-from backend.partners.courier.port import AddressRefused, PartnerBusy
+from backend.partners.courier.port import CourierAddressRefused, PartnerBusy
 from models.deliveries import DeliveryState, Direction, Method, Postage
 from models.shipments import TrackStatus
 from tests.backend.deliveries.couriers import ACourier, ATracker, served_by
@@ -44,8 +44,8 @@ async def test_only_what_is_ready_and_ones_own_is_sent():
     courier = {"ems": ACourier()}
     fee_open = await one_to_send(staff, state=DeliveryState.WAITING, postage=Postage.RESIDENT, postage_fen=900)
     for delivery, error in (
-        (await one_to_send(staff, state=DeliveryState.WAITING), DeliveryMoveRefused),
-        (await one_to_send(staff, state=DeliveryState.SIGNED), DeliveryMoveRefused),
+        (await one_to_send(staff, state=DeliveryState.WAITING), DeliveryTransitionRefused),
+        (await one_to_send(staff, state=DeliveryState.SIGNED), DeliveryTransitionRefused),
         (await one_to_send(staff, method=Method.PICKUP), DeliveryNotFound),
         (await one_to_send(staff, direction=Direction.TO_OFFICE), DeliveryNotFound),
         (await a_delivery(), DeliveryNotFound),
@@ -53,7 +53,7 @@ async def test_only_what_is_ready_and_ones_own_is_sent():
     ):
         with pytest.raises(error):
             await dispatching.send(staff, delivery.id, "ems", couriers=courier)
-    with pytest.raises(CourierUnknown):
+    with pytest.raises(CourierInvalid):
         await dispatching.send(staff, (await one_to_send(staff)).id, "nobody", couriers=courier)
     with pytest.raises(DutyMissing):
         await dispatching.send(await a_staff(), (await one_to_send(staff)).id, "ems", couriers=courier)
@@ -65,7 +65,7 @@ async def test_what_is_being_ordered_is_not_ordered_again():
     couriers = {"ems": ACourier()}
     await dispatching.send(staff, delivery.id, "ems", couriers=couriers)
 
-    with pytest.raises(OrderUnderWay):
+    with pytest.raises(CourierOrderInProgress):
         await dispatching.send(staff, delivery.id, "ems", couriers=couriers)
 
     assert len(await shipments()) == 1
@@ -78,7 +78,7 @@ async def test_a_mornings_batch_goes_out_together_and_has_one_summary():
     await one_to_send(staff, method=Method.PICKUP)
     foreign = await a_delivery()
     courier = ACourier()
-    courier.troubles = [AddressRefused("ems")]
+    courier.failures = [CourierAddressRefused("ems")]
 
     with served_by(courier):
         out = await batching.send(staff, "ems", couriers={"ems": courier})
@@ -170,13 +170,13 @@ async def test_a_label_is_fetched_once():
     shipment = await a_shipment(await one_to_send(staff, state=DeliveryState.ORDERED))
 
     first = await dispatching.label(staff, (await shipment.delivery).number, couriers={"ems": courier})
-    courier.troubles = [PartnerBusy("ems")]
+    courier.failures = [PartnerBusy("ems")]
     again = await dispatching.label(staff, (await shipment.delivery).number, couriers={"ems": courier})
 
     assert first == again == f"label of {shipment.waybill}"
     assert str(shipment.waybill) not in str(await fetch_value("SELECT label FROM shipments"))
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'delivery.receiver-shown'") == 2
-    with pytest.raises(DeliveryMoveRefused):
+    with pytest.raises(DeliveryTransitionRefused):
         await dispatching.label(staff, (await one_to_send(staff)).id, couriers={"ems": courier})
 
 
@@ -190,10 +190,10 @@ async def test_an_order_is_taken_back_until_the_courier_has_come():
     undone = await dispatching.undo(staff, delivery_id, couriers={"ems": courier})
 
     assert (undone.state, courier.cancelled) == (DeliveryState.TO_SEND, [shipment.number])
-    with pytest.raises(DeliveryMoveRefused):
+    with pytest.raises(DeliveryTransitionRefused):
         await dispatching.undo(staff, delivery_id, couriers={"ems": courier})
     await execute("UPDATE deliveries SET state = 'picked_up'")
-    with pytest.raises(AddressFixed):
+    with pytest.raises(DeliveryAddressFixed):
         await dispatching.undo(staff, delivery_id, couriers={"ems": courier})
 
 
@@ -220,7 +220,7 @@ async def test_nothing_is_sent_again_when_another_delivery_was_begun():
 
     with pytest.raises(DeliveryAlreadyChosen):
         await dispatching.resend(staff, returned.id)
-    with pytest.raises(DeliveryMoveRefused):
+    with pytest.raises(DeliveryTransitionRefused):
         await dispatching.resend(staff, (await one_to_send(staff)).id)
 
 
@@ -236,5 +236,5 @@ async def test_what_the_courier_says_by_phone_is_entered_and_counts():
     assert lost.state is DeliveryState.LOST
     assert [kind for kind, _ in await problems_of(delivery_id)] == ["lost"]
     for which, status in ((delivery_id, TrackStatus.IN_TRANSIT), ((await one_to_send(staff)).id, TrackStatus.LOST)):
-        with pytest.raises(DeliveryMoveRefused):
+        with pytest.raises(DeliveryTransitionRefused):
             await dispatching.declare(staff, which, status)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from backend import clock, subjects
+from backend import clock, data_subjects
 from backend.database import fetch_value, transaction
 from backend.deliveries import following, lifecycle, moving, naming, receiving, timeline, tracking
-from backend.deliveries.errors import DeliveryMoveRefused, DeliveryNotFound, ProblemReported
+from backend.deliveries.errors import DeliveryNotFound, DeliveryProblemAlreadyReported, DeliveryTransitionRefused
 from backend.deliveries.lifecycle import Move
 from backend.deliveries.timeline import TimelineStep
 from backend.identity import delegating
@@ -215,7 +215,7 @@ async def test_what_has_not_come_cannot_be_confirmed(state: D):
     resident = await a_resident()
     delivery = await a_delivery(resident, state=state)
 
-    with pytest.raises(DeliveryMoveRefused):
+    with pytest.raises(DeliveryTransitionRefused):
         await receiving.confirm(resident, delivery.number)
 
 
@@ -226,7 +226,7 @@ async def test_what_is_fetched_at_a_counter_or_sent_in_is_not_confirmed_by_a_tap
         {"direction": Direction.TO_OFFICE, "state": D.ORDERED},
     ):
         delivery = await a_delivery(resident, **changes)
-        with pytest.raises(DeliveryMoveRefused):
+        with pytest.raises(DeliveryTransitionRefused):
             await receiving.confirm(resident, delivery.number)
 
 
@@ -235,7 +235,7 @@ async def test_a_problem_is_reported_once_until_it_is_answered_and_kept_sealed()
     parcel = await a_parcel(resident, state=D.SIGNED, ended_at=clock.now())
 
     await receiving.report(resident, parcel.delivery.number, "没有收到")
-    with pytest.raises(ProblemReported):
+    with pytest.raises(DeliveryProblemAlreadyReported):
         await receiving.report(resident, parcel.delivery.number, "还是没有收到")
 
     assert str(await fetch_value("SELECT text FROM delivery_problems")).startswith("v1.")
@@ -248,7 +248,7 @@ async def test_a_problem_is_reported_once_until_it_is_answered_and_kept_sealed()
 async def test_of_what_was_never_sent_nothing_can_be_wrong(state: D):
     resident = await a_resident()
 
-    with pytest.raises(DeliveryMoveRefused):
+    with pytest.raises(DeliveryTransitionRefused):
         await receiving.report(resident, (await a_delivery(resident, state=state)).number, "没有收到")
 
 
@@ -295,7 +295,7 @@ async def test_a_page_of_somebody_who_was_forgotten_holds_no_address_and_no_word
     resident = await a_resident()
     parcel = await a_parcel(resident)
     await told(parcel, a_node("delivered", -1))
-    await subjects.erase(resident.id)
+    await data_subjects.erase(resident.id)
 
     seen = await following.one(AsResident(resident.id, resident.session_id), parcel.delivery.number)
 

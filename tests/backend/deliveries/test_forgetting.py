@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from backend import jobs, schedule, subjects
+from backend import data_subjects, jobs, schedule
 from backend.crypto import seal
 from backend.database import execute, fetch, fetch_row, transaction
 from backend.deliveries import dispatching, forgetting, handing_over, ordering, returning, tracking
@@ -67,7 +67,7 @@ async def test_the_address_of_somebody_who_was_erased_goes_with_the_end_of_the_p
     resident = await a_resident()
     shipment = await one_under_way(resident)
     await told(shipment, "collected")
-    await subjects.erase(resident.id)
+    await data_subjects.erase(resident.id)
     assert (await address_of((await shipment.delivery).id))["street"] == STREET
 
     await told(shipment, "out_for_delivery")
@@ -97,7 +97,7 @@ async def received_by_the_office(delivery: Delivery, staff: AsStaff) -> None:
 async def test_however_it_ends(how: Callable[[Delivery, AsStaff], Awaitable[None]]):
     resident, staff = await a_resident(), await a_staff(duties=[dispatching.SEND])
     shipment = await one_under_way(resident, staff)
-    await subjects.erase(resident.id)
+    await data_subjects.erase(resident.id)
 
     await how(await shipment.delivery, staff)
 
@@ -124,7 +124,7 @@ async def test_what_is_written_down_after_the_end_goes_at_night():
     at_counter = await a_delivery(
         resident, method=Method.PICKUP, pickup_point=point, department_id=staff.department_id, state=D.TO_SEND
     )
-    await subjects.erase(resident.id)
+    await data_subjects.erase(resident.id)
     await told(shipment, "delivered")
     await told(shipment, "in_transit")
     await handing_over.make_ready(staff, at_counter.number)
@@ -149,7 +149,7 @@ async def test_what_is_written_down_after_the_end_goes_at_night():
 async def test_what_came_back_for_somebody_who_was_erased_cannot_be_sent_again():
     resident, staff = await a_resident(), await a_staff(duties=[dispatching.SEND])
     shipment = await one_under_way(resident, staff)
-    await subjects.erase(resident.id)
+    await data_subjects.erase(resident.id)
     await told(shipment, "returned")
 
     with pytest.raises(ReceiverForgotten):

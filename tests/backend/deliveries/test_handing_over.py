@@ -10,14 +10,14 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from backend import clock, jobs, subjects
+from backend import clock, data_subjects, jobs
 from backend.cases.collecting import is_applicant
 from backend.crypto import open_sealed
 from backend.database import fetch, fetch_row, fetch_value
 from backend.deliveries import following, handing_over
 from backend.deliveries.errors import (
-    DeliveryMoveRefused,
     DeliveryNotFound,
+    DeliveryTransitionRefused,
     HandOverRefused,
     HandOverTried,
     SignatureUnusable,
@@ -206,7 +206,7 @@ async def test_two_who_hand_over_at_once_give_it_away_once():
     answers = await asyncio.gather(*(give(staff, delivery, shown) for _ in range(4)), return_exceptions=True)
 
     assert sum(each is None for each in answers) == 1
-    assert sum(isinstance(each, DeliveryMoveRefused) for each in answers) == 3
+    assert sum(isinstance(each, DeliveryTransitionRefused) for each in answers) == 3
     assert await fetch_value("SELECT count(*) FROM hand_overs") == 1
 
 
@@ -249,9 +249,9 @@ async def test_it_is_kept_longer_until_a_day_that_makes_sense():
 
     assert kept.kept_until == today + timedelta(days=60)
     for day in (today - timedelta(days=1), today + timedelta(days=handing_over.LONGEST_DAYS + 1)):
-        with pytest.raises(DeliveryMoveRefused):
+        with pytest.raises(DeliveryTransitionRefused):
             await handing_over.keep_until(staff, delivery.number, day)
-    with pytest.raises(DeliveryMoveRefused):
+    with pytest.raises(DeliveryTransitionRefused):
         other = await a_delivery(method=Method.PICKUP)
         await handing_over.keep_until(staff_of(other), other.number, today)
 
@@ -301,10 +301,10 @@ async def test_whoever_is_forgotten_leaves_no_name_and_no_signature():
     delivery, resident, staff = await at_the_counter()
     await give(staff, delivery, Shown(name=NAME, code=await code_of(resident, delivery)))
 
-    copy = await subjects.export(resident.id)
-    await subjects.erase(resident.id)
+    copy = await data_subjects.export(resident.id)
+    await data_subjects.erase(resident.id)
 
     assert copy["hand_overs"][0]["taken_by"] == NAME
     assert await fetch_value("SELECT taken_by || signature FROM hand_overs") == ""
-    assert (await subjects.export(resident.id))["hand_overs"][0]["taken_by"] == ""
+    assert (await data_subjects.export(resident.id))["hand_overs"][0]["taken_by"] == ""
     await jobs.drain(strict=False)

@@ -9,7 +9,7 @@ import pytest
 from backend import clock
 from backend.database import fetch_row, transaction
 from backend.deliveries import moving, numbering
-from backend.deliveries.errors import DeliveryMoveRefused, DeliveryNotFound
+from backend.deliveries.errors import DeliveryNotFound, DeliveryTransitionRefused
 from backend.deliveries.lifecycle import Move
 from models.deliveries import DeliveryState as D
 from tests.factories.deliveries import a_delivery, a_shipment, delivery_state, moves_of, told_of
@@ -40,7 +40,7 @@ async def test_a_move_changes_the_row_notes_the_step_and_is_told():
 async def test_a_move_that_is_not_in_the_table_changes_nothing():
     delivery = await a_delivery(state=D.SIGNED)
 
-    with pytest.raises(DeliveryMoveRefused):
+    with pytest.raises(DeliveryTransitionRefused):
         async with transaction():
             await moving.move(await moving.locked(delivery.id), Move.CANCEL, "chosen")
 

@@ -10,11 +10,11 @@ from backend import clock, jobs
 from backend.database import fetch_row, fetch_value
 from backend.deliveries import dispatching, ordering
 from backend.partners.courier.port import (
-    AddressRefused,
-    OrderRefused,
+    CourierAddressRefused,
+    CourierOrderRefused,
+    CourierWaybillNotFound,
     PartnerBusy,
     PartnerMisconfigured,
-    WaybillUnknown,
 )
 from models.deliveries import DeliveryState, Direction, Postage
 from tests.backend.deliveries.couriers import ACourier, served_by
@@ -96,7 +96,7 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_number():
 async def test_a_courier_in_trouble_is_waited_for_and_the_office_sees_why(trouble: Exception):
     staff, _ = await an_office()
     delivery, courier = await one_to_send(staff), ACourier()
-    courier.troubles = [trouble]
+    courier.failures = [trouble]
 
     with served_by(courier):
         await dispatching.send(staff, delivery.id, "ems", couriers={"ems": courier})
@@ -120,11 +120,11 @@ async def test_the_same_order_worked_on_twice_at_once_is_one_order():
     assert await moves_of(delivery.id) == ["to_send", "ordered"]
 
 
-@pytest.mark.parametrize("trouble", [AddressRefused("ems"), OrderRefused("ems")])
-async def test_an_order_that_is_refused_is_for_the_office_which_may_send_otherwise(trouble: OrderRefused):
+@pytest.mark.parametrize("trouble", [CourierAddressRefused("ems"), CourierOrderRefused("ems")])
+async def test_an_order_that_is_refused_is_for_the_office_which_may_send_otherwise(trouble: CourierOrderRefused):
     staff, _ = await an_office()
     delivery, ems, sf = await one_to_send(staff), ACourier(), ACourier("sf", "shunfeng")
-    ems.troubles = [trouble]
+    ems.failures = [trouble]
     couriers = {"ems": ems, "sf": sf}
 
     with served_by(ems, sf):
@@ -150,7 +150,7 @@ async def test_an_office_without_an_address_cannot_send():
         await jobs.drain()
 
     assert courier.orders == []
-    assert await shipments() == [("to_send", "delivery-office-unknown", True)]
+    assert await shipments() == [("to_send", "delivery-office-invalid", True)]
 
 
 async def test_a_waybill_that_another_parcel_has_is_taken_back():
@@ -212,14 +212,14 @@ async def test_an_order_to_be_taken_back_that_the_courier_does_not_know_is_settl
         courier.meanwhile.append(forget_it)
 
     async def forget_it() -> None:
-        courier.troubles = [WaybillUnknown("ems", "8024")]
+        courier.failures = [CourierWaybillNotFound("ems", "8024")]
 
     courier.meanwhile = [give_up]
     with served_by(courier):
         await dispatching.send(staff, delivery.id, "ems", couriers={"ems": courier})
         await jobs.drain()
 
-    assert (courier.troubles, courier.cancelled) == ([], [])
+    assert (courier.failures, courier.cancelled) == ([], [])
     assert await fetch_value("SELECT count(*) FROM pgqueuer WHERE status = 'queued'") == 0
     assert await fetch_value("SELECT count(*) FROM pgqueuer_log WHERE status = 'exception'") == 0
 
@@ -227,7 +227,7 @@ async def test_an_order_to_be_taken_back_that_the_courier_does_not_know_is_settl
 async def test_an_order_that_the_courier_does_not_know_any_more_counts_as_taken_back():
     staff, _ = await an_office()
     shipment, courier = await a_shipment(await one_to_send(staff, state=DeliveryState.ORDERED)), ACourier()
-    courier.troubles = [WaybillUnknown("ems", "8024")]
+    courier.failures = [CourierWaybillNotFound("ems", "8024")]
 
     undone = await dispatching.undo(staff, (await shipment.delivery).number, couriers={"ems": courier})
 

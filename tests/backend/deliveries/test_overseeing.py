@@ -14,7 +14,12 @@ from backend.crypto import seal
 from backend.database import fetch, fetch_value
 from backend.deliveries import handing_over, overseeing, problems
 from backend.deliveries.dispatching import SEND
-from backend.deliveries.errors import BatchNotFound, DeliveryNotFound, ProblemEnded, ProblemNotFound
+from backend.deliveries.errors import (
+    DeliveryBatchNotFound,
+    DeliveryNotFound,
+    DeliveryProblemNotFound,
+    DeliveryProblemResolved,
+)
 from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
 from models.deliveries import DeliveryState as D
@@ -121,7 +126,7 @@ async def test_a_problem_is_taken_answered_once_and_told():
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'delivery-problem.taken'") == 2
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'delivery-problem.answered'") == 1
     for act in (problems.take(staff, problem.id), problems.answer(staff, problem.id, "再答一次")):
-        with pytest.raises(ProblemEnded):
+        with pytest.raises(DeliveryProblemResolved):
             await act
 
 
@@ -139,9 +144,9 @@ async def test_problems_are_listed_open_or_ended_mine_or_everybodys_and_only_the
     assert await ids(is_open=None) == [ended.id, open_.id]
     assert await ids(is_open=None, owner_id=staff.id) == [open_.id]
     assert (await problems.listed(stranger))[0] == []
-    with pytest.raises(ProblemNotFound):
+    with pytest.raises(DeliveryProblemNotFound):
         await problems.one(stranger, open_.id)
-    with pytest.raises(ProblemNotFound):
+    with pytest.raises(DeliveryProblemNotFound):
         await problems.answer(stranger, open_.id, "不归您")
 
 
@@ -168,6 +173,6 @@ async def test_the_desk_counts_what_is_open_and_batches_say_what_became_of_them(
     assert (line.id, line.parcels, line.ordered, line.waiting, line.failed) == (batch, 3, 1, 1, 1)
     assert (opened.parcels, opened.ordered, opened.waiting, opened.failed) == (3, 1, 1, 1)
     assert {each.trouble for each in opened.lines} == {None, "courier-address-refused"}
-    with pytest.raises(BatchNotFound):
+    with pytest.raises(DeliveryBatchNotFound):
         await overseeing.batch(staff_at(), batch)
     assert await overseeing.batches(staff_at()) == []

@@ -17,7 +17,7 @@ from backend.events import acting_as
 from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
 from backend.regions import Hours
-from backend.regions.errors import RegionUnknown
+from backend.regions.errors import RegionNotFound
 from models.deliveries import DeliveryState, Method
 from models.regions import Hall
 from tests.factories.deliveries import a_delivery
@@ -83,7 +83,7 @@ async def test_the_list_of_a_region_holds_what_lies_in_it_and_pages_on():
     assert end is None
     assert len((await pickup_points.listed(region="980100"))[0]) == 3
     assert (await pickup_points.listed(region="980112"))[0] == []
-    with pytest.raises(RegionUnknown):
+    with pytest.raises(RegionNotFound):
         await pickup_points.listed(region="999999")
 
 

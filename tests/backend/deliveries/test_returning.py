@@ -13,13 +13,13 @@ from backend.cases.errors import CaseNotFound
 from backend.database import execute, fetch_value
 from backend.deliveries import dispatching, following, receiving, returning, tracking
 from backend.deliveries.errors import (
-    CourierUnknown,
+    CourierInvalid,
     DeliveryAlreadyChosen,
-    DeliveryMoveRefused,
     DeliveryNotFound,
     DeliveryNotOffered,
-    OfficeUnknown,
-    ReceiverUnknown,
+    DeliveryOfficeInvalid,
+    DeliveryReceiverNotFound,
+    DeliveryTransitionRefused,
     WaybillInvalid,
     WaybillTaken,
 )
@@ -109,7 +109,7 @@ async def test_a_strangers_case_does_not_exist_and_a_delegate_sends_in_for_their
 
     with pytest.raises(CaseNotFound):
         await sending_in.send_in(daughter, case.number, address)
-    with pytest.raises(ReceiverUnknown):
+    with pytest.raises(DeliveryReceiverNotFound):
         await sending_in.send_in(daughter, case.number, address, mother.id)
     await a_delegation(mother, daughter, matters=("deliveries",))
     assert (await sending_in.send_in(daughter, case.number, address, mother.id)).resident_id == mother.id
@@ -120,7 +120,7 @@ async def test_to_an_office_whose_address_nobody_knows_nothing_is_sent():
     case = await a_case_of(resident)
     await execute("UPDATE cases SET department_id = $2 WHERE id = $1", case.id, uuid7())
 
-    with pytest.raises(OfficeUnknown):
+    with pytest.raises(DeliveryOfficeInvalid):
         await sending_in.send_in(resident, case.number, (await an_address(resident)).id)
 
 
@@ -163,7 +163,7 @@ async def test_where_the_office_does_not_pay_no_courier_is_ordered():
 
     with using(documents_fetched=False), pytest.raises(DeliveryNotOffered):
         await returning.order(resident, standing.number, "ems", couriers={"ems": courier})
-    with pytest.raises(CourierUnknown):
+    with pytest.raises(CourierInvalid):
         await returning.order(resident, standing.number, "pigeon", couriers={"ems": courier})
 
 
@@ -194,7 +194,7 @@ async def test_a_second_waybill_and_that_of_a_parcel_home_are_refused():
     given = {"company": "ems", "waybill": "EA123456789CN", "trackers": TRACKERS}
     await returning.enter_waybill(resident, standing.number, **given)
 
-    with pytest.raises(DeliveryMoveRefused):
+    with pytest.raises(DeliveryTransitionRefused):
         await returning.enter_waybill(resident, standing.number, **given)
     with pytest.raises(DeliveryNotFound):
         await returning.enter_waybill(resident, home.number, **given)
@@ -222,5 +222,5 @@ async def test_what_was_brought_by_hand_is_received_without_a_parcel():
     await returning.receive(staff, standing.number)
 
     assert await delivery_state(standing.id) == "signed"
-    with pytest.raises(DeliveryMoveRefused):
+    with pytest.raises(DeliveryTransitionRefused):
         await receiving.confirm(resident, standing.number)

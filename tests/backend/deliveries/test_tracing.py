@@ -17,7 +17,7 @@ from backend.deliveries import tracing
 from backend.deliveries.errors import DeliveryNotFound, TraceNotOffered
 from backend.events import EventMeta
 from backend.partners import Partners, equip
-from backend.partners.courier.port import PushUnreadable, Track
+from backend.partners.courier.port import CourierPushInvalid, Track
 from backend.partners.wechat.port import Push, TracedWaybill
 from backend.settings import using
 from models.deliveries import DeliveryState, Postage
@@ -39,7 +39,7 @@ class AWeChat:
 
     def parcel_path(self, push: Push) -> Track:
         if self.track is None:
-            raise PushUnreadable("another shape")
+            raise CourierPushInvalid("another shape")
         return self.track
 
     async def trace_waybill(self, parcel: TracedWaybill) -> str:

@@ -8,13 +8,13 @@ from datetime import timedelta
 
 import pytest
 
-from backend import clock, jobs, subjects
+from backend import clock, data_subjects, jobs
 from backend.database import execute, fetch, fetch_value
 from backend.identity import AsResident, delegating, disable
 from backend.identity.errors import (
+    DelegationLimitExceeded,
     DelegationNotFound,
-    DelegationPeriodFaulty,
-    DelegationsTooMany,
+    DelegationPeriodInvalid,
     InvitationInvalid,
     OwnInvitation,
 )
@@ -178,18 +178,18 @@ async def test_one_gives_and_holds_so_many_at_a_time_also_when_all_come_at_once(
         offers = await asyncio.gather(*(an_invitation(principal) for _ in range(5)), return_exceptions=True)
         codes = [each for each in offers if isinstance(each, str)]
         assert len(codes) == 2
-        assert all(isinstance(each, DelegationsTooMany) for each in offers if not isinstance(each, str))
+        assert all(isinstance(each, DelegationLimitExceeded) for each in offers if not isinstance(each, str))
         delegate = await a_resident()
         taken = await asyncio.gather(
             *(delegating.accept(delegate, each, name="王小红") for each in codes), return_exceptions=True
         )
 
-    assert sorted(type(each).__name__ for each in taken) == ["DelegationSeen", "DelegationsTooMany"]
+    assert sorted(type(each).__name__ for each in taken) == ["DelegationLimitExceeded", "DelegationSeen"]
 
 
 @pytest.mark.parametrize("days", [-1, 367])
 async def test_a_delegation_ends_neither_in_the_past_nor_too_late(days: int):
-    with pytest.raises(DelegationPeriodFaulty):
+    with pytest.raises(DelegationPeriodInvalid):
         until = clock.today() + timedelta(days=days)
         await delegating.offer(await a_resident(), name="田秀英", matters=["all"], until=until)
 
@@ -221,11 +221,11 @@ async def test_forgetting_one_ends_it_and_leaves_the_others_name():
     principal, delegate = await a_resident(), await a_resident()
     identity = await a_delegation(principal, delegate)
     await jobs.drain()
-    copy = await subjects.export(principal.id)
+    copy = await data_subjects.export(principal.id)
     [copied] = copy["delegations"]
     assert (copied["principal_name"], copied["delegate_name"]) == ("田秀英", None)
 
-    erased = await subjects.erase(principal.id)
+    erased = await data_subjects.erase(principal.id)
 
     assert erased["delegations"] == 1
     seen = await delegating.one(delegate, identity)
@@ -233,4 +233,4 @@ async def test_forgetting_one_ends_it_and_leaves_the_others_name():
     assert await fetch_value("SELECT delegate_name IS NOT NULL FROM delegations WHERE id = $1", identity)
     assert await messages_of(principal) == []
     assert await messages_of(delegate) == ["delegation_ended"]
-    assert await subjects.erase(principal.id) == {}
+    assert await data_subjects.erase(principal.id) == {}

@@ -10,7 +10,7 @@ import pytest
 from backend import identity
 from backend.database import execute, fetch, fetch_row, fetch_value
 from backend.identity import AsResident
-from backend.identity.errors import PhoneBusy, PhoneCodeRefused, TokenInvalid
+from backend.identity.errors import PhoneBusy, PhoneCodeInvalid, TokenInvalid
 from backend.identity.residents import one_spelling
 from backend.partners import Partners
 from backend.partners.sandbox import Sandbox
@@ -53,11 +53,11 @@ async def test_a_phone_code_is_good_once_and_only_for_its_owner(sandbox: Sandbox
     other = await signed_in_as(sandbox, partners, "R002")
     code = sandbox.world.mint("phone", sandbox.world.persona("R001"))
 
-    with pytest.raises(PhoneCodeRefused):
+    with pytest.raises(PhoneCodeInvalid):
         await identity.confirm_phone(other, code, wechat=partners.wechat)
-    with pytest.raises(PhoneCodeRefused):
+    with pytest.raises(PhoneCodeInvalid):
         await identity.confirm_phone(resident, code, wechat=partners.wechat)
-    with pytest.raises(PhoneCodeRefused):
+    with pytest.raises(PhoneCodeInvalid):
         await identity.confirm_phone(resident, "made up", wechat=partners.wechat)
 
     assert await identity.phone_of(other.id) is None
@@ -67,7 +67,7 @@ async def test_a_code_of_wx_login_is_no_phone_code(sandbox: Sandbox, partners: P
     resident = await signed_in_as(sandbox, partners, "R001")
     code = sandbox.world.mint("login", sandbox.world.persona("R001"))
 
-    with pytest.raises(PhoneCodeRefused):
+    with pytest.raises(PhoneCodeInvalid):
         await identity.confirm_phone(resident, code, wechat=partners.wechat)
 
 

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from backend import cache, clock, identity
-from backend.errors import Trouble
+from backend.errors import DomainError
 from backend.identity import AsResident, tokens, watching
 from backend.identity.errors import AccountDisabled, RefreshElsewhere, RefreshInvalid, RefreshReused
 from backend.settings import using
@@ -260,7 +260,7 @@ class Sessions(Machine):
     def accepted(self, token: str, family: Family) -> bool:
         try:
             checked = tokens.check(token, "resident")
-        except Trouble:
+        except DomainError:
             return False
         assert (checked.subject, checked.session_id) == (family.resident_id, family.session_id)
         return watching.lives(checked.session_id)

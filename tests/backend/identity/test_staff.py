@@ -10,8 +10,8 @@ from backend.errors import Invalid
 from backend.identity import AsOperator, AsStaff, staff
 from backend.identity.errors import (
     DutiesInConflict,
+    DutyInvalid,
     DutyMissing,
-    DutyUnknown,
     LoginTaken,
     PasswordWeak,
     SessionEnded,
@@ -105,7 +105,7 @@ async def test_the_three_officers_are_three_people(duties: list[str]) -> None:
 
 
 async def test_a_duty_that_does_not_exist_cannot_be_given() -> None:
-    with pytest.raises(DutyUnknown):
+    with pytest.raises(DutyInvalid):
         await enrol(OPERATOR, duties=["everything"])
 
 

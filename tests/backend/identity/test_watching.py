@@ -11,7 +11,7 @@ import pytest
 from backend import cache, clock, database, identity
 from backend.database import execute, transaction
 from backend.identity import timing, watching
-from backend.identity.errors import SessionsUnknown
+from backend.identity.errors import SessionStoreUnavailable
 from tests.factories.identity import a_resident
 
 
@@ -150,7 +150,7 @@ async def test_who_cannot_ask_for_too_long_lets_nobody_in(monkeypatch: pytest.Mo
     await watching.fresh()
     monkeypatch.setattr(clock, "monotonic", lambda: moment + watching.TOO_OLD + 1)
 
-    with pytest.raises(SessionsUnknown):
+    with pytest.raises(SessionStoreUnavailable):
         await watching.fresh()
 
 

@@ -53,8 +53,8 @@ async def caller(sandbox: Sandbox) -> AsyncIterator[Caller]:
 
 @pytest.fixture
 def unused_listener() -> Iterator[socket.socket]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield listener
+    with socket.create_server(("127.0.0.1", 0)) as subscriber:
+        yield subscriber
 
 
 def counted(outcome: str) -> float:

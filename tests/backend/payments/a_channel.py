@@ -12,18 +12,18 @@ from backend.database import fetch
 from backend.partners import Partners
 from backend.partners.paying.port import (
     Bill,
-    BillEmpty,
     BillRow,
+    ChannelBillEmpty,
+    ChannelOrderNotFound,
+    ChannelRefundNotFound,
     Notice,
     OrderAtChannel,
     OrderSeen,
-    OrderUnknown,
     PartnerTrouble,
     Placed,
     RefundAtChannel,
     RefundOrder,
     RefundSeen,
-    RefundUnknown,
     Wanted,
 )
 from backend.payments.comparing import Account
@@ -90,25 +90,25 @@ class AChannel:
             raise self.trouble
         rows = tuple(row for row in self.rows if row.at.astimezone(clock.SHANGHAI).date() == day)
         if not rows:
-            raise BillEmpty("wechat-pay", "NO_STATEMENT_EXIST")
+            raise ChannelBillEmpty("wechat-pay", "NO_STATEMENT_EXIST")
         return Bill(day=day, digest="d" * 40, rows=rows)
 
     async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
         self.asked.append(number)
         if number not in self.orders:
-            raise OrderUnknown("wechat-pay", "ORDER_NOT_EXIST")
+            raise ChannelOrderNotFound("wechat-pay", "ORDER_NOT_EXIST")
         return self.orders[number]
 
     async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
         self.asked.append(number)
         if number not in self.refunds:
-            raise RefundUnknown("wechat-pay", "RESOURCE_NOT_EXISTS")
+            raise ChannelRefundNotFound("wechat-pay", "RESOURCE_NOT_EXISTS")
         return self.refunds[number]
 
     async def close(self, number: str, *, sub_merchant_id: str | None = None) -> None:
         seen = self.orders.get(number)
         if seen is None:
-            raise OrderUnknown("wechat-pay", "ORDER_NOT_EXIST")
+            raise ChannelOrderNotFound("wechat-pay", "ORDER_NOT_EXIST")
 
     async def refund(self, wanted: RefundOrder) -> RefundSeen:
         return self.refunded(wanted.number, wanted.payment_number, wanted.amount_fen)

@@ -15,14 +15,14 @@ from backend import clock, database, jobs, partners
 from backend.database import transaction
 from backend.partners import Partners
 from backend.partners.paying.port import (
-    NotOffered,
+    ChannelNotOffered,
+    ChannelOrderNotFound,
+    ChannelRefundNotFound,
     OrderSeen,
-    OrderUnknown,
     PayerCard,
     RefundAtChannel,
     RefundOrder,
     RefundSeen,
-    RefundUnknown,
 )
 from backend.payments.refunding import give_back, settle_refund
 from models.events import EventRecord
@@ -83,7 +83,7 @@ class PretendChannel:
     ) -> RefundSeen:
         await self._called("refund_to_card")
         if self.refunds[number].refund_id != refund_id:
-            raise NotOffered(self.name)
+            raise ChannelNotOffered(self.name)
         return self.now(number, RefundAtChannel.PROCESSING)
 
     async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
@@ -91,14 +91,14 @@ class PretendChannel:
         try:
             return self.refunds[number]
         except KeyError:
-            raise RefundUnknown(self.name, "RESOURCE_NOT_EXISTS") from None
+            raise ChannelRefundNotFound(self.name, "RESOURCE_NOT_EXISTS") from None
 
     async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
         await self._called("query")
         try:
             return self.orders[number]
         except KeyError:
-            raise OrderUnknown(self.name, "ORDER_NOT_EXIST") from None
+            raise ChannelOrderNotFound(self.name, "ORDER_NOT_EXIST") from None
 
     def now(self, number: str, state: RefundAtChannel, at: datetime | None = None) -> RefundSeen:
         """The refund stands there now."""

@@ -13,16 +13,16 @@ from uuid_utils.compat import uuid7
 
 from backend import clock, jobs
 from backend.database import execute, fetch_value
-from backend.errors import Trouble
+from backend.errors import DomainError
 from backend.identity.duties import checked
 from backend.identity.errors import DutiesInConflict, DutyMissing
 from backend.identity.principals import AsStaff
-from backend.partners.paying.port import PartnerUnreachable, PayerRefused, RefundAtChannel
+from backend.partners.paying.port import ChannelPayerRefused, PartnerUnreachable, RefundAtChannel
 from backend.payments import approving
 from backend.payments.errors import (
-    CardNotTaken,
-    PaymentMoveRefused,
     PaymentNotFound,
+    PaymentTransitionRefused,
+    RefundCardRejected,
     RefundNotFound,
     RefundOwnRequest,
     RefundTooLate,
@@ -63,9 +63,9 @@ async def outcomes(*calls: object) -> list[str]:
     """Codes of those that were refused, `ok` for the others."""
     done = await asyncio.gather(*calls, return_exceptions=True)  # type: ignore[call-overload]
     for each in done:
-        if isinstance(each, BaseException) and not isinstance(each, Trouble):
+        if isinstance(each, BaseException) and not isinstance(each, DomainError):
             raise each
-    return [each.code if isinstance(each, Trouble) else "ok" for each in done]
+    return [each.code if isinstance(each, DomainError) else "ok" for each in done]
 
 
 async def test_a_small_refund_is_on_its_way_at_once(channel: PretendChannel):
@@ -130,7 +130,7 @@ async def test_of_many_who_agree_at_once_one_does_and_the_first_never(channel: P
     await jobs.drain()
 
     assert (codes[0], codes[-1]) == ("refund-own-request", "refund-own-request")
-    assert sorted(codes[1:-1]) == ["ok", *["payment-move-refused"] * 5]
+    assert sorted(codes[1:-1]) == ["ok", *["payment-transition-refused"] * 5]
     assert list(channel.refunds) == [number]
     assert (await payment_row(payment.number))["refunding_fen"] == 30_000
 
@@ -143,7 +143,7 @@ async def test_agreeing_and_refusing_at_once_end_in_one_of_the_two():
     codes = await outcomes(approving.approve(second, number), approving.reject(third, number, "依据不足"))
 
     state = (await refund_of(number)).state
-    assert sorted(codes) == ["ok", "payment-move-refused"]
+    assert sorted(codes) == ["ok", "payment-transition-refused"]
     assert state is (S.APPROVED if codes[0] == "ok" else S.REJECTED)
     reserved = (await payment_row(payment.number))["refunding_fen"]
     assert reserved == (30_000 if state is S.APPROVED else 0)
@@ -229,7 +229,7 @@ async def test_nothing_is_given_back_of_an_order_that_nobody_paid():
     payment = await a_payment(fee)
     assert fee.department_id is not None
 
-    with pytest.raises(PaymentMoveRefused):
+    with pytest.raises(PaymentTransitionRefused):
         await asked(a_clerk(fee.department_id), payment, 100)
 
 
@@ -307,7 +307,7 @@ async def test_what_is_under_way_is_not_repeated(channel: PretendChannel):
     number = await asked(first, payment, 10_000)
     await jobs.drain()
 
-    with pytest.raises(PaymentMoveRefused):
+    with pytest.raises(PaymentTransitionRefused):
         await approving.repeat(second, number)
 
 
@@ -331,9 +331,9 @@ async def test_an_abnormal_refund_can_go_to_a_bank_card_of_the_payer_which_is_ke
 
 async def test_a_card_that_the_channel_does_not_take_leaves_it_abnormal(channel: PretendChannel):
     _, number, second = await an_abnormal_one(channel)
-    channel.before = [PayerRefused("wechat-pay", "PARAM_ERROR")]
+    channel.before = [ChannelPayerRefused("wechat-pay", "PARAM_ERROR")]
 
-    with pytest.raises(PayerRefused):
+    with pytest.raises(ChannelPayerRefused):
         await approving.to_card(second, number, CARD)
 
     refund = await refund_of(number)
@@ -358,11 +358,11 @@ async def test_a_card_about_which_no_answer_came_is_asked_about(channel: Pretend
 
 async def test_only_an_abnormal_refund_that_the_channel_knows_goes_to_a_card(channel: PretendChannel):
     payment, first, second = await paid()
-    channel.before = [PayerRefused("wechat-pay", "USER_ACCOUNT_ABNORMAL")]
+    channel.before = [ChannelPayerRefused("wechat-pay", "USER_ACCOUNT_ABNORMAL")]
     number = await asked(first, payment, 10_000)
     await jobs.drain()
 
-    with pytest.raises(CardNotTaken):
+    with pytest.raises(RefundCardRejected):
         await approving.to_card(second, number, CARD)
 
     assert (await refund_of(number)).state is S.ABNORMAL
@@ -372,7 +372,7 @@ async def test_a_success_of_what_was_never_sent_is_not_believed():
     payment, first, _ = await paid()
     number = await asked(first, payment, 30_000)
 
-    with pytest.raises(Trouble):
+    with pytest.raises(DomainError):
         await settle_refund(a_seen_refund(payment, number, 30_000), channel=Channel.WECHAT_PAY, known_by="notice")
 
     assert (await refund_of(number)).state is S.REQUESTED

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backend.payments.capitals import MOST, in_capitals
+from backend.payments.chinese_amounts import MOST, in_capitals
 
 DIGITS = {word: value for value, word in enumerate("零壹贰叁肆伍陆柒捌玖")}
 UNITS = {"拾": 10, "佰": 100, "仟": 1000}

@@ -13,18 +13,18 @@ from backend.crypto import open_sealed
 from backend.database import execute, transaction
 from backend.identity.principals import AsResident
 from backend.partners.paying.port import (
+    ChannelOrderInConflict,
+    ChannelPayerRefused,
     OrderAtChannel,
-    OrderInConflict,
     PartnerBusy,
     PartnerUnreachable,
-    PayerRefused,
 )
 from backend.payments.errors import (
-    ChannelUnknown,
     FeeNotFound,
     FeeNotOpen,
-    PayerNotKnownToChannel,
+    PayerNotKnown,
     PaymentBeingMade,
+    PaymentChannelInvalid,
     PaymentClosed,
     PaymentNotFound,
 )
@@ -121,9 +121,9 @@ async def test_a_channel_that_does_not_answer_is_no_error_for_the_payer(
 
 async def test_a_payer_whom_the_channel_refuses_is_told(till: Till, channels: Mapping[str, Till]):
     resident, fee = await owing()
-    till.fail("place", PayerRefused("x", "ACCOUNT_ERROR"))
+    till.fail("place", ChannelPayerRefused("x", "ACCOUNT_ERROR"))
 
-    with pytest.raises(PayerRefused):
+    with pytest.raises(ChannelPayerRefused):
         await payments.charge(resident, fee.id, WECHAT, channels=channels)
 
     assert await fee_state(fee.id) == "open"
@@ -168,7 +168,7 @@ async def test_the_order_of_the_other_channel_is_closed_once_the_fee_is_paid(til
 async def test_a_channel_that_is_not_offered_is_refused(till: Till, channels: Mapping[str, Till]):
     resident, fee = await owing()
 
-    with pytest.raises(ChannelUnknown):
+    with pytest.raises(PaymentChannelInvalid):
         await payments.charge(resident, fee.id, "unionpay", channels=channels)
 
     assert await Payment.all().count() == 0
@@ -236,7 +236,7 @@ async def test_an_order_that_is_paid_although_we_never_heard_of_it_is_found_by_a
 async def test_an_order_that_the_channel_closed_or_has_otherwise_is_closed_here(
     till: Till, channels: Mapping[str, Till]
 ):
-    for trouble in (None, OrderInConflict("x")):
+    for trouble in (None, ChannelOrderInConflict("x")):
         resident, fee = await owing()
         till.lose("place")
         unheard = await payments.charge(resident, fee.id, WECHAT, channels=channels)
@@ -277,7 +277,7 @@ async def test_whom_the_channel_does_not_know_cannot_pay_through_it(till: Till, 
     resident = await somebody()
     fee = await a_fee(resident_id=resident.id)
 
-    with pytest.raises(PayerNotKnownToChannel):
+    with pytest.raises(PayerNotKnown):
         await payments.charge(resident, fee.id, WECHAT, channels=channels)
 
     assert await Payment.all().count() == 0
@@ -305,7 +305,7 @@ async def test_in_partner_mode_the_money_goes_to_the_department(till: Till, chan
 
     assert till.orders[started.number].wanted.sub_merchant_id == "1900000109"
     foreign = await a_fee(resident_id=resident.id, department_id=other.id)
-    with pytest.raises(ChannelUnknown):
+    with pytest.raises(PaymentChannelInvalid):
         await payments.charge(resident, foreign.id, WECHAT, channels=channels)
 
 

@@ -11,8 +11,15 @@ from prometheus_client import REGISTRY
 
 from backend import crypto, jobs, payments
 from backend.database import fetch, fetch_row, fetch_value, transaction
-from backend.partners.paying.port import NoticeForged, OrderAtChannel, OrderSeen, RefundAtChannel, RefundSeen, Wanted
-from backend.payments.errors import NoticeMismatch, NoticeOfUnknownOrder
+from backend.partners.paying.port import (
+    OrderAtChannel,
+    OrderSeen,
+    PaymentNoticeSignatureInvalid,
+    RefundAtChannel,
+    RefundSeen,
+    Wanted,
+)
+from backend.payments.errors import PaymentNoticeMismatch, PaymentNoticeOrderNotFound
 from backend.payments.settling import PARTNERS
 from models.callbacks import InboundMessage
 from models.events import EventRecord
@@ -97,7 +104,7 @@ async def test_another_notice_of_the_same_money_is_kept_and_moves_nothing(till: 
 async def test_a_forged_notice_leaves_nothing(till: Till):
     payment = await a_payment()
 
-    with pytest.raises(NoticeForged):
+    with pytest.raises(PaymentNoticeSignatureInvalid):
         await hear(till, b"forged")
 
     assert await InboundMessage.all().count() == 0
@@ -110,7 +117,7 @@ async def test_a_number_that_we_do_not_have_is_refused_until_we_have_it(till: Ti
     await fetch("DELETE FROM payments WHERE number = $1", payment.number)
     body = till.notice(a_seen_order(payment))
 
-    with pytest.raises(NoticeOfUnknownOrder):
+    with pytest.raises(PaymentNoticeOrderNotFound):
         await hear(till, body)
     assert await InboundMessage.all().count() == 0
     await a_payment(fee, number=payment.number)
@@ -137,7 +144,7 @@ async def test_a_notice_that_does_not_fit_is_kept_moves_nothing_and_the_truth_is
     body = till.notice(a_seen_order(payment, **MISMATCHES[what]))
 
     for _ in range(3):
-        with pytest.raises(NoticeMismatch):
+        with pytest.raises(PaymentNoticeMismatch):
             await hear(till, body)
 
     row = await fetch_row("SELECT state FROM inbound_messages")
@@ -157,7 +164,7 @@ async def test_another_amount_that_the_channel_confirms_goes_back_and_its_notice
     there(till, payment, wrong)
     body = till.notice(wrong)
 
-    with pytest.raises(NoticeMismatch):
+    with pytest.raises(PaymentNoticeMismatch):
         await hear(till, body)
     await jobs.drain()
     await hear(till, body)
@@ -243,7 +250,7 @@ async def test_a_refund_that_does_not_fit_is_kept_and_moves_nothing(till: Till):
     body = till.notice(wrong)
 
     for _ in range(2):
-        with pytest.raises(NoticeMismatch):
+        with pytest.raises(PaymentNoticeMismatch):
             await hear(till, body)
 
     assert (await payment_row(payment.number))["refunded_fen"] == 0
@@ -258,7 +265,7 @@ async def test_the_refund_of_an_order_that_we_do_not_have_is_refused_and_not_kep
         | {"number": "R-unknown", "payment_number": "P00000000"}
     )
 
-    with pytest.raises(NoticeOfUnknownOrder):
+    with pytest.raises(PaymentNoticeOrderNotFound):
         await hear(till, till.notice(foreign))
 
     assert await InboundMessage.all().count() == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 
-from backend import callbacks, clock, crypto, payments, resealing, subjects
+from backend import callbacks, clock, crypto, data_subjects, key_rotation, payments
 from backend.database import fetch_value
 from backend.settings import settings, using
 from models.callbacks import InboundMessage
@@ -23,7 +23,7 @@ async def test_with_a_new_key_the_payer_is_sealed_anew_and_notices_fit_before_an
         first, second = await a_payment(), await a_payment()
     with using(data_keys=f"{NEW},{OLD}", fingerprint_keys=f"{NEW_INDEX},{OLD_INDEX}"):
         await payments.receive(till, {}, till.notice(a_seen_order(first)))
-        done = await resealing.reseal()
+        done = await key_rotation.reseal()
     with using(data_keys=NEW, fingerprint_keys=NEW_INDEX):
         await payments.receive(till, {}, till.notice(a_seen_order(second)))
         row = await payment_row(second.number)
@@ -39,7 +39,7 @@ async def test_a_person_gets_a_copy_of_what_they_owed_and_paid():
     await a_paid_payment(await a_fee(resident_id=resident.id), resident_id=resident.id)
     await a_paid_payment()
 
-    copy = await subjects.export(resident.id)
+    copy = await data_subjects.export(resident.id)
 
     assert [each["amount_fen"] for each in copy["fees"]] == [2000]
     assert [(each["payer"], each["paid_fen"]) for each in copy["payments"]] == [(OPENID, 2000)]
@@ -52,7 +52,7 @@ async def test_whoever_is_forgotten_leaves_accounts_without_their_openid(till: T
     open_fee = await a_fee(resident_id=resident.id)
     order = await a_payment(open_fee, resident_id=resident.id)
 
-    erased = await subjects.erase(resident.id)
+    erased = await data_subjects.erase(resident.id)
     await payments.receive(till, {}, till.notice(a_seen_order(order, payer=OPENID)))
 
     assert (erased["payments"], erased["fees"]) == (2, 1)

@@ -29,10 +29,10 @@ from backend.payments import approving, refunding
 from backend.payments.errors import (
     FeeNotFound,
     FeeNotOpen,
-    NoticeMismatch,
     PaymentBeingMade,
     PaymentClosed,
-    PaymentMoveRefused,
+    PaymentNoticeMismatch,
+    PaymentTransitionRefused,
     RefundTooMuch,
 )
 from models.payments import Fee
@@ -51,9 +51,9 @@ EXPECTED = (
     FeeNotOpen,
     PaymentBeingMade,
     PaymentClosed,
-    PaymentMoveRefused,
+    PaymentTransitionRefused,
     RefundTooMuch,
-    NoticeMismatch,
+    PaymentNoticeMismatch,
     PartnerUnreachable,
 )
 
@@ -155,7 +155,7 @@ class Money(Machine):
         async def one() -> None:
             try:
                 await payments.receive(till, {}, body)
-            except NoticeMismatch:
+            except PaymentNoticeMismatch:
                 return
 
         async def crowd() -> None:

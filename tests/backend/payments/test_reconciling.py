@@ -102,7 +102,7 @@ async def test_a_difference_each_way_names_both_orders_and_corrects_nothing_sile
     unknown = found[theirs]
     assert (unknown["kind"], unknown["ours_state"], unknown["bill_fen"]) == ("unknown", None, 2000)
     assert (unknown["transaction_id"], unknown["moved_at"]) == ("4200000000000000000000000099", NOON)
-    assert unknown["query_state"] == "channel-order-unknown"
+    assert unknown["query_state"] == "channel-order-not-found"
     assert (await payment_row(ours.number))["state"] == PaymentState.PAID
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'bill-difference.found'") == 2
 

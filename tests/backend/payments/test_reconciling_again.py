@@ -11,9 +11,9 @@ import pytest
 from backend import clock, jobs
 from backend.database import fetch, fetch_value, transaction
 from backend.partners.paying.port import (
-    BillNotOffered,
-    BillNotReady,
-    BillUnbelievable,
+    ChannelBillInvalid,
+    ChannelBillNotOffered,
+    ChannelBillNotReady,
     PartnerUnreachable,
 )
 from backend.payments import catching_up
@@ -101,7 +101,7 @@ async def test_money_around_midnight_stands_on_the_neighbours_bill(channel: ACha
 
 
 async def test_a_bill_that_is_not_made_yet_leaves_the_day_due(channel: AChannel):
-    channel.trouble = BillNotReady("wechat-pay", "STATEMENT_CREATING")
+    channel.trouble = ChannelBillNotReady("wechat-pay", "STATEMENT_CREATING")
 
     done = await compared(channel)
 
@@ -113,7 +113,7 @@ async def test_a_bill_that_is_not_made_yet_leaves_the_day_due(channel: AChannel)
 async def test_a_bill_with_a_wrong_hash_is_refused_and_alarms_once(channel: AChannel):
     payment = await a_payment()
     channel.paid(payment)
-    channel.trouble = BillUnbelievable("wechat-pay", "hash", "the SHA-1 is another")
+    channel.trouble = ChannelBillInvalid("wechat-pay", "hash", "the SHA-1 is another")
 
     done = [await compared(channel), await compared(channel)]
 
@@ -146,7 +146,7 @@ async def test_a_channel_without_bills_is_asked_number_by_number(channel: AChann
     assert number
     channel.refunded(number, returned.number, 2000)
     channel.rows.clear()
-    channel.trouble = BillNotOffered("alipay")
+    channel.trouble = ChannelBillNotOffered("alipay")
     await tamper("UPDATE payments SET created_at = $1", NOON)
     await tamper("UPDATE refunds SET created_at = $1", NOON)
 

@@ -16,7 +16,7 @@ from backend.partners.paying.port import (
     RefundAtChannel,
 )
 from backend.payments import ledger
-from backend.payments.errors import NoticeMismatch, NoticeOfUnknownOrder
+from backend.payments.errors import PaymentNoticeMismatch, PaymentNoticeOrderNotFound
 from backend.payments.refunding import check_refund, give_back, settle_refund
 from models.payments import Channel, Payment, RefundCause, RefundState
 from tests.backend.payments.pretend import (
@@ -216,7 +216,7 @@ async def test_a_notice_that_is_not_about_our_refund_moves_nothing(changes: dict
     seen = a_seen_refund(payment, number, 2000)
     seen = msgspec.structs.replace(seen, **changes)
 
-    with pytest.raises(NoticeMismatch):
+    with pytest.raises(PaymentNoticeMismatch):
         await settle_refund(seen, channel=WECHAT, known_by="notice")
 
     assert (await refund_of(number)).state is RefundState.PROCESSING
@@ -226,7 +226,7 @@ async def test_a_refund_of_a_payment_that_we_do_not_have_is_to_be_told_again():
     payment = await a_paid_payment()
     seen = a_seen_refund(payment, "R1", 1, payment_number="P20260101BBBBBBBBBBBBBBBB")
 
-    with pytest.raises(NoticeOfUnknownOrder):
+    with pytest.raises(PaymentNoticeOrderNotFound):
         await settle_refund(seen, channel=WECHAT, known_by="notice")
 
 

@@ -12,14 +12,14 @@ import pytest
 from backend import clock, jobs, partners
 from backend.database import fetch, transaction
 from backend.partners.paying.port import (
-    NotEnoughMoney,
-    OrderUnknown,
+    ChannelNotEnoughMoney,
+    ChannelOrderNotFound,
+    ChannelPayerRefused,
     PartnerBusy,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerTrouble,
     PartnerUnreachable,
-    PayerRefused,
     RefundAtChannel,
 )
 from backend.payments import ledger, refund_sending
@@ -49,8 +49,8 @@ def channel() -> Iterator[PretendChannel]:
 RETRIED: list[PartnerTrouble] = [
     PartnerUnreachable("wechat-pay", "500", maybe_done=True),
     PartnerBusy("wechat-pay", "FREQUENCY_LIMITED"),
-    NotEnoughMoney("wechat-pay", "NOT_ENOUGH"),
-    OrderUnknown("wechat-pay", "RESOURCE_NOT_EXISTS"),
+    ChannelNotEnoughMoney("wechat-pay", "NOT_ENOUGH"),
+    ChannelOrderNotFound("wechat-pay", "RESOURCE_NOT_EXISTS"),
     PartnerMisconfigured("wechat-pay", "SIGN_ERROR"),
 ]
 
@@ -88,7 +88,7 @@ async def test_an_answer_that_was_lost_is_asked_for_again_and_the_money_goes_bac
 
 async def test_an_account_that_takes_nothing_makes_it_abnormal_and_keeps_it_promised(channel: PretendChannel):
     payment = await a_paid_payment()
-    channel.before = [PayerRefused("wechat-pay", "USER_ACCOUNT_ABNORMAL")]
+    channel.before = [ChannelPayerRefused("wechat-pay", "USER_ACCOUNT_ABNORMAL")]
     number = await sent(payment)
 
     refund = await refund_of(number)

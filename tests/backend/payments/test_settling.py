@@ -11,7 +11,7 @@ import pytest
 from backend import clock, jobs, payments
 from backend.database import fetch, fetch_value, transaction
 from backend.partners.paying.port import OrderAtChannel
-from backend.payments.errors import NoticeOfUnknownOrder
+from backend.payments.errors import PaymentNoticeOrderNotFound
 from models.events import EventRecord
 from models.payments import Channel, FeeState, PaymentState, Refund
 from tests.factories.payments import (
@@ -224,9 +224,9 @@ async def test_an_order_that_is_refunded_there_was_paid_before():
 async def test_a_number_that_we_do_not_have_or_have_at_another_channel_is_unknown():
     payment = await a_payment()
 
-    with pytest.raises(NoticeOfUnknownOrder):
+    with pytest.raises(PaymentNoticeOrderNotFound):
         await payments.settle(a_seen_order(payment, number="P0000000"), channel=WECHAT, known_by="query")
-    with pytest.raises(NoticeOfUnknownOrder):
+    with pytest.raises(PaymentNoticeOrderNotFound):
         await payments.settle(a_seen_order(payment), channel=Channel.ALIPAY, known_by="query")
 
 

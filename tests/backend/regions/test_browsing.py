@@ -12,7 +12,7 @@ from tortoise.exceptions import IntegrityError
 from backend import catalogue, regions
 from backend.database import execute
 from backend.paging import CursorInvalid
-from backend.regions.errors import HallUnknown, RegionUnknown
+from backend.regions.errors import HallNotFound, RegionNotFound
 from models.regions import Hall, Region
 from tests.factories.regions import a_department, a_hall, a_region
 
@@ -70,7 +70,7 @@ async def test_a_code_that_ended_leads_to_its_successor():
 
 
 async def test_a_code_that_never_was_is_unknown():
-    with pytest.raises(RegionUnknown):
+    with pytest.raises(RegionNotFound):
         await regions.lineage("123456")
 
 
@@ -115,7 +115,7 @@ async def test_halls_come_in_the_order_asked_for_and_unknown_ones_are_left_out()
 
 
 async def test_a_hall_that_does_not_exist_is_unknown():
-    with pytest.raises(HallUnknown):
+    with pytest.raises(HallNotFound):
         await regions.hall(uuid4())
 
 

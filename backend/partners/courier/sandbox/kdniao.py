@@ -55,7 +55,7 @@ class KdniaoDesk:
         self.address = ""
         self.subscriptions: dict[tuple[str, str], str] = {}
         """Shipper and number → end of a phone."""
-        world.listeners.append(self.hear)
+        world.subscribers.append(self.hear)
 
     def call(self, fields: dict[str, str]) -> dict[str, Any]:
         """POST /api/dist: one form for every RequestType."""

@@ -79,7 +79,7 @@ class Kuaidi100Desk:
         self._world, self._pushes = world, pushes
         self.subscriptions: list[Subscription] = []
         self._asked: dict[tuple[str, str], datetime] = {}
-        world.listeners.append(self.hear)
+        world.subscribers.append(self.hear)
 
     # -- what is asked ---------------------------------------------------------------------------
 

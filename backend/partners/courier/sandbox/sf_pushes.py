@@ -28,7 +28,7 @@ class SfPushes:
     def __init__(self, world: CourierWorld, pushes: PushDesk) -> None:
         self._world, self._pushes = world, pushes
         self.address = ""
-        world.listeners.append(self.hear)
+        world.subscribers.append(self.hear)
 
     async def hear(self, parcel: Parcel, event: Event) -> None:
         """A parcel moved: the new route is pushed."""

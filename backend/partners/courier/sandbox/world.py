@@ -110,7 +110,7 @@ class Refusal:
     after: bool = False
 
 
-Listener = Callable[[Parcel, Event], Awaitable[None]]
+Subscriber = Callable[[Parcel, Event], Awaitable[None]]
 
 
 class CourierWorld:
@@ -125,7 +125,7 @@ class CourierWorld:
         self.refusals: list[Refusal] = []
         self.calls: list[tuple[str, str, str]] = []
         """Partner, operation and code of every call, in order."""
-        self.listeners: list[Listener] = []
+        self.subscribers: list[Subscriber] = []
         self.base = ""
         self._numbers = itertools.count(secrets.randbelow(80_000_000) + 10_000_000)
         self._ids = itertools.count(100_000_000_000_001)
@@ -191,8 +191,8 @@ class CourierWorld:
         event = self.event(parcel, kind, due=due, text=text)
         parcel.events.append(event)
         if told:
-            for listener in self.listeners:
-                await listener(parcel, event)
+            for subscriber in self.subscribers:
+                await subscriber(parcel, event)
         return event
 
     def event(self, parcel: Parcel, kind: Kind, *, due: datetime | None = None, text: str = "") -> Event:

@@ -175,7 +175,7 @@ def _answered(pay: PayPlatform, request: Request[Any, Any, Any], body: bytes) ->
     serial = headers.get("wechatpay-serial", "")
     if serial.startswith("PUB_KEY_ID_") and serial != public_key_id():
         raise Refusal(400, "PARAM_ERROR", "Wechatpay-Serial有误，公钥ID不存在")
-    trouble = pay.world.take_trouble(call.name)
+    trouble = pay.world.take_fault(call.name)
     if trouble is not None and not trouble.after:
         raise Refusal(trouble.status, trouble.code, "由沙箱注入")
     content = _json(headers.get("content-type", ""), body) if request.method == "POST" else {}

@@ -224,10 +224,10 @@ class PayLevers(Controller):
         pay.answers += [data.flaw] * data.times
         return {"answers": len(pay.answers)}
 
-    @post("/refusals")
+    @post("/faults")
     async def refuse(self, pay: NamedDependency[PayPlatform], data: JSONBody[RefusalIn]) -> dict[str, int]:
         pay.refuse(data.operation, data.status, data.code, times=data.times, after=data.after)
-        return {"refusals": len(pay.world.troubles)}
+        return {"faults": len(pay.world.faults)}
 
     @post("/keys")
     async def keys(self, pay: NamedDependency[PayPlatform], data: JSONBody[KeysIn]) -> dict[str, Any]:

@@ -23,11 +23,11 @@ from backend.partners.wechat_pay.sandbox.notices import Mishap, NoticeDesk, Noti
 from backend.partners.wechat_pay.sandbox.signing import WINDOW, Flaw, check_pay_sign
 from backend.partners.wechat_pay.sandbox.world import (
     PREPAY_LIVES,
+    Fault,
     Order,
     PayWorld,
     Refund,
     RefundState,
-    Trouble,
     Way,
     beijing,
 )
@@ -205,7 +205,7 @@ class PayPlatform:
 
     def refuse(self, operation: str, status: int, code: str, *, times: int = 1, after: bool = False) -> None:
         """Refuse the next calls of an operation (`*`: any); with `after` although the work is done."""
-        self.world.troubles.append(Trouble(operation, status, code, times, after))
+        self.world.faults.append(Fault(operation, status, code, times, after))
 
     def move_keys(self, move: KeyMove, percent: int = 0) -> str:
         """Rotate certificates or go over to the public key; the serial that signs notices now."""

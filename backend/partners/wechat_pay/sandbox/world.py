@@ -108,7 +108,7 @@ class Rules:
 
 
 @dataclass
-class Trouble:
+class Fault:
     """The next `times` calls of an operation are refused; with `after` the work is done all the same."""
 
     operation: str
@@ -141,7 +141,7 @@ class PayWorld(OwnTime):
         self.keys = Keyring()
         self.orders: dict[tuple[str, str], Order] = {}
         self.refunds: dict[tuple[str, str], Refund] = {}
-        self.troubles: list[Trouble] = []
+        self.faults: list[Fault] = []
         self.nonces: set[str] = set()
         self.calls: list[tuple[str, int]] = []
         """Operation and status of every call, in order."""
@@ -198,13 +198,13 @@ class PayWorld(OwnTime):
         """Let seconds of the platform's schedules pass."""
         await asyncio.sleep(seconds / self.rules.speed)
 
-    def take_trouble(self, operation: str) -> Trouble | None:
+    def take_fault(self, operation: str) -> Fault | None:
         """The trouble that hits this call, if one does."""
-        for each in self.troubles:
+        for each in self.faults:
             if each.operation in ("*", operation):
                 each.times -= 1
                 if each.times <= 0:
-                    self.troubles.remove(each)
+                    self.faults.remove(each)
                 return each
         return None
 

@@ -20,19 +20,19 @@ from backend.partners.alipay.merchant import faults, merchant_from
 from backend.partners.alipay.signing import content_of, fits, sign
 from backend.partners.base import Wire
 from backend.partners.paying.port import (
-    BillNotOffered,
-    NotEnoughMoney,
-    NotOffered,
+    ChannelBillNotOffered,
+    ChannelNotEnoughMoney,
+    ChannelNotOffered,
+    ChannelOrderNotFound,
+    ChannelOrderPaid,
+    ChannelRefundNotFound,
     OrderAtChannel,
-    OrderPaid,
-    OrderUnknown,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerUnreachable,
     PayerCard,
     RefundAtChannel,
     RefundOrder,
-    RefundUnknown,
     Wanted,
 )
 from backend.settings import Settings, SettingsError
@@ -88,8 +88,8 @@ async def gateway(unused_tcp_port: int) -> AsyncIterator[Gateway]:
 def unused_tcp_port() -> int:
     import socket
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as subscriber:
+        return int(subscriber.getsockname()[1])
 
 
 @pytest.fixture
@@ -209,8 +209,8 @@ async def test_a_success_that_alipay_did_not_sign_is_no_answer(gateway: Gateway,
 @pytest.mark.parametrize(
     ("told", "kind"),
     [
-        (failed("ACQ.TRADE_NOT_EXIST"), OrderUnknown),
-        (failed("ACQ.SELLER_BALANCE_NOT_ENOUGH"), NotEnoughMoney),
+        (failed("ACQ.TRADE_NOT_EXIST"), ChannelOrderNotFound),
+        (failed("ACQ.SELLER_BALANCE_NOT_ENOUGH"), ChannelNotEnoughMoney),
         (failed("ACQ.SYSTEM_ERROR"), PartnerUnreachable),
         (failed("isp.unknow-error", "20000"), PartnerUnreachable),
         (failed("isv.invalid-signature", "40002"), PartnerMisconfigured),
@@ -243,7 +243,7 @@ async def test_closing_what_is_closed_is_closing_and_what_is_paid_stays_paid(gat
 
     await channel.close(NUMBER)
     await channel.close(NUMBER)
-    with pytest.raises(OrderPaid):
+    with pytest.raises(ChannelOrderPaid):
         await channel.close(NUMBER)
 
 
@@ -263,14 +263,14 @@ async def test_an_unknown_refund_is_unknown(gateway: Gateway, channel: LiveAlipa
     gateway.answers["alipay.trade.fastpay.refund.query"] = [OK, failed("ACQ.TRADE_NOT_EXIST")]
 
     for _ in range(2):
-        with pytest.raises(RefundUnknown):
+        with pytest.raises(ChannelRefundNotFound):
             await channel.query_refund("R1", payment_number=NUMBER)
 
 
 async def test_bills_and_refunds_to_cards_are_not_offered(channel: LiveAlipay):
-    with pytest.raises(BillNotOffered):
+    with pytest.raises(ChannelBillNotOffered):
         await channel.bill(date(2026, 1, 1))
-    with pytest.raises(NotOffered):
+    with pytest.raises(ChannelNotOffered):
         await channel.refund_to_card("R1", "5", PayerCard(bank="ICBC_DEBIT", number="6222", name="张三"))
 
 

@@ -15,11 +15,11 @@ from backend.partners.alipay.notices import open_notice
 from backend.partners.alipay.signing import content_of, sign
 from backend.partners.paying.exact_json import Ambiguous
 from backend.partners.paying.port import (
-    NoticeForged,
     NoticeKind,
-    NoticeMalformed,
-    NoticeStale,
     OrderAtChannel,
+    PaymentNoticeExpired,
+    PaymentNoticeInvalid,
+    PaymentNoticeSignatureInvalid,
 )
 from tests.backend.partners.alipay.platform import (
     KNOWN,
@@ -79,10 +79,10 @@ FORGERIES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_notice_that_alipay_did_not_sign_is_forged(name: str):
-    with pytest.raises(NoticeForged) as refused, clock.travel(to=SENT):
+    with pytest.raises(PaymentNoticeSignatureInvalid) as refused, clock.travel(to=SENT):
         open_notice(MERCHANT, FORGERIES[name])
 
-    assert not isinstance(refused.value, NoticeStale)
+    assert not isinstance(refused.value, PaymentNoticeExpired)
 
 
 MALFORMED: dict[str, bytes] = {
@@ -108,13 +108,13 @@ MALFORMED: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_a_form_with_no_single_meaning_is_malformed(name: str):
-    with pytest.raises(NoticeMalformed), clock.travel(to=SENT):
+    with pytest.raises(PaymentNoticeInvalid), clock.travel(to=SENT):
         open_notice(MERCHANT, MALFORMED[name])
 
 
 @pytest.mark.parametrize("off", [timedelta(hours=26, minutes=1), timedelta(minutes=-6)])
 def test_a_notice_older_than_every_repeat_or_of_the_future_is_stale(off: timedelta):
-    with pytest.raises(NoticeStale), clock.travel(to=SENT + off):
+    with pytest.raises(PaymentNoticeExpired), clock.travel(to=SENT + off):
         open_notice(MERCHANT, a_form(fields()))
 
 

@@ -54,9 +54,9 @@ class Courier:
 @pytest.fixture
 async def courier() -> AsyncIterator[Courier]:
     each = Courier()
-    listener = socket.create_server(("127.0.0.1", 0))
-    each.base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with serving(each, listener):
+    subscriber = socket.create_server(("127.0.0.1", 0))
+    each.base = f"http://127.0.0.1:{subscriber.getsockname()[1]}"
+    async with serving(each, subscriber):
         yield each
 
 

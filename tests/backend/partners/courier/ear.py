@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend.errors import Trouble
+from backend.errors import DomainError
 from backend.partners import Partners
 from backend.partners.courier.port import CourierPush, Node, Parcel, Track
 from backend.partners.courier.sandbox.platform import Couriers
@@ -56,7 +56,7 @@ class Ear:
             return 404, b"{}"
         try:
             push = tracker.open_push({"content-type": content_type}, body)
-        except Trouble as trouble:
+        except DomainError as trouble:
             self.refused.append(trouble.code)
             return 400, b"{}"
         self.heard.append(push)

@@ -13,14 +13,14 @@ from backend.partners import Partners, partners_from
 from backend.partners.base import Wire
 from backend.partners.courier.ems import Ems
 from backend.partners.courier.port import (
+    CourierOrderRefused,
+    CourierPushInvalid,
+    CourierWaybillNotFound,
     Ordered,
-    OrderRefused,
     Parcel,
     PartnerBusy,
     PartnerTrouble,
     PartnerUnreachable,
-    PushUnreadable,
-    WaybillUnknown,
 )
 from backend.settings import SettingsError
 from tests.backend.partners.courier.conftest import Courier, a_parcel, values_for
@@ -87,8 +87,8 @@ async def test_to_be_collected_is_another_product_and_a_user_code_is_named(couri
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        ({"retCode": "B00001", "retMsg": "参数错误"}, OrderRefused),
-        ({"retCode": "X9", "retMsg": ""}, OrderRefused),
+        ({"retCode": "B00001", "retMsg": "参数错误"}, CourierOrderRefused),
+        ({"retCode": "X9", "retMsg": ""}, CourierOrderRefused),
         ({"retCode": "S00001", "retMsg": "系统异常"}, PartnerBusy),
         ({"retMsg": ""}, PartnerBusy),
         (fine({}), PartnerBusy),
@@ -158,9 +158,9 @@ async def test_a_trace_is_the_whole_journey(courier: Courier, ours: Partners):
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        ({"responseItems": []}, WaybillUnknown),
-        ({}, WaybillUnknown),
-        ("", WaybillUnknown),
+        ({"responseItems": []}, CourierWaybillNotFound),
+        ({}, CourierWaybillNotFound),
+        ("", CourierWaybillNotFound),
         ({"responseItems": "x"}, PartnerUnreachable),
         ({"responseItems": [{**STEP, "opTime": "x"}]}, PartnerUnreachable),
     ],
@@ -181,7 +181,7 @@ async def test_nobody_pushes_and_nothing_is_subscribed(courier: Courier, ours: P
     assert courier.asked == []
     assert not ems.pushes
     assert ems.answer(None, taken=False).status == 404
-    with pytest.raises(PushUnreadable):
+    with pytest.raises(CourierPushInvalid):
         ems.open_push({}, b"{}")
 
 

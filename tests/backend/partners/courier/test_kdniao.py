@@ -17,16 +17,16 @@ from backend.partners.base import Wire
 from backend.partners.courier.kdniao import Kdniao
 from backend.partners.courier.port import (
     CourierPush,
+    CourierPushInvalid,
+    CourierPushSignatureInvalid,
+    CourierTooSoon,
+    CourierWaybillNotFound,
     Parcel,
     PartnerBusy,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerTrouble,
     PartnerUnreachable,
-    PushForged,
-    PushUnreadable,
-    TooSoon,
-    WaybillUnknown,
 )
 from backend.partners.courier.signing import kdniao_signature
 from tests.backend.partners.courier.conftest import Courier, values_for
@@ -114,7 +114,7 @@ def test_a_fresh_key_is_believed_and_another_is_not(_: int):
     key = secrets.token_urlsafe(16)
 
     assert reader(kdniao_app_key=key).open_push({}, body_of(a_push(), key)).signed
-    with pytest.raises(PushForged):
+    with pytest.raises(CourierPushSignatureInvalid):
         reader(kdniao_app_key=key).open_push({}, body_of(a_push(), key + "x"))
 
 
@@ -126,14 +126,14 @@ def test_a_signature_that_was_encoded_twice_is_the_same():
 
 @pytest.mark.parametrize("sign", [None, "", "AAAA", "签", "A" * 100_000])
 def test_a_push_without_the_right_signature_is_forged(sign: str | None):
-    with pytest.raises(PushForged):
+    with pytest.raises(CourierPushSignatureInvalid):
         pushed(a_push(), DataSign=sign)
 
 
 def test_the_lower_case_of_base64_is_another_signature():
     data = json.dumps(a_push(), ensure_ascii=False)
 
-    with pytest.raises(PushForged):
+    with pytest.raises(CourierPushSignatureInvalid):
         pushed(a_push(), DataSign=kdniao_signature(data, "app-key").lower())
 
 
@@ -143,7 +143,7 @@ def test_a_contract_without_signatures_is_doubted_but_never_deceived():
     assert not unsigned.signs
     assert not unsigned.open_push({}, body_of(a_push(), DataSign=None)).signed
     assert unsigned.open_push({}, body_of(a_push())).signed
-    with pytest.raises(PushForged):
+    with pytest.raises(CourierPushSignatureInvalid):
         unsigned.open_push({}, body_of(a_push(), DataSign="AAAA"))
 
 
@@ -155,7 +155,7 @@ def test_an_empty_key_proves_nothing():
 
 
 def test_a_push_for_somebody_else_is_forged():
-    with pytest.raises(PushForged):
+    with pytest.raises(CourierPushSignatureInvalid):
         pushed(a_push(EBusinessID="7654321"))
 
 
@@ -173,7 +173,7 @@ def test_a_push_for_somebody_else_is_forged():
     ],
 )
 def test_a_signed_push_of_another_shape_is_unreadable(said: Any):
-    with pytest.raises(PushUnreadable):
+    with pytest.raises(CourierPushInvalid):
         pushed(said)
 
 
@@ -199,7 +199,7 @@ def test_other_words_of_an_answer_are_a_matter_of_a_file(tmp_path: Path):
 @pytest.mark.parametrize("kind", ["101", "102", "107"])
 def test_a_push_of_another_kind_is_not_taken_for_a_journey(kind: str):
     assert pushed(a_push(SAID), RequestType=kind).tracks
-    with pytest.raises(PushUnreadable):
+    with pytest.raises(CourierPushInvalid):
         pushed(a_push(SAID), RequestType="103")
 
 
@@ -225,9 +225,9 @@ async def test_a_subscription_is_signed(courier: Courier, ours: Partners):
     ("reason", "kind"),
     [
         ("已订阅，请勿重复提交", None),
-        ("没有物流轨迹", WaybillUnknown),
+        ("没有物流轨迹", CourierWaybillNotFound),
         ("没有可用套餐", PartnerMisconfigured),
-        ("请求频率过高", TooSoon),
+        ("请求频率过高", CourierTooSoon),
         ("系统错误", PartnerBusy),
         ("想不到的理由", PartnerRefused),
     ],
@@ -261,7 +261,7 @@ async def test_a_question_gives_the_whole_journey_by_the_paid_number_if_there_is
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        ({**SAID, "Traces": []}, WaybillUnknown),
+        ({**SAID, "Traces": []}, CourierWaybillNotFound),
         ({**SAID, "Traces": 3}, PartnerUnreachable),
         ({**SAID, "Reason": [], "Success": False}, PartnerUnreachable),
         ({}, PartnerBusy),

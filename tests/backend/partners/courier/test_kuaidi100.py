@@ -17,15 +17,15 @@ from backend.partners.base import Wire
 from backend.partners.courier.kuaidi100 import Kuaidi100
 from backend.partners.courier.port import (
     CourierPush,
+    CourierPushInvalid,
+    CourierPushSignatureInvalid,
+    CourierWaybillNotFound,
     Parcel,
     PartnerBusy,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerTrouble,
     PartnerUnreachable,
-    PushForged,
-    PushUnreadable,
-    WaybillUnknown,
 )
 from backend.partners.courier.signing import kuaidi100_signature
 from tests.backend.partners.courier.conftest import SALT, TOKEN, Courier, values_for
@@ -79,7 +79,7 @@ def test_an_empty_salt_signs_too_and_proves_nothing():
     assert not push.signed
     assert not reader("").signs
     assert push.tracks[0].waybill == "TEST0000000001"
-    with pytest.raises(PushForged):
+    with pytest.raises(CourierPushSignatureInvalid):
         reader("").open_push({}, body.replace(b"sign=6", b"sign=7"))
 
 
@@ -88,7 +88,7 @@ def test_a_fresh_salt_is_believed_and_another_is_not(_: int):
     salt = secrets.token_urlsafe(12)
 
     assert pushed(a_push(), salt).signed
-    with pytest.raises(PushForged):
+    with pytest.raises(CourierPushSignatureInvalid):
         pushed(a_push(), salt, sign=kuaidi100_signature(json.dumps(a_push(), ensure_ascii=False), salt + "x"))
 
 
@@ -100,12 +100,12 @@ def test_the_case_of_a_signature_does_not_matter():
 
 @pytest.mark.parametrize("sign", ["", "0" * 32, "签", "\udcff".encode("utf-8", "replace").decode(), "C" * 100_000])
 def test_a_push_with_a_wrong_signature_is_forged(sign: str):
-    with pytest.raises(PushForged):
+    with pytest.raises(CourierPushSignatureInvalid):
         pushed(a_push(), sign=sign)
 
 
 def test_a_push_without_a_signature_is_forged():
-    with pytest.raises(PushForged):
+    with pytest.raises(CourierPushSignatureInvalid):
         reader().open_push({}, urlencode({"param": json.dumps(a_push())}).encode())
 
 
@@ -113,7 +113,7 @@ def test_the_signature_is_over_the_text_as_it_came_not_as_we_would_write_it():
     spaced = json.dumps(a_push(), indent=3, ensure_ascii=True)
 
     assert pushed(spaced).plaintext == spaced
-    with pytest.raises(PushForged):
+    with pytest.raises(CourierPushSignatureInvalid):
         pushed(spaced, param=json.dumps(a_push()))
 
 
@@ -204,7 +204,7 @@ def test_one_odd_node_does_not_hide_the_others():
     (track,) = pushed(a_push(last={"data": [*odd, good]})).tracks
 
     assert len(track.nodes) == 1
-    with pytest.raises(PushUnreadable):
+    with pytest.raises(CourierPushInvalid):
         pushed(a_push(last={"data": odd}))
 
 
@@ -225,7 +225,7 @@ def test_one_odd_node_does_not_hide_the_others():
     ],
 )
 def test_a_signed_push_of_another_shape_is_unreadable(changes: dict[str, Any]):
-    with pytest.raises(PushUnreadable):
+    with pytest.raises(CourierPushInvalid):
         pushed(a_push(**changes))
 
 
@@ -285,7 +285,7 @@ async def test_without_a_salt_the_address_is_the_secret(courier: Courier):
         ("601", PartnerMisconfigured),
         ("700", PartnerRefused),
         ("701", PartnerRefused),
-        ("702", WaybillUnknown),
+        ("702", CourierWaybillNotFound),
         ("999", PartnerRefused),
         ("", PartnerBusy),
     ],
@@ -331,10 +331,10 @@ async def test_the_known_question_is_asked_byte_for_byte(courier: Courier):
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        ({"result": False, "returnCode": "500", "message": "查询无结果，请隔段时间再查"}, WaybillUnknown),
+        ({"result": False, "returnCode": "500", "message": "查询无结果，请隔段时间再查"}, CourierWaybillNotFound),
         ({"result": False, "returnCode": "503", "message": "验证签名失败"}, PartnerMisconfigured),
         ({"result": False, "returnCode": "502", "message": "服务器繁忙"}, PartnerBusy),
-        ({"status": "200", "com": "ems", "nu": "TEST0000000001", "data": []}, WaybillUnknown),
+        ({"status": "200", "com": "ems", "nu": "TEST0000000001", "data": []}, CourierWaybillNotFound),
         ({"status": "200", "com": "ems", "nu": "TEST0000000001", "data": "x"}, PartnerUnreachable),
         ({"status": "200", "com": "ems", "nu": [1], "data": []}, PartnerUnreachable),
         ({"status": {"a": 1}}, PartnerUnreachable),

@@ -81,7 +81,7 @@ async def test_what_is_signed_wrongly_is_refused(ear: Ear, name: str, lie: Lie):
     parcel = await followed(ear, name)
     ear.couriers.pushes.lie(lie, partner=name)
     await ear.couriers.happen(parcel.waybill, "signed")
-    assert ear.refused == ["courier-push-forged"]
+    assert ear.refused == ["courier-push-signature-invalid"]
     assert not ear.heard
 
 
@@ -162,7 +162,7 @@ async def test_whoever_has_no_secret_cannot_say_signed(ear: Ear, name: Any):
     parcel = await followed(ear, name)
     await ear.couriers.travel(parcel.waybill, "transit")
     await ear.couriers.forge(parcel.waybill, partner=name)
-    assert ear.refused == ["courier-push-forged"]
+    assert ear.refused == ["courier-push-signature-invalid"]
     await ear.couriers.forge(parcel.waybill, partner=name, knows_secret=True)
     assert "delivered" in ear.statuses[-1]
     assert "signed" not in parcel.kinds
@@ -251,7 +251,7 @@ async def test_every_lever_can_be_pulled_over_http(ear: Ear):
         await pull("POST", f"/parcels/{name}/push", {})
         assert ear.refused == []
         await pull("POST", f"/parcels/{name}/travel", {"to": "lost", "only": True})
-        assert ear.refused == ["courier-push-forged"]
+        assert ear.refused == ["courier-push-signature-invalid"]
         await pull("DELETE", "/lies")
         (forged,) = await pull("POST", f"/parcels/{name}/forge", {"partner": "kuaidi100", "kind": "signed"})
         assert forged["arrived"] is False

@@ -11,9 +11,9 @@ import pytest
 
 from backend.partners import Partners, partners_from
 from backend.partners.courier.port import (
-    AddressRefused,
+    CourierAddressRefused,
+    CourierOrderRefused,
     Ordering,
-    OrderRefused,
     PartnerBusy,
     PartnerMisconfigured,
     PartnerRefused,
@@ -66,7 +66,7 @@ async def test_sf_says_8016_to_a_number_that_it_knows(ear: Ear):
 
 async def test_ems_refuses_another_content_under_a_number(ear: Ear):
     await courier(ear, "ems").order(a_parcel())
-    with pytest.raises(OrderRefused, match="B00001"):
+    with pytest.raises(CourierOrderRefused, match="B00001"):
         await courier(ear, "ems").order(a_parcel(contents="护照"))
     assert [each.contents for each in ear.couriers.world.parcels.values()] == ["居住证"]
 
@@ -95,7 +95,7 @@ async def test_an_order_is_cancelled_until_somebody_has_come(ear: Ear, name: str
 
     other = await courier(ear, name).order(a_parcel(number="D20260102ABCDEFGH2"))
     await ear.couriers.travel(other.waybill, "collected")
-    with pytest.raises(OrderRefused):
+    with pytest.raises(CourierOrderRefused):
         await courier(ear, name).cancel("D20260102ABCDEFGH2", other.waybill)
     with pytest.raises(PartnerRefused):
         await courier(ear, name).cancel("D20260102NOBODY", other.waybill)
@@ -114,7 +114,7 @@ async def test_a_label_is_a_pdf_at_an_address(ear: Ear, name: str):
 
 async def test_sf_does_not_go_everywhere(ear: Ear):
     ear.couriers.rule(unreachable=("东城区",))
-    with pytest.raises(AddressRefused):
+    with pytest.raises(CourierAddressRefused):
         await courier(ear, "sf").order(a_parcel())
     assert not ear.couriers.world.parcels
 
@@ -122,7 +122,7 @@ async def test_sf_does_not_go_everywhere(ear: Ear):
 @BOTH
 async def test_an_order_without_a_phone_is_refused(ear: Ear, name: str):
     nobody = Party(name="王小明", phone="", region=("北京市", "市辖区", "东城区"), street="长安街2号")
-    with pytest.raises(OrderRefused):
+    with pytest.raises(CourierOrderRefused):
         await courier(ear, name).order(a_parcel(receiver=nobody))
 
 

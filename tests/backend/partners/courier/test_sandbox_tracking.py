@@ -14,7 +14,7 @@ import pytest
 
 from backend import clock
 from backend.partners import Partners, partners_from
-from backend.partners.courier.port import PartnerMisconfigured, PartnerRefused, PartnerTrouble, WaybillUnknown
+from backend.partners.courier.port import CourierWaybillNotFound, PartnerMisconfigured, PartnerRefused, PartnerTrouble
 from backend.partners.courier.sandbox.journeys import JOURNEYS, KINDS, Person, kinds_of
 from backend.partners.courier.sandbox.places import COMPANIES
 from backend.partners.courier.sandbox.platform import Couriers, Unknown
@@ -238,7 +238,7 @@ async def test_sf_parcels_are_followed_with_the_right_phone_only(ear: Ear):
 async def test_a_question_tells_the_whole_list_and_not_twice_within_half_an_hour(ear: Ear):
     parcel = await ear.couriers.parcel("ems")
     tracker = ear.partners.trackers["kuaidi100"]
-    with pytest.raises(WaybillUnknown):
+    with pytest.raises(CourierWaybillNotFound):
         await tracker.query(asked(parcel))
     await ear.couriers.travel(parcel.waybill, "signed")
     with pytest.raises(PartnerTrouble):
@@ -280,14 +280,14 @@ async def test_sf_tells_its_routes_to_whoever_knows_the_phone(ear: Ear):
     ordered = await ear.partners.couriers["sf"].order(a_parcel())
     parcel = ear.couriers.find(ordered.waybill)
     tracker = ear.partners.trackers["sf"]
-    with pytest.raises(WaybillUnknown):
+    with pytest.raises(CourierWaybillNotFound):
         await tracker.query(asked(parcel))
     await ear.couriers.travel(ordered.waybill, "signed")
     track = await tracker.query(asked(parcel))
     assert [each.raw_code for each in track.nodes] == ["50", "30", "31", "31", "44", "80"]
     pushed = {(each.event_at, each.raw_code, each.raw_text) for each in ear.nodes}
     assert {(each.event_at, each.raw_code, each.raw_text) for each in track.nodes} == pushed
-    with pytest.raises(WaybillUnknown):
+    with pytest.raises(CourierWaybillNotFound):
         await tracker.query(asked(parcel, phone_tail="9999"))
 
 
@@ -295,7 +295,7 @@ async def test_ems_is_asked_and_pushes_nothing(ear: Ear):
     ordered = await ear.partners.couriers["ems"].order(a_parcel())
     parcel = ear.couriers.find(ordered.waybill)
     tracker = ear.partners.trackers["ems"]
-    with pytest.raises(WaybillUnknown):
+    with pytest.raises(CourierWaybillNotFound):
         await tracker.query(asked(parcel))
     await ear.couriers.travel(ordered.waybill, "signed")
     track = await tracker.query(asked(parcel))
@@ -322,7 +322,7 @@ async def test_the_bird_pushes_full_lists_that_are_signed(ear: Ear):
 
 async def test_the_bird_knows_nothing_of_a_parcel_that_has_not_moved(ear: Ear):
     parcel = await ear.couriers.parcel("zhongtong")
-    with pytest.raises(WaybillUnknown):
+    with pytest.raises(CourierWaybillNotFound):
         await ear.partners.trackers["kdniao"].query(asked(parcel))
 
 

@@ -16,17 +16,17 @@ import pytest
 from backend.partners import Partners, partners_from
 from backend.partners.base import Wire
 from backend.partners.courier.port import (
-    AddressRefused,
+    CourierAddressRefused,
+    CourierOrderRefused,
     CourierPush,
+    CourierPushInvalid,
+    CourierWaybillNotFound,
     Ordered,
-    OrderRefused,
     Parcel,
     PartnerBusy,
     PartnerMisconfigured,
     PartnerTrouble,
     PartnerUnreachable,
-    PushUnreadable,
-    WaybillUnknown,
 )
 from backend.partners.courier.sf import Sf
 from backend.partners.courier.signing import sf_digest
@@ -146,7 +146,7 @@ def test_the_same_ids_with_another_content_are_another_push():
     ],
 )
 def test_a_push_of_another_shape_is_unreadable(said: Any):
-    with pytest.raises(PushUnreadable):
+    with pytest.raises(CourierPushInvalid):
         pushed(json.dumps(said).encode())
 
 
@@ -258,10 +258,10 @@ async def test_an_order_whose_answer_is_lost_is_sent_again_under_the_same_number
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        (done(filterResult=3, remark="不可收派"), AddressRefused),
+        (done(filterResult=3, remark="不可收派"), CourierAddressRefused),
         (done(filterResult=1), PartnerBusy),
         (done(filterResult=2), PartnerBusy),
-        (refused("7000"), OrderRefused),
+        (refused("7000"), CourierOrderRefused),
         (told({}, code="A1006"), PartnerMisconfigured),
         (told({}, code="A1005"), PartnerBusy),
         (done(waybillNoInfoList="x"), PartnerUnreachable),
@@ -288,7 +288,7 @@ async def test_an_order_can_be_cancelled_twice_and_not_too_late(courier: Courier
 
     await sf.cancel("D20260102ABCDEFGH1", "SF0000000000001")
     await sf.cancel("D20260102ABCDEFGH1", "SF0000000000001")
-    with pytest.raises(OrderRefused):
+    with pytest.raises(CourierOrderRefused):
         await sf.cancel("D20260102ABCDEFGH1", "SF0000000000001")
 
     assert courier.form["serviceCode"] == "EXP_RECE_UPDATE_ORDER"
@@ -331,7 +331,7 @@ async def test_a_question_gives_the_whole_journey(courier: Courier, ours: Partne
 async def test_a_parcel_without_routes_is_unknown(courier: Courier, ours: Partners, routes: Any):
     courier.say(done(routeResps=routes))
 
-    with pytest.raises(WaybillUnknown):
+    with pytest.raises(CourierWaybillNotFound):
         await ours.trackers["sf"].query(PARCEL)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.partners.courier.port import OrderRefused, PartnerBusy, PartnerRefused, WaybillUnknown
+from backend.partners.courier.port import CourierOrderRefused, CourierWaybillNotFound, PartnerBusy, PartnerRefused
 from backend.partners.courier.tables import FINE, REFUSALS, STATUSES, load
 from backend.settings import SettingsError
 from models.shipments import TrackStatus
@@ -127,13 +127,13 @@ def test_an_answer_becomes_the_trouble_that_the_table_says():
     table = load("kuaidi100")
 
     assert table.check("subscribe", "501") == "ok"
-    with pytest.raises(WaybillUnknown):
+    with pytest.raises(CourierWaybillNotFound):
         table.check("subscribe", "702")
     with pytest.raises(PartnerBusy) as nameless:
         table.check("subscribe", "")
     with pytest.raises(PartnerRefused) as unheard:
         table.check("subscribe", "9" * 400, "字" * 900)
-    with pytest.raises(OrderRefused):
-        table.check("subscribe", "700", otherwise=OrderRefused)
+    with pytest.raises(CourierOrderRefused):
+        table.check("subscribe", "700", otherwise=CourierOrderRefused)
     assert nameless.value.partner_code == "no-code"
     assert (len(unheard.value.partner_code), len(unheard.value.message)) == (32, 200)

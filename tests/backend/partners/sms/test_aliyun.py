@@ -21,9 +21,9 @@ from backend.partners.errors import Remedy
 from backend.partners.sandbox import Sandbox
 from backend.partners.sms.acs3 import authorization, canonical_query, canonical_request
 from backend.partners.sms.port import (
-    PhoneRefused,
     SmsMessage,
     SmsMisconfigured,
+    SmsPhoneRefused,
     SmsTooOften,
 )
 from backend.partners.sms.sandbox import aliyun
@@ -163,5 +163,5 @@ async def test_a_request_that_is_played_again_is_refused(sandbox: Sandbox, partn
 
 @pytest.mark.parametrize("phone", ["+85291234567", "12345"])
 async def test_what_is_no_number_of_the_mainland_is_refused(partners: Partners, phone: str):
-    with pytest.raises(PhoneRefused):
+    with pytest.raises(SmsPhoneRefused):
         await sent(partners, a_text(phone))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.partners.sms import receipts
-from backend.partners.sms.receipts import MOST, ReceiptsUnreadable, SmsReceipt
+from backend.partners.sms.receipts import MOST, SmsReceipt, SmsReceiptsInvalid
 from backend.partners.sms.sandbox.pushing import Mishap, Receipt, written
 from backend.partners.sms.tables import GATEWAYS, Gateway, load
 
@@ -59,14 +59,14 @@ def test_a_failure_keeps_the_gateways_own_word(gateway: Gateway):
      b'[{"success": true, "report_status": "SUCCESS"}]'],
 )  # fmt: skip
 def test_what_is_no_list_of_receipts_is_refused(gateway: Gateway, body: bytes):
-    with pytest.raises(ReceiptsUnreadable):
+    with pytest.raises(SmsReceiptsInvalid):
         read(gateway, body)
 
 
 @pytest.mark.parametrize(("gateway", "one"), [("tencent", TENCENT), ("aliyun", ALIYUN)])
 def test_more_than_anybody_sends_at_once_is_refused(gateway: Gateway, one: dict[str, Any]):
     assert len(read(gateway, json.dumps([one] * MOST).encode())) == MOST
-    with pytest.raises(ReceiptsUnreadable):
+    with pytest.raises(SmsReceiptsInvalid):
         read(gateway, json.dumps([one] * (MOST + 1)).encode())
 
 
@@ -101,7 +101,7 @@ def test_whatever_a_field_holds_it_is_read_or_refused(gateway: Gateway, changes:
     one = {**(TENCENT if gateway == "tencent" else ALIYUN), **changes}
     try:
         [told] = read(gateway, json.dumps([one]).encode())
-    except ReceiptsUnreadable:
+    except SmsReceiptsInvalid:
         return
 
     assert 0 < len(told.serial) <= 64

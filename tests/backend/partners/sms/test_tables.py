@@ -13,9 +13,9 @@ from backend.partners.errors import PartnerBusy, PartnerTrouble, PartnerUnreacha
 from backend.partners.sandbox import Sandbox
 from backend.partners.sms.faults import faults
 from backend.partners.sms.port import (
-    PhoneRefused,
     SmsMessage,
     SmsMisconfigured,
+    SmsPhoneRefused,
     SmsQuotaSpent,
     SmsRefused,
     SmsTooOften,
@@ -31,8 +31,8 @@ MEANINGS: list[tuple[Gateway, str, type[PartnerTrouble]]] = [
     ("tencent", "LimitExceeded.AppMainlandChinaDailyLimit", SmsQuotaSpent),
     ("tencent", "FailedOperation.ContainSensitiveWord", SmsRefused),
     ("tencent", "FailedOperation.InsufficientBalanceInSmsPackage", SmsMisconfigured),
-    ("aliyun", "isv.MOBILE_NUMBER_ILLEGAL", PhoneRefused),
-    ("aliyun", "isv.PHONENUMBER_BLACKLIST", PhoneRefused),
+    ("aliyun", "isv.MOBILE_NUMBER_ILLEGAL", SmsPhoneRefused),
+    ("aliyun", "isv.PHONENUMBER_BLACKLIST", SmsPhoneRefused),
     ("aliyun", "isv.BUSINESS_LIMIT_CONTROL", SmsTooOften),
     ("aliyun", "isv.DAY_LIMIT_CONTROL", SmsQuotaSpent),
     ("aliyun", "isv.AMOUNT_NOT_ENOUGH", SmsMisconfigured),
@@ -117,7 +117,7 @@ def test_the_longest_beginning_counts_in_whatever_order_they_stand(tmp_path: Pat
 
     kinds = [type(table.trouble(code, "")) for code in ("isv.ACCOUNT_BUSY_1", "isv.ACCOUNT_ABNORMAL", "isv.NEW")]
 
-    assert kinds == [PartnerBusy, SmsMisconfigured, PhoneRefused]
+    assert kinds == [PartnerBusy, SmsMisconfigured, SmsPhoneRefused]
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from backend.partners.sandbox import Sandbox
 from backend.partners.sms import tencent as tencent_live
 from backend.partners.sms.numbers import domestic, e164
 from backend.partners.sms.port import (
-    PhoneRefused,
     SmsMessage,
     SmsMisconfigured,
+    SmsPhoneRefused,
     SmsTooOften,
 )
 from backend.partners.sms.sandbox import tencent
@@ -85,7 +85,7 @@ async def test_one_number_gets_one_text_in_thirty_seconds_and_ten_a_day(sandbox:
 
 @pytest.mark.parametrize("phone", ["12345", "0755-1234567", "+1", "", "abc", "+86 138"])
 async def test_what_is_no_number_is_not_sent(partners: Partners, phone: str):
-    with pytest.raises(PhoneRefused):
+    with pytest.raises(SmsPhoneRefused):
         await sent(partners, a_text(phone))
 
 
@@ -97,14 +97,14 @@ def test_numbers_are_written_with_their_country():
 
 
 async def test_a_foreign_number_is_refused_by_the_gateway(partners: Partners):
-    with pytest.raises(PhoneRefused):
+    with pytest.raises(SmsPhoneRefused):
         await sent(partners, a_text("+85291234567"))
 
 
 async def test_a_blocked_number_is_refused_for_good(sandbox: Sandbox, partners: Partners):
     sandbox.sms.blocked = {"+8613800000001"}
 
-    with pytest.raises(PhoneRefused) as trouble:
+    with pytest.raises(SmsPhoneRefused) as trouble:
         await sent(partners, a_text())
     assert trouble.value.remedy is Remedy.GIVE_UP
 

@@ -12,14 +12,14 @@ from qrcode.main import QRCode
 from backend.partners import Partners
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.port import (
-    PageUnknown,
     PartnerUnreachable,
-    RecipientUnknown,
-    SceneRefused,
-    UserNotRecent,
-    WeChatBusy,
-    WeChatQuotaSpent,
-    WeChatRefused,
+    WechatBusy,
+    WechatPageNotFound,
+    WechatQuotaSpent,
+    WechatRecipientNotFound,
+    WechatRefused,
+    WechatSceneRefused,
+    WechatUserNotRecent,
 )
 from backend.partners.wechat.sandbox.codes import png_of
 
@@ -72,7 +72,7 @@ def test_every_cell_of_the_code_is_drawn():
 
 @pytest.mark.parametrize("scene", ["", "x" * 33, "中文", "a b", "a%20b", "a\nb"])
 async def test_a_scene_that_wechat_would_refuse_is_not_sent(sandbox: Sandbox, partners: Partners, scene: str):
-    with pytest.raises(SceneRefused):
+    with pytest.raises(WechatSceneRefused):
         await partners.wechat.mini_program_code(scene)
 
     assert sandbox.world.mini_program.tokens.asks == 0
@@ -80,14 +80,14 @@ async def test_a_scene_that_wechat_would_refuse_is_not_sent(sandbox: Sandbox, pa
 
 @pytest.mark.parametrize("page", ["/pages/case", "pages/case?id=1"])
 async def test_a_page_is_named_without_slash_and_query(partners: Partners, page: str):
-    with pytest.raises(PageUnknown):
+    with pytest.raises(WechatPageNotFound):
         await partners.wechat.mini_program_code("a=1", page=page)
 
 
 async def test_an_unpublished_page_needs_the_check_switched_off(sandbox: Sandbox, partners: Partners):
     sandbox.world.pages = {"pages/index"}
 
-    with pytest.raises(PageUnknown):
+    with pytest.raises(WechatPageNotFound):
         await partners.wechat.mini_program_code("a=1", page="pages/new")
     assert await partners.wechat.mini_program_code("a=1", page="pages/new", check_page=False)
 
@@ -95,11 +95,11 @@ async def test_an_unpublished_page_needs_the_check_switched_off(sandbox: Sandbox
 @pytest.mark.parametrize(
     ("errcode", "kind"),
     [
-        (40129, SceneRefused),
-        (40169, SceneRefused),
-        (41030, PageUnknown),
-        (45009, WeChatQuotaSpent),
-        (0, WeChatBusy),
+        (40129, WechatSceneRefused),
+        (40169, WechatSceneRefused),
+        (41030, WechatPageNotFound),
+        (45009, WechatQuotaSpent),
+        (0, WechatBusy),
     ],
 )
 async def test_json_instead_of_an_image_is_read(sandbox: Sandbox, partners: Partners, errcode: int, kind: type[Any]):
@@ -134,15 +134,15 @@ async def test_a_text_of_somebody_who_was_not_here_lately_is_not_judged(sandbox:
     sandbox.world.advance(7201)
     sandbox.world.mini_program.tokens.kill()
 
-    with pytest.raises(UserNotRecent):
+    with pytest.raises(WechatUserNotRecent):
         await partners.wechat.check_text(someone.openid, "你好", scene="profile")
-    with pytest.raises(RecipientUnknown):
+    with pytest.raises(WechatRecipientNotFound):
         await partners.wechat.check_text("oNobody", "你好", scene="profile")
 
 
 @pytest.mark.parametrize("text", ["", "好" * 2501])
 async def test_a_text_that_is_empty_or_too_long_is_not_sent(sandbox: Sandbox, partners: Partners, text: str):
-    with pytest.raises(WeChatRefused):
+    with pytest.raises(WechatRefused):
         await partners.wechat.check_text("o", text, scene="social")
 
     assert sandbox.world.mini_program.tokens.asks == 0

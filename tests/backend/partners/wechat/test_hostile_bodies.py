@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.partners.wechat.body_reader import read_body, read_marked
-from backend.partners.wechat.errors import PushMalformed
+from backend.partners.wechat.errors import WechatPushInvalid
 
 LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
 HOSTILE: dict[str, bytes] = {
@@ -71,7 +71,7 @@ HOSTILE: dict[str, bytes] = {
 def test_a_hostile_body_is_refused_quickly(name: str):
     started = time.process_time()
 
-    with pytest.raises(PushMalformed):
+    with pytest.raises(WechatPushInvalid):
         read_body(HOSTILE[name])
 
     assert time.process_time() - started < 0.1
@@ -101,7 +101,7 @@ def test_no_bytes_escape_as_another_error(body: bytes):
     for each in (body, b"<xml>" + body + b"</xml>", b'{"a":"' + body + b'"}'):
         try:
             read_marked(each)
-        except PushMalformed:
+        except WechatPushInvalid:
             continue
 
 
@@ -114,6 +114,6 @@ def test_whatever_json_is_read_consists_of_texts_lists_and_groups(value: Any):
 
     try:
         fields = read_body(json.dumps({"a": value}).encode())
-    except PushMalformed:
+    except WechatPushInvalid:
         return
     assert plain(fields)

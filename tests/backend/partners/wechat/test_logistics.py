@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.partners import Partners
-from backend.partners.courier.port import PushUnreadable, Track
+from backend.partners.courier.port import CourierPushInvalid, Track
 from backend.partners.courier.tables import load
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.body_reader import read_body
-from backend.partners.wechat.errors import PushMalformed
+from backend.partners.wechat.errors import WechatPushInvalid
 from backend.partners.wechat.logistics import parcel_path
-from backend.partners.wechat.port import Goods, Push, RecipientUnknown, TracedWaybill, WeChatBusy, WeChatRefused
+from backend.partners.wechat.port import Goods, Push, TracedWaybill, WechatBusy, WechatRecipientNotFound, WechatRefused
 from backend.partners.wechat.sandbox import parcels
 from tests.backend.partners.wechat.test_message_push import read
 
@@ -102,9 +102,9 @@ async def test_without_a_paid_order_there_is_no_component(sandbox: Sandbox, part
     someone = sandbox.world.persona("王小明")
     sandbox.world.paid = {"4200000002"}
 
-    with pytest.raises(WeChatRefused) as refused:
+    with pytest.raises(WechatRefused) as refused:
         await partners.wechat.trace_waybill(a_parcel(someone.openid))
-    with pytest.raises(WeChatRefused) as unsent:
+    with pytest.raises(WechatRefused) as unsent:
         await partners.wechat.trace_waybill(a_parcel(someone.openid, transaction=""))
 
     assert (refused.value.partner_code, unsent.value.partner_code) == ("9300559", "not-sent")
@@ -112,7 +112,7 @@ async def test_without_a_paid_order_there_is_no_component(sandbox: Sandbox, part
 
 @pytest.mark.parametrize("count", [0, 11])
 async def test_a_parcel_with_nothing_or_too_much_in_it_is_not_sent(sandbox: Sandbox, partners: Partners, count: int):
-    with pytest.raises(WeChatRefused):
+    with pytest.raises(WechatRefused):
         await partners.wechat.trace_waybill(a_parcel("o1", goods=(Goods("证", "https://x.example/1"),) * count))
 
     assert sandbox.world.mini_program.tokens.asks == 0
@@ -122,9 +122,9 @@ async def test_somebody_elses_token_and_nobodys_openid_are_refused(sandbox: Sand
     one, other = sandbox.world.persona("甲"), sandbox.world.persona("乙")
     token = await partners.wechat.trace_waybill(a_parcel(one.openid))
 
-    with pytest.raises(WeChatRefused):
+    with pytest.raises(WechatRefused):
         await partners.wechat.query_trace(other.openid, token)
-    with pytest.raises(RecipientUnknown):
+    with pytest.raises(WechatRecipientNotFound):
         await partners.wechat.trace_waybill(a_parcel("nobody"))
 
 
@@ -134,7 +134,7 @@ async def test_an_answer_without_what_was_asked_for_is_busy(
 ):
     monkeypatch.setattr(parcels, call, lambda *_: {"errcode": 0, "errmsg": "ok"})
 
-    with pytest.raises(WeChatBusy):
+    with pytest.raises(WechatBusy):
         if call == "trace_waybill":
             await partners.wechat.trace_waybill(a_parcel("o1"))
         else:
@@ -210,12 +210,12 @@ async def test_a_lever_moves_a_parcel_and_pushes_its_path(sandbox: Sandbox, part
     ],
 )
 def test_an_event_of_another_shape_is_unreadable(content: dict[str, Any]):
-    with pytest.raises(PushUnreadable):
+    with pytest.raises(CourierPushInvalid):
         path(content)
 
 
 def test_another_event_is_no_path():
-    with pytest.raises(PushUnreadable):
+    with pytest.raises(CourierPushInvalid):
         path(read_body(OFFICIAL_XML), event="subscribe_msg_popup_event")
 
 
@@ -226,5 +226,5 @@ def test_any_content_is_read_or_refused(content: dict[str, Any]):
     try:
         fields = read_body(msgspec.json.encode({"WayBillId": "123456789", **content}))
         path(fields)
-    except (PushMalformed, PushUnreadable):
+    except (WechatPushInvalid, CourierPushInvalid):
         return

@@ -12,7 +12,7 @@ import pytest
 from wechatpy.crypto import PrpCrypto
 from wechatpy.crypto.cryptography import WeChatCipher
 
-from backend.partners.wechat.errors import PushForged
+from backend.partners.wechat.errors import WechatPushSignatureInvalid
 from backend.partners.wechat.message_crypto import Envelope, same, signature_of
 from backend.partners.wechat.message_push import sealed_reply
 
@@ -92,12 +92,12 @@ def test_a_message_for_another_app_does_not_open():
     ours = a_fresh_envelope()
     other = Envelope(ours.token, b64encode(ours._key).decode().rstrip("="), "wxother0000000001")
 
-    with pytest.raises(PushForged):
+    with pytest.raises(WechatPushSignatureInvalid):
         ours.open(other.seal("hello"))
 
 
 def test_a_message_under_another_key_does_not_open():
-    with pytest.raises(PushForged):
+    with pytest.raises(WechatPushSignatureInvalid):
         a_fresh_envelope().open(a_fresh_envelope().seal("hello"))
 
 
@@ -105,7 +105,7 @@ def test_a_message_under_another_key_does_not_open():
     "sealed", ["", "not base64!", "AAAA", "A" * 22 + "==", b64encode(bytes(64)).decode(), "好", "=" * 8]
 )
 def test_what_is_no_sealed_message_does_not_open(sealed: str):
-    with pytest.raises(PushForged):
+    with pytest.raises(WechatPushSignatureInvalid):
         a_fresh_envelope().open(sealed)
 
 
@@ -119,7 +119,7 @@ def test_every_changed_byte_is_noticed():
         sealed = b64encode(bytes(broken)).decode()
         try:
             opened = ours.open(sealed)
-        except PushForged:
+        except WechatPushSignatureInvalid:
             continue
         # CBC alone cannot notice a change inside the text; the signature over Encrypt does.
         assert ours.signature("1", "2", sealed) != ours.signature("1", "2", b64encode(whole).decode())
@@ -132,7 +132,7 @@ def test_padding_that_is_not_uniform_does_not_open():
     plain += bytes(range(1, 64 - len(plain))) + bytes([64 - len(plain)])
     sealed = b64encode(WeChatCipher(ours._key).encrypt(plain)).decode()
 
-    with pytest.raises(PushForged):
+    with pytest.raises(WechatPushSignatureInvalid):
         ours.open(sealed)
 
 

@@ -12,7 +12,7 @@ from wechatpy.crypto import WeChatCrypto
 
 from backend import clock
 from backend.partners.sandbox import Sandbox
-from backend.partners.wechat.errors import PushForged, PushMalformed, PushStale
+from backend.partners.wechat.errors import WechatPushExpired, WechatPushInvalid, WechatPushSignatureInvalid
 from backend.partners.wechat.live import push_accounts
 from backend.partners.wechat.message_push import PushAccount, PushReader
 from backend.partners.wechat.port import Push
@@ -86,7 +86,7 @@ def test_the_published_plain_push_is_read_only_where_plain_is_agreed():
     with clock.travel(to=at(plain["timestamp"])):
         assert official_reader("plain").open(plain, body).event == "debug_demo"
         for mode in ("compat", "safe"):
-            with pytest.raises(PushForged):
+            with pytest.raises(WechatPushSignatureInvalid):
                 official_reader(mode).open(plain, body)  # type: ignore[arg-type]
 
 
@@ -144,7 +144,7 @@ def test_accounts_that_share_token_and_key_are_told_apart_by_the_appid_inside(sa
 
 
 def test_a_push_for_another_appid_is_forged(sandbox: Sandbox):
-    with pytest.raises(PushForged):
+    with pytest.raises(WechatPushSignatureInvalid):
         read(sandbox.world.mini_program, POPUP, Mishap(wrong_appid=True))
 
 
@@ -152,7 +152,7 @@ def test_a_push_for_another_appid_is_forged(sandbox: Sandbox):
 def test_a_push_with_a_wrong_signature_is_forged(sandbox: Sandbox, mode: Mode):
     sandbox.world.mini_program.push.mode = mode
 
-    with pytest.raises(PushForged):
+    with pytest.raises(WechatPushSignatureInvalid):
         read(sandbox.world.mini_program, POPUP, Mishap(bad_signature=True))
 
 
@@ -160,7 +160,7 @@ def test_the_signature_of_the_query_alone_is_not_enough_in_safe_mode(sandbox: Sa
     query, body, _ = written(sandbox.world.mini_program, POPUP, Mishap())
     query["msg_signature"] = query["signature"]
 
-    with pytest.raises(PushForged):
+    with pytest.raises(WechatPushSignatureInvalid):
         PushReader(push_accounts(settings())).open(query, body)
 
 
@@ -174,7 +174,7 @@ def test_in_compat_mode_only_what_was_encrypted_is_believed(sandbox: Sandbox):
 
 @pytest.mark.parametrize("seconds", [301, 3600, -301])
 def test_a_push_of_another_time_is_stale(sandbox: Sandbox, seconds: int):
-    with pytest.raises(PushStale):
+    with pytest.raises(WechatPushExpired):
         read(sandbox.world.mini_program, POPUP, Mishap(stale_seconds=seconds))
 
 
@@ -233,7 +233,7 @@ def test_a_query_without_its_parts_is_malformed(sandbox: Sandbox, missing: str):
     query, body, _ = written(sandbox.world.mini_program, POPUP, Mishap())
     del query[missing]
 
-    with pytest.raises(PushMalformed):
+    with pytest.raises(WechatPushInvalid):
         PushReader(push_accounts(settings())).open(query, body)
 
 
@@ -251,19 +251,19 @@ def test_a_query_without_its_parts_is_malformed(sandbox: Sandbox, missing: str):
     ],
 )
 def test_a_signed_push_with_unusable_fields_is_malformed(sandbox: Sandbox, name: str, value: Any):
-    with pytest.raises(PushMalformed):
+    with pytest.raises(WechatPushInvalid):
         read(sandbox.world.mini_program, {**{k: v for k, v in POPUP.items() if k != "List"}, name: value})
 
 
 def test_without_accounts_nothing_is_believed():
     query = {"signature": "x", "timestamp": str(clock.timestamp()), "nonce": "1", "echostr": "e"}
 
-    with pytest.raises(PushForged):
+    with pytest.raises(WechatPushSignatureInvalid):
         PushReader([]).echo(query)
 
 
 def test_the_window_counts_from_our_clock(sandbox: Sandbox):
     query, body, _ = written(sandbox.world.mini_program, POPUP, Mishap())
 
-    with clock.travel(by=timedelta(minutes=6)), pytest.raises(PushStale):
+    with clock.travel(by=timedelta(minutes=6)), pytest.raises(WechatPushExpired):
         PushReader(push_accounts(settings())).open(query, body)

@@ -11,23 +11,23 @@ import pytest
 from backend.partners import Partners, partners_from
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.port import (
-    ConcurrentSend,
-    NotFollowing,
-    NotSubscribed,
-    PageUnknown,
     PartnerUnreachable,
-    RecipientUnknown,
     Remedy,
     SubscribeMessage,
-    TemplateBanned,
     TemplateMessage,
-    TemplateUnknown,
-    ValueRefused,
-    WeChatBusy,
-    WeChatMisconfigured,
-    WeChatQuotaSpent,
-    WeChatRefused,
-    WordRefused,
+    WechatBusy,
+    WechatConcurrentSend,
+    WechatMisconfigured,
+    WechatNotFollowing,
+    WechatNotSubscribed,
+    WechatPageNotFound,
+    WechatQuotaSpent,
+    WechatRecipientNotFound,
+    WechatRefused,
+    WechatTemplateBanned,
+    WechatTemplateNotFound,
+    WechatValueRefused,
+    WechatWordRefused,
 )
 from backend.partners.wechat.sandbox.messages import popup, withdraw
 from backend.partners.wechat.sandbox.world import Persona, Template
@@ -63,7 +63,7 @@ async def test_an_accepted_popup_is_good_for_one_message(sandbox: Sandbox, partn
     assert arrived.message_id == sent.message_id
     assert (arrived.persona, arrived.title, arrived.data) == ("陈静", "办件进度通知", DATA)
     assert arrived.details == {"page": "pages/case?id=1", "miniprogram_state": "formal", "lang": "zh_CN"}
-    with pytest.raises(NotSubscribed) as trouble:
+    with pytest.raises(WechatNotSubscribed) as trouble:
         await partners.wechat.send_subscribe_message(subscribe(resident))
     assert trouble.value.remedy is Remedy.GIVE_UP
 
@@ -73,7 +73,7 @@ async def test_a_rejected_popup_is_good_for_none(sandbox: Sandbox, partners: Par
     someone = sandbox.world.persona("陈静")
     popup(sandbox.world, sandbox.pusher, someone, {"T1": "reject"})
 
-    with pytest.raises(NotSubscribed):
+    with pytest.raises(WechatNotSubscribed):
         await partners.wechat.send_subscribe_message(subscribe(someone))
 
 
@@ -86,7 +86,7 @@ async def test_a_long_term_consent_lasts_until_it_is_withdrawn(sandbox: Sandbox,
         await partners.wechat.send_subscribe_message(message)
     withdraw(sandbox.world, sandbox.pusher, resident, ["L"])
 
-    with pytest.raises(NotSubscribed):
+    with pytest.raises(WechatNotSubscribed):
         await partners.wechat.send_subscribe_message(message)
     assert len(sandbox.world.delivered) == 3
 
@@ -112,13 +112,13 @@ async def test_two_messages_to_one_person_at_once_collide(sandbox: Sandbox, part
         *(partners.wechat.send_subscribe_message(subscribe(resident)) for _ in range(2)), return_exceptions=True
     )
 
-    (collision,) = [each for each in outcomes if isinstance(each, ConcurrentSend)]
+    (collision,) = [each for each in outcomes if isinstance(each, WechatConcurrentSend)]
     assert collision.remedy is Remedy.SERIALISE
     assert len(sandbox.world.delivered) == 1
 
 
 async def test_a_value_that_breaks_its_limit_is_never_sent(sandbox: Sandbox, partners: Partners, resident: Persona):
-    with pytest.raises(ValueRefused) as trouble:
+    with pytest.raises(WechatValueRefused) as trouble:
         await partners.wechat.send_subscribe_message(subscribe(resident, data={**DATA, "thing1": "好" * 21}))
 
     assert trouble.value.field == "thing1"
@@ -127,7 +127,7 @@ async def test_a_value_that_breaks_its_limit_is_never_sent(sandbox: Sandbox, par
 
 
 async def test_a_missing_value_is_refused_by_name(sandbox: Sandbox, partners: Partners, resident: Persona):
-    with pytest.raises(ValueRefused) as trouble:
+    with pytest.raises(WechatValueRefused) as trouble:
         await partners.wechat.send_subscribe_message(subscribe(resident, data={"thing1": "好", "phrase2": "好"}))
 
     assert (trouble.value.partner_code, trouble.value.field) == ("47003", "date3")
@@ -138,7 +138,7 @@ async def test_a_value_outside_the_choices_is_refused_by_wechat(
 ):
     sandbox.world.mini_program.templates["T1"] = Template("T1", "结果", ("enum1",), choices={"enum1": ("同意",)})
 
-    with pytest.raises(ValueRefused) as trouble:
+    with pytest.raises(WechatValueRefused) as trouble:
         await partners.wechat.send_subscribe_message(subscribe(resident, data={"enum1": "不同意"}))
     assert trouble.value.field == "enum1"
 
@@ -147,18 +147,18 @@ async def test_refusals_of_a_subscribe_message_have_their_names(
     sandbox: Sandbox, partners: Partners, resident: Persona
 ):
     async def refusal(**changes: Any) -> type[BaseException]:
-        with pytest.raises(WeChatRefused) as trouble:
+        with pytest.raises(WechatRefused) as trouble:
             await partners.wechat.send_subscribe_message(subscribe(resident, **changes))
         return type(trouble.value)
 
     sandbox.world.pages = {"pages/case"}
     sandbox.world.mini_program.templates["B"] = Template("B", "停用", banned=True)
-    assert await refusal(openid="oNobody") is RecipientUnknown
-    assert await refusal(openid=resident.oa_openid) is RecipientUnknown
-    assert await refusal(template_id="T404") is TemplateUnknown
-    assert await refusal(template_id="B") is TemplateBanned
-    assert await refusal(page="pages/missing?x=1") is PageUnknown
-    assert await refusal(data={**DATA, "thing1": "含违禁词"}) is WordRefused
+    assert await refusal(openid="oNobody") is WechatRecipientNotFound
+    assert await refusal(openid=resident.oa_openid) is WechatRecipientNotFound
+    assert await refusal(template_id="T404") is WechatTemplateNotFound
+    assert await refusal(template_id="B") is WechatTemplateBanned
+    assert await refusal(page="pages/missing?x=1") is WechatPageNotFound
+    assert await refusal(data={**DATA, "thing1": "含违禁词"}) is WechatWordRefused
     assert resident.quota["T1"] == 1
     assert not sandbox.world.delivered
 
@@ -168,7 +168,7 @@ async def test_the_daily_quota_is_spent_until_tomorrow(sandbox: Sandbox, partner
     resident.quota["T1"] = 3
     await partners.wechat.send_subscribe_message(subscribe(resident))
 
-    with pytest.raises(WeChatQuotaSpent) as trouble:
+    with pytest.raises(WechatQuotaSpent) as trouble:
         await partners.wechat.send_subscribe_message(subscribe(resident))
 
     assert trouble.value.remedy is Remedy.TOMORROW
@@ -179,18 +179,18 @@ async def test_the_daily_quota_is_spent_until_tomorrow(sandbox: Sandbox, partner
 @pytest.mark.parametrize(
     ("errcode", "kind", "remedy"),
     [
-        (-1, WeChatBusy, Remedy.RETRY),
-        (40003, RecipientUnknown, Remedy.GIVE_UP),
-        (40037, TemplateUnknown, Remedy.CONFIGURE),
-        (41030, PageUnknown, Remedy.CONFIGURE),
-        (43101, NotSubscribed, Remedy.GIVE_UP),
-        (43107, TemplateBanned, Remedy.CONFIGURE),
-        (43108, ConcurrentSend, Remedy.SERIALISE),
-        (45009, WeChatQuotaSpent, Remedy.TOMORROW),
-        (45011, WeChatBusy, Remedy.RETRY),
-        (45168, WordRefused, Remedy.GIVE_UP),
-        (47003, ValueRefused, Remedy.GIVE_UP),
-        (48001, WeChatMisconfigured, Remedy.CONFIGURE),
+        (-1, WechatBusy, Remedy.RETRY),
+        (40003, WechatRecipientNotFound, Remedy.GIVE_UP),
+        (40037, WechatTemplateNotFound, Remedy.CONFIGURE),
+        (41030, WechatPageNotFound, Remedy.CONFIGURE),
+        (43101, WechatNotSubscribed, Remedy.GIVE_UP),
+        (43107, WechatTemplateBanned, Remedy.CONFIGURE),
+        (43108, WechatConcurrentSend, Remedy.SERIALISE),
+        (45009, WechatQuotaSpent, Remedy.TOMORROW),
+        (45011, WechatBusy, Remedy.RETRY),
+        (45168, WechatWordRefused, Remedy.GIVE_UP),
+        (47003, WechatValueRefused, Remedy.GIVE_UP),
+        (48001, WechatMisconfigured, Remedy.CONFIGURE),
     ],
 )
 async def test_every_code_of_a_subscribe_send_says_what_helps(
@@ -255,15 +255,15 @@ async def test_a_template_message_whose_answer_is_lost_is_repeated_and_arrives_o
 
 async def test_refusals_of_a_template_message_have_their_names(sandbox: Sandbox, partners: Partners, resident: Persona):
     async def refusal(**changes: Any) -> type[BaseException]:
-        with pytest.raises(WeChatRefused) as trouble:
+        with pytest.raises(WechatRefused) as trouble:
             await partners.wechat.send_template_message(template(resident, **changes))
         return type(trouble.value)
 
-    assert await refusal(openid=resident.openid) is RecipientUnknown
-    assert await refusal(template_id="O404") is TemplateUnknown
-    assert await refusal(data={"thing1": "好" * 21}) is ValueRefused
+    assert await refusal(openid=resident.openid) is WechatRecipientNotFound
+    assert await refusal(template_id="O404") is WechatTemplateNotFound
+    assert await refusal(data={"thing1": "好" * 21}) is WechatValueRefused
     resident.follows = False
-    assert await refusal() is NotFollowing
+    assert await refusal() is WechatNotFollowing
     with pytest.raises(ValueError):
         await partners.wechat.send_template_message(template(resident, reference="x" * 33))
 
@@ -271,12 +271,12 @@ async def test_refusals_of_a_template_message_have_their_names(sandbox: Sandbox,
 @pytest.mark.parametrize(
     ("errcode", "kind"),
     [
-        (-1, WeChatBusy),
-        (43004, NotFollowing),
-        (50005, NotFollowing),
-        (45009, WeChatQuotaSpent),
-        (48001, WeChatMisconfigured),
-        (48002, WeChatMisconfigured),
+        (-1, WechatBusy),
+        (43004, WechatNotFollowing),
+        (50005, WechatNotFollowing),
+        (45009, WechatQuotaSpent),
+        (48001, WechatMisconfigured),
+        (48002, WechatMisconfigured),
     ],
 )
 async def test_every_code_of_a_template_send_has_its_meaning(

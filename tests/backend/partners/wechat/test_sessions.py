@@ -9,20 +9,20 @@ import pytest
 from backend.partners import Partners
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.port import (
-    LoginCodeInvalid,
-    LoginCodeUsed,
     PartnerRefused,
     PartnerUnreachable,
-    PhoneCodeInvalid,
     PhoneNumber,
-    RecipientUnknown,
     Remedy,
-    SessionKeyWrong,
-    UserBlocked,
-    WeChatBusy,
-    WeChatMisconfigured,
-    WeChatQuotaSpent,
-    WeChatRefused,
+    WechatBusy,
+    WechatLoginCodeInvalid,
+    WechatLoginCodeUsed,
+    WechatMisconfigured,
+    WechatPhoneCodeInvalid,
+    WechatQuotaSpent,
+    WechatRecipientNotFound,
+    WechatRefused,
+    WechatSessionKeyInvalid,
+    WechatUserBlocked,
 )
 from backend.partners.wechat.sandbox import accounts
 from backend.partners.wechat.sandbox.levers import sealed_user_data
@@ -45,7 +45,7 @@ async def test_a_login_code_is_good_once(sandbox: Sandbox, partners: Partners):
     code = sandbox.world.mint("login", sandbox.world.persona("陈静"))
     await partners.wechat.session_of(code)
 
-    with pytest.raises(LoginCodeUsed):
+    with pytest.raises(WechatLoginCodeUsed):
         await partners.wechat.session_of(code)
 
 
@@ -55,7 +55,7 @@ async def test_a_login_code_is_good_for_five_minutes(sandbox: Sandbox, partners:
     sandbox.world.advance(301)
     sandbox.world.codes[fresh].made_at = sandbox.world.now()
 
-    with pytest.raises(LoginCodeInvalid):
+    with pytest.raises(WechatLoginCodeInvalid):
         await partners.wechat.session_of(old)
     assert await partners.wechat.session_of(fresh)
 
@@ -66,14 +66,14 @@ async def test_a_code_of_another_app_or_kind_is_invalid(sandbox: Sandbox, partne
     sandbox.world.codes[foreign].appid = "wxother"
 
     for code in (foreign, sandbox.world.mint("phone", someone), "made-up"):
-        with pytest.raises(LoginCodeInvalid):
+        with pytest.raises(WechatLoginCodeInvalid):
             await partners.wechat.session_of(code)
 
 
 async def test_a_user_of_high_risk_does_not_enter(sandbox: Sandbox, partners: Partners):
     someone = sandbox.world.persona("老赖", blocked=True)
 
-    with pytest.raises(UserBlocked):
+    with pytest.raises(WechatUserBlocked):
         await partners.wechat.session_of(sandbox.world.mint("login", someone))
 
 
@@ -81,23 +81,23 @@ async def test_a_user_who_signs_in_without_end_is_slowed_down(sandbox: Sandbox, 
     someone = sandbox.world.persona("机器人")
     someone.logins = [sandbox.world.now()] * 100
 
-    with pytest.raises(WeChatBusy):
+    with pytest.raises(WechatBusy):
         await partners.wechat.session_of(sandbox.world.mint("login", someone))
 
 
 @pytest.mark.parametrize(
     ("errcode", "kind", "remedy"),
     [
-        (-1, WeChatBusy, Remedy.RETRY),
-        (40029, LoginCodeInvalid, Remedy.GIVE_UP),
-        (40163, LoginCodeUsed, Remedy.GIVE_UP),
-        (40226, UserBlocked, Remedy.GIVE_UP),
-        (45011, WeChatBusy, Remedy.RETRY),
-        (45009, WeChatQuotaSpent, Remedy.TOMORROW),
-        (40013, WeChatMisconfigured, Remedy.CONFIGURE),
-        (40125, WeChatMisconfigured, Remedy.CONFIGURE),
-        (40164, WeChatMisconfigured, Remedy.CONFIGURE),
-        (99999, WeChatRefused, Remedy.GIVE_UP),
+        (-1, WechatBusy, Remedy.RETRY),
+        (40029, WechatLoginCodeInvalid, Remedy.GIVE_UP),
+        (40163, WechatLoginCodeUsed, Remedy.GIVE_UP),
+        (40226, WechatUserBlocked, Remedy.GIVE_UP),
+        (45011, WechatBusy, Remedy.RETRY),
+        (45009, WechatQuotaSpent, Remedy.TOMORROW),
+        (40013, WechatMisconfigured, Remedy.CONFIGURE),
+        (40125, WechatMisconfigured, Remedy.CONFIGURE),
+        (40164, WechatMisconfigured, Remedy.CONFIGURE),
+        (99999, WechatRefused, Remedy.GIVE_UP),
     ],
 )
 async def test_every_code_of_sign_in_has_its_meaning(
@@ -127,7 +127,7 @@ async def test_a_sign_in_whose_answer_is_lost_is_not_repeated(sandbox: Sandbox, 
 async def test_a_success_without_a_session_is_not_believed(sandbox: Sandbox, partners: Partners):
     sandbox.world.faults.add(LOGIN, "errcode", number=0)
 
-    with pytest.raises(WeChatBusy):
+    with pytest.raises(WechatBusy):
         await partners.wechat.session_of("code")
 
 
@@ -136,16 +136,16 @@ async def test_a_phone_code_gives_the_number_once(sandbox: Sandbox, partners: Pa
     code = sandbox.world.mint("phone", someone)
 
     assert await partners.wechat.phone_of(code, openid=someone.openid) == PhoneNumber("13912345678", "86")
-    with pytest.raises(PhoneCodeInvalid):
+    with pytest.raises(WechatPhoneCodeInvalid):
         await partners.wechat.phone_of(code)
 
 
 async def test_a_phone_code_of_somebody_else_or_of_a_login_is_invalid(sandbox: Sandbox, partners: Partners):
     someone, other = sandbox.world.persona("陈静"), sandbox.world.persona("李雷")
 
-    with pytest.raises(PhoneCodeInvalid):
+    with pytest.raises(WechatPhoneCodeInvalid):
         await partners.wechat.phone_of(sandbox.world.mint("phone", someone), openid=other.openid)
-    with pytest.raises(PhoneCodeInvalid):
+    with pytest.raises(WechatPhoneCodeInvalid):
         await partners.wechat.phone_of(sandbox.world.mint("login", someone))
 
 
@@ -155,13 +155,13 @@ async def test_a_phone_number_with_a_foreign_watermark_is_refused(
     theirs = {"purePhoneNumber": "13900000000", "countryCode": "86", "watermark": {"appid": "wxother"}}
     monkeypatch.setattr(accounts, "_phone_info", lambda *_: theirs)
 
-    with pytest.raises(PhoneCodeInvalid):
+    with pytest.raises(WechatPhoneCodeInvalid):
         await partners.wechat.phone_of(sandbox.world.mint("phone", sandbox.world.persona("陈静")))
 
 
 @pytest.mark.parametrize(
     ("errcode", "kind"),
-    [(-1, WeChatBusy), (40029, PhoneCodeInvalid), (45011, WeChatBusy), (40013, WeChatMisconfigured)],
+    [(-1, WechatBusy), (40029, WechatPhoneCodeInvalid), (45011, WechatBusy), (40013, WechatMisconfigured)],
 )
 async def test_every_code_of_the_phone_call_has_its_meaning(
     sandbox: Sandbox, partners: Partners, errcode: int, kind: type[Any]
@@ -190,7 +190,7 @@ async def test_a_session_key_can_be_replaced(sandbox: Sandbox, partners: Partner
     fresh = await partners.wechat.new_session_key(someone.openid, old)
 
     assert fresh == someone.session_key != old
-    with pytest.raises(SessionKeyWrong):
+    with pytest.raises(WechatSessionKeyInvalid):
         await partners.wechat.new_session_key(someone.openid, old)
 
 
@@ -213,5 +213,5 @@ async def test_only_of_a_follower_the_unionid_is_told(sandbox: Sandbox, partners
 
     assert (before.follows, before.unionid) == (False, None)
     assert (after.follows, after.unionid) == (True, someone.unionid)
-    with pytest.raises(RecipientUnknown):
+    with pytest.raises(WechatRecipientNotFound):
         await partners.wechat.follower("oNobody")

@@ -10,7 +10,7 @@ import pytest
 from backend import cache, clock
 from backend.partners import Partners, partners_from
 from backend.partners.sandbox import Sandbox
-from backend.partners.wechat.errors import WeChatBusy, WeChatMisconfigured
+from backend.partners.wechat.errors import WechatBusy, WechatMisconfigured
 from backend.partners.wechat.live import LiveWeChat
 from backend.partners.wechat.port import PartnerUnreachable, Sent, SubscribeMessage
 from backend.partners.wechat.sandbox.world import Template
@@ -192,7 +192,7 @@ async def test_force_is_not_repeated_within_thirty_seconds_by_any_process():
     await one.instead_of("same")
 
     for keeper in (one, two):
-        with pytest.raises(WeChatBusy) as trouble:
+        with pytest.raises(WechatBusy) as trouble:
             await keeper.instead_of("same")
         assert trouble.value.retry_after == FORCE_EVERY
     assert desk.asked.count(True) == 1
@@ -202,7 +202,7 @@ async def test_a_token_refused_again_after_the_refresh_is_not_tried_for_ever(san
     (message,) = crowd(sandbox, 1)
     sandbox.world.faults.add(SEND, "errcode", number=40001)
 
-    with pytest.raises(WeChatBusy):
+    with pytest.raises(WechatBusy):
         await partners.wechat.send_subscribe_message(message)
 
     assert sandbox.world.faults.struck == 2
@@ -211,7 +211,7 @@ async def test_a_token_refused_again_after_the_refresh_is_not_tried_for_ever(san
 async def test_a_wrong_secret_is_a_matter_for_the_operator(sandbox: Sandbox):
     with using(wechat_secret="wrong"):
         bundle = partners_from(settings())
-        with pytest.raises(WeChatMisconfigured) as trouble:
+        with pytest.raises(WechatMisconfigured) as trouble:
             await bundle.wechat.templates()
         await bundle.close()
 
@@ -221,7 +221,7 @@ async def test_a_wrong_secret_is_a_matter_for_the_operator(sandbox: Sandbox):
 async def test_without_appid_nothing_is_asked(sandbox: Sandbox):
     with using(wechat_appid="", wechat_secret=""):
         bundle = partners_from(settings())
-        with pytest.raises(WeChatMisconfigured):
+        with pytest.raises(WechatMisconfigured):
             await bundle.wechat.session_of("code")
         await bundle.close()
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backend.partners.sandbox import Sandbox
-from backend.partners.wechat.errors import SessionKeyWrong
+from backend.partners.wechat.errors import WechatSessionKeyInvalid
 from backend.partners.wechat.sandbox.levers import sealed_user_data
 from backend.partners.wechat.user_data import open_user_data, raw_data_is_signed, session_signature
 
@@ -32,14 +32,14 @@ def test_known_data_open():
 
 
 def test_data_of_another_app_are_refused():
-    with pytest.raises(SessionKeyWrong):
+    with pytest.raises(WechatSessionKeyInvalid):
         opened(appid="wx0000000000000002")
 
 
 @pytest.mark.parametrize("name", ["encrypted", "iv", "session_key"])
 @pytest.mark.parametrize("value", ["", "AAAA", "not base64", "AAECAwQFBgcICQoLDA0ODg==", "好"])
 def test_whatever_does_not_fit_is_refused_in_one_way(name: str, value: str):
-    with pytest.raises(SessionKeyWrong):
+    with pytest.raises(WechatSessionKeyInvalid):
         opened(**{name: value})
 
 

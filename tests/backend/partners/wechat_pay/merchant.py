@@ -142,7 +142,7 @@ class Ear:
 @asynccontextmanager
 async def an_ear() -> AsyncIterator[Ear]:
     """An ear over real HTTP."""
-    ear, listener = Ear(), socket.create_server(("127.0.0.1", 0))
-    ear.url = f"http://127.0.0.1:{listener.getsockname()[1]}/notify"
-    async with serving(ear.app(), listener):
+    ear, subscriber = Ear(), socket.create_server(("127.0.0.1", 0))
+    ear.url = f"http://127.0.0.1:{subscriber.getsockname()[1]}/notify"
+    async with serving(ear.app(), subscriber):
         yield ear

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.partners.paying.port import BillUnbelievable
+from backend.partners.paying.port import ChannelBillInvalid
 from backend.partners.wechat_pay.bill_reading import Unreadable, read_bill
 from backend.partners.wechat_pay.bills import unpacked
 from tests.backend.partners.wechat_pay.platform import BILL, MESSAGES
@@ -140,5 +140,5 @@ def test_a_packed_bill_is_unpacked_also_in_several_parts():
     ids=["no end", "half", "something behind", "a bomb", "nothing"],
 )
 def test_a_broken_or_bursting_package_is_not_believed(packed: bytes):
-    with pytest.raises(BillUnbelievable):
+    with pytest.raises(ChannelBillInvalid):
         unpacked(packed, LIMIT)

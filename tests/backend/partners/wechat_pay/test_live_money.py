@@ -11,15 +11,15 @@ import pytest
 from backend import clock
 from backend.partners.base import Wire
 from backend.partners.paying.port import (
-    BillEmpty,
-    BillNotReady,
-    BillUnbelievable,
-    NotEnoughMoney,
+    ChannelBillEmpty,
+    ChannelBillInvalid,
+    ChannelBillNotReady,
+    ChannelNotEnoughMoney,
+    ChannelOrderNotFound,
+    ChannelRefundNotFound,
     NoticeKind,
-    OrderUnknown,
     PartnerMisconfigured,
     RefundAtChannel,
-    RefundUnknown,
 )
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat_pay.live import LiveWeChatPay
@@ -90,12 +90,12 @@ async def test_a_refund_asked_for_twice_under_one_number_is_one_refund(sandbox: 
 async def test_an_unknown_refund_is_unknown(sandbox: Sandbox, channel: LiveWeChatPay):
     await paid(sandbox, channel)
 
-    with pytest.raises(RefundUnknown):
+    with pytest.raises(ChannelRefundNotFound):
         await channel.query_refund("R404", payment_number=NUMBER)
 
 
 async def test_a_refund_of_an_order_that_does_not_exist_is_refused(channel: LiveWeChatPay):
-    with pytest.raises(OrderUnknown):
+    with pytest.raises(ChannelOrderNotFound):
         await channel.refund(a_refund())
 
 
@@ -103,7 +103,7 @@ async def test_a_merchant_without_money_is_told_so(sandbox: Sandbox, channel: Li
     await paid(sandbox, channel)
     sandbox.pay.world.rules.balance_fen = 100
 
-    with pytest.raises(NotEnoughMoney):
+    with pytest.raises(ChannelNotEnoughMoney):
         await channel.refund(a_refund())
 
 
@@ -163,12 +163,12 @@ async def test_a_bill_has_both_kinds_of_rows_however_its_lines_end(
 
 
 async def test_a_bill_that_is_not_ready_or_empty_or_of_today_says_so(sandbox: Sandbox, channel: LiveWeChatPay):
-    with pytest.raises(BillNotReady):
+    with pytest.raises(ChannelBillNotReady):
         await channel.bill(clock.today())
-    with pytest.raises(BillEmpty):
+    with pytest.raises(ChannelBillEmpty):
         await channel.bill(clock.today() - timedelta(days=3))
     sandbox.pay.bills.plan.creating = True
-    with pytest.raises(BillNotReady):
+    with pytest.raises(ChannelBillNotReady):
         await channel.bill(clock.today() - timedelta(days=3))
 
 
@@ -181,12 +181,12 @@ async def test_a_bill_that_contradicts_its_hash_or_its_sums_is_not_believed(
     sandbox.pay.world.advance(86_400 * 2)
     setattr(sandbox.pay.bills.plan, lie, True)
 
-    with pytest.raises(BillUnbelievable):
+    with pytest.raises(ChannelBillInvalid):
         await channel.bill(day)
 
 
 async def test_our_signature_goes_to_no_address_but_the_platforms(channel: LiveWeChatPay):
-    with pytest.raises(BillUnbelievable) as refused:
+    with pytest.raises(ChannelBillInvalid) as refused:
         await channel.api.download("http://127.0.0.1:9/v3/billdownload/file?token=x", errors={})
 
     assert refused.value.partner_code == "foreign-address"

@@ -12,20 +12,20 @@ from backend.database import transaction
 from backend.partners.base import Wire
 from backend.partners.errors import CalledInsideTransaction
 from backend.partners.paying.port import (
+    ChannelOrderClosed,
+    ChannelOrderInConflict,
+    ChannelOrderNotFound,
+    ChannelOrderPaid,
+    ChannelPayerRefused,
     OrderAtChannel,
-    OrderClosed,
-    OrderInConflict,
-    OrderPaid,
-    OrderUnknown,
     PartnerBusy,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerUnreachable,
-    PayerRefused,
 )
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat_pay.live import LiveWeChatPay
-from backend.partners.wechat_pay.sandbox.world import Trouble
+from backend.partners.wechat_pay.sandbox.world import Fault
 from backend.settings import settings
 from tests.backend.partners.wechat_pay.live import (
     NUMBER,
@@ -63,7 +63,7 @@ async def test_the_same_number_with_another_amount_is_a_conflict(channel: LiveWe
     order = an_order()
     await channel.place(order)
 
-    with pytest.raises(OrderInConflict):
+    with pytest.raises(ChannelOrderInConflict):
         await channel.place(an_order(amount_fen=1600, expires_at=order.expires_at))
 
 
@@ -72,7 +72,7 @@ async def test_placing_a_paid_order_again_says_that_it_is_paid(sandbox: Sandbox,
     sandbox.pay.world.rules.paid_says = says
     await paid(sandbox, channel)
 
-    with pytest.raises(OrderPaid):
+    with pytest.raises(ChannelOrderPaid):
         await channel.place(an_order())
 
 
@@ -81,7 +81,7 @@ async def test_placing_a_closed_order_again_says_that_it_is_closed(channel: Live
     await channel.place(order)
     await channel.close(NUMBER)
 
-    with pytest.raises(OrderClosed):
+    with pytest.raises(ChannelOrderClosed):
         await channel.place(order)
 
 
@@ -91,7 +91,7 @@ async def test_an_unpaid_order_is_unpaid_and_an_unknown_one_is_unknown(channel: 
     seen = await channel.query(NUMBER)
 
     assert (seen.state, seen.transaction_id, seen.raw_state) == (OrderAtChannel.UNPAID, None, "NOTPAY")
-    with pytest.raises(OrderUnknown):
+    with pytest.raises(ChannelOrderNotFound):
         await channel.query("P20260101NOBODYSORDER000")
 
 
@@ -117,7 +117,7 @@ async def test_closing_is_repeatable_and_a_paid_order_cannot_be_closed(sandbox: 
 
     sandbox.pay.pay(NUMBER, force=True)
 
-    with pytest.raises(OrderPaid):
+    with pytest.raises(ChannelOrderPaid):
         await channel.close(NUMBER)
 
 
@@ -126,7 +126,7 @@ async def test_an_openid_of_another_app_is_refused_for_good_though_the_status_is
 ):
     sandbox.pay.world.is_foreign = lambda openid: openid == "oForeign"
 
-    with pytest.raises(PayerRefused) as refused:
+    with pytest.raises(ChannelPayerRefused) as refused:
         await channel.place(an_order(payer="oForeign"))
 
     assert refused.value.partner_code == "OPENID_MISMATCH"
@@ -145,8 +145,8 @@ async def test_an_openid_of_another_app_is_refused_for_good_though_the_status_is
         (400, "APPID_MCHID_NOT_MATCH", PartnerMisconfigured, 1),
         (400, "MCH_NOT_EXISTS", PartnerMisconfigured, 1),
         (400, "PARAM_ERROR", PartnerRefused, 1),
-        (403, "RULE_LIMIT", PayerRefused, 1),
-        (403, "ACCOUNT_ERROR", PayerRefused, 1),
+        (403, "RULE_LIMIT", ChannelPayerRefused, 1),
+        (403, "ACCOUNT_ERROR", ChannelPayerRefused, 1),
         (403, "SOMETHING_NEW", PartnerMisconfigured, 1),
         (400, "SOMETHING_NEW", PartnerRefused, 1),
     ],
@@ -154,7 +154,7 @@ async def test_an_openid_of_another_app_is_refused_for_good_though_the_status_is
 async def test_an_error_code_is_the_trouble_of_the_table_and_only_failures_are_repeated(
     sandbox: Sandbox, channel: LiveWeChatPay, status: int, code: str, kind: Any, asked: int
 ):
-    sandbox.pay.world.troubles.append(Trouble("place", status, code, times=99))
+    sandbox.pay.world.faults.append(Fault("place", status, code, times=99))
 
     with pytest.raises(kind) as refused:
         await channel.place(an_order())
@@ -166,7 +166,7 @@ async def test_an_error_code_is_the_trouble_of_the_table_and_only_failures_are_r
 async def test_an_order_whose_answer_was_lost_is_asked_for_again_under_the_same_number(
     sandbox: Sandbox, channel: LiveWeChatPay
 ):
-    sandbox.pay.world.troubles.append(Trouble("place", 500, "SYSTEM_ERROR", after=True))
+    sandbox.pay.world.faults.append(Fault("place", 500, "SYSTEM_ERROR", after=True))
 
     placed = await channel.place(an_order())
 

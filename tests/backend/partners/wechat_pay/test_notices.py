@@ -12,11 +12,11 @@ import pytest
 from backend import clock
 from backend.partners.paying.port import (
     Notice,
-    NoticeForged,
     NoticeKind,
-    NoticeMalformed,
-    NoticeStale,
     OrderAtChannel,
+    PaymentNoticeExpired,
+    PaymentNoticeInvalid,
+    PaymentNoticeSignatureInvalid,
     RefundAtChannel,
 )
 from backend.partners.wechat_pay.merchant import Merchant, merchant_from
@@ -87,7 +87,7 @@ async def test_the_published_notice_of_a_refund_is_read():
 async def test_a_right_signature_of_another_time_is_stale(seconds: int):
     moment = datetime.fromtimestamp(1767240005 + seconds, UTC)
 
-    with pytest.raises(NoticeStale):
+    with pytest.raises(PaymentNoticeExpired):
         await opened_published("callback_transaction_success", at=moment)
 
 
@@ -144,10 +144,10 @@ FORGERIES: dict[str, Change] = {
 async def test_a_notice_without_the_platforms_signature_is_forged(name: str):
     body = PLATFORM.notice(SUCCESS)
 
-    with pytest.raises(NoticeForged) as refused:
+    with pytest.raises(PaymentNoticeSignatureInvalid) as refused:
         await opened(body, FORGERIES[name](PLATFORM.signers[0].headers(body)))
 
-    assert not isinstance(refused.value, NoticeStale)
+    assert not isinstance(refused.value, PaymentNoticeExpired)
 
 
 async def test_a_signature_without_its_type_is_the_usual_type():
@@ -161,7 +161,7 @@ async def test_a_signature_without_its_type_is_the_usual_type():
 async def test_another_body_under_a_right_signature_is_forged():
     body = PLATFORM.notice(SUCCESS)
 
-    with pytest.raises(NoticeForged):
+    with pytest.raises(PaymentNoticeSignatureInvalid):
         await opened(body.replace("支付成功".encode(), "支付失败".encode()), PLATFORM.signers[0].headers(body))
 
 
@@ -169,7 +169,7 @@ async def test_a_stranger_who_signs_under_the_platforms_serial_is_forged():
     body, stranger = PLATFORM.notice(SUCCESS), a_signer()
     stranger.serial = PLATFORM.signers[0].serial
 
-    with pytest.raises(NoticeForged):
+    with pytest.raises(PaymentNoticeSignatureInvalid):
         await opened(body, signer=stranger)
 
 
@@ -213,7 +213,7 @@ PLAINTEXTS: dict[str, bytes] = {
 async def test_signed_content_with_no_single_meaning_is_malformed(name: str):
     assert PLAINTEXTS[name] != json.dumps(SUCCESS).encode()
 
-    with pytest.raises(NoticeMalformed):
+    with pytest.raises(PaymentNoticeInvalid):
         await opened(PLATFORM.notice(PLAINTEXTS[name]))
 
 
@@ -254,7 +254,7 @@ ENVELOPES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", ENVELOPES)
 async def test_a_signed_envelope_that_cannot_be_read_is_malformed(name: str):
-    with pytest.raises(NoticeMalformed):
+    with pytest.raises(PaymentNoticeInvalid):
         await opened(ENVELOPES[name])
 
 
@@ -275,7 +275,7 @@ async def test_each_end_of_a_refund_is_told_by_an_event_of_its_name(state: str):
 
     assert notice.refund is not None
     assert notice.refund.raw_state == state
-    with pytest.raises(NoticeMalformed):
+    with pytest.raises(PaymentNoticeInvalid):
         await opened(PLATFORM.notice(content, event="REFUND.OTHER", original="refund"))
 
 
@@ -294,7 +294,7 @@ async def test_a_certificate_whose_time_is_over_signs_nothing_any_more():
     platform = Platform(api_v3_key=PLATFORM.api_v3_key, signers=[PLATFORM.signers[0], expired])
     body = platform.notice(SUCCESS)
 
-    with pytest.raises(NoticeForged) as refused:
+    with pytest.raises(PaymentNoticeSignatureInvalid) as refused:
         await open_notice(MERCHANT, keys_of(MERCHANT, platform), expired.headers(body), body)
 
     assert refused.value.why == "expired-key"

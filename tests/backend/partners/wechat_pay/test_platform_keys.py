@@ -12,7 +12,7 @@ import pytest
 from backend import clock
 from backend.partners.base import Reply
 from backend.partners.errors import PartnerUnreachable
-from backend.partners.paying.port import NoticeForged
+from backend.partners.paying.port import PaymentNoticeSignatureInvalid
 from backend.partners.wechat_pay.merchant import merchant_from
 from backend.partners.wechat_pay.platform_keys import CertificatesUnbelievable, PlatformKeys, opened
 from tests.backend.partners.wechat_pay.platform import JAVA, Platform, Signer, a_signer, private, published
@@ -41,7 +41,7 @@ async def test_a_thousand_forged_serials_cost_one_fetch():
     async def forged(number: int) -> bool:
         try:
             await keys.key_of(f"{number:040X}")
-        except NoticeForged:
+        except PaymentNoticeSignatureInvalid:
             return True
         return False
 
@@ -56,7 +56,7 @@ async def test_a_thousand_forged_serials_cost_one_fetch():
 async def test_forged_ids_of_public_keys_cost_nothing():
     platform = Platform()
 
-    with pytest.raises(NoticeForged):
+    with pytest.raises(PaymentNoticeSignatureInvalid):
         await keys_of(platform).key_of("PUB_KEY_ID_404")
 
     assert platform.fetches == 0
@@ -68,7 +68,7 @@ async def test_a_new_certificate_is_learnt_at_its_first_signature_after_the_paus
     await keys.key_of(platform.signers[0].serial)
     platform.signers.append(newer)
 
-    with pytest.raises(NoticeForged):
+    with pytest.raises(PaymentNoticeSignatureInvalid):
         await keys.key_of(newer.serial)
     await asyncio.sleep(0.6)
 
@@ -103,7 +103,7 @@ async def test_a_platform_that_cannot_be_reached_takes_nothing_away_that_was_kno
 
     keys = keys_of(platform, pause=0.0, fetch=fetch)
     await keys.key_of(platform.signers[0].serial)
-    with pytest.raises(NoticeForged):
+    with pytest.raises(PaymentNoticeSignatureInvalid):
         await keys.key_of("5" * 40)
 
     assert answers == []
@@ -124,7 +124,7 @@ async def test_without_certificates_nothing_can_be_sealed():
     async def fetch() -> Reply:
         raise PartnerUnreachable("wechat-pay", "timeout")
 
-    with pytest.raises(NoticeForged):
+    with pytest.raises(PaymentNoticeSignatureInvalid):
         await keys_of(Platform(), fetch=fetch).sealing_key()
 
 

@@ -9,7 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from backend.partners.paying.port import NoticeForged, NoticeKind, NoticeMalformed, RefundAtChannel
+from backend.partners.paying.port import (
+    NoticeKind,
+    PaymentNoticeInvalid,
+    PaymentNoticeSignatureInvalid,
+    RefundAtChannel,
+)
 from backend.partners.wechat_pay.v2_notice import ACCEPTED, is_v2, open_v2_notice
 
 V2_KEY = "0123456789abcdef0123456789abcdef"
@@ -61,13 +66,13 @@ def test_a_console_refund_is_recognised_and_kept_without_being_acted_upon():
 
 @pytest.mark.parametrize("key", ["", "fedcba9876543210fedcba9876543210"])
 def test_what_does_not_open_with_our_key_is_forged(key: str):
-    with pytest.raises(NoticeForged):
+    with pytest.raises(PaymentNoticeSignatureInvalid):
         open_v2_notice(a_notice(sealed(INSIDE)), v2_key=key, merchant_id=MCHID)
 
 
 @pytest.mark.parametrize("req_info", ["%%%", "QUJD", b64encode(b"x" * 32).decode()])
 def test_rubbish_in_place_of_what_is_sealed_is_forged(req_info: str):
-    with pytest.raises(NoticeForged):
+    with pytest.raises(PaymentNoticeSignatureInvalid):
         open_v2_notice(a_notice(req_info), v2_key=V2_KEY, merchant_id=MCHID)
 
 
@@ -87,7 +92,7 @@ def test_rubbish_in_place_of_what_is_sealed_is_forged(req_info: str):
     ],
 )
 def test_what_is_no_such_notice_of_ours_is_malformed(body: bytes):
-    with pytest.raises(NoticeMalformed):
+    with pytest.raises(PaymentNoticeInvalid):
         open_v2_notice(body, v2_key=V2_KEY, merchant_id=MCHID)
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP, PKCS1v
 from backend import clock
 from backend.partners.base import Reply
 from backend.partners.paying.keys import is_published, private_key, public_key
-from backend.partners.paying.port import NoticeForged
+from backend.partners.paying.port import PaymentNoticeSignatureInvalid
 from backend.partners.wechat_pay.merchant import TEST_SERIALS, merchant_from
 from backend.partners.wechat_pay.platform_keys import opened
 from backend.partners.wechat_pay.sealing import Sealed, open_resource, seal_field
@@ -113,7 +113,7 @@ def test_a_published_answer_or_notice_is_believed_within_five_minutes(name: str)
 def test_a_published_forgery_is_refused(name: str):
     known = MESSAGES[name]
 
-    with pytest.raises(NoticeForged), clock.travel(to=datetime.fromtimestamp(1767240005, UTC)):
+    with pytest.raises(PaymentNoticeSignatureInvalid), clock.travel(to=datetime.fromtimestamp(1767240005, UTC)):
         signed(lowered(known["headers"]), known["body"].encode()).believe(PLATFORM_KEY)
 
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from backend import crypto, jobs, resealing
+from backend import crypto, jobs, key_rotation
 from backend.database import execute, fetch, fetch_value
 from backend.deliveries import tracking
 from backend.partners.courier.port import Track
@@ -43,7 +43,7 @@ async def test_every_sealed_column_of_the_tables_is_on_the_list():
         "staff_members.name",
         "cases.applicant_phone",
     } <= found
-    assert found <= {each.where for each in resealing.SEALED}
+    assert found <= {each.where for each in key_rotation.SEALED}
 
 
 async def test_with_a_new_key_everything_is_sealed_anew_and_found_all_the_while():
@@ -51,9 +51,9 @@ async def test_with_a_new_key_everything_is_sealed_anew_and_found_all_the_while(
         resident = await a_resident_with_phone()
         case = await a_case()
     with using(data_keys=f"{NEW},{OLD}", fingerprint_keys=f"{NEW_INDEX},{OLD_INDEX}"):
-        before = await resealing.keys_in_use()
-        done = await resealing.reseal()
-        after = await resealing.keys_in_use()
+        before = await key_rotation.keys_in_use()
+        done = await key_rotation.reseal()
+        after = await key_rotation.keys_in_use()
 
     assert set(before) == {"k1"}
     assert done["residents.phone"] == 1
@@ -75,7 +75,7 @@ async def test_changing_the_cipher_seals_anew_too():
     with using(data_keys=OLD):
         resident = await a_resident_with_phone()
     with using(data_keys=OLD, data_cipher="sm4-gcm"):
-        await resealing.reseal()
+        await key_rotation.reseal()
 
         sealed = await fetch_value("SELECT phone FROM residents WHERE id = $1", resident.id)
 
@@ -85,7 +85,7 @@ async def test_changing_the_cipher_seals_anew_too():
 async def test_a_second_run_has_nothing_to_do():
     await a_resident_with_phone()
 
-    assert await resealing.reseal() == {}
+    assert await key_rotation.reseal() == {}
 
 
 async def test_a_value_that_was_tampered_with_stops_the_run_and_stays_as_it_is():
@@ -96,7 +96,7 @@ async def test_a_value_that_was_tampered_with_stops_the_run_and_stays_as_it_is()
         await execute("UPDATE residents SET phone = $2 WHERE id = $1", resident.id, broken)
     with using(data_keys=f"{NEW},{OLD}"):
         with pytest.raises(crypto.SealBroken):
-            await resealing.reseal()
+            await key_rotation.reseal()
 
     assert await fetch_value("SELECT phone FROM residents WHERE id = $1", resident.id) == broken
     await jobs.drain(strict=False)
@@ -109,7 +109,7 @@ async def test_nodes_of_a_parcel_are_known_again_after_both_keys_have_changed():
         track = Track(waybill=str(shipment.waybill), company="ems", nodes=(node,), complete=True)
         await tracking.hear([track], source="kuaidi100", sure=True)
     with using(data_keys=f"{NEW},{OLD}", fingerprint_keys=f"{NEW_INDEX},{OLD_INDEX}"):
-        done = await resealing.reseal()
+        done = await key_rotation.reseal()
     with using(data_keys=NEW, fingerprint_keys=NEW_INDEX):
         again = await tracking.hear([track], source="kuaidi100", sure=True)
 

@@ -48,10 +48,9 @@ _OPENED = (
 )
 
 
-class NoSuchResident(NotFound):
+class ResidentNotFound(NotFound):
     """No resident has this id."""
 
-    code = "no-such-resident"
     title = "没有找到该居民"
 
 
@@ -64,12 +63,12 @@ class ResidentErased(Event, frozen=True, kw_only=True, tag="resident.erased"):
 
 
 async def find(phone: str) -> UUID:
-    """The resident who confirmed this phone. Raises NoSuchResident."""
+    """The resident who confirmed this phone. Raises ResidentNotFound."""
     found: UUID | None = await fetch_value(
         "SELECT id FROM residents WHERE phone_fingerprint = ANY($1)", crypto.fingerprints(phone, "phone")
     )
     if found is None:
-        raise NoSuchResident
+        raise ResidentNotFound
     return found
 
 
@@ -119,11 +118,11 @@ _INTERNAL = ("visitor_key", "fingerprint", "digest", "successor", "session_key")
 async def export(resident_id: UUID) -> dict[str, Any]:
     """Everything we hold about the resident, opened, table by table. Fingerprints and secrets are left out.
 
-    Raises NoSuchResident.
+    Raises ResidentNotFound.
     """
     row = await fetch_row("SELECT * FROM residents WHERE id = $1", resident_id)
     if row is None:
-        raise NoSuchResident
+        raise ResidentNotFound
     copy: dict[str, Any] = {"residents": [_readable("residents", dict(row))]}
     for table, statement in _COPIES.items():
         copy[table] = [_readable(table, dict(each)) for each in await fetch(statement, resident_id)]
@@ -169,10 +168,10 @@ _FORGET: dict[str, str] = {
 async def erase(resident_id: UUID) -> dict[str, int]:
     """Forget the resident: account closed, sessions ended, everything deleted or untied but what `STAYS` names.
 
-    Returns how many rows of each table were concerned; a second run finds nothing. Raises NoSuchResident.
+    Returns how many rows of each table were concerned; a second run finds nothing. Raises ResidentNotFound.
     """
     if await fetch_value("SELECT 1 FROM residents WHERE id = $1", resident_id) is None:
-        raise NoSuchResident
+        raise ResidentNotFound
     erased: dict[str, int] = {}
     async with transaction() as connection:
         accounts = await connection.fetchval("SELECT count(*) FROM wechat_accounts WHERE resident_id = $1", resident_id)

@@ -13,7 +13,7 @@ from stdnum.cn import ric
 
 from backend import cache, crypto
 from backend.database import transaction
-from backend.resealing import SEALED
+from backend.key_rotation import SEALED
 
 BY_DEPARTMENTS = {
     ("halls", "phone"): "the number of a hall",

@@ -1,6 +1,6 @@
 """Whose turn it is when there are fewer places than people who want one: whoever has waited longest.
 
-Some of the places are kept back for favoured work, which may use all the others too. Two semaphores would not do: who
+Some of the places are kept back for priority work, which may use all the others too. Two semaphores would not do: who
 waits at one does not see that the other has come free.
 """
 
@@ -11,34 +11,34 @@ from collections import deque
 from itertools import count
 
 
-class Turns:
-    """`places` for everybody, and `kept` more for favoured work. Belongs to one event loop."""
+class FairSemaphore:
+    """`places` for everybody, and `kept` more for priority work. Belongs to one event loop."""
 
-    __slots__ = ("_arrivals", "_favoured", "_free", "_kept_free", "_ordinary")
+    __slots__ = ("_arrivals", "_free", "_kept_free", "_ordinary", "_priority")
 
     def __init__(self, places: int, kept: int = 0) -> None:
         self._free, self._kept_free = places, kept
         self._arrivals = count()
         self._ordinary: deque[tuple[int, asyncio.Future[bool]]] = deque()
-        self._favoured: deque[tuple[int, asyncio.Future[bool]]] = deque()
+        self._priority: deque[tuple[int, asyncio.Future[bool]]] = deque()
 
-    def at_once(self, *, favoured: bool = False) -> bool | None:
+    def at_once(self, *, priority: bool = False) -> bool | None:
         """Take a place that is free, without waiting: whether it is a kept one (`give_back` wants to know), or None."""
         # A place is free only when nobody waits who may have it, so nobody is overtaken here.
         if self._free:
             self._free -= 1
             return False
-        if favoured and self._kept_free:
+        if priority and self._kept_free:
             self._kept_free -= 1
             return True
         return None
 
-    async def wait(self, *, favoured: bool = False) -> bool:
+    async def wait(self, *, priority: bool = False) -> bool:
         """Take a place as soon as it is one's turn; whether it is a kept one. Bounded by whoever asks."""
-        if (taken := self.at_once(favoured=favoured)) is not None:
+        if (taken := self.at_once(priority=priority)) is not None:
             return taken
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        (self._favoured if favoured else self._ordinary).append((next(self._arrivals), turn))
+        (self._priority if priority else self._ordinary).append((next(self._arrivals), turn))
         try:
             return await turn
         except asyncio.CancelledError:
@@ -48,7 +48,7 @@ class Turns:
 
     def give_back(self, *, kept: bool) -> None:
         """A place has come free: it goes to whoever has waited longest of those who may have it."""
-        queues = (self._favoured,) if kept else (self._favoured, self._ordinary)
+        queues = (self._priority,) if kept else (self._priority, self._ordinary)
         while waiting := [queue for queue in queues if queue]:
             _, turn = min(waiting, key=lambda queue: queue[0][0]).popleft()
             if not turn.done():

@@ -1,4 +1,4 @@
-"""Turns: nobody is overtaken, kept places are for the favoured, and no place is ever lost."""
+"""FairSemaphore: nobody is overtaken, kept places are for the priority, and no place is ever lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.turns import Turns
+from backend.fair_semaphore import FairSemaphore
 
 
 async def settle() -> None:
@@ -17,16 +17,16 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def waiting(turns: Turns, *, favoured: bool = False) -> asyncio.Task[bool]:
-    return asyncio.create_task(turns.wait(favoured=favoured))
+def waiting(turns: FairSemaphore, *, priority: bool = False) -> asyncio.Task[bool]:
+    return asyncio.create_task(turns.wait(priority=priority))
 
 
 async def test_the_favoured_take_an_ordinary_place_that_comes_free_while_all_kept_ones_are_in_use():
-    turns = Turns(1, kept=1)
+    turns = FairSemaphore(1, kept=1)
     ordinary = turns.at_once()
-    assert turns.at_once(favoured=True) is True
+    assert turns.at_once(priority=True) is True
 
-    third = waiting(turns, favoured=True)
+    third = waiting(turns, priority=True)
     await settle()
     turns.give_back(kept=bool(ordinary))
 
@@ -34,11 +34,11 @@ async def test_the_favoured_take_an_ordinary_place_that_comes_free_while_all_kep
 
 
 async def test_whoever_waited_longest_is_next_favoured_or_not():
-    turns = Turns(1)
+    turns = FairSemaphore(1)
     turns.at_once()
     first = waiting(turns)
     await settle()
-    second = waiting(turns, favoured=True)
+    second = waiting(turns, priority=True)
     await settle()
 
     turns.give_back(kept=False)
@@ -50,11 +50,11 @@ async def test_whoever_waited_longest_is_next_favoured_or_not():
 
 
 async def test_a_kept_place_is_for_nobody_else():
-    turns = Turns(1, kept=1)
+    turns = FairSemaphore(1, kept=1)
     turns.at_once()
 
     assert turns.at_once() is None
-    kept = turns.at_once(favoured=True)
+    kept = turns.at_once(priority=True)
     ordinary = waiting(turns)
     await settle()
     turns.give_back(kept=bool(kept))
@@ -66,7 +66,7 @@ async def test_a_kept_place_is_for_nobody_else():
 
 
 async def test_the_turn_of_somebody_who_left_goes_to_the_next():
-    turns = Turns(1)
+    turns = FairSemaphore(1)
     turns.at_once()
     gone, next_one = waiting(turns), waiting(turns)
     await settle()
@@ -79,7 +79,7 @@ async def test_the_turn_of_somebody_who_left_goes_to_the_next():
 
 
 async def test_whoever_leaves_in_the_moment_of_their_turn_leaves_the_place_behind():
-    turns = Turns(1)
+    turns = FairSemaphore(1)
     turns.at_once()
     unlucky = waiting(turns)
     await settle()
@@ -98,12 +98,12 @@ async def test_whoever_leaves_in_the_moment_of_their_turn_leaves_the_place_behin
     st.lists(st.tuples(st.sampled_from(["come", "come-favoured", "leave", "done"]), st.integers(0, 9)), max_size=60),
 )
 async def test_no_place_is_lost_or_given_twice_whatever_people_do(places: int, kept: int, steps: list[tuple[str, int]]):
-    turns, people = Turns(places, kept), list[tuple[bool, asyncio.Task[bool]]]()
+    turns, people = FairSemaphore(places, kept), list[tuple[bool, asyncio.Task[bool]]]()
     for what, which in steps:
         inside = [each for each in people if each[1].done()]
         outside = [each for each in people if not each[1].done()]
         if what.startswith("come"):
-            people.append((what == "come-favoured", waiting(turns, favoured=what == "come-favoured")))
+            people.append((what == "come-favoured", waiting(turns, priority=what == "come-favoured")))
         elif what == "leave" and outside:
             people.remove(left := outside[which % len(outside)])
             left[1].cancel()
@@ -114,9 +114,9 @@ async def test_no_place_is_lost_or_given_twice_whatever_people_do(places: int, k
         held = [task.result() for _, task in people if task.done()]
         assert held.count(False) <= places
         assert held.count(True) <= kept
-        assert all(favoured for favoured, task in people if task.done() and task.result())
-        ordinary_wait = any(not favoured and not task.done() for favoured, task in people)
-        favoured_wait = any(favoured and not task.done() for favoured, task in people)
+        assert all(priority for priority, task in people if task.done() and task.result())
+        ordinary_wait = any(not priority and not task.done() for priority, task in people)
+        favoured_wait = any(priority and not task.done() for priority, task in people)
         assert not (ordinary_wait or favoured_wait) or held.count(False) == places
         assert not favoured_wait or held.count(True) == kept
     for _, task in people:

@@ -24,7 +24,7 @@ from backend.identity import AsResident
 log = logging.getLogger(__name__)
 
 Read = Callable[[AsResident, str], Awaitable[bytes]]
-"""Takes the resident and the last part of the path; gives JSON or raises Trouble, as the route's handler does."""
+"""Takes the resident and the last part of the path; gives JSON or raises DomainError, as the route's handler does."""
 
 _JSON = (b"content-type", b"application/json")
 _CACHING = (b"cache-control", PRIVATE.encode())
@@ -53,7 +53,7 @@ async def _answer(scope: Any, send: Send, read: Read, resident: AsResident, last
     try:
         body = await read(resident, last)
     except Exception as error:
-        trouble = problems.trouble_of(error)
+        trouble = problems.problem_of(error)
         problems.note(trouble, error, scope["path_template"])
         await _send(send, *problems.encoded(trouble))
         return

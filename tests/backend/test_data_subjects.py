@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 
-from backend import jobs, subjects
+from backend import data_subjects, jobs
 from backend.auditing import seal_new, verify
 from backend.crypto import seal
 from backend.database import execute, fetch, fetch_value
@@ -42,7 +42,7 @@ async def _somebody_with_a_case() -> AsResident:
 async def test_the_copy_holds_the_phone_the_case_and_the_messages_and_no_secret():
     resident = await _somebody_with_a_case()
 
-    copy = await subjects.export(await subjects.find(PHONE))
+    copy = await data_subjects.export(await data_subjects.find(PHONE))
 
     text = msgspec.json.encode(copy, enc_hook=str).decode()
     assert copy["residents"][0]["phone"] == PHONE
@@ -59,7 +59,7 @@ async def test_who_is_forgotten_is_found_nowhere_and_the_ledger_stays_whole(clie
     headers = headers_of(resident)
     assert (await client.get("/v1/resident/me", headers=headers)).status_code == 200
 
-    erased = await subjects.erase(resident.id)
+    erased = await data_subjects.erase(resident.id)
     await jobs.drain()
 
     assert {"cases", "messages"} <= erased.keys()
@@ -67,8 +67,8 @@ async def test_who_is_forgotten_is_found_nowhere_and_the_ledger_stays_whole(clie
     for table in ("wechat_accounts", "messages", "cases"):
         assert await fetch_value(f"SELECT count(*) FROM {table} WHERE resident_id = $1", resident.id) == 0
     assert (await client.get("/v1/resident/me", headers=headers)).status_code == 401
-    with pytest.raises(subjects.NoSuchResident):
-        await subjects.find(PHONE)
+    with pytest.raises(data_subjects.ResidentNotFound):
+        await data_subjects.find(PHONE)
     await seal_new()
     assert await verify() == []
     [event] = await fetch("SELECT payload FROM events WHERE name = 'resident.erased'")
@@ -78,14 +78,14 @@ async def test_who_is_forgotten_is_found_nowhere_and_the_ledger_stays_whole(clie
 async def test_forgetting_twice_finds_nothing_the_second_time():
     resident = await _somebody_with_a_case()
 
-    await subjects.erase(resident.id)
+    await data_subjects.erase(resident.id)
 
-    assert await subjects.erase(resident.id) == {}
+    assert await data_subjects.erase(resident.id) == {}
 
 
 async def test_nobody_can_be_forgotten_who_was_never_here():
-    with pytest.raises(subjects.NoSuchResident):
-        await subjects.erase(uuid4())
+    with pytest.raises(data_subjects.ResidentNotFound):
+        await data_subjects.erase(uuid4())
 
 
 async def test_the_name_that_somebody_booked_under_is_copied_and_then_forgotten():
@@ -94,8 +94,8 @@ async def test_the_name_that_somebody_booked_under_is_copied_and_then_forgotten(
     sealed = seal("王芳", where="appointments.visitor_name", row=appointment)
     await execute("UPDATE appointments SET visitor_name = $2, visitor_key = 'k' WHERE id = $1", appointment, sealed)
 
-    [copied] = (await subjects.export(resident.id))["appointments"]
-    erased = await subjects.erase(resident.id)
+    [copied] = (await data_subjects.export(resident.id))["appointments"]
+    erased = await data_subjects.erase(resident.id)
 
     assert copied["visitor_name"] == "王芳"
     assert "visitor_key" not in copied
@@ -111,8 +111,8 @@ async def test_what_was_brought_keeps_no_address_and_no_words_of_the_courier_whe
     track = Track(waybill=str(brought.waybill), company="ems", nodes=(a_node("delivered", -1),), complete=True)
     await tracking.hear([track], source="kuaidi100", sure=True)
 
-    copy = await subjects.export(resident.id)
-    erased = await subjects.erase(resident.id)
+    copy = await data_subjects.export(resident.id)
+    erased = await data_subjects.erase(resident.id)
 
     assert {each["street"] for each in copy["deliveries"]} == {STREET}
     assert copy["shipment_nodes"][0]["raw_text"] == track.nodes[0].raw_text
