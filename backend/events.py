@@ -1,8 +1,8 @@
-"""The ledger of facts: `record(event)` inside a transaction, and whoever listens hears of it afterwards.
+"""The ledger of facts: `record(event)` inside a transaction; its subscribers run afterwards, in the worker.
 
-The event row, its place in the sealing queue and the job that tells the subscribers are written in the caller's
-transaction: a crash after COMMIT loses nothing, a rollback leaves nothing. A subscriber runs in the worker, in its
-own transaction, exactly once: the receipt is written in that transaction too.
+The event row, its place in the sealing queue and the job that dispatches the event are written in the caller's
+transaction: a crash after COMMIT loses nothing, a rollback leaves nothing. A subscriber runs in its own transaction,
+exactly once: the receipt, under the subscriber's name, is written in that transaction too.
 """
 
 from __future__ import annotations
@@ -44,16 +44,25 @@ class EventMeta(NamedTuple):
 
 
 E = TypeVar("E", bound=Event)
-Subscriber = Callable[[Any, EventMeta], Awaitable[None]]
+Handler = Callable[[Any, EventMeta], Awaitable[None]]
 
-_listeners: dict[type[Event], list[Subscriber]] = {}
+
+class Subscriber(NamedTuple):
+    """A function that handles the events of some classes, under a name that its receipts keep."""
+
+    name: str
+    """`cases.link-on-phone`: stored in subscriber_receipts, so it outlives every renaming of modules."""
+    handle: Handler
+
+
+_subscribers: dict[type[Event], list[Subscriber]] = {}
 _actor: ContextVar[tuple[str, str]] = ContextVar("actor", default=("system", "-"))
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
 @contextmanager
 def acting_as(kind: str, identity: UUID | str) -> Iterator[None]:
-    """Whatever is recorded inside the block was done by this actor."""
+    """Record every fact inside the block as done by this actor."""
     token = _actor.set((kind, str(identity)))
     try:
         yield
@@ -62,12 +71,12 @@ def acting_as(kind: str, identity: UUID | str) -> Iterator[None]:
 
 
 def act_as(kind: str, identity: UUID | str) -> None:
-    """The same for the rest of this task: the doors of the API call it once they know who is asking."""
+    """Record every later fact of this task as done by this actor: the doors of the API call it after authentication."""
     _actor.set((kind, str(identity)))
 
 
 def actor() -> tuple[str, str]:
-    """Who is acting in this task."""
+    """The kind and id of the actor of this task."""
     return _actor.get()
 
 
@@ -97,7 +106,7 @@ fact AS (
 
 
 async def record(event: Event) -> UUID:
-    """Write the fact into the ledger and the job that tells whoever listens; the id of the row.
+    """Write the fact into the ledger and the job that dispatches it to the subscribers; return the id of the row.
 
     Refuses to run outside a transaction: a fact without its change, or a change without its fact, is a lie.
     """
@@ -108,7 +117,7 @@ async def record(event: Event) -> UUID:
     async with transaction() as connection:
         await connection.execute(
             _INSERT,
-            *jobs.job_parameters("events.deliver", {"event_id": str(identity)}),
+            *jobs.job_parameters("events.dispatch", {"event_id": str(identity)}),
             identity,
             zlib.crc32(subject.bytes) % settings().ledger_shards,
             clock.now(),
@@ -135,7 +144,7 @@ def statement_with_facts(others: str) -> str:
     """A statement that records several events and does `others` too: CTEs, separated by commas, with parameters
     from $16; $9 is the time of the events. The first fifteen parameters are `fact_parameters`.
 
-    For the paths where a round trip counts; everybody else calls `record`.
+    For the paths where a round trip counts; all others call `record`.
     """
     return jobs.statement_with_job(f"{others}, {_FACTS}")
 
@@ -148,7 +157,7 @@ def fact_parameters(*events: Event) -> tuple[Any, ...]:
     many = len(ids)
     return (
         [0] * many,
-        ["events.deliver"] * many,
+        ["events.dispatch"] * many,
         [msgspec.json.encode({"event_id": str(each)}) for each in ids],
         [timedelta(0)] * many,
         [None] * many,
@@ -164,21 +173,30 @@ def fact_parameters(*events: Event) -> tuple[Any, ...]:
     )
 
 
-def listen(kind: type[E], subscriber: Callable[[E, EventMeta], Awaitable[None]]) -> None:
-    """Have the function called once for every event of this class. Wiring belongs into the tables, at start-up."""
-    heard = _listeners.setdefault(kind, [])
-    if subscriber not in heard:
-        heard.append(subscriber)
+def subscribe(kind: type[E], name: str, handle: Callable[[E, EventMeta], Awaitable[None]]) -> None:
+    """Have the function called once for every event of this class. Wiring belongs into the tables, at start-up.
+
+    Raises ValueError when another function has the name for this class already: one of the two would never run.
+    """
+    subscribers = _subscribers.setdefault(kind, [])
+    if known := next((each for each in subscribers if each.name == name), None):
+        if known.handle is not handle:
+            raise ValueError(f"two subscribers of {name_of(kind)} are called {name}")
+        return
+    subscribers.append(Subscriber(name, handle))
 
 
 def subscribers_of(kind: type[Event]) -> tuple[Subscriber, ...]:
-    """Who listens to this class, in the order of the tables."""
-    return tuple(_listeners.get(kind, ()))
+    """The subscribers of this class, in the order of the tables."""
+    return tuple(_subscribers.get(kind, ()))
 
 
-@jobs.job("events.deliver")
-async def deliver(payload: dict[str, Any]) -> None:
-    """Tell every subscriber that has no receipt yet; one that fails does not keep the others from hearing."""
+@jobs.job("events.dispatch")
+async def dispatch(payload: dict[str, Any]) -> None:
+    """Run every subscriber that has no receipt yet; one that fails does not keep the others from running.
+
+    Raises ExceptionGroup with the failures, so that the job is tried again.
+    """
     row = await fetch_row(
         "SELECT id, at, actor_kind, actor_id, request_id, name, payload FROM events WHERE id = $1",
         UUID(payload["event_id"]),
@@ -187,27 +205,26 @@ async def deliver(payload: dict[str, Any]) -> None:
         raise LookupError(f"no event {payload['event_id']}")
     kind = kinds().get(row["name"])
     if kind is None:
-        raise LookupError(f"nobody knows events named {row['name']}")
+        raise LookupError(f"no event class is named {row['name']}")
     event = msgspec.json.decode(row["payload"], type=kind)
     meta = EventMeta(row["id"], row["at"], row["actor_kind"], row["actor_id"], row["request_id"])
     failures: list[Exception] = []
     for subscriber in subscribers_of(kind):
         try:
-            await _tell(subscriber, event, meta)
+            await _run(subscriber, event, meta)
         except Exception as error:
             failures.append(error)
     if failures:
         raise ExceptionGroup(f"subscribers of {row['name']} failed", failures)
 
 
-async def _tell(subscriber: Subscriber, event: Event, meta: EventMeta) -> None:
-    name = f"{subscriber.__module__}.{subscriber.__qualname__}"
+async def _run(subscriber: Subscriber, event: Event, meta: EventMeta) -> None:
     async with transaction() as connection:
         fresh = await connection.fetchval(
             "INSERT INTO subscriber_receipts (event_id, subscriber, at) VALUES ($1, $2, now()) "
             "ON CONFLICT DO NOTHING RETURNING id",
             meta.id,
-            name,
+            subscriber.name,
         )
         if fresh is not None:
-            await subscriber(event, meta)
+            await subscriber.handle(event, meta)

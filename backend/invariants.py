@@ -166,10 +166,10 @@ async def _idempotent() -> list[str]:
 
 
 # Ids of events grow with time: what is older than the first one that a subscriber heard of was before its time.
-_UNHEARD = """
+_UNHANDLED = """
 SELECT e.id, q.id IS NOT NULL AS queued FROM events e
 LEFT JOIN LATERAL (
-    SELECT id FROM pgqueuer WHERE entrypoint = 'events.deliver'
+    SELECT id FROM pgqueuer WHERE entrypoint = 'events.dispatch'
     AND convert_from(payload, 'UTF8')::jsonb ->> 'event_id' = e.id::text
 ) q ON true
 WHERE e.name = $1 AND e.created_at < $3
@@ -192,9 +192,12 @@ async def _notified() -> list[str]:
     before, found = clock.now() - PATIENCE, []
     for name, kind in sorted(kinds().items()):
         for subscriber in subscribers_of(kind):
-            heard_as = f"{subscriber.__module__}.{subscriber.__qualname__}"
-            missed = [row["id"] for row in await _rows(_UNHEARD, name, heard_as, before) if not row["queued"]]
-            found += [f"event {each} ({name}): {heard_as} was never told and no job is left" for each in missed]
+            rows = await _rows(_UNHANDLED, name, subscriber.name, before)
+            found += [
+                f"event {row['id']} ({name}): {subscriber.name} never ran and no job is left"
+                for row in rows
+                if not row["queued"]
+            ]
     found += [f"message {row['message_id']} was accepted {row['accepted']} times" for row in await _rows(_TOO_OFTEN)]
     return found + await tellings.unproven(_rows, before)
 

@@ -15,32 +15,33 @@ from backend.deliveries.events import CourierPushed
 from backend.deliveries.hearing import hear_courier
 from backend.deliveries.postage import hear_settled
 from backend.deliveries.tracing import hear_wechat
-from backend.events import Event, Subscriber, listen
+from backend.events import Event, Handler, subscribe
 from backend.identity.events import PhoneConfirmed
 from backend.payments.events import FeePaid, FeeWaived, PaymentSucceeded, RefundSucceeded
 from backend.payments.receipts import issue_on_success, void_on_refund
 
-REACTIONS: list[tuple[type[Event], Subscriber]] = [
-    (PhoneConfirmed, link_on_phone),
-    (CalendarChanged, recount_on_calendar),
-    (CourierPushed, hear_courier),
-    (WechatPushed, hear_wechat),
-    (FeePaid, hear_settled),
-    (FeeWaived, hear_settled),
-    (CaseProgressed, case_deliveries.follow_progress),
-    (CaseCaughtUp, case_deliveries.follow_progress),
-    (CaseUnlinked, case_deliveries.follow_unlinking),
-    (CaseOpened, raise_on_opening),
-    (CaseProgressed, follow_progress),
-    (CaseLinked, hand_over_on_link),
-    (CaseUnlinked, hand_over_on_unlink),
-    (PaymentSucceeded, issue_on_success),
-    (RefundSucceeded, void_on_refund),
+REACTIONS: list[tuple[type[Event], str, Handler]] = [
+    (PhoneConfirmed, "cases.link-on-phone", link_on_phone),
+    (CalendarChanged, "cases.recount-due-dates", recount_on_calendar),
+    (CourierPushed, "deliveries.handle-courier-push", hear_courier),
+    (WechatPushed, "deliveries.handle-wechat-push", hear_wechat),
+    (FeePaid, "deliveries.follow-postage", hear_settled),
+    (FeeWaived, "deliveries.follow-postage", hear_settled),
+    (CaseProgressed, "deliveries.follow-case", case_deliveries.follow_progress),
+    (CaseCaughtUp, "deliveries.follow-case", case_deliveries.follow_progress),
+    (CaseUnlinked, "deliveries.follow-unlinking", case_deliveries.follow_unlinking),
+    (CaseOpened, "fees.raise-on-opening", raise_on_opening),
+    (CaseProgressed, "fees.follow-case", follow_progress),
+    (CaseLinked, "fees.hand-over-on-link", hand_over_on_link),
+    (CaseUnlinked, "fees.hand-over-on-unlink", hand_over_on_unlink),
+    (PaymentSucceeded, "receipts.issue", issue_on_success),
+    (RefundSucceeded, "receipts.void", void_on_refund),
 ]
+"""Event class, the subscriber's stable name, the function that handles it. A name is never used for anything else."""
 
 
 def wire() -> None:
-    """Have every subscriber of the table hear its events."""
+    """Subscribe every function of the table. Safe to call again."""
     kind: type[Any]
-    for kind, subscriber in REACTIONS:
-        listen(kind, subscriber)
+    for kind, name, handle in REACTIONS:
+        subscribe(kind, name, handle)

@@ -17,7 +17,7 @@ from backend.settings import settings
 
 Rows = Callable[..., Awaitable[list[asyncpg.Record]]]
 
-LISTENER = "notifications.rules.tell"
+SUBSCRIBER = "notifications.notify"
 """The name under which the subscriber that makes messages of events signs its receipts."""
 LONGEST_WAIT = timedelta(seconds=600)
 """No partner puts us off for longer; our own delays may be longer than that."""
@@ -65,15 +65,13 @@ LIMIT 1000
 def told_of() -> list[str]:
     """Names of the events that messages are made of, as the tables are wired."""
     return sorted(
-        name
-        for name, kind in kinds().items()
-        if any(f"{each.__module__}.{each.__qualname__}" == LISTENER for each in subscribers_of(kind))
+        name for name, kind in kinds().items() if any(each.name == SUBSCRIBER for each in subscribers_of(kind))
     )
 
 
 async def unproven(rows: Rows, before: datetime) -> list[str]:
     """What was not told, was lost, or stands without a proof or a reason; `before` ends the patience."""
-    untold = await rows(_UNTOLD, told_of(), LISTENER, before)
+    untold = await rows(_UNTOLD, told_of(), SUBSCRIBER, before)
     found = [f"event {row['id']} ({row['name']}) was heard and nobody knows what became of it" for row in untold]
     found += [
         f"event {row['event_id']} led to {row['told']} messages, there are {row['stand']}"

@@ -62,7 +62,7 @@ async def new_residents(connection: asyncpg.Connection[Any], count: int) -> list
 
 async def until_heard(urls: Urls, patience: float = 600.0) -> None:
     """Wait until every event has been heard, or can not be. Raises TimeoutError."""
-    waiting = "SELECT FROM pgqueuer WHERE entrypoint = 'events.deliver' AND status IN ('queued', 'picked')"
+    waiting = "SELECT FROM pgqueuer WHERE entrypoint = 'events.dispatch' AND status IN ('queued', 'picked')"
     await until_none(urls, waiting, patience)
 
 

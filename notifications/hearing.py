@@ -14,7 +14,7 @@ from backend import callbacks, identity, jobs
 from backend.callbacks import WechatPushed
 from backend.crypto import fingerprints
 from backend.database import fetch_value, transaction
-from backend.events import EventMeta, listen
+from backend.events import EventMeta, subscribe
 from backend.partners import in_use
 from backend.partners.wechat.port import Push, WechatRecipientNotFound
 from models.notifications import ChannelName, ConsentAnswer, ConsentSource
@@ -44,7 +44,7 @@ async def hear(event: WechatPushed, meta: EventMeta) -> None:
 
 def wire() -> None:
     """Have the pushes heard. Safe to call again."""
-    listen(WechatPushed, hear)
+    subscribe(WechatPushed, "notifications.handle-wechat-push", hear)
 
 
 async def _resident(push: Push) -> UUID | None:

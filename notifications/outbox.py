@@ -108,7 +108,7 @@ HELD_BY_ANOTHER = 1.0
 ELDER = 0.2
 
 
-LISTENER = "notifications.rules.tell"
+SUBSCRIBER = "notifications.notify"
 """The name under which the receipts of the subscriber that makes messages stand."""
 TOLD: set[str] = set()
 """Names of the events that it makes messages of; rules.wire() fills it."""
@@ -123,7 +123,7 @@ async def take(resident_id: UUID, fence: int | None) -> Turn:
     names, ids = _template_ids(values.notification_templates)
     row = await fetch_row(
         _TAKE, resident_id, fence if fence is not None else -1, values.notification_lease_seconds,
-        values.notification_poison_after, values.notification_elder_seconds, sorted(TOLD), LISTENER, names, ids,
+        values.notification_poison_after, values.notification_elder_seconds, sorted(TOLD), SUBSCRIBER, names, ids,
     )  # fmt: skip
     if row is None:
         return Turn(None, None, again=False, wait=None)

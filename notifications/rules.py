@@ -8,7 +8,7 @@ from typing import Any
 from backend import calendar, callbacks, data_subjects
 from backend.cases import events as cases
 from backend.catalogue import events as catalogue
-from backend.events import Event, EventMeta, listen, name_of
+from backend.events import Event, EventMeta, name_of, subscribe
 from backend.identity import events as identity
 from models.cases import CaseState as S
 from notifications import events as own
@@ -164,7 +164,7 @@ def wire() -> None:
     kind: type[Any]
     for kind, rule in RULES.items():
         if isinstance(rule, Tell):
-            listen(kind, tell)
+            subscribe(kind, outbox.SUBSCRIBER, tell)
             outbox.TOLD.add(name_of(kind))
     hearing.wire()
     texts.wire()

@@ -15,7 +15,7 @@ from backend import clock, jobs
 from backend.callbacks import SmsPushed, texting
 from backend.crypto import fingerprints
 from backend.database import fetch_row, transaction
-from backend.events import EventMeta, listen
+from backend.events import EventMeta, subscribe
 from backend.partners.sms.numbers import domestic
 from backend.partners.sms.port import SmsPhoneRefused
 from backend.partners.sms.receipts import SmsReceipt
@@ -43,7 +43,7 @@ async def hear(event: SmsPushed, meta: EventMeta) -> None:
 
 def wire() -> None:
     """Have the pushes heard. Safe to call again."""
-    listen(SmsPushed, hear)
+    subscribe(SmsPushed, "notifications.handle-sms-push", hear)
 
 
 @jobs.job("notifications.texts")

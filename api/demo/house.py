@@ -50,7 +50,7 @@ QUICK = {
 }
 """Patience scaled down, so that a story with accidents ends while somebody is watching."""
 
-_UNHEARD = "SELECT EXISTS (SELECT FROM pgqueuer WHERE entrypoint = 'events.deliver')"
+_UNHEARD = "SELECT EXISTS (SELECT FROM pgqueuer WHERE entrypoint = 'events.dispatch')"
 
 
 @dataclass

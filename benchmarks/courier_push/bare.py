@@ -67,7 +67,7 @@ async def store(connection: Any, said: dict[str, Any], param: str) -> None:
             return
         await connection.execute(
             _INSERT,
-            [0], ["events.deliver"], [b'{"event_id":"%s"}' % str(event).encode()], [timedelta(0)], [None], ["null"],
+            [0], ["events.dispatch"], [b'{"event_id":"%s"}' % str(event).encode()], [timedelta(0)], [None], ["null"],
             event, zlib.crc32(message.bytes) % SHARDS, now, "courier.pushed", "courier", message, "partner",
             "kuaidi100", "-",
             f'{{"event":"courier.pushed","message_id":"{message}","parcels":1,"partner":"kuaidi100"}}',

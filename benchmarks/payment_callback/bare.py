@@ -101,7 +101,7 @@ async def settle(connection: Any, envelope: dict[str, Any], content: dict[str, A
         ]
         await connection.execute(
             _ARRIVE,
-            [0, 0], ["events.deliver"] * 2, [b'{"event_id":"%s"}' % str(each).encode() for each in ids],
+            [0, 0], ["events.dispatch"] * 2, [b'{"event_id":"%s"}' % str(each).encode() for each in ids],
             [timedelta(0)] * 2, [None] * 2, ["null"] * 2, ids,
             [zlib.crc32(payment.bytes) % SHARDS, zlib.crc32(fee.bytes) % SHARDS], now,
             ["payment.succeeded", "fee.paid"], [payment, fee], "partner", "wechat-pay", "-", payloads,

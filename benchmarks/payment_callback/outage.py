@@ -26,7 +26,7 @@ SELECT (SELECT count(*) FROM payments WHERE state = 'paid') AS paid,
     (SELECT count(*) FROM events WHERE name IN ('payment.succeeded', 'fee.paid')) AS facts,
     (SELECT count(*) FROM receipts) AS receipts,
     (SELECT count(*) FROM messages WHERE name = 'payment_done') AS messages,
-    (SELECT count(*) FROM pgqueuer WHERE entrypoint = 'events.deliver') AS unheard
+    (SELECT count(*) FROM pgqueuer WHERE entrypoint = 'events.dispatch') AS unheard
 """
 
 

@@ -315,7 +315,7 @@ async def settle(
         rows += [event, UnsealedEvent(event_id=event.id, shard=zlib.crc32(subject.bytes) % 16)]
         jobs.append(
             Job(
-                priority=0, entrypoint="events.deliver", status="queued",
+                priority=0, entrypoint="events.dispatch", status="queued",
                 payload=json.dumps({"event_id": str(event.id)}).encode(),
             )
         )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from backend import events, jobs
 from backend.database import execute, fetch_row, fetch_value, transaction
-from backend.events import Event, EventMeta, record
+from backend.events import Event, EventMeta, Subscriber, record
 
 
 class LampLit(Event, tag="lamp.lit"):
@@ -20,20 +20,20 @@ class LampLit(Event, tag="lamp.lit"):
     lamp_id: UUID
 
 
-heard: list[UUID] = []
+handled: list[UUID] = []
 
 
-async def hear(event: LampLit, meta: EventMeta) -> None:
-    heard.append(event.lamp_id)
+async def remember(event: LampLit, meta: EventMeta) -> None:
+    handled.append(event.lamp_id)
 
 
 @pytest.fixture(autouse=True)
-def _listening(monkeypatch: pytest.MonkeyPatch) -> None:
-    heard.clear()
-    monkeypatch.setitem(events._listeners, LampLit, [hear])
+def _subscribed(monkeypatch: pytest.MonkeyPatch) -> None:
+    handled.clear()
+    monkeypatch.setitem(events._subscribers, LampLit, [Subscriber("test.remember", remember)])
 
 
-async def test_a_fact_and_its_job_are_written_together_and_heard_once():
+async def test_a_fact_and_its_job_are_written_together_and_handled_once():
     lamp = uuid4()
     async with transaction():
         await record(LampLit(lamp_id=lamp))
@@ -44,7 +44,7 @@ async def test_a_fact_and_its_job_are_written_together_and_heard_once():
     row = await fetch_row("SELECT name, subject_kind, actor_kind FROM events WHERE subject_id = $1", lamp)
     assert row is not None
     assert tuple(row) == ("lamp.lit", "lamp", "system")
-    assert heard == [lamp]
+    assert handled == [lamp]
 
 
 async def test_a_transaction_that_fails_leaves_neither_fact_nor_job():
@@ -62,22 +62,54 @@ async def test_a_fact_outside_a_transaction_is_refused():
         await record(LampLit(lamp_id=uuid4()))
 
 
-async def test_a_listener_that_fails_is_told_again_and_the_others_are_not():
+async def test_a_subscriber_that_fails_runs_again_and_the_others_do_not():
     calls: list[str] = []
 
-    async def deaf(event: LampLit, meta: EventMeta) -> None:
-        calls.append("deaf")
+    async def fail_once(event: LampLit, meta: EventMeta) -> None:
+        calls.append("called")
         if len(calls) == 1:
             raise OSError("not now")
 
-    events._listeners[LampLit] = [deaf, hear]
+    events._subscribers[LampLit] = [
+        Subscriber("test.fail-once", fail_once),
+        Subscriber("test.remember", remember),
+    ]
     async with transaction():
         await record(LampLit(lamp_id=uuid4()))
 
     await jobs.drain(strict=False)
 
-    assert calls == ["deaf", "deaf"]
-    assert len(heard) == 1
+    assert calls == ["called", "called"]
+    assert len(handled) == 1
+
+
+async def test_a_receipt_keeps_the_name_of_its_subscriber_whatever_the_function_is_called(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async with transaction():
+        await record(LampLit(lamp_id=uuid4()))
+    await jobs.drain()
+    row = await fetch_row("SELECT event_id, subscriber FROM subscriber_receipts")
+    assert row is not None
+    assert row["subscriber"] == "test.remember"
+
+    async def renamed(event: LampLit, meta: EventMeta) -> None:
+        handled.append(event.lamp_id)
+
+    monkeypatch.setitem(events._subscribers, LampLit, [Subscriber("test.remember", renamed)])
+    async with transaction():
+        await jobs.enqueue("events.dispatch", {"event_id": str(row["event_id"])})
+    await jobs.drain()
+
+    assert len(handled) == 1
+
+
+def test_two_functions_never_share_the_name_of_a_subscriber():
+    async def other(event: LampLit, meta: EventMeta) -> None: ...
+
+    events.subscribe(LampLit, "test.remember", remember)
+    with pytest.raises(ValueError, match=r"test\.remember"):
+        events.subscribe(LampLit, "test.remember", other)
 
 
 @pytest.mark.parametrize("statement", ["UPDATE events SET name = 'x'", "DELETE FROM events", "TRUNCATE events"])

@@ -113,21 +113,21 @@ async def test_whoever_breaks_an_invariant_is_found(name: str, sql: str, told: s
 
 
 @pytest.mark.usefixtures("life")
-async def test_an_event_that_a_listener_never_heard_of_is_found_unless_a_job_is_left():
+async def test_an_event_that_a_subscriber_never_handled_is_found_unless_a_job_is_left():
     identity = await owner_fetch_value("SELECT id FROM events WHERE name = 'case.progressed' ORDER BY id DESC LIMIT 1")
     await tamper("DELETE FROM subscriber_receipts WHERE event_id = $1", identity)
 
     with clock.travel(by=invariants.PATIENCE + timedelta(seconds=1)):
         lost = (await verdicts())["I-8"]
         await tamper(
-            "INSERT INTO pgqueuer (priority, entrypoint, status, payload) VALUES (0, 'events.deliver', 'failed', $1)",
+            "INSERT INTO pgqueuer (priority, entrypoint, status, payload) VALUES (0, 'events.dispatch', 'failed', $1)",
             f'{{"event_id":"{identity}"}}'.encode(),
         )
         kept = (await verdicts())["I-8"]
 
     assert lost.status == "violated"
-    assert any(str(identity) in finding and "never told" in finding for finding in lost.findings)
-    assert not any("never told" in finding for finding in kept.findings)
+    assert any(str(identity) in finding and "never ran" in finding for finding in lost.findings)
+    assert not any("never ran" in finding for finding in kept.findings)
 
 
 @pytest.mark.usefixtures("life")

@@ -106,7 +106,7 @@ async def test_a_push_is_stored_sealed_and_told_to_the_ledger(
     assert "oSomebody" not in recorded.payload
 
 
-async def test_listeners_hear_of_a_push_once_however_often_it_came(
+async def test_subscribers_handle_a_push_once_however_often_it_came(
     client: httpx.AsyncClient, mini: App, monkeypatch: pytest.MonkeyPatch
 ):
     heard: list[WechatPushed] = []
@@ -114,7 +114,7 @@ async def test_listeners_hear_of_a_push_once_however_often_it_came(
     async def hear(event: WechatPushed, meta: events.EventMeta) -> None:
         heard.append(event)
 
-    monkeypatch.setitem(events._listeners, WechatPushed, [hear])
+    monkeypatch.setitem(events._subscribers, WechatPushed, [events.Subscriber("test.hear", hear)])
     for _ in range(3):
         assert (await push(client, mini, an_event(mini))).text == "success"
 

@@ -64,7 +64,7 @@ async def test_a_booking_takes_one_place_and_leaves_a_fact_and_a_job():
     fact = await fetch_row("SELECT subject_id, payload::text FROM events WHERE name = 'appointment.booked'")
     assert fact is not None
     assert fact["subject_id"] == made.id
-    assert await fetch_value("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'events.deliver'") == 1
+    assert await fetch_value("SELECT count(*) FROM pgqueuer WHERE entrypoint = 'events.dispatch'") == 1
 
 
 async def test_four_hundred_people_buy_exactly_fifty_places():
