@@ -10,8 +10,8 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler
 
-from api import agency, callbacks, docs, health, openapi, problems, public, resident, staff, tracing
-from api.edge import Edge
+from api import agency, callbacks, docs, health, openapi, problems, public, resident, staff
+from api.edge import Edge, Span
 from api.fast_path import ShortWays
 from api.partners import provide_partners
 from api.requests import StrictRequest
@@ -29,6 +29,7 @@ async def _open(app: Litestar) -> AsyncIterator[None]:
     await database.connect()
     await cache.connect()
     app.state["partners"] = partners = partners_from(settings())
+    partners.wire.session()  # loads the HTTP client now and not while the first resident signs in
     try:
         async with identity.watch():
             yield
@@ -77,8 +78,16 @@ def front(app: Litestar) -> ShortWays:
 
 def application() -> Edge:
     """What `serve` runs."""
-    traces = tracing.configured()
     app = build()
-    if traces is not None:
-        app.on_shutdown.append(traces.close)
-    return Edge(front(app), tracing.span_of(traces))
+    return Edge(front(app), spans_of(app))
+
+
+def spans_of(app: Litestar) -> Span | None:
+    """What opens a span around each request; None when the settings name no collector."""
+    if not (endpoint := settings().otlp_endpoint):
+        return None
+    from api.tracing import Tracing  # only a service with a collector loads OpenTelemetry
+
+    traces = Tracing(endpoint)
+    app.on_shutdown.append(traces.close)
+    return traces.span

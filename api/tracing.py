@@ -14,9 +14,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from api.edge import Span
 from backend import logs
-from backend.settings import settings
 
 _propagator = TraceContextTextMapPropagator()
 
@@ -57,14 +55,3 @@ class Tracing:
     def close(self) -> None:
         """Send the spans that wait, then stop."""
         self.provider.shutdown()
-
-
-def configured() -> Tracing | None:
-    """Tracing as the settings want it; None when no collector is named."""
-    endpoint = settings().otlp_endpoint
-    return Tracing(endpoint) if endpoint else None
-
-
-def span_of(tracing: Tracing | None) -> Span | None:
-    """What the edge takes."""
-    return tracing.span if tracing else None

@@ -9,16 +9,15 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import NamedTuple, TypeVar
-
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from backend import clock
 from backend.errors import Unavailable
 from backend.settings import settings
+
+# redis-py is loaded by `connect`: it brings OpenTelemetry with it, and `migrate` or `doctor` may never ask it anything.
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 T = TypeVar("T")
 
@@ -63,6 +62,10 @@ _UNLOCK = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL'
 
 async def connect() -> None:
     """Set up the client; the connection is made when first needed."""
+    from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
     global _redis, _failures, _closed_until
     wait = settings().redis_timeout
     # A pool that does not block raises when its connections are all in use, and a crowd would look like a dead Redis.
@@ -83,9 +86,20 @@ async def close() -> None:
     """Give the connections back."""
     global _redis
     if _redis is not None:
-        with suppress(RedisError, OSError):
+        with suppress(*_errors()):
             await _redis.aclose()
     _redis = None
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    from redis.exceptions import RedisError
+
+    return RedisError, OSError, TimeoutError
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """The exceptions to catch around the client itself: Redis does not answer."""
+    return *_errors(), CacheDown
 
 
 def redis() -> Redis:
@@ -106,7 +120,7 @@ async def ask(operation: Callable[[Redis], Awaitable[T]]) -> T:
         raise CacheDown(retry_after=STAYS_OPEN)
     try:
         answer = await operation(redis())
-    except (RedisError, OSError, TimeoutError) as error:
+    except _errors() as error:
         _failures += 1
         if _failures >= OPENS_AFTER:
             _closed_until = clock.monotonic() + STAYS_OPEN

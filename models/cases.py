@@ -7,9 +7,8 @@ from enum import StrEnum
 from tortoise import fields
 from tortoise.contrib.postgres.fields import ArrayField
 from tortoise.migrations.constraints import CheckConstraint
-from tortoise.models import Model
 
-from models.base import Record
+from models.base import Model, Record
 
 
 class CaseState(StrEnum):

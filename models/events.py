@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from tortoise import fields
-from tortoise.models import Model
 
-from models.base import Record
+from models.base import Model, Record
 
 
 class EventRecord(Record):

@@ -10,9 +10,8 @@ from tortoise import fields
 from tortoise.contrib.postgres.fields import ArrayField
 from tortoise.fields import OnDelete
 from tortoise.migrations.constraints import CheckConstraint
-from tortoise.models import Model
 
-from models.base import Record
+from models.base import Model, Record
 from models.regions import Department
 
 

@@ -8,9 +8,8 @@ from tortoise import fields
 from tortoise.fields import OnDelete
 from tortoise.indexes import PartialIndex
 from tortoise.migrations.constraints import CheckConstraint
-from tortoise.models import Model
 
-from models.base import Record
+from models.base import Model, Record
 from models.identity import Resident
 
 

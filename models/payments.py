@@ -10,9 +10,8 @@ from enum import StrEnum
 from tortoise import fields
 from tortoise.fields import OnDelete
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
-from tortoise.models import Model
 
-from models.base import Record
+from models.base import Model, Record
 
 
 class Channel(StrEnum):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from tortoise import fields
 from tortoise.fields import OnDelete
 from tortoise.migrations.constraints import CheckConstraint, UniqueConstraint
-from tortoise.models import Model
 
 from models.appointments import Appointment, ServiceLine, TicketState, Window
-from models.base import Record
+from models.base import Model, Record
 from models.regions import Hall
 
 

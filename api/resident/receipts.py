@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from api import limits, openapi
 from api.problems import answers
 from backend.identity import AsResident
-from backend.payments import receipt_pdf, receipts
+from backend.payments import receipts
 from backend.payments.errors import ReceiptNotFound
 from backend.payments.receipts import ReceiptSeen
 
@@ -35,6 +35,8 @@ class ReceiptController(Controller):
     async def as_pdf(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> Response[bytes]:
         await limits.within("receipt-pdf", str(resident.id), 30, 60, fail_closed=False)
         found = await receipts.of_payment(resident, number)
+        from backend.payments import receipt_pdf  # loaded with the first receipt: it brings reportlab and PIL
+
         named = {"Content-Disposition": f'inline; filename="{found.number}.pdf"', "Cache-Control": "private, no-store"}
         return Response(receipt_pdf.pdf(found), media_type=PDF, headers=named)
 

@@ -20,10 +20,10 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from prometheus_client import Counter
-from redis.asyncio import Redis
 
 from backend import cache, clock
 from backend.appointments.errors import (
@@ -38,6 +38,9 @@ from backend.database import fetch_row
 from backend.errors import DomainError
 from backend.identity.principals import AsResident
 from backend.settings import settings
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 OUTCOMES = Counter("zhangban_admission_total", "Bookings at the door before the database", ["outcome"])
 KNOWN_SECONDS = 3600

@@ -19,7 +19,6 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 from prometheus_client import Gauge
-from redis.exceptions import RedisError
 
 from backend import cache, clock
 from backend.appointments.errors import BoardFull
@@ -228,7 +227,7 @@ class _Ear:
                         heard = await channel.get_message(ignore_subscribe_messages=True, timeout=LOOK_AGAIN)
                         if heard is not None:
                             _wake(heard["channel"])
-            except (RedisError, OSError, TimeoutError, cache.CacheDown):
+            except cache.errors():
                 self.hears = False
                 _wake_all()
                 await asyncio.sleep(1)

@@ -6,15 +6,16 @@ import struct
 import zlib
 from functools import lru_cache
 
-from qrcode.constants import ERROR_CORRECT_M
-from qrcode.main import QRCode
-
 QUIET = 4
 """Light modules around the code: ISO/IEC 18004 wants four."""
 
 
 @lru_cache(maxsize=64)
 def _matrix(text: str) -> tuple[tuple[bool, ...], ...]:
+    # Loaded with the first code: qrcode brings PIL, which we do not draw with.
+    from qrcode.constants import ERROR_CORRECT_M
+    from qrcode.main import QRCode
+
     code = QRCode(border=QUIET, error_correction=ERROR_CORRECT_M)
     code.add_data(text)
     code.make(fit=True)

@@ -14,8 +14,6 @@ from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
 
-from pypinyin import Style, lazy_pinyin
-
 MAX_TERMS = 6
 MAX_ALTERNATIVES = 8
 _SUFFIX = 40
@@ -93,13 +91,20 @@ def is_latin(term: str) -> bool:
 
 def initials(text: str) -> str:
     """First letters of the pinyin: 居民身份证 → jmsfz. Letters and digits stay."""
-    return "".join(lazy_pinyin(normal(text), style=Style.FIRST_LETTER))
+    return "".join(_syllables(text, whole=False))
 
 
 def pinyin_words(text: str) -> list[str]:
     """Full pinyin from each syllable on: 补领 → buling, ling. So "ling" is found, and "ul" is not."""
-    syllables = lazy_pinyin(normal(text), style=Style.NORMAL)
+    syllables = _syllables(text, whole=True)
     return ["".join(syllables[start:])[:_SUFFIX] for start in range(len(syllables))]
+
+
+def _syllables(text: str, *, whole: bool) -> list[str]:
+    # Loaded here: pypinyin reads a dictionary of 47,000 phrases, and only the index of service items needs it.
+    from pypinyin import Style, lazy_pinyin
+
+    return lazy_pinyin(normal(text), style=Style.NORMAL if whole else Style.FIRST_LETTER)
 
 
 def pairs(text: str) -> set[str]:

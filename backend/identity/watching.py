@@ -15,8 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from redis.exceptions import RedisError
-
 from backend import cache, clock
 from backend.database import fetch, in_transaction, is_down
 from backend.identity import keys, timing, tokens
@@ -148,7 +146,7 @@ async def _listen() -> None:
                     heard = await channel.get_message(ignore_subscribe_messages=True, timeout=POLL)
                     if heard is not None:
                         _refuse(_ids(heard["data"]))
-        except (RedisError, OSError, TimeoutError, cache.CacheDown):
+        except cache.errors():
             # Nothing is lost: the database is asked anyway.
             await asyncio.sleep(1)
 

@@ -14,9 +14,8 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import aiohttp
 import msgspec
 from prometheus_client import Counter, Histogram
 from yarl import URL
@@ -25,6 +24,10 @@ from backend import clock, database
 from backend.partners.breaker import Breaker
 from backend.partners.errors import CalledInsideTransaction, PartnerBusy, PartnerTrouble, PartnerUnreachable
 from backend.settings import Settings
+
+# Functions import aiohttp: a process that calls no partner (`migrate`, `check-invariants`) never loads it.
+if TYPE_CHECKING:
+    import aiohttp
 
 T = TypeVar("T")
 
@@ -77,6 +80,8 @@ class Wire:
 
     def session(self) -> aiohttp.ClientSession:
         """The open session."""
+        import aiohttp
+
         if self._session is None or self._session.closed:
             connect = self._values.partner_connect_timeout
             self._session = aiohttp.ClientSession(
@@ -201,6 +206,8 @@ class PartnerClient:
         self._away_until = clock.monotonic() + AWAY if base == self.bases[0] else 0.0
 
     async def _once(self, base: str, request: Request, read: Callable[[Reply], T]) -> T:
+        import aiohttp
+
         # The chain is cut with `from None`: the texts of aiohttp's errors hold addresses with their tokens.
         try:
             url = URL(base + request.path, encoded=request.sign is not None)
@@ -255,6 +262,8 @@ def decoded(partner: str, reply: Reply) -> dict[str, Any]:
 
 def _kind(error: Exception) -> str:
     """An error's class as a word for logs and metrics; its text may hold secrets."""
+    import aiohttp
+
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
         return "tls"
     if isinstance(error, aiohttp.ConnectionTimeoutError):

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import httpx
 from litestar import Litestar
 
-from api import tracing
+from api.app import spans_of
 from api.edge import Edge
 from backend.settings import using
 
@@ -28,14 +28,13 @@ async def test_a_request_becomes_a_span_with_its_route_and_its_parent(app: Lites
     server = HTTPServer(("127.0.0.1", 0), Collector)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with using(otlp_endpoint=f"http://127.0.0.1:{server.server_port}/v1/traces"):
-        traces = tracing.configured()
-    assert traces is not None
+        spans = spans_of(app)
     parent = "0af7651916cd43dd8448eb211c80319c"
 
-    transport = httpx.ASGITransport(app=Edge(app, traces.span))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=Edge(app, spans))  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://zhangban.test") as client:
         await client.get("/healthz", headers={"traceparent": f"00-{parent}-b7ad6b7169203331-01"})
-    traces.close()
+    app.on_shutdown.pop()()  # type: ignore[call-arg]
     server.shutdown()
 
     sent = b"".join(received)
@@ -43,5 +42,7 @@ async def test_a_request_becomes_a_span_with_its_route_and_its_parent(app: Lites
     assert bytes.fromhex(parent) in sent
 
 
-async def test_without_a_collector_nothing_is_traced():
-    assert tracing.configured() is None
+async def test_without_a_collector_nothing_is_traced(app: Litestar):
+    before = list(app.on_shutdown)
+    assert spans_of(app) is None
+    assert app.on_shutdown == before

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hmac
 import secrets
 from base64 import b64decode, b64encode
-
-from wechatpy.crypto.cryptography import WeChatCipher
-from wechatpy.crypto.pkcs7 import PKCS7Encoder
-from wechatpy.utils import WeChatSigner
+from typing import TYPE_CHECKING
 
 from backend.partners.wechat.errors import WechatPushSignatureInvalid
+
+# Functions import what they need of wechatpy: the package always loads its API client, and requests with it.
+if TYPE_CHECKING:
+    from wechatpy.crypto.cryptography import WeChatCipher
 
 _BLOCK = 16
 _RANDOM = 16
@@ -24,9 +25,18 @@ _LENGTH = 4
 
 def signature_of(*parts: str) -> str:
     """SHA-1, in hex, of the parts sorted and put together. Which parts depends on what is signed."""
+    from wechatpy.utils import WeChatSigner
+
     signer = WeChatSigner()
     signer.add_data(*parts)
     return str(signer.signature)
+
+
+def aes_cbc(key: bytes, iv: bytes | None = None) -> WeChatCipher:
+    """The block cipher of WeChat: AES-CBC; without an `iv`, the first half of the key."""
+    from wechatpy.crypto.cryptography import WeChatCipher
+
+    return WeChatCipher(key, iv)
 
 
 def same(given: str, expected: str) -> bool:
@@ -55,6 +65,8 @@ class Envelope:
     def seal(self, text: str, *, random16: bytes | None = None) -> str:
         """The message, encrypted for this account; `random16` is only given to recompute a published
         example."""
+        from wechatpy.crypto.pkcs7 import PKCS7Encoder
+
         message = text.encode()
         plain = (
             (random16 or secrets.token_bytes(_RANDOM))
@@ -62,7 +74,7 @@ class Envelope:
             + message
             + self.appid.encode()
         )
-        return b64encode(WeChatCipher(self._key).encrypt(PKCS7Encoder.encode(plain))).decode()
+        return b64encode(aes_cbc(self._key).encrypt(PKCS7Encoder.encode(plain))).decode()
 
     def open(self, encrypted: str) -> str:
         """The message inside. Raises WechatPushSignatureInvalid for whatever was not sealed with this key for this
@@ -73,7 +85,7 @@ class Envelope:
             raise WechatPushSignatureInvalid("not base64") from error
         if not sealed or len(sealed) % _BLOCK:
             raise WechatPushSignatureInvalid("not whole blocks")
-        plain = _unpadded(WeChatCipher(self._key).decrypt(sealed))
+        plain = _unpadded(aes_cbc(self._key).decrypt(sealed))
         length = int.from_bytes(plain[_RANDOM : _RANDOM + _LENGTH], "big")
         body = plain[_RANDOM + _LENGTH :]
         message, appid = body[:length], body[length:]
@@ -86,6 +98,8 @@ class Envelope:
 
 
 def _unpadded(plain: bytes) -> bytes:
+    from wechatpy.crypto.pkcs7 import PKCS7Encoder
+
     padding = plain[-1]
     if not 1 <= padding <= PKCS7Encoder.block_size or plain[-padding:] != bytes([padding]) * padding:
         raise WechatPushSignatureInvalid("padding")

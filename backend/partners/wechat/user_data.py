@@ -10,10 +10,9 @@ from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.padding import PKCS7
-from wechatpy.crypto.cryptography import WeChatCipher
 
 from backend.partners.wechat.errors import WechatSessionKeyInvalid
-from backend.partners.wechat.message_crypto import same
+from backend.partners.wechat.message_crypto import aes_cbc, same
 
 _AES_128 = 16
 
@@ -29,7 +28,7 @@ def open_user_data(encrypted: str, iv: str, *, session_key: str, appid: str) -> 
         if len(key) != _AES_128 or len(vector) != _AES_128 or not sealed:
             raise ValueError("lengths")
         unpadder = PKCS7(128).unpadder()
-        plain = unpadder.update(WeChatCipher(key, vector).decrypt(sealed)) + unpadder.finalize()
+        plain = unpadder.update(aes_cbc(key, vector).decrypt(sealed)) + unpadder.finalize()
         content = msgspec.json.decode(plain)
         marked = content["watermark"]["appid"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -13,8 +13,8 @@ from litestar import Controller, Request, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
-from wechatpy.crypto.cryptography import WeChatCipher
 
+from backend.partners.wechat.message_crypto import aes_cbc
 from backend.partners.wechat.port import Account
 from backend.partners.wechat.sandbox import messages, parcels
 from backend.partners.wechat.sandbox.faults import Mode
@@ -297,5 +297,5 @@ def sealed_user_data(world: World, someone: Persona, content: dict[str, Any]) ->
     padder = PKCS7(128).padder()
     plain = padder.update(msgspec.json.encode({**content, "watermark": mark})) + padder.finalize()
     iv = secrets.token_bytes(16)
-    sealed = WeChatCipher(b64decode(someone.session_key), iv).encrypt(plain)
+    sealed = aes_cbc(b64decode(someone.session_key), iv).encrypt(plain)
     return {"encryptedData": b64encode(sealed).decode(), "iv": b64encode(iv).decode()}
