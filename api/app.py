@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from litestar import Litestar, Router
+from litestar import Litestar
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler
 
 from api import agency, callbacks, docs, health, openapi, problems, public, resident, staff
+from api.doors import Door
 from api.edge import Edge, Span
 from api.fast_path import ShortWays
 from api.partners import provide_partners
@@ -42,9 +43,9 @@ async def _open(app: Litestar) -> AsyncIterator[None]:
 def build() -> Litestar:
     """The Litestar application, without the edge."""
     wire()
-    doors = Router(
+    doors = Door(
         path="/v1",
-        route_handlers=[public.door, resident.door, staff.door, agency.door, callbacks.door],
+        route_handlers=[each.door() for each in (public, resident, staff, agency, callbacks)],
     )
     handlers: list[ControllerRouterHandler] = [doors, health.healthz, health.readyz, health.metrics]
     handlers.append(public.sign_in.well_known_key_set)

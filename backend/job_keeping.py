@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
-from pgqueuer.adapters.persistence.queries import Queries
-from pgqueuer.domain.types import JobId
-
 from backend.database import execute, fetch, transaction
 from backend.logs import scrub
 from backend.settings import settings
@@ -46,6 +42,11 @@ async def dead_letters(limit: int = 100) -> list[DeadLetter]:
 
 async def again(ids: list[int]) -> int:
     """Give dead jobs all their attempts anew; how many were dead."""
+    # Loaded here: a process that serves requests lists dead letters and never runs them again.
+    from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+    from pgqueuer.adapters.persistence.queries import Queries
+    from pgqueuer.domain.types import JobId
+
     async with transaction() as connection:
         dead = await connection.fetch(
             "SELECT id FROM pgqueuer WHERE id = ANY($1) AND status = 'failed' FOR UPDATE", ids

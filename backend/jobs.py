@@ -9,29 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import anyio
-import asyncpg
 import msgspec
-from pgqueuer import PgQueuer
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver, AsyncpgPoolDriver
-from pgqueuer.adapters.persistence.qb import QueryQueueBuilder
-from pgqueuer.adapters.persistence.queries import Queries
-from pgqueuer.core.executors import EntrypointExecutor, EntrypointExecutorParameters
-from pgqueuer.domain.errors import RetryRequested
-from pgqueuer.domain.models import Context, Job, Schedule, TracebackRecord
-from pgqueuer.domain.types import QueueEntrypoint, QueueManagerId
-from pgqueuer.ports.repository import EntrypointExecutionParameter
 from prometheus_client import Counter, Histogram
 
 from backend import logs
-from backend.database import connection_arguments, in_transaction, transaction
+from backend.database import in_transaction, transaction
 from backend.settings import settings
+
+# The functions that run jobs import PgQueuer, and `job_queue` with it: most processes only write them.
+if TYPE_CHECKING:
+    from pgqueuer.domain.models import Job
 
 log = logging.getLogger(__name__)
 
@@ -96,12 +89,34 @@ async def enqueue(
     if not in_transaction():
         raise RuntimeError("enqueue() belongs inside transaction()")
     async with transaction() as connection:
-        await Queries(AsyncpgDriver(connection)).enqueue(
-            name, msgspec.json.encode(payload), execute_after=after, dedupe_key=key, on_conflict="skip"
-        )
+        await connection.execute(ENQUEUE, *job_parameters(name, payload, after=after, key=key))
 
 
-_ENQUEUE = QueryQueueBuilder().build_enqueue_query("skip").strip()
+ENQUEUE = """
+WITH input AS MATERIALIZED (
+    SELECT nextval((SELECT pg_get_serial_sequence('pgqueuer', 'id'))) AS id,
+        priority, entrypoint, payload, execute_after, dedupe_key, headers, ord
+    FROM UNNEST($1::int[], $2::text[], $3::bytea[], $4::interval[], $5::text[], $6::jsonb[])
+        WITH ORDINALITY AS t(priority, entrypoint, payload, execute_after, dedupe_key, headers, ord)
+),
+inserted AS (
+    INSERT INTO pgqueuer AS job (id, priority, entrypoint, payload, execute_after, dedupe_key, headers, status)
+    SELECT id, priority, entrypoint, payload, execute_after + NOW(), dedupe_key, headers, 'queued'
+    FROM input
+    ON CONFLICT (dedupe_key)
+        WHERE ((status = ANY (ARRAY['queued'::pgqueuer_status, 'picked'::pgqueuer_status]))
+            AND (dedupe_key IS NOT NULL))
+        DO NOTHING
+    RETURNING id, entrypoint, priority, dedupe_key
+),
+logged AS (
+    INSERT INTO pgqueuer_log (job_id, status, entrypoint, priority)
+    SELECT id, 'queued', entrypoint, priority FROM inserted WHERE id IN (SELECT id FROM input)
+)
+SELECT i.ord AS ord, ins.id AS id FROM inserted ins JOIN input i ON i.id = ins.id ORDER BY i.ord
+"""
+"""PgQueuer's statement that writes jobs and skips those whose key waits already, as its version that we pin builds it:
+a test compares the two. It stands here so that a process that serves requests need not load PgQueuer."""
 
 
 def statement_with_job(others: str) -> str:
@@ -109,14 +124,14 @@ def statement_with_job(others: str) -> str:
 
     One round trip less for whoever writes a row and its job; the first six parameters are `job_parameters`.
     """
-    if not _ENQUEUE.startswith("WITH ") or "$7" in _ENQUEUE:
-        raise RuntimeError("PgQueuer writes jobs in another manner than we know")
-    return f"WITH {others}, {_ENQUEUE.removeprefix('WITH ')}"
+    return f"WITH {others}, {ENQUEUE.strip().removeprefix('WITH ')}"
 
 
-def job_parameters(name: str, payload: Mapping[str, Any]) -> tuple[list[Any], ...]:
-    """The first six parameters of such a statement: a job that is due at once, without a key."""
-    return [0], [name], [msgspec.json.encode(payload)], [timedelta(0)], [None], ["null"]
+def job_parameters(
+    name: str, payload: Mapping[str, Any], *, after: timedelta | None = None, key: str | None = None
+) -> tuple[list[Any], ...]:
+    """The first six parameters of such a statement: one job, due at once unless `after` says later."""
+    return [0], [name], [msgspec.json.encode(payload)], [after or timedelta(0)], [key], ["null"]
 
 
 def retry_delay(failures: int) -> timedelta | None:
@@ -127,56 +142,33 @@ def retry_delay(failures: int) -> timedelta | None:
     return timedelta(seconds=delays[failures - 1] * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
 
 
-@dataclass
-class _Executor(EntrypointExecutor):
-    """Runs a handler: its own log context, metrics, and our schedule of retries."""
+async def _run(name: str, job: Job) -> None:
+    """Run a job: its own log context, metrics, and our schedule of retries."""
+    from pgqueuer.domain.errors import RetryRequested
 
-    name: str = ""
-
-    async def execute(self, job: Job, context: Context) -> None:
-        registered = _handlers[self.name]
-        logs.request_id.set(f"job-{job.id}")
-        with TOOK.labels(self.name).time():
-            try:
-                await registered.handler(msgspec.json.decode(job.payload or b"{}"))
-            except Later as later:
-                async with transaction():
-                    await enqueue(self.name, msgspec.json.decode(job.payload or b"{}"), after=later.delay)
-                DONE.labels(self.name, "later").inc()
-            except Exception as error:
-                failures = job.attempts + 1
-                delay = retry_delay(failures)
-                if delay is None or (registered.attempts and failures >= registered.attempts):
-                    DONE.labels(self.name, "dead").inc()
-                    log.exception("job is dead", extra={"job": self.name, "job_id": job.id})
-                    raise
-                DONE.labels(self.name, "retry").inc()
-                log.warning(
-                    "job failed, will be tried again",
-                    extra={"job": self.name, "failures": failures, "why": repr(error)},
-                )
-                raise RetryRequested(delay=delay, reason=type(error).__name__) from error
-            else:
-                DONE.labels(self.name, "done").inc()
-
-
-def _executor(name: str, registered: Registered) -> Callable[[EntrypointExecutorParameters], _Executor]:
-    return lambda parameters: _Executor(parameters=parameters, name=name)
-
-
-async def _never(job: Job) -> None:
-    raise AssertionError("the executor runs the handler")
-
-
-def _register_all(queuer: PgQueuer) -> None:
-    for name, registered in _handlers.items():
-        queuer.entrypoint(
-            name,
-            on_failure="hold",
-            concurrency_limit=registered.at_once,
-            accepts_context=False,
-            executor_factory=_executor(name, registered),
-        )(_never)
+    registered = _handlers[name]
+    logs.request_id.set(f"job-{job.id}")
+    with TOOK.labels(name).time():
+        try:
+            await registered.handler(msgspec.json.decode(job.payload or b"{}"))
+        except Later as later:
+            async with transaction():
+                await enqueue(name, msgspec.json.decode(job.payload or b"{}"), after=later.delay)
+            DONE.labels(name, "later").inc()
+        except Exception as error:
+            failures = job.attempts + 1
+            delay = retry_delay(failures)
+            if delay is None or (registered.attempts and failures >= registered.attempts):
+                DONE.labels(name, "dead").inc()
+                log.exception("job is dead", extra={"job": name, "job_id": job.id})
+                raise
+            DONE.labels(name, "retry").inc()
+            log.warning(
+                "job failed, will be tried again", extra={"job": name, "failures": failures, "why": repr(error)}
+            )
+            raise RetryRequested(delay=delay, reason=type(error).__name__) from error
+        else:
+            DONE.labels(name, "done").inc()
 
 
 @dataclass(frozen=True)
@@ -189,12 +181,9 @@ class Timetable:
     all_along: Sequence[Callable[[asyncio.Event], Awaitable[Any]]] = field(default=())
 
 
-def _scheduled(name: str) -> Callable[[Schedule], Awaitable[None]]:
-    async def fire(schedule: Schedule) -> None:
-        async with transaction():
-            await enqueue(name, {}, key=f"cron:{name}")
-
-    return fire
+async def _enqueue_scheduled(name: str) -> None:
+    async with transaction():
+        await enqueue(name, {}, key=f"cron:{name}")
 
 
 async def _repeat(seconds: float, function: Callable[[], Awaitable[Any]], stop: asyncio.Event) -> None:
@@ -227,13 +216,17 @@ async def work(stop: asyncio.Event, timetable: Timetable | None = None) -> None:
     When PostgreSQL goes away the worker starts again as soon as it is back. Jobs of a worker that has been silent
     for `job_lease_seconds` are taken over.
     """
+    from backend import job_queue
+
     timetable = timetable or Timetable()
+    at_once = {name: registered.at_once for name, registered in _handlers.items()}
+    cron = [(expression, name, partial(_enqueue_scheduled, name)) for expression, name in timetable.cron]
     repeating = [asyncio.create_task(_repeat(seconds, function, stop)) for seconds, function in timetable.every]
     repeating += [asyncio.create_task(_keep_up(function, stop)) for function in timetable.all_along]
     try:
         while not stop.is_set():
             try:
-                await _work_once(stop, timetable)
+                await job_queue.work_once(stop, _run, at_once, cron)
             except Exception:
                 log.exception("the worker lost its footing and starts again")
                 try:
@@ -245,61 +238,18 @@ async def work(stop: asyncio.Event, timetable: Timetable | None = None) -> None:
         await asyncio.gather(*repeating)
 
 
-class Driver(AsyncpgPoolDriver):
-    """PgQueuer's driver, which asks itself for a sign of life only when it listens.
-
-    PgQueuer begins both at once, on two connections: on a busy server the question may pass before anybody listens, and
-    then it would give up on a queue that is well.
-    """
-
-    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
-        super().__init__(pool)
-        self._listens = asyncio.Event()
-
-    async def add_listener(self, channel: str, callback: Callable[[str | bytes | bytearray], None]) -> None:
-        """Begin to listen."""
-        await super().add_listener(channel, callback)
-        self._listens.set()
-
-    async def notify(self, channel: str, payload: str) -> None:
-        """Say something to all who listen, and to us among them."""
-        await self._listens.wait()
-        await super().notify(channel, payload)
-
-
-async def _work_once(stop: asyncio.Event, timetable: Timetable) -> None:
-    arguments = connection_arguments()
-    # PgQueuer listens on a connection of this pool for as long as it lives: no statement bound for that one.
-    async with asyncpg.create_pool(**arguments, min_size=2, max_size=4) as pool:
-        queuer = PgQueuer(Driver(pool))
-        _register_all(queuer)
-        for expression, name in timetable.cron:
-            queuer.schedule(name, expression)(_scheduled(name))
-        watcher = asyncio.create_task(stop.wait())
-        watcher.add_done_callback(lambda _: queuer.shutdown.set())
-        at_once = max(2, settings().job_concurrency)  # PgQueuer wants twice a batch, and a batch is one job or more
-        try:
-            await queuer.run(
-                dequeue_timeout=timedelta(seconds=settings().job_poll_seconds),
-                batch_size=min(10, at_once // 2),
-                max_concurrent_tasks=at_once,
-                heartbeat_timeout=timedelta(seconds=settings().job_lease_seconds),
-                shutdown_on_listener_failure=True,
-            )
-        finally:
-            watcher.cancel()
-
-
 async def drain(*, strict: bool = True, limit: int = 10_000) -> int:
     """Run everything that is due now, one after the other, here, and what waits beside the queue; how many jobs ran.
 
     With `strict`, the first failure is raised after it was recorded: tests want to see it.
     """
-    ran = await _drain_queue(strict=strict, limit=limit)
+    from backend import job_queue
+
+    ran = await job_queue.drain(list(_handlers), _run, strict=strict, limit=limit)
     while _beside:
         for function in _beside:
             await _do_beside(function, strict=strict)
-        more = await _drain_queue(strict=strict, limit=limit - ran)
+        more = await job_queue.drain(list(_handlers), _run, strict=strict, limit=limit - ran)
         ran += more
         if not more:
             break
@@ -313,49 +263,3 @@ async def _do_beside(function: Callable[[], Awaitable[Any]], *, strict: bool) ->
         if strict:
             raise
         log.exception("what is done beside the queue failed", extra={"task": function.__qualname__})
-
-
-async def _drain_queue(*, strict: bool, limit: int) -> int:
-    arguments = connection_arguments()
-    connection = await asyncpg.connect(**arguments)
-    ran = 0
-    try:
-        queries = Queries(AsyncpgDriver(connection))
-        entrypoints = {QueueEntrypoint(name): EntrypointExecutionParameter(concurrency_limit=0) for name in _handlers}
-        manager = QueueManagerId(uuid.uuid4())
-        while ran < limit:
-            batch = await queries.dequeue(
-                batch_size=10,
-                entrypoints=entrypoints,
-                queue_manager_id=manager,
-                global_concurrency_limit=None,
-                heartbeat_timeout=timedelta(seconds=settings().job_lease_seconds),
-            )
-            if not batch:
-                return ran
-            for each in batch:
-                ran += 1
-                await _run_one(queries, each, strict=strict)
-    finally:
-        await connection.close()
-    return ran
-
-
-async def _run_one(queries: Queries, each: Job, *, strict: bool) -> None:
-    parameters = EntrypointExecutorParameters(concurrency_limit=0, func=_never, on_failure="hold")
-    executor = _Executor(parameters=parameters, name=str(each.entrypoint))
-    context = Context(cancellation=anyio.CancelScope(), resources={})
-    try:
-        await asyncio.create_task(executor.execute(each, context))
-    except RetryRequested as retry:
-        record = TracebackRecord.from_exception(exc=retry, job_id=each.id, additional_context={})
-        await queries.retry_job(each, retry.delay, record)
-        if strict:
-            raise (retry.__cause__ or retry) from None
-    except Exception as error:
-        record = TracebackRecord.from_exception(exc=error, job_id=each.id, additional_context={})
-        await queries.log_jobs([(each, "failed", record)])
-        if strict:
-            raise
-    else:
-        await queries.log_jobs([(each, "successful", None)])

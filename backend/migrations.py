@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
-from pgqueuer.adapters.persistence.queries import Queries
 from tortoise import Tortoise
 from tortoise.connection import get_connection
 from tortoise.migrations.api import migrate as tortoise_migrate
@@ -16,6 +14,9 @@ from tortoise.migrations.executor import MigrationExecutor
 
 from backend.database import connection_arguments, tortoise_config
 from backend.settings import settings
+
+if TYPE_CHECKING:
+    from pgqueuer.adapters.persistence.queries import Queries
 
 APPEND_ONLY = ("events", "event_seals", "payment_moves", "ledger_groups", "ledger_postings")
 """Tables whose rows the service may add and read, nothing else."""
@@ -28,6 +29,10 @@ async def migrate(say: Callable[[str], Any] = lambda _: None) -> None:
 
     Waits at most five seconds for a table lock, so that a running service is never held up behind it.
     """
+    # Loaded here: `serve` imports this module to ask what is pending, and makes no queue.
+    from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+    from pgqueuer.adapters.persistence.queries import Queries
+
     arguments = connection_arguments(as_owner=True)
     arguments["server_settings"] = {
         **arguments["server_settings"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from api.callbacks.alipay import AlipayController
@@ -11,6 +10,7 @@ from api.callbacks.courier import CourierController
 from api.callbacks.sms import SmsController
 from api.callbacks.wechat import WeChatController
 from api.callbacks.wechat_pay import WeChatPayController
+from api.doors import Door
 
 handlers: list[ControllerRouterHandler] = [
     WeChatController,
@@ -20,4 +20,7 @@ handlers: list[ControllerRouterHandler] = [
     SmsController,
 ]
 
-door = Router(path="/callbacks", route_handlers=handlers, middleware=[served_first])
+
+def door() -> Door:
+    """The router of this door."""
+    return Door(path="/callbacks", route_handlers=handlers, middleware=[served_first])

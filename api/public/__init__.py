@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from litestar import Router
 from litestar.types import ControllerRouterHandler
 
+from api.doors import Door
 from api.public.appointments import FreePlacesController
 from api.public.calendar import CalendarController
 from api.public.case_lookup import CaseLookupController
@@ -32,4 +32,7 @@ handlers: list[ControllerRouterHandler] = [
     PickupPointController,
 ]
 
-door = Router(path="/public", route_handlers=handlers)
+
+def door() -> Door:
+    """The router of this door."""
+    return Door(path="/public", route_handlers=handlers)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from litestar import Router
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from api.auth import provide_resident, residents_only
+from api.doors import Door
 from api.resident.addresses import AddressController
 from api.resident.appointments import AppointmentController
 from api.resident.case_deliveries import CaseDeliveryController
@@ -51,9 +51,12 @@ handlers: list[ControllerRouterHandler] = [
     DeliveryController,
 ]
 
-door = Router(
-    path="/resident",
-    guards=[residents_only],
-    dependencies={"resident": Provide(provide_resident, sync_to_thread=False)},
-    route_handlers=handlers,
-)
+
+def door() -> Door:
+    """The router of this door."""
+    return Door(
+        path="/resident",
+        guards=[residents_only],
+        dependencies={"resident": Provide(provide_resident, sync_to_thread=False)},
+        route_handlers=handlers,
+    )

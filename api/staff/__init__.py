@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from litestar import Router
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
 from api.auth import provide_staff, staff_only
+from api.doors import Door
 from api.staff.appointments import CONTROLLERS
 from api.staff.calendar import CalendarController
 from api.staff.catalogue import ItemController
@@ -42,11 +42,13 @@ handlers: list[ControllerRouterHandler] = [
     sign_out,
 ]
 
-inside = Router(
-    path="/",
-    guards=[staff_only],
-    dependencies={"staff": Provide(provide_staff, sync_to_thread=False)},
-    route_handlers=handlers,
-)
-door = Router(path="/staff", route_handlers=[StaffSignInController, inside])
-"""Everything is inside but the address at which one signs in."""
+
+def door() -> Door:
+    """The router of this door: everything is inside but the address at which one signs in."""
+    inside = Door(
+        path="/",
+        guards=[staff_only],
+        dependencies={"staff": Provide(provide_staff, sync_to_thread=False)},
+        route_handlers=handlers,
+    )
+    return Door(path="/staff", route_handlers=[StaffSignInController, inside])

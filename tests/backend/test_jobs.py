@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from typing import Any
 
 import asyncpg
 import pytest
+from pgqueuer.adapters.persistence.qb import QueryQueueBuilder
 from pgqueuer.core.qm import QueueManager
 
-from backend import jobs
+from backend import job_queue, jobs
 from backend.database import connection_arguments, execute, fetch, fetch_value, transaction
 from backend.jobs import Later, Timetable, drain, enqueue, retry_delay, work
 from backend.settings import environment, settings, using
@@ -298,6 +300,13 @@ async def test_writing_a_job_makes_no_commit_wait_for_another():
     assert [row["tgname"] for row in listening] == []
 
 
+def test_the_statement_that_writes_a_job_is_the_one_of_pgqueuer():
+    """It is written out so that `serve` need not load PgQueuer; a new version may build another."""
+    built = re.sub(r"--.*", "", QueryQueueBuilder().build_enqueue_query("skip"))
+
+    assert re.sub(r"[\s()]+", " ", jobs.ENQUEUE).strip() == re.sub(r"[\s()]+", " ", built).strip()
+
+
 async def test_the_smallest_worker_works_too():
     async with transaction():
         await enqueue("test.note", {"n": 1})
@@ -311,7 +320,7 @@ async def test_a_worker_asks_itself_for_a_sign_of_life_only_when_it_listens():
     """However long beginning to listen takes: a question that nobody hears would end a queue that is well."""
     heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     async with asyncpg.create_pool(**connection_arguments(), min_size=2, max_size=4) as pool:
-        async with jobs.Driver(pool) as driver:
+        async with job_queue.Driver(pool) as driver:
             asking = asyncio.create_task(driver.notify("signs_of_life", "well?"))
             await asyncio.sleep(0.2)
             assert not asking.done()
