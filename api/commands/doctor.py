@@ -7,8 +7,8 @@ from argparse import ArgumentParser, Namespace
 
 import msgspec
 
+from api.commands import say
 from api.commands.databases import databases
-from api.commands.running import say
 from backend import diagnosis, logs
 from backend.diagnosis import Remark
 from backend.settings import Settings, SettingsError, configure, environment, settings

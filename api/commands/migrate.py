@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from argparse import ArgumentParser, Namespace
 
+from api.commands import say
 from api.commands.databases import databases
-from api.commands.running import say
 from backend import logs, migrations
 from backend.settings import settings
 

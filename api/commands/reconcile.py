@@ -7,8 +7,8 @@ from datetime import date
 
 import msgspec
 
-from api.commands import CommandFailed
-from api.commands.running import opened, say
+from api.commands import CommandFailed, say
+from api.commands.running import opened
 from api.commands.running import run as run_main
 from backend import partners
 from backend.payments import catching_up

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 
+from api.commands import say
 from api.commands.databases import databases
 from api.wiring import wire
 from backend import cache, database, logs, migrations
 from backend.jobs import Timetable
 from backend.partners import equip, partners_from
 from backend.settings import configure, settings
-
-
-def say(line: str) -> None:
-    """A line of progress, beside the answer that goes to stdout."""
-    print(f"· {line}", file=sys.stderr, flush=True)
 
 
 def change_settings(**changes: Any) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from api import serving
-from api.commands.running import change_settings, prepared, say
+from api.commands import say
+from api.commands.running import change_settings, prepared
 
 
 def add(parser: ArgumentParser) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from api.commands import CommandFailed
-from api.commands.running import opened, say
+from api.commands import CommandFailed, say
+from api.commands.running import opened
 from api.commands.running import run as run_main
 from backend import auditing
 from backend.auditing import AnchorUnreadable

@@ -8,7 +8,8 @@ from contextlib import suppress
 
 import uvloop
 
-from api.commands.running import opened, prepared, say
+from api.commands import say
+from api.commands.running import opened, prepared
 from api.serving import LAST_SECONDS
 from backend import jobs
 from backend.settings import settings

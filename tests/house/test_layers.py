@@ -37,11 +37,6 @@ DATABASE = {
 }
 """Files of the API that may know the database: what opens it, asks whether it lives, names its errors, or
 says whose work comes first there."""
-LATE = {
-    "api/commands/databases.py": "a service with real servers never loads what starts the bundled ones",
-    "backend/embedded_servers.py": "a process that needs one of the two servers never loads the other",
-}
-"""Files that load something only when it is wanted, and why."""
 OWN_NAMES = {
     "backend/privacy_scan.py": "the names of tables and columns, as the catalogue of PostgreSQL lists them",
     "backend/key_rotation.py": "the names of the sealed columns, from its own table",
@@ -109,20 +104,6 @@ def test_only_partners_speak_http_to_others():
     assert [each for each in sorted(speaking) if not each.startswith(SIMULATES)] == []
 
 
-def test_imports_stand_at_the_top_so_that_no_circle_hides_in_a_function():
-    late = [
-        f"{name(path)}:{inner.lineno}"
-        for path in product()
-        if name(path) not in LATE
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        for inner in ast.walk(node)
-        if isinstance(inner, ast.Import | ast.ImportFrom)
-    ]
-
-    assert late == []
-
-
 def test_sql_is_never_made_of_what_somebody_sent():
     """f-strings in SQL hold constants (capitals) and nothing else."""
     asking = {"fetch", "fetch_row", "fetchrow", "fetch_value", "fetchval", "execute"}
@@ -142,5 +123,5 @@ def test_sql_is_never_made_of_what_somebody_sent():
 def test_every_exception_is_still_needed():
     there = {name(path) for path in product()}
 
-    assert {*BARE, *DATABASE, *LATE, *OWN_NAMES} <= there
+    assert {*BARE, *DATABASE, *OWN_NAMES} <= there
     assert {place for places in ONLY_IN.values() for place in places} <= there
