@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import asyncpg
@@ -190,8 +190,15 @@ def _from_parameters(error: ValidationException) -> DomainError:
     return Invalid(fields=faults) if faults else Malformed()
 
 
-def answers(*kinds: type[DomainError]) -> dict[int, ResponseSpec]:
-    """The problem answers of a handler, for its OpenAPI: `responses=answers(NotFound, SlotFull)`."""
+def answers(*sources: type[DomainError] | Callable[..., Any]) -> dict[int, ResponseSpec]:
+    """The problem responses of a handler, for its OpenAPI: `responses=answers(appointments.book, KeyMissing)`.
+
+    A use case stands for the errors that it declares by `@raises`.
+    """
+    kinds: dict[type[DomainError], None] = {}
+    for source in sources:
+        declared = (source,) if isinstance(source, type) else errors.raised_by(source)
+        kinds.update(dict.fromkeys(declared))
     grouped: dict[int, list[type[DomainError]]] = {}
     for kind in kinds:
         grouped.setdefault(kind.status, []).append(kind)

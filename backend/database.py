@@ -8,14 +8,15 @@ only `SET LOCAL`, only transaction-level locks, no LISTEN.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncpg
+import msgspec
 from tortoise import Tortoise
 from tortoise.backends.asyncpg.client import TransactionWrapper
 from tortoise.connection import get_connection, get_connections
@@ -25,17 +26,18 @@ from backend.fair_semaphore import FairSemaphore
 from backend.settings import settings
 from models import MODELS
 
+R = TypeVar("R", bound=msgspec.Struct)
 BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What asyncpg raises when a connection ends under it."""
 _ENDED = (asyncio.CancelledError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
-"""After these nobody knows what the connection is doing."""
+"""After these the state of the connection is unknown."""
 _OUR_MISTAKES = ("the server expects", "cannot perform operation: another operation is in progress")
-"""InterfaceErrors that speak of a wrong call and not of a lost connection."""
+"""InterfaceErrors that report a wrong call, not a lost connection."""
 
 _open: ContextVar[asyncpg.Connection[Any] | None] = ContextVar("open_connection", default=None)
 _priority: ContextVar[bool] = ContextVar("priority", default=False)
-_turns: FairSemaphore | None = None
-"""As many places as the pool has connections, some of them only for `priority()` work."""
+_semaphore: FairSemaphore | None = None
+"""One permit per connection of the pool; some permits are reserved for `priority()` work."""
 _client: Any = None
 """Tortoise's client for our one database, which holds the pool."""
 
@@ -53,7 +55,7 @@ class DatabaseDown(Unavailable):
 
 
 def credentials(url: str) -> dict[str, Any]:
-    """What a DSN says, as keyword arguments of asyncpg. Several hosts may be given, comma separated."""
+    """Parse a DSN into keyword arguments of asyncpg. Several hosts may be given, comma separated."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     address = parts.netloc.rpartition("@")[2]
@@ -78,7 +80,7 @@ def credentials(url: str) -> dict[str, Any]:
 
 
 def connection_arguments(*, url: str = "", as_owner: bool = False) -> dict[str, Any]:
-    """Everything that one asyncpg connection of ours is opened with."""
+    """The keyword arguments that every asyncpg connection of the service is opened with."""
     values = settings()
     given = credentials(
         url or ((values.migration_database_url or values.database_url) if as_owner else values.database_url)
@@ -124,19 +126,19 @@ async def _leave_as_it_is(connection: asyncpg.Connection[Any]) -> None:
 
 async def connect() -> None:
     """Set up the pool; connections are made when first needed, so PostgreSQL may come later than we do."""
-    global _client, _turns
+    global _client, _semaphore
     await Tortoise.init(config=tortoise_config(), _enable_global_fallback=True)
     # Kept, because Tortoise looks it up through its context at every question.
     _client = get_connection("default")
-    # Models outside of a transaction wait for their turn like every statement, and give back in order like it.
+    # Models outside of a transaction queue for a connection like every statement, and release it in order like one.
     _client.acquire_connection = _PooledConnection
-    _turns = FairSemaphore(settings().database_pool_size, settings().database_reserved_connections)
+    _semaphore = FairSemaphore(settings().database_pool_size, reserved=settings().database_reserved_connections)
 
 
 async def close() -> None:
-    """Give every connection back."""
-    global _client, _turns
-    _client = _turns = None
+    """Close every connection."""
+    global _client, _semaphore
+    _client = _semaphore = None
     await Tortoise.close_connections()
 
 
@@ -154,7 +156,7 @@ async def pool() -> asyncpg.Pool[Any]:
 
 @contextmanager
 def priority() -> Iterator[None]:
-    """What runs inside may use the connections that are kept back too."""
+    """Let the work inside use the reserved connections too."""
     before = _priority.set(True)
     try:
         yield
@@ -162,39 +164,39 @@ def priority() -> Iterator[None]:
         _priority.reset(before)
 
 
-async def _turn(turns: FairSemaphore) -> bool:
-    """Wait for one of as many places as the pool has connections; whether it is a kept one.
+async def _permit(semaphore: FairSemaphore) -> bool:
+    """Wait for a permit; whether it is a reserved one. Raises DatabaseBusy after `database_acquire_timeout` seconds.
 
     asyncpg's own queue of waiters costs more under load than this one, and has no bound.
     """
     priority = _priority.get()
-    if (taken := turns.at_once(priority=priority)) is not None:
-        return taken
+    if (permit := semaphore.try_acquire(priority=priority)) is not None:
+        return permit
     try:
         async with asyncio.timeout(settings().database_acquire_timeout):
-            return await turns.wait(priority=priority)
+            return await semaphore.acquire(priority=priority)
     except TimeoutError as error:
         raise DatabaseBusy(retry_after=1) from error
 
 
 class _PooledConnection:
-    """A connection of the pool; it goes back whatever happens, and what is broken is not handed out again.
+    """A connection of the pool. It is always released, and a broken one is not handed out again.
 
     A class, because this stands on the hot path: three nested generators cost more than the rest of it.
     """
 
-    __slots__ = ("_connection", "_kept", "_pool", "_turns")
+    __slots__ = ("_connection", "_pool", "_reserved", "_semaphore")
 
     async def __aenter__(self) -> asyncpg.Connection[Any]:
-        if _turns is None:
+        if _semaphore is None:
             raise DatabaseDown
-        self._turns = _turns
-        self._kept = await _turn(self._turns)
+        self._semaphore = _semaphore
+        self._reserved = await _permit(self._semaphore)
         try:
             self._pool = await pool()
             self._connection: Any = await self._pool.acquire()
         except BaseException:
-            self._turns.give_back(kept=self._kept)
+            self._semaphore.release(reserved=self._reserved)
             raise
         connection: asyncpg.Connection[Any] = self._connection
         return connection
@@ -204,22 +206,22 @@ class _PooledConnection:
     ) -> None:
         try:
             if isinstance(error, _ENDED):
-                # Asking a silent server to cancel or roll back would cost as long again; without us it does so itself.
+                # A request to roll back would wait for a silent server again; a lost client makes it roll back itself.
                 self._connection.terminate()
             elif isinstance(error, asyncpg.DataError):
-                # A value that asyncpg cannot write: the server was told of the statement and waits for it, and its
-                # patience would end while somebody else has the connection. Any whole statement ends the waiting.
+                # A value that asyncpg cannot write: the server has the statement, waits for its parameters, and would
+                # time out while the next borrower has the connection. Any whole statement ends the wait.
                 with suppress(*BROKEN):
                     await self._connection.execute("SELECT")
         finally:
             try:
-                # A connection that cannot be given back in order has been ended by the pool; the work is what counts.
-                # Only after an error can there be anything to wait for, and then for so long and no longer.
+                # The pool ends a connection that cannot be released in order; the result of the work stands.
+                # Only after an error can the release have to wait, and then for a bounded time.
                 bound = settings().database_connect_timeout if error is not None else None
                 with suppress(*BROKEN):
                     await self._pool.release(self._connection, timeout=bound)
             finally:
-                self._turns.give_back(kept=self._kept)
+                self._semaphore.release(reserved=self._reserved)
 
 
 def in_transaction() -> bool:
@@ -260,7 +262,7 @@ async def _begun(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
     except _ENDED:
         raise
     except BaseException:
-        # Whether or not ROLLBACK arrives, nothing was committed; the caller hears what went wrong first.
+        # Whether or not ROLLBACK arrives, nothing was committed; the first error is the one to raise.
         with suppress(*BROKEN):
             await begun.rollback()
         raise
@@ -293,6 +295,26 @@ async def fetch_row(sql: str, *arguments: Any) -> asyncpg.Record | None:
         return await connection.fetchrow(sql, *arguments)
 
 
+def row_as(kind: type[R], row: asyncpg.Record, *, json: Collection[str] = ()) -> R:
+    """The row as a struct, column by field; columns named in `json` hold JSON text. Further columns are left out."""
+    values = dict(row)
+    for name in json:
+        if values[name] is not None:
+            values[name] = msgspec.json.decode(values[name])
+    return msgspec.convert(values, kind)
+
+
+async def fetch_as(kind: type[R], sql: str, *arguments: Any, json: Collection[str] = ()) -> list[R]:
+    """Every row of the statement as a struct of this kind."""
+    return [row_as(kind, row, json=json) for row in await fetch(sql, *arguments)]
+
+
+async def fetch_one_as(kind: type[R], sql: str, *arguments: Any, json: Collection[str] = ()) -> R | None:
+    """The first row as a struct of this kind, or None."""
+    row = await fetch_row(sql, *arguments)
+    return None if row is None else row_as(kind, row, json=json)
+
+
 async def fetch_value(sql: str, *arguments: Any) -> Any:
     """The first column of the first row, or None."""
     if (joined := _open.get()) is not None:
@@ -315,12 +337,12 @@ _DOWN_STATES = ("08", "53", "57P", "58")
 
 
 def is_contention(error: BaseException) -> bool:
-    """Whether PostgreSQL asks us to try the same transaction again."""
+    """Whether PostgreSQL wants the same transaction to be tried again."""
     return _state(error) in RETRYABLE_STATES
 
 
 def is_down(error: BaseException) -> bool:
-    """Whether the error means that PostgreSQL, or the way to it, is out of order."""
+    """Whether the error means that PostgreSQL, or the network to it, is out of order."""
     if isinstance(error, asyncpg.InterfaceError):
         return not str(error).startswith(_OUR_MISTAKES)
     if isinstance(error, asyncpg.InternalClientError | OSError | TimeoutError):
@@ -329,7 +351,7 @@ def is_down(error: BaseException) -> bool:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the same work may succeed a moment later: nothing is wrong with it, something we depend on is."""
+    """Whether the same work may succeed a moment later: a dependency failed, not the work."""
     return isinstance(error, Unavailable) or is_down(error) or is_contention(error)
 
 

@@ -7,8 +7,8 @@ Every class has a stable `code` for programs, derived from its name, and a Chine
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
@@ -138,3 +138,25 @@ def catalogue() -> Iterator[type[DomainError]]:
         found.append(kind)
         queue.extend(kind.__subclasses__())
     return iter(sorted(found, key=lambda kind: (kind.code, kind.__qualname__)))
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def raises(*kinds: type[DomainError]) -> Callable[[F], F]:
+    """Declare the domain errors that a use case raises; routes document what their use cases declare."""
+
+    def declare(function: F) -> F:
+        function.__dict__["raises"] = kinds
+        return function
+
+    return declare
+
+
+def raised_by(function: Callable[..., Any]) -> tuple[type[DomainError], ...]:
+    """The domain errors that the use case declares. Raises LookupError when it declares none."""
+    try:
+        kinds: tuple[type[DomainError], ...] = function.__dict__["raises"]
+    except KeyError:
+        raise LookupError(f"{function.__module__}.{function.__qualname__} declares no @raises") from None
+    return kinds

@@ -1,7 +1,7 @@
-"""Whose turn it is when there are fewer places than people who want one: whoever has waited longest.
+"""A semaphore that serves in the order of arrival, with permits reserved for priority work.
 
-Some of the places are kept back for priority work, which may use all the others too. Two semaphores would not do: who
-waits at one does not see that the other has come free.
+Priority work may use the ordinary permits too. Two semaphores would not do: a waiter of one does not see that a permit
+of the other has come free.
 """
 
 from __future__ import annotations
@@ -12,49 +12,49 @@ from itertools import count
 
 
 class FairSemaphore:
-    """`places` for everybody, and `kept` more for priority work. Belongs to one event loop."""
+    """`permits` for all work, and `reserved` more for priority work. Belongs to one event loop."""
 
-    __slots__ = ("_arrivals", "_free", "_kept_free", "_ordinary", "_priority")
+    __slots__ = ("_arrivals", "_free", "_ordinary", "_priority", "_reserved_free")
 
-    def __init__(self, places: int, kept: int = 0) -> None:
-        self._free, self._kept_free = places, kept
+    def __init__(self, permits: int, *, reserved: int = 0) -> None:
+        self._free, self._reserved_free = permits, reserved
         self._arrivals = count()
         self._ordinary: deque[tuple[int, asyncio.Future[bool]]] = deque()
         self._priority: deque[tuple[int, asyncio.Future[bool]]] = deque()
 
-    def at_once(self, *, priority: bool = False) -> bool | None:
-        """Take a place that is free, without waiting: whether it is a kept one (`give_back` wants to know), or None."""
-        # A place is free only when nobody waits who may have it, so nobody is overtaken here.
+    def try_acquire(self, *, priority: bool = False) -> bool | None:
+        """Acquire a free permit without waiting: whether it is a reserved one (`release` needs to know), or None."""
+        # A permit is free only when no waiter may have it, so nothing is overtaken here.
         if self._free:
             self._free -= 1
             return False
-        if priority and self._kept_free:
-            self._kept_free -= 1
+        if priority and self._reserved_free:
+            self._reserved_free -= 1
             return True
         return None
 
-    async def wait(self, *, priority: bool = False) -> bool:
-        """Take a place as soon as it is one's turn; whether it is a kept one. Bounded by whoever asks."""
-        if (taken := self.at_once(priority=priority)) is not None:
-            return taken
-        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        (self._priority if priority else self._ordinary).append((next(self._arrivals), turn))
+    async def acquire(self, *, priority: bool = False) -> bool:
+        """Acquire a permit in the order of arrival; whether it is a reserved one. The caller bounds the wait."""
+        if (permit := self.try_acquire(priority=priority)) is not None:
+            return permit
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        (self._priority if priority else self._ordinary).append((next(self._arrivals), waiter))
         try:
-            return await turn
+            return await waiter
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.give_back(kept=turn.result())
+            if waiter.done() and not waiter.cancelled():
+                self.release(reserved=waiter.result())
             raise
 
-    def give_back(self, *, kept: bool) -> None:
-        """A place has come free: it goes to whoever has waited longest of those who may have it."""
-        queues = (self._priority,) if kept else (self._priority, self._ordinary)
+    def release(self, *, reserved: bool) -> None:
+        """Give the permit to the longest waiter that may have it, or keep it free."""
+        queues = (self._priority,) if reserved else (self._priority, self._ordinary)
         while waiting := [queue for queue in queues if queue]:
-            _, turn = min(waiting, key=lambda queue: queue[0][0]).popleft()
-            if not turn.done():
-                turn.set_result(kept)
+            _, waiter = min(waiting, key=lambda queue: queue[0][0]).popleft()
+            if not waiter.done():
+                waiter.set_result(reserved)
                 return
-        if kept:
-            self._kept_free += 1
+        if reserved:
+            self._reserved_free += 1
         else:
             self._free += 1

@@ -1,19 +1,24 @@
-"""Pages by cursor: where the last page ended, sealed so that nobody can send us a place of their own making."""
+"""Pages by cursor: the place where the last page ended, signed so that a caller cannot make one up."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
+import asyncpg
 import msgspec
 
+from backend.database import fetch
 from backend.errors import Fault, Invalid
 from backend.settings import settings
 
 SMALLEST, USUAL, LARGEST = 1, 20, 100
 _SIGNATURE = 12
+
+R = TypeVar("R")
 
 
 class CursorInvalid(Invalid):
@@ -43,3 +48,32 @@ def place_of(cursor: str, purpose: str) -> list[Any]:
     except ValueError:
         pass
     raise CursorInvalid(fields=[Fault("/cursor", "翻页标识无效")])
+
+
+async def paged(
+    sql: str,
+    *arguments: Any,
+    by: Mapping[str, Callable[[str], Any]],
+    make: Callable[[asyncpg.Record], R],
+    purpose: str,
+    cursor: str | None,
+    limit: int,
+) -> tuple[list[R], str | None]:
+    """One page of a list and the cursor of the next page, None on the last one.
+
+    `by` names the columns that the list is ordered by and says how each is read back from a cursor. After `arguments`
+    the statement is given one parameter for each of them (null on the first page) and the number of rows to return.
+    `purpose` names the list with its filters: a cursor of another list is refused. Raises CursorInvalid.
+    """
+    place = place_of(cursor, purpose) if cursor else [None] * len(by)
+    if len(place) != len(by):
+        raise CursorInvalid(fields=[Fault("/cursor", "翻页标识无效")])
+    after = [None if value is None else read(value) for read, value in zip(by.values(), place, strict=True)]
+    rows = await fetch(sql, *arguments, *after, limit + 1)
+    more = len(rows) > limit
+    following = cursor_of([_written(rows[limit - 1][column]) for column in by], purpose) if more else None
+    return [make(row) for row in rows[:limit]], following
+
+
+def _written(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

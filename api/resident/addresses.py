@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from litestar import Controller, Request, Response, delete, get, post, put
+from litestar import Controller, delete, get, post, put
 from litestar.di import NamedDependency
-from litestar.params import FromHeader, FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import openapi
 from api.delivery_examples import ADDRESS
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
-from api.idempotency import IdempotencyKeyHeader, once
+from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from backend.deliveries import addresses
 from backend.deliveries.addresses import AddressForm, AddressSeen
@@ -24,7 +24,6 @@ from backend.deliveries.errors import (
     AddressNotFound,
     DeliveryReceiverNotFound,
 )
-from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident
 
 OfPerson = Annotated[
@@ -92,25 +91,19 @@ class AddressController(Controller):
         description="第一个地址自动成为默认地址。地址加密保存；之后修改地址簿不会改变已经选择的寄送。",
         operation_id="saveAddress",
         responses=answers(
-            IdempotencyKeyMissing,
-            IdempotencyKeyInFlight,
-            IdempotencyKeyReused,
+            *IDEMPOTENCY_ERRORS,
             AddressInvalid,
             AddressLimitExceeded,
             DeliveryReceiverNotFound,
         ),
     )
+    @idempotent()
     async def save(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         data: JSONBody[NewAddressIn],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[AddressSeen]:
-        async def work() -> AddressSeen:
-            return await addresses.save(resident, data.form(), data.person_id)
-
-        return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> AddressSeen:
+        return await addresses.save(resident, data.form(), data.person_id)
 
     @get(
         "/{address_id:uuid}",

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromHeader, FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import limits, openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
-from api.idempotency import IdempotencyKeyHeader, once
+from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.appointments import admission, booking, browsing, cancelling, errors, rescheduling
 from backend.appointments.booking import Visitor
 from backend.appointments.browsing import AppointmentLine, AppointmentSeen
 from backend.appointments.places import Booking
-from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 from backend.settings import settings
@@ -62,7 +63,6 @@ States = Annotated[
     list[AppointmentState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
 ]
 OfPerson = Annotated[UUID | None, QueryParameter(description="只看这位办理人", required=False)]
-KEYS = (IdempotencyKeyMissing, IdempotencyKeyInFlight, IdempotencyKeyReused)
 _SLOT = (
     errors.SlotNotFound, errors.PersonNotFound, errors.SlotFull, errors.SlotClosed, errors.SlotExpired,
     errors.SlotNotReleased, errors.SlotAllocatedByDraw, errors.AlreadyBooked, errors.AppointmentLimitExceeded,
@@ -70,9 +70,13 @@ _SLOT = (
 )  # fmt: skip
 
 
-async def tapped(resident: AsResident) -> None:
-    """Count one more try of this resident to get a place. Raises TooMany."""
+@asynccontextmanager
+async def _admitted(arguments: dict[str, Any]) -> AsyncIterator[None]:
+    """Count one more attempt of the resident, and queue for the slot. Raises TooMany and what admission raises."""
+    resident: AsResident = arguments["resident"]
     await limits.within("booking", str(resident.id), settings().booking_taps_per_minute, 60, fail_closed=False)
+    async with admission.admitted(resident, arguments["data"].slot_id):
+        yield
 
 
 class AppointmentController(Controller):
@@ -88,51 +92,39 @@ class AppointmentController(Controller):
             "重复提交请保持 `Idempotency-Key` 不变。"
         ),
         operation_id="bookAppointment",
-        responses=answers(*KEYS, *_SLOT),
+        responses=answers(*IDEMPOTENCY_ERRORS, *_SLOT),
     )
+    @idempotent(_admitted)
     async def book(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         data: JSONBody[AppointmentIn],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[Booking]:
-        async def work() -> Booking:
-            return await booking.book(
-                resident, data.slot_id, data.item_code, person_id=data.person_id, visitor=data.visitor
-            )
-
-        await tapped(resident)
-        async with admission.admitted(resident, data.slot_id):
-            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> Booking:
+        return await booking.book(
+            resident, data.slot_id, data.item_code, person_id=data.person_id, visitor=data.visitor
+        )
 
     @post(
         "/holds",
         summary="预留一个号源（填写期间）",
         description="到 `hold_until` 自动释放，以数据库时间为准；之前用“确认预留”变为预约。",
         operation_id="holdAppointment",
-        responses=answers(*KEYS, *_SLOT),
+        responses=answers(*IDEMPOTENCY_ERRORS, *_SLOT),
     )
+    @idempotent(_admitted)
     async def hold(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         data: JSONBody[HoldIn],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[Booking]:
-        async def work() -> Booking:
-            return await booking.hold(resident, data.slot_id, data.item_code, person_id=data.person_id)
-
-        await tapped(resident)
-        async with admission.admitted(resident, data.slot_id):
-            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> Booking:
+        return await booking.hold(resident, data.slot_id, data.item_code, person_id=data.person_id)
 
     @post(
         "/{appointment_id:uuid}/confirmation",
         summary="确认预留，或接受候补号源",
         operation_id="confirmAppointment",
         responses=answers(
-            *KEYS,
+            *IDEMPOTENCY_ERRORS,
             errors.AppointmentNotFound,
             errors.HoldExpired,
             errors.AppointmentTransitionRefused,
@@ -140,19 +132,14 @@ class AppointmentController(Controller):
             errors.BookingRushLimitExceeded,
         ),
     )
+    @idempotent(lambda _: admission.in_turn())
     async def confirm(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         appointment_id: FromPath[UUID],
         data: JSONBody[ConfirmationIn],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[Booking]:
-        async def work() -> Booking:
-            return await booking.confirm(resident, appointment_id, visitor=data.visitor)
-
-        async with admission.in_turn():
-            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> Booking:
+        return await booking.confirm(resident, appointment_id, visitor=data.visitor)
 
     @post(
         "/{appointment_id:uuid}/move",
@@ -160,7 +147,7 @@ class AppointmentController(Controller):
         description="要么改约成功，要么原预约不变。",
         operation_id="rescheduleAppointment",
         responses=answers(
-            *KEYS,
+            *IDEMPOTENCY_ERRORS,
             *_SLOT,
             errors.AppointmentNotFound,
             errors.OtherLine,
@@ -168,20 +155,14 @@ class AppointmentController(Controller):
             errors.AppointmentTransitionRefused,
         ),
     )
+    @idempotent(_admitted)
     async def move(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         appointment_id: FromPath[UUID],
         data: JSONBody[MoveIn],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[Booking]:
-        async def work() -> Booking:
-            return await rescheduling.reschedule(resident, appointment_id, data.slot_id)
-
-        await tapped(resident)
-        async with admission.admitted(resident, data.slot_id):
-            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> Booking:
+        return await rescheduling.reschedule(resident, appointment_id, data.slot_id)
 
     @post(
         "/{appointment_id:uuid}/cancellation",
@@ -189,26 +170,21 @@ class AppointmentController(Controller):
         description="超过 `cancel_until` 取消记一次爽约。腾出的号源按顺序提供给候补的人。",
         operation_id="cancelAppointment",
         responses=answers(
-            *KEYS,
+            *IDEMPOTENCY_ERRORS,
             errors.AppointmentNotFound,
             errors.AppointmentTransitionRefused,
             errors.SlotExpired,
             errors.BookingRushLimitExceeded,
         ),
     )
+    @idempotent(lambda _: admission.in_turn())
     async def cancel(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         appointment_id: FromPath[UUID],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[AppointmentSeen]:
-        async def work() -> AppointmentSeen:
-            await cancelling.cancel(resident, appointment_id)
-            return await browsing.one(resident, appointment_id)
-
-        async with admission.in_turn():
-            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> AppointmentSeen:
+        await cancelling.cancel(resident, appointment_id)
+        return await browsing.one(resident, appointment_id)
 
     @get(
         summary="我的预约和我代办的预约",

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromHeader, FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import openapi
 from api.delivery_examples import ADDRESS_ID, FOLLOWED
-from api.idempotency import IdempotencyKeyHeader, once
+from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from api.resident.addresses import OfPerson
 from backend.cases import deliveries, sending_in
@@ -29,7 +29,6 @@ from backend.deliveries.errors import (
     PickupPointNotFound,
 )
 from backend.deliveries.following import DeliveryFollowed
-from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident
 from models.deliveries import Method
 
@@ -101,9 +100,7 @@ class CaseDeliveryController(Controller):
         operation_id="chooseDelivery",
         responses=answers(
             *(
-                IdempotencyKeyMissing,
-                IdempotencyKeyInFlight,
-                IdempotencyKeyReused,
+                *IDEMPOTENCY_ERRORS,
                 CaseNotFound,
                 DeliveryReceiverNotFound,
                 DeliveryNotOffered,
@@ -111,19 +108,15 @@ class CaseDeliveryController(Controller):
             *(AddressNotFound, PickupPointNotFound, DeliveryAlreadyChosen),
         ),
     )
+    @idempotent()
     async def choose(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         number: FromPath[str],
         data: JSONBody[ChoiceIn],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[DeliveryFollowed]:
-        async def work() -> DeliveryFollowed:
-            person = await acting.person_for(resident, data.person_id)
-            return await following.one(resident, (await deliveries.choose(person, number, data.wish())).number)
-
-        return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> DeliveryFollowed:
+        person = await acting.person_for(resident, data.person_id)
+        return await following.one(resident, (await deliveries.choose(person, number, data.wish())).number)
 
     @post(
         "/documents",
@@ -132,9 +125,7 @@ class CaseDeliveryController(Controller):
         operation_id="sendDocuments",
         responses=answers(
             *(
-                IdempotencyKeyMissing,
-                IdempotencyKeyInFlight,
-                IdempotencyKeyReused,
+                *IDEMPOTENCY_ERRORS,
                 CaseNotFound,
                 DeliveryReceiverNotFound,
                 DeliveryNotOffered,
@@ -142,19 +133,15 @@ class CaseDeliveryController(Controller):
             *(AddressNotFound, DeliveryAlreadyChosen, DeliveryOfficeInvalid),
         ),
     )
+    @idempotent()
     async def send_in(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         number: FromPath[str],
         data: JSONBody[DocumentsIn],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[DeliveryFollowed]:
-        async def work() -> DeliveryFollowed:
-            begun = await sending_in.send_in(resident, number, data.address_id, data.person_id)
-            return await following.one(resident, begun.number)
-
-        return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> DeliveryFollowed:
+        begun = await sending_in.send_in(resident, number, data.address_id, data.person_id)
+        return await following.one(resident, begun.number)
 
 
 _CHOSEN = {

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Controller, Request, Response, delete, get, post
+from litestar import Controller, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromHeader, FromPath, JSONBody
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from api import limits, openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
-from api.idempotency import IdempotencyKeyHeader, once
+from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from backend.appointments import qr_images
-from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident, delegating, errors
 from backend.identity.delegating import Asked, DelegationSeen, Invitation, Scope
 
-KEYS = (IdempotencyKeyMissing, IdempotencyKeyInFlight, IdempotencyKeyReused)
 PNG = "image/png"
 Name = Annotated[str, Meta(min_length=1, max_length=50, description="对方看到的称呼，如真实姓名")]
 Code = Annotated[str, Meta(min_length=1, max_length=200, description="邀请码，扫码或由对方发送")]
@@ -52,9 +52,15 @@ class AcceptanceIn(Struct, forbid_unknown_fields=True, kw_only=True):
     name: Name
 
 
-async def tried(resident: AsResident) -> None:
+async def _count_attempt(resident: AsResident) -> None:
     """Count one more invitation that this resident reads. Raises TooMany."""
     await limits.within("invitations", str(resident.id), 20, 3600, fail_closed=False)
+
+
+@asynccontextmanager
+async def _counted(arguments: dict[str, Any]) -> AsyncIterator[None]:
+    await _count_attempt(arguments["resident"])
+    yield
 
 
 class DelegationController(Controller):
@@ -67,19 +73,15 @@ class DelegationController(Controller):
         summary="邀请他人为我代办",
         description="发出邀请即为本人同意；对方登录后接受才生效。随时可以撤销，到期自动结束。邀请码另取。",
         operation_id="offerDelegation",
-        responses=answers(*KEYS, errors.DelegationPeriodInvalid, errors.DelegationLimitExceeded),
+        responses=answers(*IDEMPOTENCY_ERRORS, errors.DelegationPeriodInvalid, errors.DelegationLimitExceeded),
     )
+    @idempotent()
     async def offer(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         data: JSONBody[DelegationIn],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[DelegationSeen]:
-        async def work() -> DelegationSeen:
-            return await delegating.offer(resident, name=data.name, matters=data.matters, until=data.until)
-
-        return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> DelegationSeen:
+        return await delegating.offer(resident, name=data.name, matters=data.matters, until=data.until)
 
     @get(
         summary="代办授权：我给出的和我得到的",
@@ -152,27 +154,24 @@ class InvitationController(Controller):
         responses=answers(errors.InvitationInvalid, errors.OwnInvitation),
     )
     async def read(self, resident: NamedDependency[AsResident], data: JSONBody[InvitationIn]) -> Asked:
-        await tried(resident)
+        await _count_attempt(resident)
         return await delegating.asked(resident, data.code)
 
     @post(
         "/acceptances",
         summary="接受代办邀请",
         operation_id="acceptInvitation",
-        responses=answers(*KEYS, errors.InvitationInvalid, errors.OwnInvitation, errors.DelegationLimitExceeded),
+        responses=answers(
+            *IDEMPOTENCY_ERRORS, errors.InvitationInvalid, errors.OwnInvitation, errors.DelegationLimitExceeded
+        ),
     )
+    @idempotent(_counted)
     async def accept(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         data: JSONBody[AcceptanceIn],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[DelegationSeen]:
-        async def work() -> DelegationSeen:
-            return await delegating.accept(resident, data.code, name=data.name)
-
-        await tried(resident)
-        return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> DelegationSeen:
+        return await delegating.accept(resident, data.code, name=data.name)
 
 
 _OFFERED = {

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromHeader, FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import limits, openapi
 from api.delivery_examples import ADDRESS_ID, FOLLOWED, LINE
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
-from api.idempotency import IdempotencyKeyHeader, once
+from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from api.resident.addresses import OfPerson
@@ -34,7 +34,6 @@ from backend.deliveries.errors import (
     WaybillTaken,
 )
 from backend.deliveries.following import DeliveryFollowed, DeliveryLine
-from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 from backend.partners import Partners
@@ -181,27 +180,21 @@ class DeliveryController(Controller):
         description="办理部门核实后答复，答复见 `problems`。",
         operation_id="reportDelivery",
         responses=answers(
-            IdempotencyKeyMissing,
-            IdempotencyKeyInFlight,
-            IdempotencyKeyReused,
+            *IDEMPOTENCY_ERRORS,
             DeliveryNotFound,
             DeliveryTransitionRefused,
             DeliveryProblemAlreadyReported,
         ),
     )
+    @idempotent()
     async def report(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         number: FromPath[str],
         data: JSONBody[ReportIn],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[DeliveryFollowed]:
-        async def work() -> DeliveryFollowed:
-            await receiving.report(resident, number, data.text)
-            return await following.one(resident, number)
-
-        return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> DeliveryFollowed:
+        await receiving.report(resident, number, data.text)
+        return await following.one(resident, number)
 
     @post(
         "/{number:str}/waybill",

@@ -13,11 +13,10 @@ from msgspec import Meta, Struct
 
 from api import limits, openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
-from api.idempotency import IdempotencyKeyHeader, once
+from api.idempotency import IDEMPOTENCY_ERRORS, IdempotencyKeyHeader, once
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend import payments
-from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 from backend.partners import Partners
@@ -94,7 +93,7 @@ class PaymentController(Controller):
         ),
         operation_id="pay",
         responses=answers(
-            IdempotencyKeyMissing, IdempotencyKeyInFlight, IdempotencyKeyReused, FeeNotFound, FeeNotOpen,
+            *IDEMPOTENCY_ERRORS, FeeNotFound, FeeNotOpen,
             PaymentChannelInvalid, PayerNotKnown, PaymentBeingMade, PaymentClosed, ChannelPayerRefused, PartnerRefused,
             PartnerMisconfigured,
         ),

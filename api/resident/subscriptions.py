@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromHeader, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import openapi
-from api.idempotency import IdempotencyKeyHeader, once
+from api.idempotency import IDEMPOTENCY_ERRORS, IdempotencyKeyHeader, idempotent
 from api.problems import answers
-from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsResident
 from notifications import asking
 from notifications.asking import Asked, Asking, PageAsksNothing, PopupResult, TemplateNotOurs
@@ -100,22 +99,17 @@ class SubscriptionController(Controller):
         summary="交回订阅授权弹窗的结果",
         description="需要 `Idempotency-Key`。微信也会推送同一次弹窗的结果，两者只计一次。",
         operation_id="reportSubscriptions",
-        responses=answers(
-            TemplateNotOurs, PageAsksNothing, IdempotencyKeyMissing, IdempotencyKeyInFlight, IdempotencyKeyReused
-        ),
+        responses=answers(TemplateNotOurs, PageAsksNothing, *IDEMPOTENCY_ERRORS),
     )
+    @idempotent()
     async def report(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         data: JSONBody[SubscriptionsIn],
         idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[SubscriptionsOut]:
-        async def work() -> SubscriptionsOut:
-            found = await asking.answered(resident.id, data.page, data.results, key=idempotency_key or "")
-            return SubscriptionsOut.of(found)
-
-        return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> SubscriptionsOut:
+        found = await asking.answered(resident.id, data.page, data.results, key=idempotency_key or "")
+        return SubscriptionsOut.of(found)
 
 
 _TEMPLATE = {

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from litestar import Controller, Request, Response, delete, get, post
+from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromHeader, FromPath, JSONBody
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from api import openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
-from api.idempotency import IdempotencyKeyHeader, once
+from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
-from api.resident.appointments import KEYS, ItemCode, PersonId
+from api.resident.appointments import ItemCode, PersonId
 from backend.appointments import admission, draw_entries, drawing, errors, waiting
 from backend.appointments.draw_entries import DrawEntrySeen
 from backend.appointments.drawing import Entered
@@ -56,23 +56,18 @@ class WaitingController(Controller):
         ),
         operation_id="joinWaitingList",
         responses=answers(
-            *KEYS, errors.ServiceLineNotFound, errors.PersonNotFound, errors.ItemNotHandled, errors.SlotExpired,
-            errors.PlacesLeft, errors.AlreadyBooked, errors.AlreadyWaiting, errors.BookingBlocked,
+            *IDEMPOTENCY_ERRORS, errors.ServiceLineNotFound, errors.PersonNotFound, errors.ItemNotHandled,
+            errors.SlotExpired, errors.PlacesLeft, errors.AlreadyBooked, errors.AlreadyWaiting, errors.BookingBlocked,
             errors.BookingRushLimitExceeded,
         ),
     )  # fmt: skip
+    @idempotent(lambda _: admission.in_turn())
     async def join(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         data: JSONBody[WaitingIn],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[Waiting]:
-        async def work() -> Waiting:
-            return await waiting.join(resident, data.line_id, data.day, data.item_code, person_id=data.person_id)
-
-        async with admission.in_turn():
-            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> Waiting:
+        return await waiting.join(resident, data.line_id, data.day, data.item_code, person_id=data.person_id)
 
     @get(
         summary="我的候补",
@@ -105,24 +100,19 @@ class DrawEntryController(Controller):
         description="报名时间内先后不影响机会。请保存返回的 `id`，摇号后可在公示名单中找到。",
         operation_id="enterDraw",
         responses=answers(
-            *KEYS, errors.DrawNotFound, errors.PersonNotFound, errors.DrawClosed, errors.ItemNotHandled,
+            *IDEMPOTENCY_ERRORS, errors.DrawNotFound, errors.PersonNotFound, errors.DrawClosed, errors.ItemNotHandled,
             errors.SlotNotFound, errors.AlreadyEntered, errors.BookingBlocked, errors.BookingRushLimitExceeded,
         ),
     )  # fmt: skip
+    @idempotent(lambda _: admission.in_turn())
     async def enter(
         self,
-        request: Request[Any, Any, Any],
         resident: NamedDependency[AsResident],
         data: JSONBody[DrawEntryIn],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[Entered]:
-        async def work() -> Entered:
-            return await drawing.enter(
-                resident, data.line_id, data.day, data.item_code, data.slot_ids, person_id=data.person_id
-            )
-
-        async with admission.in_turn():
-            return await once(request, resident.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> Entered:
+        return await drawing.enter(
+            resident, data.line_id, data.day, data.item_code, data.slot_ids, person_id=data.person_id
+        )
 
     @get(
         summary="我的摇号报名与结果",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromHeader, FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import openapi
-from api.idempotency import IdempotencyKeyHeader, once
+from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from api.staff.refunds import PAYMENT_NUMBER, REFUND
-from backend.idempotency import IdempotencyKeyInFlight, IdempotencyKeyMissing, IdempotencyKeyReused
 from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
 from backend.paging import USUAL, CursorInvalid
@@ -80,24 +79,20 @@ class StaffPaymentController(Controller):
         ),
         operation_id="requestRefund",
         responses=answers(
-            *(IdempotencyKeyMissing, IdempotencyKeyInFlight, IdempotencyKeyReused),
+            *IDEMPOTENCY_ERRORS,
             *(DutyMissing, PaymentNotFound, PaymentTransitionRefused, RefundTooMuch, RefundTooLate, RefundTooOften),
         ),
     )
+    @idempotent()
     async def request_refund(
         self,
-        request: Request[Any, Any, Any],
         staff: NamedDependency[AsStaff],
         number: FromPath[str],
         data: JSONBody[RefundIn],
-        idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[RefundOverseen]:
-        async def work() -> RefundOverseen:
-            return await overseeing.refund(
-                staff, (await approving.request(staff, number, data.amount_fen, data.reason)).number
-            )
-
-        return await once(request, staff.id, idempotency_key, work)  # type: ignore[return-value]
+    ) -> RefundOverseen:
+        return await overseeing.refund(
+            staff, (await approving.request(staff, number, data.amount_fen, data.reason)).number
+        )
 
 
 _PAYMENT = {

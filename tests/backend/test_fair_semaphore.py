@@ -17,79 +17,79 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-def waiting(turns: FairSemaphore, *, priority: bool = False) -> asyncio.Task[bool]:
-    return asyncio.create_task(turns.wait(priority=priority))
+def waiting(semaphore: FairSemaphore, *, priority: bool = False) -> asyncio.Task[bool]:
+    return asyncio.create_task(semaphore.acquire(priority=priority))
 
 
 async def test_the_favoured_take_an_ordinary_place_that_comes_free_while_all_kept_ones_are_in_use():
-    turns = FairSemaphore(1, kept=1)
-    ordinary = turns.at_once()
-    assert turns.at_once(priority=True) is True
+    semaphore = FairSemaphore(1, reserved=1)
+    ordinary = semaphore.try_acquire()
+    assert semaphore.try_acquire(priority=True) is True
 
-    third = waiting(turns, priority=True)
+    third = waiting(semaphore, priority=True)
     await settle()
-    turns.give_back(kept=bool(ordinary))
+    semaphore.release(reserved=bool(ordinary))
 
     assert await asyncio.wait_for(third, 1) is False
 
 
 async def test_whoever_waited_longest_is_next_favoured_or_not():
-    turns = FairSemaphore(1)
-    turns.at_once()
-    first = waiting(turns)
+    semaphore = FairSemaphore(1)
+    semaphore.try_acquire()
+    first = waiting(semaphore)
     await settle()
-    second = waiting(turns, priority=True)
+    second = waiting(semaphore, priority=True)
     await settle()
 
-    turns.give_back(kept=False)
+    semaphore.release(reserved=False)
     await settle()
 
     assert (first.done(), second.done()) == (True, False)
-    turns.give_back(kept=False)
+    semaphore.release(reserved=False)
     assert await second is False
 
 
 async def test_a_kept_place_is_for_nobody_else():
-    turns = FairSemaphore(1, kept=1)
-    turns.at_once()
+    semaphore = FairSemaphore(1, reserved=1)
+    semaphore.try_acquire()
 
-    assert turns.at_once() is None
-    kept = turns.at_once(priority=True)
-    ordinary = waiting(turns)
+    assert semaphore.try_acquire() is None
+    kept = semaphore.try_acquire(priority=True)
+    ordinary = waiting(semaphore)
     await settle()
-    turns.give_back(kept=bool(kept))
+    semaphore.release(reserved=bool(kept))
     await settle()
 
     assert not ordinary.done()
-    turns.give_back(kept=False)
+    semaphore.release(reserved=False)
     assert await ordinary is False
 
 
 async def test_the_turn_of_somebody_who_left_goes_to_the_next():
-    turns = FairSemaphore(1)
-    turns.at_once()
-    gone, next_one = waiting(turns), waiting(turns)
+    semaphore = FairSemaphore(1)
+    semaphore.try_acquire()
+    gone, next_one = waiting(semaphore), waiting(semaphore)
     await settle()
 
     gone.cancel()
     await settle()
-    turns.give_back(kept=False)
+    semaphore.release(reserved=False)
 
     assert await asyncio.wait_for(next_one, 1) is False
 
 
 async def test_whoever_leaves_in_the_moment_of_their_turn_leaves_the_place_behind():
-    turns = FairSemaphore(1)
-    turns.at_once()
-    unlucky = waiting(turns)
+    semaphore = FairSemaphore(1)
+    semaphore.try_acquire()
+    unlucky = waiting(semaphore)
     await settle()
 
-    turns.give_back(kept=False)
+    semaphore.release(reserved=False)
     unlucky.cancel()
     with pytest.raises(asyncio.CancelledError):
         await unlucky
 
-    assert turns.at_once() is False
+    assert semaphore.try_acquire() is False
 
 
 @given(
@@ -98,18 +98,18 @@ async def test_whoever_leaves_in_the_moment_of_their_turn_leaves_the_place_behin
     st.lists(st.tuples(st.sampled_from(["come", "come-favoured", "leave", "done"]), st.integers(0, 9)), max_size=60),
 )
 async def test_no_place_is_lost_or_given_twice_whatever_people_do(places: int, kept: int, steps: list[tuple[str, int]]):
-    turns, people = FairSemaphore(places, kept), list[tuple[bool, asyncio.Task[bool]]]()
+    semaphore, people = FairSemaphore(places, reserved=kept), list[tuple[bool, asyncio.Task[bool]]]()
     for what, which in steps:
         inside = [each for each in people if each[1].done()]
         outside = [each for each in people if not each[1].done()]
         if what.startswith("come"):
-            people.append((what == "come-favoured", waiting(turns, priority=what == "come-favoured")))
+            people.append((what == "come-favoured", waiting(semaphore, priority=what == "come-favoured")))
         elif what == "leave" and outside:
             people.remove(left := outside[which % len(outside)])
             left[1].cancel()
         elif what == "done" and inside:
             people.remove(ended := inside[which % len(inside)])
-            turns.give_back(kept=ended[1].result())
+            semaphore.release(reserved=ended[1].result())
         await settle()
         held = [task.result() for _, task in people if task.done()]
         assert held.count(False) <= places

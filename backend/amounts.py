@@ -1,0 +1,10 @@
+"""Amounts of money are whole fen; this is how they are written for people and partners."""
+
+from __future__ import annotations
+
+
+def yuan(fen: int, *, grouped: bool = False) -> str:
+    """`1234.50` for 123450 fen; with `grouped`, `1,234.50`. Raises ValueError for less than nothing."""
+    if fen < 0:
+        raise ValueError(f"{fen} fen is less than nothing")
+    return f"{fen // 100:{',' if grouped else ''}}.{fen % 100:02d}"
