@@ -1,18 +1,20 @@
 """Write the next migrations from the models: `python -m models.new_migration appointments`.
 
 Tortoise drops the constraints of a table that is created in the same migration and then sees no difference. So new
-tables come in one migration and their constraints in the one after it.
+tables come in one migration and their constraints in the next one. docs/migrations.md says how to go on from there.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from tortoise import Tortoise
 from tortoise.migrations.autodetector import MigrationAutodetector
+from tortoise.migrations.operations import AlterModelOptions
 from tortoise.migrations.writer import MigrationWriter
 
 from models import MODELS
@@ -31,26 +33,32 @@ async def _known(detector: MigrationAutodetector) -> set[str]:
 
 
 async def _written(detector: MigrationAutodetector, name: str) -> list[Path]:
+    """Write what the detector finds. Options of models live in the models: no table changes with them."""
     paths = []
     for found in await detector.changes():
+        operations = [each for each in found.operations if not isinstance(each, AlterModelOptions)]
+        if not operations:
+            continue
         number = found.name.split("_")[0]
         writer = MigrationWriter(
             f"{number}_{name}",
             found.app_label,
-            found.operations,
+            operations,
             dependencies=found.dependencies,
             initial=found.initial,
             migrations_module=found.migrations_module,
         )
         text = writer.as_string().replace("from tortoise.migrations import operations", "from models import operations")
         text = text.replace("(migrations.Migration)", "(ops.Migration)")
+        text = re.sub(r"^(from tortoise import .*?)(?:, migrations\b|\bmigrations, )", r"\1", text, flags=re.MULTILINE)
+        text = text.replace("from tortoise import migrations\n", "")
         writer.path().write_text(text, encoding="utf-8")
         paths.append(writer.path())
     return paths
 
 
 async def write(name: str) -> list[Path]:
-    """Write what is missing, tables first; the files that were written, none when nothing has changed."""
+    """Write the missing migrations, tables first; return the files written, none when nothing has changed."""
     await Tortoise.init(config=CONFIG, init_connections=False)
     apps: Any = Tortoise.apps
     known = await _known(MigrationAutodetector(apps, CONFIG["apps"]))
@@ -60,7 +68,8 @@ async def write(name: str) -> list[Path]:
     paths = await _written(MigrationAutodetector(apps, CONFIG["apps"]), name)
     for model, constraints in put_off.items():
         model._meta.constraints = constraints
-    return paths + await _written(MigrationAutodetector(apps, CONFIG["apps"]), f"{name}_constraints")
+    constraints = "constraints" if name == "tables" else f"{name}_constraints"
+    return paths + await _written(MigrationAutodetector(apps, CONFIG["apps"]), constraints)
 
 
 if __name__ == "__main__":

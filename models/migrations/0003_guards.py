@@ -1,8 +1,8 @@
-"""What models cannot declare: the ledger is append-only, whoever connects; and what the outside may look at."""
+"""What models cannot declare: append-only tables, published versions, the balance of the ledger, and who acts for whom."""
 
 from models import operations as ops
 
-APPEND_ONLY = """
+REFUSE_CHANGE = """
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
@@ -11,7 +11,7 @@ END $$
 
 
 def append_only(table: str) -> list[str]:
-    """The trigger that keeps a table from being changed by anyone who is not its owner with triggers switched off."""
+    """The triggers that keep a table from being changed by any role except an owner who disables triggers."""
     return [
         f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
         "FOR EACH ROW EXECUTE FUNCTION refuse_change()",
@@ -19,6 +19,12 @@ def append_only(table: str) -> list[str]:
         "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()",
     ]
 
+
+APPEND_ONLY = [
+    statement
+    for table in ("events", "event_seals", "payment_moves", "ledger_groups", "ledger_postings", "delivery_moves")
+    for statement in append_only(table)
+]
 
 ITEM_VERSIONS_FIXED = [
     """
@@ -47,42 +53,76 @@ END $$
 # whole list first, and the planner rightly shuns the index.
 SEARCH_INDEX = "ALTER INDEX catalogue_entries_grams SET (fastupdate = off)"
 
-
-# One row per step that a case took, in the words of the state machine. An event that leads over several states is
-# several steps at one moment; `step` orders them.
-TRANSITIONS = [
-    "CREATE SCHEMA acceptance",
+# Checked at COMMIT, once per group: a group has at least two lines and they sum to zero.
+LEDGER_BALANCED = [
     """
-CREATE VIEW acceptance.v_transition AS
-SELECT 'case'::text AS entity, e.case_id AS id, upper(e.path[n]) AS "from", upper(e.path[n + 1]) AS "to",
-       e.occurred_at AS at, 'agency:' || e.agency_id AS actor,
-       row_number() OVER (PARTITION BY e.case_id ORDER BY e.occurred_at, e.rank, e.event_id COLLATE "C", n) AS step
-FROM case_events e CROSS JOIN LATERAL generate_series(1, cardinality(e.path) - 1) AS n
-WHERE e.case_id IS NOT NULL
+CREATE FUNCTION refuse_unbalanced_group() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    lines bigint;
+    total numeric;
+BEGIN
+    SELECT count(*), coalesce(sum(amount_fen), 0) INTO lines, total FROM ledger_postings WHERE group_id = NEW.id;
+    IF lines < 2 OR total <> 0 THEN
+        RAISE EXCEPTION 'ledger group % has % lines and a sum of %', NEW.ref, lines, total
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'ledger_group_balanced';
+    END IF;
+    RETURN NULL;
+END $$
 """,
+    """
+CREATE FUNCTION refuse_late_posting() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM ledger_groups WHERE id = NEW.group_id AND xmin::text <> pg_current_xact_id()::xid::text)
+    THEN
+        RAISE EXCEPTION 'a ledger group is posted whole' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $$
+""",
+    "CREATE CONSTRAINT TRIGGER ledger_group_balanced AFTER INSERT ON ledger_groups "
+    "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_unbalanced_group()",
+    "CREATE TRIGGER ledger_posting_in_time BEFORE INSERT ON ledger_postings "
+    "FOR EACH ROW EXECUTE FUNCTION refuse_late_posting()",
 ]
 
-# What else an examiner may look at; ids and states, nothing personal.
-ACCEPTANCE = [
+# A node may come to be verified, so this table is guarded column by column.
+SHIPMENT_NODES_FIXED = [
     """
-CREATE VIEW acceptance.v_outbox AS
-SELECT id AS key, name AS kind, upper(state) AS state, attempts FROM messages
+CREATE FUNCTION refuse_node_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (NEW.shipment_id, NEW.source, NEW.status, NEW.raw_code, NEW.event_at, NEW.received_at)
+        IS DISTINCT FROM (OLD.shipment_id, OLD.source, OLD.status, OLD.raw_code, OLD.event_at, OLD.received_at)
+        OR (OLD.believed AND NOT NEW.believed)
+    THEN
+        RAISE EXCEPTION 'what a courier told is kept as it was told' USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN NEW;
+END $$
 """,
-    """
-CREATE VIEW acceptance.v_session AS
-SELECT id, 'resident'::text AS kind, resident_id AS subject_id, created_at, last_used_at, expires_at, ended_at, end_reason
-FROM sessions
-UNION ALL
-SELECT id, 'staff', staff_id, created_at, last_used_at, expires_at, ended_at, end_reason FROM staff_sessions
-""",
+    "CREATE TRIGGER shipment_nodes_fixed BEFORE UPDATE ON shipment_nodes "
+    "FOR EACH ROW EXECUTE FUNCTION refuse_node_change()",
 ]
+
+# The resident first, and everybody whose delegation in this matter (or in all) runs at this moment. The planner is told
+# that they are few, so that lists go by the index of the person.
+PEOPLE_OF = """
+CREATE FUNCTION people_of(resident uuid, matter text) RETURNS SETOF uuid LANGUAGE sql STABLE ROWS 2 AS $$
+    SELECT resident
+    UNION ALL
+    SELECT d.principal_id FROM delegations d JOIN residents r ON r.id = d.principal_id AND r.disabled_at IS NULL
+    WHERE d.delegate_id = resident AND d.accepted_at IS NOT NULL AND d.ended_at IS NULL AND d.ends_at > now()
+      AND d.matters && ARRAY['all', matter]
+$$
+"""
 
 
 class Migration(ops.Migration):
     dependencies = [("models", "0002_constraints")]
 
     operations = [
-        ops.RunSQL([APPEND_ONLY, *append_only("events"), *append_only("event_seals")]),
+        ops.RunSQL([REFUSE_CHANGE, *APPEND_ONLY]),
         ops.RunSQL([*ITEM_VERSIONS_FIXED, SEARCH_INDEX]),
-        ops.RunSQL([*TRANSITIONS, *ACCEPTANCE]),
+        ops.RunSQL(LEDGER_BALANCED),
+        ops.RunSQL(SHIPMENT_NODES_FIXED),
+        ops.RunSQL([PEOPLE_OF]),
     ]

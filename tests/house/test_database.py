@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from tortoise import Tortoise
 from tortoise.migrations.autodetector import MigrationAutodetector
 from tortoise.migrations.operations import AlterModelOptions
+from tortoise.migrations.schema_generator.state import ModelState
 
 from backend import constraints
 from backend.constraints import Promise
@@ -180,3 +182,23 @@ async def test_not_even_the_owner_changes_the_ledger_without_taking_the_triggers
         for statement in ("UPDATE event_seals SET hash = 'y'", "DELETE FROM event_seals", "TRUNCATE event_seals"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError, match="append-only"):
                 await owner.execute(statement)
+
+
+async def test_migrating_renders_every_model_a_bounded_number_of_times(monkeypatch: pytest.MonkeyPatch):
+    """The cost grows with the tables, not with their square: each is rendered once, and again for a later change."""
+    rendered: list[str] = []
+    render = ModelState.render
+
+    def counted(self: ModelState, *arguments: Any, **options: Any) -> Any:
+        rendered.append(self.name)
+        return render(self, *arguments, **options)
+
+    monkeypatch.setattr(ModelState, "render", counted)
+    assert Tortoise.apps is not None
+    detector = MigrationAutodetector(Tortoise.apps, tortoise_config()["apps"])  # type: ignore[arg-type]
+    await detector.loader.build_graph()
+
+    state = await detector._project_state()
+
+    assert len(state.models) > 50
+    assert len(rendered) <= 2 * len(state.models)
