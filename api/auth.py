@@ -29,7 +29,7 @@ def bearer(scope: Scope) -> str:
     """The access token of the Authorization header.
 
     Raises TokenMissing without one, TokenInvalid when there are two headers or another scheme, TokenInAddress when
-    the query holds one: it is in somebody's log by now.
+    the query holds one: it has passed through access logs.
     """
     found = None
     for name, value in scope["headers"]:

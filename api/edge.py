@@ -1,4 +1,4 @@
-"""The outermost layer of the API: what every request gets, whatever it asks for.
+"""The outermost layer of the API: what every request gets, on every route.
 
 A request id, a bound on time and size, security headers, metrics; an answer even when nothing inside could give
 one. It is one plain ASGI layer because it stands on the hot path.
@@ -67,7 +67,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             given = value.decode("latin-1")
-            # It will stand in logs and in the ledger, so it must not be somebody's number.
+            # It will stand in logs and in the ledger, so it must not be a person's number.
             if 8 <= len(given) <= 64 and _ID_LETTERS.issuperset(given) and logs.scrub(given) == given:
                 return given
     return secrets.token_hex(8)
@@ -142,7 +142,7 @@ class Edge:
 
 
 def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether the answer goes on for as long as somebody listens: such a one has no end to be timed."""
+    """Whether the response streams until the client leaves: its end cannot be timed."""
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers)
 
 

@@ -14,7 +14,7 @@ from backend.settings import settings
 
 
 class Draining:
-    """Set when the process was told to stop: no new work should be sent here."""
+    """Set when the process is draining: no new work should be sent here."""
 
     begun: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""How often somebody may ask: atomic counters in Redis, with a stated policy for the day Redis is down."""
+"""Rate limits: atomic counters in Redis, with a stated policy for the day Redis is down."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _networks(text: str) -> tuple[Any, ...]:
 
 
 def client_address(scope: Scope) -> str:
-    """Who is at the other end. X-Forwarded-For is believed only from a trusted proxy, and only its last entry."""
+    """The address of the client. X-Forwarded-For counts only from a trusted proxy, and only its last entry."""
     client = scope.get("client")
     address = client[0] if client else "unknown"
     trusted = _networks(settings().trusted_proxies)

@@ -122,7 +122,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "status": 404,
                 "title": "没有找到该办件",
                 "retryable": False,
-                "meaning": "There is no such case, or it is somebody else's.",
+                "meaning": "There is no such case, or it is another person's.",
             }
         ]
     },
@@ -182,7 +182,7 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
 
 
 def _strict(app: Litestar) -> set[str]:
-    """Names of the structs that requests are read as and that refuse fields nobody declared."""
+    """Names of the request structs that refuse undeclared fields."""
     bodies = [
         handler.parsed_data_field.annotation
         for route in app.routes

@@ -50,6 +50,7 @@ def decoded(body: bytes, kind: Any = Any) -> Any:
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> None:
-    """Of two equal names one reader takes the first and another the last: whoever checked the body saw another one."""
+    """Of two equal names one reader takes the first and another the last: a proxy that checked the body may have seen
+    the other one."""
     if len({name for name, _ in pairs}) != len(pairs):
         raise Malformed("同一字段出现了两次")

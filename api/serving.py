@@ -1,6 +1,6 @@
 """HTTP: one process, or several children sharing one listening socket.
 
-Told to stop, a process first answers 503 on /readyz for `drain_seconds`, so that whoever balances the load goes
+After a stop signal a process first answers 503 on /readyz for `drain_seconds`, so that the load balancer goes
 elsewhere; then it closes the subscriber, finishes what is in flight within `shutdown_seconds` and ends. Children
 hold a lifeline to their parent: when it dies, even by SIGKILL, they close the subscriber at once and follow.
 """
@@ -50,9 +50,9 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(
     app: str = APPLICATION, *, lifeline: int | None = None, listening: Callable[[str], Any] = lambda _: None
 ) -> int:
-    """Answer requests until told to stop; the exit status of the process.
+    """Answer requests until a signal stops it; the exit status of the process.
 
-    `listening` hears our address as soon as connections are taken, `lifeline` is watched when given.
+    `listening` is called with the address as soon as connections are accepted, `lifeline` is watched when given.
     """
     values = settings()
     subscriber = listen(values.host, values.port)
@@ -89,16 +89,16 @@ async def _until_told(server: Server, subscriber: socket.socket, lifeline: int |
     if lifeline is not None:
         orders.watch(lifeline)
     serving = asyncio.create_task(server.serve(sockets=[subscriber]))
-    told = asyncio.create_task(orders.stop.wait())
-    await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
-    if told.done() and not orders.orphaned:
+    stopped = asyncio.create_task(orders.stop.wait())
+    await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if stopped.done() and not orders.orphaned:
         await _first(orders.hurry.wait(), settings().drain_seconds)
     server.should_exit = True
     in_a_hurry = asyncio.create_task(orders.hurry.wait())
     await asyncio.wait({serving, in_a_hurry}, return_when=asyncio.FIRST_COMPLETED)
     server.force_exit = in_a_hurry.done()
     await serving
-    told.cancel()
+    stopped.cancel()
     in_a_hurry.cancel()
 
 

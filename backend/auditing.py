@@ -1,7 +1,7 @@
-"""The ledger is sealed into hash chains, and anybody can check them: here, or from an export without a database.
+"""Seal the ledger into hash chains and verify them: here, or from an export without a database.
 
-Sealing happens in the worker, off the hot path. It takes whatever waits in `unsealed_events`, so an event whose
-transaction committed late is sealed late and never skipped. Whoever owns the database could write a whole chain
+Sealing happens in the worker, off the hot path. It takes what waits in `unsealed_events`, so an event whose
+transaction committed late is sealed late and never skipped. The owner of the database could write a whole chain
 anew; that is found by anchors, which must be kept where that person cannot write.
 """
 
@@ -182,7 +182,7 @@ async def _places(shard: int, until: int) -> AsyncIterator[Sealed]:
 
 
 async def _late() -> AsyncIterator[Finding]:
-    """Events that have been waiting too long: nobody seals, or somebody keeps them from being sealed."""
+    """Events that have been waiting too long: no worker seals, or a lock keeps them from being sealed."""
     rows = await fetch(
         "SELECT u.shard, u.event_id, e.id IS NULL AS gone "
         "FROM unsealed_events u LEFT JOIN events e ON e.id = u.event_id "
@@ -231,7 +231,7 @@ class ExportHead(msgspec.Struct, frozen=True, tag="zhangban-ledger-1"):
 async def export(path: Path) -> int:
     """Write all that is needed to check the chains elsewhere, as JSON lines; how many places were written.
 
-    The ledger holds ids and codes, no personal data; the file is still not for everybody.
+    The ledger holds ids and codes, no personal data; the file is still confidential.
     """
     state = await anchors()
     written = 0

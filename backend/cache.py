@@ -26,7 +26,7 @@ OPENS_AFTER = 3
 CONNECTIONS = 32
 """As many as ask at once; the others wait for their turn."""
 STAYS_OPEN = 2.0
-"""Seconds for which nobody asks a cache that failed."""
+"""Seconds for which a cache that failed is not asked again."""
 
 
 class CacheDown(Unavailable):
@@ -113,7 +113,7 @@ async def ask(operation: Callable[[Redis], Awaitable[T]]) -> T:
     """Run the operation on Redis.
 
     Raises CacheDown when it does not answer within `redis_timeout` seconds; after three failures in a row
-    nobody waits for it for two seconds.
+    callers do not wait for it for two seconds.
     """
     global _failures, _closed_until
     if clock.monotonic() < _closed_until:

@@ -31,7 +31,7 @@ class CalendarYearNotCovered(Conflict):
 
 
 class CalendarChanged(Event, frozen=True, kw_only=True, tag="calendar.changed"):
-    """A day or a year of the working calendar was set: whoever counted through it counts again."""
+    """A day or a year of the working calendar was set: due dates that count through it are counted again."""
 
     about: ClassVar[str] = "calendar_id"
     calendar_id: UUID = CALENDAR
@@ -139,7 +139,7 @@ async def working_days_after(start: date, count: int) -> date:
 
 
 async def set_day(day: date, *, working: bool, name: str) -> None:
-    """Declare one day working or off, whatever the published calendar says; said again, the last word counts."""
+    """Declare one day working or off, against the published calendar; the last declaration counts."""
     async with transaction():
         await execute(
             "INSERT INTO calendar_days (day, working, name, set_at) VALUES ($1, $2, $3, now()) "

@@ -46,7 +46,7 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Anchor(msgspec.Struct, frozen=True):
-    """The heads of all shards at one instant, to be kept where nobody who can write the database can reach."""
+    """The heads of all shards at one instant, to be kept out of reach of those who can write the database."""
 
     at: datetime
     heads: list[Head]

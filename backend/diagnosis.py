@@ -21,7 +21,7 @@ Weight = Literal["broken", "unsafe", "missing", "note"]
 OLDEST_POSTGRES = 15
 SKEW_SECONDS = 2.0
 STOP_SECONDS = 15.0
-"""Whoever runs us kills a process that has not ended by then."""
+"""Supervisors kill a process that has not ended by then."""
 
 
 class Remark(msgspec.Struct, frozen=True):
@@ -39,10 +39,10 @@ class Remark(msgspec.Struct, frozen=True):
 
 
 def of_settings(values: Settings, *, production: bool) -> list[Remark]:
-    """What the settings alone tell."""
+    """The remarks that follow from the settings alone."""
     found = [*_secrets(values), *_servers(values), *_exposure(values), *_wechat(values), *_channels(values)]
     found += [Remark(*each) for each in partners.faults(values)]
-    # Away from production the same is good to know and stops nobody.
+    # Away from production the same is a hint and stops no process.
     return found if production else [_softened(each) for each in found]
 
 
@@ -57,7 +57,7 @@ def _secrets(values: Settings) -> Iterator[Remark]:
             yield Remark(
                 "unsafe",
                 name.upper(),
-                "is the built-in development secret, which everybody knows",
+                "is the built-in development secret, which is public",
                 f"set one of your own: python -c 'import secrets; print({recipe})'",
             )
     for name, ring in (("DATA_KEYS", crypto.data_ring), ("FINGERPRINT_KEYS", crypto.fingerprint_ring)):
@@ -106,7 +106,7 @@ def _is_encrypted(url: str) -> bool:
 
 def _exposure(values: Settings) -> Iterator[Remark]:
     if values.sandbox:
-        yield Remark("unsafe", "SANDBOX", "is on: partners are simulators with levers for everybody", "switch it off")
+        yield Remark("unsafe", "SANDBOX", "is on: partners are simulators with open test controls", "switch it off")
     if not values.public_base.startswith("https://"):
         yield Remark("unsafe", "PUBLIC_BASE", "is not an https:// address", "set the address residents use")
     if not values.trusted_proxies:
@@ -120,7 +120,8 @@ def _exposure(values: Settings) -> Iterator[Remark]:
 def _wechat(values: Settings) -> Iterator[Remark]:
     for name in ("wechat_appid", "wechat_secret"):
         if not getattr(values, name):
-            yield Remark("missing", name.upper(), "is not set: nobody can sign in", "copy it from mp.weixin.qq.com")
+            what = "is not set: residents cannot sign in"
+            yield Remark("missing", name.upper(), what, "copy it from mp.weixin.qq.com")
     for name in ("wechat_push_token", "wechat_push_aes_key"):
         if not getattr(values, name):
             what = "is not set: what residents answer to popups is only known from the front end"
@@ -144,7 +145,7 @@ def _wechat(values: Settings) -> Iterator[Remark]:
 
 
 def _channels(values: Settings) -> Iterator[Remark]:
-    """Whatever `serve` and `work` would refuse to start with, all at once and with what to do."""
+    """Everything that `serve` and `work` would refuse to start with, at once and with what to do."""
     for name, what, remedy in (*wechat_pay.faults(values), *alipay.faults(values)):
         yield Remark("broken", name, what, remedy)
     if not values.wechat_pay_mchid and not values.alipay_app_id:
@@ -185,7 +186,7 @@ SELECT (SELECT count(*) FROM bill_differences WHERE state = 'open') AS open,
 
 
 async def of_database(*, production: bool) -> list[Remark]:
-    """What PostgreSQL tells about itself, our role in it and our clocks."""
+    """The remarks about PostgreSQL, the service's role in it and the clocks."""
     given = database.credentials(settings().database_url)
     try:
         connection = await asyncpg.connect(**given, timeout=settings().database_connect_timeout)
@@ -246,7 +247,7 @@ async def _role(connection: asyncpg.Connection[Any], facts: asyncpg.Record) -> l
                 )
                 found.append(Remark("unsafe", name, what, remedy))
     if facts["superuser"]:
-        what = "names a superuser: whoever learns its password owns the whole server"
+        what = "names a superuser: its password opens the whole server"
         found.append(Remark("unsafe", "DATABASE_URL", what, "make a user that is only a member of the role"))
     return found
 
@@ -282,24 +283,24 @@ async def _contents() -> list[Remark]:
 
 
 async def _money() -> list[Remark]:
-    """What reconciling has found and nobody has dealt with."""
+    """The findings of reconciliation that are still open."""
     facts = await database.fetch_row(_MONEY)
     assert facts is not None
     remarks = (
         ("open", "differences between our books and bills are unexplained", "look at /v1/staff/bill-differences"),
-        ("refused", "bills could not be believed", "run zhangban reconcile --date for their days"),
+        ("refused", "bills failed their checks", "run zhangban reconcile --date for their days"),
         ("overdue", "days with payments have no compared bill", "run zhangban work, or zhangban reconcile"),
     )
     return [Remark("missing", "money", f"{facts[name]} {what}", do) for name, what, do in remarks if facts[name]]
 
 
 async def of_cache(*, production: bool) -> list[Remark]:
-    """What Redis or Valkey tells about itself."""
+    """The remarks about Redis or Valkey."""
     await cache.connect()
     try:
         facts = await cache.ask(lambda client: client.info("memory"))
     except cache.CacheDown:
-        what = "nobody answers there: reads go on, sign-in and codes are refused"
+        what = "no answer: reads go on, sign-in and codes are refused"
         return [Remark("broken", "REDIS_URL", what, "start Valkey or Redis, or correct it")]
     finally:
         await cache.close()

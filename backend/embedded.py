@@ -3,7 +3,7 @@
 Processes that want a server *hold* it: each keeps a shared lock on one file. A keeper process
 (`backend/embedded_keeper.py`) starts the server and then waits for the exclusive lock on that file, which
 the kernel gives it when the last holder has gone, be it by a return, an error or SIGKILL; then it stops the
-server. So nobody counts processes, and nobody's death leaves a lock behind.
+server. So no process counts others, and a dead process leaves no lock behind.
 
 Three files in the server's folder are locked, always in this order: `starting` (one newcomer at a time),
 `holders` (shared by holders, exclusive for the keeper while it stops), `keeping` (the keeper lives).
@@ -66,18 +66,18 @@ def servers(
 
     Durable servers keep their data in `data_dir`, or else where `default_folder()` says. Others are
     throw-away: no fsync, room for 400 connections, and their folder (a temporary one unless given) is removed
-    after the last holder. `say` hears each line of progress; by default it is written to stderr.
+    after the last holder. `say` is called with each line of progress; by default it is written to stderr.
     Raises EmbeddedFailed when a server does not start.
     """
-    tell = say or _to_stderr
+    report = say or _to_stderr
     root = Path(data_dir) if data_dir else default_folder() if durable else _temporary_folder()
     root = root.expanduser().resolve()
     if not durable and os.geteuid() == 0:
         _open_the_way(root)
     with ExitStack() as stack:
         yield Urls(
-            database_url=stack.enter_context(_held("postgres", root, durable, tell)) if postgres else "",
-            redis_url=stack.enter_context(_held("valkey", root, durable, tell)) if valkey else "",
+            database_url=stack.enter_context(_held("postgres", root, durable, report)) if postgres else "",
+            redis_url=stack.enter_context(_held("valkey", root, durable, report)) if valkey else "",
         )
 
 
@@ -108,7 +108,7 @@ def _to_stderr(line: str) -> None:
 
 
 @contextmanager
-def _held(kind: Kind, root: Path, durable: bool, tell: Callable[[str], None]) -> Iterator[str]:
+def _held(kind: Kind, root: Path, durable: bool, report: Callable[[str], None]) -> Iterator[str]:
     folder = root / kind
     with _starting(folder) as starting:
         _refuse_other_purpose(folder, durable)
@@ -118,7 +118,7 @@ def _held(kind: Kind, root: Path, durable: bool, tell: Callable[[str], None]) ->
             url = ""
             while not url:
                 if not is_locked(folder / "keeping"):
-                    _start_keeper(kind, folder, durable, tell)
+                    _start_keeper(kind, folder, durable, report)
                 url = _url(folder)
         except BaseException:
             os.close(holding)
@@ -165,9 +165,9 @@ def _refuse_other_purpose(folder: Path, durable: bool) -> None:
         raise EmbeddedFailed(f"{folder} holds {held} data and cannot be a {wanted} folder; name another")
 
 
-def _start_keeper(kind: Kind, folder: Path, durable: bool, tell: Callable[[str], None]) -> None:
+def _start_keeper(kind: Kind, folder: Path, durable: bool, report: Callable[[str], None]) -> None:
     first_time = "" if (folder / "data").exists() else " (the first time: its data folder is made)"
-    tell(f"{NAMES[kind]} is starting in {folder}{first_time}")
+    report(f"{NAMES[kind]} is starting in {folder}{first_time}")
     if not durable:
         (folder / "throw-away").touch()
     begun = time.monotonic()
@@ -189,7 +189,7 @@ def _start_keeper(kind: Kind, folder: Path, durable: bool, tell: Callable[[str],
         keeper.wait()
         last = (folder / "keeper.log").read_text(errors="replace").strip().rpartition("\n")[2]
         raise EmbeddedFailed(f"{NAMES[kind]} did not start in {folder}: {report or last} (see the logs there)")
-    tell(f"{NAMES[kind]} answers after {time.monotonic() - begun:.1f} s")
+    report(f"{NAMES[kind]} answers after {time.monotonic() - begun:.1f} s")
 
 
 def _url(folder: Path) -> str:
@@ -199,21 +199,21 @@ def _url(folder: Path) -> str:
         try:
             return str(json.loads((folder / "address").read_text())["url"])
         except FileNotFoundError:
-            time.sleep(0.05)  # whoever started this keeper has died, and it is still at it
+            time.sleep(0.05)  # the process that started this keeper has died, and the keeper is still starting
         if time.monotonic() > until:
             raise EmbeddedFailed(f"no server came up in {folder} (see the logs there)")
     return ""
 
 
 def _leave(holding: int, folder: Path) -> None:
-    """Let go; whoever was the last one waits until the server has stopped."""
+    """Let go; the last holder waits until the server has stopped."""
     keeper = _keeper(folder)
     alone = _try_lock(holding, fcntl.LOCK_EX) or not _try_lock(holding, fcntl.LOCK_SH)
     os.close(holding)
     until = time.monotonic() + GONE_SECONDS
     while alone and time.monotonic() < until and is_locked(folder / "keeping"):
         if _keeper(folder) not in {keeper, ""}:
-            break  # somebody has started it anew
+            break  # another process has started it anew
         time.sleep(0.02)
     for each in _keepers:
         if alone and str(each.pid) == keeper:
@@ -237,7 +237,7 @@ def _try_lock(descriptor: int, how: int) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether another process holds this file exclusively; a file that does not exist is held by nobody."""
+    """Whether another process holds this file exclusively; a file that does not exist is not held."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:

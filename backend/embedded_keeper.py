@@ -26,7 +26,7 @@ def main() -> NoReturn:
 
 
 def keep(kind: str, folder_name: str, purpose: str) -> NoReturn:
-    """Keep the server until nobody holds it."""
+    """Keep the server until no process holds it."""
     folder, durable = Path(folder_name), purpose == "durable"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     keeping = os.open(folder / "keeping", os.O_RDWR | os.O_CREAT, 0o600)
@@ -60,7 +60,7 @@ def _serve(server: Server, folder: Path, durable: bool) -> None:
 
 
 def _report(line: str) -> None:
-    """Tell the starter, who may have died meanwhile, and let go of its pipe."""
+    """Report to the starter, which may have died meanwhile, and close its pipe."""
     with suppress(OSError):
         os.write(1, line.encode() + b"\n")
     silent = os.open(os.devnull, os.O_WRONLY)

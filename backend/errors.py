@@ -122,7 +122,7 @@ class TooMany(DomainError):
 
 
 class Unavailable(DomainError):
-    """Something that we need does not answer; nothing was changed, or the key of the request tells."""
+    """A dependency does not answer; nothing was changed, or a repetition under the same key shows what was."""
 
     title = "服务暂时不可用，请稍后再试"
     status = 503

@@ -1,7 +1,7 @@
-"""`once(...)`: the first statement of whatever must not happen twice.
+"""`once(...)`: the first statement of a use case that must not happen twice.
 
 The key and the effect live or die together: both are rows of one transaction. A second request with the same
-key while the first is running is told so; afterwards it gets the first one's answer. Answers name people (an address, a
+key while the first is running is refused; afterwards it gets the first one's answer. Answers name people (an address, a
 phone), so they are kept sealed, and of the request only a keyed digest: it could be guessed from a plain one.
 """
 

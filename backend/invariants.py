@@ -31,7 +31,7 @@ Status = Literal["holds", "violated", "not-applicable"]
 MOST = 20
 """Examples that are given of one violation."""
 PATIENCE = timedelta(minutes=15)
-"""After this time a message that is due and not on its way, or an event that nobody was told of, is a finding."""
+"""After this time a message that is due and not on its way, or an event that no subscriber handled, is a finding."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -69,7 +69,7 @@ def proves(name: str, statement: str) -> Callable[[Proof], Proof]:
 
 
 async def check() -> list[Verdict]:
-    """Every invariant in order. Subscribers must be wired, so that it is known who should have heard of what."""
+    """Every invariant in order. Subscribers must be wired, so that it is known which event each should have handled."""
     verdicts = [Verdict(name, text, "not-applicable", why) for name, (text, why) in STATEMENTS.items()]
     for name, (statement, proof) in _proofs.items():
         try:
@@ -129,7 +129,7 @@ async def _balanced() -> list[str]:
     return await proving.unbalanced(_rows)
 
 
-@proves("I-5", "No slot is oversold; nobody has two places for one item and day")
+@proves("I-5", "No slot is oversold; no person has two places for one item and day")
 async def _not_oversold() -> list[str]:
     columns = [[state.value for state, column in COUNTED.items() if column == name] for name in ("held", "booked")]
     found = [
@@ -138,7 +138,7 @@ async def _not_oversold() -> list[str]:
         for row in await _rows(_MISCOUNTED, *columns)
     ]
     return found + [
-        f"somebody has {row['times']} places on {row['day']} for item {row['item_id']}"
+        f"a person has {row['times']} places on {row['day']} for item {row['item_id']}"
         for row in await _rows(_BOOKED_TWICE)
     ]
 
@@ -146,7 +146,7 @@ async def _not_oversold() -> list[str]:
 @proves("I-6", "Acknowledged is durable")
 async def _durable() -> list[str]:
     if settings().profile != "production":
-        raise NotApplicable("the profile is not production; and what clients were told, only their logs know")
+        raise NotApplicable("the profile is not production; and the answers that clients got stand in their logs only")
     row = await fetch_row(
         "SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes, "
         "current_setting('synchronous_commit') AS synchronous_commit"
@@ -165,7 +165,7 @@ async def _idempotent() -> list[str]:
     return [f"answer that should not be kept: {row['scope'].partition(' ')[2]}" for row in rows]
 
 
-# Ids of events grow with time: what is older than the first one that a subscriber heard of was before its time.
+# Ids of events grow with time: an event older than the first one that a subscriber handled was before its time.
 _UNHANDLED = """
 SELECT e.id, q.id IS NOT NULL AS queued FROM events e
 LEFT JOIN LATERAL (
@@ -187,7 +187,7 @@ LIMIT 1000
 """
 
 
-@proves("I-8", "Every change was told, at least once and bounded, and ended in a record or with a stated reason")
+@proves("I-8", "Every change was notified at least once and bounded, and ended in a record or with a stated reason")
 async def _notified() -> list[str]:
     before, found = clock.now() - PATIENCE, []
     for name, kind in sorted(kinds().items()):
@@ -245,7 +245,7 @@ async def _legal() -> list[str]:
     )
 
 
-# What led into a state less what led out of it is the state that the case is in, whatever the order of the facts.
+# What led into a state less what led out of it is the state that the case is in, in any order of the facts.
 _FLOWS = """
 WITH facts AS (
     SELECT subject_id AS case_id, name, payload::jsonb AS said FROM events
@@ -314,7 +314,7 @@ async def _receipted() -> list[str]:
     return await proving.receipts(_rows, clock.now() - PATIENCE)
 
 
-@proves("D-5", "A parcel is where its believed nodes come to, and a delivery where its last parcel is")
+@proves("D-5", "A parcel is where its verified nodes come to, and a delivery where its last parcel is")
 async def _placed() -> list[str]:
     return await deliveries.misplaced(_rows)
 
@@ -324,7 +324,7 @@ def worst(verdicts: list[Verdict]) -> int:
     return int(any(each.status == "violated" for each in verdicts))
 
 
-def told(verdicts: list[Verdict]) -> str:
+def as_lines(verdicts: list[Verdict]) -> str:
     """The verdicts as lines for people."""
     lines = itertools.chain.from_iterable(
         [f"{each.id:5} {each.status:15} {each.statement}{f' ({each.reason})' if each.reason else ''}"]

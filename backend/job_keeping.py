@@ -1,4 +1,4 @@
-"""What stays of jobs when they have ended: dead letters until somebody looks at them, the log for a while."""
+"""What stays of jobs when they have ended: dead letters until an operator deals with them, the log for a while."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ Run = Callable[[str, Job], Coroutine[Any, Any, None]]
 class Driver(AsyncpgPoolDriver):
     """PgQueuer's driver, which asks itself for a sign of life only when it listens.
 
-    PgQueuer begins both at once, on two connections: on a busy server the question may pass before anybody listens, and
-    then it would give up on a queue that is well.
+    PgQueuer begins both at once, on two connections: on a busy server the question may pass before the listener is
+    ready, and then it would give up on a queue that is well.
     """
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:

@@ -122,7 +122,7 @@ a test compares the two. It stands here so that a process that serves requests n
 def statement_with_job(others: str) -> str:
     """PgQueuer's statement that writes a job, doing `others` too: CTEs, separated by commas, with parameters from $7.
 
-    One round trip less for whoever writes a row and its job; the first six parameters are `job_parameters`.
+    One round trip less for use cases that write a row and its job; the first six parameters are `job_parameters`.
     """
     return f"WITH {others}, {ENQUEUE.strip().removeprefix('WITH ')}"
 

@@ -1,4 +1,5 @@
-"""Key rotation at rest: whatever is not sealed with the current key is sealed anew, row by row, while the service runs.
+"""Key rotation at rest: every value that is not sealed with the current key is sealed anew, row by row, while the
+service runs.
 
 A new key is put first on the ring (`data_keys`, `fingerprint_keys`); everything old can still be opened and found. Then
 `zhangban rotate-keys` walks the rows; it can be killed at any moment and goes on where it was. When it reports that no
@@ -96,7 +97,7 @@ SEALED: tuple[SealedColumn, ...] = (
 async def reseal() -> dict[str, int]:
     """Seal anew what an old key or cipher sealed, and make its blind indexes with the current key.
 
-    Rows that somebody is changing at this moment are left for the next run. Returns how many values were sealed anew,
+    Rows that are locked at this moment are left for the next run. Returns how many values were sealed anew,
     by column. Raises crypto.SealBroken at a value that no key of the ring opens: that one was tampered with.
     """
     done: dict[str, int] = {}

@@ -57,7 +57,7 @@ def _fit(value: Any) -> Any:
 
 
 class JsonLines(logging.Formatter):
-    """One line per record: control characters are escaped, so nobody can forge a second line."""
+    """One line per record: control characters are escaped, so a value cannot forge a second line."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {

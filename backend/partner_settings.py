@@ -60,8 +60,8 @@ class PartnerSettings:
     sms_region: str = "ap-guangzhou"
     """Region of the gateway; Tencent only."""
     sms_push_token: str = ""
-    """Unguessable last part of the address that gateways push receipts to, which nobody signs; 32 random characters or
-    more. Empty means that they cannot push."""
+    """Unguessable last part of the address that gateways push receipts to, which are not signed; 32 random characters
+    or more. Empty means that they cannot push."""
     sms_push_networks: str = ""
     """Networks that receipts of texts may come from, comma separated; empty means from anywhere."""
     sms_tables: str = ""
@@ -139,7 +139,7 @@ class PartnerSettings:
     """Salt of the signature of pushes. Empty still signs, but proves nothing: such pushes are treated as unsigned, and
     production does not start."""
     kuaidi100_edition: Literal["1", "4", "8"] = "4"
-    """`resultv2`: 4 and 8 tell the finer codes of a journey, as the contract allows."""
+    """`resultv2`: 4 and 8 report the finer codes of a journey, as the contract allows."""
     kuaidi100_query_seconds: float = 1800.0
     """Least time between two questions about one parcel."""
     sf_api_base: str = "https://bspgw.sf-express.com/std/service"
@@ -177,7 +177,7 @@ class PartnerSettings:
     kdniao_app_key: str = ""
     """AppKey: requests and pushes are signed with it."""
     kdniao_push_signed: bool = True
-    """Pushes must carry DataSign. Off for contracts without it: then they are unsigned, whoever sent them."""
+    """Pushes must carry DataSign. Off for contracts without it: then their origin is not proven."""
     kdniao_subscribe_type: Literal["1008", "8008"] = "1008"
     """RequestType of a subscription, as the contract has it."""
     kdniao_query_type: Literal["1002", "8001", "8002"] = "1002"

@@ -94,7 +94,7 @@ def timetable() -> Timetable:
         cron=tuple(CRON),
         every=(
             (settings().ledger_seal_seconds, auditing.seal_all),
-            # Each is safe beside itself in another worker: whoever comes second finds nothing to do.
+            # Each is safe beside itself in another worker: the second one finds nothing to do.
             (settings().booking_clock_seconds, cancelling.expire_holds),
             (settings().booking_clock_seconds, waiting.offer_what_is_free),
             (settings().booking_clock_seconds, resting.wake),

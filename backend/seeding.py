@@ -40,7 +40,7 @@ from models.regions import Department
 Profile = Literal["demo", "acceptance"]
 
 RESIDENTS = 50
-PASSWORD = "Sample-Only-42!"  # noqa: S105 - known to everybody, and refused in production
+PASSWORD = "Sample-Only-42!"  # noqa: S105 - public, and refused in production
 
 
 class StaffSeed(NamedTuple):
@@ -114,7 +114,7 @@ async def seed(profile: Profile, *, open_now: tuple[int, ...] = ()) -> Credentia
     Raises SettingsError in production.
     """
     if settings().profile == "production":
-        raise SettingsError("seeded credentials are known to everybody: production refuses them")
+        raise SettingsError("seeded credentials are public: production refuses them")
     with acting_as("operator", "seed"):
         await catalogue.seed()
         departments = {each.domain: each for each in await Department.all()}

@@ -55,7 +55,7 @@ class Settings(PartnerSettings):
     """Connections per process."""
     database_reserved_connections: int = 2
     """Connections per process on top of these, opened when all others are in use and for partners' pushes alone: a rush
-    of residents keeps no payment from being heard."""
+    of residents keeps no payment callback waiting."""
     database_connect_timeout: float = 3.0
     """How long connecting may take."""
     database_acquire_timeout: float = 2.0
@@ -83,7 +83,7 @@ class Settings(PartnerSettings):
     shutdown_seconds: float = 12.0
     """How long requests and jobs in flight may take to finish after that."""
     trusted_proxies: str = ""
-    """Comma-separated networks whose X-Forwarded-For is believed."""
+    """Comma-separated networks whose X-Forwarded-For is trusted."""
     docs: bool = True
     """Whether /docs and /openapi.json are served."""
     otlp_endpoint: str = ""
@@ -152,7 +152,7 @@ class Settings(PartnerSettings):
     job_concurrency: int = 20
     """Jobs that one worker runs at once, and residents to whom it brings messages at once."""
     job_log_days: int = 14
-    """How long the log of ended jobs is kept; dead letters stay until somebody deals with them."""
+    """How long the log of ended jobs is kept; dead letters stay until an operator deals with them."""
     idempotency_hours: int = 24
     """How long an Idempotency-Key and its answer are kept."""
 
@@ -164,11 +164,11 @@ class Settings(PartnerSettings):
     slot_horizon_days: int = 7
     """Slots are generated every night for this many days beyond the day whose places are released."""
     replacement_hours: int = 24
-    """How long another slot is kept for somebody whose slot the hall has closed, but not into the visit itself."""
+    """How long another slot is kept for a resident whose slot the hall has closed, but not into the visit itself."""
     booking_concurrency: int = 4
     """Bookings that one process works on at once; the other connections of its pool stay free for everything else."""
     booking_queue: int = 200
-    """Bookings that may wait for their turn in one process; one more is told to come back."""
+    """Bookings that may queue in one process; one more is refused with Retry-After."""
     booking_wait_seconds: float = 1.0
     """The longest that a booking waits for its turn."""
     free_places_seconds: float = 0.8
@@ -176,7 +176,7 @@ class Settings(PartnerSettings):
     booking_clock_seconds: float = 1.0
     """How often a worker ends holds and offers that ran out and holds draws that are due."""
     freed_place_min_seconds: float = 30.0
-    """A place that comes back to a full slot, and that nobody waits for, can be taken again after this time at the
+    """A place that comes back to a full slot with an empty waiting list can be taken again after this time at the
     earliest."""
     freed_place_max_seconds: float = 600.0
     """… and after this time at the latest; when exactly is drawn by lot. 0: at once."""
@@ -193,13 +193,13 @@ class Settings(PartnerSettings):
     notification_quota_pause_seconds: float = 60.0
     """How long a way is left alone after its partner said that the day's quota is spent."""
     notification_sweep_seconds: float = 60.0
-    """A message that is due for this long while nobody brings it is an alarm in the log."""
+    """A message that is due for this long without an attempt is an alarm in the log."""
     notification_poison_after: int = 5
     """A message on which this many workers died in a row is set aside."""
     notification_elder_seconds: float = 5.0
     """How long a message waits for that of an earlier event about the same subject."""
     consent_pairing_seconds: float = 600.0
-    """The front end's report and WeChat's event within this time tell of the same popup."""
+    """The front end's report and WeChat's event within this time report the same popup."""
 
     # -- payments -------------------------------------------------------------------------------
     payment_order_minutes: int = 30
@@ -238,17 +238,17 @@ class Settings(PartnerSettings):
     """Which day is day one of a limit. [inferred: no national text read]"""
     case_link_days: int = 730
     """A resident who confirms a phone number sees the cases of that number received in so many days; older ones may
-    be of somebody who had the number before."""
+    be of a person who had the number before."""
     case_lookups_per_hour: int = 10
     """Tries to look one case up without signing in; four characters must not be found out by trying."""
     case_lookups_per_day: int = 30
     """The same per day."""
     case_news_days: int = 365
-    """What happened longer ago is history that a department fills in: nobody is sent a message about it."""
+    """What happened longer ago is history that a department fills in: no message is sent about it."""
 
     # -- deliveries -----------------------------------------------------------------------------
     courier_tracker: str = "kuaidi100"
-    """Who is asked where a parcel is whose own courier does not tell: one of the configured trackers."""
+    """The tracker that is queried when a parcel's own courier does not report: one of the configured trackers."""
     courier_clock_hours: float = 2.0
     """How far a courier's clock may be from ours: what lies further in the future is not taken."""
     courier_manual_days: int = 14
@@ -280,13 +280,13 @@ class Settings(PartnerSettings):
     documents_fetched: bool = True
     """Whether a resident may have a courier fetch documents for the office, which pays on arrival (到付). [local]"""
     pickup_kept_days: int = 30
-    """How long something is kept at a counter, unless whoever brings it there says otherwise. [local]"""
+    """How long a document is kept at a counter, unless the office that brings it sets another time. [local]"""
     pickup_reminders: str = "7,1"
     """How many days before that its owner is reminded."""
     hand_over_tries: int = 5
-    """So often in a row whoever stands at the counter may fail to show that it is theirs."""
+    """So often in a row a person at the counter may fail to prove that it is theirs."""
     hand_over_rest_minutes: float = 30.0
-    """Then nobody can try for so long."""
+    """Then further attempts are refused for so long."""
 
     def __post_init__(self) -> None:
         if self.profile == "production":

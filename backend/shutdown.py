@@ -1,4 +1,4 @@
-"""How our processes end: told by a signal, or because the process that wanted them is gone."""
+"""How processes end: by a signal, or because the process that started them is gone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ ECHO = 1.0
 
 
 class Orders:
-    """What this process has been told: `stop` once, `hurry` when told again, `orphaned` when nobody waits for it.
+    """The orders of this process: `stop` at the first signal, `hurry` at the second, `orphaned` when its parent is
+    gone.
 
-    An overdue process is ended by force `limit` seconds after the first order, whatever it hangs in.
+    An overdue process is ended by force `limit` seconds after the first order, even when it hangs.
     """
 
     def __init__(self, limit: float, on_stop: Callable[[], None] = lambda: None) -> None:

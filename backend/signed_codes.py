@@ -1,6 +1,6 @@
 """Signed codes that a QR code takes in its compact mode: a scheme, and base32 letters of a body and its signature.
 
-The signature is a keyed fingerprint, made with the current key of the ring and believed under every key that is still
+The signature is a keyed fingerprint, made with the current key of the ring and verified under every key that is still
 on it, so no secret is kept for a code. A code has one spelling: what else decodes to the same bytes is none of ours.
 """
 

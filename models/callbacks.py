@@ -1,4 +1,4 @@
-"""What partners told us, kept until it was dealt with: each push once, however often it came."""
+"""What partners pushed, kept until it was handled: each push once, however often it came."""
 
 from __future__ import annotations
 

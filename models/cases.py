@@ -31,7 +31,7 @@ class CaseState(StrEnum):
 
 
 class Case(Record):
-    """One matter of one applicant, as the department that handles it tells us.
+    """One matter of one applicant, as the department that handles it reports it.
 
     `state` and everything below it are a projection of the events, written in the same transaction as they are.
     """
@@ -110,7 +110,7 @@ class Case(Record):
 class CaseEvent(Record):
     """One thing that a department said about a case. Rows are added, never removed.
 
-    `case_id` is empty while we have not heard of the case yet. `path` and `flag` are rewritten when an event arrives
+    `case_id` is empty until the case itself arrives. `path` and `flag` are rewritten when an event arrives
     that happened earlier; everything else stays as it was reported.
     """
 

@@ -21,11 +21,11 @@ class Delegation(Record):
     delegate: fields.ForeignKeyNullableRelation[Resident] = fields.ForeignKeyField(
         "models.Resident", related_name="delegations_held", on_delete=OnDelete.RESTRICT, null=True
     )
-    """Who acts; null until somebody has accepted."""
+    """Who acts; null until the invitation is accepted."""
     principal_name = fields.TextField(null=True)
-    """Sealed: what the principal is called, as they told the delegate. Null once forgotten."""
+    """Sealed: the principal's name, as they gave it to the delegate. Null once forgotten."""
     delegate_name = fields.TextField(null=True)
-    """Sealed: what the delegate is called, as they told the principal."""
+    """Sealed: the delegate's name, as they gave it to the principal."""
     matters = ArrayField(element_type="text")
     """"all", or what of `backend.identity.delegating.Matter` it holds for."""
     invitation_until = fields.DatetimeField()

@@ -1,4 +1,4 @@
-"""The ledger: what happened, in which order it was sealed, and who has heard of it."""
+"""The ledger: what happened, in which order it was sealed, and which subscribers have handled it."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class Session(Record):
 
 
 class SpentCode(Model):
-    """A code from WeChat that was brought to us: nobody uses it again, even if WeChat should answer twice."""
+    """A code from WeChat that was used: it is refused from then on, even if WeChat should accept it twice."""
 
     id = fields.BigIntField(primary_key=True, generated=True)
     digest = fields.CharField(max_length=64, unique=True)
@@ -110,7 +110,7 @@ class SigningKey(Record):
     """A key pair that signs access tokens."""
 
     private_key = fields.TextField()
-    """Sealed PEM; empty once nobody believes the key any more."""
+    """Sealed PEM; empty once the key verifies no token any more."""
     public_key = fields.TextField()
     signs_from = fields.DatetimeField()
     ends_at = fields.DatetimeField(null=True)
@@ -121,7 +121,7 @@ class SigningKey(Record):
 
 
 class StaffMember(Record):
-    """Somebody who works for a department."""
+    """A member of staff: a person who works for a department."""
 
     login = fields.CharField(max_length=64, unique=True)
     name = fields.TextField()
@@ -133,7 +133,7 @@ class StaffMember(Record):
     password_hash = fields.CharField(max_length=255)
     """argon2id."""
     password_changed_at = fields.DatetimeField(null=True)
-    """Null: the password was given by somebody else and must be changed at the first sign-in."""
+    """Null: an administrator set the password, and it must be changed at the first sign-in."""
     totp_secret = fields.TextField()
     """Sealed."""
     totp_step = fields.BigIntField(default=0)
@@ -168,7 +168,7 @@ class StaffSession(Record):
 
 
 class SignInAttempt(Model):
-    """Somebody tried to sign in as staff and has not succeeded. In PostgreSQL, so that emptying Redis frees nobody."""
+    """A failed attempt to sign in as staff. In PostgreSQL, so that emptying Redis lifts no lock-out."""
 
     id = fields.BigIntField(primary_key=True, generated=True)
     subject = fields.CharField(max_length=64)

@@ -53,7 +53,7 @@ class Region(Record):
 
 
 class Department(Record):
-    """An authority: whoever implements service items and answers for them."""
+    """An authority that implements service items and answers for them."""
 
     uscc = fields.CharField(max_length=18, unique=True)
     """统一社会信用代码: the first part of the codes of its items."""

@@ -1,4 +1,4 @@
-"""What `zhangban` can be told to do: one module per command, each with `add(parser)` and `run(arguments)`."""
+"""The commands of `zhangban`: one module per command, each with `add(parser)` and `run(arguments)`."""
 
 import sys
 

@@ -26,7 +26,7 @@ def run(arguments: Namespace) -> int:
             answer = {"ok": not invariants.worst(verdicts), "invariants": verdicts}
             print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
         else:
-            print(invariants.told(verdicts))
+            print(invariants.as_lines(verdicts))
         return invariants.worst(verdicts)
 
     return run_main(proved)

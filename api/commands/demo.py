@@ -17,5 +17,5 @@ def add(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Tell the story; 0 when it is true."""
+    """Run the demo; 0 when every check passes."""
     return demo.run(chaos=arguments.chaos, keep=arguments.keep, json_file=arguments.json)

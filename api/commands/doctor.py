@@ -28,7 +28,7 @@ def run(arguments: Namespace) -> int:
     profile = arguments.profile or environment().get("PROFILE") or "development"
     production = profile == "production"
     try:
-        # Production refuses to be configured badly; here we want to hear all that is bad at once.
+        # Production refuses a bad configuration at its first fault; the doctor lists all faults at once.
         configure(Settings.from_environment(environment(PROFILE="development")))
     except SettingsError as error:
         remarks = [Remark("broken", "settings", str(error), "correct the variable")]

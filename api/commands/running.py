@@ -43,7 +43,7 @@ async def opened() -> AsyncIterator[Timetable]:
 def prepared() -> Iterator[None]:
     """Logs as JSON lines and the servers there; one that we started ourselves has its tables in the newest form.
 
-    Anybody else's database waits for `zhangban migrate`.
+    Any other database waits for `zhangban migrate`.
     """
     logs.configure(settings().log_level)
     with databases() as ours:

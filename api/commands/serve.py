@@ -1,4 +1,4 @@
-"""`zhangban serve`: answer HTTP requests until told to stop."""
+"""`zhangban serve`: answer HTTP requests until a signal stops it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`zhangban work`: do the jobs until told to stop, then finish those in flight."""
+"""`zhangban work`: do the jobs until a signal stops it, then finish those in flight."""
 
 from __future__ import annotations
 
