@@ -120,9 +120,9 @@ class Edge:
                 await _refuse(send_with_headers, TookTooLong(retry_after=2))
         except Exception:
             if unread:
-                log.info("dropped a client that did not read its stream")
+                log.info("client dropped: it did not read its stream", extra={"event": "request.stream-dropped"})
             else:
-                log.exception("nothing inside could answer")
+                log.exception("request failed outside of the application", extra={"event": "request.failed"})
             if not status:
                 await _refuse(send_with_headers, problems.Internal())
         finally:

@@ -59,7 +59,7 @@ async def within(name: str, who: str, times: int, seconds: float, *, fail_closed
         return
     if not verdict.allowed:
         REFUSED.labels(name).inc()
-        logs.security.warning("limited", extra={"limit": name})
+        logs.security.warning("rate limit exceeded", extra={"event": "limit.exceeded", "limit": name})
         raise TooMany(retry_after=verdict.retry_after)
 
 

@@ -123,9 +123,10 @@ def problem_of(error: Exception) -> DomainError:
 def note(trouble: DomainError, error: Exception, route: str | None) -> None:
     """Write into the log what an operator should know of: our own mistakes, and what is out of order."""
     if isinstance(trouble, Internal) and not isinstance(error, Internal):
-        log.error("an unexpected error", exc_info=error, extra={"route": route})
+        log.error("unexpected error", exc_info=error, extra={"event": "request.unexpected-error", "route": route})
     elif trouble.status == 503:
-        log.warning("unavailable", extra={"code": trouble.code, "why": repr(error.__cause__ or error)})
+        facts = {"code": trouble.code, "reason": repr(error.__cause__ or error)}
+        log.warning("request refused: a dependency failed", extra={"event": "request.unavailable", **facts})
 
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

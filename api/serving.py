@@ -156,7 +156,10 @@ class _Parent:
                 if not orders.stop.is_set():
                     orders.give()
             elif not orders.stop.is_set():
-                log.error("a serving process died and is replaced", extra={"exit_status": status})
+                log.error(
+                    "serving process died, starting another",
+                    extra={"event": "serve.process-died", "exit_status": status},
+                )
                 await _first(orders.stop.wait(), 1.0)
 
     async def _start(self, lifeline: int) -> Process:

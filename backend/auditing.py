@@ -134,7 +134,7 @@ def read_anchors(path: Path, until: datetime | None = None) -> dict[int, dict[in
 async def keep_anchor(_: dict[str, Any]) -> None:
     """Put the heads into the log, and into the file that `anchor_file` names."""
     anchor = await anchors()
-    log.info("anchor", extra={"anchor": msgspec.to_builtins(anchor)})
+    log.info("heads of the hash chains", extra={"event": "audit.anchor", "anchor": msgspec.to_builtins(anchor)})
     if settings().anchor_file:
         write_anchor(Path(settings().anchor_file), anchor)
 

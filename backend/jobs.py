@@ -160,12 +160,11 @@ async def _run(name: str, job: Job) -> None:
             delay = retry_delay(failures)
             if delay is None or (registered.attempts and failures >= registered.attempts):
                 DONE.labels(name, "dead").inc()
-                log.exception("job is dead", extra={"job": name, "job_id": job.id})
+                log.exception("job failed for good", extra={"event": "job.dead", "job": name, "job_id": job.id})
                 raise
             DONE.labels(name, "retry").inc()
-            log.warning(
-                "job failed, will be tried again", extra={"job": name, "failures": failures, "why": repr(error)}
-            )
+            facts = {"job": name, "failures": failures, "reason": repr(error)}
+            log.warning("job failed, trying it again", extra={"event": "job.failed", **facts})
             raise RetryRequested(delay=delay, reason=type(error).__name__) from error
         else:
             DONE.labels(name, "done").inc()
@@ -191,7 +190,7 @@ async def _repeat(seconds: float, function: Callable[[], Awaitable[Any]], stop: 
         try:
             await function()
         except Exception:
-            log.exception("a repeated task failed", extra={"task": function.__qualname__})
+            log.exception("periodic task failed", extra={"event": "task.failed", "task": function.__qualname__})
         try:
             await asyncio.wait_for(stop.wait(), seconds)
         except TimeoutError:
@@ -203,7 +202,8 @@ async def _keep_up(function: Callable[[asyncio.Event], Awaitable[Any]], stop: as
         try:
             await function(stop)
         except Exception:
-            log.exception("what runs all along failed and starts again", extra={"task": function.__qualname__})
+            facts = {"event": "task.restarted", "task": function.__qualname__}
+            log.exception("continuous task failed, restarting it in 1 s", extra=facts)
         try:
             await asyncio.wait_for(stop.wait(), 1.0)
         except TimeoutError:
@@ -228,7 +228,7 @@ async def work(stop: asyncio.Event, timetable: Timetable | None = None) -> None:
             try:
                 await job_queue.work_once(stop, _run, at_once, cron)
             except Exception:
-                log.exception("the worker lost its footing and starts again")
+                log.exception("worker crashed, restarting in 1 s", extra={"event": "worker.crashed"})
                 try:
                     await asyncio.wait_for(stop.wait(), 1.0)
                 except TimeoutError:
@@ -262,4 +262,4 @@ async def _do_beside(function: Callable[[], Awaitable[Any]], *, strict: bool) ->
     except Exception:
         if strict:
             raise
-        log.exception("what is done beside the queue failed", extra={"task": function.__qualname__})
+        log.exception("task beside the queue failed", extra={"event": "task.failed", "task": function.__qualname__})

@@ -96,7 +96,9 @@ async def check_in_by_identity(staff: Runner, hall_id: UUID, id_last_four: str, 
         known = await fetch_value(_BY_KEY, hall_id, visitor_keys(id_last_four, phone))
         visit = await locked(known) if known else None
         if visit is None or visit.state is not AppointmentState.BOOKED:
-            logs.security.info("kiosk found nobody", extra={"hall_id": str(hall_id)})
+            logs.security.info(
+                "kiosk check-in found no appointment", extra={"event": "kiosk.not-found", "hall_id": str(hall_id)}
+            )
             raise AppointmentNotFound
         found = await _admit(visit, "kiosk", until_end_of_day=False)
     await board.announce(hall_id)
@@ -108,7 +110,7 @@ async def _count(hall_id: UUID, phone: str) -> None:
     for key, times, seconds in ((f"kiosk-hall:{hall_id}", *TRIES_OF_KIOSK), *counted):
         verdict = await cache.count_within(key, times, seconds)
         if not verdict.allowed:
-            logs.security.warning("limited", extra={"limit": "kiosk"})
+            logs.security.warning("rate limit exceeded", extra={"event": "limit.exceeded", "limit": "kiosk"})
             raise KioskAttemptLimitExceeded(retry_after=verdict.retry_after)
 
 

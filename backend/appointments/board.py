@@ -187,7 +187,8 @@ class _Following:
                 self.show(await frame_of(self.hall_id))
             except Exception as error:
                 # Whoever follows keeps what was last known; the next look may find the database again.
-                log.warning("cannot read a board", extra={"reason": type(error).__name__})
+                facts = {"reason": type(error).__name__}
+                log.warning("live board not read, trying again", extra={"event": "board.read-failed", **facts})
             await asyncio.sleep(PAUSE)
 
     def show(self, frame: Frame) -> None:

@@ -114,7 +114,8 @@ def _genuine(code: str) -> Scanned | None:
 
 def refused(why: str, appointment_id: UUID | None = None) -> CheckInRefused:
     """The one refusal; `why` goes into the security log only."""
-    logs.security.warning("check-in refused", extra={"why": why, "appointment_id": str(appointment_id or "")})
+    facts = {"reason": why, "appointment_id": str(appointment_id or "")}
+    logs.security.warning("check-in code refused", extra={"event": "check-in.refused", **facts})
     return CheckInRefused()
 
 

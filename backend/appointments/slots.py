@@ -156,7 +156,8 @@ async def keep_horizon() -> int:
         last = first + timedelta(days=line["release_days"] + settings().slot_horizon_days)
         covered = last_covered(known, first, last)
         if covered is None or covered < last:
-            log.warning("holidays are not known for the whole horizon", extra={"line": str(line["id"]), "last": last})
+            facts = {"line": str(line["id"]), "last": last}
+            log.warning("working calendar ends before the horizon", extra={"event": "slots.calendar-ends", **facts})
         if covered is not None:
             made += (await _generate(line["id"], first, covered, known)).slots
     return made

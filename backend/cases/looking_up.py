@@ -80,7 +80,7 @@ async def look_up(number: str, id_last_four: str) -> Seen:
     # The timeline is asked for in any case: a right number alone must not be told from a wrong one by its time.
     steps = await fetch(_TIMELINE, row["id"] if row else None)
     if not tail_matches(spelled, tail, row["tail"] if row else None) or row is None:
-        logs.security.info("case lookup failed")
+        logs.security.info("case lookup failed", extra={"event": "case-lookup.failed"})
         raise CaseLookupFailed
     state = CaseState(row["state"])
     return Seen(
@@ -105,5 +105,5 @@ async def _count(number: str) -> None:
     for times, seconds in ((settings().case_lookups_per_hour, 3600), (settings().case_lookups_per_day, 86_400)):
         verdict = await cache.count_within(f"case-lookup:{seconds}:{who}", times, seconds)
         if not verdict.allowed:
-            logs.security.warning("limited", extra={"limit": "case-lookup"})
+            logs.security.warning("rate limit exceeded", extra={"event": "limit.exceeded", "limit": "case-lookup"})
             raise CaseLookupLimitExceeded(retry_after=verdict.retry_after)

@@ -120,7 +120,8 @@ async def ask(shipment_id: UUID) -> bool:
 
 
 async def _no_answer(row: asyncpg.Record, trouble: PartnerTrouble, interval: timedelta) -> None:
-    log.warning("no answer about a parcel", extra={"tracker": row["tracker"], "why": str(trouble)})
+    facts = {"tracker": row["tracker"], "reason": str(trouble)}
+    log.warning("tracking query failed", extra={"event": "tracking.query-failed", **facts})
     if isinstance(trouble, CourierWaybillNotFound):
         late = clock.now() - timedelta(hours=settings().delivery_unknown_hours)
         if row["last_node_at"] is None and row["ordered_at"] < late:
@@ -171,7 +172,8 @@ async def _subscribed(row: asyncpg.Record) -> None:
 
 
 async def _not_subscribed(row: asyncpg.Record, trouble: PartnerTrouble) -> None:
-    log.warning("a parcel could not be subscribed to", extra={"tracker": row["tracker"], "why": str(trouble)})
+    facts = {"tracker": row["tracker"], "reason": str(trouble)}
+    log.warning("tracking subscription failed", extra={"event": "tracking.subscription-failed", **facts})
     now = clock.now()
     if isinstance(trouble, PartnerMisconfigured):
         await execute(_SUBSCRIBING, row["id"], now + AFTER_REPAIR)
@@ -187,7 +189,8 @@ def _tracker(row: asyncpg.Record) -> Tracking | None:
     """Who is asked about this parcel; None, and a line in the log, when nobody of that name is configured any more."""
     tracker = in_use().trackers.get(row["tracker"])
     if tracker is None:
-        log.error("no tracker of this name is configured", extra={"tracker": row["tracker"]})
+        facts = {"tracker": row["tracker"]}
+        log.error("tracker is not configured", extra={"event": "tracking.tracker-missing", **facts})
     return tracker
 
 

@@ -74,7 +74,8 @@ def addressed(
         if not tracker.signs and token is not None and _is_admitted(token, address):
             return tracker
     RECEIVED.labels(name if tracker else "unknown", "no-such-address").inc()
-    logs.security.warning("courier push to no address of ours", extra={"partner": nodes.plain(name, 32)})
+    facts = {"partner": nodes.plain(name, 32)}
+    logs.security.warning("push to an unknown address", extra={"event": "push.address-unknown", **facts})
     return None
 
 
@@ -124,7 +125,8 @@ def _plausible(push: CourierPush) -> CourierPush:
 def _refused(name: str, trouble: DomainError) -> None:
     RECEIVED.labels(name, trouble.code).inc()
     why = getattr(trouble, "why", "")
-    logs.security.warning("push refused", extra={"partner": name, "why": trouble.code, "what": why})
+    facts = {"partner": name, "reason": trouble.code, "detail": why}
+    logs.security.warning("push refused", extra={"event": "push.refused", **facts})
 
 
 async def _store(name: str, push: CourierPush) -> bool:

@@ -187,7 +187,8 @@ def sealed_label(shipment_id: UUID, label: str | None) -> str | None:
 async def _not_ordered(row: asyncpg.Record, trouble: DomainError) -> None:
     final = isinstance(trouble, CourierOrderRefused | DeliveryOfficeInvalid | ReceiverForgotten | CourierInvalid)
     if not final:
-        log.warning("an order is waiting for its courier", extra={"courier": row["courier"], "why": str(trouble)})
+        facts = {"courier": row["courier"], "reason": str(trouble)}
+        log.warning("courier order failed, trying it again", extra={"event": "courier-order.failed", **facts})
         await execute(_TROUBLE, row["id"], trouble.code)
         raise jobs.Later(min(max(ASK_AGAIN, clock.now() - row["created_at"]), LONGEST_WAIT))
     async with transaction():
@@ -241,7 +242,8 @@ async def _take_back(payload: dict[str, Any]) -> None:
     except (DeliveryOfficeInvalid, ReceiverForgotten):
         return
     except (CourierOrderRefused, CourierWaybillNotFound) as trouble:
-        log.warning("there was no order to take back, or it is too late", extra={"why": str(trouble)})
+        facts = {"event": "courier-order.not-cancelled", "reason": str(trouble)}
+        log.warning("courier order not cancelled: unknown, or too late", extra=facts)
 
 
 async def is_ordering(delivery_id: UUID) -> bool:
@@ -277,7 +279,8 @@ async def undo_at_courier(standing: Standing, *, couriers: Mapping[str, Ordering
         except CourierOrderRefused as trouble:
             raise DeliveryAddressFixed from trouble
         except CourierWaybillNotFound as trouble:
-            log.warning("the courier has no such order any more", extra={"why": str(trouble)})
+            facts = {"event": "courier-order.gone", "reason": str(trouble)}
+            log.warning("courier does not know the order any more", extra=facts)
     return Undone(row["id"], row["courier"])
 
 

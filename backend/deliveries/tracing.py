@@ -45,7 +45,8 @@ async def hear_wechat(event: WechatPushed, meta: EventMeta) -> None:
     try:
         track = in_use().wechat.parcel_path(push)
     except CourierPushInvalid as trouble:
-        log.warning("WeChat told of a parcel in a way we cannot read", extra={"why": trouble.why})
+        facts = {"event": "tracking.wechat-push-invalid", "reason": trouble.why}
+        log.warning("WeChat logistics push not read", extra=facts)
         return
     await tracking.hear([track], source=SOURCE, sure=True)
 

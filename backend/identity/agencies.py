@@ -118,15 +118,15 @@ async def authenticate(signed: Signed, *, method: str, path: bytes, query: bytes
     """
     now = await timing.database_now()
     if abs(now.timestamp() - signed.timestamp) > settings().agency_clock_skew_seconds:
-        logs.security.warning("agency signature refused", extra={"key": signed.key, "reason": "stale"})
+        _log_refusal(signed.key, "stale")
         raise SignatureStale(server_time=int(now.timestamp()))
     row = await fetch_row(_KEY, signed.key, now)
     if row is None or not _is_theirs(row, signed, canonical(method, path, query, signed.timestamp, signed.nonce, body)):
-        logs.security.warning("agency signature refused", extra={"key": signed.key, "reason": "invalid"})
+        _log_refusal(signed.key, "invalid")
         raise SignatureInvalid
     # Only a request that is really theirs uses up a nonce, so that strangers cannot fill the table.
     if await _take(row["id"], signed.nonce, now) is None:
-        logs.security.warning("agency signature refused", extra={"key": signed.key, "reason": "replayed"})
+        _log_refusal(signed.key, "replayed")
         raise SignatureReplayed
     return AsAgency(row["agency_id"], row["department_id"])
 
@@ -135,6 +135,11 @@ async def forget_old_nonces() -> int:
     """Delete nonces of requests that would be refused for their time anyway; how many."""
     kept = timedelta(seconds=2 * settings().agency_clock_skew_seconds + 60)
     return await execute("DELETE FROM agency_nonces WHERE at < $1", timing.now() - kept)
+
+
+def _log_refusal(key: str, reason: str) -> None:
+    facts = {"event": "agency-signature.refused", "key": key, "reason": reason}
+    logs.security.warning("agency signature refused", extra=facts)
 
 
 async def _take(key_id: UUID, nonce: str, now: datetime) -> Any:

@@ -75,7 +75,8 @@ async def begin(login: str, source: str) -> None:
         else:
             await connection.execute(_ADD, subject, source, now)
             return
-    logs.security.warning("staff sign-in locked", extra={"subject": subject, "source": source})
+    facts = {"subject": subject, "source": source}
+    logs.security.warning("staff sign-in locked", extra={"event": "staff-sign-in.locked", **facts})
     raise AttemptsExhausted(retry_after=max(1, int(wait.total_seconds())))
 
 
@@ -94,12 +95,15 @@ async def fail(login: str, source: str, staff_id: UUID | None) -> None:
     FAILED.inc()
     async with transaction():
         await enqueue("identity.note-failure", {"staff_id": str(staff_id) if staff_id else None})
-    logs.security.warning("staff sign-in failed", extra={"subject": fingerprint(login, "login"), "source": source})
+    facts = {"subject": fingerprint(login, "login"), "source": source}
+    logs.security.warning("staff sign-in failed", extra={"event": "staff-sign-in.failed", **facts})
     since = timing.now() - ANOMALY_WINDOW
     lately = await fetch_value("SELECT count(*) FROM sign_in_attempts WHERE at > $1", since)
     if lately >= ANOMALY:
         ANOMALIES.inc()
-        logs.security.error("unusually many failed staff sign-ins", extra={"failures": lately})
+        logs.security.error(
+            "unusually many staff sign-ins failed", extra={"event": "staff-sign-in.anomaly", "failures": lately}
+        )
 
 
 @job("identity.note-failure")

@@ -256,7 +256,7 @@ async def _invited(resident: AsResident, code: str) -> asyncpg.Record:
     named = invitations.read(code)
     row = await fetch_row(_INVITED, named[0]) if named else None
     if named is None or row is None or not invitations.genuine(row["id"], row["invitation_until"], named[1]):
-        logs.security.info("invitation refused", extra={"resident_id": str(resident.id)})
+        logs.security.info("invitation refused", extra={"event": "invitation.refused", "resident_id": str(resident.id)})
         raise InvitationInvalid
     if row["principal_id"] == resident.id:
         raise OwnInvitation

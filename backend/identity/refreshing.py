@@ -100,7 +100,8 @@ async def _end(session: Any, reason: str, now: datetime) -> None:
     async with transaction() as connection:
         await connection.execute(_END, session["id"], now, reason)
         await record(RefreshReuseFound(session_id=session["id"], resident_id=session["resident_id"], reason=reason))
-    logs.security.warning("refresh token copied", extra={"session_id": str(session["id"]), "reason": reason})
+    facts = {"session_id": str(session["id"]), "reason": reason}
+    logs.security.warning("refresh token reused", extra={"event": "session.refresh-reused", **facts})
 
 
 def tokens_for(resident_id: UUID, session_id: UUID, refresh_token: str, expires_at: datetime, now: datetime) -> Tokens:

@@ -164,7 +164,7 @@ async def _ask(code: str, openid: str | None, wechat: port.WeChat) -> str:
         async with claimed("wx-phone", code, PhoneCodeInvalid):
             return one_spelling(await wechat.phone_of(code, openid=openid))
     except port.WechatPhoneCodeInvalid as error:
-        logs.security.info("phone refused", extra={"reason": error.code})
+        logs.security.info("phone code refused", extra={"event": "phone.refused", "reason": error.code})
         raise PhoneCodeInvalid from error
     except port.WechatBusy as error:
         raise PhoneBusy(retry_after=error.retry_after or 2) from error

@@ -92,10 +92,10 @@ async def _ask(code: str, wechat: port.WeChat) -> port.Session:
         async with claimed("wx-login", code, SignInCodeInvalid):
             return await wechat.session_of(code)
     except (port.WechatLoginCodeInvalid, port.WechatLoginCodeUsed) as error:
-        logs.security.info("sign-in refused", extra={"reason": error.code})
+        logs.security.info("sign-in refused", extra={"event": "sign-in.refused", "reason": error.code})
         raise SignInCodeInvalid from error
     except port.WechatUserBlocked as error:
-        logs.security.warning("sign-in refused", extra={"reason": error.code})
+        logs.security.warning("sign-in refused", extra={"event": "sign-in.refused", "reason": error.code})
         raise SignInRisky from error
     except port.WechatBusy as error:
         raise SignInBusy(retry_after=error.retry_after or 2) from error
@@ -104,7 +104,7 @@ async def _ask(code: str, wechat: port.WeChat) -> port.Session:
 async def _not_too_often(openid: str) -> None:
     counted = await cache.count_within(f"sign-in:{fingerprint(openid, 'openid')}", PER_ACCOUNT, WITHIN)
     if not counted.allowed:
-        logs.security.warning("sign-in refused", extra={"reason": "too often"})
+        logs.security.warning("sign-in refused", extra={"event": "sign-in.refused", "reason": "too often"})
         raise SignInBusy(retry_after=counted.retry_after)
 
 

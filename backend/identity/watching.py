@@ -133,7 +133,8 @@ async def _ask_again() -> None:
         try:
             await refresh()
         except Exception as error:
-            log.warning("cannot ask which sessions were ended", extra={"reason": type(error).__name__})
+            facts = {"reason": type(error).__name__}
+            log.warning("ended sessions not read", extra={"event": "sessions.poll-failed", **facts})
         await asyncio.sleep(POLL)
 
 
@@ -155,5 +156,5 @@ def _ids(data: bytes) -> list[UUID]:
     try:
         return [UUID(hex=each) for each in data.decode("ascii").split(",")]
     except ValueError:
-        log.warning("something else than session ids came over the channel of ended sessions")
+        log.warning("message on the channel of ended sessions not read", extra={"event": "sessions.message-invalid"})
         return []

@@ -137,7 +137,7 @@ class TokenKeeper:
         if not first:
             raise WechatBusy("wechat", "force-refresh", retry_after=FORCE_EVERY)
         self._forced_at = now
-        log.warning("forced a new WeChat token")
+        log.warning("WeChat access token renewed by force", extra={"event": "wechat-token.forced"})
 
     # -- the copy that all processes share, sealed --------------------------------------------------
 
@@ -161,4 +161,6 @@ class TokenKeeper:
         try:
             await cache.ask(lambda client: client.set(self._key(), sealed, ex=seconds))
         except cache.CacheDown:
-            log.warning("a WeChat token is known to this process only")
+            log.warning(
+                "WeChat access token not shared with other processes", extra={"event": "wechat-token.not-shared"}
+            )

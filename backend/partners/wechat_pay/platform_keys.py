@@ -133,10 +133,12 @@ class PlatformKeys:
             reply = await self._fetch()
             self._certificates = opened(self._merchant, reply, self._certificates)
             self._fetched_at = clock.now()
-            log.info("platform certificates fetched", extra={"certificates": len(self._certificates)})
+            facts = {"certificates": len(self._certificates)}
+            log.info("platform certificates fetched", extra={"event": "platform-certificates.fetched", **facts})
         except (PartnerTrouble, CertificatesUnbelievable) as trouble:
             # What we had stays: it was believed and has an end of its own.
-            log.warning("platform certificates not fetched", extra={"why": str(trouble)})
+            facts = {"event": "platform-certificates.failed", "reason": str(trouble)}
+            log.warning("platform certificates not fetched", extra=facts)
 
 
 def opened(merchant: Merchant, reply: Reply, before: Mapping[str, PlatformKey]) -> dict[str, PlatformKey]:

@@ -145,7 +145,7 @@ async def test_every_refusal_looks_the_same_and_only_the_security_log_knows_why(
         told.append((str(caught.value), caught.value.facts, caught.value.detail))
 
     assert len({str(each) for each in told}) == 1
-    assert [each.why for each in caplog.records if hasattr(each, "why")] == [  # type: ignore[attr-defined]
+    assert [each.reason for each in caplog.records if hasattr(each, "reason")] == [  # type: ignore[attr-defined]
         "replayed",
         "expired",
         "other-hall",

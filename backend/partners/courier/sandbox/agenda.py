@@ -94,4 +94,4 @@ class Agenda:
                 try:
                     await self.catch_up()
                 except Exception:
-                    log.exception("the couriers' sandbox could not do what was due")
+                    log.exception("courier sandbox failed to run a due step", extra={"event": "sandbox.step-failed"})
