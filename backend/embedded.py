@@ -184,11 +184,11 @@ def _start_keeper(kind: Kind, folder: Path, durable: bool, report: Callable[[str
     _keepers.append(keeper)
     assert keeper.stdout is not None
     with keeper.stdout as pipe:
-        report = pipe.readline().decode().strip()
-    if report != "ready":
+        answer = pipe.readline().decode().strip()
+    if answer != "ready":
         keeper.wait()
         last = (folder / "keeper.log").read_text(errors="replace").strip().rpartition("\n")[2]
-        raise EmbeddedFailed(f"{NAMES[kind]} did not start in {folder}: {report or last} (see the logs there)")
+        raise EmbeddedFailed(f"{NAMES[kind]} did not start in {folder}: {answer or last} (see the logs there)")
     report(f"{NAMES[kind]} answers after {time.monotonic() - begun:.1f} s")
 
 

@@ -256,7 +256,7 @@ def test_a_socket_folder_of_somebody_else_is_refused(folder: Path) -> None:
     stranger = folder / "run"
     stranger.symlink_to(folder)
 
-    with pytest.raises(PermissionError, match="belongs to somebody else"):
+    with pytest.raises(PermissionError, match="belongs to another account"):
         embedded_servers.socket_folder(folder, "valkey.sock", None)
 
 

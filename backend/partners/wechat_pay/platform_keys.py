@@ -133,8 +133,10 @@ class PlatformKeys:
             reply = await self._fetch()
             self._certificates = opened(self._merchant, reply, self._certificates)
             self._fetched_at = clock.now()
-            facts = {"certificates": len(self._certificates)}
-            log.info("platform certificates fetched", extra={"event": "platform-certificates.fetched", **facts})
+            log.info(
+                "platform certificates fetched",
+                extra={"event": "platform-certificates.fetched", "certificates": len(self._certificates)},
+            )
         except (PartnerTrouble, CertificatesUnbelievable) as trouble:
             # What we had stays: it was believed and has an end of its own.
             facts = {"event": "platform-certificates.failed", "reason": str(trouble)}
