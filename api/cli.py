@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from api.commands import CommandFailed
+from api.loading import uncollected
 from backend.settings import SettingsError
 
 COMMANDS: dict[str, str] = {
@@ -43,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         each = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
         if given[:1] == [name]:
             # Only the command that was asked for is loaded: `zhangban --help` need not import the world.
-            module = import_module(f"api.commands.{name.replace('-', '_')}")
+            with uncollected():
+                module = import_module(f"api.commands.{name.replace('-', '_')}")
             module.add(each)
             each.set_defaults(run=module.run)
     chosen = parser.parse_args(given)

@@ -20,6 +20,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from api.health import Draining
+from api.loading import uncollected
 from backend import logs, shutdown
 from backend.appointments import board
 from backend.settings import environment, settings
@@ -88,6 +89,8 @@ async def _until_told(server: Server, subscriber: socket.socket, lifeline: int |
     orders = _orders(_begin_draining)
     if lifeline is not None:
         orders.watch(lifeline)
+    with uncollected():
+        server.config.load()
     serving = asyncio.create_task(server.serve(sockets=[subscriber]))
     stopped = asyncio.create_task(orders.stop.wait())
     await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from backend import clock
 from backend.errors import Unavailable
-from backend.settings import settings
+from backend.settings import Settings, settings
 
-# redis-py is loaded by `connect`: it brings OpenTelemetry with it, and `migrate` or `doctor` may never ask it anything.
+# redis-py is loaded with the first question: it brings OpenTelemetry with it, and most commands ask nothing.
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
@@ -43,6 +43,7 @@ class Verdict(NamedTuple):
     retry_after: int
 
 
+_values: Settings | None = None
 _redis: Redis | None = None
 _failures = 0
 _closed_until = 0.0
@@ -61,34 +62,19 @@ _UNLOCK = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL'
 
 
 async def connect() -> None:
-    """Set up the client; the connection is made when first needed."""
-    from redis.asyncio import BlockingConnectionPool, Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-
-    global _redis, _failures, _closed_until
-    wait = settings().redis_timeout
-    # A pool that does not block raises when its connections are all in use, and a crowd would look like a dead Redis.
-    pool = BlockingConnectionPool.from_url(
-        settings().redis_url,
-        socket_timeout=wait,
-        socket_connect_timeout=wait,
-        # The default is ten retries with back-off: a dead Redis would hold every request for seconds.
-        retry=Retry(NoBackoff(), 0),
-        max_connections=CONNECTIONS,
-        timeout=wait,
-    )
-    _redis = Redis.from_pool(pool)
+    """Open the cache at the address of the settings; the client is made when it is first needed."""
+    global _values, _redis, _failures, _closed_until
+    _values, _redis = settings(), None
     _failures, _closed_until = 0, 0.0
 
 
 async def close() -> None:
     """Give the connections back."""
-    global _redis
+    global _values, _redis
     if _redis is not None:
         with suppress(*_errors()):
             await _redis.aclose()
-    _redis = None
+    _values = _redis = None
 
 
 def _errors() -> tuple[type[Exception], ...]:
@@ -104,9 +90,31 @@ def errors() -> tuple[type[Exception], ...]:
 
 def redis() -> Redis:
     """The client itself, for subscriptions; everything else goes through `ask`."""
-    if _redis is None:
+    global _redis
+    if _values is None:
         raise CacheDown
+    if _redis is None:
+        _redis = _client(_values)
     return _redis
+
+
+def _client(values: Settings) -> Redis:
+    from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    wait = values.redis_timeout
+    # A pool that does not block raises when its connections are all in use, and a crowd would look like a dead Redis.
+    pool = BlockingConnectionPool.from_url(
+        values.redis_url,
+        socket_timeout=wait,
+        socket_connect_timeout=wait,
+        # The default is ten retries with back-off: a dead Redis would hold every request for seconds.
+        retry=Retry(NoBackoff(), 0),
+        max_connections=CONNECTIONS,
+        timeout=wait,
+    )
+    return Redis.from_pool(pool)
 
 
 async def ask(operation: Callable[[Redis], Awaitable[T]]) -> T:

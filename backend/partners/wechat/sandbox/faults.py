@@ -8,10 +8,12 @@ import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 Mode = Literal["timeout", "status", "errcode", "slow", "broken_json", "html", "reset", "drop_reply", "redirect", "huge"]
 LEVERS = "/sandbox"
