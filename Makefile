@@ -10,7 +10,10 @@ BIN := $(VENV)/bin
 # One job per core, but not more than four: each one has a PostgreSQL database of its own.
 JOBS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ "$$n" -gt 4 ] && n=4; echo "$$n")
 ARGS ?=
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes --no-deps
+# Shows how far a step is, so that nobody stares at a terminal that says nothing.
+SHOW := $(BIN)/python requirements/progress.py
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install
+LOCKED := $(PIP) --progress-bar off --require-hashes --no-deps -r
 
 # The first Python on the machine that is new enough; PYTHON=/path/to/python chooses another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
@@ -20,7 +23,7 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
 
-.PHONY: help install demo test lint format sweep bench migrate serve work openapi lock clean
+.PHONY: help install demo first-run test lint format sweep bench migrate serve work openapi lock clean
 
 help: ## Say what can be made here
 	@echo "Zhangban · 掌办"
@@ -31,8 +34,11 @@ help: ## Say what can be made here
 
 install: $(DEV) ## Make .venv with the product and the developers' tools
 
-demo: $(RUNTIME) ## Run the main job from end to end on this machine and show it
+demo: first-run $(RUNTIME) ## Run the main job from end to end on this machine and show it
 	@$(BIN)/zhangban demo $(ARGS)
+
+first-run:
+	@[ -e $(RUNTIME) ] || echo "· 首次运行：先在 $(VENV) 里安装依赖（约 150 MB，一两分钟），随后开始演示。" >&2
 
 test: $(DEV) ## Run all tests on a real PostgreSQL and a real Valkey
 	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
@@ -82,23 +88,19 @@ clean: ## Remove what was made here; the data of the embedded servers stays
 $(BIN)/python:
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Zhangban needs Python 3.11 or newer; none was found. PYTHON=/path/to/python names one." >&2; exit 1; }
-	@echo "· making $(VENV) with $$("$(PYTHON)" --version)" >&2
-	@"$(PYTHON)" -m venv $(VENV) || { \
+	@"$(PYTHON)" requirements/progress.py "making $(VENV) with $$("$(PYTHON)" --version)" "$(PYTHON)" -m venv $(VENV) || { \
 		rm -rf $(VENV); echo "Python's venv module is missing (on Debian: apt install python3-venv)." >&2; exit 1; }
 
 $(RUNTIME): requirements/lock.txt pyproject.toml | $(BIN)/python
-	@echo "· installing what the product needs (about 150 MB the first time, a minute or two)" >&2
-	@$(PIP) -r requirements/lock.txt
-	@echo "· installing zhangban itself" >&2
-	@$(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --no-deps --no-build-isolation --no-index --config-settings editable_mode=compat -e .
+	@$(SHOW) "installing what the product needs (about 150 MB the first time, a minute or two)" $(LOCKED) requirements/lock.txt
+	@$(SHOW) "installing zhangban itself" $(PIP) --no-deps --no-build-isolation --no-index --config-settings editable_mode=compat -e .
+	@$(SHOW) "compiling, so that every process starts at once" $(BIN)/python -m compileall -q api backend models notifications
 	@touch $@
 
 $(DEV): requirements/dev.txt $(RUNTIME)
-	@echo "· installing the developers' tools" >&2
-	@$(PIP) -r requirements/dev.txt
+	@$(SHOW) "installing the developers' tools" $(LOCKED) requirements/dev.txt
 	@touch $@
 
 $(BENCH): requirements/bench.txt $(DEV)
-	@echo "· installing what the benchmarks compare with" >&2
-	@$(PIP) -r requirements/bench.txt
+	@$(SHOW) "installing what the benchmarks compare with" $(LOCKED) requirements/bench.txt
 	@touch $@

@@ -7,6 +7,7 @@ from typing import get_args
 
 import msgspec
 
+from api.commands.migrate import migrate
 from api.commands.running import opened
 from api.commands.running import run as run_main
 from backend import seeding
@@ -28,12 +29,15 @@ def add(parser: ArgumentParser) -> None:
         default=[],
         help="also open slots with so many places each in city-hall that begin within the hour",
     )
+    parser.add_argument("--migrate", action="store_true", help="bring the database to the newest form first")
 
 
 def run(arguments: Namespace) -> int:
     """Seed, and print as JSON what opens the doors."""
 
     async def seeded() -> int:
+        if arguments.migrate:
+            await migrate()
         async with opened():
             credentials = await seeding.seed(arguments.profile, open_now=tuple(arguments.open_now))
         print(msgspec.json.format(msgspec.json.encode(credentials), indent=2).decode())

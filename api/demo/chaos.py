@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-from redis.asyncio import Redis
-
 from api.demo.house import House
 from api.demo.showing import Timeline
 
@@ -46,6 +44,8 @@ class Chaos:
 
     async def power_cut(self) -> None:
         """The worker dies in the middle of its work and Redis is empty; a new worker comes a little later."""
+        from redis.asyncio import Redis  # loaded here: a demo without accidents never loads it
+
         await asyncio.sleep(SLOW / 2)
         self._house.processes.kill("work")
         self.kills += 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import aiohttp
 import asyncpg
 
+from api.commands.migrate import MIGRATED
 from api.demo import visit
 from api.demo.client import Department, Levers, Phone
 from api.demo.money import Money
@@ -137,23 +138,25 @@ async def opened(timeline: Timeline) -> AsyncIterator[House]:
     """Everything runs inside the block and nothing of it afterwards, however the block ends."""
     api_port, sandbox_port = free_ports(2)
     api, sandbox = f"http://127.0.0.1:{api_port}", f"http://127.0.0.1:{sandbox_port}"
-    with (
-        tempfile.TemporaryDirectory(prefix="zhangban-demo-") as folder,
-        servers(durable=False, say=timeline.say) as urls,
-        lifeline() as line,
-    ):
-        processes = Processes(Path(folder), _environment(urls, api, api_port), line)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="zhangban-demo-")))
+        processes = Processes(folder, _environment(api, api_port), stack.enter_context(lifeline()))
+        stack.push_async_callback(processes.stop)
+        # The sandbox needs no server and starts beside them.
+        given = ("--port", str(sandbox_port), "--callback", f"{api}/v1/callbacks/wechat")
+        processes.start("sandbox", "backend.partners.sandbox", *given, lifeline=True)
+        urls = stack.enter_context(servers(durable=False, say=timeline.say))
+        stack.push_async_callback(processes.stop)  # before the servers, too: whoever holds them ends first
+        processes.know({"DATABASE_URL": urls.database_url, "REDIS_URL": urls.redis_url})
         # Connections that nobody used for longer may be gone at the other end.
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=2.0)) as http:
-            house = House(api, sandbox, urls, processes, http, Levers(http, sandbox), timeline)
-            try:
-                await _start(house, sandbox_port)
-                yield house
-            finally:
-                await processes.stop()
+        connector = aiohttp.TCPConnector(keepalive_timeout=2.0)
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        house = House(api, sandbox, urls, processes, http, Levers(http, sandbox), timeline)
+        await _start(house)
+        yield house
 
 
-def _environment(urls: Urls, api: str, port: int) -> dict[str, str]:
+def _environment(api: str, port: int) -> dict[str, str]:
     """The environment of the children. Whatever settings ours holds are left out: a demo never touches real data."""
     ours = {each.name.upper() for each in fields(Settings)}
     plain = {name: value for name, value in environment().items() if name not in ours}
@@ -162,30 +165,25 @@ def _environment(urls: Urls, api: str, port: int) -> dict[str, str]:
         **QUICK,
         "PYTHONUNBUFFERED": "1",
         "SANDBOX": "true",
-        "DATABASE_URL": urls.database_url,
-        "REDIS_URL": urls.redis_url,
         "PUBLIC_BASE": api,
         "PORT": str(port),
     }
 
 
-async def _start(house: House, sandbox_port: int) -> None:
+async def _start(house: House) -> None:
     processes, say = house.processes, house.timeline.say
-    callback = f"{house.api}/v1/callbacks/wechat"
     house.timeline.record.addresses = {"api": house.api, "sandbox": house.sandbox}
-    given = ("--port", str(sandbox_port), "--callback", callback)
-    processes.start("sandbox", "backend.partners.sandbox", *given, lifeline=True)
     await processes.until_ready("sandbox", f"{house.sandbox}/sandbox/settings", house.http)
     known = (await house.levers.ask("GET", "/sandbox/settings")).body
     processes.know({name.upper(): str(value) for name, value in known.items()})
     processes.start("serve", "api.cli", "serve", lifeline=True)  # it answers 503 on /readyz until the tables are there
-    began = clock.monotonic()
-    await processes.finish("migrate", "api.cli", "migrate")
-    say(f"数据库结构就绪，{clock.monotonic() - began:.1f} 秒")
+    say("正在建立数据库结构，装入示例目录……")
+    places = map(str, visit.PLACES)
+    processes.start("seed", "api.cli", "seed", "--migrate", "--profile", "demo", "--open-now", *places)
+    say(f"数据库结构就绪，{await processes.until_logged('seed', MIGRATED):.1f} 秒")
     began = clock.monotonic()
     house.start_worker()
-    places = map(str, visit.PLACES)
-    await processes.finish("seed", "api.cli", "seed", "--profile", "demo", "--open-now", *places)
+    await processes.until_ended("seed")
     say(f"示例目录、部门密钥就绪，{clock.monotonic() - began:.1f} 秒")
     await processes.until_ready("serve", f"{house.api}/readyz", house.http)
     await house.until_heard()

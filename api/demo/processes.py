@@ -74,12 +74,6 @@ class Processes:
         del self._running[name]
         return status, (self.folder / f"{name}.out").read_text(errors="replace")
 
-    async def finish(self, name: str, *arguments: str) -> None:
-        """Run to the end. Raises DemoFailed with the last lines that it printed when that was not a success."""
-        status, _ = await self.ask(name, *arguments)
-        if status:
-            raise DemoFailed(f"{name} 没有成功（退出码 {status}）：\n{self.last_words(name)}")
-
     async def until_ready(self, name: str, url: str, http: aiohttp.ClientSession) -> float:
         """Wait until the address answers 200; how many seconds that took. Raises DemoFailed when it never does."""
         began = clock.monotonic()
@@ -91,6 +85,24 @@ class Processes:
                         return clock.monotonic() - began
             await asyncio.sleep(0.05)
         raise DemoFailed(f"{name} 在 {READY:.0f} 秒内没有就绪：\n{self.last_words(name)}")
+
+    async def until_logged(self, name: str, words: str) -> float:
+        """Wait until the process has logged the words; how many seconds that took. Raises DemoFailed when it ends or is
+        silent about it."""
+        began = clock.monotonic()
+        while clock.monotonic() - began < READY:
+            if words in (self.folder / f"{name}.log").read_text(errors="replace"):
+                return clock.monotonic() - began
+            self.must_run(name)
+            await asyncio.sleep(0.05)
+        raise DemoFailed(f"{name} 在 {READY:.0f} 秒内没有完成：\n{self.last_words(name)}")
+
+    async def until_ended(self, name: str) -> None:
+        """Wait for the end. Raises DemoFailed with the last lines that it printed when that was not a success."""
+        status = await asyncio.to_thread(self._running[name].wait)
+        del self._running[name]
+        if status:
+            raise DemoFailed(f"{name} 没有成功（退出码 {status}）：\n{self.last_words(name)}")
 
     def must_run(self, name: str) -> None:
         """Raises DemoFailed when the process has ended by itself."""

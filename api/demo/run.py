@@ -16,6 +16,16 @@ from api.demo.showing import Timeline
 from backend import clock
 from backend.embedded import EmbeddedFailed
 
+BEGINNING = """\
+掌办演示：从部门推送办件，到居民收到每一次告知、缴费、预约、收到证照，走一遍真实的流程。
+· 在本机临时启动 PostgreSQL、Valkey、接口服务、后台工作进程，以及微信、支付、短信、快递的沙箱，都只监听本机。
+· 约二十秒后逐项核对结果，然后全部结束、不留数据；随时可按 Ctrl-C 停止。"""
+NEXT = """\
+接下来可以试试：
+  make demo ARGS=--keep     演示之后不退出：打开接口文档（/docs），用 curl 登录、查办件
+  make demo ARGS=--chaos    微信出错、工作进程被杀、缓存清空，结果仍然一致
+  make test                 在真实的 PostgreSQL 与 Valkey 上运行全部测试
+  README.zh-CN.md           掌办能做什么，怎样部署"""
 LONGEST = 90.0
 """Seconds that a story may take from the first server to the last check."""
 STOPPED = 130
@@ -57,6 +67,7 @@ def until_tomorrow(now: datetime) -> float:
 
 
 async def _tell(timeline: Timeline, *, chaos: bool, keep: bool, json_file: str | None) -> int:
+    timeline.plain(BEGINNING)
     if wait := until_tomorrow(clock.now()):
         timeline.say(f"就要到零点了：预约、账单都按天算，演示等 {wait:.0f} 秒，从新的一天讲起")
         await asyncio.sleep(wait)
@@ -87,6 +98,8 @@ async def _tell(timeline: Timeline, *, chaos: bool, keep: bool, json_file: str |
         await parcel.check()
         await _examine(house, timeline)
         well = timeline.end()
+        if well and not keep:
+            timeline.plain(f"\n{NEXT}")
         if keep:
             if json_file:
                 timeline.write(json_file)
