@@ -17,7 +17,8 @@ from pathlib import Path
 
 QUIET = 3.0
 """Seconds without news after which a line says that the work goes on."""
-_PACKAGE = re.compile(r"Collecting ([^ ;]+)")
+_PACKAGE = re.compile(r"(?:Collecting|Processing) (?:\S*/)?([^ ;-]+?)(?:==|-)([^ ;-]+)")
+"""pip's line about a package that it fetches, or finds as a file."""
 
 
 def main(what: str, *command: str) -> int:
@@ -39,10 +40,10 @@ def main(what: str, *command: str) -> int:
         whole.append(line)
         if found := _PACKAGE.match(line):
             packages += 1
-            say(f"  {packages:3}/{total} {found[1]}")
+            say(f"  {packages:3}/{total} {found[1]} {found[2]}")
         elif line.startswith("Ignoring "):  # the lock file also names what other systems need
             total -= 1
-        elif line.startswith("Installing collected packages"):
+        elif packages and line.startswith("Installing collected packages"):
             doing = f"unpacking {packages} packages"
             say(f"  {doing}")
     if status := process.wait():
