@@ -64,7 +64,9 @@ def test_the_demo_ends_well_and_says_so(plain: tuple[Any, Any]):
 
     assert process.returncode == 0, why(process)
     assert story["ok"] is True
+    assert process.stdout.startswith("掌办演示：")
     assert "全部一致" in process.stdout
+    assert all(each in process.stdout for each in ("make demo ARGS=--keep", "/docs", "make test"))
     assert all(each["ok"] for each in story["checks"])
     assert {"不变式（check-invariants）", "审计链（verify-audit）"} <= {each["name"] for each in story["checks"]}
 
@@ -160,12 +162,12 @@ def _with_service(process_id: int) -> dict[int, Process]:
 def test_a_demo_that_cannot_go_on_says_why_and_fails(tmp_path: Path):
     # Python runs this at its start: whoever is to migrate refuses.
     (tmp_path / "sitecustomize.py").write_text(
-        "import sys\nif 'migrate' in sys.orig_argv:\n    sys.exit('no migrations today')\n"
+        "import sys\nif '--migrate' in sys.orig_argv:\n    sys.exit('no migrations today')\n"
     )
 
     process, story = demo(folder=tmp_path, PYTHONPATH=str(tmp_path))
 
     assert process.returncode == 2
-    assert "演示没有完成：migrate" in process.stderr
+    assert "演示没有完成：seed" in process.stderr
     assert "no migrations today" in process.stderr
     assert story["ok"] is False
