@@ -142,8 +142,8 @@ def _readable(table: str, row: dict[str, Any]) -> dict[str, Any]:
 
 
 _FORGET: dict[str, str] = {
-    "tellings": "UPDATE tellings t SET forgotten = forgotten + m.n FROM (SELECT event_id, count(*) AS n FROM messages "
-    "WHERE resident_id = $1 GROUP BY event_id) m WHERE t.event_id = m.event_id",
+    "notification_outcomes": "UPDATE notification_outcomes o SET erased = erased + m.n FROM (SELECT event_id, "
+    "count(*) AS n FROM messages WHERE resident_id = $1 GROUP BY event_id) m WHERE o.event_id = m.event_id",
     "message_attempts": "DELETE FROM message_attempts a USING messages m "
     "WHERE m.id = a.message_id AND m.resident_id = $1",
     "messages": "DELETE FROM messages WHERE resident_id = $1",

@@ -16,7 +16,7 @@ from backend.appointments import (
     slots,
     waiting,
 )
-from backend.callbacks import forget_old
+from backend.callbacks import delete_old_pushes
 from backend.deliveries import anomalies, asking, forgetting, handing_over
 from backend.idempotency import forget_expired
 from backend.identity import delegating
@@ -37,8 +37,8 @@ async def _forget_finished(_: dict[str, Any]) -> None:
 
 
 @jobs.job("callbacks.forget-old")
-async def _forget_old_pushes(_: dict[str, Any]) -> None:
-    await forget_old()
+async def _delete_old_pushes(_: dict[str, Any]) -> None:
+    await delete_old_pushes()
 
 
 @jobs.job("deliveries.forget")

@@ -69,7 +69,7 @@ STAFF = (
     StaffSeed("hall.kiosk", "大厅自助机", A, ("kiosk:city-hall",)),
     StaffSeed("auditor", "审计管理员", A, ("audit.read",)),
     StaffSeed("security", "安全管理员", A, ("duties.grant",)),
-    StaffSeed("system", "系统管理员", A, ("agencies.manage", "notifications.operate", "staff.manage")),
+    StaffSeed("system", "系统管理员", A, ("agencies.manage", "messages.operate", "staff.manage")),
 )
 AGENCIES = {
     "公安": "ak_sample_police",

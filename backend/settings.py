@@ -187,19 +187,19 @@ class Settings(PartnerSettings):
     notification_templates: str = ""
     """File with the partners' template ids of this installation; empty means those of the sandbox."""
     notification_lease_seconds: float = 30.0
-    """How long one worker may keep a resident's turn without a word; more than any call to a partner takes."""
+    """How long a worker leases a resident's messages; longer than any call to a partner takes."""
     notification_retry_seconds: str = "2,10,60,300"
-    """Delays between attempts on one way to the resident; after the last one the next way is tried."""
+    """Delays between attempts on one channel; after the last one the next channel is tried."""
     notification_quota_pause_seconds: float = 60.0
-    """How long a way is left alone after its partner said that the day's quota is spent."""
+    """How long a channel is paused after its partner answered that the day's quota is spent."""
     notification_sweep_seconds: float = 60.0
-    """A message that is due for this long without an attempt is an alarm in the log."""
-    notification_poison_after: int = 5
-    """A message on which this many workers died in a row is set aside."""
-    notification_elder_seconds: float = 5.0
+    """A message that has been due for this long while no worker delivers it is an alarm in the log."""
+    notification_quarantine_after: int = 5
+    """A message on which this many workers died in a row is quarantined."""
+    notification_order_wait_seconds: float = 5.0
     """How long a message waits for that of an earlier event about the same subject."""
     consent_pairing_seconds: float = 600.0
-    """The front end's report and WeChat's event within this time report the same popup."""
+    """The front end's report and WeChat's event within this time are about the same popup."""
 
     # -- payments -------------------------------------------------------------------------------
     payment_order_minutes: int = 30

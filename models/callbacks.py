@@ -1,4 +1,4 @@
-"""What partners pushed, kept until it was handled: each push once, however often it came."""
+"""What partners push to us: each push is stored once, however often it came."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from models.base import Record
 
 
 class InboundState(StrEnum):
-    """How far a push has come on our side."""
+    """Whether a push was handled."""
 
     RECEIVED = "received"
     HANDLED = "handled"
 
 
 class InboundMessage(Record):
-    """One push of one partner, verified. The body names people and is sealed; it is forgotten after a while."""
+    """One push of one partner, verified. The body names people and is sealed; it is deleted after a while."""
 
     partner = fields.CharField(max_length=32)
     partner_id = fields.CharField(max_length=64)
-    """The partner's own id of the push, or a digest of what makes it this one."""
+    """The partner's own id of the push, or a digest of what identifies it."""
     nonce = fields.CharField(max_length=64, null=True)
-    """Digest of what the partner signs once per push; other content under it is a forgery."""
+    """Digest of what the partner signs once per push; other content with it is a forgery."""
     event = fields.CharField(max_length=64)
     body = fields.TextField()
     state = fields.CharEnumField(InboundState, max_length=16, default=InboundState.RECEIVED)

@@ -1,4 +1,4 @@
-"""What people were told, over which way, and what they had allowed us to send."""
+"""Messages to residents, the attempts to deliver them, and the consents that allow them."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from models.identity import Resident
 
 
 class MessageState(StrEnum):
-    """Where a message is. It stands in the inbox from the first moment; this is about the ways outside."""
+    """Where a message is. It stands in the inbox from the first moment; the state is about the other channels."""
 
     PENDING = "pending"
-    """Waits for its turn, or for the next attempt."""
+    """Waits for a worker, or for the next attempt."""
     LEASED = "leased"
     """A worker is sending it; if the worker dies, the lease runs out and the message is pending again."""
     SENT = "sent"
     """A partner accepted it."""
     INBOX = "inbox"
-    """No way outside was open or worked: the inbox is where it was delivered."""
+    """No other channel was open or worked: the message was delivered to the inbox."""
     DEAD = "dead"
-    """It broke the workers that tried to send it. An operator looks at it and may have it sent again."""
+    """Quarantined: workers died on it. An operator examines it and may requeue it."""
 
 
 class ChannelName(StrEnum):
-    """The ways to a resident, in the order in which they are tried."""
+    """The channels to a resident, in the order in which they are tried."""
 
     MINI_PROGRAM = "mini_program"
     OFFICIAL_ACCOUNT = "official_account"
@@ -43,34 +43,34 @@ class Outcome(StrEnum):
     ACCEPTED = "accepted"
     """The partner took the message."""
     RETRY = "retry"
-    """Nothing is wrong with the message; the same way again after a pause."""
+    """The message is fine; the same channel again after a pause."""
     UNCERTAIN = "uncertain"
-    """No usable answer came: it may have arrived. The same way again after a pause, unless a receipt comes first."""
+    """No usable answer came: it may have arrived. The same channel again after a pause, unless a receipt comes first."""
     REFUSED = "refused"
-    """This way will never carry this message; the next way."""
+    """This channel will never carry this message; the next channel."""
     EXHAUSTED = "exhausted"
-    """This way was tried as often as the schedule allows; the next way."""
+    """This channel was tried as often as the schedule allows; the next channel."""
     SKIPPED = "skipped"
-    """Not tried: no consent, no address, or the way is switched off."""
+    """Not tried: no consent, no address, or the channel is switched off."""
     POSTPONED = "postponed"
-    """Not tried: the partner's quota is spent and we leave it alone for a while."""
+    """Not tried: the partner's quota is spent and the channel is paused."""
     LATE = "late"
     """The answer came after the lease had run out, when another worker had the message already."""
 
 
 class Message(Record):
-    """One thing that one person is told because of one event. The row itself is the entry in the inbox."""
+    """One message to one resident because of one event. The row itself is the entry in the inbox."""
 
     resident: fields.ForeignKeyRelation[Resident] = fields.ForeignKeyField(
         "models.Resident", related_name="messages", on_delete=OnDelete.RESTRICT
     )
     event_id = fields.UUIDField()
-    """The event in the ledger that is the reason; its id also gives the order in which messages go out."""
+    """The event in the ledger that caused it; its id also gives the order in which messages go out."""
     name = fields.CharField(max_length=48)
     """Which template: `case_accepted` is notifications/templates/case_accepted.toml."""
     subject_kind = fields.CharField(max_length=32)
     subject_id = fields.UUIDField()
-    """What the event was about."""
+    """The subject of the event."""
     happened_at = fields.DatetimeField()
     context = fields.TextField()
     """The values of the template's placeholders as JSON. Never an id number, a phone number or a reason."""
@@ -78,15 +78,15 @@ class Message(Record):
     body = fields.CharField(max_length=512)
     state = fields.CharEnumField(MessageState, max_length=8, default=MessageState.PENDING)
     waiting = fields.BooleanField(default=True)
-    """Whether it is still to go out: pending or leased. A column of its own because an index hangs on it."""
+    """Whether it is still to go out: pending or leased. A column of its own because an index depends on it."""
     channel = fields.CharEnumField(ChannelName, max_length=16, default=ChannelName.MINI_PROGRAM)
-    """The way to try next, and in the end the one that carried it."""
+    """The channel to try next, and in the end the one that carried it."""
     tries = fields.SmallIntField(default=0)
-    """Failed attempts on the present way."""
+    """Failed attempts on the present channel."""
     attempts = fields.IntField(default=0)
-    """Attempts ever made: the number of the last one is the fence that refuses late marks."""
+    """Attempts ever made: the number of the last one is the fence that refuses stale results."""
     unanswered = fields.SmallIntField(default=0)
-    """Attempts in a row whose worker never came back."""
+    """Attempts in a row whose worker recorded no result."""
     due_at = fields.DatetimeField(auto_now_add=True)
     finished_at = fields.DatetimeField(null=True)
     read_at = fields.DatetimeField(null=True)
@@ -108,34 +108,34 @@ class Message(Record):
         )
 
 
-class Telling(Model):
-    """What became of an event that people are told of: how many messages it led to, or why to none. Written with them,
-    so that a message which is missing later is known to be missing."""
+class NotificationOutcome(Model):
+    """How many messages an event led to, or the reason for none. Written in the transaction that writes them, so that a
+    message which is missing later is known to be missing."""
 
     event_id = fields.UUIDField(primary_key=True)
     at = fields.DatetimeField()
     messages = fields.SmallIntField()
-    forgotten = fields.SmallIntField(default=0)
-    """How many of them were erased with the person whom they told."""
-    why = fields.CharField(max_length=64, default="")
-    """Why nobody was told; empty when somebody was."""
+    erased = fields.SmallIntField(default=0)
+    """How many of them were erased with the resident who received them."""
+    reason = fields.CharField(max_length=64, default="")
+    """Why there are no messages; empty when there are."""
 
     class Meta:
-        table = "tellings"
+        table = "notification_outcomes"
         constraints = (
-            CheckConstraint("messages >= 0 AND (messages = 0) = (why <> '')", name="telling_to_nobody_has_a_reason"),
-            CheckConstraint("forgotten BETWEEN 0 AND messages", name="telling_forgets_what_it_told"),
+            CheckConstraint("messages >= 0 AND (messages = 0) = (reason <> '')", name="notification_outcome_has_a_reason"),
+            CheckConstraint("erased BETWEEN 0 AND messages", name="notification_outcome_erases_what_it_counted"),
         )
 
 
 class MessageQueue(Model):
-    """The turn of one resident: only who holds the lease may send, so WeChat never gets two at once (43108)."""
+    """The queue of one resident: only the worker that holds its lease sends, so WeChat never gets two at once (43108)."""
 
     resident: fields.OneToOneRelation[Resident] = fields.OneToOneField(
         "models.Resident", primary_key=True, on_delete=OnDelete.RESTRICT, related_name="message_queue"
     )
     fence = fields.BigIntField(default=0)
-    """Grows with every lease; who comes back with an old one is refused."""
+    """Grows with every lease; a result with an old fence is refused."""
     leased_until = fields.DatetimeField(null=True)
 
     class Meta:
@@ -143,7 +143,7 @@ class MessageQueue(Model):
 
 
 class MessageAttempt(Model):
-    """One attempt to bring a message over one way: the proof that it was made, and what the partner said."""
+    """One attempt to deliver a message over one channel: the proof that it was made, and the partner's answer."""
 
     id = fields.BigIntField(primary_key=True, generated=True)
     message: fields.ForeignKeyRelation[Message] = fields.ForeignKeyField(
@@ -154,13 +154,13 @@ class MessageAttempt(Model):
     started_at = fields.DatetimeField()
     finished_at = fields.DatetimeField(null=True)
     outcome = fields.CharEnumField(Outcome, max_length=16, null=True)
-    """Empty while the call runs, and for ever when the worker died in it."""
+    """Null while the call runs, and for ever when the worker died in it."""
     code = fields.CharField(max_length=64, default="")
-    """The partner's own code, or our word for why the way was skipped."""
+    """The partner's own code, or our word for why the channel was skipped."""
     partner_id = fields.CharField(max_length=64, default="")
-    """The partner's id of the message, by which its receipts find us."""
+    """The partner's id of the message, by which its receipts find the attempt."""
     receipt = fields.CharField(max_length=64, default="")
-    """What the partner reported later: `success` or its own word for the failure."""
+    """The status that the partner reported later: `success` or its own word for the failure."""
     received_at = fields.DatetimeField(null=True)
 
     class Meta:
@@ -170,7 +170,7 @@ class MessageAttempt(Model):
 
 
 class ChannelPause(Model):
-    """A way that is left alone until a moment, because its partner's quota is spent."""
+    """A channel that is paused until a moment, because its partner's quota is spent."""
 
     channel = fields.CharEnumField(ChannelName, max_length=16, primary_key=True)
     until = fields.DatetimeField()
@@ -181,40 +181,40 @@ class ChannelPause(Model):
 
 
 class ConsentKind(StrEnum):
-    """What one yes is worth."""
+    """What one accepted popup is worth."""
 
     ONE_OFF = "one-off"
     """One accepted popup allows one message."""
     LONG_TERM = "long-term"
-    """One accepted popup allows messages until it is taken back."""
+    """One accepted popup allows messages until the consent is withdrawn."""
 
 
 class ConsentAnswer(StrEnum):
-    """What happened to a consent."""
+    """A change of a consent."""
 
     ACCEPT = "accept"
     REJECT = "reject"
     BAN = "ban"
     """WeChat has switched the template off."""
     FILTER = "filter"
-    """WeChat left the template out of the popup; the resident was not asked."""
+    """WeChat left the template out of the popup; the resident did not see it."""
     USED = "used"
-    """A message went out on it."""
+    """A message used it."""
     LOST = "lost"
-    """WeChat says that there is none (43101)."""
+    """WeChat reports that there is none (43101)."""
 
 
 class ConsentSource(StrEnum):
-    """Who told us."""
+    """Where a change was reported."""
 
     FRONT_END = "front-end"
-    """The result of wx.requestSubscribeMessage, brought by the mini-program."""
+    """The result of wx.requestSubscribeMessage, reported by the mini-program."""
     POPUP = "popup"
     """WeChat's `subscribe_msg_popup_event`."""
     CHANGE = "change"
     """WeChat's `subscribe_msg_change_event`: the resident changed the settings."""
     SEND = "send"
-    """What sending a message taught us."""
+    """WeChat's answer to a message that was sent."""
 
 
 class ConsentChange(Record):
@@ -224,7 +224,7 @@ class ConsentChange(Record):
         "models.Resident", related_name="consent_changes", on_delete=OnDelete.RESTRICT
     )
     template_id = fields.CharField(max_length=64)
-    """WeChat's id of the template: the popup asks for that, whatever messages we send with it."""
+    """WeChat's id of the template: the popup requests it, whichever messages are sent with it."""
     kind = fields.CharEnumField(ConsentKind, max_length=16)
     answer = fields.CharEnumField(ConsentAnswer, max_length=8)
     source = fields.CharEnumField(ConsentSource, max_length=16)
@@ -234,7 +234,7 @@ class ConsentChange(Record):
     """What it did to the count of a one-off consent."""
     happened_at = fields.DatetimeField()
     pairs_with = fields.UUIDField(null=True, unique=True)
-    """The line by which the other source had told us of the same popup already; then this one changes nothing."""
+    """The line by which the other source had reported the same popup already; then this one changes nothing."""
 
     class Meta:
         table = "consent_changes"
@@ -256,10 +256,10 @@ class ConsentBalance(Model):
     standing = fields.BooleanField(default=False)
     """Whether a long-term consent is in force."""
     banned = fields.BooleanField(default=False)
-    """WeChat has switched the template off; the next yes ends it."""
+    """WeChat has switched the template off; the next accepted popup ends it."""
     accepted_at = fields.DatetimeField(null=True)
     withdrawn_at = fields.DatetimeField(null=True)
-    """When consent was last taken back or found missing: a yes from before that does not count any more."""
+    """When consent was last withdrawn or found missing: an acceptance from before that does not count any more."""
     changed_at = fields.DatetimeField(auto_now=True)
 
     class Meta:

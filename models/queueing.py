@@ -1,4 +1,4 @@
-"""The day in the hall: queue numbers, who is called to which window, codes that were used, reminders that went out."""
+"""The day in the hall: queue numbers and the windows that call them, check-in codes that were used, reminders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TicketCounter(Model):
 
 
 class Ticket(Record):
-    """A queue number: somebody who is in the hall and waits to be called."""
+    """A queue number: a person who is in the hall and waits to be called."""
 
     hall: fields.ForeignKeyRelation[Hall] = fields.ForeignKeyField(
         "models.Hall", related_name="tickets", on_delete=OnDelete.RESTRICT
@@ -36,23 +36,23 @@ class Ticket(Record):
     day = fields.DateField()
     sequence = fields.IntField()
     label = fields.CharField(max_length=8)
-    """What slip and screen show: letters of the line that gave it, and the sequence; a hand-over changes nothing."""
+    """What slip and screen show: letters of the line that issued it, and the sequence; a hand-over changes nothing."""
     appointment: fields.OneToOneNullableRelation[Appointment] = fields.OneToOneField(
         "models.Appointment", related_name="ticket", on_delete=OnDelete.RESTRICT, null=True
     )
-    """Null for somebody who came without one."""
+    """Null for a walk-in."""
     state = fields.CharEnumField(TicketState, max_length=10, default=TicketState.WAITING)
     window: fields.ForeignKeyNullableRelation[Window] = fields.ForeignKeyField(
         "models.Window", related_name="tickets", on_delete=OnDelete.RESTRICT, null=True
     )
-    """Who called it; of a number that waits, the only window that may call it."""
+    """The window that called it; of a number that waits, the only window that may call it."""
     wanted_at = fields.DatetimeField()
     """What the queue is ordered by: the start of the booked slot, or the arrival of a walk-in."""
     called_at = fields.DatetimeField(null=True)
     calls = fields.SmallIntField(default=0)
     served_at = fields.DatetimeField(null=True)
     soon_at = fields.DatetimeField(null=True)
-    """When its holder was told to come near."""
+    """When its holder was notified that the call is near."""
 
     class Meta:
         table = "tickets"
@@ -68,7 +68,7 @@ class Ticket(Record):
 
 
 class SpentCheckIn(Model):
-    """A check-in code that was used: nobody uses it again."""
+    """A check-in code that was used: it is refused from then on."""
 
     id = fields.BigIntField(primary_key=True, generated=True)
     nonce = fields.CharField(max_length=32, unique=True)
@@ -79,7 +79,7 @@ class SpentCheckIn(Model):
 
 
 class AppointmentReminder(Model):
-    """A reminder that was written: nobody writes it again, and one for another time is another one."""
+    """A reminder that was written: it is not written again; one for another time is a reminder of its own."""
 
     id = fields.BigIntField(primary_key=True, generated=True)
     appointment: fields.ForeignKeyRelation[Appointment] = fields.ForeignKeyField(

@@ -1,1 +1,1 @@
-"""Zhangban tells here: events become messages; nothing below this package knows that it exists."""
+"""Notifications: events become messages. Nothing below this package knows that it exists."""

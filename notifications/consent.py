@@ -1,10 +1,10 @@
-"""The consent ledger: what a resident allows us to send, line by line, and what that comes to now.
+"""The consent ledger: what a resident allows us to send, line by line, and the balance now.
 
-Two sources tell of the same popup: the front end brings the result of `wx.requestSubscribeMessage`, and WeChat
-pushes `subscribe_msg_popup_event`. Either may be lost, and the two come in any order. So whichever is heard first
-counts, and the other one, when it comes within `consent_pairing_seconds`, is written down as its pair and changes
-nothing. One popup is never counted twice. (It can be counted too little when one report from each of two popups is
-lost within that time; then one message takes the next way.)
+Two sources report the same popup: the front end passes on the result of `wx.requestSubscribeMessage`, and WeChat pushes
+`subscribe_msg_popup_event`. Either may be lost, and the two come in any order. So the first report counts, and the
+other one, when it comes within `consent_pairing_seconds`, is recorded as its pair and changes nothing. One popup is
+never counted twice. (It can be counted too little when one report from each of two popups is lost within that time;
+then one message takes the next channel.)
 
 The balance is kept in a row of its own, and its lock is the first thing that every change takes: two changes at once
 wait for each other.
@@ -27,7 +27,7 @@ from notifications.templates import PartnerTemplate, partner_templates
 
 
 class Report(NamedTuple):
-    """One thing that somebody says about the consent of a resident to one template."""
+    """One report about the consent of a resident to one template."""
 
     template_id: str
     answer: ConsentAnswer
@@ -37,8 +37,8 @@ class Report(NamedTuple):
     happened_at: datetime
 
 
-class Standing(NamedTuple):
-    """What a consent comes to."""
+class Balance(NamedTuple):
+    """What a resident allows for one template."""
 
     kind: ConsentKind
     remaining: int = 0
@@ -53,11 +53,11 @@ class Standing(NamedTuple):
         return not self.banned and (self.remaining > 0 or self.standing)
 
 
-def after(now: Standing, answer: ConsentAnswer, source: ConsentSource, at: datetime) -> Standing:
-    """What a consent comes to after one report that counts. Pure.
+def balance_after(now: Balance, answer: ConsentAnswer, source: ConsentSource, at: datetime) -> Balance:
+    """The balance after one report that counts. Pure.
 
-    Reports arrive out of order: a yes from before the consent was taken back is void, and so is taking back what was
-    given again since.
+    Reports arrive out of order: a consent from before its withdrawal is void, and so is a withdrawal from before the
+    consent was given again.
     """
     if answer is ConsentAnswer.ACCEPT:
         if now.withdrawn_at is not None and at <= now.withdrawn_at:
@@ -72,7 +72,7 @@ def after(now: Standing, answer: ConsentAnswer, source: ConsentSource, at: datet
         return now._replace(remaining=max(0, now.remaining - 1))
     if answer is ConsentAnswer.LOST or (
         answer is ConsentAnswer.REJECT
-        # No to one popup takes nothing from what earlier popups allowed; no in the settings takes everything.
+        # A refused popup takes nothing from what earlier popups allowed; a refusal in the settings takes everything.
         and (now.kind is ConsentKind.LONG_TERM or source is ConsentSource.CHANGE)
     ):
         if now.accepted_at is not None and at < now.accepted_at:
@@ -81,7 +81,7 @@ def after(now: Standing, answer: ConsentAnswer, source: ConsentSource, at: datet
     return now
 
 
-def known(template_id: str) -> PartnerTemplate | None:
+def find_template(template_id: str) -> PartnerTemplate | None:
     """The mini-program template of this installation with WeChat's id."""
     return next((each for each in partner_templates().mini_program.values() if each.id == template_id), None)
 
@@ -99,45 +99,45 @@ WHERE c.resident_id = $1 AND c.template_id = $2 AND c.answer = $3 AND c.source =
   AND NOT EXISTS (SELECT FROM consent_changes later WHERE later.pairs_with = c.id)
 ORDER BY abs(extract(epoch FROM c.happened_at - $5::timestamptz)), c.id LIMIT 1
 """
-_WRITE = """
+_INSERT_CHANGE = """
 INSERT INTO consent_changes (id, created_at, resident_id, template_id, kind, answer, source, source_id, delta,
                              happened_at, pairs_with)
 VALUES ($1, now(), $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
-_KEEP = """
+_UPDATE_BALANCE = """
 UPDATE consent_balances SET remaining = $2, standing = $3, banned = $4, accepted_at = $5, withdrawn_at = $6,
        changed_at = now() WHERE id = $1
 """
 _OTHER = {ConsentSource.FRONT_END: ConsentSource.POPUP, ConsentSource.POPUP: ConsentSource.FRONT_END}
 
 
-async def take_down(resident_id: UUID, reports: Iterable[Report]) -> int:
+async def record_reports(resident_id: UUID, reports: Iterable[Report]) -> int:
     """Write the reports into the ledger, all or none; how many of them were new.
 
-    Reports about templates that are not ours are passed over: WeChat may tell of ones that were removed.
+    Reports about unknown templates are skipped: WeChat may report ones that were removed.
     """
     new = 0
     async with transaction() as connection:
         # Always in this order, so that two of them never wait for each other crosswise.
         for report in sorted(reports, key=lambda each: (each.template_id, each.source_id)):
-            if (template := known(report.template_id)) is not None:
-                new += await _one(connection, resident_id, ConsentKind(template.kind), report)
+            if (template := find_template(report.template_id)) is not None:
+                new += await _record(connection, resident_id, ConsentKind(template.kind), report)
     return new
 
 
-async def _one(connection: Any, resident_id: UUID, kind: ConsentKind, report: Report) -> bool:
+async def _record(connection: Any, resident_id: UUID, kind: ConsentKind, report: Report) -> bool:
     row = await connection.fetchrow(_LOCK, resident_id, report.template_id, kind)
     if await connection.fetchval("SELECT 1 FROM consent_changes WHERE source_id = $1", report.source_id):
         return False
-    now = Standing(kind, *(row[name] for name in Standing._fields[1:]))
+    now = Balance(kind, *(row[name] for name in Balance._fields[1:]))
     pair = await _pair(connection, resident_id, report)
-    then = now if pair else after(now, report.answer, report.source, report.happened_at)
+    then = now if pair else balance_after(now, report.answer, report.source, report.happened_at)
     await connection.execute(
-        _WRITE, uuid7(), resident_id, report.template_id, kind, report.answer, report.source, report.source_id,
+        _INSERT_CHANGE, uuid7(), resident_id, report.template_id, kind, report.answer, report.source, report.source_id,
         then.remaining - now.remaining, report.happened_at, pair,
     )  # fmt: skip
     if then != now:
-        await connection.execute(_KEEP, row["id"], *then[1:])
+        await connection.execute(_UPDATE_BALANCE, row["id"], *then[1:])
     return True
 
 
@@ -152,18 +152,18 @@ async def _pair(connection: Any, resident_id: UUID, report: Report) -> UUID | No
     return found
 
 
-async def standings(resident_id: UUID) -> dict[str, Standing]:
-    """What the resident allows now, by WeChat's template id; what is not listed was never asked for."""
+async def get_balances(resident_id: UUID) -> dict[str, Balance]:
+    """What the resident allows now, by WeChat's template id; a template that is missing was never requested."""
     rows = await fetch(
         "SELECT template_id, kind, remaining, standing, banned, accepted_at, withdrawn_at "
         "FROM consent_balances WHERE resident_id = $1",
         resident_id,
     )
-    return {row["template_id"]: Standing(ConsentKind(row["kind"]), *list(row)[2:]) for row in rows}
+    return {row["template_id"]: Balance(ConsentKind(row["kind"]), *list(row)[2:]) for row in rows}
 
 
-class ConsentThen(Struct, kw_only=True):
-    """What was allowed for the message's template when it was first tried; `template` is what the popup calls it,
+class ConsentAtAttempt(Struct, kw_only=True):
+    """What was allowed for the message's template at its first attempt; `template` is its title in the popup,
     `remaining` counts one-off consents."""
 
     template: str
@@ -180,17 +180,17 @@ WHERE resident_id = $1 AND template_id = $2 AND created_at <= $3 AND pairs_with 
 """
 
 
-async def at_moment(resident_id: UUID, template: PartnerTemplate, moment: datetime) -> ConsentThen:
-    """What the ledger came to at that moment: its lines until then, folded anew."""
-    standing = Standing(ConsentKind(template.kind))
+async def get_consent_at(resident_id: UUID, template: PartnerTemplate, moment: datetime) -> ConsentAtAttempt:
+    """The balance at that moment: the lines of the ledger until then, folded anew."""
+    balance = Balance(ConsentKind(template.kind))
     for row in await fetch(_UNTIL, resident_id, template.id, moment):
         answer, source = ConsentAnswer(row["answer"]), ConsentSource(row["source"])
-        standing = after(standing, answer, source, row["happened_at"])
-    return ConsentThen(
+        balance = balance_after(balance, answer, source, row["happened_at"])
+    return ConsentAtAttempt(
         template=template.title,
-        kind=standing.kind,
-        allowed=standing.allows,
-        remaining=standing.remaining,
-        accepted_at=standing.accepted_at,
-        withdrawn_at=standing.withdrawn_at,
+        kind=balance.kind,
+        allowed=balance.allows,
+        remaining=balance.remaining,
+        accepted_at=balance.accepted_at,
+        withdrawn_at=balance.withdrawn_at,
     )

@@ -8,8 +8,8 @@ from uuid import UUID
 from backend.events import Event
 
 
-class MessageRevived(Event, frozen=True, kw_only=True, tag="message.revived"):
-    """A message that had been set aside is sent again."""
+class MessageRequeued(Event, frozen=True, kw_only=True, tag="message.requeued"):
+    """An operator had a quarantined message sent again."""
 
     about: ClassVar[str] = "message_id"
     message_id: UUID

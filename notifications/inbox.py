@@ -1,36 +1,36 @@
-"""The inbox: every message stands here from the moment it exists, with the proof of what became of it."""
+"""The inbox: every message stands here from the moment it exists, with the proof of its delivery."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec import Struct
 from uuid_utils.compat import uuid7
 
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.errors import NotFound
 from backend.events import Event, EventMeta, name_of
 from backend.identity.principals import AsResident
-from backend.paging import cursor_of, place_of
+from backend.paging import paged
+from backend.sql import named
 from models.notifications import ChannelName, MessageState, Outcome
-from notifications import consent, proof, wording
-from notifications.consent import ConsentThen
+from notifications import proof, wording
+from notifications.consent import ConsentAtAttempt, get_consent_at
 from notifications.templates import messages, partner_templates
-
-LIST = "resident-messages"
 
 
 class MessageNotFound(NotFound):
-    """There is no such message, or it is somebody else's."""
+    """No message has this id, or it is another resident's."""
 
     title = "没有找到这条消息"
 
 
-class Entry(NamedTuple):
-    """A message as the list shows it."""
+class MessageSummary(Struct, kw_only=True):
+    """One message. `page` is where a tap on it leads in the mini-program."""
 
     id: UUID
     name: str
@@ -43,16 +43,17 @@ class Entry(NamedTuple):
     page: str
 
 
-class Entries(NamedTuple):
-    """One page of the inbox."""
+class InboxPage(Struct, kw_only=True):
+    """One page of the inbox, the newest first. `unread` counts all unread messages, not only those of the page."""
 
-    items: list[Entry]
+    items: list[MessageSummary]
     unread: int
     next_cursor: str | None
 
 
-class Tried(NamedTuple):
-    """One attempt, in plain words and with the partner's own code."""
+class AttemptDetail(Struct, kw_only=True):
+    """One attempt: the channel, how it ended (null: no answer came), the partner's own code, its receipt, and a
+    sentence about it."""
 
     channel: ChannelName
     at: datetime
@@ -63,26 +64,25 @@ class Tried(NamedTuple):
     words: str
 
 
-class Proof(NamedTuple):
-    """A message, what was tried, and what became of it."""
+class MessageDetail(Struct, kw_only=True):
+    """A message with the proof of its delivery. `channel` carried it (null while that is open); `fell_back`: not the
+    first channel; `message.read_at`: when it was opened; `consent` is null for messages that need none."""
 
-    entry: Entry
+    message: MessageSummary
     state: MessageState
     channel: ChannelName | None
-    """The way that carried it; None while that is open."""
     fell_back: bool
-    """Whether a later way had to do it."""
     words: str
-    consent: ConsentThen | None
-    """What the resident allowed when the first way was tried; None for messages that need no consent."""
-    attempts: list[Tried]
+    consent: ConsentAtAttempt | None
+    attempts: list[AttemptDetail]
 
 
-_PUT = """
+_INSERT = """
 WITH made AS (
     INSERT INTO messages (id, created_at, resident_id, event_id, name, subject_kind, subject_id, happened_at, context,
                           title, body, state, waiting, channel, tries, attempts, unanswered, due_at)
-    VALUES ($1, now(), $2, $3, $4, $5, $6, $7, $8, $9, $10, 'pending', true, $11, 0, 0, 0, now())
+    VALUES (:id, now(), :resident, :event, :name, :subject_kind, :subject_id, :at, :context, :title, :body, 'pending',
+            true, :channel, 0, 0, 0, now())
     ON CONFLICT (event_id, resident_id, name) DO NOTHING RETURNING resident_id
 ), queued AS (
     INSERT INTO message_queues (resident_id, fence) SELECT resident_id, 0 FROM made ON CONFLICT DO NOTHING
@@ -92,10 +92,10 @@ SELECT count(*) FROM made
 _COLUMNS = "id, name, title, body, subject_kind, subject_id, happened_at, read_at, context"
 _LIST = f"""
 SELECT {_COLUMNS} FROM messages
-WHERE resident_id = $1 AND ($2::uuid IS NULL OR id < $2) AND (NOT $3 OR read_at IS NULL) ORDER BY id DESC LIMIT $4
+WHERE resident_id = $1 AND (NOT $2 OR read_at IS NULL) AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4
 """
 _ONE = f"SELECT {_COLUMNS}, state, channel, created_at FROM messages WHERE id = $1 AND resident_id = $2"
-_TRIED = """
+_ATTEMPTS = """
 SELECT channel, started_at, coalesce(finished_at, started_at) AS at, outcome, code, receipt, received_at
 FROM message_attempts
 WHERE message_id = $1 ORDER BY n
@@ -105,64 +105,75 @@ UPDATE messages SET read_at = now() WHERE resident_id = $1 AND read_at IS NULL A
 """
 
 
-async def put(event: Event, meta: EventMeta, resident_id: UUID, name: str, context: Mapping[str, str]) -> bool:
+async def write_message(
+    event: Event, meta: EventMeta, resident_id: UUID, name: str, context: Mapping[str, str]
+) -> bool:
     """Write the message, which a worker then finds, in the open transaction; False when it exists already."""
     template = messages()[name]
-    wanted = {key: context[key] for key in template.context}
+    values = {key: context[key] for key in template.context}
     async with transaction() as connection:
-        made = await connection.fetchval(
-            _PUT, uuid7(), resident_id, meta.id, name, name_of(type(event)).partition(".")[0],
-            getattr(event, event.about), meta.at, msgspec.json.encode(wanted).decode(),
-            wording.fill(template.inbox.title, wanted), wording.fill(template.inbox.body, wanted),
-            str(ChannelName.MINI_PROGRAM),
-        )  # fmt: skip
+        made = await connection.fetchval(*named(_INSERT, {
+            "id": uuid7(), "resident": resident_id, "event": meta.id, "name": name,
+            "subject_kind": name_of(type(event)).partition(".")[0], "subject_id": getattr(event, event.about),
+            "at": meta.at, "context": msgspec.json.encode(values).decode(),
+            "title": wording.fill(template.inbox.title, values), "body": wording.fill(template.inbox.body, values),
+            "channel": str(ChannelName.MINI_PROGRAM),
+        }))  # fmt: skip
     return bool(made)
 
 
-async def entries(resident: AsResident, *, cursor: str | None, limit: int, unread_only: bool = False) -> Entries:
+async def list_own_messages(
+    resident: AsResident, *, cursor: str | None, limit: int, unread_only: bool = False
+) -> InboxPage:
     """The resident's messages, the newest first. Raises CursorInvalid."""
-    purpose = f"{LIST}:{resident.id}"
-    before = UUID(place_of(cursor, purpose)[0]) if cursor else None
-    rows = await fetch(_LIST, resident.id, before, unread_only, limit + 1)
-    items = [_entry(row) for row in rows[:limit]]
-    following = cursor_of([str(items[-1].id)], purpose) if len(rows) > limit else None
-    return Entries(items, await unread(resident), following)
+    items, following = await paged(
+        _LIST, resident.id, unread_only,
+        by={"id": UUID}, make=_summary, purpose=f"resident-messages:{resident.id}", cursor=cursor, limit=limit,
+    )  # fmt: skip
+    return InboxPage(items=items, unread=await count_unread(resident), next_cursor=following)
 
 
-async def unread(resident: AsResident) -> int:
+async def count_unread(resident: AsResident) -> int:
     """How many messages the resident has not opened."""
     count = await fetch_value("SELECT count(*) FROM messages WHERE resident_id = $1 AND read_at IS NULL", resident.id)
     return int(count)
 
 
-async def shown(resident: AsResident, message_id: UUID) -> Proof:
-    """A message with everything that was tried. Raises MessageNotFound, also for somebody else's."""
+async def get_own_message(resident: AsResident, message_id: UUID) -> MessageDetail:
+    """A message of the resident with its attempts. Raises MessageNotFound."""
     row = await fetch_row(_ONE, message_id, resident.id)
     if row is None:
         raise MessageNotFound
-    tried = await fetch(_TRIED, message_id)
+    attempts = await fetch(_ATTEMPTS, message_id)
     state = MessageState(row["state"])
     done = state in (MessageState.SENT, MessageState.INBOX)
     channel = ChannelName(row["channel"]) if done else None
-    return Proof(
-        _entry(row), state, channel, bool(channel and channel is not ChannelName.MINI_PROGRAM),
-        _summary(state, channel), await consent_then(resident.id, row, tried), [_tried(each) for each in tried],
-    )  # fmt: skip
+    return MessageDetail(
+        message=_summary(row),
+        state=state,
+        channel=channel,
+        fell_back=bool(channel and channel is not ChannelName.MINI_PROGRAM),
+        words=proof.state_in_words(state, channel),
+        consent=await get_consent_at_first_attempt(resident.id, row, attempts),
+        attempts=[_attempt(each) for each in attempts],
+    )
 
 
-async def consent_then(resident_id: UUID, message: Any, tried: Sequence[Any]) -> ConsentThen | None:
-    """What the resident allowed when the mini-program was tried, or until now when it has not been; None for messages
-    that do not go there."""
+async def get_consent_at_first_attempt(
+    resident_id: UUID, message: Any, attempts: Sequence[Any]
+) -> ConsentAtAttempt | None:
+    """What the resident allowed at the first attempt on the mini-program, or when the message was written if there was
+    none; None for messages that do not go there."""
     template = messages().get(message["name"])
     if template is None or template.mini_program is None:
         return None
     known = partner_templates().mini_program[template.mini_program.template]
-    first = next((each["started_at"] for each in tried if each["channel"] == ChannelName.MINI_PROGRAM), None)
-    return await consent.at_moment(resident_id, known, first or message["created_at"])
+    first = next((each["started_at"] for each in attempts if each["channel"] == ChannelName.MINI_PROGRAM), None)
+    return await get_consent_at(resident_id, known, first or message["created_at"])
 
 
-async def read(resident: AsResident, message_id: UUID) -> datetime:
-    """Note that the resident opened the message; the time of the first reading. Raises MessageNotFound."""
+async def mark_read(resident: AsResident, message_id: UUID) -> datetime:
+    """Record that the resident opened the message; the time of the first opening. Raises MessageNotFound."""
     at: datetime | None = await fetch_value(
         "UPDATE messages SET read_at = coalesce(read_at, now()) WHERE id = $1 AND resident_id = $2 RETURNING read_at",
         message_id,
@@ -173,29 +184,36 @@ async def read(resident: AsResident, message_id: UUID) -> datetime:
     return at
 
 
-async def read_all(resident: AsResident, *, up_to: UUID | None = None) -> int:
-    """Note that the resident has seen every message, or those up to one; how many were new to them."""
+async def mark_all_read(resident: AsResident, *, up_to: UUID | None = None) -> int:
+    """Record that the resident has seen every message, or those up to one; how many were unread."""
     return await execute(_READ_ALL, resident.id, up_to)
 
 
-def _entry(row: Any) -> Entry:
+def _summary(row: Any) -> MessageSummary:
     context = msgspec.json.decode(row["context"], type=dict[str, str])
     template = messages().get(row["name"])
-    page = wording.page(template.page, context, row["id"]) if template else ""
-    return Entry(
-        row["id"], row["name"], row["title"], row["body"], row["subject_kind"], row["subject_id"], row["happened_at"],
-        row["read_at"], page,
-    )  # fmt: skip
+    return MessageSummary(
+        id=row["id"],
+        name=row["name"],
+        title=row["title"],
+        body=row["body"],
+        subject_kind=row["subject_kind"],
+        subject_id=row["subject_id"],
+        at=row["happened_at"],
+        read_at=row["read_at"],
+        page=wording.page(template.page, context, row["id"]) if template else "",
+    )
 
 
-def _tried(row: Any) -> Tried:
+def _attempt(row: Any) -> AttemptDetail:
     outcome = Outcome(row["outcome"]) if row["outcome"] else None
     channel = ChannelName(row["channel"])
-    words = proof.in_words(channel, outcome, row["code"], row["receipt"])
-    code = proof.public(row["code"])
-    return Tried(channel, row["at"], outcome, code, row["receipt"], row["received_at"], words)
-
-
-def _summary(state: MessageState, channel: ChannelName | None) -> str:
-    said = proof.STATES[state]
-    return f"{said}（{proof.WAYS[channel]}）" if state is MessageState.SENT and channel else said
+    return AttemptDetail(
+        channel=channel,
+        at=row["at"],
+        outcome=outcome,
+        code=proof.public(row["code"]),
+        receipt=row["receipt"],
+        receipt_at=row["received_at"],
+        words=proof.attempt_in_words(channel, outcome, row["code"], row["receipt"]),
+    )

@@ -1,4 +1,4 @@
-"""The proof of a message in plain words: what was tried, what came of it, and why."""
+"""The proof of delivery in plain words: what was tried, how it ended, and why."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from models.notifications import ChannelName, MessageState, Outcome
 
-WAYS: Mapping[ChannelName, str] = {
+CHANNELS: Mapping[ChannelName, str] = {
     ChannelName.MINI_PROGRAM: "小程序订阅消息",
     ChannelName.OFFICIAL_ACCOUNT: "公众号消息",
     ChannelName.SMS: "短信",
@@ -22,7 +22,7 @@ STATES: Mapping[MessageState, str] = {
 }
 
 OUR_MISTAKE = "our-mistake"
-"""What residents read of a code that begins so: the rest names something inside of us."""
+"""What residents see of a code that begins so: the rest names an internal error."""
 _NO_ADDRESS: Mapping[ChannelName, str] = {
     ChannelName.MINI_PROGRAM: "没有您的微信账号",
     ChannelName.OFFICIAL_ACCOUNT: "没有查到您关注了公众号",
@@ -86,21 +86,27 @@ _RECEIPTS: Mapping[str, str] = {
     "success": "微信确认已送达",
     "failed:user block": "您拒收了公众号消息",
 }
-_TEXT_ARRIVED, _TEXT_LOST = "短信平台确认手机已收到", "短信平台报告没有送达，请查看站内信"
+_SMS_ARRIVED, _SMS_LOST = "短信平台确认手机已收到", "短信平台报告没有送达，请查看站内信"
 
 
-def in_words(channel: ChannelName, outcome: Outcome | None, code: str, receipt: str) -> str:
-    """One sentence about an attempt, said to the resident."""
-    said = _OUTCOMES[outcome]
+def state_in_words(state: MessageState, channel: ChannelName | None) -> str:
+    """Where a message is, with the channel that carried it."""
+    name = STATES[state]
+    return f"{name}（{CHANNELS[channel]}）" if state is MessageState.SENT and channel else name
+
+
+def attempt_in_words(channel: ChannelName, outcome: Outcome | None, code: str, receipt: str) -> str:
+    """One sentence about an attempt, addressed to the resident."""
+    result = _OUTCOMES[outcome]
     if outcome is Outcome.ACCEPTED:
-        return f"{said}，{_reported(channel, receipt)}" if receipt else said
+        return f"{result}，{_reported(channel, receipt)}" if receipt else result
     if why := _why(channel, code):
-        return f"{said}：{why}"
-    return f"{said}（代码 {code}）" if code and code != "0" else said
+        return f"{result}：{why}"
+    return f"{result}（代码 {code}）" if code and code != "0" else result
 
 
 def public(code: str) -> str:
-    """The code as residents see it: a partner's own, never what broke inside of us."""
+    """The code as residents see it: the partner's own, never an internal error."""
     return OUR_MISTAKE if code.startswith(OUR_MISTAKE) else code
 
 
@@ -114,10 +120,10 @@ def _why(channel: ChannelName, code: str) -> str | None:
 
 def _reported(channel: ChannelName, receipt: str) -> str:
     if channel is ChannelName.SMS:
-        return _TEXT_ARRIVED if receipt == "success" else _TEXT_LOST
+        return _SMS_ARRIVED if receipt == "success" else _SMS_LOST
     return _RECEIPTS.get(receipt, "微信报告没有送达，改用其他方式")
 
 
-def of_somebody(words: str) -> str:
-    """The same sentence, said to somebody else about the resident."""
+def about_resident(words: str) -> str:
+    """The same sentence, addressed to staff."""
     return words.replace("您", "居民")

@@ -1,7 +1,7 @@
-"""What a partner reports after it accepted a message: that it arrived, or that it did not after all.
+"""Receipts: a partner reports, after it accepted a message, that the message arrived, or that it did not after all.
 
-A report finds its attempt by the partner's id of the message. When there is no such attempt, the answer to our call may
-have been lost: then the report is the answer, and it saves the resident from a second copy.
+A receipt finds its attempt by the partner's id of the message. When there is no such attempt, the answer to our call
+may have been lost: then the receipt is the answer, and it saves the resident from a second copy.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 class Receipt(NamedTuple):
-    """One report about one message."""
+    """The partner's report about one message."""
 
     resident_id: UUID
     channel: ChannelName
     partner_id: str
-    said: str
+    status: str
     """`success`, or the partner's word for the failure."""
     at: datetime
     template_id: str = ""
-    """WeChat's id of the template, when the report names it."""
+    """WeChat's id of the template, when the receipt names it."""
     message_id: UUID | None = None
-    """Our own id of the message, when the report names it."""
+    """Our own id of the message, when the receipt names it."""
 
 
-# What has arrived has arrived: whoever says later that it did not, is late or lies.
-_NOTE = """
+# What has arrived has arrived: a later receipt of a failure is late or false.
+_RECORD = """
 UPDATE message_attempts a SET receipt = CASE WHEN a.receipt = 'success' THEN a.receipt ELSE $3 END,
        received_at = CASE WHEN a.receipt = 'success' THEN a.received_at ELSE now() END
 FROM messages m
 WHERE m.id = a.message_id AND m.resident_id = $4 AND a.partner_id = $1 AND a.channel = $2
 RETURNING a.message_id, a.n, a.receipt
 """
-_ONWARD = """
+_FALL_BACK = """
 UPDATE messages SET state = $4::text, waiting = ($4::text = 'pending'), channel = $3, tries = 0, due_at = now(),
        finished_at = CASE WHEN $4::text = 'pending' THEN NULL ELSE now() END
 WHERE id = $1 AND attempts = $2 AND state = 'sent'
@@ -54,9 +54,9 @@ WHERE m.resident_id = $1 AND m.waiting AND (a.outcome IS NULL OR a.outcome = 'un
   AND a.started_at <= $3::timestamptz + $4::interval
 ORDER BY a.started_at
 """
-# As long as the lease runs, the worker may live and bring the answer itself.
+# As long as the lease runs, the worker may be alive and record the answer itself.
 _ANSWERED = """
-WITH marked AS (
+WITH recorded AS (
     UPDATE messages m SET state = 'sent', waiting = false, unanswered = 0, finished_at = clock_timestamp(), channel = $5
     FROM message_queues q
     WHERE m.id = $1 AND m.waiting AND q.resident_id = m.resident_id
@@ -65,43 +65,43 @@ WITH marked AS (
 )
 UPDATE message_attempts SET outcome = 'accepted', code = '0', partner_id = $3, receipt = $4, received_at = now(),
        finished_at = coalesce(finished_at, now())
-FROM marked WHERE message_id = marked.id AND n = $2 RETURNING message_id
+FROM recorded WHERE message_id = recorded.id AND n = $2 RETURNING message_id
 """
 
 
-async def take(receipt: Receipt) -> bool:
-    """Write the report down and act on it; False when no attempt fits yet, so that it is worth asking again soon.
+async def apply_receipt(receipt: Receipt) -> bool:
+    """Record the receipt and act on it; False when no attempt fits yet, so that it is worth trying again soon.
 
-    A report without a message id cannot be told from any other and is passed over.
+    A receipt without a message id cannot be assigned and is ignored.
     """
     if not receipt.partner_id:
         return True
     async with transaction() as connection:
         row = await connection.fetchrow(
-            _NOTE, receipt.partner_id, str(receipt.channel), receipt.said[:64], receipt.resident_id
+            _RECORD, receipt.partner_id, str(receipt.channel), receipt.status[:64], receipt.resident_id
         )
         if row is None:
-            return receipt.said == "success" and await _answers_for_a_lost_one(receipt)
+            return receipt.status == "success" and await _replaces_lost_answer(receipt)
         if row["receipt"] != "success":
-            following = channels.after(receipt.channel)
+            following = channels.next_channel(receipt.channel)
             state = MessageState.INBOX if following is ChannelName.INBOX else MessageState.PENDING
-            await connection.execute(_ONWARD, row["message_id"], row["n"], str(following), str(state))
+            await connection.execute(_FALL_BACK, row["message_id"], row["n"], str(following), str(state))
     return True
 
 
-async def _answers_for_a_lost_one(receipt: Receipt) -> bool:
+async def _replaces_lost_answer(receipt: Receipt) -> bool:
     rows = await fetch(_UNANSWERED, receipt.resident_id, str(receipt.channel), receipt.at, CLOCKS_DIFFER)
     fitting = [row for row in rows if _fits(row["id"], row["name"], receipt)]
     if not fitting:
         return False
     found = fitting[0]
-    answer = (found["id"], found["n"], receipt.partner_id, receipt.said, str(receipt.channel))
+    answer = (found["id"], found["n"], receipt.partner_id, receipt.status, str(receipt.channel))
     if not await fetch_value(_ANSWERED, *answer):
         return False
     if receipt.template_id:
         source_id = f"send:{found['id']}:{found['n']}"
         used = Report(receipt.template_id, ConsentAnswer.USED, ConsentSource.SEND, source_id, receipt.at)
-        await consent.take_down(receipt.resident_id, [used])
+        await consent.record_reports(receipt.resident_id, [used])
     return True
 
 

@@ -1,7 +1,7 @@
-"""Putting values into templates, and making them fit: clean, short enough, still readable, never a lie.
+"""Fills values into templates and makes them fit: clean, short enough, still readable, never false.
 
-A value is data, never a template: `{0.__class__}` in a name of somebody's making stays these very characters.
-Shortening keeps the head and the telling tail (「企业职工基本养老保险…变更登记」) and never cuts through a number,
+A value is data, never a template: `{0.__class__}` in a name that a resident chose stays these very characters.
+Shortening keeps the head and the distinctive tail (「企业职工基本养老保险…变更登记」) and never cuts through a number,
 because half of a number is a different number.
 """
 
@@ -16,7 +16,7 @@ from uuid import UUID
 from backend.partners.wechat.values import LIMITS, NAME_LIMIT_CHINESE, kind_of
 
 ELLIPSIS = "…"
-UNSPEAKABLE = "点开查看详情"
+NOTHING_VISIBLE = "点开查看详情"
 """Stands for a text of which nothing can be shown."""
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
@@ -29,7 +29,7 @@ _LOOSE_END = " 、，,；;：:（([【《「“-—·"
 
 
 def placeholders(text: str) -> set[str]:
-    """The names in braces that a template text expects."""
+    """The names in braces in a template text."""
     return set(_PLACEHOLDER.findall(text))
 
 
@@ -110,11 +110,11 @@ def fit(key: str, text: str) -> str:
     value, kind = clean(text), kind_of(key)
     if kind == "thing":
         short = shorten(value, LIMITS[kind])
-        return short if short.strip(ELLIPSIS).strip() else UNSPEAKABLE
+        return short if short.strip(ELLIPSIS).strip() else NOTHING_VISIBLE
     if kind == "name":
         letters = "".join(character for character in value if not character.isdigit())
         short = shorten(letters, LIMITS[kind] if letters.isascii() else NAME_LIMIT_CHINESE)
-        return short if short.strip(ELLIPSIS).strip() else UNSPEAKABLE
+        return short if short.strip(ELLIPSIS).strip() else NOTHING_VISIBLE
     if kind == "phrase":
         return "".join(re.findall(r"[\u4e00-\u9fff]", value))[: LIMITS[kind]]
     if kind == "character_string":

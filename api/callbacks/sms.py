@@ -1,4 +1,4 @@
-"""`/v1/callbacks/sms/{gateway}/{token}`: where SMS gateways say whether a text reached its phone."""
+"""`/v1/callbacks/sms/{gateway}/{token}`: where SMS gateways report whether a text reached its phone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from litestar.params import FromPath, PathParameter
 from api import openapi
 from api.limits import client_address
 from api.problems import RouteNotFound, answers
-from backend.callbacks import texting
+from backend import callbacks
 from backend.partners.sms import receipts
 from backend.partners.sms.receipts import SmsReceiptsInvalid
 
@@ -60,7 +60,7 @@ class _PushOperation(Operation):
 
 
 class SmsController(Controller):
-    """Nobody signs receipts: the address is the secret."""
+    """Receipts are not signed: the address is the secret."""
 
     path = "/sms"
     tags = ["合作方回调"]
@@ -79,10 +79,10 @@ class SmsController(Controller):
     async def receive(
         self, request: Request[Any, Any, Any], name: FromPath[Name], token: FromPath[Token]
     ) -> Response[bytes]:
-        gateway = texting.addressed(name, token, client_address(request.scope))
+        gateway = callbacks.find_gateway(name, token, client_address(request.scope))
         if gateway is None:
             raise RouteNotFound
-        status, body = await texting.receive_sms(gateway, await request.body())
+        status, body = await callbacks.receive_sms(gateway, await request.body())
         return Response(body, status_code=status, media_type="application/json")
 
 

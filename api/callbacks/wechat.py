@@ -13,7 +13,9 @@ from litestar.params import FromQuery
 
 from api import openapi
 from api.problems import answers
-from backend.callbacks import PushReplayed, receiving
+from backend import callbacks
+from backend.callbacks import PushReplayed
+from backend.callbacks.wechat import log_wechat_refusal
 from backend.partners import Partners
 from backend.partners.wechat.body_reader import LARGEST
 from backend.partners.wechat.errors import WechatPushExpired, WechatPushInvalid, WechatPushSignatureInvalid
@@ -32,9 +34,9 @@ def _signed_query(
 ) -> dict[str, str]:
     """What WeChat signed, each name once: of two signatures one reader takes the first and another the last."""
     if any(times > 1 for times in Counter(name for name, _ in request.query_params.multi_items()).values()):
-        trouble = WechatPushInvalid("a parameter twice")
-        receiving.refused(trouble)
-        raise trouble
+        error = WechatPushInvalid("a parameter twice")
+        log_wechat_refusal(error)
+        raise error
     given = {
         "signature": signature,
         "timestamp": timestamp,
@@ -83,7 +85,7 @@ class WeChatController(Controller):
         sync_to_thread=False,
     )
     def check(self, signed: NamedDependency[dict[str, str]], partners: NamedDependency[Partners]) -> str:
-        return receiving.check_address(signed, wechat=partners.wechat)
+        return callbacks.answer_address_check(signed, wechat=partners.wechat)
 
     @post(
         summary="接收微信推送的消息与事件",
@@ -101,7 +103,7 @@ class WeChatController(Controller):
         signed: NamedDependency[dict[str, str]],
         partners: NamedDependency[Partners],
     ) -> str:
-        await receiving.receive_wechat(signed, await request.body(), wechat=partners.wechat)
+        await callbacks.receive_wechat(signed, await request.body(), wechat=partners.wechat)
         return "success"
 
 

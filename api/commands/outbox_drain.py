@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 
 from api.commands.running import opened
 from api.commands.running import run as run_main
-from notifications import operating
+from notifications import draining
 
 
 def add(parser: ArgumentParser) -> None:
@@ -16,12 +16,12 @@ def add(parser: ArgumentParser) -> None:
 
 
 def run(given: Namespace) -> int:
-    """Drain, and print the messages by state; 1 when one was set aside. Without --once, it waits until none is left to
+    """Drain, and print the messages by state; 1 when one is quarantined. Without --once, wait until none is left to
     send."""
 
     async def drained() -> int:
         async with opened():
-            left = await operating.outbox_drain(once=given.once)
+            left = await draining.drain_outbox(once=given.once)
             print(json.dumps(left._asdict()))
         return int(left.dead > 0)
 

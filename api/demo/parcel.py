@@ -16,7 +16,7 @@ from backend import clock
 STEPS = (("collected", "picked_up"), ("transit", "in_transit"), ("out", "out_for_delivery"))
 """How far the parcel goes, and the state that must follow from it."""
 REGION, STREET = "990121", "人民大街1号2栋3单元404"
-LAST = "parcel_signed"
+LAST = "delivery_signed"
 """The message with which the story ends."""
 ENDED = frozenset({"sent", "inbox"})
 """States of a message that has come to its end."""

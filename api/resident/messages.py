@@ -1,4 +1,4 @@
-"""The resident's inbox: every message, and the proof of what became of it."""
+"""The resident's inbox: every message, with the proof of its delivery."""
 
 from __future__ import annotations
 
@@ -18,87 +18,9 @@ from api.problems import answers
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 from notifications import inbox
-from notifications.consent import ConsentThen
-from notifications.inbox import Entries, Entry, MessageNotFound, Proof, Tried
+from notifications.inbox import InboxPage, MessageDetail, MessageNotFound
 
 UnreadOnly = Annotated[bool, QueryParameter(description="只看未读")]
-
-
-class MessageOut(Struct, kw_only=True):
-    """One message. `page` is where a tap on it leads in the mini-program."""
-
-    id: UUID
-    name: str
-    title: str
-    body: str
-    subject_kind: str
-    subject_id: UUID
-    at: datetime
-    read_at: datetime | None
-    page: str
-
-    @classmethod
-    def of(cls, entry: Entry) -> MessageOut:
-        """The message as the list shows it."""
-        return cls(**entry._asdict())
-
-
-class MessagesOut(Struct, kw_only=True):
-    """One page of the inbox, the newest first. `unread` counts all unread messages, not only those of the page."""
-
-    items: list[MessageOut]
-    unread: int
-    next_cursor: str | None
-
-    @classmethod
-    def of(cls, found: Entries) -> MessagesOut:
-        """The page."""
-        return cls(
-            items=[MessageOut.of(each) for each in found.items], unread=found.unread, next_cursor=found.next_cursor
-        )
-
-
-class AttemptOut(Struct, kw_only=True):
-    """One attempt: the way, how it ended (null: no answer came), the partner's own code, its receipt, plain words."""
-
-    channel: str
-    at: datetime
-    outcome: str | None
-    code: str
-    receipt: str
-    receipt_at: datetime | None
-    words: str
-
-    @classmethod
-    def of(cls, tried: Tried) -> AttemptOut:
-        """The attempt."""
-        return cls(**tried._asdict())
-
-
-class MessageProofOut(Struct, kw_only=True):
-    """A message with its proof. `channel` carried it (null while that is open); `fell_back`: not the first way;
-    `message.read_at`: when it was opened; `consent` is null for messages that need none."""
-
-    message: MessageOut
-    state: str
-    channel: str | None
-    fell_back: bool
-    words: str
-    consent: ConsentThen | None
-    attempts: list[AttemptOut]
-
-    @classmethod
-    def of(cls, proof: Proof) -> MessageProofOut:
-        """The message and its attempts."""
-        return cls(
-            message=MessageOut.of(proof.entry),
-            state=proof.state,
-            channel=proof.channel,
-            fell_back=proof.fell_back,
-            words=proof.words,
-            consent=proof.consent,
-            attempts=[AttemptOut.of(each) for each in proof.attempts],
-        )
 
 
 class ReadOut(Struct):
@@ -108,7 +30,7 @@ class ReadOut(Struct):
 
 
 class ReadAllIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Up to which message; left out: all."""
+    """Which messages: all up to `up_to`, or all."""
 
     up_to: UUID | None = None
 
@@ -139,8 +61,8 @@ class MessageController(Controller):
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
         unread: FromQuery[UnreadOnly] = False,
-    ) -> MessagesOut:
-        return MessagesOut.of(await inbox.entries(resident, cursor=cursor, limit=limit, unread_only=unread))
+    ) -> InboxPage:
+        return await inbox.list_own_messages(resident, cursor=cursor, limit=limit, unread_only=unread)
 
     @get(
         "/{message_id:uuid}",
@@ -151,8 +73,8 @@ class MessageController(Controller):
         response_headers=HEADERS,
         responses=answers(MessageNotFound) | NOT_MODIFIED,
     )
-    async def message(self, resident: NamedDependency[AsResident], message_id: FromPath[UUID]) -> MessageProofOut:
-        return MessageProofOut.of(await inbox.shown(resident, message_id))
+    async def message(self, resident: NamedDependency[AsResident], message_id: FromPath[UUID]) -> MessageDetail:
+        return await inbox.get_own_message(resident, message_id)
 
     @post(
         "/{message_id:uuid}/read",
@@ -163,11 +85,11 @@ class MessageController(Controller):
         responses=answers(MessageNotFound),
     )
     async def read(self, resident: NamedDependency[AsResident], message_id: FromPath[UUID]) -> ReadOut:
-        return ReadOut(await inbox.read(resident, message_id))
+        return ReadOut(await inbox.mark_read(resident, message_id))
 
     @post("/read", summary="全部标记为已读", operation_id="readAllMessages", status_code=200)
     async def read_all(self, resident: NamedDependency[AsResident], data: JSONBody[ReadAllIn]) -> ReadAllOut:
-        return ReadAllOut(await inbox.read_all(resident, up_to=data.up_to))
+        return ReadAllOut(await inbox.mark_all_read(resident, up_to=data.up_to))
 
 
 _MESSAGE = {

@@ -1,4 +1,4 @@
-"""Consent to WeChat messages: what a page must ask for, and what the resident answered."""
+"""Consent to WeChat messages: what a page should request, and the results of its popups."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from api import openapi
 from api.idempotency import IDEMPOTENCY_ERRORS, IdempotencyKeyHeader, idempotent
 from api.problems import answers
 from backend.identity import AsResident
-from notifications import asking
-from notifications.asking import Asked, Asking, PageAsksNothing, PopupResult, TemplateNotOurs
+from notifications import subscribing
+from notifications.subscribing import (
+    PageSubscriptions,
+    PageTemplate,
+    PopupResult,
+    SubscriptionPageNotFound,
+    TemplateInvalid,
+)
 from notifications.templates import ASKED_AT_ONCE
 
 Page = Annotated[
@@ -33,22 +39,22 @@ class TemplateOut(Struct, kw_only=True):
     banned: bool
 
     @classmethod
-    def of(cls, asked: Asked) -> TemplateOut:
+    def of(cls, found: PageTemplate) -> TemplateOut:
         """The template and the resident's consent to it."""
-        template, standing = asked
+        template, balance = found
         return cls(
             template_id=template.id,
             title=template.title,
             kind=template.kind,
-            remaining=standing.remaining,
-            allowed=standing.allows,
-            banned=standing.banned,
+            remaining=balance.remaining,
+            allowed=balance.allows,
+            banned=balance.banned,
         )
 
 
 class SubscriptionsOut(Struct, kw_only=True):
-    """What a page should ask for. `template_ids` goes into `wx.requestSubscribeMessage` as it is: at most five, and
-    never one-off and long-term together. Empty: nothing needs to be asked."""
+    """What a page should request. `template_ids` goes into `wx.requestSubscribeMessage` as it is: at most five, and
+    never one-off and long-term together. Empty: nothing needs to be requested."""
 
     page: str
     kind: Literal["one-off", "long-term"] | None
@@ -56,11 +62,11 @@ class SubscriptionsOut(Struct, kw_only=True):
     templates: list[TemplateOut]
 
     @classmethod
-    def of(cls, found: Asking) -> SubscriptionsOut:
+    def of(cls, found: PageSubscriptions) -> SubscriptionsOut:
         """The page's templates."""
         kind: Any = found.kind
         templates = [TemplateOut.of(each) for each in found.templates]
-        return cls(page=found.page, kind=kind, template_ids=list(found.ask_now), templates=templates)
+        return cls(page=found.page, kind=kind, template_ids=list(found.request_now), templates=templates)
 
 
 Results = Annotated[
@@ -74,7 +80,7 @@ Results = Annotated[
 
 
 class SubscriptionsIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What `wx.requestSubscribeMessage` came to, and the page it was asked on."""
+    """The result of `wx.requestSubscribeMessage`, and the page that called it."""
 
     page: Annotated[str, Meta(min_length=1, max_length=32)]
     results: Results
@@ -90,16 +96,16 @@ class SubscriptionController(Controller):
         summary="某页面需要请求订阅的消息模板",
         description="把 `template_ids` 原样交给 `wx.requestSubscribeMessage`（须由点击触发），再把结果用 POST 交回。",
         operation_id="getSubscriptions",
-        responses=answers(PageAsksNothing),
+        responses=answers(SubscriptionPageNotFound),
     )
     async def subscriptions(self, resident: NamedDependency[AsResident], page: FromQuery[Page]) -> SubscriptionsOut:
-        return SubscriptionsOut.of(await asking.asking(resident.id, page))
+        return SubscriptionsOut.of(await subscribing.get_page_subscriptions(resident.id, page))
 
     @post(
         summary="交回订阅授权弹窗的结果",
         description="需要 `Idempotency-Key`。微信也会推送同一次弹窗的结果，两者只计一次。",
         operation_id="reportSubscriptions",
-        responses=answers(TemplateNotOurs, PageAsksNothing, *IDEMPOTENCY_ERRORS),
+        responses=answers(TemplateInvalid, SubscriptionPageNotFound, *IDEMPOTENCY_ERRORS),
     )
     @idempotent()
     async def report(
@@ -108,7 +114,7 @@ class SubscriptionController(Controller):
         data: JSONBody[SubscriptionsIn],
         idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
     ) -> SubscriptionsOut:
-        found = await asking.answered(resident.id, data.page, data.results, key=idempotency_key or "")
+        found = await subscribing.report_popup(resident.id, data.page, data.results, key=idempotency_key or "")
         return SubscriptionsOut.of(found)
 
 

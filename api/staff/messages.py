@@ -1,4 +1,4 @@
-"""Operators look into how messages were brought, and send again what was set aside."""
+"""Messages as operators see them, and requeueing of quarantined ones."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
 from backend.paging import USUAL, CursorInvalid
 from models.notifications import MessageState
-from notifications import overseeing
+from notifications import staff_views
 from notifications.inbox import MessageNotFound
-from notifications.overseeing import MessageNotQuarantined, MessageOverseen, MessageTrail
+from notifications.staff_views import MessageNotQuarantined, StaffMessageDetail, StaffMessageSummary, Subject
 
 States = Annotated[
     list[MessageState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
@@ -35,11 +35,11 @@ class StaffMessageController(Controller):
 
     @get(
         summary="消息及其送达情况",
-        description="最新的在前，可按状态和对象筛选。需要 `notifications.operate` 职责，面向全平台；不显示消息内容。",
+        description="最新的在前，可按状态和对象筛选。需要 `messages.operate` 职责，面向全平台；不显示消息内容。",
         operation_id="listStaffMessages",
         responses=answers(DutyMissing, CursorInvalid),
     )
-    async def listed(
+    async def list_messages(
         self,
         staff: NamedDependency[AsStaff],
         states: FromQuery[States] = None,
@@ -47,9 +47,9 @@ class StaffMessageController(Controller):
         subject_id: FromQuery[SubjectId] = None,
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[MessageOverseen]:
-        about = overseeing.About(subject_kind, subject_id)
-        return Page(*await overseeing.listed(staff, states=states, about=about, limit=limit, cursor=cursor))
+    ) -> Page[StaffMessageSummary]:
+        subject = Subject(subject_kind, subject_id)
+        return Page(*await staff_views.list_messages(staff, states=states, subject=subject, limit=limit, cursor=cursor))
 
     @get(
         "/{message_id:uuid}",
@@ -58,19 +58,19 @@ class StaffMessageController(Controller):
         operation_id="getStaffMessage",
         responses=answers(DutyMissing, MessageNotFound),
     )
-    async def one(self, staff: NamedDependency[AsStaff], message_id: FromPath[UUID]) -> MessageTrail:
-        return await overseeing.one(staff, message_id)
+    async def get_message(self, staff: NamedDependency[AsStaff], message_id: FromPath[UUID]) -> StaffMessageDetail:
+        return await staff_views.get_message(staff, message_id)
 
     @post(
-        "/{message_id:uuid}/revival",
+        "/{message_id:uuid}/requeue",
         summary="重新发送已搁置的消息",
-        description="从第一种方式重新开始；只适用于多次使发送程序中断而被搁置的消息，操作计入审计记录。",
-        operation_id="reviveMessage",
+        description="从第一个渠道重新开始；只适用于多次使发送程序中断而被搁置的消息，操作计入审计记录。",
+        operation_id="requeueMessage",
         status_code=200,
         responses=answers(DutyMissing, MessageNotFound, MessageNotQuarantined),
     )
-    async def revive(self, staff: NamedDependency[AsStaff], message_id: FromPath[UUID]) -> MessageTrail:
-        return await overseeing.revive(staff, message_id)
+    async def requeue(self, staff: NamedDependency[AsStaff], message_id: FromPath[UUID]) -> StaffMessageDetail:
+        return await staff_views.requeue_message(staff, message_id)
 
 
 _MESSAGE = {
@@ -89,7 +89,7 @@ _MESSAGE = {
     "finished_at": "2026-11-22T07:04:02Z",
     "read_at": None,
 }
-_TRAIL = {
+_DETAIL = {
     **_MESSAGE,
     "phone": "138****0001",
     "consent": {
@@ -129,10 +129,10 @@ _TRAIL = {
 }
 openapi.EXAMPLES |= {
     "listStaffMessages": {"response": {"items": [_MESSAGE], "next_cursor": None}},
-    "getStaffMessage": {"response": _TRAIL},
-    "reviveMessage": {"response": {**_TRAIL, "state": "pending", "state_name": "正在发送", "channel": None}},
+    "getStaffMessage": {"response": _DETAIL},
+    "requeueMessage": {"response": {**_DETAIL, "state": "pending", "state_name": "正在发送", "channel": None}},
 }
 openapi.LINKS["listStaffMessages"] = {
     name: {"operationId": name, "parameters": {"message_id": "$response.body#/items/0/id"}}
-    for name in ("getStaffMessage", "reviveMessage")
+    for name in ("getStaffMessage", "requeueMessage")
 }

@@ -1,4 +1,4 @@
-"""Addresses for pushes that nobody signs: an end that cannot be guessed, and the networks that they come from."""
+"""Addresses for pushes without a signature: an end that cannot be guessed, and the networks that they come from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from ipaddress import ip_address, ip_network
 def admits(token: str, address: str, *, wanted: str, networks: str) -> bool:
     """Whether the end of the address is the right one, and the push comes from one of the networks.
 
-    Without a `wanted` end nobody is admitted; without `networks` (comma separated) it does not matter where from. The
-    time says nothing about how much of the end was right.
+    Without a `wanted` end no push is admitted; without `networks` (comma separated) every network is. The comparison
+    takes the same time however much of the end was right.
     """
     is_token = bool(wanted) and hmac.compare_digest(token.encode("utf-8", "surrogatepass"), wanted.encode())
     return is_token and _is_from(address, networks)

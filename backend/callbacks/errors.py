@@ -1,4 +1,4 @@
-"""Pushes that we do not take although their signature is right."""
+"""Pushes that are refused although their signature is right."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from backend.errors import Refused
 
 
 class PushReplayed(Refused):
-    """The signature of an earlier push with another content under it."""
+    """The push carries the signature of an earlier one over other content."""
 
     title = "推送签名已被使用"

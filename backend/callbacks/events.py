@@ -1,4 +1,4 @@
-"""What is recorded of a push."""
+"""The events of pushes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from backend.events import Event
 
 
 class WechatPushed(Event, frozen=True, kw_only=True, tag="wechat.pushed"):
-    """WeChat pushed a message or an event about somebody. What it said is read with `callbacks.take(message_id)`:
-    it names a person, so it is kept sealed and not in the ledger."""
+    """WeChat pushed a message or an event about a user.
+
+    Its content names a person, so it is kept sealed and not in the ledger: `callbacks.consume_wechat_push(message_id)`.
+    """
 
     about: ClassVar[str] = "message_id"
 
@@ -20,12 +22,12 @@ class WechatPushed(Event, frozen=True, kw_only=True, tag="wechat.pushed"):
     kind: str
     """`event`, or the kind of an ordinary message."""
     name: str
-    """Of an event, WeChat's name of it, such as `subscribe_msg_popup_event`; of other kinds empty."""
+    """WeChat's name of an event, such as `subscribe_msg_popup_event`; empty for other kinds."""
     openid_fingerprint: str
 
 
 class SmsPushed(Event, frozen=True, kw_only=True, tag="sms.pushed"):
-    """An SMS gateway pushed receipts of texts. They name phones, so they are kept sealed and not in the ledger."""
+    """An SMS gateway pushed receipts. They name phones, so they are kept sealed and not in the ledger."""
 
     about: ClassVar[str] = "message_id"
 

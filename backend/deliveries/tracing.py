@@ -6,7 +6,7 @@ import logging
 from uuid import UUID
 
 from backend import identity
-from backend.callbacks import WechatPushed, take
+from backend.callbacks import WechatPushed, consume_wechat_push
 from backend.crypto import open_sealed
 from backend.database import fetch_row, fetch_value
 from backend.deliveries import moving, tracking
@@ -39,7 +39,7 @@ async def hear_wechat(event: WechatPushed, meta: EventMeta) -> None:
     """WeChat tells of a parcel's path. Its pushes are signed, so it is believed; what nobody can read is left alone."""
     if event.name != EVENT:
         return
-    push = await take(event.message_id)
+    push = await consume_wechat_push(event.message_id)
     if push is None:
         return
     try:

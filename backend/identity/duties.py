@@ -22,7 +22,7 @@ DUTIES: dict[str, str] = {
     "deliveries.hand-over": "领取点窗口：登记到件、核验领取人、交付证照",
     "pickup-points.manage": "维护本部门的领取点",
     "calendar.edit": "设定工作日、节假日和调休",
-    "notifications.operate": "查看全平台消息的送达情况（不含内容），重发搁置的消息",
+    "messages.operate": "查看全平台消息的送达情况（不含内容），重发搁置的消息",
     "staff.manage": "管理工作人员账号（系统管理员）",
     "agencies.manage": "管理部门系统及其密钥（系统管理员）",
     "duties.grant": "授予和收回职责（安全管理员）",

@@ -2174,16 +2174,16 @@ class Migration(ops.Migration):
             bases=["Model"],
         ),
         ops.CreateModel(
-            name="Telling",
+            name="NotificationOutcome",
             fields=[
                 ("event_id", fields.UUIDField(primary_key=True, default=uuid4, unique=True, db_index=True)),
                 ("at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ("messages", fields.SmallIntField()),
-                ("forgotten", fields.SmallIntField(default=0)),
-                ("why", fields.CharField(default="", max_length=64)),
+                ("erased", fields.SmallIntField(default=0)),
+                ("reason", fields.CharField(default="", max_length=64)),
             ],
             options={
-                "table": "tellings",
+                "table": "notification_outcomes",
                 "app": "models",
                 "pk_attr": "event_id",
                 "table_description": "What became of an event that people are told of: how many messages it led to, or why to none. Written with them,",

@@ -545,14 +545,14 @@ class Migration(ops.Migration):
             ),
         ),
         ops.AddConstraint(
-            model_name="Telling",
+            model_name="NotificationOutcome",
             constraint=CheckConstraint(
-                check="messages >= 0 AND (messages = 0) = (why <> '')", name="telling_to_nobody_has_a_reason"
+                check="messages >= 0 AND (messages = 0) = (reason <> '')", name="notification_outcome_has_a_reason"
             ),
         ),
         ops.AddConstraint(
-            model_name="Telling",
-            constraint=CheckConstraint(check="forgotten BETWEEN 0 AND messages", name="telling_forgets_what_it_told"),
+            model_name="NotificationOutcome",
+            constraint=CheckConstraint(check="erased BETWEEN 0 AND messages", name="notification_outcome_erases_what_it_counted"),
         ),
         ops.AddConstraint(
             model_name="Ticket",

@@ -1,14 +1,14 @@
-"""The ways to a resident, in the order in which they are tried; the inbox is the floor and always reached."""
+"""The channels to a resident, in the order in which they are tried; the inbox comes last and always works."""
 
 from __future__ import annotations
 
 from backend.partners import Partners
 from models.notifications import ChannelName
 from notifications.channels import mini_program, official_account, sms
-from notifications.channels.letters import Letter, Prepare, Skipped
-from notifications.outbox import Parcel
+from notifications.channels.prepared import Prepare, PreparedMessage, Skipped
+from notifications.outbox import LeasedMessage
 
-__all__ = ["ORDER", "Letter", "Skipped", "after", "from_here", "prepare"]
+__all__ = ["ORDER", "PreparedMessage", "Skipped", "channels_from", "next_channel", "prepare"]
 
 ORDER: tuple[ChannelName, ...] = (
     ChannelName.MINI_PROGRAM,
@@ -23,16 +23,16 @@ _PREPARE: dict[ChannelName, Prepare] = {
 }
 
 
-def from_here(channel: ChannelName) -> tuple[ChannelName, ...]:
-    """This way and those after it."""
+def channels_from(channel: ChannelName) -> tuple[ChannelName, ...]:
+    """This channel and those after it."""
     return ORDER[ORDER.index(channel) :]
 
 
-def after(channel: ChannelName) -> ChannelName:
-    """The way to try when this one does not work."""
+def next_channel(channel: ChannelName) -> ChannelName:
+    """The channel to try when this one does not work."""
     return ORDER[ORDER.index(channel) + 1]
 
 
-async def prepare(channel: ChannelName, parcel: Parcel, partners: Partners) -> Letter | Skipped:
-    """The message as this way carries it, or why the way is not tried."""
-    return await _PREPARE[channel](parcel, partners)
+async def prepare(channel: ChannelName, message: LeasedMessage, partners: Partners) -> PreparedMessage | Skipped:
+    """The message as this channel carries it, or why the channel is skipped."""
+    return await _PREPARE[channel](message, partners)

@@ -1,4 +1,4 @@
-"""Template messages of the official account: the second way, for residents who follow it."""
+"""Template messages of the official account: the second channel, for residents who follow it."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from backend.partners import Partners
 from backend.partners.wechat.port import TemplateMessage
 from backend.settings import settings
 from notifications import wording
-from notifications.channels.letters import NO_ADDRESS, NOT_FOR_THIS, SWITCHED_OFF, Letter, Skipped, data_of
-from notifications.outbox import Parcel
+from notifications.channels.prepared import NO_ADDRESS, NOT_FOR_THIS, SWITCHED_OFF, PreparedMessage, Skipped, template_data
+from notifications.outbox import LeasedMessage
 from notifications.templates import messages, partner_templates
 
 
-async def prepare(parcel: Parcel, partners: Partners) -> Letter | Skipped:
-    """The template message. Its reference is the message's own id, so WeChat suppresses what we repeat by mistake."""
-    template = messages()[parcel.name]
+async def prepare(message: LeasedMessage, partners: Partners) -> PreparedMessage | Skipped:
+    """The template message. Its reference is the message's own id, so WeChat suppresses an accidental repeat."""
+    template = messages()[message.name]
     if not settings().wechat_oa_appid:
         return SWITCHED_OFF
     if template.official_account is None:
         return NOT_FOR_THIS
-    if (openid := await openid_of(parcel.resident_id, "official_account")) is None:
+    if (openid := await openid_of(message.resident_id, "official_account")) is None:
         return NO_ADDRESS
     known = partner_templates().official_account[template.official_account.template]
-    message = TemplateMessage(
+    request = TemplateMessage(
         openid=openid,
         template_id=known.id,
-        data=data_of(template.official_account, known, parcel.context),
-        reference=parcel.id.hex,
-        page=wording.page(template.page, parcel.context, parcel.id),
+        data=template_data(template.official_account, known, message.context),
+        reference=message.id.hex,
+        page=wording.page(template.page, message.context, message.id),
     )
 
     async def send() -> str:
-        return (await partners.wechat.send_template_message(message)).message_id
+        return (await partners.wechat.send_template_message(request)).message_id
 
-    return Letter(send)
+    return PreparedMessage(send)

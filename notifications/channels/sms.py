@@ -1,4 +1,4 @@
-"""Text messages: the third way, for what must not be missed and for phones that WeChat vouched for."""
+"""Text messages: the third channel, for what must not be missed and for phones that WeChat has verified."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from backend.identity.residents import phone_of
 from backend.partners import Partners
 from backend.partners.sms.port import SmsMessage
 from notifications import wording
-from notifications.channels.letters import NO_ADDRESS, NOT_FOR_THIS, SWITCHED_OFF, Letter, Skipped
-from notifications.outbox import Parcel
+from notifications.channels.prepared import NO_ADDRESS, NOT_FOR_THIS, SWITCHED_OFF, PreparedMessage, Skipped
+from notifications.outbox import LeasedMessage
 from notifications.templates import SMS_VALUE_ROOM, messages, partner_templates
 
 
-async def prepare(parcel: Parcel, partners: Partners) -> Letter | Skipped:
+async def prepare(message: LeasedMessage, partners: Partners) -> PreparedMessage | Skipped:
     """The text; its parameters stand in the order of the template file, under the names of the account's template."""
-    template, gateway = messages()[parcel.name], partners.sms
+    template, gateway = messages()[message.name], partners.sms
     if template.sms is None:
         return NOT_FOR_THIS
     if gateway is None:
         return SWITCHED_OFF
-    if (phone := await phone_of(parcel.resident_id)) is None:
+    if (phone := await phone_of(message.resident_id)) is None:
         return NO_ADDRESS
     known = partner_templates().sms[template.sms.template]
-    message = SmsMessage(
+    request = SmsMessage(
         phone=phone,
         template=known.id,
         parameters={
-            known.keys.get(key, key): sms_value(wording.fill(text, parcel.context))
+            known.keys.get(key, key): sms_value(wording.fill(text, message.context))
             for key, text in template.sms.fields.items()
         },
-        reference=parcel.id.hex,
+        reference=message.id.hex,
     )
 
     async def send() -> str:
-        return (await gateway.send(message)).serial
+        return (await gateway.send(request)).serial
 
-    return Letter(send)
+    return PreparedMessage(send)
 
 
 def sms_value(text: str) -> str:

@@ -1,7 +1,7 @@
-"""The messages, one TOML file each, read once and checked against the limits of every way they may go.
+"""The messages, one TOML file each, read once and checked against the limits of every channel they may take.
 
-A file says which values it needs (`context`), what stands in the inbox, and for each way outside which template of
-the partner carries which value. The partner's template ids differ from account to account; they stand in
+A file lists the values it needs (`context`), the text of the inbox, and for each other channel which template of the
+partner carries which value. The partner's template ids differ from account to account; they stand in
 `partner_templates.toml` or in the file that the setting `notification_templates` names.
 """
 
@@ -21,43 +21,43 @@ from notifications import wording
 HERE = Path(__file__).parent
 TITLE_ROOM, BODY_ROOM, SMS_VALUE_ROOM = 64, 512, 20
 ASKED_AT_ONCE = 5
-"""How many templates one popup of WeChat may ask for."""
+"""How many templates one popup of WeChat may name."""
 
 
 class TemplateError(ValueError):
-    """A message file or the list of the partners' templates cannot be used; every fault is named."""
+    """A message file or the list of the partners' templates is invalid; the text names every fault."""
 
 
 class Inbox(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What stands in the inbox."""
+    """The text of the inbox."""
 
     title: str
     body: str
 
 
-class Way(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A way outside: our name for the partner's template, and its keys with their texts."""
+class ChannelContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A message on one channel: our name for the partner's template, and its keys with their texts."""
 
     template: str
     fields: dict[str, str]
 
 
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One message. `page` is where a tap leads; `ask_on` names the pages that ask for consent to it."""
+    """One message. `page` is where a tap leads; `ask_on` names the pages that request consent to it."""
 
     context: tuple[str, ...]
     page: str
     inbox: Inbox
     ask_on: tuple[str, ...] = ()
-    mini_program: Way | None = None
-    official_account: Way | None = None
-    sms: Way | None = None
+    mini_program: ChannelContent | None = None
+    official_account: ChannelContent | None = None
+    sms: ChannelContent | None = None
 
     def texts(self) -> Iterator[str]:
         """Every text of the file that may hold placeholders."""
         yield from (self.page, self.inbox.title, self.inbox.body)
-        for way in (self.mini_program, self.official_account, self.sms):
-            yield from way.fields.values() if way else ()
+        for content in (self.mini_program, self.official_account, self.sms):
+            yield from content.fields.values() if content else ()
 
 
 class PartnerTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +80,7 @@ class PartnerTemplates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @lru_cache(maxsize=1)
 def messages() -> Mapping[str, Template]:
-    """Every message by its name. Raises TemplateError with everything that is wrong."""
+    """Every message by its name. Raises TemplateError naming every fault."""
     found, faults = {}, []
     for file in sorted(HERE.glob("*.toml")):
         try:
@@ -114,13 +114,13 @@ def check_all() -> None:
     """
     known, faults = partner_templates(), []
     for name, template in messages().items():
-        for way, listed in (
+        for content, listed in (
             (template.mini_program, known.mini_program),
             (template.official_account, known.official_account),
             (template.sms, known.sms),
         ):
-            if way and way.template not in listed:
-                faults.append(f"{name}.toml: nobody knows the partner's template {way.template!r}")
+            if content and content.template not in listed:
+                faults.append(f"{name}.toml: the partner's template {content.template!r} is not listed")
     ids = [each.id for each in known.mini_program.values()]
     faults += [f"two mini-program templates with the id {one}" for one in sorted({i for i in ids if ids.count(i) > 1})]
     if faults:
@@ -128,14 +128,14 @@ def check_all() -> None:
 
 
 def faults_of(template: Template) -> Iterator[str]:
-    """What is wrong with a message, tried with usual values and with the longest that may come."""
+    """The faults of a message, checked with usual values and with the longest possible ones."""
     names = set().union(*map(wording.placeholders, template.texts())) - {"message"}
-    if odd := names ^ set(template.context):
-        yield f"`context` and the placeholders differ in {', '.join(map(repr, sorted(odd)))}"
+    if different := names ^ set(template.context):
+        yield f"`context` and the placeholders differ in {', '.join(map(repr, sorted(different)))}"
         return
     usual, longest = ({name: values[name] for name in names} for values in (USUAL, LONGEST))
-    for way in (template.mini_program, template.official_account):
-        for key, text in (way.fields if way else {}).items():
+    for content in (template.mini_program, template.official_account):
+        for key, text in (content.fields if content else {}).items():
             yield from _faults_of_value(key, wording.fill(text, usual), wording.fill(text, longest))
     if len(wording.fill(template.inbox.title, longest)) > TITLE_ROOM:
         yield "the title may become too long for the inbox"
@@ -174,7 +174,7 @@ USUAL: Mapping[str, str] = {
     "contents": "居民身份证",
     "point": "市政务服务中心出件窗口",
 }
-"""A usual value for everything a message may say."""
+"""A usual value for every placeholder."""
 
 LONGEST: Mapping[str, str] = {
     **USUAL,
@@ -190,4 +190,4 @@ LONGEST: Mapping[str, str] = {
     "contents": "不动产权证书、不动产登记证明、申请材料（非住宅类首次登记、转移登记）原件及复印件"[:ITEM_ROOM],
     "point": "新疆生产建设兵团第一师阿拉尔市政务服务中心综合出件窗口（塔里木大道办事大厅）"[:ITEM_ROOM],
 }
-"""The longest that each value may be."""
+"""The longest possible value for every placeholder."""

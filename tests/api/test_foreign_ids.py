@@ -228,7 +228,7 @@ OWNED_BY_NOBODY = {
         "merchants' accounts are the platform's, not a department's",
     ),
     **dict.fromkeys(
-        (f"/v1/staff/messages/{{message_id}}{rest}" for rest in ("", "/revival")),
+        (f"/v1/staff/messages/{{message_id}}{rest}" for rest in ("", "/requeue")),
         "operators watch over the messages of the whole platform; without their duty every id is refused alike",
     ),
     "/v1/staff/calendar/days/{day}": "the calendar is everybody's",

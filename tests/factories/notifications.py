@@ -38,7 +38,7 @@ async def partners_in_the_sandbox(**changes: Any) -> AsyncIterator[Sandbox]:
     is tried again at once."""
     async with serve_sandbox() as served:
         register_templates(served.world)
-        quick = {"notification_retry_seconds": "0,0", "partner_timeout": 20.0, "notification_elder_seconds": 0.0}
+        quick = {"notification_retry_seconds": "0,0", "partner_timeout": 20.0, "notification_order_wait_seconds": 0.0}
         with settings_module.using(**served.settings(), **{**quick, **changes}):
             partners = partners_from(settings_module.settings())
             equip(partners)

@@ -136,13 +136,13 @@ async def test_a_message_that_breaks_every_worker_is_set_aside_does_not_block_th
     poison, healthy = await a_message(resident), await a_message(resident)
     before = outbox.SET_ASIDE._value.get()
 
-    with using(notification_poison_after=3, notification_lease_seconds=0.01):
+    with using(notification_quarantine_after=3, notification_lease_seconds=0.01):
         for _ in range(3):
             turn = await outbox.take(resident.id, None)
             assert turn.parcel is not None
             assert turn.parcel.id == poison
             await asyncio.sleep(0.02)
-    with using(notification_poison_after=3):
+    with using(notification_quarantine_after=3):
         assert await delivering.bring(resident.id) is None
 
     assert [row["id"] for row in await fetch("SELECT id FROM messages WHERE state = 'dead'")] == [poison]

@@ -135,7 +135,7 @@ async def test_attempts_that_were_answered_do_not_make_a_message_one_that_breaks
     message = await a_message(resident)
     sandbox.world.faults.add("/cgi-bin/message/subscribe/send", "errcode", number=-1, times=4)
 
-    with using(notification_poison_after=2, notification_retry_seconds="0,0,0,0,0"):
+    with using(notification_quarantine_after=2, notification_retry_seconds="0,0,0,0,0"):
         await operating.outbox_drain(once=False)
 
     row = await fetch_row("SELECT state, attempts FROM messages WHERE id = $1", message)

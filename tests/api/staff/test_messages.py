@@ -19,7 +19,7 @@ PHONE = "13800001234"
 
 @pytest.fixture
 async def operator() -> dict[str, str]:
-    return staff_headers_of(await a_staff(duties=("notifications.operate",)))
+    return staff_headers_of(await a_staff(duties=("messages.operate",)))
 
 
 async def a_told_resident(*names: str, phone: str | None = PHONE) -> tuple[Resident, list[UUID]]:
@@ -40,7 +40,7 @@ async def test_without_the_duty_nobody_sees_or_sends_anything(client: httpx.Asyn
     answers = [
         await client.get(MESSAGES, headers=headers),
         await client.get(f"{MESSAGES}/{message}", headers=headers),
-        await client.post(f"{MESSAGES}/{message}/revival", headers=headers),
+        await client.post(f"{MESSAGES}/{message}/requeue", headers=headers),
     ]
 
     assert [(each.status_code, each.json()["code"]) for each in answers] == [(403, "duty-missing")] * 3
@@ -100,7 +100,7 @@ async def test_a_list_is_filtered_by_state_and_subject_and_comes_in_pages(
 async def test_a_cursor_of_another_member_of_staff_is_refused(client: httpx.AsyncClient, operator: dict[str, str]):
     await a_told_resident("case_accepted", "case_rejected")
     cursor = (await client.get(f"{MESSAGES}?limit=1", headers=operator)).json()["next_cursor"]
-    other = staff_headers_of(await a_staff(duties=("notifications.operate",)))
+    other = staff_headers_of(await a_staff(duties=("messages.operate",)))
 
     answer = await client.get(f"{MESSAGES}?cursor={cursor}", headers=other)
 
@@ -113,22 +113,22 @@ async def test_what_was_set_aside_is_sent_again_once_and_the_ledger_knows_who_as
     _, [message] = await a_told_resident()
     await set_aside(message)
 
-    revived = await client.post(f"{MESSAGES}/{message}/revival", headers=operator)
-    again = await client.post(f"{MESSAGES}/{message}/revival", headers=operator)
+    revived = await client.post(f"{MESSAGES}/{message}/requeue", headers=operator)
+    again = await client.post(f"{MESSAGES}/{message}/requeue", headers=operator)
     async with partners_in_the_sandbox() as sandbox:
         await jobs.drain()
         assert len(sandbox.sms.texts) == 1
 
     assert (revived.status_code, revived.json()["state"]) == (200, "pending")
     assert (again.status_code, again.json()["code"]) == (409, "message-not-quarantined")
-    row = await fetch_row("SELECT actor_kind, subject_id FROM events WHERE name = 'message.revived'")
+    row = await fetch_row("SELECT actor_kind, subject_id FROM events WHERE name = 'message.requeued'")
     assert row is not None
     assert tuple(row) == ("staff", message)
     assert await fetch_value("SELECT state FROM messages WHERE id = $1", message) == "sent"
 
 
 async def test_a_message_that_never_was_is_not_found(client: httpx.AsyncClient, operator: dict[str, str]):
-    for method, suffix in (("GET", ""), ("POST", "/revival")):
+    for method, suffix in (("GET", ""), ("POST", "/requeue")):
         answer = await client.request(method, f"{MESSAGES}/{uuid4()}{suffix}", headers=operator)
         assert (answer.status_code, answer.json()["code"]) == (404, "message-not-found")
 

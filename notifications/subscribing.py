@@ -1,0 +1,110 @@
+"""Subscribing to WeChat messages: the consents that a page should request, and the results of its popups."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from backend import clock
+from backend.errors import Fault, Invalid, NotFound
+from models.notifications import ConsentAnswer, ConsentKind, ConsentSource
+from notifications import consent
+from notifications.consent import Balance, Report
+from notifications.templates import ASKED_AT_ONCE, PartnerTemplate, messages, partner_templates
+
+PopupResult = Literal["accept", "acceptWithAudio", "acceptWithAlert", "reject", "ban", "filter"]
+"""The result of wx.requestSubscribeMessage for one template."""
+
+ENOUGH = 3
+"""One-off consents in store after which a page stops requesting more."""
+
+
+class TemplateInvalid(Invalid):
+    """A result names a template id that this installation does not have."""
+
+    title = "消息模板不存在"
+
+
+class SubscriptionPageNotFound(NotFound):
+    """No page of this name requests consents."""
+
+    title = "该页面没有需要订阅的消息"
+
+
+class PageTemplate(NamedTuple):
+    """One template of a page, and what the resident allows for it."""
+
+    template: PartnerTemplate
+    balance: Balance
+
+
+class PageSubscriptions(NamedTuple):
+    """The templates of a page, and those that one popup should request now: at most five and of one kind, because
+    WeChat does not mix the two."""
+
+    page: str
+    templates: tuple[PageTemplate, ...]
+    kind: ConsentKind | None
+    request_now: tuple[str, ...]
+
+
+def list_page_templates(page: str) -> tuple[PartnerTemplate, ...]:
+    """The mini-program templates that a page requests. Raises SubscriptionPageNotFound."""
+    contents = [each.mini_program for each in messages().values() if page in each.ask_on]
+    names = dict.fromkeys(content.template for content in contents if content)
+    if not names:
+        raise SubscriptionPageNotFound
+    return tuple(partner_templates().mini_program[name] for name in names)
+
+
+def next_popup(templates: tuple[PageTemplate, ...]) -> tuple[ConsentKind | None, tuple[str, ...]]:
+    """What the next popup should request: long-term consents first, then one-off consents of which few are left."""
+    lasting = [
+        each for each in templates if each.balance.kind is ConsentKind.LONG_TERM and not each.balance.allows
+    ]
+    few = [each for each in templates if each.balance.kind is ConsentKind.ONE_OFF and each.balance.remaining < ENOUGH]
+    chosen = lasting or sorted(few, key=lambda each: each.balance.remaining)
+    if not chosen:
+        return None, ()
+    return chosen[0].balance.kind, tuple(each.template.id for each in chosen[:ASKED_AT_ONCE])
+
+
+async def get_page_subscriptions(resident_id: UUID, page: str) -> PageSubscriptions:
+    """What the page should request from this resident. Raises SubscriptionPageNotFound."""
+    known = list_page_templates(page)
+    balances = await consent.get_balances(resident_id)
+    templates = tuple(PageTemplate(each, balances.get(each.id, Balance(ConsentKind(each.kind)))) for each in known)
+    return PageSubscriptions(page, templates, *next_popup(templates))
+
+
+async def report_popup(
+    resident_id: UUID, page: str, results: Mapping[str, PopupResult], *, key: str
+) -> PageSubscriptions:
+    """Record the results of a popup on the page; what to request next.
+
+    `key` is the request's idempotency key: with the template it is the id of each report, so that a repeat counts
+    once even when the key was forgotten in between.
+
+    Raises TemplateInvalid, pointing to each result of an unknown template, and SubscriptionPageNotFound.
+    """
+    unknown = [name.replace("~", "~0").replace("/", "~1") for name in results if consent.find_template(name) is None]
+    faults = [Fault(f"/results/{name}", "没有这个消息模板") for name in unknown]
+    if faults:
+        raise TemplateInvalid(fields=faults)
+    at, digest = clock.now(), hashlib.sha256(key.encode()).hexdigest()[:32]
+    await consent.record_reports(
+        resident_id,
+        [
+            Report(
+                template_id=name,
+                answer=ConsentAnswer.ACCEPT if result.startswith("accept") else ConsentAnswer(result),
+                source=ConsentSource.FRONT_END,
+                source_id=f"front-end:{resident_id}:{digest}:{name}",
+                happened_at=at,
+            )
+            for name, result in results.items()
+        ],
+    )
+    return await get_page_subscriptions(resident_id, page)

@@ -1,0 +1,169 @@
+"""Residents hear what they owe and where their money is, once each, and never why somebody gave it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from backend import clock, jobs
+from backend.database import execute, fetch, transaction
+from backend.events import record
+from backend.identity.principals import AsResident, AsStaff
+from backend.partners.paying.port import RefundAtChannel
+from backend.payments import approving, events, fees
+from backend.payments.refunding import check_refund, give_back
+from backend.payments.settling import settle
+from models.payments import Channel, RefundCause
+from tests.backend.payments.pretend import PretendChannel, equipped
+from tests.factories.identity import a_department_id, a_resident
+from tests.factories.payments import a_fee, a_paid_payment, a_payment, a_seen_order
+
+WECHAT = Channel.WECHAT_PAY
+
+
+@pytest.fixture(autouse=True)
+def unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(resident_id: object) -> None:
+        return None
+
+    monkeypatch.setattr("notifications.delivering.bring", nothing)
+
+
+@pytest.fixture(autouse=True)
+def channel() -> Iterator[PretendChannel]:
+    with equipped(PretendChannel()) as each:
+        yield each
+
+
+async def told(resident: AsResident) -> dict[str, str]:
+    await jobs.drain()
+    rows = await fetch("SELECT name, title, body FROM messages WHERE resident_id = $1 ORDER BY id", resident.id)
+    assert len({row["name"] for row in rows}) == len(rows), "a message twice"
+    return {row["name"]: f"{row['title']}\n{row['body']}" for row in rows}
+
+
+async def test_whoever_owes_is_told_what_and_to_whom_and_a_stranger_nothing():
+    resident, department = await a_resident(), await a_department_id()
+    async with transaction():
+        for who in (resident.id, None):
+            await fees.raise_fee(
+                subject_kind="case",
+                subject_id=resident.id if who else department,
+                charge_ref="card",
+                name="居民身份证工本费",
+                basis="发改价格〔2003〕2322号",
+                unit_fen=2000,
+                resident_id=who,
+                department_id=department,
+                raised_by="system:-",
+            )
+
+    heard = await told(resident)
+
+    assert list(heard) == ["fee_due"]
+    assert "居民身份证工本费" in heard["fee_due"]
+    assert "20.00元" in heard["fee_due"]
+    assert "某局" in heard["fee_due"]
+    assert len(await fetch("SELECT 1 FROM messages")) == 1
+
+
+async def test_a_fee_that_is_gone_before_we_come_to_say_so_is_not_asked_for():
+    resident = await a_resident()
+    fee = await a_fee(resident_id=resident.id, state="waived", reason="低保家庭", waived_by=resident.id)
+    about = {"fee_id": fee.id, "subject_kind": "case", "subject_id": fee.subject_id, "resident_id": resident.id}
+    async with transaction():
+        await record(events.FeeRaised(**about, amount_fen=2000))
+        await record(events.FeeWaived(**about, amount_fen=2000))
+
+    heard = await told(resident)
+
+    assert list(heard) == ["fee_waived"]
+    assert "低保" not in heard["fee_waived"]
+
+
+async def test_money_that_counts_is_told_once_with_its_number():
+    resident = await a_resident()
+    payment = await a_payment(await a_fee(resident_id=resident.id))
+    for _ in range(2):
+        await settle(a_seen_order(payment, transaction_id="4200"), channel=WECHAT, known_by="query")
+
+    heard = await told(resident)
+
+    assert list(heard) == ["payment_done"]
+    assert payment.number in heard["payment_done"]
+
+
+async def test_money_that_does_not_count_and_comes_back_is_told_in_two_messages(channel: PretendChannel):
+    resident = await a_resident()
+    payment = await a_payment(await a_fee(resident_id=resident.id))
+    await settle(a_seen_order(payment, amount_fen=2500), channel=WECHAT, known_by="query")
+    first = await told(resident)
+    channel.now(f"R{payment.number}A", RefundAtChannel.SUCCEEDED)
+    await check_refund(f"R{payment.number}A")
+
+    heard = await told(resident)
+
+    assert list(first) == ["payment_not_counted"]
+    assert list(heard) == ["payment_not_counted", "refund_done"]
+    assert all("25.00元" in each for each in heard.values())
+
+
+async def test_what_is_cancelled_is_told_as_promised_troubled_and_done(channel: PretendChannel):
+    resident = await a_resident()
+    payment = await a_paid_payment(await a_fee(resident_id=resident.id))
+    async with transaction():
+        number = await give_back(payment.id, RefundCause.CANCELLED, "申请人病故，亲属撤回")
+    assert number is not None
+    first = await told(resident)
+    channel.now(number, RefundAtChannel.ABNORMAL)
+    await check_refund(number)
+    second = await told(resident)
+    channel.now(number, RefundAtChannel.SUCCEEDED)
+    await check_refund(number)
+
+    heard = await told(resident)
+
+    assert list(first) == ["refund_promised"]
+    assert list(second) == ["refund_promised", "refund_blocked"]
+    assert list(heard) == ["refund_promised", "refund_blocked", "refund_done"]
+    assert not [each for each in heard.values() if "病故" in each or "招商银行" in each]
+
+
+async def test_trouble_that_is_over_before_we_come_to_say_so_is_not_told(channel: PretendChannel):
+    resident = await a_resident()
+    payment = await a_paid_payment(await a_fee(resident_id=resident.id))
+    async with transaction():
+        number = await give_back(payment.id, RefundCause.CANCELLED, "不再办理")
+    assert number is not None
+    await jobs.drain()
+    for state in (RefundAtChannel.ABNORMAL, RefundAtChannel.SUCCEEDED):
+        channel.now(number, state)
+        await check_refund(number)
+
+    assert list(await told(resident)) == ["refund_promised", "refund_done"]
+
+
+async def test_a_request_that_waits_for_a_second_person_is_not_told():
+    resident = await a_resident()
+    fee = await a_fee(resident_id=resident.id, unit_fen=50_000)
+    payment = await a_paid_payment(fee)
+    assert fee.department_id is not None
+    staff = AsStaff(resident.id, fee.department_id, frozenset({approving.REQUEST}))
+
+    await approving.request(staff, payment.number, 30_000, "多收")
+
+    assert await told(resident) == {}
+
+
+async def test_a_name_with_a_number_of_a_person_is_said_without_it():
+    resident = await a_resident()
+    payment = await a_paid_payment(await a_fee(resident_id=resident.id, name="证照费 13800138000"))
+    await execute("UPDATE payments SET paid_at = $2 WHERE id = $1", payment.id, clock.now())
+    async with transaction():
+        await give_back(payment.id, RefundCause.CANCELLED, "不再办理")
+
+    heard = await told(resident)
+
+    assert "13800138000" not in heard["refund_promised"]
+    assert "***" in heard["refund_promised"]
