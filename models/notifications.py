@@ -45,7 +45,7 @@ class Outcome(StrEnum):
     RETRY = "retry"
     """The message is fine; the same channel again after a pause."""
     UNCERTAIN = "uncertain"
-    """No usable answer came: it may have arrived. The same channel again after a pause, unless a receipt comes first."""
+    """No usable answer came: it may have arrived. The channel is tried again after a pause, unless a receipt comes."""
     REFUSED = "refused"
     """This channel will never carry this message; the next channel."""
     EXHAUSTED = "exhausted"
@@ -123,13 +123,15 @@ class NotificationOutcome(Model):
     class Meta:
         table = "notification_outcomes"
         constraints = (
-            CheckConstraint("messages >= 0 AND (messages = 0) = (reason <> '')", name="notification_outcome_has_a_reason"),
+            CheckConstraint(
+                "messages >= 0 AND (messages = 0) = (reason <> '')", name="notification_outcome_has_a_reason"
+            ),
             CheckConstraint("erased BETWEEN 0 AND messages", name="notification_outcome_erases_what_it_counted"),
         )
 
 
 class MessageQueue(Model):
-    """The queue of one resident: only the worker that holds its lease sends, so WeChat never gets two at once (43108)."""
+    """The queue of one resident: only the worker that leases it sends, so WeChat never gets two at once (43108)."""
 
     resident: fields.OneToOneRelation[Resident] = fields.OneToOneField(
         "models.Resident", primary_key=True, on_delete=OnDelete.RESTRICT, related_name="message_queue"

@@ -4,10 +4,10 @@ it.
 The messages themselves are the queue: every worker looks for what is due (`dispatch`) and delivers it, to so many
 residents at once. No job has to be written, kept or found again for it, and nothing is lost with one.
 
-What a partner's error means is its `remedy`: a refusal goes to the next channel at once; what may pass is tried again on
-the same channel after the delays of `notification_retry_seconds`, then on the next one; a spent quota pauses the channel
-for a while, so that a burst of messages does not call a partner who answered "tomorrow" ten thousand times. The inbox
-entry exists from the beginning: nothing that happens here can lose a message.
+What a partner's error means is its `remedy`: a refusal goes to the next channel at once; what may pass is tried again
+on the same channel after the delays of `notification_retry_seconds`, then on the next one; a spent quota pauses the
+channel for a while, so that a burst of messages does not call a partner who answered "tomorrow" ten thousand times. The
+inbox entry exists from the beginning: nothing that happens here can lose a message.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Invariant I-8 for messages, proved from the data: every event that notifies led to messages or to a reason why not, no
-message is lost, and every message has come to an end that a record proves, or waits for a reason.
+"""Invariant I-8 for messages, proved from the data: every event that notifies led to messages or to a reason for none,
+no message is lost, and every message has come to an end that a record proves, or waits for a reason.
 
 The reasons for which a message may still be waiting after the grace period: an attempt of its own failed and the next
 one is appointed, an earlier message of the same resident has such an appointment, or a worker holds the lease just now.

@@ -56,8 +56,8 @@ WITH held AS (
         THEN clock_timestamp() + make_interval(secs => :lease) END
     WHERE resident_id = :resident AND fence = :fence RETURNING leased_until IS NOT NULL AS more
 ), recorded AS (
-    UPDATE messages m SET state = :state::text, waiting = (:state::text = 'pending'), channel = :channel::text, tries = :tries,
-        unanswered = 0,
+    UPDATE messages m SET state = :state::text, waiting = (:state::text = 'pending'), channel = :channel::text,
+        tries = :tries, unanswered = 0,
         due_at = clock_timestamp() + make_interval(secs => :delay::float8),
         finished_at = CASE WHEN :state::text <> 'pending' THEN clock_timestamp() END
     FROM held WHERE m.id = :message::uuid AND m.attempts = :attempt::int AND m.state = 'leased'

@@ -61,9 +61,7 @@ def list_page_templates(page: str) -> tuple[PartnerTemplate, ...]:
 
 def next_popup(templates: tuple[PageTemplate, ...]) -> tuple[ConsentKind | None, tuple[str, ...]]:
     """What the next popup should request: long-term consents first, then one-off consents of which few are left."""
-    lasting = [
-        each for each in templates if each.balance.kind is ConsentKind.LONG_TERM and not each.balance.allows
-    ]
+    lasting = [each for each in templates if each.balance.kind is ConsentKind.LONG_TERM and not each.balance.allows]
     few = [each for each in templates if each.balance.kind is ConsentKind.ONE_OFF and each.balance.remaining < ENOUGH]
     chosen = lasting or sorted(few, key=lambda each: each.balance.remaining)
     if not chosen:

@@ -108,7 +108,9 @@ async def _apply_receipts(push: Push, push_id: UUID, retries: int) -> None:
         return
     wait = timedelta(seconds=RETRY_SECONDS[retries])
     async with transaction():
-        await jobs.enqueue("notifications.wechat-receipt", {"push_id": str(push_id), "retries": retries + 1}, after=wait)
+        await jobs.enqueue(
+            "notifications.wechat-receipt", {"push_id": str(push_id), "retries": retries + 1}, after=wait
+        )
 
 
 def _receipts(push: Push, resident_id: UUID) -> Iterator[Receipt]:

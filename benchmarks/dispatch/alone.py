@@ -20,7 +20,7 @@ from backend.partners.wechat.port import SubscribeMessage
 from backend.settings import settings
 from benchmarks.dispatch.stage import CONTEXT, TEMPLATE
 from notifications import wording
-from notifications.channels.letters import data_of
+from notifications.channels.prepared import template_data
 from notifications.templates import messages, partner_templates
 
 
@@ -29,7 +29,7 @@ def made(count: int, people: int) -> list[SubscribeMessage]:
     template = messages()[TEMPLATE]
     assert template.mini_program is not None
     known = partner_templates().mini_program[template.mini_program.template]
-    data = data_of(template.mini_program, known, CONTEXT)
+    data = template_data(template.mini_program, known, CONTEXT)
     return [
         SubscribeMessage(
             openid=f"oBench{number % people:022d}",

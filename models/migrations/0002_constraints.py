@@ -552,7 +552,9 @@ class Migration(ops.Migration):
         ),
         ops.AddConstraint(
             model_name="NotificationOutcome",
-            constraint=CheckConstraint(check="erased BETWEEN 0 AND messages", name="notification_outcome_erases_what_it_counted"),
+            constraint=CheckConstraint(
+                check="erased BETWEEN 0 AND messages", name="notification_outcome_erases_what_it_counted"
+            ),
         ),
         ops.AddConstraint(
             model_name="Ticket",

@@ -6,7 +6,14 @@ from backend.identity.residents import openid_of
 from backend.partners import Partners
 from backend.partners.wechat.port import SubscribeMessage
 from notifications import wording
-from notifications.channels.prepared import NO_ADDRESS, NO_CONSENT, NOT_FOR_THIS, PreparedMessage, Skipped, template_data
+from notifications.channels.prepared import (
+    NO_ADDRESS,
+    NO_CONSENT,
+    NOT_FOR_THIS,
+    PreparedMessage,
+    Skipped,
+    template_data,
+)
 from notifications.outbox import LeasedMessage
 from notifications.templates import messages, partner_templates
 

@@ -7,7 +7,14 @@ from backend.partners import Partners
 from backend.partners.wechat.port import TemplateMessage
 from backend.settings import settings
 from notifications import wording
-from notifications.channels.prepared import NO_ADDRESS, NOT_FOR_THIS, SWITCHED_OFF, PreparedMessage, Skipped, template_data
+from notifications.channels.prepared import (
+    NO_ADDRESS,
+    NOT_FOR_THIS,
+    SWITCHED_OFF,
+    PreparedMessage,
+    Skipped,
+    template_data,
+)
 from notifications.outbox import LeasedMessage
 from notifications.templates import messages, partner_templates
 

@@ -106,7 +106,11 @@ async def _waiting_ended(event: events.WaitingEnded, meta: EventMeta) -> Sequenc
 
 async def _draw_lost(event: events.DrawLost, meta: EventMeta) -> Sequence[Notification]:
     row = await fetch_row(_DRAW_ENTRY, event.draw_id, event.resident_id, event.entry_id)
-    return await _to_both(row, "draw_lost", _context(row, day=day(row["day"]))) if row else NoNotification("the entry has a place after all")
+    return (
+        await _to_both(row, "draw_lost", _context(row, day=day(row["day"])))
+        if row
+        else NoNotification("the entry has a place after all")
+    )
 
 
 async def _soon(event: events.TicketSoon, meta: EventMeta) -> Sequence[Notification]:
@@ -134,9 +138,11 @@ _HALL = NoNotification("concerns the hall's staff; changed appointments have mes
 _BOARD = NoNotification("the hall's screen and the page of the queue show it within a second")
 
 RULES: Mapping[type[Event], Rule] = {
-    events.AppointmentHeld: NoNotification("the page counts down; a place held for the waiting list is notified as offered"),
+    events.AppointmentHeld: NoNotification(
+        "the page counts down; a place from the waiting list is notified as offered"
+    ),
     events.AppointmentBooked: _appointment("appointment_booked"),
-    events.AppointmentExpired: NoNotification("the resident left the page before booking; a lapsed offer has its own message"),
+    events.AppointmentExpired: NoNotification("the resident left the page; a lapsed offer has its own message"),
     events.AppointmentRescheduled: _appointment("appointment_moved"),
     events.AppointmentCancelled: Notify(("appointment_cancelled", "appointment_closed"), _cancelled),
     events.AppointmentCheckedIn: NoNotification("the person stands at the kiosk and holds the number"),

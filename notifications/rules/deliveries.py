@@ -66,7 +66,11 @@ async def _moved(event: events.DeliveryMoved, meta: EventMeta) -> Sequence[Notif
     name = message_for(row["direction"], event.to_state, event.cause)
     if name is None:
         return NOTHING_NEW
-    return (Notification(event.resident_id, name, _context_with_point(row) if name == "pickup_ready" else _context(row, event.at)),)
+    return (
+        Notification(
+            event.resident_id, name, _context_with_point(row) if name == "pickup_ready" else _context(row, event.at)
+        ),
+    )
 
 
 async def _due(event: events.PickupDue, meta: EventMeta) -> Sequence[Notification]:
@@ -122,7 +126,7 @@ RULES: Mapping[type[Event], Rule] = {
     events.DeliveryChanged: RESIDENT_DID_IT,
     events.DeliveryMoved: Notify(_STEPS, _moved),
     events.DeliveryConfirmed: RESIDENT_DID_IT,
-    events.ShipmentOrdered: NoNotification("notified when the courier has it: an ordered shipment still lies in the office"),
+    events.ShipmentOrdered: NoNotification("notified when the courier has it: until then it lies in the office"),
     events.ShipmentOrderFailed: _OFFICE,
     events.CourierPushed: NoNotification("handled by backend/deliveries: news for us, not the resident"),
     events.ShipmentNoded: NoNotification("the state stayed as it was; the timeline shows it"),

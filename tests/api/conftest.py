@@ -12,4 +12,4 @@ def unsent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(resident_id: object) -> None:
         return None
 
-    monkeypatch.setattr("notifications.delivering.bring", nothing)
+    monkeypatch.setattr("notifications.delivering.deliver", nothing)

@@ -152,14 +152,14 @@ async def test_an_anchor_that_is_none_is_said_plainly(tmp_path: Path):
     assert "Traceback" not in done.stderr
 
 
-async def test_draining_the_outbox_tells_how_the_messages_stand():
+async def test_draining_the_outbox_prints_the_messages_by_state():
     done = await zhangban("outbox-drain", "--once")
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"sent": 0, "inbox": 0, "waiting": 0, "dead": 0}
 
 
-async def test_draining_the_outbox_finds_what_was_set_aside():
+async def test_draining_the_outbox_finds_a_quarantined_message():
     message = await a_message(await a_resident())
     await database.execute(
         "UPDATE messages SET state = 'dead', waiting = false, finished_at = now() WHERE id = $1", message

@@ -20,8 +20,9 @@ from backend.partners.sandbox import Sandbox, serve_sandbox
 from backend.partners.wechat.sandbox.world import Persona, Template, World
 from models.identity import Resident, WeChatAccount
 from models.notifications import ConsentAnswer, ConsentSource
-from notifications import consent, facts, inbox
+from notifications import consent, inbox
 from notifications.consent import Report
+from notifications.rules import facts
 from notifications.templates import messages, partner_templates
 
 _numbers = iter(range(1, 10**9))
@@ -100,7 +101,7 @@ async def consents(resident: Resident, persona: Persona | None = None, *names: s
             report = Report(
                 known.id, ConsentAnswer.ACCEPT, ConsentSource.FRONT_END, f"front-end:{uuid4()}", clock.now()
             )
-            await consent.take_down(resident.id, [report])
+            await consent.record_reports(resident.id, [report])
             if persona is not None and known.kind == "long-term":
                 persona.long_term.add(known.id)
             elif persona is not None:
@@ -122,7 +123,7 @@ async def a_message(
     meta = EventMeta(event_id or uuid7(), clock.now(), "system", "-", "-")
     values = CONTEXT | {"at": facts.moment(meta.at)} | context
     async with transaction():
-        await inbox.put(PhoneMovedAway(resident_id=resident.id), meta, resident.id, name, values)
+        await inbox.write_message(PhoneMovedAway(resident_id=resident.id), meta, resident.id, name, values)
     row = await fetch_value(
         "SELECT id FROM messages WHERE event_id = $1 AND resident_id = $2 AND name = $3", meta.id, resident.id, name
     )

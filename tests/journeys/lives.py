@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from backend.cases import Applicant, IdKind
 from backend.partners.sandbox import Sandbox
-from notifications import operating
+from notifications import draining
 from tests.factories.cases import ID_NUMBER, a_case, an_agency_principal, reported
 from tests.factories.notifications import a_reachable_resident, consents, partners_in_the_sandbox
 
@@ -25,6 +25,6 @@ async def a_told_case() -> AsyncIterator[Sandbox]:
         await reported(case, "受理", "补正", "补正受理", "决定", "办结")
         stranger = Applicant("李四", IdKind.RESIDENT_ID, ID_NUMBER, "13911112222")
         await a_case(an_agency_principal(), applicant=stranger)
-        await operating.outbox_drain(once=False)
+        await draining.drain_outbox(once=False)
         assert sandbox.world.delivered
         yield sandbox

@@ -22,7 +22,7 @@ def _inbox_only(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(_: object) -> None:
         return None
 
-    monkeypatch.setattr(delivering, "bring", nothing)
+    monkeypatch.setattr(delivering, "deliver", nothing)
 
 
 def with_key(headers: dict[str, str], key: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from backend import auditing, cache, clock, invariants, privacy_scan
 from backend.events import kinds
 from backend.invariants import Verdict
 from backend.settings import using
-from notifications import operating
+from notifications import draining
 from tests.factories.appointments import a_slot, an_appointment
 from tests.factories.cases import ID_NUMBER
 from tests.factories.ledger import tamper
@@ -24,7 +24,7 @@ async def life() -> AsyncIterator[None]:
     """A case that was told to its end and sealed; and a visit that is booked."""
     async with a_told_case():
         await an_appointment(await a_slot())
-        await operating.outbox_drain(once=False)
+        await draining.drain_outbox(once=False)
         await auditing.seal_all()
         yield
 

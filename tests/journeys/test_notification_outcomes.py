@@ -1,4 +1,4 @@
-"""Every change that people are told of ends in a record or with a reason, and whoever loses one is found."""
+"""Every event that notifies ends in messages or with a reason, and a lost message is found."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from backend import clock, data_subjects, invariants, jobs, tellings
+from backend import clock, data_subjects, invariants, jobs
 from backend.database import fetch, fetch_value, transaction
 from backend.deliveries.events import DeliveryMoved
 from backend.events import record
 from backend.partners.sandbox import Sandbox
+from notifications.invariants import notifying_events
 from tests.factories.deliveries import a_delivery
 from tests.factories.ledger import tamper
 from tests.factories.notifications import partners_in_the_sandbox
@@ -32,8 +33,8 @@ async def life() -> AsyncIterator[None]:
         yield
 
 
-async def told_wrongly() -> list[str]:
-    """What I-8 finds."""
+async def violations_of_i_8() -> list[str]:
+    """The findings of I-8."""
     found = {each.id: each for each in await invariants.check()}["I-8"]
     assert found.status == ("violated" if found.findings else "holds")
     return found.findings
@@ -41,19 +42,22 @@ async def told_wrongly() -> list[str]:
 
 @pytest.mark.usefixtures("life")
 async def test_after_a_life_nothing_is_missing():
-    assert await told_wrongly() == []
+    assert await violations_of_i_8() == []
     with clock.travel(by=timedelta(days=1)):
-        assert await told_wrongly() == []
+        assert await violations_of_i_8() == []
 
 
 @pytest.mark.usefixtures("life")
 @pytest.mark.parametrize(
-    ("sql", "told"),
+    ("sql", "finding"),
     [
-        ("DELETE FROM tellings WHERE event_id = (SELECT event_id FROM tellings ORDER BY event_id DESC LIMIT 1)",
-         "nobody knows what became of it"),
-        ("UPDATE tellings SET messages = messages + 1 WHERE messages > 0", "led to 2 messages, there are 1"),
-        ("UPDATE tellings SET messages = 1, why = '' WHERE why <> ''", "led to 1 messages, there are 0"),
+        ("DELETE FROM notification_outcomes WHERE event_id ="
+         " (SELECT event_id FROM notification_outcomes ORDER BY event_id DESC LIMIT 1)",
+         "was handled and has no outcome"),
+        ("UPDATE notification_outcomes SET messages = messages + 1 WHERE messages > 0",
+         "led to 2 messages, there are 1"),
+        ("UPDATE notification_outcomes SET messages = 1, reason = '' WHERE reason <> ''",
+         "led to 1 messages, there are 0"),
         ("UPDATE message_attempts SET outcome = 'retry' WHERE outcome = 'accepted'", "is sent without a proof"),
         ("UPDATE message_attempts SET channel = 'sms' WHERE outcome = 'accepted'", "is sent without a proof"),
         ("UPDATE messages SET state = 'inbox', channel = 'inbox'", "is inbox without a proof"),
@@ -61,18 +65,18 @@ async def test_after_a_life_nothing_is_missing():
         (f"{AGAIN}, due_at = now() + interval '1 year'",
          "put off for longer than any reason lasts"),
         (f"{AGAIN}, due_at = now() + interval '1 hour';"
-         "DELETE FROM message_attempts", "no attempt says why"),
+         "DELETE FROM message_attempts", "without an attempt that explains it"),
     ],
 )  # fmt: skip
-async def test_a_change_that_was_not_told_to_its_end_is_found(sql: str, told: str):
+async def test_an_event_whose_notification_did_not_end_is_found(sql: str, finding: str):
     await tamper("UPDATE messages SET created_at = created_at - interval '1 hour'")
     for each in sql.split(";"):
         await tamper(each)
 
     with clock.travel(by=timedelta(minutes=50)):
-        found = await told_wrongly()
+        found = await violations_of_i_8()
 
-    assert any(told in finding for finding in found), found
+    assert any(finding in each for each in found), found
 
 
 @pytest.mark.usefixtures("life")
@@ -82,23 +86,25 @@ async def test_a_message_whose_next_attempt_is_appointed_has_its_reason_and_so_h
     for message, due in ((first, "5 minutes"), (second, "-30 minutes")):
         await tamper(f"{AGAIN}, due_at = now() + interval '{due}' WHERE id = $1", message)
 
-    assert await told_wrongly() == []
+    assert await violations_of_i_8() == []
     await tamper("DELETE FROM message_attempts WHERE message_id = $1", first)
-    assert len(await told_wrongly()) == 2
+    assert len(await violations_of_i_8()) == 2
 
 
 @pytest.mark.usefixtures("life")
-async def test_every_event_that_people_are_told_of_leaves_its_messages_or_the_reason_for_silence():
-    rows = await fetch("SELECT e.name, t.messages, t.why FROM tellings t JOIN events e ON e.id = t.event_id")
+async def test_every_event_that_notifies_leaves_its_messages_or_the_reason_for_none():
+    rows = await fetch(
+        "SELECT e.name, o.messages, o.reason FROM notification_outcomes o JOIN events e ON e.id = o.event_id"
+    )
 
-    assert {(row["messages"], bool(row["why"])) for row in rows} <= {(1, False), (0, True)}
+    assert {(row["messages"], bool(row["reason"])) for row in rows} <= {(1, False), (0, True)}
     assert {row["name"] for row in rows} >= {"case.opened", "case.progressed"}
-    assert {row["name"] for row in rows} <= set(tellings.told_of())
+    assert {row["name"] for row in rows} <= set(notifying_events())
 
 
-async def test_the_proof_reaches_into_money_and_parcels():
+async def test_the_proof_covers_payments_and_deliveries():
     assert {"payment.succeeded", "refund.succeeded", "delivery.moved", "delivery-problem.found"} <= set(
-        tellings.told_of()
+        notifying_events()
     )
 
 
@@ -123,7 +129,7 @@ async def test_a_parcels_message_that_vanished_is_found_and_one_that_was_erased_
     else:
         await tamper("DELETE FROM message_attempts")
         await tamper("DELETE FROM messages")
-    found = await told_wrongly()
+    found = await violations_of_i_8()
 
     assert await fetch_value("SELECT count(*) FROM messages") == 0
     assert any("led to 1 messages, there are 0" in finding for finding in found) is (how == "vanished")

@@ -1,7 +1,7 @@
 """A worker that kills itself with SIGKILL: `python -m tests.notifications.dying_worker PLACE RESIDENT`.
 
 PLACE is `before-call`, `after-call`, `before-N` or `after-N` (the N-th SQL statement of its life), or `freeze`: it
-stops itself when the call is made and the mark not yet written, and goes on when somebody continues it.
+stops itself when the call is made and its result not yet recorded, and goes on when it is continued.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def die_at_statement(place: str) -> None:
 
 
 def die_at_call(place: str) -> None:
-    """Die before WeChat is asked, or when it has accepted; or freeze there."""
+    """Die before WeChat is called, or when it has accepted; or freeze there."""
     original = LiveWeChat.send_subscribe_message
 
     async def send(self: LiveWeChat, message: Any) -> Any:
@@ -70,7 +70,7 @@ def die_at_call(place: str) -> None:
 
 
 async def main(place: str, resident_id: UUID) -> None:
-    """Bring the resident's messages, if we live to see it."""
+    """Deliver the resident's messages, as far as the process lives."""
     wire()
     await database.connect()
     partners = partners_from(settings())
@@ -79,7 +79,7 @@ async def main(place: str, resident_id: UUID) -> None:
         die_at_call(place)
     else:
         die_at_statement(place)
-    await delivering.bring(resident_id)
+    await delivering.deliver(resident_id)
     await partners.close()
     await database.close()
 

@@ -1,4 +1,4 @@
-"""The consent ledger: each popup once, whoever tells of it, in whatever order, however often."""
+"""The consent ledger: each popup once, whichever source reports it, in any order, however often."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from backend.settings import using
 from models.identity import Resident
 from models.notifications import ConsentAnswer as A
 from models.notifications import ConsentKind, ConsentSource
-from notifications import asking, consent
-from notifications.asking import Asked, next_popup
-from notifications.consent import Report, Standing, after
+from notifications import consent, subscribing
+from notifications.consent import Balance, Report, balance_after
+from notifications.subscribing import PageTemplate, next_popup
 from notifications.templates import PartnerTemplate
 from tests.factories.notifications import template_id
 
@@ -37,11 +37,11 @@ async def remaining(resident: Resident) -> int:
     return int(value or 0)
 
 
-async def test_one_popup_counts_once_whoever_tells_first_and_however_often():
+async def test_one_popup_counts_once_whichever_source_reports_first_and_however_often():
     for order in ((FRONT, POPUP), (POPUP, FRONT)):
         resident = await Resident.create()
         for source in (*order, *order):
-            await consent.take_down(resident.id, [a_report(source, f"{source}-{resident.id}")])
+            await consent.record_reports(resident.id, [a_report(source, f"{source}-{resident.id}")])
 
         assert await remaining(resident) == 1
         rows = await fetch(
@@ -53,7 +53,7 @@ async def test_one_popup_counts_once_whoever_tells_first_and_however_often():
 
 async def test_popups_further_apart_than_the_window_are_two():
     resident = await Resident.create()
-    await consent.take_down(resident.id, [a_report(FRONT, "f"), a_report(POPUP, "p", at=601)])
+    await consent.record_reports(resident.id, [a_report(FRONT, "f"), a_report(POPUP, "p", at=601)])
 
     assert await remaining(resident) == 2
 
@@ -67,7 +67,7 @@ async def test_a_hundred_reports_at_once_count_each_popup_once():
         for _ in range(5)
     ]
 
-    await asyncio.gather(*(consent.take_down(resident.id, [each]) for each in reports))
+    await asyncio.gather(*(consent.record_reports(resident.id, [each]) for each in reports))
 
     assert await remaining(resident) == 10
     assert await fetch_value("SELECT sum(delta) FROM consent_changes") == 10
@@ -78,7 +78,7 @@ async def test_reports_of_several_templates_crosswise_never_wait_for_each_other(
     names = [template_id(name) for name in ("case-progress", "case-result", "case-supplement")]
 
     async def reported(number: int, listed: list[str]) -> None:
-        await consent.take_down(
+        await consent.record_reports(
             resident.id, [a_report(FRONT, f"{number}-{name}", template=name, at=number * 700) for name in listed]
         )
 
@@ -92,53 +92,53 @@ async def test_a_transaction_that_fails_leaves_no_line():
     resident = await Resident.create()
     try:
         async with transaction():
-            await consent.take_down(resident.id, [a_report(FRONT, "f")])
+            await consent.record_reports(resident.id, [a_report(FRONT, "f")])
             raise ZeroDivisionError
     except ZeroDivisionError:
         pass
 
     assert await remaining(resident) == 0
-    assert await consent.take_down(resident.id, [a_report(FRONT, "f")]) == 1
+    assert await consent.record_reports(resident.id, [a_report(FRONT, "f")]) == 1
 
 
-async def test_no_in_the_settings_takes_everything_and_an_older_yes_does_not_bring_it_back():
+async def test_a_refusal_in_the_settings_takes_everything_and_an_older_acceptance_does_not_restore_it():
     resident = await Resident.create()
     reports = [a_report(FRONT, f"f{n}", at=n * 700) for n in range(3)]
-    await consent.take_down(resident.id, reports)
-    await consent.take_down(resident.id, [a_report(CHANGE, "c", answer=A.REJECT, at=5000)])
+    await consent.record_reports(resident.id, reports)
+    await consent.record_reports(resident.id, [a_report(CHANGE, "c", answer=A.REJECT, at=5000)])
     assert await remaining(resident) == 0
 
-    await consent.take_down(resident.id, [a_report(POPUP, "late", at=4000)])
+    await consent.record_reports(resident.id, [a_report(POPUP, "late", at=4000)])
     assert await remaining(resident) == 0
 
-    await consent.take_down(resident.id, [a_report(POPUP, "new", at=6000)])
+    await consent.record_reports(resident.id, [a_report(POPUP, "new", at=6000)])
     assert await remaining(resident) == 1
 
 
-async def test_lasting_consent_stands_until_it_is_taken_back():
+async def test_a_long_term_consent_stands_until_it_is_withdrawn():
     resident, lasting = await Resident.create(), template_id("account-notice")
-    await consent.take_down(resident.id, [a_report(FRONT, "yes", template=lasting)])
-    [standing] = (await consent.standings(resident.id)).values()
-    assert (standing.kind, standing.allows, standing.remaining) == (ConsentKind.LONG_TERM, True, 0)
+    await consent.record_reports(resident.id, [a_report(FRONT, "yes", template=lasting)])
+    [balance] = (await consent.get_balances(resident.id)).values()
+    assert (balance.kind, balance.allows, balance.remaining) == (ConsentKind.LONG_TERM, True, 0)
 
-    await consent.take_down(resident.id, [a_report(CHANGE, "no", answer=A.REJECT, at=10, template=lasting)])
-    [standing] = (await consent.standings(resident.id)).values()
-    assert not standing.allows
+    await consent.record_reports(resident.id, [a_report(CHANGE, "no", answer=A.REJECT, at=10, template=lasting)])
+    [balance] = (await consent.get_balances(resident.id)).values()
+    assert not balance.allows
 
 
-async def test_a_template_that_is_not_ours_is_passed_over():
+async def test_a_report_about_an_unknown_template_is_skipped():
     resident = await Resident.create()
 
-    assert await consent.take_down(resident.id, [a_report(POPUP, "p", template="SOMEBODY-ELSES")]) == 0
+    assert await consent.record_reports(resident.id, [a_report(POPUP, "p", template="OF-ANOTHER-ACCOUNT")]) == 0
     assert await fetch_row("SELECT 1 FROM consent_balances") is None
 
 
 async def test_the_same_key_counts_once_even_when_its_answer_was_forgotten():
     resident = await Resident.create()
     for _ in range(2):
-        await asking.answered(resident.id, "case", {template_id(): "accept"}, key="k")
+        await subscribing.report_popup(resident.id, "case", {template_id(): "accept"}, key="k")
     with using(consent_pairing_seconds=0.0):
-        await asking.answered(resident.id, "case", {template_id(): "acceptWithAudio"}, key="other")
+        await subscribing.report_popup(resident.id, "case", {template_id(): "acceptWithAudio"}, key="other")
 
     assert await remaining(resident) == 2
 
@@ -155,11 +155,11 @@ def test_any_order_of_reports_comes_to_the_same_count(popups, random):
     counted = [(answer, NOON + timedelta(hours=n)) for n, (answer, _, _) in enumerate(popups)]
     random.shuffle(counted)
 
-    standing = Standing(ConsentKind.ONE_OFF)
+    balance = Balance(ConsentKind.ONE_OFF)
     for answer, at in counted:
-        standing = after(standing, answer, POPUP, at)
+        balance = balance_after(balance, answer, POPUP, at)
 
-    assert standing.remaining == sum(answer is A.ACCEPT for answer, _, _ in popups)
+    assert balance.remaining == sum(answer is A.ACCEPT for answer, _, _ in popups)
 
 
 STEPS = st.lists(
@@ -173,52 +173,52 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.sampled_from(list(ConsentKind)))
-def test_a_consent_is_never_overdrawn_and_never_stands_after_the_last_word_was_no(steps, kind):
-    standing = Standing(kind)
+def test_a_consent_is_never_overdrawn_and_never_stands_after_it_was_refused_last(steps, kind):
+    balance = Balance(kind)
     for (answer, source), second in steps:
-        before = standing
-        standing = after(before, answer, source, NOON + timedelta(seconds=second))
-        assert standing.remaining >= 0
-        assert standing.remaining - before.remaining <= (answer is A.ACCEPT)
+        before = balance
+        balance = balance_after(before, answer, source, NOON + timedelta(seconds=second))
+        assert balance.remaining >= 0
+        assert balance.remaining - before.remaining <= (answer is A.ACCEPT)
         if answer in (A.REJECT, A.FILTER, A.USED, A.LOST):
-            assert standing.remaining <= before.remaining
-            assert standing.standing <= before.standing
+            assert balance.remaining <= before.remaining
+            assert balance.standing <= before.standing
         if kind is ConsentKind.ONE_OFF:
-            assert not standing.standing
+            assert not balance.standing
         else:
-            assert standing.remaining == 0
+            assert balance.remaining == 0
 
 
 @given(STEPS)
-def test_in_the_order_of_time_the_last_word_about_lasting_consent_is_what_stands(steps):
-    standing, expected = Standing(ConsentKind.LONG_TERM), False
+def test_in_the_order_of_time_the_last_report_about_a_long_term_consent_decides(steps):
+    balance, expected = Balance(ConsentKind.LONG_TERM), False
     for number, ((answer, source), _) in enumerate(steps):
-        standing = after(standing, answer, source, NOON + timedelta(seconds=number))
+        balance = balance_after(balance, answer, source, NOON + timedelta(seconds=number))
         if answer is A.ACCEPT:
             expected = True
         elif answer in (A.REJECT, A.LOST):
             expected = False
 
-    assert standing.standing is expected
+    assert balance.standing is expected
 
 
-def _asked(kind: ConsentKind, name: str, **about: object) -> Asked:
-    return Asked(PartnerTemplate(id=name, kind=str(kind)), Standing(kind, **about))  # type: ignore[arg-type]
+def _a_template(kind: ConsentKind, name: str, **about: object) -> PageTemplate:
+    return PageTemplate(PartnerTemplate(id=name, kind=str(kind)), Balance(kind, **about))  # type: ignore[arg-type]
 
 
-def test_a_popup_asks_for_lasting_consent_first_and_never_mixes_the_kinds():
-    lasting, once = _asked(ConsentKind.LONG_TERM, "L"), _asked(ConsentKind.ONE_OFF, "O")
+def test_a_popup_requests_long_term_consents_first_and_never_mixes_the_kinds():
+    lasting, once = _a_template(ConsentKind.LONG_TERM, "L"), _a_template(ConsentKind.ONE_OFF, "O")
 
     assert next_popup((once, lasting)) == (ConsentKind.LONG_TERM, ("L",))
-    given = _asked(ConsentKind.LONG_TERM, "L", standing=True)
+    given = _a_template(ConsentKind.LONG_TERM, "L", standing=True)
     assert next_popup((once, given)) == (ConsentKind.ONE_OFF, ("O",))
 
 
-def test_a_popup_asks_for_at_most_five_those_that_are_shortest_first_and_not_for_what_is_in_store():
-    many = tuple(_asked(ConsentKind.ONE_OFF, f"T{n}", remaining=n % 4) for n in range(12))
+def test_a_popup_requests_at_most_five_the_scarcest_first_and_none_that_is_in_store():
+    many = tuple(_a_template(ConsentKind.ONE_OFF, f"T{n}", remaining=n % 4) for n in range(12))
 
     kind, ids = next_popup(many)
 
     assert kind is ConsentKind.ONE_OFF
     assert ids == ("T0", "T4", "T8", "T1", "T5")
-    assert next_popup((_asked(ConsentKind.ONE_OFF, "T", remaining=3),)) == (None, ())
+    assert next_popup((_a_template(ConsentKind.ONE_OFF, "T", remaining=3),)) == (None, ())

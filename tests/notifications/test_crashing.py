@@ -15,13 +15,13 @@ from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.partners.sandbox import Sandbox
 from backend.settings import environment, settings, using
 from models.notifications import ChannelName, MessageState, Outcome
-from notifications import delivering, marking, operating, outbox, receipts
-from notifications.marking import Result
+from notifications import delivering, draining, outbox, receipts, recording
 from notifications.receipts import Receipt
+from notifications.recording import Result
 from tests.factories.notifications import a_message, a_reachable_resident, consents, template_id
 
 STATEMENTS = 3
-"""What bringing one message takes: the turn, the openid, the mark."""
+"""What delivering one message takes: the lease, the openid, the result."""
 
 
 async def a_worker(place: str, resident_id: UUID) -> asyncio.subprocess.Process:
@@ -49,14 +49,14 @@ async def recovered() -> None:
     """The leases of the dead run out, and other workers do what is left."""
     await leases_run_out()
     async with asyncio.timeout(60):
-        await operating.outbox_drain(once=False)
+        await draining.drain_outbox(once=False)
 
 
 PLACES = ["before-call", *(f"{when}-{n}" for n in range(1, STATEMENTS + 1) for when in ("before", "after"))]
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_a_worker_killed_anywhere_else_delivers_once_and_between_accepted_and_marked_at_most_twice(
+async def test_a_worker_killed_anywhere_else_delivers_once_and_between_accepted_and_recorded_at_most_twice(
     sandbox: Sandbox, place: str
 ):
     resident, persona = await a_reachable_resident(sandbox.world)
@@ -67,8 +67,8 @@ async def test_a_worker_killed_anywhere_else_delivers_once_and_between_accepted_
     assert await worker.wait() == -signal.SIGKILL
     await recovered()
 
-    accepted_but_not_marked = place == f"before-{STATEMENTS}"
-    assert len(sandbox.world.delivered) == (2 if accepted_but_not_marked else 1)
+    accepted_but_not_recorded = place == f"before-{STATEMENTS}"
+    assert len(sandbox.world.delivered) == (2 if accepted_but_not_recorded else 1)
     assert await fetch_value("SELECT state FROM messages WHERE id = $1", message) == "sent"
 
 
@@ -96,9 +96,9 @@ async def test_wechats_receipt_saves_the_resident_from_the_duplicate(sandbox: Sa
     accepted = sandbox.world.delivered[0].message_id
     receipt = Receipt(resident.id, ChannelName.MINI_PROGRAM, accepted, "success", clock.now(), template_id())
 
-    assert not await receipts.take(receipt), "the lease still runs: the worker might live"
+    assert not await receipts.apply_receipt(receipt), "the lease still runs: the worker might live"
     await leases_run_out()
-    assert await receipts.take(receipt)
+    assert await receipts.apply_receipt(receipt)
     await recovered()
 
     assert len(sandbox.world.delivered) == 1
@@ -106,7 +106,7 @@ async def test_wechats_receipt_saves_the_resident_from_the_duplicate(sandbox: Sa
     assert await fetch_value("SELECT remaining FROM consent_balances") == 4
 
 
-async def test_a_worker_frozen_past_its_lease_is_refused_its_mark(sandbox: Sandbox):
+async def test_the_result_of_a_worker_frozen_past_its_lease_is_refused(sandbox: Sandbox):
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona, times=5)
     message = await a_message(resident)
@@ -128,47 +128,47 @@ async def test_a_worker_frozen_past_its_lease_is_refused_its_mark(sandbox: Sandb
     assert await fetch_value("SELECT remaining FROM consent_balances") == 4
 
 
-async def test_a_message_that_breaks_every_worker_is_set_aside_does_not_block_the_next_and_can_be_sent_again(
+async def test_a_message_that_kills_every_worker_is_quarantined_does_not_block_the_next_and_can_be_requeued(
     sandbox: Sandbox,
 ):
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona, times=5)
     poison, healthy = await a_message(resident), await a_message(resident)
-    before = outbox.SET_ASIDE._value.get()
+    before = outbox.QUARANTINED._value.get()
 
     with using(notification_quarantine_after=3, notification_lease_seconds=0.01):
         for _ in range(3):
-            turn = await outbox.take(resident.id, None)
-            assert turn.parcel is not None
-            assert turn.parcel.id == poison
+            lease = await outbox.lease_next(resident.id, None)
+            assert lease.message is not None
+            assert lease.message.id == poison
             await asyncio.sleep(0.02)
     with using(notification_quarantine_after=3):
-        assert await delivering.bring(resident.id) is None
+        assert await delivering.deliver(resident.id) is None
 
     assert [row["id"] for row in await fetch("SELECT id FROM messages WHERE state = 'dead'")] == [poison]
     assert await fetch_value("SELECT state FROM messages WHERE id = $1", healthy) == "sent"
-    assert outbox.SET_ASIDE._value.get() == before + 1
+    assert outbox.QUARANTINED._value.get() == before + 1
 
-    assert await operating.send_again(poison)
-    assert not await operating.send_again(healthy)
-    await operating.outbox_drain()
+    assert await outbox.requeue(poison)
+    assert not await outbox.requeue(healthy)
+    await draining.drain_outbox()
     assert await fetch_value("SELECT state FROM messages WHERE id = $1", poison) == "sent"
 
 
-async def test_attempt_numbers_only_grow_and_a_mark_with_an_old_fence_changes_nothing(sandbox: Sandbox):
+async def test_attempt_numbers_only_grow_and_a_result_with_an_old_fence_changes_nothing(sandbox: Sandbox):
     resident, _ = await a_reachable_resident(sandbox.world)
     await a_message(resident)
     with using(notification_lease_seconds=0.01):
-        first = (await outbox.take(resident.id, None)).parcel
+        first = (await outbox.lease_next(resident.id, None)).message
         await asyncio.sleep(0.02)
-        second = (await outbox.take(resident.id, None)).parcel
+        second = (await outbox.lease_next(resident.id, None)).message
     assert first is not None
     assert second is not None
 
     sent = Result(MessageState.SENT, ChannelName.MINI_PROGRAM, 0, 0, Outcome.ACCEPTED, "0", "77")
-    stale = await marking.mark(first, sent)
+    stale = await recording.record_result(first, sent)
     state_between = await fetch_value("SELECT state FROM messages")
-    fresh = await marking.mark(second, sent)
+    fresh = await recording.record_result(second, sent)
 
     assert (first.attempt, second.attempt) == (1, 2)
     assert second.fence > first.fence
@@ -191,24 +191,24 @@ async def test_a_worker_finds_what_is_due_and_what_lies_too_long_is_an_alarm(
     stop.set()
     await worker
 
-    assert "messages were left lying" in caplog.text
+    assert "messages are overdue" in caplog.text
     assert len(sandbox.world.delivered) == 1
 
 
-async def test_one_slow_call_keeps_nobody_else_waiting_and_is_ended_before_the_worker_stops(sandbox: Sandbox):
+async def test_one_slow_call_delays_no_other_resident_and_is_ended_before_the_worker_stops(sandbox: Sandbox):
     (slow, one), (quick, other) = [await a_reachable_resident(sandbox.world) for _ in range(2)]
     await consents(slow, one)
     await consents(quick, other)
-    bring, begun, go_on = delivering.bring, asyncio.Event(), asyncio.Event()
+    deliver, begun, go_on = delivering.deliver, asyncio.Event(), asyncio.Event()
 
     async def held(resident_id: UUID) -> float | None:
         if resident_id == slow.id:
             begun.set()
             await go_on.wait()
-        return await bring(resident_id)
+        return await deliver(resident_id)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivering, "bring", held)
+        patch.setattr(delivering, "deliver", held)
         await a_message(slow)
         stop = asyncio.Event()
         worker = asyncio.create_task(delivering.dispatch(stop))
@@ -225,12 +225,12 @@ async def test_one_slow_call_keeps_nobody_else_waiting_and_is_ended_before_the_w
     assert await fetch_value("SELECT count(*) FROM messages WHERE state = 'sent'") == 2
 
 
-async def test_a_message_that_breaks_us_does_not_keep_the_others(sandbox: Sandbox, caplog: pytest.LogCaptureFixture):
+async def test_a_message_that_fails_does_not_delay_the_others(sandbox: Sandbox, caplog: pytest.LogCaptureFixture):
     (broken, one), (whole, other) = [await a_reachable_resident(sandbox.world) for _ in range(2)]
     await consents(broken, one)
     await consents(whole, other)
     await a_message(broken)
-    message, bring = await a_message(whole), delivering.bring
+    message, deliver = await a_message(whole), delivering.deliver
 
     tried: list[UUID] = []
 
@@ -238,10 +238,10 @@ async def test_a_message_that_breaks_us_does_not_keep_the_others(sandbox: Sandbo
         tried.append(resident_id)
         if resident_id == broken.id:
             raise RuntimeError("a mistake of ours")
-        return await bring(resident_id)
+        return await deliver(resident_id)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivering, "bring", breaking)
+        patch.setattr(delivering, "deliver", breaking)
         stop = asyncio.Event()
         worker = asyncio.create_task(delivering.dispatch(stop))
         async with asyncio.timeout(30):
@@ -250,7 +250,7 @@ async def test_a_message_that_breaks_us_does_not_keep_the_others(sandbox: Sandbo
         stop.set()
         await worker
 
-    assert "bringing messages failed" in caplog.text
+    assert "delivering messages failed" in caplog.text
     assert tried.count(broken.id) in (2, 3), "again after a rest, and not without one"
 
 
@@ -268,10 +268,10 @@ async def test_a_message_that_commits_late_is_sent_all_the_same(sandbox: Sandbox
     slow = asyncio.create_task(slowly())
     await written.wait()
     await a_message(early)
-    await operating.outbox_drain()
+    await draining.drain_outbox()
     assert await fetch_value("SELECT count(*) FROM messages WHERE NOT waiting") == 1
     go_on.set()
     await slow
-    await operating.outbox_drain()
+    await draining.drain_outbox()
 
     assert await fetch_value("SELECT count(*) FROM messages WHERE NOT waiting") == 2

@@ -1,4 +1,4 @@
-"""Messages go out: way after way, once, and what went wrong is written down."""
+"""Messages go out: channel after channel, once, and every error is recorded."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from backend.partners.wechat.live import LiveWeChat
 from backend.partners.wechat.port import Sent, SubscribeMessage
 from backend.settings import using
 from models.notifications import ChannelName, MessageAttempt
-from notifications import channels, delivering, operating
-from notifications.channels import Letter
+from notifications import channels, delivering, draining
+from notifications.channels import PreparedMessage
 from tests.factories.notifications import a_message, a_reachable_resident, consents, template_id
 
 SUBSCRIBE = "/cgi-bin/message/subscribe/send"
@@ -52,7 +52,7 @@ async def test_with_consent_the_mini_program_carries_the_message(sandbox: Sandbo
     assert await fetch_value("SELECT remaining FROM consent_balances WHERE resident_id = $1", resident.id) == 0
 
 
-async def test_without_consent_wechat_is_not_asked_and_the_inbox_holds_the_message(sandbox: Sandbox):
+async def test_without_consent_wechat_is_not_called_and_the_inbox_holds_the_message(sandbox: Sandbox):
     resident, _ = await a_reachable_resident(sandbox.world)
     message = await a_message(resident)
 
@@ -99,7 +99,7 @@ PASSING = [("errcode", -1), ("status", 502), ("timeout", 0), ("errcode", 45009),
 
 
 @pytest.mark.parametrize("fault", PASSING)
-async def test_what_may_pass_is_tried_again_on_the_same_way(sandbox: Sandbox, fault: tuple[str, int]):
+async def test_an_error_that_may_pass_is_retried_on_the_same_channel(sandbox: Sandbox, fault: tuple[str, int]):
     resident, persona = await a_reachable_resident(sandbox.world, follows=True)
     await consents(resident, persona)
     sandbox.world.faults.add(SUBSCRIBE, fault[0], number=fault[1], times=1, seconds=0.2)  # type: ignore[arg-type]
@@ -110,14 +110,14 @@ async def test_what_may_pass_is_tried_again_on_the_same_way(sandbox: Sandbox, fa
 
     assert await state_of(message) == ("sent", "mini_program")
     expected = "retry" if fault[0] == "errcode" else "uncertain"
-    assert [(way, outcome) for way, outcome, _ in await tried(message)] == [
+    assert [(channel, outcome) for channel, outcome, _ in await tried(message)] == [
         ("mini_program", expected),
         ("mini_program", "accepted"),
     ]
     assert len(sandbox.world.delivered) == 1
 
 
-async def test_after_the_last_retry_the_next_way_is_taken(sandbox: Sandbox):
+async def test_after_the_last_retry_the_next_channel_is_taken(sandbox: Sandbox):
     resident, persona = await a_reachable_resident(sandbox.world, phone=True)
     await consents(resident, persona, "case-result")
     sandbox.world.faults.add(SUBSCRIBE, "status", number=503)
@@ -125,7 +125,7 @@ async def test_after_the_last_retry_the_next_way_is_taken(sandbox: Sandbox):
 
     await jobs.drain()
 
-    assert [(way, outcome) for way, outcome, _ in await tried(message)] == [
+    assert [(channel, outcome) for channel, outcome, _ in await tried(message)] == [
         ("mini_program", "uncertain"),
         ("mini_program", "uncertain"),
         ("mini_program", "exhausted"),
@@ -137,7 +137,7 @@ async def test_after_the_last_retry_the_next_way_is_taken(sandbox: Sandbox):
     assert await state_of(message) == ("sent", "sms")
 
 
-async def test_a_spent_quota_stops_the_way_for_everybody_and_it_resumes(sandbox: Sandbox):
+async def test_a_spent_quota_pauses_the_channel_for_all_residents_and_it_resumes(sandbox: Sandbox):
     people = [await a_reachable_resident(sandbox.world) for _ in range(5)]
     for resident, persona in people:
         await consents(resident, persona)
@@ -150,7 +150,7 @@ async def test_a_spent_quota_stops_the_way_for_everybody_and_it_resumes(sandbox:
         refused = await fetch_value("SELECT count(*) FROM message_attempts WHERE code = '45009'")
         postponed = await fetch_value("SELECT count(*) FROM message_attempts WHERE outcome = 'postponed'")
         sandbox.world.mini_program.daily_quota = 1000
-        await operating.outbox_drain(once=False)
+        await draining.drain_outbox(once=False)
 
     assert asked == 0
     assert (refused, postponed) == (1, 4)
@@ -164,14 +164,14 @@ async def test_messages_of_one_resident_never_run_side_by_side_and_keep_their_or
     sandbox.world.send_seconds = 0.02
     made = [await a_message(resident, number=f"NUMBER-{n}") for n in range(6)]
 
-    await asyncio.gather(*(delivering.bring(resident.id) for _ in range(8)))
+    await asyncio.gather(*(delivering.deliver(resident.id) for _ in range(8)))
 
     assert [each.data["character_string2"] for each in sandbox.world.delivered] == [f"NUMBER-{n}" for n in range(6)]
     assert [await state_of(each) for each in made] == [("sent", "mini_program")] * 6
     assert await fetch_value("SELECT count(*) FROM message_attempts WHERE outcome <> 'accepted'") == 0
 
 
-async def test_the_same_event_makes_one_message_however_often_it_is_told(sandbox: Sandbox):
+async def test_the_same_event_makes_one_message_however_often_it_is_handled(sandbox: Sandbox):
     resident, _ = await a_reachable_resident(sandbox.world)
     event = uuid7()
 
@@ -186,12 +186,12 @@ async def test_a_token_that_died_mid_burst_is_fetched_once_for_fifty_sends(sandb
     for resident, persona in people:
         await consents(resident, persona)
         await a_message(resident)
-    await delivering.bring(people[0][0].id)
+    await delivering.deliver(people[0][0].id)
     desk = sandbox.world.mini_program.tokens
     before = desk.asks
     desk.kill()
 
-    await operating.outbox_drain()
+    await draining.drain_outbox()
 
     assert len(sandbox.world.delivered) == 50
     assert desk.asks == before + 1
@@ -208,7 +208,7 @@ def test_retries_come_within_a_fifth_of_their_schedule_and_end_with_it(failures:
         assert delivering.retry_delay(5) is None
 
 
-async def test_a_message_that_cannot_be_put_into_words_takes_the_next_way_and_is_never_lost(
+async def test_a_message_that_cannot_be_prepared_takes_the_next_channel_and_is_never_lost(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):
     resident, persona = await a_reachable_resident(sandbox.world, follows=True)
@@ -224,11 +224,11 @@ async def test_a_message_that_cannot_be_put_into_words_takes_the_next_way_and_is
     ]
 
 
-async def _broken(parcel: object, partners: object) -> Letter:
+async def _broken(message: object, partners: object) -> PreparedMessage:
     raise KeyError("item")
 
 
-async def test_a_way_that_breaks_in_the_middle_gives_over_to_the_next(
+async def test_a_channel_that_fails_in_the_middle_falls_back_to_the_next(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):
     resident, persona = await a_reachable_resident(sandbox.world)
@@ -245,7 +245,7 @@ async def test_a_way_that_breaks_in_the_middle_gives_over_to_the_next(
     assert (await tried(message))[0] == ("mini_program", "refused", "our-mistake:ZeroDivisionError")
 
 
-async def test_no_transaction_is_open_while_a_partner_is_asked(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
+async def test_no_transaction_is_open_while_a_partner_is_called(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona)
     await a_message(resident)
@@ -259,6 +259,6 @@ async def test_no_transaction_is_open_while_a_partner_is_asked(sandbox: Sandbox,
         return await original(self, message)
 
     monkeypatch.setattr(LiveWeChat, "send_subscribe_message", watched)
-    await operating.outbox_drain()
+    await draining.drain_outbox()
 
     assert seen == [(False, 0)]

@@ -1,4 +1,4 @@
-"""Workers look for what is due: beside each other, fairly, and until they are told to stop."""
+"""Workers look for what is due: beside each other, fairly, and until they are stopped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.factories.notifications import a_message, a_reachable_resident, conse
 
 @asynccontextmanager
 async def a_dispatcher() -> AsyncIterator[asyncio.Event]:
-    """A worker that brings messages for as long as the block lasts."""
+    """A worker that delivers messages for as long as the block lasts."""
     stop = asyncio.Event()
     worker = asyncio.create_task(delivering.dispatch(stop))
     try:
@@ -39,7 +39,7 @@ async def ended(message: UUID) -> str:
             await asyncio.sleep(0.02)
 
 
-async def test_people_whose_turn_has_to_rest_keep_nobody_else_waiting(
+async def test_residents_whose_queue_has_to_rest_delay_no_other_resident(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):
     """More of them than one look takes in, and all of them due for longer."""
@@ -50,37 +50,37 @@ async def test_people_whose_turn_has_to_rest_keep_nobody_else_waiting(
     await execute("UPDATE messages SET due_at = now() - interval '10 minutes'")
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona)
-    message, bring = await a_message(resident), delivering.bring
+    message, deliver = await a_message(resident), delivering.deliver
 
     async def has_to_rest(resident_id: UUID) -> float | None:
-        return await bring(resident_id) if resident_id == resident.id else 60.0
+        return await deliver(resident_id) if resident_id == resident.id else 60.0
 
-    monkeypatch.setattr(delivering, "bring", has_to_rest)
+    monkeypatch.setattr(delivering, "deliver", has_to_rest)
     with using(job_concurrency=2):
         async with a_dispatcher():
             assert await ended(message) == "sent"
 
 
-async def test_a_turn_that_was_cancelled_from_inside_does_not_end_the_worker(
+async def test_a_delivery_that_was_cancelled_from_inside_does_not_end_the_worker(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):
     (broken, _), (whole, persona) = [await a_reachable_resident(sandbox.world) for _ in range(2)]
     await consents(whole, persona)
     await a_message(broken)
-    bring = delivering.bring
+    deliver = delivering.deliver
 
     async def cancelling(resident_id: UUID) -> float | None:
         if resident_id == broken.id:
             raise asyncio.CancelledError
-        return await bring(resident_id)
+        return await deliver(resident_id)
 
-    monkeypatch.setattr(delivering, "bring", cancelling)
+    monkeypatch.setattr(delivering, "deliver", cancelling)
     async with a_dispatcher():
         await asyncio.sleep(0.3)
         assert await ended(await a_message(whole)) == "sent"
 
 
-async def test_two_workers_bring_the_same_people_once_each_and_in_order(sandbox: Sandbox):
+async def test_two_workers_deliver_to_the_same_residents_once_each_and_in_order(sandbox: Sandbox):
     people = [await a_reachable_resident(sandbox.world) for _ in range(12)]
     sandbox.world.send_seconds = 0.01
     made = list[UUID]()
@@ -99,7 +99,7 @@ async def test_two_workers_bring_the_same_people_once_each_and_in_order(sandbox:
     assert await fetch_value("SELECT count(*) FROM message_attempts") == 48
 
 
-async def test_one_person_with_very_many_messages_lets_others_have_their_turn(sandbox: Sandbox):
+async def test_a_resident_with_very_many_messages_lets_others_come_first(sandbox: Sandbox):
     many, one = [await a_reachable_resident(sandbox.world) for _ in range(2)]
     await consents(many[0], many[1], times=45)
     await consents(one[0], one[1])
@@ -117,7 +117,7 @@ async def test_one_person_with_very_many_messages_lets_others_have_their_turn(sa
     assert before <= 41, "twenty, and twenty more when the lot fell so"
 
 
-async def test_what_fails_while_a_worker_stops_is_said(
+async def test_an_error_while_a_worker_stops_is_logged(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     resident, _ = await a_reachable_resident(sandbox.world)
@@ -129,14 +129,14 @@ async def test_what_fails_while_a_worker_stops_is_said(
         await go_on.wait()
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr(delivering, "bring", failing)
+    monkeypatch.setattr(delivering, "deliver", failing)
     async with asyncio.timeout(30):
         async with a_dispatcher() as stop:
             await begun.wait()
             stop.set()
             go_on.set()
 
-    assert "bringing messages failed" in caplog.text
+    assert "delivering messages failed" in caplog.text
 
 
 async def test_a_worker_whose_hands_are_full_of_a_hanging_partner_ends_when_it_is_cut_off(
@@ -154,7 +154,7 @@ async def test_a_worker_whose_hands_are_full_of_a_hanging_partner_ends_when_it_i
             cut_off.set()
         return None
 
-    monkeypatch.setattr(delivering, "bring", hanging)
+    monkeypatch.setattr(delivering, "deliver", hanging)
     stop = asyncio.Event()
     with using(job_concurrency=1):
         worker = asyncio.create_task(delivering.dispatch(stop))

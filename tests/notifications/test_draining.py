@@ -1,4 +1,4 @@
-"""Operators drain the outbox, from one process or several, and see how it stands."""
+"""Operators drain the outbox, from one process or several, and see the messages by state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from backend import jobs
 from backend.database import fetch, fetch_value
 from backend.partners.sandbox import Sandbox
 from backend.settings import using
-from notifications import operating
+from notifications import draining
 from tests.factories.notifications import a_message, a_reachable_resident, consents
 
 
@@ -19,9 +19,9 @@ async def test_a_drain_sends_everything(sandbox: Sandbox):
         await a_message(resident)
         await a_message(resident, "case_in_review")
 
-    left = await operating.outbox_drain()
+    left = await draining.drain_outbox()
 
-    assert left == operating.Drained(sent=60, inbox=0, waiting=0, dead=0)
+    assert left == draining.Drained(sent=60, inbox=0, waiting=0, dead=0)
     assert len(sandbox.world.delivered) == 60
 
 
@@ -32,8 +32,8 @@ async def test_several_drains_at_once_send_every_message_once(sandbox: Sandbox):
         for _ in range(3):
             await a_message(resident)
 
-    await asyncio.gather(*(operating.outbox_drain() for _ in range(4)))
-    left = await operating.outbox_drain(once=False)
+    await asyncio.gather(*(draining.drain_outbox() for _ in range(4)))
+    left = await draining.drain_outbox(once=False)
 
     assert left.sent == len(sandbox.world.delivered) == 36
     assert await fetch_value("SELECT count(*) FROM message_attempts") == 36
@@ -46,14 +46,14 @@ async def test_a_drain_with_once_leaves_what_has_to_wait(sandbox: Sandbox):
     sandbox.world.faults.add("/cgi-bin/message/subscribe/send", "errcode", number=-1, times=1)
 
     with using(notification_retry_seconds="60"):
-        left = await operating.outbox_drain()
+        left = await draining.drain_outbox()
 
     assert (left.waiting, left.sent) == (1, 0)
     due = await fetch_value("SELECT extract(epoch FROM due_at - clock_timestamp()) FROM messages")
     assert 40 < due <= 72, "a minute, a fifth more or less"
 
 
-async def test_what_is_read_from_the_outbox_says_for_each_message_how_far_it_is(sandbox: Sandbox):
+async def test_the_table_shows_for_each_message_how_far_it_is(sandbox: Sandbox):
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona)
     first, second = await a_message(resident), await a_message(resident)

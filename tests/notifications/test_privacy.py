@@ -39,10 +39,12 @@ async def a_case(resident: Resident) -> Case:
     )
 
 
-@pytest.mark.parametrize("way", ["mini_program", "official_account", "sms"])
-async def test_no_number_of_a_person_and_no_template_trick_reaches_a_partner(sandbox: Sandbox, way: str):
-    resident, persona = await a_reachable_resident(sandbox.world, follows=way == "official_account", phone=way == "sms")
-    if way == "mini_program":
+@pytest.mark.parametrize("channel", ["mini_program", "official_account", "sms"])
+async def test_no_number_of_a_person_and_no_template_trick_reaches_a_partner(sandbox: Sandbox, channel: str):
+    resident, persona = await a_reachable_resident(
+        sandbox.world, follows=channel == "official_account", phone=channel == "sms"
+    )
+    if channel == "mini_program":
         await consents(resident, persona, "case-result")
     case = await a_case(resident)
     async with transaction():
@@ -59,7 +61,7 @@ async def test_no_number_of_a_person_and_no_template_trick_reaches_a_partner(san
     said += [str(each.parameters) for each in sandbox.sms.texts]
     assert len(said) == 1
     [row] = await fetch("SELECT title, body, context, channel FROM messages")
-    assert row["channel"] == way
+    assert row["channel"] == channel
     everything = said[0] + row["title"] + row["body"] + row["context"]
     assert ID_NUMBER not in everything
     assert PHONE not in everything

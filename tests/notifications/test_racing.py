@@ -1,4 +1,4 @@
-"""What goes wrong side by side: a database that goes away, workers that look at the same people, answers that cross."""
+"""What goes wrong side by side: a database that goes away, workers with the same residents, answers that cross."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from backend.partners.sandbox import Sandbox
 from backend.partners.sms.port import SmsTooOften
 from backend.partners.wechat.live import LiveWeChat
 from backend.settings import using
+from backend.sql import positional
 from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState, Outcome
-from notifications import channels, consent, delivering, marking, operating, outbox
+from notifications import channels, consent, delivering, draining, outbox, recording
 from notifications.consent import Report
-from notifications.marking import Result
+from notifications.recording import Result
 from tests.factories.notifications import a_message, a_reachable_resident, consents, template_id
 
 SUBSCRIBE = "/cgi-bin/message/subscribe/send"
@@ -38,17 +39,17 @@ def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]
     return calls
 
 
-async def test_whoever_finds_the_first_message_put_off_gives_the_turn_back_and_does_not_ask_again_at_once(
+async def test_a_worker_that_finds_the_first_message_put_off_releases_the_lease_and_does_not_ask_again_at_once(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):
-    """Another worker may have tried the first one between our look and our turn; those behind it are due."""
+    """Another worker may have tried the first one between our look and our lease; those behind it are due."""
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona, times=2)
     first, _ = await a_message(resident), await a_message(resident)
     await execute("UPDATE messages SET due_at = now() + interval '40 seconds' WHERE id = $1", first)
-    asked = counted(monkeypatch, "take")
+    asked = counted(monkeypatch, "lease_next")
 
-    wait = await delivering.bring(resident.id)
+    wait = await delivering.deliver(resident.id)
 
     assert wait is not None
     assert 30 < wait <= 40
@@ -65,23 +66,23 @@ LOST = [
 ]
 
 
-@pytest.mark.parametrize("trouble", LOST, ids=lambda each: type(each).__name__)
-async def test_a_database_that_goes_away_between_the_answer_and_the_mark_costs_no_duplicate(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+@pytest.mark.parametrize("error", LOST, ids=lambda each: type(each).__name__)
+async def test_a_database_that_goes_away_between_the_answer_and_its_record_costs_no_duplicate(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona, times=2)
     first, second = await a_message(resident), await a_message(resident)
-    original, failures = marking.fetch_row, [trouble, trouble]
+    original, failures = recording.fetch_row, [error, error]
 
     async def failing(sql: str, *arguments: Any) -> Any:
-        if sql == marking._MARK and failures:
+        if sql == positional(recording._RECORD)[0] and failures:
             raise failures.pop()
         return await original(sql, *arguments)
 
-    monkeypatch.setattr(marking, "fetch_row", failing)
+    monkeypatch.setattr(recording, "fetch_row", failing)
     async with asyncio.timeout(10):
-        assert await delivering.bring(resident.id) is None
+        assert await delivering.deliver(resident.id) is None
 
     assert failures == []
     assert len(sandbox.world.delivered) == 2
@@ -89,24 +90,24 @@ async def test_a_database_that_goes_away_between_the_answer_and_the_mark_costs_n
     assert [tuple(row) for row in rows] == [(first, 1), (second, 1)]
 
 
-async def test_a_mark_whose_commit_arrived_and_whose_answer_did_not_is_repeated_without_a_trace(
+async def test_a_result_whose_commit_arrived_and_whose_answer_did_not_is_repeated_without_a_trace(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona, times=3)
     await a_message(resident)
     await a_message(resident)
-    original, lost = marking.fetch_row, [True]
+    original, lost = recording.fetch_row, [True]
 
     async def losing(sql: str, *arguments: Any) -> Any:
         answer = await original(sql, *arguments)
-        if sql == marking._MARK and lost:
+        if sql == positional(recording._RECORD)[0] and lost:
             lost.pop()
             raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
         return answer
 
-    monkeypatch.setattr(marking, "fetch_row", losing)
-    assert await delivering.bring(resident.id) is None
+    monkeypatch.setattr(recording, "fetch_row", losing)
+    assert await delivering.deliver(resident.id) is None
 
     assert len(sandbox.world.delivered) == 2
     rows = await fetch("SELECT outcome, code, partner_id <> '' FROM message_attempts ORDER BY id")
@@ -115,13 +116,13 @@ async def test_a_mark_whose_commit_arrived_and_whose_answer_did_not_is_repeated_
     assert await fetch_value("SELECT remaining FROM consent_balances") == 1
 
 
-async def test_a_mark_is_given_up_when_the_lease_is_over_and_what_is_wrong_in_it_is_not_repeated(
+async def test_recording_is_given_up_when_the_lease_is_over_and_a_wrong_statement_is_not_repeated(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):
     resident, _ = await a_reachable_resident(sandbox.world)
     await a_message(resident)
-    parcel = (await outbox.take(resident.id, None)).parcel
-    assert parcel is not None
+    message = (await outbox.lease_next(resident.id, None)).message
+    assert message is not None
     sent = Result(MessageState.SENT, ChannelName.MINI_PROGRAM, 0, 0, Outcome.ACCEPTED, "0", "77")
     raised: list[Exception] = [asyncpg.AdminShutdownError("gone")]
     asked = 0
@@ -131,59 +132,59 @@ async def test_a_mark_is_given_up_when_the_lease_is_over_and_what_is_wrong_in_it
         asked += 1
         raise raised[0]
 
-    monkeypatch.setattr(marking, "fetch_row", failing)
+    monkeypatch.setattr(recording, "fetch_row", failing)
     with using(notification_lease_seconds=0.3):
         async with asyncio.timeout(10):
             with pytest.raises(asyncpg.AdminShutdownError):
-                await marking.mark(parcel, sent)
+                await recording.record_result(message, sent)
     assert asked > 1
     raised[0], asked = asyncpg.NotNullViolationError("ours"), 0
     with pytest.raises(asyncpg.NotNullViolationError):
-        await marking.mark(parcel, sent)
+        await recording.record_result(message, sent)
     assert asked == 1
 
 
 @pytest.mark.parametrize("error", [SealBroken("no key 'k0'"), ZeroDivisionError(), AttributeError("x")])
-async def test_whatever_breaks_while_a_way_is_prepared_the_next_way_is_taken_at_once(
+async def test_any_error_while_a_channel_is_prepared_takes_the_next_channel_at_once(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, error: Exception
 ):
     resident, persona = await a_reachable_resident(sandbox.world, follows=True)
     await consents(resident, persona)
     message = await a_message(resident)
 
-    async def broken(parcel: object, partners: object) -> Any:
+    async def broken(message: object, partners: object) -> Any:
         raise error
 
     monkeypatch.setitem(channels._PREPARE, ChannelName.MINI_PROGRAM, broken)
-    await delivering.bring(resident.id)
+    await delivering.deliver(resident.id)
 
     row = await fetch_row("SELECT state, channel, attempts FROM messages WHERE id = $1", message)
     assert tuple(row or ()) == ("sent", "official_account", 2)
 
 
-async def test_a_database_that_goes_away_while_a_way_is_prepared_skips_no_way(
+async def test_a_database_that_goes_away_while_a_channel_is_prepared_skips_no_channel(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona)
     message = await a_message(resident)
 
-    async def gone(parcel: object, partners: object) -> Any:
+    async def gone(message: object, partners: object) -> Any:
         raise asyncpg.AdminShutdownError("terminating connection due to administrator command")
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(channels._PREPARE, ChannelName.MINI_PROGRAM, gone)
         with pytest.raises(asyncpg.AdminShutdownError):
-            await delivering.bring(resident.id)
+            await delivering.deliver(resident.id)
     assert await fetch_value("SELECT channel FROM messages") == "mini_program"
     await execute("UPDATE message_queues SET leased_until = clock_timestamp()")
-    await operating.outbox_drain()
+    await draining.drain_outbox()
 
     row = await fetch_row("SELECT state, channel FROM messages WHERE id = $1", message)
     assert tuple(row or ()) == ("sent", "mini_program")
 
 
-async def test_a_consent_given_while_wechat_says_that_there_is_none_stays(
+async def test_a_consent_given_while_wechat_reports_that_there_is_none_stays(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ):
     resident, persona = await a_reachable_resident(sandbox.world)
@@ -195,17 +196,17 @@ async def test_a_consent_given_while_wechat_says_that_there_is_none_stays(
         try:
             return await original(self, message)
         finally:
-            yes = Report(template_id(), ConsentAnswer.ACCEPT, ConsentSource.FRONT_END, f"f:{uuid7()}", clock.now())
-            await consent.take_down(resident.id, [yes])
+            accepted = Report(template_id(), ConsentAnswer.ACCEPT, ConsentSource.FRONT_END, f"f:{uuid7()}", clock.now())
+            await consent.record_reports(resident.id, [accepted])
             persona.quota[template_id()] = 1
 
     monkeypatch.setattr(LiveWeChat, "send_subscribe_message", meanwhile)
-    await delivering.bring(resident.id)
+    await delivering.deliver(resident.id)
     assert await fetch_value("SELECT code FROM message_attempts ORDER BY n LIMIT 1") == "43101"
 
     monkeypatch.setattr(LiveWeChat, "send_subscribe_message", original)
     message = await a_message(resident)
-    await delivering.bring(resident.id)
+    await delivering.deliver(resident.id)
 
     assert await fetch_value("SELECT channel FROM messages WHERE id = $1", message) == "mini_program"
 
@@ -217,7 +218,7 @@ async def test_a_partner_that_hangs_is_left_before_the_lease_is_over(sandbox: Sa
     message = await a_message(resident)
 
     with using(notification_lease_seconds=1.0, notification_retry_seconds="60"):
-        wait = await delivering.bring(resident.id)
+        wait = await delivering.deliver(resident.id)
 
     row = await fetch_row(
         "SELECT m.state, m.tries, a.outcome, a.code, a.finished_at - a.started_at < interval '1 second' "
@@ -230,7 +231,7 @@ async def test_a_partner_that_hangs_is_left_before_the_lease_is_over(sandbox: Sa
 
 
 @pytest.mark.parametrize(("seconds", "stands"), [(86_400.0, ("inbox", "inbox")), (300.0, ("pending", "sms"))])
-async def test_whoever_puts_us_off_for_a_day_is_not_waited_for_so_that_later_messages_go_out(
+async def test_a_partner_that_puts_us_off_for_a_day_is_not_waited_for_so_that_later_messages_go_out(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, seconds: float, stands: tuple[str, str]
 ):
     resident, persona = await a_reachable_resident(sandbox.world, phone=True)
@@ -241,7 +242,7 @@ async def test_whoever_puts_us_off_for_a_day_is_not_waited_for_so_that_later_mes
         raise SmsTooOften("tencent", "LimitExceeded.PhoneNumberDailyLimit", retry_after=seconds)
 
     monkeypatch.setattr(in_use().sms, "send", too_often)
-    await delivering.bring(resident.id)
+    await delivering.deliver(resident.id)
 
     row = await fetch_row("SELECT state, channel, due_at - now() FROM messages WHERE id = $1", message)
     assert row is not None

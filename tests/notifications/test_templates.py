@@ -9,7 +9,7 @@ import pytest
 
 from backend.settings import using
 from notifications import templates, wording
-from notifications.templates import LONGEST, Inbox, Template, TemplateError, Way, faults_of, messages
+from notifications.templates import LONGEST, ChannelContent, Inbox, Template, TemplateError, faults_of, messages
 
 
 def a_template(**changes: object) -> Template:
@@ -17,7 +17,7 @@ def a_template(**changes: object) -> Template:
         "context": ("item", "at"),
         "page": "pages/case/detail",
         "inbox": Inbox("已受理：{item}", "您好，「{item}」已于{at}受理。"),
-        "mini_program": Way("case-progress", {"thing1": "{item}", "time2": "{at}"}),
+        "mini_program": ChannelContent("case-progress", {"thing1": "{item}", "time2": "{at}"}),
     }
     return Template(**{**given, **changes})  # type: ignore[arg-type]
 
@@ -29,12 +29,12 @@ def test_every_message_of_the_house_can_be_sent():
 
 
 @pytest.mark.parametrize("name", sorted(messages()))
-def test_the_longest_values_still_fit_and_name_nobody(name: str):
+def test_the_longest_values_still_fit_and_name_no_person(name: str):
     template = messages()[name]
-    said = [wording.fill(text, {**LONGEST, "message": "x"}) for text in template.texts()]
+    texts = [wording.fill(text, {**LONGEST, "message": "x"}) for text in template.texts()]
 
-    assert all(wording.without_people(each) == each for each in said)
-    assert not [word for each in said for word in ("身份证号", "手机号码：", "原因：") if word in each]
+    assert all(wording.without_people(each) == each for each in texts)
+    assert not [word for each in texts for word in ("身份证号", "手机号码：", "原因：") if word in each]
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,13 @@ def test_the_longest_values_still_fit_and_name_nobody(name: str):
     [
         ({"context": ("item",)}, "differ in 'at'"),
         ({"context": ("item", "at", "due")}, "differ in 'due'"),
-        ({"mini_program": Way("case-progress", {"phrase1": "已受理啦啦啦啦", "time2": "{at}"})}, "phrase1"),
-        ({"mini_program": Way("case-progress", {"thing1": "这一句话写得太长了，微信一定不会接受它的呀"})}, "thing1"),
-        ({"mini_program": Way("case-progress", {"time1": "{item}", "time2": "{at}"})}, "time1"),
-        ({"mini_program": Way("case-progress", {"word1": "{item}"})}, "word1"),
+        ({"mini_program": ChannelContent("case-progress", {"phrase1": "已受理啦啦啦啦", "time2": "{at}"})}, "phrase1"),
+        (
+            {"mini_program": ChannelContent("case-progress", {"thing1": "这句话写得太长，微信一定不会接受它的呀呀呀"})},
+            "thing1",
+        ),
+        ({"mini_program": ChannelContent("case-progress", {"time1": "{item}", "time2": "{at}"})}, "time1"),
+        ({"mini_program": ChannelContent("case-progress", {"word1": "{item}"})}, "word1"),
         ({"inbox": Inbox("已受理：" * 20, "{item}{at}")}, "title"),
         ({"inbox": Inbox("已受理", "{item}{at}" * 60)}, "body"),
     ],

@@ -1,4 +1,4 @@
-"""WeChat's pushes, as WeChat writes them: sealed, signed, and then heard."""
+"""WeChat's pushes, as WeChat writes them: sealed, signed, and then handled."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.sandbox import messages
 from backend.partners.wechat.sandbox.pushing import Mishap, written
 from models.notifications import ConsentSource
-from notifications import asking, delivering, hearing
+from notifications import delivering, recording, subscribing, wechat_events
 from tests.factories.notifications import a_message, a_reachable_resident, consents, template_id
 
 
 async def pushes_arrive(sandbox: Sandbox) -> None:
-    """Everything that the sandbox has pushed so far reaches us and is dealt with."""
+    """Everything that the sandbox has pushed so far arrives and is handled."""
     apps = {app.account: app for app in sandbox.world.apps}
     while sandbox.pusher.sent:
         sending = sandbox.pusher.sent.pop(0)
@@ -27,12 +27,12 @@ async def pushes_arrive(sandbox: Sandbox) -> None:
     await jobs.drain()
 
 
-async def test_a_popup_is_counted_once_though_the_front_end_and_wechat_both_tell_of_it(sandbox: Sandbox):
+async def test_a_popup_is_counted_once_though_the_front_end_and_wechat_both_report_it(sandbox: Sandbox):
     resident, persona = await a_reachable_resident(sandbox.world)
     answers = {template_id(): "accept", template_id("case-result"): "reject"}
     messages.popup(sandbox.world, sandbox.pusher, persona, answers)
 
-    await asking.answered(resident.id, "case", answers, key="popup-1")  # type: ignore[arg-type]
+    await subscribing.report_popup(resident.id, "case", answers, key="popup-1")  # type: ignore[arg-type]
     await pushes_arrive(sandbox)
 
     rows = await fetch("SELECT template_id, remaining FROM consent_balances")
@@ -54,8 +54,8 @@ async def test_without_the_front_end_wechats_event_alone_counts(sandbox: Sandbox
     assert tuple(row) == (ConsentSource.POPUP, 1)
 
 
-async def test_a_yes_in_the_settings_is_no_answer_to_a_popup_and_allows_nothing(sandbox: Sandbox):
-    """WeChat pushes only what is switched off there; a yes would be counted although nobody was asked."""
+async def test_an_acceptance_in_the_settings_is_no_answer_to_a_popup_and_allows_nothing(sandbox: Sandbox):
+    """WeChat pushes only what is switched off there; an acceptance would count although no popup was shown."""
     resident, persona = await a_reachable_resident(sandbox.world)
     messages.withdraw(sandbox.world, sandbox.pusher, persona, [template_id()])
     [push] = sandbox.pusher.sent
@@ -98,7 +98,7 @@ async def test_the_receipt_of_a_message_is_kept_with_its_attempt(sandbox: Sandbo
     assert tuple(row) == ("success", sandbox.world.delivered[0].message_id, True)
 
 
-async def test_a_message_that_the_official_account_could_not_bring_goes_on_by_sms(sandbox: Sandbox):
+async def test_a_message_that_the_official_account_could_not_deliver_goes_on_by_sms(sandbox: Sandbox):
     resident, persona = await a_reachable_resident(sandbox.world, follows=True, phone=True)
     persona.rejects_account = True
     message = await a_message(resident, "case_rejected")
@@ -115,27 +115,27 @@ async def test_a_message_that_the_official_account_could_not_bring_goes_on_by_sm
     assert [each["receipt"] for each in receipts] == ["failed:user block"]
 
 
-async def test_a_receipt_that_comes_before_the_mark_waits_for_it(sandbox: Sandbox):
+async def test_a_receipt_that_comes_before_the_result_is_recorded_waits_for_it(sandbox: Sandbox):
     resident, persona = await a_reachable_resident(sandbox.world)
     await consents(resident, persona)
     await a_message(resident)
     held, go_on = asyncio.Event(), asyncio.Event()
-    mark = delivering.marking.mark
+    record_result = recording.record_result
 
-    async def slow_mark(parcel, result):
+    async def slowly(message, result):
         held.set()
         await go_on.wait()
-        return await mark(parcel, result)
+        return await record_result(message, result)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivering.marking, "mark", slow_mark)
-        sending = asyncio.create_task(delivering.bring(resident.id))
+        patch.setattr(recording, "record_result", slowly)
+        sending = asyncio.create_task(delivering.deliver(resident.id))
         await held.wait()
         await pushes_arrive(sandbox)
         assert await fetch_value("SELECT receipt FROM message_attempts") == ""
         go_on.set()
         await sending
-    await execute("UPDATE pgqueuer SET execute_after = now() WHERE entrypoint = 'notifications.receipt'")
+    await execute("UPDATE pgqueuer SET execute_after = now() WHERE entrypoint = 'notifications.wechat-receipt'")
     await jobs.drain()
 
     assert await fetch_value("SELECT receipt FROM message_attempts") == "success"
@@ -160,7 +160,9 @@ async def test_an_answer_that_was_lost_is_replaced_by_the_receipt(sandbox: Sandb
     assert await fetch_value("SELECT remaining FROM consent_balances") == 2
 
 
-async def test_a_receipt_that_comes_when_the_next_way_is_about_to_be_tried_says_which_way_it_was(sandbox: Sandbox):
+async def test_a_receipt_that_comes_before_the_next_channel_is_tried_restores_its_own(
+    sandbox: Sandbox,
+):
     resident, persona = await a_reachable_resident(sandbox.world, follows=True)
     await consents(resident, persona, times=3)
     sandbox.world.faults.add("/cgi-bin/message/subscribe/send", "drop_reply", times=1)
@@ -192,7 +194,7 @@ async def test_a_new_follower_is_recognised_and_can_be_reached(sandbox: Sandbox)
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "expected"),
     [
         ("success", "success"),
         ("failed:user block", "failed:user block"),
@@ -202,5 +204,5 @@ async def test_a_new_follower_is_recognised_and_can_be_reached(sandbox: Sandbox)
         ("something new", "something new"),
     ],
 )
-def test_a_status_has_one_spelling(status: str, said: str):
-    assert hearing.said_of(status) == said
+def test_a_status_has_one_spelling(status: str, expected: str):
+    assert wechat_events.normalized(status) == expected

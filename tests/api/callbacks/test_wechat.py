@@ -14,7 +14,7 @@ import pytest
 
 from backend import clock, events, jobs
 from backend.callbacks import WechatPushed
-from backend.callbacks.receiving import RECEIVED
+from backend.callbacks.inbound import RECEIVED
 from backend.crypto import fingerprint
 from backend.database import fetch, fetch_value
 from backend.partners import Partners

@@ -1,4 +1,4 @@
-"""`/v1/staff/messages`: how messages were brought, without what they say; and what was set aside is sent again."""
+"""`/v1/staff/messages`: how messages were delivered, without their content; quarantined ones are requeued."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ async def operator() -> dict[str, str]:
     return staff_headers_of(await a_staff(duties=("messages.operate",)))
 
 
-async def a_told_resident(*names: str, phone: str | None = PHONE) -> tuple[Resident, list[UUID]]:
+async def a_notified_resident(*names: str, phone: str | None = PHONE) -> tuple[Resident, list[UUID]]:
     resident = await Resident.get(id=(await a_resident(phone=phone)).id)
     return resident, [await a_message(resident, name) for name in names or ("case_rejected",)]
 
 
-async def set_aside(message: UUID) -> None:
+async def quarantine(message: UUID) -> None:
     await execute(
         "UPDATE messages SET state = 'dead', waiting = false, finished_at = now(), attempts = 3 WHERE id = $1", message
     )
 
 
-async def test_without_the_duty_nobody_sees_or_sends_anything(client: httpx.AsyncClient):
-    _, [message] = await a_told_resident()
+async def test_without_the_duty_staff_neither_see_nor_send_anything(client: httpx.AsyncClient):
+    _, [message] = await a_notified_resident()
     headers = staff_headers_of(await a_staff(duties=("cases.handle", "audit.read")))
 
     answers = [
@@ -46,28 +46,28 @@ async def test_without_the_duty_nobody_sees_or_sends_anything(client: httpx.Asyn
     assert [(each.status_code, each.json()["code"]) for each in answers] == [(403, "duty-missing")] * 3
 
 
-async def test_the_proof_shows_every_attempt_with_the_partners_words_and_neither_content_nor_number(
+async def test_the_detail_shows_every_attempt_with_the_partners_codes_and_neither_content_nor_number(
     client: httpx.AsyncClient, operator: dict[str, str]
 ):
     async with partners_in_the_sandbox() as sandbox:
-        _, [message] = await a_told_resident()
+        _, [message] = await a_notified_resident()
         await jobs.drain()
         [text] = sandbox.sms.texts
 
     answer = await client.get(f"{MESSAGES}/{message}", headers=operator)
 
-    trail = answer.json()
-    assert (trail["state"], trail["channel"], trail["fell_back"], trail["phone"]) == (
+    detail = answer.json()
+    assert (detail["state"], detail["channel"], detail["fell_back"], detail["phone"]) == (
         "sent",
         "sms",
         True,
         "138****1234",
     )
-    assert (trail["consent"]["allowed"], trail["consent"]["remaining"]) == (False, 0)
-    tried = [(each["channel"], each["outcome"], each["code"]) for each in trail["history"]]
+    assert (detail["consent"]["allowed"], detail["consent"]["remaining"]) == (False, 0)
+    tried = [(each["channel"], each["outcome"], each["code"]) for each in detail["history"]]
     assert tried[0] == ("mini_program", "skipped", "no-consent")
     assert tried[-1] == ("sms", "accepted", "0")
-    assert trail["history"][-1]["partner_id"] == text.serial
+    assert detail["history"][-1]["partner_id"] == text.serial
     row = await fetch_row("SELECT title, body FROM messages")
     assert row is not None
     assert PHONE not in answer.text
@@ -78,8 +78,8 @@ async def test_the_proof_shows_every_attempt_with_the_partners_words_and_neither
 async def test_a_list_is_filtered_by_state_and_subject_and_comes_in_pages(
     client: httpx.AsyncClient, operator: dict[str, str]
 ):
-    resident, made = await a_told_resident(*["case_accepted"] * 5)
-    await set_aside(made[1])
+    resident, made = await a_notified_resident(*["case_accepted"] * 5)
+    await quarantine(made[1])
     await execute("UPDATE messages SET state = 'inbox', waiting = false, finished_at = now() WHERE id = $1", made[2])
 
     async def ids(query: str) -> list[str]:
@@ -98,7 +98,7 @@ async def test_a_list_is_filtered_by_state_and_subject_and_comes_in_pages(
 
 
 async def test_a_cursor_of_another_member_of_staff_is_refused(client: httpx.AsyncClient, operator: dict[str, str]):
-    await a_told_resident("case_accepted", "case_rejected")
+    await a_notified_resident("case_accepted", "case_rejected")
     cursor = (await client.get(f"{MESSAGES}?limit=1", headers=operator)).json()["next_cursor"]
     other = staff_headers_of(await a_staff(duties=("messages.operate",)))
 
@@ -107,19 +107,19 @@ async def test_a_cursor_of_another_member_of_staff_is_refused(client: httpx.Asyn
     assert (answer.status_code, answer.json()["code"]) == (422, "cursor-invalid")
 
 
-async def test_what_was_set_aside_is_sent_again_once_and_the_ledger_knows_who_asked(
+async def test_a_quarantined_message_is_requeued_once_and_the_ledger_names_the_operator(
     client: httpx.AsyncClient, operator: dict[str, str]
 ):
-    _, [message] = await a_told_resident()
-    await set_aside(message)
+    _, [message] = await a_notified_resident()
+    await quarantine(message)
 
-    revived = await client.post(f"{MESSAGES}/{message}/requeue", headers=operator)
+    requeued = await client.post(f"{MESSAGES}/{message}/requeue", headers=operator)
     again = await client.post(f"{MESSAGES}/{message}/requeue", headers=operator)
     async with partners_in_the_sandbox() as sandbox:
         await jobs.drain()
         assert len(sandbox.sms.texts) == 1
 
-    assert (revived.status_code, revived.json()["state"]) == (200, "pending")
+    assert (requeued.status_code, requeued.json()["state"]) == (200, "pending")
     assert (again.status_code, again.json()["code"]) == (409, "message-not-quarantined")
     row = await fetch_row("SELECT actor_kind, subject_id FROM events WHERE name = 'message.requeued'")
     assert row is not None
@@ -137,7 +137,7 @@ async def test_consent_is_shown_as_it_was_when_the_message_went_out(
     client: httpx.AsyncClient, operator: dict[str, str]
 ):
     async with partners_in_the_sandbox():
-        resident, _ = await a_told_resident("case_accepted")
+        resident, _ = await a_notified_resident("case_accepted")
         await jobs.drain()
         await consents(resident, None, times=2)
         later = await a_message(resident, "case_accepted")

@@ -129,7 +129,7 @@ async def test_residents_read_when_and_where_and_nothing_of_themselves(monkeypat
     async def nothing(_: object) -> None:
         return None
 
-    monkeypatch.setattr(delivering, "bring", nothing)
+    monkeypatch.setattr(delivering, "deliver", nothing)
     visit = await booked_long_ago(HOURS - timedelta(minutes=1))
     await reminding.remind()
     async with transaction():
@@ -156,7 +156,7 @@ async def test_a_number_that_was_called_meanwhile_is_not_told_to_come_near(monke
     async def nothing(_: object) -> None:
         return None
 
-    monkeypatch.setattr(delivering, "bring", nothing)
+    monkeypatch.setattr(delivering, "deliver", nothing)
     resident = await somebody()
     async with transaction():
         await record(TicketSoon(ticket_id=resident.session_id, resident_id=resident.id, ahead=0))

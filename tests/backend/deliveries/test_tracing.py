@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from backend import clock
 from backend.callbacks import WechatPushed
-from backend.callbacks.receiving import SEALED
+from backend.callbacks.inbound import SEALED
 from backend.crypto import fingerprint, seal
 from backend.database import execute, fetch_value, transaction
 from backend.deliveries import tracing

@@ -149,7 +149,7 @@ async def test_a_push_about_nobodys_parcel_is_kept_once_and_forgotten_with_the_p
     assert await fetch_value("SELECT count(*) FROM unmatched_tracks") == 1
     assert await jobs_later() == 0
     with clock.travel(by=timedelta(days=400)):
-        assert await callbacks.forget_old() == 1
+        assert await callbacks.delete_old_pushes() == 1
     assert await fetch_value("SELECT count(*) FROM unmatched_tracks") == 0
 
 

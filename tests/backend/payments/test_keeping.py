@@ -69,7 +69,7 @@ async def test_a_notice_that_was_forgotten_and_comes_again_moves_nothing(till: T
     await payments.receive(till, {}, body)
 
     with clock.travel(by=timedelta(days=settings().inbound_kept_days + 1)):
-        assert await callbacks.forget_old() == 1
+        assert await callbacks.delete_old_pushes() == 1
         await payments.receive(till, {}, body)
 
     assert await InboundMessage.all().count() == 1

@@ -1,4 +1,4 @@
-"""Residents hear what they owe and where their money is, once each, and never why somebody gave it back."""
+"""Residents are notified of what they owe and where their money is, once each, and never of why it goes back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def unsent(monkeypatch: pytest.MonkeyPatch) -> None:
     async def nothing(resident_id: object) -> None:
         return None
 
-    monkeypatch.setattr("notifications.delivering.bring", nothing)
+    monkeypatch.setattr("notifications.delivering.deliver", nothing)
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +36,14 @@ def channel() -> Iterator[PretendChannel]:
         yield each
 
 
-async def told(resident: AsResident) -> dict[str, str]:
+async def written(resident: AsResident) -> dict[str, str]:
     await jobs.drain()
     rows = await fetch("SELECT name, title, body FROM messages WHERE resident_id = $1 ORDER BY id", resident.id)
     assert len({row["name"] for row in rows}) == len(rows), "a message twice"
     return {row["name"]: f"{row['title']}\n{row['body']}" for row in rows}
 
 
-async def test_whoever_owes_is_told_what_and_to_whom_and_a_stranger_nothing():
+async def test_the_debtor_is_notified_of_the_fee_and_its_department_and_a_stranger_of_nothing():
     resident, department = await a_resident(), await a_department_id()
     async with transaction():
         for who in (resident.id, None):
@@ -59,16 +59,16 @@ async def test_whoever_owes_is_told_what_and_to_whom_and_a_stranger_nothing():
                 raised_by="system:-",
             )
 
-    heard = await told(resident)
+    found = await written(resident)
 
-    assert list(heard) == ["fee_due"]
-    assert "居民身份证工本费" in heard["fee_due"]
-    assert "20.00元" in heard["fee_due"]
-    assert "某局" in heard["fee_due"]
+    assert list(found) == ["fee_due"]
+    assert "居民身份证工本费" in found["fee_due"]
+    assert "20.00元" in found["fee_due"]
+    assert "某局" in found["fee_due"]
     assert len(await fetch("SELECT 1 FROM messages")) == 1
 
 
-async def test_a_fee_that_is_gone_before_we_come_to_say_so_is_not_asked_for():
+async def test_a_fee_that_is_gone_before_its_event_is_handled_is_not_requested():
     resident = await a_resident()
     fee = await a_fee(resident_id=resident.id, state="waived", reason="低保家庭", waived_by=resident.id)
     about = {"fee_id": fee.id, "subject_kind": "case", "subject_id": fee.subject_id, "resident_id": resident.id}
@@ -76,61 +76,61 @@ async def test_a_fee_that_is_gone_before_we_come_to_say_so_is_not_asked_for():
         await record(events.FeeRaised(**about, amount_fen=2000))
         await record(events.FeeWaived(**about, amount_fen=2000))
 
-    heard = await told(resident)
+    found = await written(resident)
 
-    assert list(heard) == ["fee_waived"]
-    assert "低保" not in heard["fee_waived"]
+    assert list(found) == ["fee_waived"]
+    assert "低保" not in found["fee_waived"]
 
 
-async def test_money_that_counts_is_told_once_with_its_number():
+async def test_money_that_counts_is_notified_once_with_its_number():
     resident = await a_resident()
     payment = await a_payment(await a_fee(resident_id=resident.id))
     for _ in range(2):
         await settle(a_seen_order(payment, transaction_id="4200"), channel=WECHAT, known_by="query")
 
-    heard = await told(resident)
+    found = await written(resident)
 
-    assert list(heard) == ["payment_done"]
-    assert payment.number in heard["payment_done"]
+    assert list(found) == ["payment_done"]
+    assert payment.number in found["payment_done"]
 
 
-async def test_money_that_does_not_count_and_comes_back_is_told_in_two_messages(channel: PretendChannel):
+async def test_money_that_does_not_count_and_comes_back_is_notified_in_two_messages(channel: PretendChannel):
     resident = await a_resident()
     payment = await a_payment(await a_fee(resident_id=resident.id))
     await settle(a_seen_order(payment, amount_fen=2500), channel=WECHAT, known_by="query")
-    first = await told(resident)
+    first = await written(resident)
     channel.now(f"R{payment.number}A", RefundAtChannel.SUCCEEDED)
     await check_refund(f"R{payment.number}A")
 
-    heard = await told(resident)
+    found = await written(resident)
 
     assert list(first) == ["payment_not_counted"]
-    assert list(heard) == ["payment_not_counted", "refund_done"]
-    assert all("25.00元" in each for each in heard.values())
+    assert list(found) == ["payment_not_counted", "refund_done"]
+    assert all("25.00元" in each for each in found.values())
 
 
-async def test_what_is_cancelled_is_told_as_promised_troubled_and_done(channel: PretendChannel):
+async def test_a_cancelled_payment_is_notified_as_promised_blocked_and_done(channel: PretendChannel):
     resident = await a_resident()
     payment = await a_paid_payment(await a_fee(resident_id=resident.id))
     async with transaction():
         number = await give_back(payment.id, RefundCause.CANCELLED, "申请人病故，亲属撤回")
     assert number is not None
-    first = await told(resident)
+    first = await written(resident)
     channel.now(number, RefundAtChannel.ABNORMAL)
     await check_refund(number)
-    second = await told(resident)
+    second = await written(resident)
     channel.now(number, RefundAtChannel.SUCCEEDED)
     await check_refund(number)
 
-    heard = await told(resident)
+    found = await written(resident)
 
     assert list(first) == ["refund_promised"]
     assert list(second) == ["refund_promised", "refund_blocked"]
-    assert list(heard) == ["refund_promised", "refund_blocked", "refund_done"]
-    assert not [each for each in heard.values() if "病故" in each or "招商银行" in each]
+    assert list(found) == ["refund_promised", "refund_blocked", "refund_done"]
+    assert not [each for each in found.values() if "病故" in each or "招商银行" in each]
 
 
-async def test_trouble_that_is_over_before_we_come_to_say_so_is_not_told(channel: PretendChannel):
+async def test_a_blocked_refund_that_arrived_before_its_event_is_handled_is_not_notified(channel: PretendChannel):
     resident = await a_resident()
     payment = await a_paid_payment(await a_fee(resident_id=resident.id))
     async with transaction():
@@ -141,10 +141,10 @@ async def test_trouble_that_is_over_before_we_come_to_say_so_is_not_told(channel
         channel.now(number, state)
         await check_refund(number)
 
-    assert list(await told(resident)) == ["refund_promised", "refund_done"]
+    assert list(await written(resident)) == ["refund_promised", "refund_done"]
 
 
-async def test_a_request_that_waits_for_a_second_person_is_not_told():
+async def test_a_request_that_waits_for_a_second_person_is_not_notified():
     resident = await a_resident()
     fee = await a_fee(resident_id=resident.id, unit_fen=50_000)
     payment = await a_paid_payment(fee)
@@ -153,17 +153,17 @@ async def test_a_request_that_waits_for_a_second_person_is_not_told():
 
     await approving.request(staff, payment.number, 30_000, "多收")
 
-    assert await told(resident) == {}
+    assert await written(resident) == {}
 
 
-async def test_a_name_with_a_number_of_a_person_is_said_without_it():
+async def test_a_personal_number_in_a_name_is_left_out():
     resident = await a_resident()
     payment = await a_paid_payment(await a_fee(resident_id=resident.id, name="证照费 13800138000"))
     await execute("UPDATE payments SET paid_at = $2 WHERE id = $1", payment.id, clock.now())
     async with transaction():
         await give_back(payment.id, RefundCause.CANCELLED, "不再办理")
 
-    heard = await told(resident)
+    found = await written(resident)
 
-    assert "13800138000" not in heard["refund_promised"]
-    assert "***" in heard["refund_promised"]
+    assert "13800138000" not in found["refund_promised"]
+    assert "***" in found["refund_promised"]

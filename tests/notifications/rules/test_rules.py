@@ -1,4 +1,4 @@
-"""Every event has a rule or a stated silence, and the right person hears the right thing."""
+"""Every event has messages or a stated reason for none, and the right resident gets the right message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from backend.settings import using
 from models.cases import Case
 from models.cases import CaseState as S
 from notifications import delivering, outbox, rules
-from notifications.rules import RULES, Silence, Tell, message_for
+from notifications.rules import RULES, NoNotification, Notify
+from notifications.rules.cases import message_for
 from notifications.templates import messages
 from tests.factories.cases import a_resident_with_phone
 
@@ -28,18 +29,18 @@ def of_the_house(kind: type[Event]) -> bool:
     return kind.__module__.split(".")[0] in {"backend", "notifications", "api"}
 
 
-def test_every_event_has_a_message_or_a_stated_silence():
+def test_every_event_has_a_message_or_a_stated_reason_for_none():
     ours = {kind for kind in kinds().values() if of_the_house(kind)}
 
     assert {kind.__name__ for kind in ours - RULES.keys()} == set()
     assert {kind.__name__ for kind in RULES.keys() - ours} == set()
-    assert all(len(rule.why) > 10 for rule in RULES.values() if isinstance(rule, Silence))
+    assert all(len(rule.reason) > 10 for rule in RULES.values() if isinstance(rule, NoNotification))
 
 
-def test_every_message_is_told_by_some_rule_and_every_rule_tells_messages_that_exist():
-    told = {name for rule in RULES.values() if isinstance(rule, Tell) for name in rule.names}
+def test_every_message_belongs_to_a_rule_and_every_rule_names_messages_that_exist():
+    names = {name for rule in RULES.values() if isinstance(rule, Notify) for name in rule.names}
 
-    assert told == set(messages())
+    assert names == set(messages())
 
 
 STEPS = sorted((origin, goal) for origin, goals in EDGES.items() for goal in goals)
@@ -47,20 +48,20 @@ STEPS = sorted((origin, goal) for origin, goals in EDGES.items() for goal in goa
 
 @pytest.mark.parametrize("edge", STEPS, ids=lambda step: f"{step[0]}-{step[1]}")
 @pytest.mark.parametrize("outcome", [None, "approved", "rejected"])
-def test_every_step_of_a_case_is_told_by_a_message_of_its_rule(edge: tuple[S, S], outcome: str | None):
+def test_every_step_of_a_case_has_a_message_of_its_rule(edge: tuple[S, S], outcome: str | None):
     rule = RULES[CaseProgressed]
-    assert isinstance(rule, Tell)
+    assert isinstance(rule, Notify)
 
     name = message_for(*edge, outcome)
 
     if edge == (S.REJECTED, S.CLOSED) and outcome == "rejected":
-        assert name is None, "the refusal was told already"
+        assert name is None, "the message about the refusal went out already"
     else:
         assert name in rule.names
 
 
 @pytest.mark.parametrize("origin", list(EDGES))
-def test_a_refusal_is_never_told_as_a_happy_end(origin: S):
+def test_a_refusal_never_reads_as_a_happy_end(origin: S):
     assert message_for(origin, S.CLOSED, "rejected") in (None, "case_rejected")
     assert message_for(origin, S.APPROVED, None) == "case_decided"
 
@@ -91,7 +92,7 @@ def opened(case: Case, state: S = S.SUBMITTED) -> CaseOpened:
     )
 
 
-async def told() -> list[tuple[str, str]]:
+async def written() -> list[tuple[str, str]]:
     rows = await fetch("SELECT name, body FROM messages ORDER BY event_id")
     return [(row["name"], row["body"]) for row in rows]
 
@@ -100,7 +101,7 @@ async def without_sending(patch: pytest.MonkeyPatch) -> None:
     async def nothing(resident_id: object) -> None:
         return None
 
-    patch.setattr("notifications.delivering.bring", nothing)
+    patch.setattr("notifications.delivering.deliver", nothing)
     await jobs.drain()
 
 
@@ -113,7 +114,7 @@ def progressed(case: Case, *states: S) -> list[CaseProgressed]:
     ]
 
 
-async def test_the_applicant_is_told_of_each_change_of_state_in_clean_words(monkeypatch: pytest.MonkeyPatch):
+async def test_the_applicant_is_notified_of_each_change_of_state_in_clean_words(monkeypatch: pytest.MonkeyPatch):
     resident = await a_resident_with_phone()
     case = await a_case(resident.id)
     async with transaction():
@@ -123,8 +124,8 @@ async def test_the_applicant_is_told_of_each_change_of_state_in_clean_words(monk
 
     await without_sending(monkeypatch)
 
-    heard = await told()
-    assert [name for name, _ in heard] == [
+    found = await written()
+    assert [name for name, _ in found] == [
         "case_opened",
         "case_accepted",
         "case_in_review",
@@ -132,11 +133,11 @@ async def test_the_applicant_is_told_of_each_change_of_state_in_clean_words(monk
         "case_resumed",
         "case_rejected",
     ]
-    assert heard[1][1].startswith("您好，办理部门已于2026年11月22日 15:04受理您「居民身份证换领 电话***」的申请")
-    assert all("13800138000" not in body for _, body in heard)
+    assert found[1][1].startswith("您好，办理部门已于2026年11月22日 15:04受理您「居民身份证换领 电话***」的申请")
+    assert all("13800138000" not in body for _, body in found)
 
 
-async def test_a_case_whose_events_came_before_it_is_told_by_where_it_stands(monkeypatch: pytest.MonkeyPatch):
+async def test_a_case_whose_events_came_before_it_is_notified_by_its_present_state(monkeypatch: pytest.MonkeyPatch):
     resident = await a_resident_with_phone()
     case = await a_case(resident.id, state=S.ACCEPTED)
     async with transaction():
@@ -144,10 +145,10 @@ async def test_a_case_whose_events_came_before_it_is_told_by_where_it_stands(mon
 
     await without_sending(monkeypatch)
 
-    assert [name for name, _ in await told()] == ["case_accepted"]
+    assert [name for name, _ in await written()] == ["case_accepted"]
 
 
-async def test_a_case_that_nobody_sees_is_told_to_nobody(monkeypatch: pytest.MonkeyPatch):
+async def test_a_case_without_an_account_notifies_no_resident(monkeypatch: pytest.MonkeyPatch):
     case = await a_case(None)
     async with transaction():
         for event in progressed(case, S.SUBMITTED, S.ACCEPTED):
@@ -155,10 +156,10 @@ async def test_a_case_that_nobody_sees_is_told_to_nobody(monkeypatch: pytest.Mon
 
     await without_sending(monkeypatch)
 
-    assert await told() == []
+    assert await written() == []
 
 
-async def test_what_happened_long_ago_is_not_told(monkeypatch: pytest.MonkeyPatch):
+async def test_history_that_is_filled_in_notifies_no_resident(monkeypatch: pytest.MonkeyPatch):
     resident = await a_resident_with_phone()
     case = await a_case(resident.id)
     async with transaction():
@@ -171,10 +172,10 @@ async def test_what_happened_long_ago_is_not_told(monkeypatch: pytest.MonkeyPatc
 
     await without_sending(monkeypatch)
 
-    assert await told() == []
+    assert await written() == []
 
 
-async def test_the_owner_of_an_account_is_told_what_happened_to_it(monkeypatch: pytest.MonkeyPatch):
+async def test_the_owner_of_an_account_is_notified_of_what_happened_to_it(monkeypatch: pytest.MonkeyPatch):
     resident = await a_resident_with_phone()
     async with transaction():
         await record(PhoneMovedAway(resident_id=resident.id))
@@ -183,7 +184,7 @@ async def test_the_owner_of_an_account_is_told_what_happened_to_it(monkeypatch: 
 
     await without_sending(monkeypatch)
 
-    assert {name for name, _ in await told()} == {"phone_moved", "session_reused", "account_closed"}
+    assert {name for name, _ in await written()} == {"phone_moved", "session_reused", "account_closed"}
 
 
 async def test_a_message_waits_for_that_of_an_earlier_event_about_the_same_case(monkeypatch: pytest.MonkeyPatch):
@@ -192,26 +193,26 @@ async def test_a_message_waits_for_that_of_an_earlier_event_about_the_same_case(
     first, second = progressed(case, S.SUBMITTED, S.ACCEPTED, S.IN_REVIEW)
     async with transaction():
         await record(first)
-    [elder] = await fetch("SELECT payload FROM pgqueuer")
+    [earlier] = await fetch("SELECT payload FROM pgqueuer")
     async with transaction() as connection:
         await connection.execute("DELETE FROM pgqueuer")
         await record(second)
-    monkeypatch.setattr(delivering, "bring", _nothing_to_bring)
+    monkeypatch.setattr(delivering, "deliver", _nothing_to_deliver)
     await jobs.drain()
 
-    early = await outbox.take(resident.id, None)
-    assert (early.parcel, early.wait) == (None, outbox.ELDER)
-    await outbox.give_back(resident.id, early.fence or 0)
+    early = await outbox.lease_next(resident.id, None)
+    assert (early.message, early.wait) == (None, outbox.EARLIER_EVENT)
+    await outbox.release(resident.id, early.fence or 0)
     async with transaction():
-        await jobs.enqueue("events.dispatch", msgspec.json.decode(elder["payload"]))
+        await jobs.enqueue("events.dispatch", msgspec.json.decode(earlier["payload"]))
     await jobs.drain()
-    turn = await outbox.take(resident.id, None)
+    lease = await outbox.lease_next(resident.id, None)
 
-    assert turn.parcel is not None
-    assert turn.parcel.name == "case_accepted"
+    assert lease.message is not None
+    assert lease.message.name == "case_accepted"
 
 
-async def test_a_message_waits_for_an_elder_whose_listener_never_runs_only_for_a_while(
+async def test_a_message_waits_for_an_earlier_event_whose_subscriber_never_runs_only_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ):
     resident = await a_resident_with_phone()
@@ -221,21 +222,21 @@ async def test_a_message_waits_for_an_elder_whose_listener_never_runs_only_for_a
         await record(first)
         await connection.execute("DELETE FROM pgqueuer")
         await record(second)
-    monkeypatch.setattr(delivering, "bring", _nothing_to_bring)
+    monkeypatch.setattr(delivering, "deliver", _nothing_to_deliver)
     await jobs.drain()
     with using(notification_order_wait_seconds=600.0):
-        waiting = await outbox.take(resident.id, None)
-        await outbox.give_back(resident.id, waiting.fence or 0)
+        waiting = await outbox.lease_next(resident.id, None)
+        await outbox.release(resident.id, waiting.fence or 0)
 
     with using(notification_order_wait_seconds=0.0):
-        turn = await outbox.take(resident.id, None)
+        lease = await outbox.lease_next(resident.id, None)
 
-    assert (waiting.parcel, waiting.wait) == (None, outbox.ELDER)
-    assert turn.parcel is not None
-    assert turn.parcel.name == "case_in_review"
+    assert (waiting.message, waiting.wait) == (None, outbox.EARLIER_EVENT)
+    assert lease.message is not None
+    assert lease.message.name == "case_in_review"
 
 
-async def _nothing_to_bring(resident_id: object) -> None:
+async def _nothing_to_deliver(resident_id: object) -> None:
     return None
 
 
