@@ -10,7 +10,7 @@ from api.app import build
 from backend import errors, events
 from backend.errors import DomainError
 from backend.events import Event
-from notifications.rules import RULES, Silence
+from notifications.rules import RULES, NoNotification
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -51,14 +51,12 @@ def problems() -> str:
     return "\n".join(lines) + "\n"
 
 
-def heard(kind: type[Event]) -> str:
+def messages_of(kind: type[Event]) -> str:
     """Which messages residents get, or why none."""
     rule = RULES[kind]
-    return (
-        f"nobody: {rule.why}"
-        if isinstance(rule, Silence)
-        else ", ".join(f"`{name}`" for name in sorted(set(rule.names)))
-    )
+    if isinstance(rule, NoNotification):
+        return f"none: {rule.reason}"
+    return ", ".join(f"`{name}`" for name in sorted(set(rule.names)))
 
 
 def ledger() -> str:
@@ -69,12 +67,12 @@ def ledger() -> str:
         "Every fact that the ledger can hold. Fields are ids and codes, never personal data.",
         "Written by `tests/house/pages.py`.",
         "",
-        "| Name | What happened | Subject | Further fields | Residents are told |",
+        "| Name | What happened | Subject | Further fields | Messages to residents |",
         "|---|---|---|---|---|",
     ]
     for name, kind in facts().items():
         fields = [f"`{each.name}`" for each in msgspec.structs.fields(kind) if each.name != kind.about]
-        lines.append(f"| `{name}` | {sentence(kind)} | `{kind.about}` | {', '.join(fields)} | {heard(kind)} |")
+        lines.append(f"| `{name}` | {sentence(kind)} | `{kind.about}` | {', '.join(fields)} | {messages_of(kind)} |")
     return "\n".join(lines) + "\n"
 
 

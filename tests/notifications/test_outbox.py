@@ -173,10 +173,10 @@ async def test_a_receipt_that_an_earlier_attempt_failed_takes_nothing_from_a_lat
         with using(notification_lease_seconds=0.01):
             leased.append((await outbox.lease_next(resident.id, None)).message)
             await asyncio.sleep(0.02)
-    for message, serial in zip(reversed(leased), ("second", "first"), strict=True):
-        assert message is not None
+    for each, serial in zip(reversed(leased), ("second", "first"), strict=True):
+        assert each is not None
         sent = Result(MessageState.SENT, ChannelName.OFFICIAL_ACCOUNT, 0, 0, Outcome.ACCEPTED, "0", serial)
-        await recording.record_result(message, sent)
+        await recording.record_result(each, sent)
     await execute("UPDATE message_attempts SET channel = 'official_account'")
 
     def failed(serial: str) -> Receipt:

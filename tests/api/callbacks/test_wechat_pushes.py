@@ -11,7 +11,7 @@ import pytest
 from litestar import Litestar
 
 from api.app import Edge
-from backend.callbacks import take
+from backend.callbacks import consume_wechat_push
 from backend.partners import Partners
 from backend.partners.sandbox import Sandbox, serving
 from backend.partners.wechat.port import SubscribeMessage, TemplateMessage
@@ -41,7 +41,7 @@ def resident(sandbox: Sandbox) -> Persona:
 
 async def heard() -> list[tuple[str, str, Any]]:
     """Account, event and list of everything that was pushed, in order."""
-    pushes = [await take(each.id) for each in await InboundMessage.all().order_by("id")]
+    pushes = [await consume_wechat_push(each.id) for each in await InboundMessage.all().order_by("id")]
     return [(each.account, each.event, each.content.get("List")) for each in pushes if each is not None]
 
 
@@ -89,7 +89,7 @@ async def test_the_fate_of_a_template_message_is_told(
     )
     await sandbox.world.settle()
 
-    push = await take((await InboundMessage.get()).id)
+    push = await consume_wechat_push((await InboundMessage.get()).id)
     assert push is not None
     assert (push.account, push.event, push.openid) == (
         "official_account",

@@ -8,8 +8,14 @@ from typing import Any
 import pytest
 
 from backend import clock
-from backend.callbacks import PushReplayed, forget_old, receive_wechat, receiving, take
-from backend.callbacks.receiving import check_address
+from backend.callbacks import (
+    PushReplayed,
+    answer_address_check,
+    consume_wechat_push,
+    delete_old_pushes,
+    receive_wechat,
+    wechat,
+)
 from backend.crypto import SealBroken
 from backend.database import execute, transaction
 from backend.partners import Partners, partners_from
@@ -21,7 +27,7 @@ from backend.settings import settings, using
 from models.callbacks import InboundMessage
 from models.events import EventRecord
 
-EVENT = {"FromUserName": "oSomebody", "CreateTime": 1714112445, "MsgType": "event", "Event": "debug_demo"}
+EVENT = {"FromUserName": "oUser", "CreateTime": 1714112445, "MsgType": "event", "Event": "debug_demo"}
 
 
 def a_push(app: App, **more: Any) -> tuple[dict[str, str], bytes]:
@@ -44,7 +50,7 @@ async def test_the_row_and_the_fact_live_or_die_together(
         raise ConnectionError("the database went away")
 
     with monkeypatch.context() as patched:
-        patched.setattr(receiving, "record", broken)
+        patched.setattr(wechat, "record", broken)
         with pytest.raises(ConnectionError):
             await receive_wechat(*a_push(sandbox.world.mini_program), wechat=partners.wechat)
     assert await InboundMessage.all().count() == 0
@@ -54,7 +60,7 @@ async def test_the_row_and_the_fact_live_or_die_together(
 
 
 async def test_a_signature_used_again_for_another_body_is_refused(sandbox: Sandbox, partners: Partners):
-    """In plain mode the signature does not cover the body: whoever saw one could put any body under it."""
+    """In plain mode the signature does not cover the body: a reader of one could put any body under it."""
     app = sandbox.world.mini_program
     app.push.mode = "plain"
     with using(wechat_push_mode="plain"):
@@ -63,7 +69,7 @@ async def test_a_signature_used_again_for_another_body_is_refused(sandbox: Sandb
     await receive_wechat(query, body, wechat=plain.wechat)
 
     with pytest.raises(PushReplayed):
-        await receive_wechat(query, body.replace(b"oSomebody", b"oSomebodyElse"), wechat=plain.wechat)
+        await receive_wechat(query, body.replace(b"oUser", b"oAnother"), wechat=plain.wechat)
     assert not await receive_wechat(query, body, wechat=plain.wechat)
     await plain.close()
     assert await InboundMessage.all().count() == 1
@@ -71,38 +77,38 @@ async def test_a_signature_used_again_for_another_body_is_refused(sandbox: Sandb
 
 async def test_without_a_token_everything_is_refused(sandbox: Sandbox, partners: Partners):
     with using(wechat_push_token="", wechat_oa_push_token=""):
-        deaf = partners_from(settings())
+        without_token = partners_from(settings())
     query, body = a_push(sandbox.world.mini_program)
 
     with pytest.raises(WechatPushSignatureInvalid):
-        await receive_wechat(query, body, wechat=deaf.wechat)
+        await receive_wechat(query, body, wechat=without_token.wechat)
     with pytest.raises(WechatPushSignatureInvalid):
-        check_address({**query, "echostr": "1"}, wechat=deaf.wechat)
-    await deaf.close()
+        answer_address_check({**query, "echostr": "1"}, wechat=without_token.wechat)
+    await without_token.close()
 
 
-async def test_taking_is_undone_with_the_listener_that_failed(sandbox: Sandbox, partners: Partners):
+async def test_consuming_is_undone_with_the_subscriber_that_failed(sandbox: Sandbox, partners: Partners):
     await receive_wechat(*a_push(sandbox.world.mini_program), wechat=partners.wechat)
     message = await InboundMessage.get()
 
     with pytest.raises(ZeroDivisionError):
         async with transaction():
-            await take(message.id)
+            await consume_wechat_push(message.id)
             raise ZeroDivisionError
 
     await message.refresh_from_db()
     assert message.state == "received"
 
 
-async def test_a_push_can_be_taken_again_and_keeps_its_first_time(sandbox: Sandbox, partners: Partners):
+async def test_a_push_can_be_consumed_again_and_keeps_its_first_time(sandbox: Sandbox, partners: Partners):
     await receive_wechat(*a_push(sandbox.world.mini_program), wechat=partners.wechat)
     message = await InboundMessage.get()
-    first = await take(message.id)
+    first = await consume_wechat_push(message.id)
     await message.refresh_from_db()
     handled_at = message.handled_at
 
     with clock.travel(by=timedelta(minutes=5)):
-        again = await take(message.id)
+        again = await consume_wechat_push(message.id)
 
     await message.refresh_from_db()
     assert first == again
@@ -117,15 +123,15 @@ async def test_a_row_that_was_moved_does_not_open(sandbox: Sandbox, partners: Pa
     await execute("UPDATE inbound_messages SET body = $2 WHERE id = $1", one.id, two.body)
 
     with pytest.raises(SealBroken):
-        await take(one.id)
+        await consume_wechat_push(one.id)
 
 
-async def test_pushes_are_forgotten_after_their_days(sandbox: Sandbox, partners: Partners):
+async def test_pushes_are_deleted_after_their_days(sandbox: Sandbox, partners: Partners):
     await receive_wechat(*a_push(sandbox.world.mini_program), wechat=partners.wechat)
     message = await InboundMessage.get()
 
     with clock.travel(by=timedelta(days=29)):
-        assert await forget_old() == 0
+        assert await delete_old_pushes() == 0
     with clock.travel(by=timedelta(days=31)):
-        assert await forget_old() == 1
-    assert await take(message.id) is None
+        assert await delete_old_pushes() == 1
+    assert await consume_wechat_push(message.id) is None
