@@ -139,7 +139,7 @@ async def test_a_message_that_is_due_and_not_sent_is_found_after_a_while():
         later = (await verdicts())["I-8"]
 
     assert at_once.status == "holds"
-    assert any("nobody sends it" in finding for finding in later.findings)
+    assert any("no worker sends it" in finding for finding in later.findings)
 
 
 @pytest.mark.usefixtures("life")

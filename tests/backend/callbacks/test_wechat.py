@@ -27,7 +27,7 @@ from backend.settings import settings, using
 from models.callbacks import InboundMessage
 from models.events import EventRecord
 
-EVENT = {"FromUserName": "oUser", "CreateTime": 1714112445, "MsgType": "event", "Event": "debug_demo"}
+EVENT = {"FromUserName": "oFollower", "CreateTime": 1714112445, "MsgType": "event", "Event": "debug_demo"}
 
 
 def a_push(app: App, **more: Any) -> tuple[dict[str, str], bytes]:
@@ -69,7 +69,7 @@ async def test_a_signature_used_again_for_another_body_is_refused(sandbox: Sandb
     await receive_wechat(query, body, wechat=plain.wechat)
 
     with pytest.raises(PushReplayed):
-        await receive_wechat(query, body.replace(b"oUser", b"oAnother"), wechat=plain.wechat)
+        await receive_wechat(query, body.replace(b"oFollower", b"oAnother"), wechat=plain.wechat)
     assert not await receive_wechat(query, body, wechat=plain.wechat)
     await plain.close()
     assert await InboundMessage.all().count() == 1
