@@ -21,7 +21,7 @@ COMMANDS: dict[str, str] = {
     "demo": "run the main job from end to end on this machine and show it",
     "check-invariants": "prove that what must always hold, holds",
     "verify-audit": "prove that the ledger of events is whole",
-    "dead-letters": "list jobs that failed too often, or give them another chance",
+    "dead-letters": "list jobs that failed too often, or requeue them",
     "rotate-keys": "make a new signing key and seal anew what an old data key sealed",
     "export-subject": "print everything that is held about one resident",
     "erase-subject": "forget one resident",

@@ -20,7 +20,7 @@ from backend.callbacks import delete_old_pushes
 from backend.deliveries import anomalies, asking, forgetting, handing_over
 from backend.idempotency import forget_expired
 from backend.identity import delegating
-from backend.job_keeping import forget_finished
+from backend.job_keeping import delete_old_logs
 from backend.jobs import Timetable
 from backend.payments import catching_up, checking, refunding
 from backend.settings import settings
@@ -31,12 +31,12 @@ async def _forget_expired(_: dict[str, Any]) -> None:
     await forget_expired()
 
 
-@jobs.job("jobs.forget-finished")
-async def _forget_finished(_: dict[str, Any]) -> None:
-    await forget_finished()
+@jobs.job("jobs.delete-old-logs")
+async def _delete_old_logs(_: dict[str, Any]) -> None:
+    await delete_old_logs()
 
 
-@jobs.job("callbacks.forget-old")
+@jobs.job("callbacks.delete-old-pushes")
 async def _delete_old_pushes(_: dict[str, Any]) -> None:
     await delete_old_pushes()
 
@@ -79,8 +79,8 @@ CRON: list[tuple[str, str]] = [
     ("30 18 * * *", "appointments.close-days"),
     ("50 19 * * *", "appointments.forget-codes"),
     ("17 * * * *", "idempotency.forget-expired"),
-    ("10 19 * * *", "jobs.forget-finished"),
-    ("40 19 * * *", "callbacks.forget-old"),
+    ("10 19 * * *", "jobs.delete-old-logs"),
+    ("40 19 * * *", "callbacks.delete-old-pushes"),
     ("20 19 * * *", "deliveries.forget"),
     ("5 * * * *", "audit.anchor"),
     ("23 * * * *", "identity.sweep"),

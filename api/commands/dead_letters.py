@@ -11,20 +11,19 @@ from backend import job_keeping
 
 
 def add(parser: ArgumentParser) -> None:
-    """The options."""
-    parser.add_argument("--again", type=int, nargs="+", metavar="ID", help="try these once more, from the beginning")
+    parser.add_argument("--requeue", type=int, nargs="+", metavar="ID", help="run these again, with all their attempts")
 
 
 def run(given: Namespace) -> int:
-    """Print the dead letters as JSON, or how many were given another chance."""
+    """Print the dead letters as JSON, or how many were requeued."""
 
-    async def looked() -> int:
+    async def dead_letters() -> int:
         async with opened():
-            if given.again:
-                print(json.dumps({"again": await job_keeping.again(given.again)}))
+            if given.requeue:
+                print(json.dumps({"requeued": await job_keeping.requeue(given.requeue)}))
             else:
-                letters = [letter._asdict() for letter in await job_keeping.dead_letters()]
+                letters = [letter._asdict() for letter in await job_keeping.list_dead_letters()]
                 print(json.dumps(letters, ensure_ascii=False, indent=2))
         return 0
 
-    return run_main(looked)
+    return run_main(dead_letters)

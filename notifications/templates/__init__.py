@@ -43,7 +43,10 @@ class ChannelContent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One message. `page` is where a tap leads; `ask_on` names the pages that request consent to it."""
+    """One message. `page` is where a tap leads; `ask_on` names the pages that request consent to it.
+
+    The official account has the content of the mini-program without `official_account_omits`, unless it has its own.
+    """
 
     context: tuple[str, ...]
     page: str
@@ -51,7 +54,15 @@ class Template(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ask_on: tuple[str, ...] = ()
     mini_program: ChannelContent | None = None
     official_account: ChannelContent | None = None
+    official_account_omits: tuple[str, ...] = ()
     sms: ChannelContent | None = None
+
+    def __post_init__(self) -> None:
+        if self.mini_program and not self.official_account:
+            fields = {
+                key: text for key, text in self.mini_program.fields.items() if key not in self.official_account_omits
+            }
+            msgspec.structs.force_setattr(self, "official_account", ChannelContent(self.mini_program.template, fields))
 
     def texts(self) -> Iterator[str]:
         """Every text of the file that may hold placeholders."""

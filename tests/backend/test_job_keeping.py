@@ -1,4 +1,4 @@
-"""Dead letters can be seen and tried again; the log of ended jobs does not grow for ever."""
+"""Dead letters can be listed and requeued; the log of ended jobs does not grow for ever."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ fails = True
 
 @pytest.fixture(autouse=True)
 def _brittle() -> Iterator[None]:
-    """A job that fails until it is told not to."""
+    """A job that fails while `fails` is set."""
 
     async def brittle(_: dict[str, Any]) -> None:
         if fails:
@@ -32,7 +32,7 @@ async def _a_dead_letter() -> job_keeping.DeadLetter:
     async with transaction():
         await jobs.enqueue("tests.brittle", {"case": 7})
     await jobs.drain(strict=False)
-    [letter] = await job_keeping.dead_letters()
+    [letter] = await job_keeping.list_dead_letters()
     return letter
 
 
@@ -40,18 +40,18 @@ async def test_a_job_that_failed_too_often_is_kept_with_the_reason_and_without_p
     letter = await _a_dead_letter()
 
     assert (letter.job, letter.payload, letter.failures) == ("tests.brittle", '{"case":7}', 4)
-    assert letter.why == "OSError: the bridge is out; call [phone]"
+    assert letter.error == "OSError: the bridge is out; call [phone]"
 
 
-async def test_a_dead_job_gets_another_chance():
+async def test_a_dead_job_can_be_requeued():
     global fails
     letter = await _a_dead_letter()
     fails = False
 
-    assert await job_keeping.again([letter.id, letter.id + 1000]) == 1
+    assert await job_keeping.requeue([letter.id, letter.id + 1000]) == 1
     assert await jobs.drain() == 1
-    assert await job_keeping.dead_letters() == []
-    assert await job_keeping.again([letter.id]) == 0
+    assert await job_keeping.list_dead_letters() == []
+    assert await job_keeping.requeue([letter.id]) == 0
 
 
 async def test_old_log_lines_go_and_those_of_dead_letters_stay():
@@ -63,6 +63,6 @@ async def test_old_log_lines_go_and_those_of_dead_letters_stay():
     await jobs.drain()
     await execute("UPDATE pgqueuer_log SET aggregated = true, created = now() - interval '90 days'")
 
-    assert await job_keeping.forget_finished() > 0
+    assert await job_keeping.delete_old_logs() > 0
     assert await fetch_value("SELECT count(*) FROM pgqueuer_log WHERE job_id <> $1", letter.id) == 0
-    assert (await job_keeping.dead_letters())[0].why
+    assert (await job_keeping.list_dead_letters())[0].error
