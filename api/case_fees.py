@@ -1,4 +1,4 @@
-"""The fees of a case, as a department's staff and its system raise and see them."""
+"""The fees of a case, as a department's staff and its system raise and list them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from backend.payments import FeeSeen
+from backend.payments import FeeDetail
 
 
 class ChargeIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Which charge of the guide in force, and how many of it."""
+    """A charge of the guide in force, and its quantity."""
 
     charge_ref: Annotated[str, Meta(min_length=1, max_length=40, description="办事指南中收费项目的 ref")]
     quantity: Annotated[int, Meta(ge=1, le=1000)] = 1
@@ -19,7 +19,7 @@ class ChargeIn(Struct, forbid_unknown_fields=True, kw_only=True):
 class CaseFees(Struct):
     """The fees of one case, oldest first."""
 
-    items: list[FeeSeen]
+    items: list[FeeDetail]
 
 
 FEE: dict[str, Any] = {
@@ -38,4 +38,4 @@ FEE: dict[str, Any] = {
     "raised_at": "2026-11-20T02:00:00Z",
     "reason": None,
 }
-"""One of them, as the examples of both doors show it."""
+"""A fee, as the examples of both doors show it."""

@@ -8,3 +8,8 @@ def yuan(fen: int, *, grouped: bool = False) -> str:
     if fen < 0:
         raise ValueError(f"{fen} fen is less than nothing")
     return f"{fen // 100:{',' if grouped else ''}}.{fen % 100:02d}"
+
+
+def in_yuan(fen: int) -> str:
+    """`1234.50元`, as messages and payment pages write it. Raises ValueError for less than nothing."""
+    return f"{yuan(fen)}元"

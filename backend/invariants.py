@@ -22,7 +22,7 @@ from backend.cases.lifecycle import EDGES
 from backend.database import fetch_row, transaction
 from backend.deliveries import proving as deliveries
 from backend.events import kinds, subscribers_of
-from backend.payments import proving
+from backend.payments import invariants
 from backend.settings import settings
 from models.appointments import ACTIVE
 from models.cases import CaseState
@@ -124,22 +124,22 @@ GROUP BY person_id, item_id, day HAVING count(*) > 1 LIMIT 1000
 
 @proves("I-1", "No lost payment: all that is open is asked about, all that bills know is known")
 async def _no_payment_lost() -> list[str]:
-    return await proving.lost(_rows, clock.now() - PATIENCE)
+    return await invariants.find_lost(_rows, clock.now() - PATIENCE)
 
 
 @proves("I-2", "No phantom payment: what counts as paid is numbered, whole, and on the bill")
 async def _no_phantom_payment() -> list[str]:
-    return await proving.phantom(_rows)
+    return await invariants.find_phantom(_rows)
 
 
 @proves("I-3", "Every payment and refund is posted once")
 async def _posted_once() -> list[str]:
-    return await proving.repeated(_rows)
+    return await invariants.find_repeated(_rows)
 
 
 @proves("I-4", "Every posting group sums to zero; refunds are within what was paid")
 async def _balanced() -> list[str]:
-    return await proving.unbalanced(_rows)
+    return await invariants.find_unbalanced(_rows)
 
 
 @proves("I-5", "No slot is oversold; no person has two places for one item and day")
@@ -245,7 +245,7 @@ async def _legal() -> list[str]:
             for row in await _rows(_WRONG_STATES)
         ]
         + await deliveries.illegal(_rows)
-        + await proving.illegal(_rows)
+        + await invariants.find_illegal(_rows)
     )
 
 
@@ -315,7 +315,7 @@ async def _known_states() -> list[str]:
 
 @proves("D-4", "What counts has a receipt that holds, what went back has none")
 async def _receipted() -> list[str]:
-    return await proving.receipts(_rows, clock.now() - PATIENCE)
+    return await invariants.find_wrong_receipts(_rows, clock.now() - PATIENCE)
 
 
 @proves("D-5", "A parcel is where its verified nodes come to, and a delivery where its last parcel is")

@@ -18,7 +18,7 @@ from backend.settings import settings
 if TYPE_CHECKING:
     from pgqueuer.adapters.persistence.queries import Queries
 
-APPEND_ONLY = ("events", "event_seals", "payment_moves", "ledger_groups", "ledger_postings")
+APPEND_ONLY = ("events", "event_seals", "payment_transitions", "ledger_groups", "ledger_postings")
 """Tables whose rows the service may add and read, nothing else."""
 _LOCK = 0x7A68616E6762616E
 """Two processes that migrate at once take turns."""

@@ -17,8 +17,8 @@ from backend.deliveries.postage import hear_settled
 from backend.deliveries.tracing import hear_wechat
 from backend.events import Event, Handler, subscribe
 from backend.identity.events import PhoneConfirmed
+from backend.payments import issue_on_success, void_on_refund
 from backend.payments.events import FeePaid, FeeWaived, PaymentSucceeded, RefundSucceeded
-from backend.payments.receipts import issue_on_success, void_on_refund
 
 REACTIONS: list[tuple[type[Event], str, Handler]] = [
     (PhoneConfirmed, "cases.link-on-phone", link_on_phone),

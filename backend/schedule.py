@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend import auditing, jobs
+from backend import auditing, jobs, payments
 from backend.appointments import (
     attending,
     cancelling,
@@ -22,7 +22,6 @@ from backend.idempotency import forget_expired
 from backend.identity import delegating
 from backend.job_keeping import delete_old_logs
 from backend.jobs import Timetable
-from backend.payments import catching_up, checking, refunding
 from backend.settings import settings
 
 
@@ -69,7 +68,7 @@ async def _forget_codes(_: dict[str, Any]) -> None:
 
 @jobs.job("payments.bills")
 async def _queue_bills(_: dict[str, Any]) -> None:
-    await catching_up.queue_due()
+    await payments.enqueue_due_bills()
 
 
 CRON: list[tuple[str, str]] = [
@@ -106,7 +105,7 @@ def timetable() -> Timetable:
             (settings().courier_sweep_seconds, asking.look_out),
             (600.0, anomalies.look_for_still_parcels),
             (600.0, handing_over.remind),
-            (settings().payment_sweep_seconds, checking.sweep),
-            (settings().refund_sweep_seconds, refunding.sweep_refunds),
+            (settings().payment_sweep_seconds, payments.enqueue_due_checks),
+            (settings().refund_sweep_seconds, payments.enqueue_due_refund_checks),
         ),
     )

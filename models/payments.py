@@ -165,7 +165,7 @@ class Payment(Record):
     check_after = fields.DatetimeField(null=True)
     """When the sweeper asks next; null when nothing is open."""
     checks = fields.IntField(default=0)
-    trouble = fields.CharField(max_length=64, null=True)
+    problem = fields.CharField(max_length=64, null=True)
     """Why it was closed by us or refused by the channel, or what about it needs a person."""
 
     class Meta:
@@ -219,7 +219,7 @@ class Refund(Record):
     succeeded_at = fields.DatetimeField(null=True)
     check_after = fields.DatetimeField(null=True)
     checks = fields.IntField(default=0)
-    trouble = fields.CharField(max_length=64, null=True)
+    problem = fields.CharField(max_length=64, null=True)
     """The channel's code when it did not work, or the reason of whoever rejected it."""
 
     class Meta:
@@ -243,7 +243,7 @@ class Refund(Record):
         )
 
 
-class PaymentMove(Record):
+class PaymentTransition(Record):
     """One step of a payment or a refund. Rows are added, never changed."""
 
     entity = fields.CharField(max_length=8)
@@ -257,9 +257,9 @@ class PaymentMove(Record):
     """How we know: `asked`, `notice`, `query`, `expiry`, `staff`, `bill`…"""
 
     class Meta:
-        table = "payment_moves"
+        table = "payment_transitions"
         indexes = (("entity_id", "id"),)
-        constraints = (CheckConstraint("entity IN ('payment', 'refund')", name="payment_move_of_something"),)
+        constraints = (CheckConstraint("entity IN ('payment', 'refund')", name="payment_transition_of_something"),)
 
 
 class LedgerGroup(Record):

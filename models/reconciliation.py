@@ -63,7 +63,7 @@ class BillDay(Record):
     refund_fen = fields.BigIntField(default=0)
     charge_fen = fields.BigIntField(default=0)
     """手续费."""
-    trouble = fields.CharField(max_length=200, null=True)
+    problem = fields.CharField(max_length=200, null=True)
 
     class Meta:
         table = "bill_days"
@@ -134,7 +134,7 @@ class Receipt(Record):
     fiscal_code = fields.CharField(max_length=32, null=True)
     fiscal_number = fields.CharField(max_length=32, null=True)
     fiscal_url = fields.CharField(max_length=400, null=True)
-    fiscal_trouble = fields.CharField(max_length=120, null=True)
+    fiscal_problem = fields.CharField(max_length=120, null=True)
 
     class Meta:
         table = "receipts"

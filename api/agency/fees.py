@@ -1,4 +1,4 @@
-"""A department's system raises what the guide allows for its cases, and sees what was paid."""
+"""A department's system raises the guide's charges for its cases, and lists what was paid."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.problems import answers
 from backend.cases import fees
 from backend.cases.errors import CaseNotChargeable, CaseNotFound
 from backend.identity import AsAgency
-from backend.payments import FeeSeen
+from backend.payments import FeeDetail
 from backend.payments.errors import ChargeNotInGuide, FeeNotOpen, PaymentBeingMade
 
 
@@ -37,7 +37,7 @@ class CaseFeeController(Controller):
     )
     async def charge(
         self, agency: NamedDependency[AsAgency], number: FromPath[str], data: JSONBody[ChargeIn]
-    ) -> FeeSeen:
+    ) -> FeeDetail:
         return await fees.charge_by_agency(agency, number, data.charge_ref, data.quantity)
 
 

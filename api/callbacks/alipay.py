@@ -1,4 +1,4 @@
-"""`/v1/callbacks/alipay`: where Alipay tells us of payments and refunds."""
+"""`/v1/callbacks/alipay`: Alipay's notices of payments and refunds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
 from api import openapi
-from api.callbacks.answering import LARGEST, hear
+from api.callbacks.answering import LARGEST, ingest_push
 from api.problems import answers
+from backend import payments
 from backend.partners import Partners
-from backend.partners.paying.port import PaymentNoticeExpired, PaymentNoticeInvalid, PaymentNoticeSignatureInvalid
-from backend.payments.errors import PaymentNoticeMismatch, PaymentNoticeOrderNotFound
 
 
 @dataclass
@@ -38,7 +37,7 @@ class _NoticeOperation(Operation):
 
 
 class AlipayController(Controller):
-    """Alipay signs the sorted fields; it repeats for 25 hours whatever is not answered with exactly `success`."""
+    """Alipay signs the sorted fields; it repeats a push for 25 hours unless the answer is exactly `success`."""
 
     path = "/alipay"
     tags = ["合作方回调"]
@@ -51,16 +50,10 @@ class AlipayController(Controller):
         status_code=200,
         request_max_body_size=LARGEST,
         operation_class=_NoticeOperation,
-        responses=answers(
-            PaymentNoticeSignatureInvalid,
-            PaymentNoticeExpired,
-            PaymentNoticeInvalid,
-            PaymentNoticeOrderNotFound,
-            PaymentNoticeMismatch,
-        ),
+        responses=answers(payments.ingest_notice),
     )
     async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> str:
-        await hear(request, partners.channels.get("alipay"))
+        await ingest_push(request, partners.channels.get("alipay"))
         return "success"
 
 

@@ -1,4 +1,4 @@
-"""How a payment channel's push is taken, and what it hears when we did not: a status that makes it come again."""
+"""Receiving a payment channel's push; after an error the channel gets a status that makes it repeat the push."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGEST = 65_536
 
 
 def served_first(app: ASGIApp) -> ASGIApp:
-    """A layer around the door: partners wait five seconds and then count us as down, so residents leave them room."""
+    """A layer around the door: partners wait five seconds and then count us as down, so they have priority."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         with database.priority():
@@ -29,34 +29,34 @@ def served_first(app: ASGIApp) -> ASGIApp:
 
 
 def headers_of(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """Names in lower case; a header that came twice is joined, so that whoever verifies it sees both."""
+    """Names in lower case; a header that came twice is joined, so that its verification sees both."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for name, value in request.scope["headers"]:
         found[name.decode("latin-1").lower()].append(value.decode("latin-1"))
     return {name: ", ".join(values) for name, values in found.items()}
 
 
-async def hear(request: Request[Any, Any, Any], channel: PayChannel | None) -> None:
-    """Take the push. Raises PaymentChannelInvalid when the channel is switched off, and what `payments.receive`
+async def ingest_push(request: Request[Any, Any, Any], channel: PayChannel | None) -> None:
+    """Ingest the push. Raises PaymentChannelInvalid when the channel is switched off, and what `payments.ingest_notice`
     raises."""
     if channel is None:
         raise PaymentChannelInvalid
-    await payments.receive(channel, headers_of(request), await request.body())
+    await payments.ingest_notice(channel, headers_of(request), await request.body())
 
 
-async def hear_old_form(request: Request[Any, Any, Any], channel: PayChannel | None) -> None:
+async def ingest_v2_push(request: Request[Any, Any, Any], channel: PayChannel | None) -> None:
     """The same for a push in the channel's older form."""
     if channel is None:
         raise PaymentChannelInvalid
-    await payments.receive_old_form(channel, await request.body())
+    await payments.ingest_v2_notice(channel, await request.body())
 
 
 def fail(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The usual problem document in WeChat Pay's words: `code` is FAIL, `message` says why, the status counts."""
-    trouble = problems.problem_of(error)
-    problems.note(trouble, error, request.scope.get("path_template"))
-    status, headers, _ = problems.encoded(trouble)
-    body = {**problems.document(trouble), "code": "FAIL", "message": trouble.title}
+    problem = problems.problem_of(error)
+    problems.note(problem, error, request.scope.get("path_template"))
+    status, headers, _ = problems.encoded(problem)
+    body = {**problems.document(problem), "code": "FAIL", "message": problem.title}
     named = {name.decode(): value.decode() for name, value in headers if name != b"content-type"}
     return Response(
         msgspec.json.encode(body, enc_hook=str), status_code=status, headers=named, media_type=problems.MEDIA_TYPE

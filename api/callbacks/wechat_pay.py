@@ -1,4 +1,4 @@
-"""`/v1/callbacks/wechat-pay`: where WeChat Pay tells us of payments and refunds."""
+"""`/v1/callbacks/wechat-pay`: WeChat Pay's notices of payments and refunds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
 from api import openapi
-from api.callbacks.answering import LARGEST, fail, hear, hear_old_form
+from api.callbacks.answering import LARGEST, fail, ingest_push, ingest_v2_push
 from api.problems import answers
+from backend import payments
 from backend.partners import Partners
-from backend.partners.paying.port import PaymentNoticeExpired, PaymentNoticeInvalid, PaymentNoticeSignatureInvalid
 from backend.partners.wechat_pay.v2_notice import ACCEPTED, is_v2
-from backend.payments.errors import PaymentNoticeMismatch, PaymentNoticeOrderNotFound
 
 
 @dataclass
@@ -53,7 +52,7 @@ class _NoticeOperation(Operation):
 
 
 class WeChatPayController(Controller):
-    """WeChat Pay signs the raw body with its time and a nonce; it repeats for a day what is not answered with 2xx."""
+    """WeChat Pay signs the raw body with its time and a nonce; it repeats a push for a day unless the answer is 2xx."""
 
     path = "/wechat-pay"
     tags = ["合作方回调"]
@@ -71,21 +70,14 @@ class WeChatPayController(Controller):
         media_type="text/xml",
         request_max_body_size=LARGEST,
         operation_class=_NoticeOperation,
-        responses=answers(
-            PaymentNoticeSignatureInvalid,
-            PaymentNoticeExpired,
-            PaymentNoticeInvalid,
-            PaymentNoticeOrderNotFound,
-            PaymentNoticeMismatch,
-        )
-        | {204: ResponseSpec(None, description="JSON 通知已入账")},
+        responses=answers(payments.ingest_notice) | {204: ResponseSpec(None, description="JSON 通知已入账")},
     )
     async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> Response[bytes]:
         channel = partners.channels.get("wechat_pay")
         if is_v2(await request.body()):
-            await hear_old_form(request, channel)
+            await ingest_v2_push(request, channel)
             return Response(ACCEPTED, media_type="text/xml")
-        await hear(request, channel)
+        await ingest_push(request, channel)
         return Response(b"", status_code=204)
 
 

@@ -1,4 +1,4 @@
-"""Whoever has a receipt in the hand checks it: the address that its QR leads to."""
+"""The holder of a receipt verifies it: the address that its QR leads to."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from litestar.params import FromPath, FromQuery, PathParameter, QueryParameter
 
 from api import openapi
 from api.limits import limit
-from backend.payments import receipts
-from backend.payments.receipts import Verification
+from backend import payments
+from backend.payments import ReceiptVerification
 
 Number = Annotated[str, PathParameter(max_length=32, description="收据编号")]
 Code = Annotated[str, QueryParameter(max_length=32, description="收据上的校验码")]
@@ -32,8 +32,8 @@ class ReceiptController(Controller):
         operation_id="verifyReceipt",
         guards=[limit("receipt", 30, 60, fail_closed=True)],
     )
-    async def verify(self, number: FromPath[Number], code: FromQuery[Code]) -> Verification:
-        return await receipts.verify(number, code)
+    async def verify(self, number: FromPath[Number], code: FromQuery[Code]) -> ReceiptVerification:
+        return await payments.verify_receipt(number, code)
 
 
 openapi.EXAMPLES["verifyReceipt"] = {

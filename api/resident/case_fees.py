@@ -1,4 +1,4 @@
-"""What a resident's case costs, beside the case: opening a case is the hottest read there is and stays as it is."""
+"""The fees of a resident's case, beside the case: reading a case is the hottest path and stays as it is."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from api.resident.payments import FEE
 from backend.cases import fees
 from backend.cases.errors import CaseNotFound
 from backend.identity import AsResident
-from backend.payments import FeeSeen
+from backend.payments import FeeDetail
 
 
 class CaseFees(Struct):
     """The fees of one case, oldest first."""
 
-    items: list[FeeSeen]
+    items: list[FeeDetail]
 
 
 class CaseFeeController(Controller):

@@ -9,10 +9,9 @@ from litestar.params import FromPath
 from api import openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.problems import answers
+from backend import payments
 from backend.identity import AsResident
-from backend.payments import following
-from backend.payments.errors import PaymentNotFound
-from backend.payments.following import PaymentFollowed
+from backend.payments import PaymentDetail
 
 
 class PaymentPageController(Controller):
@@ -31,10 +30,10 @@ class PaymentPageController(Controller):
         operation_id="getPayment",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(PaymentNotFound) | NOT_MODIFIED,
+        responses=answers(payments.get_own_payment) | NOT_MODIFIED,
     )
-    async def one(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> PaymentFollowed:
-        return await following.followed(resident, number)
+    async def get_own_payment(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> PaymentDetail:
+        return await payments.get_own_payment(resident, number)
 
 
 _NUMBER = "P20261122B7D9F2H4J6K8L1M3"

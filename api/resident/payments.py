@@ -1,4 +1,4 @@
-"""Residents see what they owe, pay it, and see what they paid."""
+"""Residents list their fees, pay them, and list their payments."""
 
 from __future__ import annotations
 
@@ -18,28 +18,17 @@ from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend import payments
 from backend.identity import AsResident
-from backend.paging import USUAL, CursorInvalid
+from backend.paging import USUAL
 from backend.partners import Partners
-from backend.partners.errors import PartnerMisconfigured, PartnerRefused
-from backend.partners.paying.port import ChannelPayerRefused
-from backend.payments import FeeSeen, Started, listing
-from backend.payments.errors import (
-    FeeNotFound,
-    FeeNotOpen,
-    PayerNotKnown,
-    PaymentBeingMade,
-    PaymentChannelInvalid,
-    PaymentClosed,
-)
-from backend.payments.listing import PaymentLine
+from backend.payments import FeeDetail, PaymentAttempt, PaymentSummary
 from models.payments import FeeState
 
 TAPS_PER_MINUTE = 30
-"""How often one resident may begin to pay in a minute; each try asks a channel that counts our requests."""
+"""Attempts to pay per resident and minute; each attempt calls a channel that counts our requests."""
 
 
 class PaymentIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What is to be paid, and through which channel. How much it is the fee says."""
+    """The fee to be paid, and the channel. The fee fixes the amount."""
 
     fee_id: UUID
     channel: Annotated[str, Meta(min_length=1, max_length=16, description="支付渠道")] = "wechat_pay"
@@ -66,16 +55,16 @@ class FeeController(Controller):
         operation_id="listFees",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(CursorInvalid) | NOT_MODIFIED,
+        responses=answers(payments.list_own_fees) | NOT_MODIFIED,
     )
-    async def mine(
+    async def list_own_fees(
         self,
         resident: NamedDependency[AsResident],
         states: FromQuery[States] = None,
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[FeeSeen]:
-        return Page(*await payments.of(resident, states=states, cursor=cursor, limit=limit))
+    ) -> Page[FeeDetail]:
+        return Page(*await payments.list_own_fees(resident, states=states, cursor=cursor, limit=limit))
 
 
 class PaymentController(Controller):
@@ -92,12 +81,8 @@ class PaymentController(Controller):
             "支付结果以支付详情为准，前端返回的结果不作为凭证。"
         ),
         operation_id="pay",
-        responses=answers(
-            *IDEMPOTENCY_ERRORS, FeeNotFound, FeeNotOpen,
-            PaymentChannelInvalid, PayerNotKnown, PaymentBeingMade, PaymentClosed, ChannelPayerRefused, PartnerRefused,
-            PartnerMisconfigured,
-        ),
-    )  # fmt: skip
+        responses=answers(*IDEMPOTENCY_ERRORS, payments.charge),
+    )
     async def pay(
         self,
         request: Request[Any, Any, Any],
@@ -105,16 +90,18 @@ class PaymentController(Controller):
         data: JSONBody[PaymentIn],
         partners: NamedDependency[Partners],
         idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> Response[Started]:
+    ) -> Response[PaymentAttempt]:
         async def reserve() -> _Reserved:
-            return _Reserved(await payments.reserve(resident, data.fee_id, data.channel, channels=partners.channels))
+            return _Reserved(
+                await payments.reserve_order(resident, data.fee_id, data.channel, channels=partners.channels)
+            )
 
         await limits.within("pay", str(resident.id), TAPS_PER_MINUTE, 60, fail_closed=False)
-        await payments.clear(resident, data.fee_id, data.channel, channels=partners.channels)
+        await payments.close_stale_order(resident, data.fee_id, data.channel, channels=partners.channels)
         reserved = await once(request, resident.id, idempotency_key, reserve)
         number = msgspec.json.decode(reserved.content, type=_Reserved).number
-        started = await payments.start(resident, number, channels=partners.channels)
-        return Response(started, status_code=201, headers=dict(reserved.headers))
+        attempt = await payments.start_payment(resident, number, channels=partners.channels)
+        return Response(attempt, status_code=201, headers=dict(reserved.headers))
 
     @get(
         summary="我的支付",
@@ -122,15 +109,15 @@ class PaymentController(Controller):
         operation_id="listPayments",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(CursorInvalid) | NOT_MODIFIED,
+        responses=answers(payments.list_own_payments) | NOT_MODIFIED,
     )
-    async def mine(
+    async def list_own_payments(
         self,
         resident: NamedDependency[AsResident],
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[PaymentLine]:
-        return Page(*await listing.made_by(resident, cursor=cursor, limit=limit))
+    ) -> Page[PaymentSummary]:
+        return Page(*await payments.list_own_payments(resident, cursor=cursor, limit=limit))
 
 
 FEE = {

@@ -1,4 +1,4 @@
-"""Residents fetch the receipt of what they paid: as PDF to keep, as data to show."""
+"""Residents fetch the receipt of a payment: as PDF to keep, as data to show."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from litestar.params import FromPath
 
 from api import limits, openapi
 from api.problems import answers
+from backend import payments
 from backend.identity import AsResident
-from backend.payments import receipts
-from backend.payments.errors import ReceiptNotFound
-from backend.payments.receipts import ReceiptSeen
+from backend.payments import ReceiptDetail
 
 PDF = "application/pdf"
-_PICTURE = {200: ResponseSpec(bytes, media_type=PDF, description="PDF", generate_examples=False)}
+_DOCUMENT = {200: ResponseSpec(bytes, media_type=PDF, description="PDF", generate_examples=False)}
 
 
 class ReceiptController(Controller):
@@ -30,25 +29,25 @@ class ReceiptController(Controller):
         description="支付成功后几秒内开具；款项全额退回后作废，仍可下载，页面标明已作废。",
         operation_id="getReceiptAsPdf",
         media_type=PDF,
-        responses=answers(ReceiptNotFound) | _PICTURE,
+        responses=answers(payments.get_own_receipt) | _DOCUMENT,
     )
     async def as_pdf(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> Response[bytes]:
         await limits.within("receipt-pdf", str(resident.id), 30, 60, fail_closed=False)
-        found = await receipts.of_payment(resident, number)
+        found = await payments.get_own_receipt(resident, number)
         from backend.payments import receipt_pdf  # loaded with the first receipt: it brings reportlab and PIL
 
         named = {"Content-Disposition": f'inline; filename="{found.number}.pdf"', "Cache-Control": "private, no-store"}
-        return Response(receipt_pdf.pdf(found), media_type=PDF, headers=named)
+        return Response(receipt_pdf.render_pdf(found), media_type=PDF, headers=named)
 
     @get(
         "/receipt-data",
         summary="缴费收据（数据）",
         description="与 PDF 内容相同；`fiscal` 是财政电子票据的开具情况，未接入财政平台时为 none。",
         operation_id="getReceipt",
-        responses=answers(ReceiptNotFound),
+        responses=answers(payments.get_own_receipt),
     )
-    async def as_data(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> ReceiptSeen:
-        return await receipts.of_payment(resident, number)
+    async def as_data(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> ReceiptDetail:
+        return await payments.get_own_receipt(resident, number)
 
 
 _NUMBER = {"parameters": {"number": "$response.body#/number"}}

@@ -1,4 +1,4 @@
-"""A department's staff raise what the guide allows, say how many, and waive with a reason."""
+"""A department's staff raise the guide's charges, correct quantities, and waive fees with a reason."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from backend.cases import fees
 from backend.cases.errors import CaseNotChargeable, CaseNotFound
 from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
-from backend.payments import FeeSeen
-from backend.payments.errors import ChargeNotInGuide, FeeNotFound, FeeNotOpen, PaymentBeingMade
+from backend.payments import FeeDetail
+from backend.payments.errors import ChargeNotInGuide, FeeNotOpen, PaymentBeingMade
 
 
 class WaiverIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Why it need not be paid."""
+    """Why the fee is waived."""
 
     reason: Annotated[str, Meta(min_length=2, max_length=200, description="免收理由，缴费人可见")]
 
@@ -50,7 +50,9 @@ class FeeController(Controller):
         operation_id="raiseFee",
         responses=answers(DutyMissing, CaseNotFound, CaseNotChargeable, ChargeNotInGuide, FeeNotOpen, PaymentBeingMade),
     )
-    async def charge(self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[ChargeIn]) -> FeeSeen:
+    async def charge(
+        self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[ChargeIn]
+    ) -> FeeDetail:
         return await fees.charge_by_staff(staff, number, data.charge_ref, data.quantity)
 
     @post(
@@ -59,10 +61,12 @@ class FeeController(Controller):
         description="未完成的支付随即在支付平台关闭；之后仍到账的款项自动全额退回。",
         operation_id="waiveFee",
         status_code=200,
-        responses=answers(DutyMissing, FeeNotFound, FeeNotOpen),
+        responses=answers(payments.waive_fee),
     )
-    async def waive(self, staff: NamedDependency[AsStaff], fee_id: FromPath[UUID], data: JSONBody[WaiverIn]) -> FeeSeen:
-        return await payments.waive(staff, fee_id, data.reason)
+    async def waive(
+        self, staff: NamedDependency[AsStaff], fee_id: FromPath[UUID], data: JSONBody[WaiverIn]
+    ) -> FeeDetail:
+        return await payments.waive_fee(staff, fee_id, data.reason)
 
 
 _WAIVED = {"state": "waived", "state_name": "已免收", "reason": "低保家庭，按规定免收"}

@@ -1,4 +1,4 @@
-"""Staff look at their department's payments and ask for refunds."""
+"""Staff list their department's payments and request refunds."""
 
 from __future__ import annotations
 
@@ -14,18 +14,10 @@ from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from api.staff.refunds import PAYMENT_NUMBER, REFUND
+from backend import payments
 from backend.identity import AsStaff
-from backend.identity.errors import DutyMissing
-from backend.paging import USUAL, CursorInvalid
-from backend.payments import approving, overseeing
-from backend.payments.errors import (
-    PaymentNotFound,
-    PaymentTransitionRefused,
-    RefundTooLate,
-    RefundTooMuch,
-    RefundTooOften,
-)
-from backend.payments.overseeing import PaymentOverseen, PaymentTrail, RefundOverseen
+from backend.paging import USUAL
+from backend.payments import StaffPaymentDetail, StaffPaymentSummary, StaffRefundDetail
 from models.payments import PaymentState
 
 States = Annotated[
@@ -34,7 +26,7 @@ States = Annotated[
 
 
 class RefundIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """How much goes back, and why; the payer reads the reason."""
+    """The amount of the refund and its reason, which the payer reads."""
 
     amount_fen: Annotated[int, Meta(ge=1, le=10**12)]
     reason: Annotated[str, Meta(min_length=2, max_length=80)]
@@ -50,25 +42,27 @@ class StaffPaymentController(Controller):
         summary="本部门的支付",
         description="最近下单的在前。需要退款申请或退款复核职责；不显示付款人账户。",
         operation_id="listStaffPayments",
-        responses=answers(DutyMissing, CursorInvalid),
+        responses=answers(payments.list_department_payments),
     )
-    async def listed(
+    async def list_department_payments(
         self,
         staff: NamedDependency[AsStaff],
         states: FromQuery[States] = None,
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[PaymentOverseen]:
-        return Page(*await overseeing.payments(staff, states=states, limit=limit, cursor=cursor))
+    ) -> Page[StaffPaymentSummary]:
+        return Page(*await payments.list_department_payments(staff, states=states, limit=limit, cursor=cursor))
 
     @get(
         "/{number:str}",
         summary="一笔支付及其退款和每一步",
         operation_id="getStaffPayment",
-        responses=answers(DutyMissing, PaymentNotFound),
+        responses=answers(payments.get_department_payment),
     )
-    async def one(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> PaymentTrail:
-        return await overseeing.payment(staff, number)
+    async def get_department_payment(
+        self, staff: NamedDependency[AsStaff], number: FromPath[str]
+    ) -> StaffPaymentDetail:
+        return await payments.get_department_payment(staff, number)
 
     @post(
         "/{number:str}/refunds",
@@ -78,10 +72,7 @@ class StaffPaymentController(Controller):
             "（`requested`）；金额随申请即被占用，合计不超过已付金额。重复提交请保持 `Idempotency-Key` 不变。"
         ),
         operation_id="requestRefund",
-        responses=answers(
-            *IDEMPOTENCY_ERRORS,
-            *(DutyMissing, PaymentNotFound, PaymentTransitionRefused, RefundTooMuch, RefundTooLate, RefundTooOften),
-        ),
+        responses=answers(*IDEMPOTENCY_ERRORS, payments.request_refund),
     )
     @idempotent()
     async def request_refund(
@@ -89,10 +80,9 @@ class StaffPaymentController(Controller):
         staff: NamedDependency[AsStaff],
         number: FromPath[str],
         data: JSONBody[RefundIn],
-    ) -> RefundOverseen:
-        return await overseeing.refund(
-            staff, (await approving.request(staff, number, data.amount_fen, data.reason)).number
-        )
+    ) -> StaffRefundDetail:
+        decision = await payments.request_refund(staff, number, data.amount_fen, data.reason)
+        return await payments.get_department_refund(staff, decision.number)
 
 
 _PAYMENT = {
@@ -113,9 +103,9 @@ _PAYMENT = {
     "ordered_at": "2026-11-22T02:04:00Z",
     "paid_at": "2026-11-22T02:05:00Z",
     "transaction_id": "4200000000202611221234567890",
-    "trouble": None,
+    "problem": None,
 }
-_MOVE = {
+_TRANSITION = {
     "at": "2026-11-22T02:05:00Z",
     "entity": "payment",
     "from_state": "prepaid",
@@ -125,7 +115,9 @@ _MOVE = {
 }
 openapi.EXAMPLES |= {
     "listStaffPayments": {"response": {"items": [_PAYMENT], "next_cursor": None}},
-    "getStaffPayment": {"response": {**_PAYMENT, "refundable_fen": 1500, "refunds": [REFUND], "moves": [_MOVE]}},
+    "getStaffPayment": {
+        "response": {**_PAYMENT, "refundable_fen": 1500, "refunds": [REFUND], "transitions": [_TRANSITION]}
+    },
     "requestRefund": {"request": {"amount_fen": 500, "reason": "多收工本费"}, "response": REFUND},
 }
 openapi.LINKS |= {

@@ -1,4 +1,4 @@
-"""Staff see how the channels' days compare with ours, and deal with what differs."""
+"""Staff list the reconciled days of the channels, and work on the differences."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from api import openapi
 from api.auth import duty
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
+from backend import payments
 from backend.identity import AsStaff
-from backend.paging import USUAL, CursorInvalid
+from backend.paging import USUAL
 from backend.partners import Partners
-from backend.payments import catching_up, differences
-from backend.payments.differences import BillDaySeen, DifferenceSeen
-from backend.payments.errors import BillDayOutOfRange, BillDifferenceNotFound, BillDifferenceResolved
+from backend.payments import BillDaySummary, BillDifferenceDetail
 from models.reconciliation import DifferenceState
 
 InState = Annotated[
@@ -29,19 +28,19 @@ InState = Annotated[
 
 
 class DayIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """The day (Asia/Shanghai) that is to be compared again, with every channel."""
+    """The day (Asia/Shanghai) that is to be reconciled again, with every channel."""
 
     day: date
 
 
 class Queued(Struct, kw_only=True):
-    """How many bills are compared soon: one per channel and merchant."""
+    """The number of bills that were enqueued: one per channel and merchant."""
 
     bills: int
 
 
 class ResolutionIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What the difference was, in words."""
+    """The explanation of the difference."""
 
     words: Annotated[str, Meta(min_length=2, max_length=400)]
 
@@ -51,14 +50,13 @@ class ReconciliationController(Controller):
 
     path = "/"
     tags = ["对账"]
-    guards = [duty(differences.DUTY)]
+    guards = [duty(payments.RECONCILE)]
 
-    @get("/bill-days", summary="每日对账结果", operation_id="listBillDays", responses=answers(CursorInvalid))
-    async def days(
+    @get("/bill-days", summary="每日对账结果", operation_id="listBillDays", responses=answers(payments.list_bill_days))
+    async def list_bill_days(
         self, staff: NamedDependency[AsStaff], limit: FromQuery[Limit] = USUAL, cursor: FromQuery[Cursor] = None
-    ) -> Page[BillDaySeen]:
-        items, more = await differences.days(staff, limit=limit, cursor=cursor)
-        return Page(items, more)
+    ) -> Page[BillDaySummary]:
+        return Page(*await payments.list_bill_days(staff, limit=limit, cursor=cursor))
 
     @post(
         "/bill-days/comparisons",
@@ -66,30 +64,36 @@ class ReconciliationController(Controller):
         description="重新下载当日账单并比对；历史记录保留，已一致的差异自动关闭，已处理的差异不会无故重新打开。",
         operation_id="compareBillDay",
         status_code=202,
-        responses=answers(BillDayOutOfRange),
+        responses=answers(payments.enqueue_comparison),
     )
     async def compare(self, partners: NamedDependency[Partners], data: JSONBody[DayIn]) -> Queued:
-        return Queued(bills=await catching_up.compare_again(data.day, channels=partners.channels))
+        return Queued(bills=await payments.enqueue_comparison(data.day, channels=partners.channels))
 
-    @get("/bill-differences", summary="对账差异", operation_id="listBillDifferences", responses=answers(CursorInvalid))
-    async def listed(
+    @get(
+        "/bill-differences",
+        summary="对账差异",
+        operation_id="listBillDifferences",
+        responses=answers(payments.list_bill_differences),
+    )
+    async def list_bill_differences(
         self,
         staff: NamedDependency[AsStaff],
         in_state: FromQuery[InState] = None,
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[DifferenceSeen]:
-        items, more = await differences.listed(staff, state=in_state, limit=limit, cursor=cursor)
-        return Page(items, more)
+    ) -> Page[BillDifferenceDetail]:
+        return Page(*await payments.list_bill_differences(staff, state=in_state, limit=limit, cursor=cursor))
 
     @get(
         "/bill-differences/{difference_id:uuid}",
         summary="一条对账差异",
         operation_id="getBillDifference",
-        responses=answers(BillDifferenceNotFound),
+        responses=answers(payments.get_bill_difference),
     )
-    async def one(self, staff: NamedDependency[AsStaff], difference_id: FromPath[UUID]) -> DifferenceSeen:
-        return await differences.one(staff, difference_id)
+    async def get_bill_difference(
+        self, staff: NamedDependency[AsStaff], difference_id: FromPath[UUID]
+    ) -> BillDifferenceDetail:
+        return await payments.get_bill_difference(staff, difference_id)
 
     @post(
         "/bill-differences/{difference_id:uuid}/owner",
@@ -97,10 +101,10 @@ class ReconciliationController(Controller):
         description="由本人跟进；他人已认领的也可以接手。",
         operation_id="takeOverBillDifference",
         status_code=200,
-        responses=answers(BillDifferenceNotFound, BillDifferenceResolved),
+        responses=answers(payments.take_over_bill_difference),
     )
-    async def take_over(self, staff: NamedDependency[AsStaff], difference_id: FromPath[UUID]) -> DifferenceSeen:
-        return await differences.take_over(staff, difference_id)
+    async def take_over(self, staff: NamedDependency[AsStaff], difference_id: FromPath[UUID]) -> BillDifferenceDetail:
+        return await payments.take_over_bill_difference(staff, difference_id)
 
     @post(
         "/bill-differences/{difference_id:uuid}/resolution",
@@ -108,12 +112,12 @@ class ReconciliationController(Controller):
         description="写明差异的原因和处理结果。不改动任何金额。",
         operation_id="resolveBillDifference",
         status_code=200,
-        responses=answers(BillDifferenceNotFound, BillDifferenceResolved),
+        responses=answers(payments.resolve_bill_difference),
     )
     async def resolve(
         self, staff: NamedDependency[AsStaff], difference_id: FromPath[UUID], data: JSONBody[ResolutionIn]
-    ) -> DifferenceSeen:
-        return await differences.resolve(staff, difference_id, data.words)
+    ) -> BillDifferenceDetail:
+        return await payments.resolve_bill_difference(staff, difference_id, data.words)
 
 
 _DAY = {
@@ -132,7 +136,7 @@ _DAY = {
     "open": 1,
     "repaired": 2,
     "resolved": 0,
-    "trouble": None,
+    "problem": None,
 }
 _DIFFERENCE = {
     "id": "0194a1b2-6666-7fff-8000-0bbb0ccc0ddd",

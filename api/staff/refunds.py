@@ -1,4 +1,4 @@
-"""The second person agrees to a refund or says no; refunds that did not arrive are taken up again."""
+"""The second person approves or rejects a refund; refunds that did not arrive are sent again."""
 
 from __future__ import annotations
 
@@ -12,28 +12,11 @@ from msgspec import Meta, Struct
 from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
+from backend import payments
 from backend.identity import AsStaff
-from backend.identity.errors import DutyMissing
-from backend.paging import USUAL, CursorInvalid
-from backend.partners.paying.port import (
-    ChannelNotOffered,
-    ChannelPayerRefused,
-    ChannelRefundNotFound,
-    PartnerBusy,
-    PartnerMisconfigured,
-    PartnerRefused,
-    PartnerUnreachable,
-    PayerCard,
-)
-from backend.payments import approving, overseeing
-from backend.payments.errors import (
-    PaymentTransitionRefused,
-    RefundCardRejected,
-    RefundNotFound,
-    RefundOwnRequest,
-    RefundTooLate,
-)
-from backend.payments.overseeing import RefundOverseen
+from backend.paging import USUAL
+from backend.partners.paying.port import PayerCard
+from backend.payments import StaffRefundDetail
 from models.payments import RefundState
 
 States = Annotated[
@@ -42,13 +25,13 @@ States = Annotated[
 
 
 class RejectionIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Why the refund is turned down; staff read it."""
+    """Why the refund is rejected; staff read it."""
 
     reason: Annotated[str, Meta(min_length=2, max_length=64)]
 
 
 class CardIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A bank card of the payer. It is handed to the channel, encrypted, and kept nowhere."""
+    """A bank card of the payer. It is passed to the channel, encrypted, and stored nowhere."""
 
     bank: Annotated[str, Meta(min_length=2, max_length=32, pattern="^[A-Z0-9_]+$")]
     number: Annotated[str, Meta(pattern="^[0-9]{12,19}$")]
@@ -65,20 +48,22 @@ class RefundController(Controller):
         summary="本部门的退款",
         description="最近申请的在前；`state=requested` 为待复核，`abnormal` 和 `closed` 为受阻。",
         operation_id="listRefunds",
-        responses=answers(DutyMissing, CursorInvalid),
+        responses=answers(payments.list_department_refunds),
     )
-    async def listed(
+    async def list_department_refunds(
         self,
         staff: NamedDependency[AsStaff],
         states: FromQuery[States] = None,
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[RefundOverseen]:
-        return Page(*await overseeing.refunds(staff, states=states, limit=limit, cursor=cursor))
+    ) -> Page[StaffRefundDetail]:
+        return Page(*await payments.list_department_refunds(staff, states=states, limit=limit, cursor=cursor))
 
-    @get("/{number:str}", summary="一笔退款", operation_id="getRefund", responses=answers(DutyMissing, RefundNotFound))
-    async def one(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> RefundOverseen:
-        return await overseeing.refund(staff, number)
+    @get(
+        "/{number:str}", summary="一笔退款", operation_id="getRefund", responses=answers(payments.get_department_refund)
+    )
+    async def get_department_refund(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> StaffRefundDetail:
+        return await payments.get_department_refund(staff, number)
 
     @post(
         "/{number:str}/approval",
@@ -86,10 +71,11 @@ class RefundController(Controller):
         description="申请人本人不能复核。同意后立即提交支付平台。",
         operation_id="approveRefund",
         status_code=200,
-        responses=answers(DutyMissing, RefundNotFound, RefundOwnRequest, PaymentTransitionRefused, RefundTooLate),
+        responses=answers(payments.approve_refund),
     )
-    async def approve(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> RefundOverseen:
-        return await overseeing.refund(staff, (await approving.approve(staff, number)).number)
+    async def approve(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> StaffRefundDetail:
+        decision = await payments.approve_refund(staff, number)
+        return await payments.get_department_refund(staff, decision.number)
 
     @post(
         "/{number:str}/rejection",
@@ -97,12 +83,14 @@ class RefundController(Controller):
         description="占用的金额随即释放，可以重新申请。",
         operation_id="rejectRefund",
         status_code=200,
-        responses=answers(DutyMissing, RefundNotFound, PaymentTransitionRefused),
+        responses=answers(payments.reject_refund),
     )
     async def reject(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[RejectionIn]
-    ) -> RefundOverseen:
-        return await overseeing.refund(staff, (await approving.reject(staff, number, data.reason)).number)
+    ) -> StaffRefundDetail:
+        return await payments.get_department_refund(
+            staff, (await payments.reject_refund(staff, number, data.reason)).number
+        )
 
     @post(
         "/{number:str}/repetition",
@@ -110,10 +98,11 @@ class RefundController(Controller):
         description="沿用同一退款单号，支付平台不会重复退款。",
         operation_id="repeatRefund",
         status_code=200,
-        responses=answers(DutyMissing, RefundNotFound, PaymentTransitionRefused),
+        responses=answers(payments.repeat_refund),
     )
-    async def repeat(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> RefundOverseen:
-        return await overseeing.refund(staff, (await approving.repeat(staff, number)).number)
+    async def repeat(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> StaffRefundDetail:
+        decision = await payments.repeat_refund(staff, number)
+        return await payments.get_department_refund(staff, decision.number)
 
     @post(
         "/{number:str}/card",
@@ -121,24 +110,14 @@ class RefundController(Controller):
         description="卡号和姓名加密后直接提交支付平台，本系统不保存。",
         operation_id="refundToCard",
         status_code=200,
-        responses=answers(
-            *(
-                DutyMissing,
-                RefundNotFound,
-                PaymentTransitionRefused,
-                RefundCardRejected,
-                ChannelNotOffered,
-                ChannelRefundNotFound,
-                ChannelPayerRefused,
-            ),
-            *(PartnerRefused, PartnerMisconfigured, PartnerBusy, PartnerUnreachable),
-        ),
+        responses=answers(payments.refund_to_card),
     )
     async def to_card(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[CardIn]
-    ) -> RefundOverseen:
+    ) -> StaffRefundDetail:
         card = PayerCard(bank=data.bank, number=data.number, name=data.name)
-        return await overseeing.refund(staff, (await approving.to_card(staff, number, card)).number)
+        decision = await payments.refund_to_card(staff, number, card)
+        return await payments.get_department_refund(staff, decision.number)
 
 
 PAYMENT_NUMBER = "P20261122B7D9F2H4J6K8L1M3"
@@ -154,13 +133,13 @@ REFUND = {
     "state": "approved",
     "state_name": "已同意，正在提交",
     "state_at": "2026-11-22T03:00:00Z",
-    "asked_at": "2026-11-22T03:00:00Z",
+    "requested_at": "2026-11-22T03:00:00Z",
     "requested_by": "0194a1b2-3333-7fff-8000-0bbb0ccc0ddd",
     "approved_by": None,
     "decided_at": "2026-11-22T03:00:00Z",
     "succeeded_at": None,
     "account": None,
-    "trouble": None,
+    "problem": None,
     "to_card": False,
 }
 _SECOND = "0194a1b2-4444-7fff-8000-0bbb0ccc0ddd"
@@ -172,7 +151,7 @@ openapi.EXAMPLES |= {
     "approveRefund": {"response": {**REFUND, "approved_by": _SECOND}},
     "rejectRefund": {
         "request": {"reason": "依据不足"},
-        "response": {**_WAITS, "state": "rejected", "state_name": "未同意", "trouble": "依据不足"},
+        "response": {**_WAITS, "state": "rejected", "state_name": "未同意", "problem": "依据不足"},
     },
     "repeatRefund": {"response": _AGAIN},
     "refundToCard": {

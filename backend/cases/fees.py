@@ -19,9 +19,8 @@ from backend.database import transaction
 from backend.errors import Fault
 from backend.events import EventMeta
 from backend.identity.principals import AsAgency, AsResident, AsStaff
-from backend.payments import FeeSeen
+from backend.payments import FeeDetail
 from backend.payments.errors import ChargeNotInGuide
-from backend.payments.moving import who
 from models.cases import Case, CaseState
 
 SUBJECT = "case"
@@ -57,33 +56,33 @@ async def hand_over_on_unlink(event: CaseUnlinked, meta: EventMeta) -> None:
     await _hand_over(event.case_id)
 
 
-async def fees_of(resident: AsResident, number: str) -> list[FeeSeen]:
+async def fees_of(resident: AsResident, number: str) -> list[FeeDetail]:
     """What the resident's case costs. Raises CaseNotFound, also for somebody else's case."""
-    return await payments.of_subject(SUBJECT, await _case_id(number, "resident_id", resident.id))
+    return await payments.list_subject_fees(SUBJECT, await _case_id(number, "resident_id", resident.id))
 
 
-async def fees_for_staff(staff: AsStaff, number: str) -> list[FeeSeen]:
+async def fees_for_staff(staff: AsStaff, number: str) -> list[FeeDetail]:
     """What a case of one's own department costs. Raises DutyMissing and CaseNotFound."""
-    staff.require(payments.MANAGE)
-    return await payments.of_subject(SUBJECT, await _case_id(number, "department_id", staff.department_id))
+    staff.require(payments.MANAGE_FEES)
+    return await payments.list_subject_fees(SUBJECT, await _case_id(number, "department_id", staff.department_id))
 
 
-async def fees_for_agency(agency: AsAgency, number: str) -> list[FeeSeen]:
+async def fees_for_agency(agency: AsAgency, number: str) -> list[FeeDetail]:
     """What a case of one's own costs. Raises CaseNotFound."""
-    return await payments.of_subject(SUBJECT, await _case_id(number, "agency_id", agency.id))
+    return await payments.list_subject_fees(SUBJECT, await _case_id(number, "agency_id", agency.id))
 
 
-async def charge_by_staff(staff: AsStaff, number: str, charge_ref: str, quantity: int) -> FeeSeen:
+async def charge_by_staff(staff: AsStaff, number: str, charge_ref: str, quantity: int) -> FeeDetail:
     """Raise a charge of the guide for a case of one's department, or say how many of it are owed.
 
     Raises DutyMissing, CaseNotFound, CaseNotChargeable, ChargeNotInGuide; FeeNotOpen when it is settled with another
     quantity, PaymentBeingMade while somebody is about to pay it.
     """
-    staff.require(payments.MANAGE)
+    staff.require(payments.MANAGE_FEES)
     return await _charge(await _case_id(number, "department_id", staff.department_id), charge_ref, quantity)
 
 
-async def charge_by_agency(agency: AsAgency, number: str, charge_ref: str, quantity: int) -> FeeSeen:
+async def charge_by_agency(agency: AsAgency, number: str, charge_ref: str, quantity: int) -> FeeDetail:
     """The same by a department's system, for a case of its own. Raises the same but DutyMissing."""
     return await _charge(await _case_id(number, "agency_id", agency.id), charge_ref, quantity)
 
@@ -121,7 +120,7 @@ async def _hand_over(case_id: UUID) -> None:
             await payments.hand_over_fees(SUBJECT, case.id, case.resident_id)
 
 
-async def _charge(case_id: UUID, charge_ref: str, quantity: int) -> FeeSeen:
+async def _charge(case_id: UUID, charge_ref: str, quantity: int) -> FeeDetail:
     async with transaction():
         case = await _held(case_id)
         if case is None or case.state not in CHARGEABLE:
@@ -130,8 +129,8 @@ async def _charge(case_id: UUID, charge_ref: str, quantity: int) -> FeeSeen:
         if charge is None:
             raise ChargeNotInGuide(fields=[Fault("/charge_ref", "现行办事指南没有这项收费")])
         fee_id = await _raise(case, charge, quantity)
-        await payments.set_quantity(fee_id, quantity)
-        seen = await payments.of_subject(SUBJECT, case.id)
+        await payments.set_fee_quantity(fee_id, quantity)
+        seen = await payments.list_subject_fees(SUBJECT, case.id)
     return next(each for each in seen if each.id == fee_id)
 
 
@@ -147,5 +146,4 @@ async def _raise(case: Case, charge: PublishedCharge, quantity: int) -> UUID:
         resident_id=case.resident_id,
         department_id=case.department_id,
         item_version_id=charge.version_id,
-        raised_by=who(),
     )

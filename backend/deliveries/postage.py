@@ -145,7 +145,7 @@ async def is_settled(standing: Standing) -> bool:
 
 
 async def _state(delivery_id: UUID, fee_id: UUID) -> str | None:
-    fees = await payments.of_subject(SUBJECT, delivery_id)
+    fees = await payments.list_subject_fees(SUBJECT, delivery_id)
     return next((fee.state for fee in fees if fee.id == fee_id), None)
 
 

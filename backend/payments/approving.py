@@ -1,4 +1,4 @@
-"""Refunds that staff ask for: who may, how much, and when a second person has to agree.
+"""Refunds that staff request: who may, how much, and when a second person has to approve.
 
 A second person is needed once the refunds of a payment that had none would come to more than
 `refund_second_person_above_fen`: many small requests are added up, so the rule cannot be walked around. The second
@@ -16,9 +16,22 @@ from uuid_utils.compat import uuid7
 
 from backend import clock, jobs
 from backend.database import execute, fetch_row, transaction
+from backend.errors import raises
 from backend.events import record
+from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
-from backend.partners.paying.port import PartnerTrouble, PartnerUnreachable, PayerCard, RefundSeen
+from backend.partners.paying.port import (
+    ChannelNotOffered,
+    ChannelPayerRefused,
+    ChannelRefundNotFound,
+    PartnerBusy,
+    PartnerMisconfigured,
+    PartnerRefused,
+    PartnerTrouble,
+    PartnerUnreachable,
+    PayerCard,
+    RefundSeen,
+)
 from backend.payments.errors import (
     PaymentNotFound,
     PaymentTransitionRefused,
@@ -26,24 +39,25 @@ from backend.payments.errors import (
     RefundNotFound,
     RefundOwnRequest,
     RefundTooLate,
+    RefundTooMuch,
     RefundTooOften,
 )
 from backend.payments.events import RefundRejected, RefundRepeated, RefundRequested
-from backend.payments.lifecycle import RefundMove, refund_after
-from backend.payments.moving import note
+from backend.payments.lifecycle import REFUNDS, RefundTransition
 from backend.payments.numbering import staff_refund_number
 from backend.payments.refund_sending import channel_of
-from backend.payments.refund_settling import fail, next_check, settle_refund, standing
-from backend.payments.refunding import promise, release, reserve
+from backend.payments.refund_settling import lock_refund, mark_failed, next_check, settle_refund
+from backend.payments.refunding import dispatch_refund, release_amount, reserve_amount
+from backend.payments.transitions import record_transition
 from backend.settings import settings
 from models.payments import Channel, PaymentState, RefundCause, RefundState
 
-REQUEST, APPROVE = "refunds.request", "refunds.approve"
-"""The two duties."""
+REQUEST_REFUNDS, APPROVE_REFUNDS = "refunds.request", "refunds.approve"
+"""The duties of the first and of the second person."""
 MOST_PARTS = 50
-"""In how many parts a channel gives back at most. [verified: WeChat Pay]"""
+"""The number of partial refunds that a channel accepts at most. [verified: WeChat Pay]"""
 YEAR = timedelta(days=365)
-"""How long after the payment a channel gives back. [verified: WeChat Pay]"""
+"""The time after the payment in which a channel refunds. [verified: WeChat Pay]"""
 
 # A department's own, and what is owed to no department in particular. Locked in the order of the house.
 _PAYMENT = """
@@ -51,7 +65,7 @@ SELECT p.id, p.number, p.state, p.paid_at, p.resident_id FROM payments p JOIN fe
 WHERE p.number = $1 AND (f.department_id = $2 OR f.department_id IS NULL) FOR UPDATE OF p
 """
 _EARLIER = """
-SELECT count(*) FILTER (WHERE cause = 'staff') AS asked,
+SELECT count(*) FILTER (WHERE cause = 'staff') AS requested,
        count(*) FILTER (WHERE state <> 'rejected') AS parts,
        coalesce(sum(amount_fen) FILTER (WHERE cause = 'staff' AND state <> 'rejected' AND approved_by IS NULL),
            0)::bigint AS alone_fen
@@ -67,46 +81,53 @@ SELECT r.id FROM refunds r JOIN payments p ON p.id = r.payment_id JOIN fees f ON
 WHERE r.number = $1 AND (f.department_id = $2 OR f.department_id IS NULL)
 """
 _DECIDE = """
-UPDATE refunds SET state = $2, state_at = $3, decided_at = $3, approved_by = $4, check_after = $5, trouble = $6
+UPDATE refunds SET state = $2, state_at = $3, decided_at = $3, approved_by = $4, check_after = $5, problem = $6
 WHERE id = $1
 """
-_AGAIN = "UPDATE refunds SET state = 'processing', state_at = $2, checks = 0, check_after = $3 WHERE id = $1"
+_REPEAT = "UPDATE refunds SET state = 'processing', state_at = $2, checks = 0, check_after = $3 WHERE id = $1"
 
 
-class Decided(NamedTuple):
-    """A refund and where a decision has brought it."""
+class RefundDecision(NamedTuple):
+    """A refund and its state after a decision."""
 
     number: str
     state: RefundState
 
 
-async def request(staff: AsStaff, payment_number: str, amount_fen: int, reason: str) -> Decided:
-    """Ask for the payer to have so much back, for a reason that they can read.
+@raises(
+    DutyMissing,
+    PaymentNotFound,
+    PaymentTransitionRefused,
+    RefundTooLate,
+    RefundTooOften,
+    RefundTooMuch,
+)
+async def request_refund(staff: AsStaff, payment_number: str, amount_fen: int, reason: str) -> RefundDecision:
+    """Request a refund of the amount, for a reason that the payer can read.
 
-    It is on its way at once (`approved`) or waits for a second person (`requested`); the amount is set aside in both
-    cases. Raises DutyMissing; PaymentNotFound, also for another department's; PaymentTransitionRefused when there is no
-    money that counts; RefundTooLate, RefundTooOften, RefundTooMuch.
+    It is sent at once (`approved`) or waits for a second person (`requested`); the amount is reserved in both cases.
+    Raises PaymentTransitionRefused when there is no money that counts.
     """
-    staff.require(REQUEST)
+    staff.require(REQUEST_REFUNDS)
     async with transaction():
         payment = await fetch_row(_PAYMENT, payment_number, staff.department_id)
         if payment is None:
             raise PaymentNotFound
         if payment["state"] not in (PaymentState.PAID, PaymentState.PART_REFUNDED):
-            raise PaymentTransitionRefused(state=payment["state"], move="refund")
+            raise PaymentTransitionRefused(state=payment["state"], transition="refund")
         _refuse_late(payment["paid_at"])
         earlier = await fetch_row(_EARLIER, payment["id"])
         assert earlier is not None
-        if earlier["parts"] >= MOST_PARTS or earlier["asked"] >= 99:  # two digits of the number
+        if earlier["parts"] >= MOST_PARTS or earlier["requested"] >= 99:  # two digits of the number
             raise RefundTooOften
-        await reserve(payment["id"], amount_fen)
-        number = staff_refund_number(payment_number, earlier["asked"] + 1)
+        await reserve_amount(payment["id"], amount_fen)
+        number = staff_refund_number(payment_number, earlier["requested"] + 1)
         alone = earlier["alone_fen"] + amount_fen <= settings().refund_second_person_above_fen
-        state = await _asked_for(staff, payment, number, amount_fen, reason, alone=alone)
-    return Decided(number, state)
+        state = await _insert(staff, payment, number, amount_fen, reason, alone=alone)
+    return RefundDecision(number, state)
 
 
-async def _asked_for(
+async def _insert(
     staff: AsStaff, payment: asyncpg.Record, number: str, amount_fen: int, reason: str, *, alone: bool
 ) -> RefundState:
     refund_id, now = uuid7(), clock.now()
@@ -115,9 +136,9 @@ async def _asked_for(
     await execute(
         _INSERT, refund_id, now, number, payment["id"], amount_fen, reason, staff.id, times[0], state.value, times[1]
     )
-    await note("refund", refund_id, None, state, "staff")
+    await record_transition("refund", refund_id, None, state, "staff")
     if alone:
-        await promise(refund_id, payment["id"], payment["resident_id"], amount_fen, RefundCause.STAFF)
+        await dispatch_refund(refund_id, payment["id"], payment["resident_id"], amount_fen, RefundCause.STAFF)
     else:
         await record(
             RefundRequested(refund_id=refund_id, payment_id=payment["id"], amount_fen=amount_fen, requested_by=staff.id)
@@ -125,97 +146,100 @@ async def _asked_for(
     return state
 
 
-async def approve(staff: AsStaff, number: str) -> Decided:
-    """Agree, as the second person; the money is promised back with that.
-
-    Raises DutyMissing; RefundNotFound, also for another department's; RefundOwnRequest; PaymentTransitionRefused when
-    it does not wait for anybody; RefundTooLate.
-    """
-    staff.require(APPROVE)
+@raises(DutyMissing, RefundNotFound, RefundOwnRequest, PaymentTransitionRefused, RefundTooLate)
+async def approve_refund(staff: AsStaff, number: str) -> RefundDecision:
+    """Approve the refund as the second person, which promises the money."""
+    staff.require(APPROVE_REFUNDS)
     async with transaction():
-        found = await _of_department(staff, number)
+        found = await _lock_of_department(staff, number)
         if found["requested_by"] == staff.id:
             raise RefundOwnRequest
-        after = refund_after(RefundState(found["state"]), RefundMove.APPROVE)
+        after = REFUNDS.after(RefundState(found["state"]), RefundTransition.APPROVE)
         _refuse_late(found["paid_at"])
         await execute(_DECIDE, found["id"], after.value, clock.now(), staff.id, next_check(0), None)
-        await note("refund", found["id"], found["state"], after, "staff")
-        await promise(found["id"], found["payment_id"], found["resident_id"], found["amount_fen"], RefundCause.STAFF)
-    return Decided(number, after)
+        await record_transition("refund", found["id"], found["state"], after, "staff")
+        await dispatch_refund(
+            found["id"], found["payment_id"], found["resident_id"], found["amount_fen"], RefundCause.STAFF
+        )
+    return RefundDecision(number, after)
 
 
-async def reject(staff: AsStaff, number: str, why: str) -> Decided:
-    """Say no, as the second person, or take one's own request back. The amount can be asked for again.
-
-    Raises DutyMissing, RefundNotFound, and PaymentTransitionRefused when it does not wait for anybody.
-    """
+@raises(DutyMissing, RefundNotFound, PaymentTransitionRefused)
+async def reject_refund(staff: AsStaff, number: str, why: str) -> RefundDecision:
+    """Reject the refund as the second person, or withdraw one's own request. The amount can be requested again."""
     async with transaction():
-        found = await _of_department(staff, number)
-        staff.require(REQUEST if found["requested_by"] == staff.id else APPROVE)
-        after = refund_after(RefundState(found["state"]), RefundMove.REJECT)
+        found = await _lock_of_department(staff, number)
+        staff.require(REQUEST_REFUNDS if found["requested_by"] == staff.id else APPROVE_REFUNDS)
+        after = REFUNDS.after(RefundState(found["state"]), RefundTransition.REJECT)
         await execute(_DECIDE, found["id"], after.value, clock.now(), None, None, why)
-        await release(found["payment_id"], found["amount_fen"])
-        await note("refund", found["id"], found["state"], after, "staff")
+        await release_amount(found["payment_id"], found["amount_fen"])
+        await record_transition("refund", found["id"], found["state"], after, "staff")
         await record(RefundRejected(refund_id=found["id"], payment_id=found["payment_id"], rejected_by=staff.id))
-    return Decided(number, after)
+    return RefundDecision(number, after)
 
 
-async def repeat(staff: AsStaff, number: str) -> Decided:
-    """Have a refund that is abnormal or closed asked for once more, with the same number, to the same account.
-
-    Raises DutyMissing, RefundNotFound, PaymentTransitionRefused.
-    """
-    staff.require(APPROVE)
+@raises(DutyMissing, RefundNotFound, PaymentTransitionRefused)
+async def repeat_refund(staff: AsStaff, number: str) -> RefundDecision:
+    """Send a refund that is abnormal or closed once more, with the same number, to the same account."""
+    staff.require(APPROVE_REFUNDS)
     async with transaction():
-        found = await _again(staff, number, to_card=False)
+        found = await _begin_repetition(staff, number, to_card=False)
         await jobs.enqueue("payments.refund", {"refund": str(found["id"])}, key=f"refund:{found['id']}")
-    return Decided(number, RefundState.PROCESSING)
+    return RefundDecision(number, RefundState.PROCESSING)
 
 
-async def to_card(staff: AsStaff, number: str, card: PayerCard) -> Decided:
-    """Have an abnormal refund sent to a bank card of the payer instead. The card is handed on and never kept.
+@raises(
+    DutyMissing,
+    RefundNotFound,
+    PaymentTransitionRefused,
+    RefundCardRejected,
+    *(ChannelNotOffered, ChannelRefundNotFound, ChannelPayerRefused),
+    *(PartnerRefused, PartnerMisconfigured, PartnerBusy, PartnerUnreachable),
+)
+async def refund_to_card(staff: AsStaff, number: str, card: PayerCard) -> RefundDecision:
+    """Send an abnormal refund to a bank card of the payer instead. The card is passed on and never stored.
 
-    A transaction, the call, a transaction: whoever dies in between, or hears no answer, leaves it in processing, and
-    the sweeper asks. Raises DutyMissing, RefundNotFound, PaymentTransitionRefused, RefundCardRejected, and what the
-    channel raises; when it said no, the refund is abnormal again.
+    A transaction, the call, a transaction: a process that dies in between, or gets no answer, leaves the refund in
+    processing, and the sweeper queries it. Raises what the channel raises, too; when the channel refused, the refund is
+    abnormal again.
     """
-    staff.require(APPROVE)
+    staff.require(APPROVE_REFUNDS)
     async with transaction():
-        found = await _again(staff, number, to_card=True)
+        found = await _begin_repetition(staff, number, to_card=True)
     channel = Channel(found["channel"])
     try:
         seen: RefundSeen = await channel_of(channel).refund_to_card(
             number, found["channel_refund_id"], card, sub_merchant_id=found["sub_merchant_id"]
         )
-    except PartnerTrouble as trouble:
-        if not (isinstance(trouble, PartnerUnreachable) and trouble.maybe_done):
-            await _abnormal_again(number, trouble)
+    except PartnerTrouble as error:
+        if not (isinstance(error, PartnerUnreachable) and error.maybe_done):
+            await _mark_abnormal(number, error)
         raise
-    return Decided(number, await settle_refund(seen, channel=channel, known_by="asked"))
+    return RefundDecision(number, await settle_refund(seen, channel=channel, known_by="asked"))
 
 
-async def _again(staff: AsStaff, number: str, *, to_card: bool) -> asyncpg.Record:
-    found = await _of_department(staff, number)
-    after = refund_after(RefundState(found["state"]), RefundMove.REPEAT)
+async def _begin_repetition(staff: AsStaff, number: str, *, to_card: bool) -> asyncpg.Record:
+    found = await _lock_of_department(staff, number)
+    after = REFUNDS.after(RefundState(found["state"]), RefundTransition.REPEAT)
     if to_card and (found["state"] != RefundState.ABNORMAL or found["channel_refund_id"] is None):
         raise RefundCardRejected
-    await execute(_AGAIN, found["id"], clock.now(), next_check(0))
-    await note("refund", found["id"], found["state"], after, "staff")
+    await execute(_REPEAT, found["id"], clock.now(), next_check(0))
+    await record_transition("refund", found["id"], found["state"], after, "staff")
     await record(RefundRepeated(refund_id=found["id"], payment_id=found["payment_id"], to_card=to_card))
     return found
 
 
-async def _abnormal_again(number: str, trouble: PartnerTrouble) -> None:
+async def _mark_abnormal(number: str, error: PartnerTrouble) -> None:
     async with transaction():
-        found = await standing(number)
+        found = await lock_refund(number)
         if found is not None and found["state"] == RefundState.PROCESSING:
-            await fail(found, RefundState.ABNORMAL, trouble.partner_code or trouble.code, "asked")
+            await mark_failed(found, RefundState.ABNORMAL, error.partner_code or error.code, "asked")
 
 
-async def _of_department(staff: AsStaff, number: str) -> asyncpg.Record:
-    """The refund with its rows locked. Raises RefundNotFound."""
+async def _lock_of_department(staff: AsStaff, number: str) -> asyncpg.Record:
+    """The department's refund, with its rows locked. Raises RefundNotFound."""
     known = await fetch_row(_REFUND, number, staff.department_id)
-    found = await standing(number) if known is not None else None
+    found = await lock_refund(number) if known is not None else None
     if found is None:
         raise RefundNotFound
     return found

@@ -1,4 +1,4 @@
-"""A channel's bill of a day, or what stands for one where the channel makes none that we read."""
+"""A channel's bill of a day, or a substitute where the channel makes none that we read."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from backend.payments.comparing import Account
 from backend.settings import settings
 
 
-async def bill_of(account: Account, day: date, channel: PayChannel) -> Bill:
-    """The day's bill; an empty one where nothing moved. A channel without bills is asked about each number of ours.
+async def fetch_bill(account: Account, day: date, channel: PayChannel) -> Bill:
+    """The day's bill; an empty one where nothing moved. A channel without bills is queried about each of our numbers.
 
     Raises ChannelBillNotReady, ChannelBillInvalid, PartnerUnreachable, PartnerMisconfigured.
     """
@@ -33,11 +33,11 @@ async def bill_of(account: Account, day: date, channel: PayChannel) -> Bill:
     except ChannelBillEmpty:
         return Bill(day=day, digest="", rows=())
     except ChannelBillNotOffered:
-        return await _bill_of_answers(account, day, channel)
+        return await _bill_of_queries(account, day, channel)
 
 
-async def _bill_of_answers(account: Account, day: date, channel: PayChannel) -> Bill:
-    """What the channel answers about each of our numbers of the day. What we have lost, it cannot show."""
+async def _bill_of_queries(account: Account, day: date, channel: PayChannel) -> Bill:
+    """A bill of the channel's answers about each of our numbers of the day. It cannot show what we have lost."""
     gate = asyncio.Semaphore(settings().bill_questions)
 
     async def row(number: str, payment_number: str | None) -> BillRow | None:
@@ -52,12 +52,12 @@ async def _bill_of_answers(account: Account, day: date, channel: PayChannel) -> 
             except (ChannelOrderNotFound, ChannelRefundNotFound):
                 return None
 
-    rows = await asyncio.gather(*(row(*each) for each in await comparing.ours(account, day)))
+    rows = await asyncio.gather(*(row(*each) for each in await comparing.list_our_numbers(account, day)))
     return Bill(day=day, digest="", rows=tuple(each for each in rows if each is not None))
 
 
 def _row_of_order(seen: OrderSeen) -> BillRow | None:
-    if seen.state not in settling.CAME or not seen.amount_fen:
+    if seen.state not in settling.PAID_STATES or not seen.amount_fen:
         return None
     at, transaction_id = seen.paid_at or clock.now(), seen.transaction_id or ""
     return BillRow(

@@ -1,15 +1,15 @@
-"""What a fee was for does not happen: nothing is owed any more, and what had been paid goes back by itself."""
+"""Cancelling fees whose subject does not happen: nothing is owed any more, and what had been paid is refunded."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
 from backend import clock
-from backend.database import in_transaction, transaction
+from backend.database import execute, fetch, in_transaction
 from backend.events import record
 from backend.payments.events import FeeCancelled
-from backend.payments.fees import look_at_orders
-from backend.payments.refunding import give_back
+from backend.payments.fees import check_orders_now
+from backend.payments.refunding import refund_remainder
 from models.payments import FeeState, RefundCause
 
 _LOCK = """
@@ -20,27 +20,26 @@ _CANCEL = "UPDATE fees SET state = 'cancelled', state_at = $2, reason = $3 WHERE
 
 
 async def cancel_fees(subject_kind: str, subject_id: UUID, reason: str) -> int:
-    """Cancel whatever is or was owed for the subject; how many fees that concerns. A waived fee stays waived.
+    """Cancel the open and paid fees of the subject; the number of them. A waived fee stays waived.
 
-    Open orders are closed at their channels; money that comes all the same goes back. Belongs inside transaction().
+    Open orders are closed at their channels; money that comes all the same is refunded. Belongs inside transaction().
     """
     if not in_transaction():
         raise RuntimeError("cancel_fees() belongs inside transaction()")
-    async with transaction() as connection:
-        fees = await connection.fetch(_LOCK, subject_kind, subject_id)
-        for fee in fees:
-            paid = fee["state"] == FeeState.PAID
-            await connection.execute(_CANCEL, fee["id"], clock.now(), reason[:400])
-            if paid:
-                await give_back(fee["paid_by_id"], RefundCause.CANCELLED, reason)
-            await record(
-                FeeCancelled(
-                    fee_id=fee["id"],
-                    subject_kind=subject_kind,
-                    subject_id=subject_id,
-                    resident_id=fee["resident_id"],
-                    paid=paid,
-                )
+    fees = await fetch(_LOCK, subject_kind, subject_id)
+    for fee in fees:
+        paid = fee["state"] == FeeState.PAID
+        await execute(_CANCEL, fee["id"], clock.now(), reason[:400])
+        if paid:
+            await refund_remainder(fee["paid_by_id"], RefundCause.CANCELLED, reason)
+        await record(
+            FeeCancelled(
+                fee_id=fee["id"],
+                subject_kind=subject_kind,
+                subject_id=subject_id,
+                resident_id=fee["resident_id"],
+                paid=paid,
             )
-        await look_at_orders([fee["id"] for fee in fees])
+        )
+    await check_orders_now([fee["id"] for fee in fees])
     return len(fees)

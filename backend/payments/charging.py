@@ -1,9 +1,9 @@
-"""A resident pays a fee: a transaction that makes the order, a call that has it at the channel, a transaction again.
+"""Paying a fee: a transaction that makes the order, a call that places it at the channel, a transaction again.
 
-The fee says how much; the client says which fee and through which channel, and nothing else. An order keeps its number
-on every retry, so an answer that was lost costs nothing: whoever taps again, on whatever device, gets the same open
-order with what the front end needs signed afresh. There is one open order per fee and channel. Should somebody pay
-through two channels, what comes second goes back by itself.
+The fee fixes the amount; the client names the fee and the channel, and nothing else. An order keeps its number on every
+retry, so an answer that was lost costs nothing: a second tap, on any device, gets the same open order with the front
+end's parameters signed afresh. There is one open order per fee and channel. Of a fee that is paid through two channels,
+the second payment is refunded automatically.
 """
 
 from __future__ import annotations
@@ -20,13 +20,16 @@ from uuid_utils.compat import uuid7
 
 from backend import clock, identity
 from backend.crypto import fingerprint, open_sealed, seal
-from backend.database import fetch_row, fetch_value, in_transaction, transaction
+from backend.database import execute, fetch_row, fetch_value, in_transaction, transaction
+from backend.errors import raised_by, raises
 from backend.events import record
 from backend.identity.principals import AsResident
+from backend.partners.errors import PartnerMisconfigured, PartnerRefused
 from backend.partners.paying.port import (
     ChannelOrderClosed,
     ChannelOrderInConflict,
     ChannelOrderPaid,
+    ChannelPayerRefused,
     PartnerBusy,
     PartnerTrouble,
     PartnerUnreachable,
@@ -45,37 +48,39 @@ from backend.payments.errors import (
     PaymentNotFound,
 )
 from backend.payments.events import PaymentOrdered
-from backend.payments.moving import note
 from backend.payments.numbering import payment_number
+from backend.payments.transitions import record_transition
 from backend.settings import settings
+from backend.sql import named
 from models.payments import Channel, PaymentState
 
 log = logging.getLogger("zhangban.payments")
 
 SEALED_PAYER = "payments.payer"
 ASKS_FOR_PAYER = frozenset({Channel.WECHAT_PAY})
-"""Channels whose orders name who shall pay. Alipay learns it from whoever pays."""
+"""Channels whose orders name the payer. Alipay learns the payer at the payment."""
 SHORTEST, LONGEST = 1, 110
-"""Minutes that an order may be paid: a channel takes no less, and what the front end is handed lives two hours."""
+"""Minutes that an order may be paid: a channel takes no less, and the front end's parameters live two hours."""
 
-# Whoever may pay: who owes it, and whoever may act for them in payments.
+# A fee may be paid by the resident who owes it, and by those who may act for them in payments.
 _FEE = """
 SELECT f.id, f.state, f.amount_fen, f.name, f.department_id, d.uscc
 FROM fees f LEFT JOIN departments d ON d.id = f.department_id
 WHERE f.id = $1 AND f.resident_id IN (SELECT people_of($2, 'payments')) FOR UPDATE OF f
 """
-# Of no use any more: over, or nearly; of another amount, another merchant; another person's, whose openid it carries.
+# Stale: over, or nearly; of another amount, another merchant; another person's, whose openid it carries.
 _OPEN = """
 SELECT number, expires_at <= now() + interval '15 seconds' OR resident_id <> $3 OR amount_fen <> $4
-    OR (app_id, merchant_id) <> ($5, $6) AS useless
+    OR (app_id, merchant_id) <> ($5, $6) AS stale
 FROM payments WHERE fee_id = $1 AND channel = $2 AND state IN ('created', 'prepaid')
 """
-_MAKE = """
+_INSERT = """
 INSERT INTO payments (id, created_at, number, fee_id, resident_id, channel, amount_fen, currency, app_id, merchant_id,
     sub_merchant_id, payer, payer_fingerprint, description, expires_at, state, state_at, paid_fen, refunding_fen,
     refunded_fen, check_after, checks)
-VALUES ($1, $2, $3, $4, $5, $6, $7, 'CNY', $8, $9, $10, $11, $12, $13, date_trunc('second', now()) + $14, 'created', $2,
-    0, 0, 0, $15, 0)
+VALUES (:id, :now, :number, :fee_id, :resident_id, :channel, :amount_fen, 'CNY', :app_id, :merchant_id,
+    :sub_merchant_id, :payer, :payer_fingerprint, :description, date_trunc('second', now()) + :lifetime, 'created',
+    :now, 0, 0, 0, :check_after, 0)
 """
 _ORDER = """
 SELECT p.*, p.expires_at <= now() AS over FROM payments p WHERE p.number = $1 AND p.resident_id = $2
@@ -86,8 +91,8 @@ WHERE id = $1 AND state = 'created' RETURNING id
 """
 
 
-class Started(Struct, kw_only=True):
-    """An order, and what the front end hands to the channel's own dialogue to have it paid."""
+class PaymentAttempt(Struct, kw_only=True):
+    """An order, and the parameters that the front end hands to the channel's own dialogue to have it paid."""
 
     number: str
     fee_id: UUID
@@ -97,87 +102,94 @@ class Started(Struct, kw_only=True):
     expires_at: datetime
     parameters: Mapping[str, str] | None
     """For `wx.requestPayment`, signed afresh. Null when there is nothing to pay (any more), or not yet: the channel has
-    not answered, and asking again in `retry_after` seconds goes on with the same order."""
+    not answered, and a repetition in `retry_after` seconds goes on with the same order."""
     retry_after: int | None = None
 
 
-async def charge(
+@raises(FeeNotFound, FeeNotOpen, PaymentChannelInvalid, PaymentBeingMade)
+async def close_stale_order(
     resident: AsResident, fee_id: UUID, channel_name: str, *, channels: Mapping[str, PayChannel]
-) -> Started:
-    """Begin to pay the fee, or go on with the order that is open. No transaction may be open.
-
-    Raises what `reserve` and `start` raise.
-    """
-    await clear(resident, fee_id, channel_name, channels=channels)
-    async with transaction():
-        number = await reserve(resident, fee_id, channel_name, channels=channels)
-    return await start(resident, number, channels=channels)
-
-
-async def clear(resident: AsResident, fee_id: UUID, channel_name: str, *, channels: Mapping[str, PayChannel]) -> None:
+) -> None:
     """Close an open order of the fee that is of no use any more, so that a new one can take its place.
 
-    Raises FeeNotFound, FeeNotOpen, PaymentChannelInvalid; PaymentBeingMade when the channel has not closed it yet.
+    Raises PaymentBeingMade when the channel has not closed it yet.
     """
     channel = _channel(channel_name, channels)
     async with transaction():
         fee = await _fee(resident, fee_id)
         found = await _open_order(resident, fee, channel)
-    if found is None or not found["useless"]:
+    if found is None or not found["stale"]:
         return
     try:
-        await checking.close(found["number"], "replaced", channels=channels)
-    except PartnerTrouble as trouble:
-        raise PaymentBeingMade(retry_after=trouble.retry_after or 3) from trouble
+        await checking.close_order(found["number"], "replaced", channels=channels)
+    except PartnerTrouble as error:
+        raise PaymentBeingMade(retry_after=error.retry_after or 3) from error
 
 
-async def reserve(resident: AsResident, fee_id: UUID, channel_name: str, *, channels: Mapping[str, PayChannel]) -> str:
+@raises(FeeNotFound, FeeNotOpen, PaymentChannelInvalid, PayerNotKnown, PaymentBeingMade)
+async def reserve_order(
+    resident: AsResident, fee_id: UUID, channel_name: str, *, channels: Mapping[str, PayChannel]
+) -> str:
     """The number of the fee's open order at this channel; made now when there is none. Belongs inside transaction().
 
-    Raises FeeNotFound, also for a fee that somebody else owes; FeeNotOpen; PaymentChannelInvalid; PayerNotKnown;
-    PaymentBeingMade when an order that is of no use any more has not been closed yet.
+    A fee that the resident may not pay is not found. Raises PaymentBeingMade when a stale order is not closed yet.
     """
     if not in_transaction():
-        raise RuntimeError("reserve() belongs inside transaction()")
+        raise RuntimeError("reserve_order() belongs inside transaction()")
     channel = _channel(channel_name, channels)
     fee = await _fee(resident, fee_id)
     found = await _open_order(resident, fee, channel)
     if found is not None:
-        if found["useless"]:
+        if found["stale"]:
             raise PaymentBeingMade(retry_after=2)
         return str(found["number"])
-    return await _make(resident, fee, channel)
+    return await _insert(resident, fee, channel)
 
 
-async def start(resident: AsResident, number: str, *, channels: Mapping[str, PayChannel]) -> Started:
-    """Have the order at its channel, unless it is there, and what the front end needs. No transaction may be open.
+@raises(PaymentNotFound, PaymentClosed, ChannelPayerRefused, PartnerMisconfigured, PartnerRefused)
+async def start_payment(resident: AsResident, number: str, *, channels: Mapping[str, PayChannel]) -> PaymentAttempt:
+    """Place the order at its channel, unless it is there already, and sign the front end's parameters.
 
-    A channel that does not answer is no error: the order stands, and the next try goes on with it. Raises
-    PaymentNotFound, also for somebody else's; PaymentClosed when it can no longer be paid; ChannelPayerRefused,
-    PartnerMisconfigured and PartnerRefused from the channel.
+    A channel that does not answer is no error: the order stands, and the next try goes on with it. No transaction may
+    be open.
     """
     order = await _order(resident, number)
     channel = _channel(order["channel"], channels)
     if order["state"] != PaymentState.CREATED or order["over"]:
-        return _started(order, channel)
+        return _attempt(order, channel)
     try:
-        placed = await channel.place(_wanted(order))
+        placed = await channel.place(_request(order))
     except ChannelOrderPaid:
-        await _ask(number, channels)
-    except (ChannelOrderClosed, ChannelOrderInConflict) as trouble:
-        log.warning("an order cannot be paid", extra={"payment": number, "why": trouble.code})
-        await _ask(number, channels, close=True)
-    except (PartnerBusy, PartnerUnreachable) as trouble:
-        log.warning("no answer to an order", extra={"payment": number, "why": trouble.code})
-        return _started(order, channel, retry_after=round(trouble.retry_after or 2) or 1)
+        await _find_out(number, channels)
+    except (ChannelOrderClosed, ChannelOrderInConflict) as error:
+        facts = {"event": "payments.order-not-payable", "payment": number, "why": error.code}
+        log.warning("the order cannot be paid at its channel", extra=facts)
+        await _find_out(number, channels, close=True)
+    except (PartnerBusy, PartnerUnreachable) as error:
+        facts = {"event": "payments.order-unanswered", "payment": number, "why": error.code}
+        log.warning("the channel did not answer to an order", extra=facts)
+        return _attempt(order, channel, retry_after=round(error.retry_after or 2) or 1)
     else:
-        await _prepaid(order, placed)
-    return _started(await _order(resident, number), channel)
+        await _mark_prepaid(order, placed)
+    return _attempt(await _order(resident, number), channel)
+
+
+@raises(*dict.fromkeys((*raised_by(close_stale_order), *raised_by(reserve_order), *raised_by(start_payment))))
+async def charge(
+    resident: AsResident, fee_id: UUID, channel_name: str, *, channels: Mapping[str, PayChannel]
+) -> PaymentAttempt:
+    """Begin to pay the fee, or go on with the order that is open. No transaction may be open."""
+    await close_stale_order(resident, fee_id, channel_name, channels=channels)
+    async with transaction():
+        number = await reserve_order(resident, fee_id, channel_name, channels=channels)
+    return await start_payment(resident, number, channels=channels)
 
 
 def sub_merchant(channel: PayChannel, department: str | None) -> str | None:
-    """Whose account under ours the money goes to; None when it is ours. Raises PaymentChannelInvalid when the
-    department (by its code) takes no money through this channel."""
+    """The sub-merchant that takes the department's money; None when the service's own merchant does.
+
+    Raises PaymentChannelInvalid when the department (by its code) takes no money through this channel.
+    """
     if not channel.sub_merchants:
         return None
     found = channel.sub_merchants.get(department or "")
@@ -202,34 +214,43 @@ async def _fee(resident: AsResident, fee_id: UUID) -> asyncpg.Record:
 
 
 async def _open_order(resident: AsResident, fee: asyncpg.Record, channel: PayChannel) -> asyncpg.Record | None:
-    wanted = (resident.id, fee["amount_fen"], channel.app_id, channel.merchant_id)
-    return await fetch_row(_OPEN, fee["id"], channel.name, *wanted)
+    expected = (resident.id, fee["amount_fen"], channel.app_id, channel.merchant_id)
+    return await fetch_row(_OPEN, fee["id"], channel.name, *expected)
 
 
-async def _make(resident: AsResident, fee: asyncpg.Record, channel: PayChannel) -> str:
+async def _insert(resident: AsResident, fee: asyncpg.Record, channel: PayChannel) -> str:
     openid = await identity.openid_of(resident.id) if channel.name in ASKS_FOR_PAYER else None
     if openid is None and channel.name in ASKS_FOR_PAYER:
         raise PayerNotKnown
     payment_id, number, now, values = uuid7(), payment_number(), clock.now(), settings()
-    life = timedelta(minutes=min(max(values.payment_order_minutes, SHORTEST), LONGEST))
-    async with transaction() as connection:
-        await connection.execute(
-            _MAKE, payment_id, now, number, fee["id"], resident.id, channel.name, fee["amount_fen"], channel.app_id,
-            channel.merchant_id, sub_merchant(channel, fee["uscc"]),
-            openid and seal(openid, where=SEALED_PAYER, row=payment_id),
-            openid and fingerprint(openid, "openid"), fee["name"][:127], life,
-            now + timedelta(seconds=values.payment_check_seconds),
-        )  # fmt: skip
-        await note("payment", payment_id, None, PaymentState.CREATED, "asked")
-        await record(
-            PaymentOrdered(
-                payment_id=payment_id,
-                fee_id=fee["id"],
-                resident_id=resident.id,
-                channel=channel.name,
-                amount_fen=fee["amount_fen"],
-            )
+    order = {
+        "id": payment_id,
+        "now": now,
+        "number": number,
+        "fee_id": fee["id"],
+        "resident_id": resident.id,
+        "channel": channel.name,
+        "amount_fen": fee["amount_fen"],
+        "app_id": channel.app_id,
+        "merchant_id": channel.merchant_id,
+        "sub_merchant_id": sub_merchant(channel, fee["uscc"]),
+        "payer": openid and seal(openid, where=SEALED_PAYER, row=payment_id),
+        "payer_fingerprint": openid and fingerprint(openid, "openid"),
+        "description": fee["name"][:127],
+        "lifetime": timedelta(minutes=min(max(values.payment_order_minutes, SHORTEST), LONGEST)),
+        "check_after": now + timedelta(seconds=values.payment_check_seconds),
+    }
+    await execute(*named(_INSERT, order))
+    await record_transition("payment", payment_id, None, PaymentState.CREATED, "asked")
+    await record(
+        PaymentOrdered(
+            payment_id=payment_id,
+            fee_id=fee["id"],
+            resident_id=resident.id,
+            channel=channel.name,
+            amount_fen=fee["amount_fen"],
         )
+    )
     return number
 
 
@@ -240,7 +261,7 @@ async def _order(resident: AsResident, number: str) -> asyncpg.Record:
     return order
 
 
-def _wanted(order: Mapping[str, Any]) -> Wanted:
+def _request(order: Mapping[str, Any]) -> Wanted:
     return Wanted(
         number=order["number"],
         description=order["description"],
@@ -252,30 +273,31 @@ def _wanted(order: Mapping[str, Any]) -> Wanted:
     )
 
 
-async def _prepaid(order: Mapping[str, Any], placed: Placed) -> None:
-    """Whoever taps twice gets the same from the channel twice; a payer may even have been faster than this answer."""
+async def _mark_prepaid(order: Mapping[str, Any], placed: Placed) -> None:
+    """Mark a created order as prepaid; a second tap gets the same from the channel, and a payer may even have been
+    faster than this answer."""
     async with transaction():
         if await fetch_value(_PREPAID, order["id"], clock.now(), placed.prepay_id) is not None:
-            await note("payment", order["id"], PaymentState.CREATED, PaymentState.PREPAID, "asked")
+            await record_transition("payment", order["id"], PaymentState.CREATED, PaymentState.PREPAID, "asked")
 
 
-async def _ask(number: str, channels: Mapping[str, PayChannel], *, close: bool = False) -> None:
-    """Find out what the channel means; when it does not say, the sweeper goes on."""
+async def _find_out(number: str, channels: Mapping[str, PayChannel], *, close: bool = False) -> None:
+    """Query the order at its channel, or close it there; when the channel does not answer, the sweeper goes on."""
     try:
         if close:
-            await checking.close(number, "refused-by-channel", channels=channels)
+            await checking.close_order(number, "refused-by-channel", channels=channels)
         else:
-            await checking.check(number, channels=channels)
-    except PartnerTrouble as trouble:
-        log.warning("no answer about an order", extra={"payment": number, "why": trouble.code})
+            await checking.check_payment(number, channels=channels)
+    except PartnerTrouble as error:
+        checking.log_unanswered(number, error)
 
 
-def _started(order: Mapping[str, Any], channel: PayChannel, *, retry_after: int | None = None) -> Started:
+def _attempt(order: Mapping[str, Any], channel: PayChannel, *, retry_after: int | None = None) -> PaymentAttempt:
     state = PaymentState(order["state"])
     payable = state is PaymentState.PREPAID and not order["over"]
     if state is PaymentState.CLOSED or (order["over"] and state in (PaymentState.CREATED, PaymentState.PREPAID)):
         raise PaymentClosed
-    return Started(
+    return PaymentAttempt(
         number=order["number"],
         fee_id=order["fee_id"],
         channel=order["channel"],

@@ -1,8 +1,8 @@
-"""Truth without notices: the channel is asked about every order that is open, more seldom the longer it takes.
+"""Checking orders without notices: every open order is queried at its channel, less often the longer it takes.
 
-The first question comes `payment_check_seconds` after the order was made, the pauses double up to
-`payment_check_longest_seconds`, and one question falls right behind the end of the order. An order that is over, or
-whose fee is not owed any more, is closed at the channel and then asked about. So with both sides reachable nothing that
+The first query comes `payment_check_seconds` after the order was made, the pauses double up to
+`payment_check_longest_seconds`, and one query falls right behind the end of the order. An order that is over, or
+whose fee is not owed any more, is closed at the channel and then queried. So with both sides reachable nothing that
 was paid stays unknown for longer than that longest pause and the answer: well below fifteen minutes.
 """
 
@@ -16,6 +16,7 @@ import asyncpg
 
 from backend import clock, partners
 from backend.database import execute, fetch, fetch_row, transaction
+from backend.errors import DomainError
 from backend.jobs import enqueue, job
 from backend.partners.errors import PartnerTrouble
 from backend.partners.paying.port import (
@@ -28,16 +29,16 @@ from backend.partners.paying.port import (
 )
 from backend.payments.closing import mark_closed
 from backend.payments.errors import PaymentChannelInvalid, PaymentNotFound
-from backend.payments.settling import CAME, OPEN, find, settle
+from backend.payments.settling import OPEN, PAID_STATES, lock_order, settle_payment
 from backend.settings import settings
 from models.payments import Channel, FeeState, PaymentState
 
 log = logging.getLogger("zhangban.payments")
 
 AT_ONCE = 200
-"""Orders that one run of the sweeper takes on; a worker that is behind runs again at once."""
+"""Orders per run of the sweeper; a worker that is behind runs again at once."""
 
-# Whoever claims an order has set its next question already, so a worker that dies loses nothing but one pause.
+# A claim sets the next query already, so a worker that dies loses nothing but one pause.
 _CLAIM = """
 UPDATE payments p SET checks = p.checks + 1, checked_at = $1,
     check_after = CASE WHEN p.expires_at BETWEEN $1 AND $1 + pause THEN p.expires_at + interval '1 second'
@@ -52,11 +53,11 @@ SELECT p.id, p.number, p.fee_id, p.resident_id, p.channel, p.state, p.sub_mercha
     p.amount_fen = f.amount_fen AS same_amount
 FROM payments p JOIN fees f ON f.id = p.fee_id WHERE p.number = $1
 """
-_LOOKED = "UPDATE payments SET check_after = NULL WHERE number = $1 AND state = 'closed' AND check_after IS NOT NULL"
+_CHECKED = "UPDATE payments SET check_after = NULL WHERE number = $1 AND state = 'closed' AND check_after IS NOT NULL"
 
 
-async def sweep() -> int:
-    """Have the channel asked about every order whose time for that has come; how many."""
+async def enqueue_due_checks() -> int:
+    """Enqueue a check of every order that is due for one; their number."""
     values, now = settings(), clock.now()
     async with transaction():
         rows = await fetch(_CLAIM, now, values.payment_check_seconds, values.payment_check_longest_seconds, AT_ONCE)
@@ -68,43 +69,43 @@ async def sweep() -> int:
 @job("payments.check")
 async def _check_job(payload: dict[str, Any]) -> None:
     try:
-        await check(payload["number"])
-    except (PartnerTrouble, PaymentChannelInvalid) as trouble:
-        # The next question is in the row already.
-        log.warning("no answer about an order", extra={"payment": payload["number"], "why": trouble.code})
+        await check_payment(payload["number"])
+    except (PartnerTrouble, PaymentChannelInvalid) as error:
+        log_unanswered(payload["number"], error)  # the next query is in the row already
 
 
-async def check(number: str, *, channels: Mapping[str, PayChannel] | None = None) -> PaymentState:
-    """Ask the channel about the order and take what it says; where it stands afterwards.
+async def check_payment(number: str, *, channels: Mapping[str, PayChannel] | None = None) -> PaymentState:
+    """Query the order at its channel and apply the answer; the state of the order afterwards.
 
-    What is over is closed there first. No transaction may be open. Raises PaymentNotFound, and what the channel raises.
+    An order that is over is closed there first. No transaction may be open. Raises PaymentNotFound, and what the
+    channel raises.
     """
     order = await _order(number)
     state = PaymentState(order["state"])
     if state not in OPEN and state is not PaymentState.CLOSED:
         return state
     channel = _channel(order, channels)
-    seen = await _ask(channel, order)
-    if seen is not None and (seen.state in CAME or seen.state is OrderAtChannel.CLOSED):
-        state = await settle(seen, channel=Channel(order["channel"]), known_by="query", why=why_close(order))
-    if state in OPEN and (reason := why_close(order)):
-        return await close(number, reason, channels=channels)
+    seen = await _query(channel, order)
+    if seen is not None and (seen.state in PAID_STATES or seen.state is OrderAtChannel.CLOSED):
+        state = await settle_payment(seen, channel=Channel(order["channel"]), known_by="query", why=close_reason(order))
+    if state in OPEN and (reason := close_reason(order)):
+        return await close_order(number, reason, channels=channels)
     if state is PaymentState.CLOSED:
-        await execute(_LOOKED, number)
+        await execute(_CHECKED, number)
     return state
 
 
-def why_close(order: Mapping[str, Any]) -> str | None:
-    """Why an open order shall not be paid any more; None when it still may."""
+def close_reason(order: Mapping[str, Any]) -> str | None:
+    """Why an open order shall not be paid any more; None when it still may be."""
     if order["fee_state"] != FeeState.OPEN or not order["same_amount"]:
         return "not-owed"
     return "expired" if order["over"] else None
 
 
-async def close(number: str, why: str, *, channels: Mapping[str, PayChannel] | None = None) -> PaymentState:
-    """Have nobody pay the order any more: closed at the channel, then asked about; where it stands afterwards.
+async def close_order(number: str, why: str, *, channels: Mapping[str, PayChannel] | None = None) -> PaymentState:
+    """Close the order at its channel, then query it; the state of the order afterwards.
 
-    It stays open when the channel has not come to closing it yet: the sweeper comes again. No transaction may be open.
+    It stays open while the channel has not closed it: the sweeper checks again. No transaction may be open.
     Raises PaymentNotFound, and what the channel raises.
     """
     order = await _order(number)
@@ -114,29 +115,29 @@ async def close(number: str, why: str, *, channels: Mapping[str, PayChannel] | N
     try:
         await channel.close(number, sub_merchant_id=order["sub_merchant_id"])
     except (ChannelOrderPaid, ChannelOrderClosed):
-        log.info("an order was ended before we closed it", extra={"payment": number})
+        log.info("the order had ended before it was closed", extra={"event": "payments.order-ended", "payment": number})
     except ChannelOrderNotFound:
         known = False
-    seen = await _ask(channel, order)
+    seen = await _query(channel, order)
     if seen is not None:
-        return await settle(seen, channel=Channel(order["channel"]), known_by="query", why=why)
+        return await settle_payment(seen, channel=Channel(order["channel"]), known_by="query", why=why)
     if known:
         return PaymentState(order["state"])
-    return await _never_there(order, why)
+    return await _close_unknown(order, why)
 
 
-async def _never_there(order: asyncpg.Record, why: str) -> PaymentState:
-    """The channel has never heard of the order: what we asked for was lost on the way."""
+async def _close_unknown(order: asyncpg.Record, why: str) -> PaymentState:
+    """Close an order that the channel does not know: the request to place it was lost."""
     async with transaction():
-        nothing = OrderSeen(number=order["number"], state=OrderAtChannel.UNPAID, app_id="", merchant_id="")
-        found = await find(nothing, Channel(order["channel"]))
+        unpaid = OrderSeen(number=order["number"], state=OrderAtChannel.UNPAID, app_id="", merchant_id="")
+        found = await lock_order(unpaid, Channel(order["channel"]))
         if found.state not in OPEN:
             return found.state
         await mark_closed(found.row, why, "query")
     return PaymentState.CLOSED
 
 
-async def _ask(channel: PayChannel, order: asyncpg.Record) -> OrderSeen | None:
+async def _query(channel: PayChannel, order: asyncpg.Record) -> OrderSeen | None:
     try:
         return await channel.query(order["number"], sub_merchant_id=order["sub_merchant_id"])
     except ChannelOrderNotFound:
@@ -156,3 +157,9 @@ def _channel(order: asyncpg.Record, channels: Mapping[str, PayChannel] | None) -
     if found is None:
         raise PaymentChannelInvalid
     return found
+
+
+def log_unanswered(number: str, error: DomainError) -> None:
+    """Log that a channel did not answer a query of the order."""
+    facts = {"event": "payments.query-unanswered", "payment": number, "why": error.code}
+    log.warning("the channel did not answer about an order", extra=facts)

@@ -1,7 +1,7 @@
 """Amounts in Chinese capital numerals (人民币大写), which stand on receipts because they cannot be altered by a stroke.
 
 The form is that of 支付结算办法, 附一: 元 or 角 is followed by 整 when nothing comes behind it, 分 by nothing; a gap of
-noughts inside a number is read as one 零.
+zeros inside a number is read as one 零.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 DIGITS = "零壹贰叁肆伍陆柒捌玖"
 PLACES = ("", "拾", "佰", "仟")
 GROUPS = ("", "万", "亿", "万亿")
-MOST = 10**16 * 100 - 1
+LARGEST = 10**16 * 100 - 1
 """Fen; sixteen digits of yuan are more than any receipt will see."""
 
 
-def in_capitals(fen: int) -> str:
-    """The amount in words, such as 人民币壹佰贰拾元零伍分. Raises ValueError below nothing and above MOST."""
-    if not 0 <= fen <= MOST:
+def chinese_amount(fen: int) -> str:
+    """The amount in words, such as 人民币壹佰贰拾元零伍分. Raises ValueError below nothing and above LARGEST."""
+    if not 0 <= fen <= LARGEST:
         raise ValueError(f"{fen} fen cannot be written in capitals")
     yuan, rest = divmod(fen, 100)
     jiao, odd = divmod(rest, 10)

@@ -1,7 +1,7 @@
 """A channel's bill of one day against our tables: which numbers do not agree, found by the database in whole sets.
 
-The bill goes in as arrays, a batch at a time, and only what differs comes back: a day of a province has some ten
-thousand rows, of which a handful differ. Nothing is asked of the channel and nothing is changed here.
+The bill goes in as arrays, a batch at a time, and only the differing rows come back: a day of a province has some ten
+thousand rows, of which a handful differ. The channel is not called and nothing is changed here.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from models.reconciliation import DifferenceKind
 
 BATCH = 5000
 REFUNDED_THERE = frozenset({"SUCCESS", "REFUND_SUCCESS"})
-"""What channels write of a refund that has arrived. A bill shows the day as it was and is not written anew."""
+"""The states of an arrived refund in bills. A bill shows the day as it was and is not written anew."""
 
 
 class Account(NamedTuple):
-    """Whose money a bill tells of."""
+    """The merchant account that a bill is about."""
 
     channel: Channel
     merchant_id: str
@@ -33,12 +33,12 @@ class Account(NamedTuple):
 
     @property
     def holder(self) -> str:
-        """The merchant who has the money: the sub-merchant where there is one."""
+        """The merchant that holds the money: the sub-merchant where there is one."""
         return self.sub_merchant_id or self.merchant_id
 
 
-class Found(Struct, frozen=True, kw_only=True):
-    """One number on which ours and the bill disagree, with what each of them says."""
+class Mismatch(Struct, frozen=True, kw_only=True):
+    """One number on which our tables and the bill disagree, with the values of both."""
 
     kind: DifferenceKind
     entity: str
@@ -55,7 +55,7 @@ class Found(Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What makes it this difference of its day."""
+        """The identity of the difference within its day."""
         return self.entity, self.number, self.kind.value
 
 
@@ -77,24 +77,24 @@ LEFT JOIN refunds r ON r.number = b.number LEFT JOIN payments p ON p.id = r.paym
 WHERE r.id IS NULL OR r.amount_fen <> b.fen OR p.number <> b.payment_number
    OR r.state IN ('requested', 'rejected', 'approved') OR (b.state = ANY($7) AND r.state <> 'succeeded')
 """
-# What the bill lacks is subtracted here and not by an anti-join: how good that is depends on what the planner believes
-# of a day that has just begun, and a set of a day's numbers is small.
+# Numbers that the bill lacks are subtracted here and not by an anti-join: the cost of that depends on the planner's
+# estimate of a day that has just begun, and a set of a day's numbers is small.
 _PAYMENTS_OF_DAY = """
 SELECT number FROM payments WHERE paid_at >= $1 AND paid_at < $2 AND paid_fen > 0 AND channel = $3
   AND coalesce(sub_merchant_id, merchant_id) = $4
 """
 _PAYMENTS_NAMED = "SELECT number, transaction_id, state, paid_fen, paid_at FROM payments WHERE number = ANY($1)"
-# A refund is on the bill of the day when the channel was asked: the day of its first step beyond our own door. What was
-# promised on an earlier day may have been asked for then, with the answer lost; the sweeper follows that one.
+# A refund is on the bill of the day when it was sent to the channel: the day of its first transition after approval. A
+# refund promised on an earlier day may have been sent then, with the answer lost; the sweeper follows that one.
 _REFUNDS_OF_DAY = """
-SELECT r.number, r.channel_refund_id, r.state, r.amount_fen, asked.at, p.number AS payment_number
+SELECT r.number, r.channel_refund_id, r.state, r.amount_fen, sent.at, p.number AS payment_number
 FROM refunds r JOIN payments p ON p.id = r.payment_id
 CROSS JOIN LATERAL (
-    SELECT min(m.at) AS at FROM payment_moves m
-    WHERE m.entity_id = r.id AND m.to_state IN ('processing', 'succeeded', 'abnormal', 'closed')) asked
+    SELECT min(m.at) AS at FROM payment_transitions m
+    WHERE m.entity_id = r.id AND m.to_state IN ('processing', 'succeeded', 'abnormal', 'closed')) sent
 WHERE r.state_at >= $1 AND r.created_at < $2 AND coalesce(r.decided_at, r.created_at) >= $1
   AND r.state IN ('processing', 'succeeded', 'abnormal') AND p.channel = $3
-  AND coalesce(p.sub_merchant_id, p.merchant_id) = $4 AND asked.at >= $1 AND asked.at < $2
+  AND coalesce(p.sub_merchant_id, p.merchant_id) = $4 AND sent.at >= $1 AND sent.at < $2
 """
 _OURS = """
 SELECT number, NULL AS payment_number FROM payments
@@ -109,16 +109,16 @@ WHERE p.channel = $3 AND coalesce(p.sub_merchant_id, p.merchant_id) = $4
 
 
 def bounds(day: date) -> tuple[datetime, datetime]:
-    """When the day begins and ends in Asia/Shanghai, where channels count their days."""
+    """The begin and the end of the day in Asia/Shanghai, by which channels count their days."""
     begins = datetime.combine(day, time(), SHANGHAI)
     return begins, begins + timedelta(days=1)
 
 
-async def differing(account: Account, bill: Bill) -> list[Found]:
-    """Every number of the bill's day on which ours and the bill disagree, each once."""
+async def find_mismatches(account: Account, bill: Bill) -> list[Mismatch]:
+    """Every number of the bill's day on which our tables and the bill disagree, each once."""
     payments = [row for row in bill.rows if row.refund_number is None]
     refunds = [row for row in bill.rows if row.refund_number is not None]
-    found: list[Found] = []
+    found: list[Mismatch] = []
     for batch in _batches(payments):
         columns = _columns(batch, "number", "transaction_id", "amount_fen", "state", "at")
         found += [_payment(row) for row in await fetch(_PAYMENTS, *columns, account.channel.value, account.holder)]
@@ -135,7 +135,7 @@ async def differing(account: Account, bill: Bill) -> list[Found]:
     return [*{each.key: each for each in found}.values()]
 
 
-async def ours(account: Account, day: date) -> list[tuple[str, str | None]]:
+async def list_our_numbers(account: Account, day: date) -> list[tuple[str, str | None]]:
     """Our numbers of the day, for a channel that has no bill: of a payment alone, of a refund with its payment's."""
     rows = await fetch(_OURS, *bounds(day), account.channel.value, account.holder)
     return [(row["number"], row["payment_number"]) for row in rows]
@@ -150,7 +150,7 @@ def _columns(rows: Iterable[BillRow], *names: str) -> list[list[object]]:
     return [[getattr(row, name) for row in rows] for name in names]
 
 
-def _payment(row: asyncpg.Record) -> Found:
+def _payment(row: asyncpg.Record) -> Mismatch:
     bill_state = row["bill_state"]
     if row["state"] is None:
         kind = DifferenceKind.UNKNOWN
@@ -160,7 +160,7 @@ def _payment(row: asyncpg.Record) -> Found:
         kind = DifferenceKind.AMOUNT
     else:
         kind, bill_state = DifferenceKind.STATE, "other-transaction" if row["held"] else "other-merchant"
-    return Found(
+    return Mismatch(
         kind=kind,
         entity="payment",
         number=row["number"],
@@ -173,7 +173,7 @@ def _payment(row: asyncpg.Record) -> Found:
     )
 
 
-def _refund(row: asyncpg.Record) -> Found:
+def _refund(row: asyncpg.Record) -> Mismatch:
     bill_state = row["bill_state"]
     if row["state"] is None:
         kind = DifferenceKind.UNKNOWN
@@ -185,7 +185,7 @@ def _refund(row: asyncpg.Record) -> Found:
         kind = DifferenceKind.MISSING_HERE
     else:
         kind = DifferenceKind.STATE
-    return Found(
+    return Mismatch(
         kind=kind,
         entity="refund",
         number=row["number"],
@@ -199,8 +199,8 @@ def _refund(row: asyncpg.Record) -> Found:
     )
 
 
-def _payment_not_there(row: asyncpg.Record) -> Found:
-    return Found(
+def _payment_not_there(row: asyncpg.Record) -> Mismatch:
+    return Mismatch(
         kind=DifferenceKind.MISSING_THERE,
         entity="payment",
         number=row["number"],
@@ -211,8 +211,8 @@ def _payment_not_there(row: asyncpg.Record) -> Found:
     )
 
 
-def _refund_not_there(row: asyncpg.Record) -> Found:
-    return Found(
+def _refund_not_there(row: asyncpg.Record) -> Mismatch:
+    return Mismatch(
         kind=DifferenceKind.MISSING_THERE,
         entity="refund",
         number=row["number"],

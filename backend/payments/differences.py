@@ -1,25 +1,28 @@
-"""Differences as cases: staff see them, take them over, and say in words what they were."""
+"""Bill differences as work items: staff see them, take them over, and resolve them with an explanation."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-from msgspec import Struct
+from msgspec import Struct, convert
 
 from backend import clock
-from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.database import execute, fetch_row, fetch_value, row_as, transaction
+from backend.errors import raises
 from backend.events import record
+from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
-from backend.paging import USUAL, cursor_of, place_of
+from backend.paging import USUAL, CursorInvalid, paged
 from backend.payments.errors import BillDifferenceNotFound, BillDifferenceResolved
 from backend.payments.events import DifferenceResolved, DifferenceTaken
 from models.reconciliation import DifferenceKind, DifferenceState
 
-DUTY = "payments.reconcile"
-"""The duty of whoever looks into differences. Merchants' accounts belong to the platform, not to a department."""
+RECONCILE = "payments.reconcile"
+"""The duty of staff who work on differences. Merchants' accounts belong to the platform, not to a department."""
 KIND_NAMES: dict[str, str] = {
     DifferenceKind.MISSING_HERE: "平台有、我方无",
     DifferenceKind.MISSING_THERE: "我方有、平台无",
@@ -29,7 +32,7 @@ KIND_NAMES: dict[str, str] = {
 }
 
 
-class BillDaySeen(Struct, kw_only=True):
+class BillDaySummary(Struct, kw_only=True):
     """One channel's day as the last comparison left it. Amounts are fen."""
 
     id: UUID
@@ -46,14 +49,14 @@ class BillDaySeen(Struct, kw_only=True):
     refund_fen: int
     charge_fen: int
     open: int
-    """Differences that nobody has explained yet."""
+    """Differences without an explanation."""
     repaired: int
     resolved: int
-    trouble: str | None
+    problem: str | None
 
 
-class DifferenceSeen(Struct, kw_only=True):
-    """One number on which our books, the bill and the channel's answer to a query do not agree. Amounts are fen."""
+class BillDifferenceDetail(Struct, kw_only=True):
+    """One number on which our tables, the bill and the channel's answer to a query disagree. Amounts are fen."""
 
     id: UUID
     channel: str
@@ -89,63 +92,63 @@ SELECT b.*, count(d.id) FILTER (WHERE d.state = 'open') AS open,
 FROM bill_days b LEFT JOIN bill_differences d ON d.bill_day_id = b.id
 WHERE ($1::date IS NULL OR (b.day, b.id) < ($1, $2)) GROUP BY b.id ORDER BY b.day DESC, b.id DESC LIMIT $3
 """
-_SEEN = """
+_COLUMNS = """
 SELECT d.*, b.channel, b.merchant_id, b.day FROM bill_differences d JOIN bill_days b ON b.id = d.bill_day_id
 """
-_LIST = f"""{_SEEN}
+_LIST = f"""{_COLUMNS}
 WHERE ($1::text IS NULL OR d.state = $1) AND ($2::uuid IS NULL OR d.id < $2) ORDER BY d.id DESC LIMIT $3
 """
-_ONE = f"{_SEEN} WHERE d.id = $1"
+_ONE = f"{_COLUMNS} WHERE d.id = $1"
 
 
-async def days(
+@raises(DutyMissing, CursorInvalid)
+async def list_bill_days(
     staff: AsStaff, *, limit: int = USUAL, cursor: str | None = None
-) -> tuple[list[BillDaySeen], str | None]:
+) -> tuple[list[BillDaySummary], str | None]:
     """One page of the days that were compared, the latest first."""
-    staff.require(DUTY)
-    day, after = place_of(cursor, "bill days") if cursor else (None, None)
-    rows = await fetch(_DAYS, date.fromisoformat(day) if day else None, UUID(after) if after else None, limit + 1)
-    seen = [BillDaySeen(**{name: row[name] for name in BillDaySeen.__struct_fields__}) for row in rows[:limit]]
-    return seen, cursor_of([seen[-1].day, seen[-1].id], "bill days") if len(rows) > limit else None
+    staff.require(RECONCILE)
+    by: dict[str, Callable[[str], Any]] = {"day": date.fromisoformat, "id": UUID}
+    return await paged(_DAYS, by=by, make=_day, purpose="bill days", cursor=cursor, limit=limit)
 
 
-async def listed(
+@raises(DutyMissing, CursorInvalid)
+async def list_bill_differences(
     staff: AsStaff, *, state: DifferenceState | None = None, limit: int = USUAL, cursor: str | None = None
-) -> tuple[list[DifferenceSeen], str | None]:
+) -> tuple[list[BillDifferenceDetail], str | None]:
     """One page of the differences, the latest first; only those in this state, if one is given."""
-    staff.require(DUTY)
+    staff.require(RECONCILE)
     purpose = f"bill differences {state or ''}"
-    after = UUID(place_of(cursor, purpose)[0]) if cursor else None
-    rows = await fetch(_LIST, state.value if state else None, after, limit + 1)
-    seen = [_seen(row) for row in rows[:limit]]
-    return seen, cursor_of([seen[-1].id], purpose) if len(rows) > limit else None
+    chosen = state.value if state else None
+    return await paged(_LIST, chosen, by={"id": UUID}, make=_detail, purpose=purpose, cursor=cursor, limit=limit)
 
 
-async def one(staff: AsStaff, difference_id: UUID) -> DifferenceSeen:
-    """One difference with all that is known of it. Raises BillDifferenceNotFound."""
-    staff.require(DUTY)
+@raises(DutyMissing, BillDifferenceNotFound)
+async def get_bill_difference(staff: AsStaff, difference_id: UUID) -> BillDifferenceDetail:
+    """One difference with all that is known of it."""
+    staff.require(RECONCILE)
     row = await fetch_row(_ONE, difference_id)
     if row is None:
         raise BillDifferenceNotFound
-    return _seen(row)
+    return _detail(row)
 
 
-async def take_over(staff: AsStaff, difference_id: UUID) -> DifferenceSeen:
-    """Look into it from now on, also when somebody else did before. Raises BillDifferenceNotFound,
-    BillDifferenceResolved."""
-    staff.require(DUTY)
+@raises(DutyMissing, BillDifferenceNotFound, BillDifferenceResolved)
+async def take_over_bill_difference(staff: AsStaff, difference_id: UUID) -> BillDifferenceDetail:
+    """Make the member of staff the owner of the difference, also when it had another owner."""
+    staff.require(RECONCILE)
     async with transaction():
-        await _open_one(difference_id)
+        await _lock_open(difference_id)
         await execute("UPDATE bill_differences SET owner_id = $2 WHERE id = $1", difference_id, staff.id)
         await record(DifferenceTaken(difference_id=difference_id, owner_id=staff.id))
-    return await one(staff, difference_id)
+    return await get_bill_difference(staff, difference_id)
 
 
-async def resolve(staff: AsStaff, difference_id: UUID, words: str) -> DifferenceSeen:
-    """Say what it was. Whoever says so owns it from then on. Raises BillDifferenceNotFound, BillDifferenceResolved."""
-    staff.require(DUTY)
+@raises(DutyMissing, BillDifferenceNotFound, BillDifferenceResolved)
+async def resolve_bill_difference(staff: AsStaff, difference_id: UUID, words: str) -> BillDifferenceDetail:
+    """Resolve the difference with an explanation; the member of staff who explains it owns it from then on."""
+    staff.require(RECONCILE)
     async with transaction():
-        await _open_one(difference_id)
+        await _lock_open(difference_id)
         await execute(
             "UPDATE bill_differences SET state = 'resolved', resolution = $2, owner_id = $3, ended_at = $4 "
             "WHERE id = $1",
@@ -155,11 +158,11 @@ async def resolve(staff: AsStaff, difference_id: UUID, words: str) -> Difference
             clock.now(),
         )
         await record(DifferenceResolved(difference_id=difference_id, resolved_by=staff.id))
-    return await one(staff, difference_id)
+    return await get_bill_difference(staff, difference_id)
 
 
-async def _open_one(difference_id: UUID) -> None:
-    """Lock it. Raises BillDifferenceNotFound, BillDifferenceResolved."""
+async def _lock_open(difference_id: UUID) -> None:
+    """Lock an open difference. Raises BillDifferenceNotFound, BillDifferenceResolved."""
     state: Any = await fetch_value("SELECT state FROM bill_differences WHERE id = $1 FOR UPDATE", difference_id)
     if state is None:
         raise BillDifferenceNotFound
@@ -167,6 +170,10 @@ async def _open_one(difference_id: UUID) -> None:
         raise BillDifferenceResolved
 
 
-def _seen(row: asyncpg.Record) -> DifferenceSeen:
-    values = {name: row[name] for name in DifferenceSeen.__struct_fields__ if name not in ("kind_name", "found_at")}
-    return DifferenceSeen(**values, kind_name=KIND_NAMES[row["kind"]], found_at=row["created_at"])
+def _day(row: asyncpg.Record) -> BillDaySummary:
+    return row_as(BillDaySummary, row)
+
+
+def _detail(row: asyncpg.Record) -> BillDifferenceDetail:
+    names = {"kind_name": KIND_NAMES[row["kind"]], "found_at": row["created_at"]}
+    return convert({**row, **names}, BillDifferenceDetail)

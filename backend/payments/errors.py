@@ -1,4 +1,4 @@
-"""What can go wrong with money, named after what happened."""
+"""The errors of payments, refunds, receipts and bills."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from backend.errors import Conflict, Invalid, NotFound, Refused
 
 
 class FeeNotFound(NotFound):
-    """No such fee, or not one that this person may pay."""
+    """No such fee, or one that this resident may not pay."""
 
     title = "没有找到该费用"
 
@@ -18,13 +18,13 @@ class FeeNotOpen(Conflict):
 
 
 class ChargeNotInGuide(Invalid):
-    """The published guide has no such charge: what it does not say may not be asked for."""
+    """The published guide has no such charge: only charges that it states may be demanded."""
 
     title = "办事指南未列明该项收费，不得收取"
 
 
 class PaymentNotFound(NotFound):
-    """No such payment, or somebody else's."""
+    """No such payment, or another resident's."""
 
     title = "没有找到该支付订单"
 
@@ -67,40 +67,40 @@ class RefundNotFound(NotFound):
 
 
 class RefundTooMuch(Conflict):
-    """More than what was paid and is not already on its way back."""
+    """More than what was paid and is neither refunded nor being refunded."""
 
     title = "退款金额超过可退金额"
 
 
 class RefundOwnRequest(Refused):
-    """Whoever asked for a refund cannot be the second person."""
+    """The member of staff who requested a refund cannot be the second person."""
 
     title = "退款须由另一名工作人员复核"
 
 
 class RefundTooLate(Conflict):
-    """Channels give back within a year of the payment."""
+    """Channels refund within a year of the payment."""
 
     title = "支付已超过一年，无法原路退回，请线下办理"
 
 
 class PaymentNoticeOrderNotFound(NotFound):
-    """A believed notice about a number that we do not have (yet): the channel shall repeat it."""
+    """A verified notice about a number that we do not have (yet): the channel shall repeat it."""
 
     title = "未找到对应订单"
 
 
 class PaymentNoticeMismatch(Conflict):
-    """A believed notice whose application, merchant, currency, payer or amount is not that of our order or refund.
+    """A verified notice whose application, merchant, currency, payer or amount is not that of our order or refund.
 
-    It is kept and moves nothing; the channel is asked what is true.
+    It is stored and moves nothing; the channel is queried for the truth.
     """
 
     title = "通知内容与订单不一致"
 
 
 class RefundTooOften(Conflict):
-    """Channels give back in at most fifty parts."""
+    """Channels accept at most fifty partial refunds."""
 
     title = "该订单的退款次数已达上限"
 
@@ -112,7 +112,7 @@ class RefundCardRejected(Conflict):
 
 
 class ReceiptNotFound(NotFound):
-    """No such receipt, or not this one's."""
+    """No such receipt, or another resident's."""
 
     title = "没有找到该收据"
 
@@ -124,7 +124,7 @@ class BillDifferenceNotFound(NotFound):
 
 
 class BillDifferenceResolved(Conflict):
-    """Somebody has resolved it already, or it repaired itself."""
+    """The difference is resolved already, or it repaired itself."""
 
     title = "该差异已处理"
 

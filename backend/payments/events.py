@@ -1,4 +1,4 @@
-"""What happens to money, as the ledger of events keeps it: ids, numbers of ours, fen; nobody's name or account."""
+"""The events of payments, as the ledger of events keeps them: ids, our numbers, fen; no names and no accounts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FeeRaised(Event, frozen=True, kw_only=True, tag="fee.raised"):
 
 
 class FeePaid(Event, frozen=True, kw_only=True, tag="fee.paid"):
-    """The fee is paid. Whoever stands behind the subject (a case, a parcel) goes on."""
+    """The fee is paid. The domain of the subject (a case, a parcel) goes on."""
 
     about: ClassVar[str] = "fee_id"
     fee_id: UUID
@@ -33,7 +33,7 @@ class FeePaid(Event, frozen=True, kw_only=True, tag="fee.paid"):
 
 
 class FeeWaived(Event, frozen=True, kw_only=True, tag="fee.waived"):
-    """Staff said that it need not be paid, and why (the reason stands with the fee)."""
+    """Staff waived the fee, with a reason that is kept with it."""
 
     about: ClassVar[str] = "fee_id"
     fee_id: UUID
@@ -44,7 +44,7 @@ class FeeWaived(Event, frozen=True, kw_only=True, tag="fee.waived"):
 
 
 class FeeCancelled(Event, frozen=True, kw_only=True, tag="fee.cancelled"):
-    """What it was for does not happen; what had been paid goes back by itself."""
+    """The subject of the fee does not happen; what had been paid is refunded automatically."""
 
     about: ClassVar[str] = "fee_id"
     fee_id: UUID
@@ -79,7 +79,7 @@ class PaymentSucceeded(Event, frozen=True, kw_only=True, tag="payment.succeeded"
 
 
 class PaymentExceeded(Event, frozen=True, kw_only=True, tag="payment.exceeded"):
-    """Money came that does not count (late, double, another amount): all of it goes back by itself."""
+    """Money came that does not count (late, double, another amount): all of it is refunded automatically."""
 
     about: ClassVar[str] = "payment_id"
     payment_id: UUID
@@ -91,7 +91,7 @@ class PaymentExceeded(Event, frozen=True, kw_only=True, tag="payment.exceeded"):
 
 
 class PaymentClosed(Event, frozen=True, kw_only=True, tag="payment.closed"):
-    """Nobody paid in time, or the order was given up."""
+    """The order was not paid in time, or was given up."""
 
     about: ClassVar[str] = "payment_id"
     payment_id: UUID
@@ -101,19 +101,19 @@ class PaymentClosed(Event, frozen=True, kw_only=True, tag="payment.closed"):
 
 
 class NoticeRefused(Event, frozen=True, kw_only=True, tag="payment.notice-mismatched"):
-    """A believed notice did not fit our order or refund: kept, nothing moved, channel asked, operators alarmed."""
+    """A verified notice did not match our order or refund: stored, nothing moved, operators alarmed."""
 
     about: ClassVar[str] = "payment_id"
     payment_id: UUID
     channel: str
     fields: list[str]
-    """What differed. Of an order: `app_id`, `merchant_id`, `sub_merchant_id`, `currency`, `amount`, `payer`,
+    """The fields that differ. Of an order: `app_id`, `merchant_id`, `sub_merchant_id`, `currency`, `amount`, `payer`,
     `transaction_id`. Of a refund: `channel`, `payment`, `merchant_id`, `amount`, `total`, `transaction_id`, and `state`
     when we never sent it."""
 
 
 class RefundRequested(Event, frozen=True, kw_only=True, tag="refund.requested"):
-    """Staff asked for a refund that a second person has to approve."""
+    """Staff requested a refund that a second person has to approve."""
 
     about: ClassVar[str] = "refund_id"
     refund_id: UUID
@@ -123,7 +123,7 @@ class RefundRequested(Event, frozen=True, kw_only=True, tag="refund.requested"):
 
 
 class RefundApproved(Event, frozen=True, kw_only=True, tag="refund.approved"):
-    """The money is promised back; the channel is asked next."""
+    """The refund is promised; it is sent to the channel next."""
 
     about: ClassVar[str] = "refund_id"
     refund_id: UUID
@@ -134,17 +134,17 @@ class RefundApproved(Event, frozen=True, kw_only=True, tag="refund.approved"):
 
 
 class RefundRejected(Event, frozen=True, kw_only=True, tag="refund.rejected"):
-    """The request came to nothing: the second person said no, or everything goes back for another reason."""
+    """The request was rejected by the second person, or superseded by a refund of the whole."""
 
     about: ClassVar[str] = "refund_id"
     refund_id: UUID
     payment_id: UUID
     rejected_by: UUID | None
-    """Null when the service itself gave way to a refund of the whole."""
+    """Null when a refund of the whole superseded it."""
 
 
 class RefundSucceeded(Event, frozen=True, kw_only=True, tag="refund.succeeded"):
-    """The channel says that the payer has the money back."""
+    """The channel reports that the payer has the money back."""
 
     about: ClassVar[str] = "refund_id"
     refund_id: UUID
@@ -153,19 +153,19 @@ class RefundSucceeded(Event, frozen=True, kw_only=True, tag="refund.succeeded"):
     amount_fen: int
 
 
-class RefundTroubled(Event, frozen=True, kw_only=True, tag="refund.troubled"):
-    """The refund is abnormal or was closed by the channel: a person has to act; the payer is told that we know."""
+class RefundFailed(Event, frozen=True, kw_only=True, tag="refund.failed"):
+    """The refund is abnormal or was closed by the channel: a person has to act; the payer is notified."""
 
     about: ClassVar[str] = "refund_id"
     refund_id: UUID
     payment_id: UUID
     resident_id: UUID
     state: str
-    trouble: str
+    problem: str
 
 
 class RefundRepeated(Event, frozen=True, kw_only=True, tag="refund.repeated"):
-    """A person had a refund that did not arrive asked for once more, with the same number."""
+    """Staff had a refund that did not arrive sent once more, with the same number."""
 
     about: ClassVar[str] = "refund_id"
     refund_id: UUID
@@ -174,8 +174,8 @@ class RefundRepeated(Event, frozen=True, kw_only=True, tag="refund.repeated"):
     """Whether it goes to a bank card of the payer now."""
 
 
-class RefundUnasked(Event, frozen=True, kw_only=True, tag="refund.unasked"):
-    """The channel gave money back that we did not ask it to. Operators are alarmed."""
+class RefundUnrequested(Event, frozen=True, kw_only=True, tag="refund.unrequested"):
+    """The channel made a refund that we did not request. Operators are alarmed."""
 
     about: ClassVar[str] = "payment_id"
     payment_id: UUID
@@ -195,7 +195,7 @@ class ReceiptIssued(Event, frozen=True, kw_only=True, tag="receipt.issued"):
 
 
 class ReceiptVoided(Event, frozen=True, kw_only=True, tag="receipt.voided"):
-    """Everything went back: the receipt no longer holds."""
+    """The payment is refunded whole: the receipt is no longer valid."""
 
     about: ClassVar[str] = "receipt_id"
     receipt_id: UUID
@@ -214,7 +214,7 @@ class BillCompared(Event, frozen=True, kw_only=True, tag="bill.compared"):
 
 
 class BillRefused(Event, frozen=True, kw_only=True, tag="bill.refused"):
-    """A bill could not be believed. Operators are alarmed."""
+    """A bill could not be verified. Operators are alarmed."""
 
     about: ClassVar[str] = "bill_day_id"
     bill_day_id: UUID
@@ -224,7 +224,7 @@ class BillRefused(Event, frozen=True, kw_only=True, tag="bill.refused"):
 
 
 class DifferenceFound(Event, frozen=True, kw_only=True, tag="bill-difference.found"):
-    """Ours and the channel's disagree about a number: a person owns it until it is explained."""
+    """Our tables and the bill disagree about a number: a person owns it until it is explained."""
 
     about: ClassVar[str] = "difference_id"
     difference_id: UUID
@@ -234,7 +234,7 @@ class DifferenceFound(Event, frozen=True, kw_only=True, tag="bill-difference.fou
 
 
 class DifferenceTaken(Event, frozen=True, kw_only=True, tag="bill-difference.taken"):
-    """A member of staff looks into it from now on."""
+    """A member of staff became the owner of the difference."""
 
     about: ClassVar[str] = "difference_id"
     difference_id: UUID
@@ -242,7 +242,7 @@ class DifferenceTaken(Event, frozen=True, kw_only=True, tag="bill-difference.tak
 
 
 class DifferenceResolved(Event, frozen=True, kw_only=True, tag="bill-difference.resolved"):
-    """A person said what it was; the words stand with the difference."""
+    """Staff explained the difference; the words are kept with it."""
 
     about: ClassVar[str] = "difference_id"
     difference_id: UUID

@@ -1,40 +1,45 @@
-"""What is owed: raised from the published guide, shown to whoever may pay it, waived by staff with a reason.
+"""Fees: raised from the published guide, shown to the residents who may pay them, waived by staff with a reason.
 
 A fee belongs to a subject (kind, id): a case, a reprint, a parcel. Nothing here knows what a case is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, convert
 from uuid_utils.compat import uuid7
 
 from backend import clock
-from backend.database import fetch, in_transaction, transaction
+from backend.database import execute, fetch, fetch_row, fetch_value, in_transaction, transaction
+from backend.errors import raises
 from backend.events import record
+from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsResident, AsStaff
-from backend.paging import USUAL, cursor_of, place_of
+from backend.paging import USUAL, CursorInvalid, paged
 from backend.payments.errors import FeeNotFound, FeeNotOpen, PaymentBeingMade
 from backend.payments.events import FeeRaised, FeeWaived
-from models.payments import FeeState
+from backend.payments.transitions import actor_name
+from backend.sql import named
+from models.payments import OPEN_ORDERS, FeeState
 
-MANAGE = "fees.manage"
-"""The duty of whoever raises and waives fees of their own department."""
+MANAGE_FEES = "fees.manage"
+"""The duty of staff who raise and waive fees of their own department."""
 FEE_NAMES = {
     FeeState.OPEN: "待缴",
     FeeState.PAID: "已缴",
     FeeState.WAIVED: "已免收",
     FeeState.CANCELLED: "已取消",
 }
-_PURPOSE = "resident-fees"
 
 _RAISE = """
 INSERT INTO fees AS f (id, created_at, subject_kind, subject_id, charge_ref, resident_id, department_id,
     item_version_id, name, basis, unit_fen, quantity, amount_fen, state, state_at, raised_by)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12::int, $11::bigint * $12::int, 'open', $2, $13)
+VALUES (:id, :now, :subject_kind, :subject_id, :charge_ref, :resident_id, :department_id, :item_version_id, :name,
+    :basis, :unit_fen, :quantity::int, :unit_fen::bigint * :quantity::int, 'open', :now, :raised_by)
 ON CONFLICT (subject_kind, subject_id, charge_ref) DO UPDATE SET
     state = 'open', state_at = excluded.state_at, reason = NULL, resident_id = excluded.resident_id,
     unit_fen = excluded.unit_fen, quantity = excluded.quantity, amount_fen = excluded.amount_fen
@@ -43,11 +48,9 @@ RETURNING id
 """
 _RAISED = "SELECT id FROM fees WHERE subject_kind = $1 AND subject_id = $2 AND charge_ref = $3"
 _OF_DEPARTMENT = "SELECT * FROM fees WHERE id = $1 AND department_id = $2 FOR UPDATE"
-_WAIVE = "UPDATE fees SET state = 'waived', state_at = $2, waived_by = $3, reason = $4 WHERE id = $1"
-_LOOK_NOW = """
-UPDATE payments SET check_after = $2 WHERE fee_id = ANY($1) AND state IN ('created', 'prepaid')
-"""
-_BEING_PAID = "SELECT EXISTS (SELECT 1 FROM payments WHERE fee_id = $1 AND state IN ('created', 'prepaid'))"
+_WAIVE = "UPDATE fees SET state = 'waived', state_at = $2, waived_by = $3, reason = $4 WHERE id = $1 RETURNING *"
+_CHECK_NOW = f"UPDATE payments SET check_after = $2 WHERE fee_id = ANY($1) AND {OPEN_ORDERS}"
+_BEING_PAID = f"SELECT EXISTS (SELECT 1 FROM payments WHERE fee_id = $1 AND {OPEN_ORDERS})"
 _SET_QUANTITY = "UPDATE fees SET quantity = $2::int, amount_fen = unit_fen * $2::int WHERE id = $1"
 _HAND_OVER = """
 UPDATE fees SET resident_id = $3 WHERE subject_kind = $1 AND subject_id = $2 AND state = 'open'
@@ -61,7 +64,7 @@ ORDER BY id DESC LIMIT $4
 _OF_SUBJECT = "SELECT * FROM fees WHERE subject_kind = $1 AND subject_id = $2 ORDER BY id"
 
 
-class FeeSeen(Struct, kw_only=True):
+class FeeDetail(Struct, kw_only=True):
     """A fee as it is shown."""
 
     id: UUID
@@ -93,67 +96,79 @@ async def raise_fee(
     resident_id: UUID | None,
     department_id: UUID | None,
     item_version_id: UUID | None = None,
-    raised_by: str,
+    raised_by: str | None = None,
 ) -> UUID:
-    """Something is owed from now on; the fee's id. Asked again for the same charge of the subject, the same fee.
+    """Raise a fee and return its id; for a charge of the subject that was raised before, return the same fee.
 
-    A fee that was cancelled before anybody paid it is opened again. Belongs inside transaction().
+    A fee that was cancelled before it was paid is opened again. `raised_by` is the acting caller unless it is given.
+    Belongs inside transaction().
     """
     if not in_transaction():
         raise RuntimeError("raise_fee() belongs inside transaction()")
-    async with transaction() as connection:
-        fee_id: UUID | None = await connection.fetchval(
-            _RAISE, uuid7(), clock.now(), subject_kind, subject_id, charge_ref, resident_id, department_id,
-            item_version_id, name, basis, unit_fen, quantity, raised_by,
-        )  # fmt: skip
-        if fee_id is None:
-            found: UUID = await connection.fetchval(_RAISED, subject_kind, subject_id, charge_ref)
-            return found
-        await record(
-            FeeRaised(
-                fee_id=fee_id,
-                subject_kind=subject_kind,
-                subject_id=subject_id,
-                resident_id=resident_id,
-                amount_fen=unit_fen * quantity,
-            )
+    values = {
+        "id": uuid7(),
+        "now": clock.now(),
+        "subject_kind": subject_kind,
+        "subject_id": subject_id,
+        "charge_ref": charge_ref,
+        "resident_id": resident_id,
+        "department_id": department_id,
+        "item_version_id": item_version_id,
+        "name": name,
+        "basis": basis,
+        "unit_fen": unit_fen,
+        "quantity": quantity,
+        "raised_by": raised_by or actor_name(),
+    }
+    fee_id: UUID | None = await fetch_value(*named(_RAISE, values))
+    if fee_id is None:
+        found: UUID = await fetch_value(_RAISED, subject_kind, subject_id, charge_ref)
+        return found
+    await record(
+        FeeRaised(
+            fee_id=fee_id,
+            subject_kind=subject_kind,
+            subject_id=subject_id,
+            resident_id=resident_id,
+            amount_fen=unit_fen * quantity,
         )
+    )
     return fee_id
 
 
-async def set_quantity(fee_id: UUID, quantity: int) -> None:
-    """So many of it are owed: another number of pages, of copies. Belongs inside transaction().
+@raises(FeeNotFound, FeeNotOpen, PaymentBeingMade)
+async def set_fee_quantity(fee_id: UUID, quantity: int) -> None:
+    """Change how many are owed: another number of pages, of copies.
 
-    Raises FeeNotOpen when it is settled already, and PaymentBeingMade while somebody is about to pay the old amount.
+    Raises FeeNotOpen when the fee is settled already, and PaymentBeingMade while an order of the old amount is open.
     """
-    async with transaction() as connection:
-        fee = await connection.fetchrow("SELECT state, quantity FROM fees WHERE id = $1 FOR UPDATE", fee_id)
+    async with transaction():
+        fee = await fetch_row("SELECT state, quantity FROM fees WHERE id = $1 FOR UPDATE", fee_id)
         if fee is None:
             raise FeeNotFound
         if fee["quantity"] == quantity:
             return
         if fee["state"] != FeeState.OPEN:
             raise FeeNotOpen
-        if await connection.fetchval(_BEING_PAID, fee_id):
+        if await fetch_value(_BEING_PAID, fee_id):
             raise PaymentBeingMade(retry_after=60)
-        await connection.execute(_SET_QUANTITY, fee_id, quantity)
+        await execute(_SET_QUANTITY, fee_id, quantity)
 
 
-async def waive(staff: AsStaff, fee_id: UUID, reason: str) -> FeeSeen:
-    """It need not be paid, for a reason that the payer can read. Orders that are open are closed at their channels.
-
-    Raises DutyMissing; FeeNotFound, also for a fee of another department; FeeNotOpen when there is nothing to waive.
-    """
-    staff.require(MANAGE)
-    async with transaction() as connection:
-        row = await connection.fetchrow(_OF_DEPARTMENT, fee_id, staff.department_id)
+@raises(DutyMissing, FeeNotFound, FeeNotOpen)
+async def waive_fee(staff: AsStaff, fee_id: UUID, reason: str) -> FeeDetail:
+    """Waive a fee of one's own department, for a reason that the payer can read; open orders are closed at their
+    channels."""
+    staff.require(MANAGE_FEES)
+    async with transaction():
+        row = await fetch_row(_OF_DEPARTMENT, fee_id, staff.department_id)
         if row is None:
             raise FeeNotFound
         if row["state"] != FeeState.OPEN:
             raise FeeNotOpen
-        now = clock.now()
-        await connection.execute(_WAIVE, fee_id, now, staff.id, reason)
-        await look_at_orders([fee_id])
+        waived = await fetch_row(_WAIVE, fee_id, clock.now(), staff.id, reason)
+        assert waived is not None
+        await check_orders_now([fee_id])
         await record(
             FeeWaived(
                 fee_id=fee_id,
@@ -163,45 +178,40 @@ async def waive(staff: AsStaff, fee_id: UUID, reason: str) -> FeeSeen:
                 amount_fen=row["amount_fen"],
             )
         )
-    return shown({**row, "state": FeeState.WAIVED, "state_at": now, "reason": reason})
+    return _detail(waived)
 
 
-async def look_at_orders(fee_ids: Sequence[UUID]) -> None:
-    """Have the sweeper look at the open orders of these fees at once: it closes what is not owed any more."""
-    async with transaction() as connection:
-        await connection.execute(_LOOK_NOW, list(fee_ids), clock.now())
+async def check_orders_now(fee_ids: Sequence[UUID]) -> None:
+    """Have the sweeper check the open orders of these fees at once: it closes those whose fee is not owed any more."""
+    await execute(_CHECK_NOW, list(fee_ids), clock.now())
 
 
 async def hand_over_fees(subject_kind: str, subject_id: UUID, resident_id: UUID | None) -> int:
-    """Who may pay what is still owed for the subject is known now, or has changed; how many fees that concerns."""
-    async with transaction() as connection:
-        fees = [row["id"] for row in await connection.fetch(_HAND_OVER, subject_kind, subject_id, resident_id)]
+    """Set who may pay the open fees of the subject; the number of fees that changed hands."""
+    async with transaction():
+        fees = [row["id"] for row in await fetch(_HAND_OVER, subject_kind, subject_id, resident_id)]
         if fees:
-            await look_at_orders(fees)
+            await check_orders_now(fees)
     return len(fees)
 
 
-async def of(
+@raises(CursorInvalid)
+async def list_own_fees(
     resident: AsResident, *, states: Sequence[FeeState] | None = None, cursor: str | None = None, limit: int = USUAL
-) -> tuple[list[FeeSeen], str | None]:
-    """What the resident, or somebody for whom they may pay, owes or owed, and the cursor of the next page.
-
-    The fee raised last comes first. Raises CursorInvalid.
-    """
-    last = UUID(place_of(cursor, _PURPOSE)[0]) if cursor else None
-    rows = await fetch(_LIST, resident.id, list(states) if states else None, last, limit + 1)
-    seen = [shown(row) for row in rows[:limit]]
-    return seen, cursor_of([str(seen[-1].id)], _PURPOSE) if len(rows) > limit else None
+) -> tuple[list[FeeDetail], str | None]:
+    """The fees of the resident and of the people they may pay for, the latest first, and the cursor of the next
+    page."""
+    arguments = (resident.id, list(states) if states else None)
+    return await paged(
+        _LIST, *arguments, by={"id": UUID}, make=_detail, purpose="resident-fees", cursor=cursor, limit=limit
+    )
 
 
-async def of_subject(subject_kind: str, subject_id: UUID) -> list[FeeSeen]:
-    """Everything that is or was owed for the subject, oldest first. Whoever asks has checked who may know."""
-    return [shown(row) for row in await fetch(_OF_SUBJECT, subject_kind, subject_id)]
+async def list_subject_fees(subject_kind: str, subject_id: UUID) -> list[FeeDetail]:
+    """Every fee of the subject, oldest first. The caller has checked who may know."""
+    return [_detail(row) for row in await fetch(_OF_SUBJECT, subject_kind, subject_id)]
 
 
-def shown(row: object) -> FeeSeen:
-    """A row of the table as it is shown."""
-    values = dict(row)  # type: ignore[call-overload]
-    state = FeeState(values["state"])
-    extra = {"state": state.value, "state_name": FEE_NAMES[state], "raised_at": values["created_at"]}
-    return FeeSeen(**{name: {**values, **extra}[name] for name in FeeSeen.__struct_fields__})
+def _detail(row: Mapping[str, Any]) -> FeeDetail:
+    names = {"state_name": FEE_NAMES[FeeState(row["state"])], "raised_at": row["created_at"]}
+    return convert({**row, **names}, FeeDetail)

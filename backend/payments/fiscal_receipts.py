@@ -1,7 +1,7 @@
-"""财政电子票据: asked for after our own receipt, off when no platform is configured, and shown to the payer.
+"""财政电子票据: requested after our own receipt, off when no platform is configured, and shown to the payer.
 
-The platform is asked by jobs, outside transactions, under our receipt's number, so that asking again is the same
-question. What it refuses is kept with its code for whoever looks after it; the payer has our receipt in any case.
+Jobs call the platform, outside transactions, under our receipt's number, so that a repetition is the same request. A
+refusal is kept with its code for operators; the payer has our receipt in any case.
 """
 
 from __future__ import annotations
@@ -23,68 +23,69 @@ from backend.settings import settings
 log = logging.getLogger("zhangban.payments")
 
 PAYER = "个人"
-"""Who pays online is known to the channel by name, not to us."""
+"""Channels know the name of an online payer; the service does not."""
 VOID_REASON = "已全额退款"
 
 _FACTS = """
 SELECT r.id, r.number, r.fiscal_state, r.voided_at, p.paid_fen, p.paid_at, f.charge_ref, f.name, f.unit_fen, f.quantity
 FROM receipts r JOIN payments p ON p.id = r.payment_id JOIN fees f ON f.id = p.fee_id WHERE r.id = $1
 """
-_ASKED_FOR = "SELECT 1 FROM receipts WHERE id = $1 AND fiscal_state IN ('waiting', 'issued')"
+_REQUESTED = "SELECT 1 FROM receipts WHERE id = $1 AND fiscal_state IN ('waiting', 'issued')"
 _ISSUED = """
 UPDATE receipts SET fiscal_state = 'issued', fiscal_code = $2, fiscal_number = $3, fiscal_url = $4,
-    fiscal_trouble = NULL
+    fiscal_problem = NULL
 WHERE id = $1 AND fiscal_state = 'waiting'
 """
 _REFUSED = (
-    "UPDATE receipts SET fiscal_state = 'refused', fiscal_trouble = $2 WHERE id = $1 AND fiscal_state = 'waiting'"
+    "UPDATE receipts SET fiscal_state = 'refused', fiscal_problem = $2 WHERE id = $1 AND fiscal_state = 'waiting'"
 )
-_TROUBLE = "UPDATE receipts SET fiscal_trouble = $2 WHERE id = $1"
+_SET_PROBLEM = "UPDATE receipts SET fiscal_problem = $2 WHERE id = $1"
 
 
 @jobs.job("payments.fiscal-receipt")
-async def _ask(payload: dict[str, Any]) -> None:
-    await ask(UUID(payload["receipt"]))
+async def _issue_job(payload: dict[str, Any]) -> None:
+    await issue_fiscal_receipt(UUID(payload["receipt"]))
 
 
 @jobs.job("payments.void-fiscal-receipt")
-async def _void(payload: dict[str, Any]) -> None:
-    await void(UUID(payload["receipt"]))
+async def _void_job(payload: dict[str, Any]) -> None:
+    await void_fiscal_receipt(UUID(payload["receipt"]))
 
 
-async def want(receipt_id: UUID) -> None:
-    """Have one asked for soon, if there is a platform. Belongs inside the transaction that issues our receipt."""
+async def enqueue_issue(receipt_id: UUID) -> None:
+    """Enqueue the issue, if there is a platform. Belongs inside the transaction that issues our receipt."""
     if settings().fiscal_receipt_base:
         await execute("UPDATE receipts SET fiscal_state = 'waiting' WHERE id = $1", receipt_id)
         await jobs.enqueue("payments.fiscal-receipt", {"receipt": str(receipt_id)})
 
 
-async def want_no_more(receipt_id: UUID) -> None:
-    """Have the one that was asked for written off. Belongs inside the transaction that voids our receipt."""
-    if await fetch_value(_ASKED_FOR, receipt_id):
+async def enqueue_void(receipt_id: UUID) -> None:
+    """Enqueue the voiding of a requested one. Belongs inside the transaction that voids our receipt."""
+    if await fetch_value(_REQUESTED, receipt_id):
         await jobs.enqueue("payments.void-fiscal-receipt", {"receipt": str(receipt_id)})
 
 
-async def ask(receipt_id: UUID) -> None:
-    """Have the receipt issued, unless it is already. Raises Later while the platform works on it or is away."""
+async def issue_fiscal_receipt(receipt_id: UUID) -> None:
+    """Issue the fiscal receipt, unless it is issued already. Raises Later while the platform works on it or is away."""
     row = await fetch_row(_FACTS, receipt_id)
     if row is None or row["fiscal_state"] != "waiting":
         return
     try:
         answer = await _platform().issue(_order(row))
-    except PartnerRefused as trouble:
-        log.error("no fiscal receipt", extra={"receipt": row["number"], "why": trouble.partner_code or trouble.code})
-        await execute(_REFUSED, receipt_id, f"{trouble.partner_code} {trouble.message}"[:120])
+    except PartnerRefused as error:
+        facts = {"event": "payments.fiscal-receipt-refused", "receipt": row["number"]}
+        log.error("the fiscal receipt was refused", extra={**facts, "why": error.partner_code or error.code})
+        await execute(_REFUSED, receipt_id, f"{error.partner_code} {error.message}"[:120])
         return
-    except PartnerTrouble as trouble:
-        raise _later() from trouble
+    except PartnerTrouble as error:
+        raise _later() from error
     if answer.state is FiscalState.WAITING:
         raise _later()
     await execute(_ISSUED, receipt_id, answer.code[:32], answer.number[:32], answer.url[:400] or None)
 
 
-async def void(receipt_id: UUID) -> None:
-    """Have the receipt written off once it is issued. Raises Later while it is not, or the platform is away."""
+async def void_fiscal_receipt(receipt_id: UUID) -> None:
+    """Void the fiscal receipt once it is issued. Raises Later while it is not, or the platform is away."""
     row = await fetch_row(_FACTS, receipt_id)
     if row is None or row["fiscal_state"] not in ("waiting", "issued"):
         return
@@ -92,13 +93,14 @@ async def void(receipt_id: UUID) -> None:
         raise _later()
     try:
         answer = await _platform().void(row["number"], VOID_REASON)
-    except PartnerRefused as trouble:
-        log.error("fiscal receipt not voided", extra={"receipt": row["number"], "why": trouble.partner_code})
-        await execute(_TROUBLE, receipt_id, f"{trouble.partner_code} {trouble.message}"[:120])
+    except PartnerRefused as error:
+        facts = {"event": "payments.fiscal-receipt-not-voided", "receipt": row["number"]}
+        log.error("the fiscal receipt could not be voided", extra={**facts, "why": error.partner_code})
+        await execute(_SET_PROBLEM, receipt_id, f"{error.partner_code} {error.message}"[:120])
         return
-    except PartnerTrouble as trouble:
-        raise _later() from trouble
-    await execute(_TROUBLE, receipt_id, f"已冲红 {answer.code} {answer.number}"[:120])
+    except PartnerTrouble as error:
+        raise _later() from error
+    await execute(_SET_PROBLEM, receipt_id, f"已冲红 {answer.code} {answer.number}"[:120])
 
 
 def _order(row: asyncpg.Record) -> FiscalOrder:
@@ -115,7 +117,7 @@ def _order(row: asyncpg.Record) -> FiscalOrder:
 
 
 def _platform() -> FiscalReceipts:
-    """Raises Later when the platform has been switched off since the receipt was asked for."""
+    """The platform. Raises Later when it has been switched off since the receipt was requested."""
     fiscal = partners.in_use().fiscal
     if fiscal is None:
         raise _later()

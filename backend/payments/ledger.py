@@ -1,7 +1,7 @@
-"""Double entry, in fen: what is posted together sums to zero, and nothing is ever changed or taken away.
+"""Double entry, in fen: what is posted together sums to zero, and nothing is ever changed or deleted.
 
 An accepted payment raises the account of its channel and lowers revenue (what the department has earned); money that
-does not count lowers `owed-to-payers` instead; a refund turns either round. PostgreSQL checks every group at COMMIT.
+does not count lowers `owed-to-payers` instead; a refund reverses either. PostgreSQL checks every group at COMMIT.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from backend import clock
-from backend.database import in_transaction, transaction
+from backend.database import execute, in_transaction
 
 OWED = "owed-to-payers"
-"""What came in and does not count: it is the payers' until it has gone back."""
+"""Money that came in and does not count: it is the payers' until it is refunded."""
 Line = tuple[str, int]
 """An account and by how much it rises (+) or falls (-), in fen."""
 
@@ -31,12 +31,12 @@ FROM grouped, unnest($6::text[], $7::bigint[]) AS line (account, amount_fen)
 
 
 def channel_account(channel: str, merchant_id: str) -> str:
-    """Where the money lies: our account at the channel."""
+    """The service's account at the channel, where the money is."""
     return f"channel:{channel}:{merchant_id}"
 
 
 def revenue_account(department_id: UUID | None) -> str:
-    """What the department has earned."""
+    """The account of what the department has earned."""
     return f"revenue:{department_id or '-'}"
 
 
@@ -48,7 +48,5 @@ async def post(ref: str, kind: Literal["payment", "refund"], at: datetime, lines
     """
     if not in_transaction():
         raise RuntimeError("post() belongs inside transaction()")
-    async with transaction() as connection:
-        await connection.execute(
-            _POST, uuid7(), clock.now(), ref, kind, at, [account for account, _ in lines], [fen for _, fen in lines]
-        )
+    accounts, amounts = [account for account, _ in lines], [fen for _, fen in lines]
+    await execute(_POST, uuid7(), clock.now(), ref, kind, at, accounts, amounts)

@@ -1,4 +1,4 @@
-"""The moves of a payment and of a refund: two pure tables, served to front ends as data.
+"""The state machines of a payment and of a refund.
 
 `PAID` and `SURPLUS` both mean that the money is there; which of them is decided once, when it arrives, by whether it
 counts for the fee. From CLOSED money can still arrive: channels deliver what a payer confirmed in the last second.
@@ -6,15 +6,15 @@ counts for the fee. From CLOSED money can still arrive: channels deliver what a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 
 from backend.payments.errors import PaymentTransitionRefused
+from backend.state_machine import StateMachine
 from models.payments import PaymentState as P
 from models.payments import RefundState as R
 
 
-class Move(StrEnum):
+class Transition(StrEnum):
     """What can happen to a payment."""
 
     PREPAY = "prepay"
@@ -26,25 +26,7 @@ class Move(StrEnum):
     REFUND_REST = "refund-rest"
 
 
-MOVES: Mapping[tuple[P, Move], P] = {
-    (P.CREATED, Move.PREPAY): P.PREPAID,
-    (P.CREATED, Move.SUCCEED): P.PAID,
-    (P.PREPAID, Move.SUCCEED): P.PAID,
-    (P.CLOSED, Move.SUCCEED): P.PAID,
-    (P.CREATED, Move.EXCEED): P.SURPLUS,
-    (P.PREPAID, Move.EXCEED): P.SURPLUS,
-    (P.CLOSED, Move.EXCEED): P.SURPLUS,
-    (P.CREATED, Move.CLOSE): P.CLOSED,
-    (P.PREPAID, Move.CLOSE): P.CLOSED,
-    (P.PAID, Move.REFUND_PART): P.PART_REFUNDED,
-    (P.PART_REFUNDED, Move.REFUND_PART): P.PART_REFUNDED,
-    (P.PAID, Move.REFUND_REST): P.REFUNDED,
-    (P.PART_REFUNDED, Move.REFUND_REST): P.REFUNDED,
-    (P.SURPLUS, Move.REFUND_REST): P.REFUNDED,
-}
-
-
-class RefundMove(StrEnum):
+class RefundTransition(StrEnum):
     """What can happen to a refund."""
 
     APPROVE = "approve"
@@ -57,31 +39,31 @@ class RefundMove(StrEnum):
     GIVE_UP = "give-up"
     """The channel closed it."""
     REPEAT = "repeat"
-    """Asked for again with the same number, or sent to another account of the payer."""
+    """Requested again with the same number, or sent to another account of the payer."""
 
 
-REFUND_MOVES: Mapping[tuple[R, RefundMove], R] = {
-    (R.REQUESTED, RefundMove.APPROVE): R.APPROVED,
-    (R.REQUESTED, RefundMove.REJECT): R.REJECTED,
-    (R.APPROVED, RefundMove.ACCEPT): R.PROCESSING,
-    **{(state, RefundMove.SUCCEED): R.SUCCEEDED for state in (R.APPROVED, R.PROCESSING, R.ABNORMAL, R.CLOSED)},
-    **{(state, RefundMove.FAIL): R.ABNORMAL for state in (R.APPROVED, R.PROCESSING)},
-    **{(state, RefundMove.GIVE_UP): R.CLOSED for state in (R.APPROVED, R.PROCESSING, R.ABNORMAL)},
-    **{(state, RefundMove.REPEAT): R.PROCESSING for state in (R.ABNORMAL, R.CLOSED)},
-}
-
-
-def after(state: P, move: Move) -> P:
-    """Where the move leads. Raises PaymentTransitionRefused when the payment cannot make it."""
-    try:
-        return MOVES[state, move]
-    except KeyError:
-        raise PaymentTransitionRefused(state=state.value, move=move.value) from None
-
-
-def refund_after(state: R, move: RefundMove) -> R:
-    """Where the move leads. Raises PaymentTransitionRefused when the refund cannot make it."""
-    try:
-        return REFUND_MOVES[state, move]
-    except KeyError:
-        raise PaymentTransitionRefused(state=state.value, move=move.value) from None
+PAYMENTS: StateMachine[P, Transition] = StateMachine(
+    {
+        **{(state, Transition.SUCCEED): P.PAID for state in (P.CREATED, P.PREPAID, P.CLOSED)},
+        **{(state, Transition.EXCEED): P.SURPLUS for state in (P.CREATED, P.PREPAID, P.CLOSED)},
+        **{(state, Transition.CLOSE): P.CLOSED for state in (P.CREATED, P.PREPAID)},
+        **{(state, Transition.REFUND_PART): P.PART_REFUNDED for state in (P.PAID, P.PART_REFUNDED)},
+        **{(state, Transition.REFUND_REST): P.REFUNDED for state in (P.PAID, P.PART_REFUNDED, P.SURPLUS)},
+        (P.CREATED, Transition.PREPAY): P.PREPAID,
+    },
+    refused=PaymentTransitionRefused,
+)
+REFUNDS: StateMachine[R, RefundTransition] = StateMachine(
+    {
+        (R.REQUESTED, RefundTransition.APPROVE): R.APPROVED,
+        (R.REQUESTED, RefundTransition.REJECT): R.REJECTED,
+        (R.APPROVED, RefundTransition.ACCEPT): R.PROCESSING,
+        **{
+            (state, RefundTransition.SUCCEED): R.SUCCEEDED for state in (R.APPROVED, R.PROCESSING, R.ABNORMAL, R.CLOSED)
+        },
+        **{(state, RefundTransition.FAIL): R.ABNORMAL for state in (R.APPROVED, R.PROCESSING)},
+        **{(state, RefundTransition.GIVE_UP): R.CLOSED for state in (R.APPROVED, R.PROCESSING, R.ABNORMAL)},
+        **{(state, RefundTransition.REPEAT): R.PROCESSING for state in (R.ABNORMAL, R.CLOSED)},
+    },
+    refused=PaymentTransitionRefused,
+)

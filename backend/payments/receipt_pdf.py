@@ -1,7 +1,7 @@
 """A receipt as PDF: one page that prints well, with its own font inside and a QR that leads to its verification.
 
 The font is a subset of Noto Sans SC (OFL, `fonts/`), so that the paper looks the same on every machine and every
-phone; a character that it lacks falls back to STSong-Light, which a viewer has to bring along. The same receipt gives
+phone; a character that it lacks falls back to STSong-Light, which the viewer has to provide. The same receipt gives
 the same bytes.
 """
 
@@ -21,7 +21,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
 from backend.clock import SHANGHAI
-from backend.payments.receipts import ReceiptSeen
+from backend.payments.receipts import ReceiptDetail
 
 FONT, FALLBACK = "ZhangbanSans", "STSong-Light"
 FONT_FILE = Path(__file__).parent / "fonts" / "noto-sans-sc-subset.ttf"
@@ -30,7 +30,7 @@ WIDTH, HEIGHT = 210 * mm, 148 * mm
 LEFT, RIGHT = 16 * mm, WIDTH - 16 * mm
 INK, FAINT, RED = (0.1, 0.1, 0.1), (0.45, 0.45, 0.45), (0.8, 0.1, 0.1)
 MOST_LINES = 2
-"""Of one field: eleven fields must find room on the page."""
+"""Of one field: eleven fields must fit on the page."""
 NOTE = "本收据证明缴费已到账，不替代财政电子票据。扫描二维码或凭编号和校验码可核验真伪。"
 
 
@@ -43,7 +43,7 @@ def _known() -> frozenset[int]:
     return frozenset(font.face.charToGlyph)
 
 
-def pdf(receipt: ReceiptSeen) -> bytes:
+def render_pdf(receipt: ReceiptDetail) -> bytes:
     """The receipt as a PDF of one page."""
     _known()
     out = io.BytesIO()
@@ -63,18 +63,18 @@ def pdf(receipt: ReceiptSeen) -> bytes:
     return out.getvalue()
 
 
-def _head(canvas: Canvas, receipt: ReceiptSeen) -> None:
+def _head(canvas: Canvas, receipt: ReceiptDetail) -> None:
     canvas.setFillColorRGB(*INK)
-    _text(canvas, WIDTH / 2 - _wide("缴费电子收据", 20) / 2, HEIGHT - 20 * mm, "缴费电子收据", 20)
+    _text(canvas, WIDTH / 2 - _width("缴费电子收据", 20) / 2, HEIGHT - 20 * mm, "缴费电子收据", 20)
     canvas.setFillColorRGB(*FAINT)
     _text(canvas, LEFT, HEIGHT - 30 * mm, f"编号 {receipt.number}", 9)
     issued = f"开具日期 {receipt.issued_at.astimezone(SHANGHAI):%Y年%m月%d日}"
-    _text(canvas, RIGHT - _wide(issued, 9), HEIGHT - 30 * mm, issued, 9)
+    _text(canvas, RIGHT - _width(issued, 9), HEIGHT - 30 * mm, issued, 9)
     canvas.setStrokeColorRGB(*FAINT)
     canvas.line(LEFT, HEIGHT - 33 * mm, RIGHT, HEIGHT - 33 * mm)
 
 
-def _rows(receipt: ReceiptSeen) -> Iterator[tuple[str, str]]:
+def _rows(receipt: ReceiptDetail) -> Iterator[tuple[str, str]]:
     yield "收费单位", receipt.department_name or "—"
     yield "收费项目", receipt.item_name
     yield "收费依据", receipt.basis or "—"
@@ -90,7 +90,7 @@ def _rows(receipt: ReceiptSeen) -> Iterator[tuple[str, str]]:
         yield "已退金额", _yuan(receipt.refunded_fen)
 
 
-def _table(canvas: Canvas, receipt: ReceiptSeen) -> None:
+def _table(canvas: Canvas, receipt: ReceiptDetail) -> None:
     y = HEIGHT - 41 * mm
     for label, value in _rows(receipt):
         canvas.setFillColorRGB(*FAINT)
@@ -102,23 +102,23 @@ def _table(canvas: Canvas, receipt: ReceiptSeen) -> None:
         y -= 1.8 * mm
 
 
-def _foot(canvas: Canvas, receipt: ReceiptSeen) -> None:
+def _foot(canvas: Canvas, receipt: ReceiptDetail) -> None:
     canvas.setStrokeColorRGB(*FAINT)
     canvas.line(LEFT, 17 * mm, RIGHT, 17 * mm)
     canvas.setFillColorRGB(*FAINT)
     _text(canvas, LEFT, 11 * mm, NOTE, 8)
     code = f"校验码 {receipt.verify_url.rpartition('code=')[2]}"
-    _text(canvas, RIGHT - 17 * mm - _wide(code, 7) / 2, 21 * mm, code, 7)
+    _text(canvas, RIGHT - 17 * mm - _width(code, 7) / 2, 21 * mm, code, 7)
 
 
 def _stamp(canvas: Canvas) -> None:
-    """已作废, across the page: nobody takes it for a receipt that holds."""
+    """已作废, across the page, so that it cannot be taken for a valid receipt."""
     canvas.saveState()
     canvas.setFillColorRGB(*RED)
     canvas.setFillAlpha(0.35)
     canvas.translate(WIDTH / 2, HEIGHT / 2)
     canvas.rotate(24)
-    _text(canvas, -_wide("已作废", 72) / 2, -24, "已作废", 72)
+    _text(canvas, -_width("已作废", 72) / 2, -24, "已作废", 72)
     canvas.restoreState()
 
 
@@ -151,7 +151,7 @@ def _runs(text: str) -> list[tuple[str, str]]:
     return runs
 
 
-def _wide(text: str, size: float) -> float:
+def _width(text: str, size: float) -> float:
     return float(sum(pdfmetrics.stringWidth(piece, font, size) for font, piece in _runs(text)))
 
 
@@ -166,7 +166,7 @@ def _lines(text: str, width: float, size: float) -> list[str]:
     """The text in at most MOST_LINES lines that fit; Chinese may break anywhere. What is too long ends with …"""
     lines = [""]
     for each in text:
-        if _wide(lines[-1] + each, size) > width:
+        if _width(lines[-1] + each, size) > width:
             if len(lines) == MOST_LINES:
                 return [*lines[:-1], f"{lines[-1][:-1]}…"]
             lines.append("")

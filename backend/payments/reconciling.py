@@ -1,9 +1,9 @@
-"""A channel's day against ours: the bill is fetched, compared, asked about, repaired, and what remains becomes cases.
+"""Reconciling a channel's day: the bill is fetched, compared, queried, repaired, and the rest is stored as differences.
 
-Three parties speak of each number on which ours and the bill disagree: our tables, the bill, and the channel's answer
-to a query now. What the query says is true is taken over the ordinary way (`settle`, `settle_refund`), so money that
-came while we were away is posted, and given back where it does not count. Nothing is ever corrected silently: every
-number that disagreed stays as a row, repaired or open. Running a day again keeps its history.
+There are three sources for each number on which our tables and the bill disagree: our tables, the bill, and the
+channel's answer to a query now. The answer is the truth and is applied as usual (`settle_payment`, `settle_refund`), so
+money that came during an outage is posted, and refunded where it does not count. Nothing is ever corrected silently:
+every number that disagreed stays as a row, repaired or open. Running a day again keeps its history.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from backend.partners.paying.port import (
     PartnerTrouble,
     PayChannel,
 )
-from backend.payments import bills, comparing, difference_keeping, refund_settling, settling, unasked_refunds
-from backend.payments.comparing import Account, Found
-from backend.payments.difference_keeping import Asked, Figures
+from backend.payments import bills, comparing, difference_store, refund_settling, settling, unrequested_refunds
+from backend.payments.comparing import Account, Mismatch
+from backend.payments.difference_store import BillTotals, ChannelAnswer
 from backend.settings import settings
 from models.reconciliation import BillState, DifferenceKind
 
@@ -38,8 +38,8 @@ BILLS = Counter("zhangban_bills_total", "Bills by channel and what came of them.
 DIFFERENCES = Counter("zhangban_bill_differences_total", "Numbers that disagreed with a bill.", ("channel", "outcome"))
 
 
-class Compared(Struct, kw_only=True, frozen=True):
-    """What came of one channel's day. Amounts are fen."""
+class BillComparison(Struct, kw_only=True, frozen=True):
+    """The result of one channel's day. Amounts are fen."""
 
     channel: str
     merchant_id: str
@@ -51,147 +51,149 @@ class Compared(Struct, kw_only=True, frozen=True):
     refund_fen: int = 0
     charge_fen: int = 0
     found: int = 0
-    """Numbers that disagreed before anything was asked."""
+    """Numbers that disagreed before any query."""
     repaired: int = 0
-    """Of these, how many agree now."""
+    """The number of these that agree now."""
     open: int = 0
-    """Differences of the day that nobody has explained yet, those of earlier runs included."""
-    trouble: str | None = None
+    """Differences of the day without an explanation, those of earlier runs included."""
+    problem: str | None = None
     """Why there is no comparison."""
     unreachable: bool = False
     """The bill could not be fetched; nothing is known of the day."""
 
     @property
-    def well(self) -> bool:
-        """Whether ours and theirs agree, or somebody has said why not."""
+    def ok(self) -> bool:
+        """Whether our tables and the bill agree, or every difference is explained."""
         return self.state in (BillState.COMPARED, BillState.EMPTY) and self.open == 0
 
 
-async def reconcile(account: Account, day: date, *, channels: Mapping[str, PayChannel]) -> Compared:
-    """Compare the day, repair what the channel's own answer repairs, keep what remains as differences.
+async def reconcile_bill(account: Account, day: date, *, channels: Mapping[str, PayChannel]) -> BillComparison:
+    """Compare the day, repair what the channel's own answers repair, store the rest as differences.
 
     Raises PartnerTrouble when the bill cannot be fetched at all; nothing is recorded then.
     """
     channel = channels[account.channel.value]
     try:
-        bill = await bills.bill_of(account, day, channel)
-    except ChannelBillNotReady as trouble:
-        return await _put_off(account, day, trouble)
-    except ChannelBillInvalid as trouble:
-        return await _refused(account, day, trouble)
-    first = await comparing.differing(account, bill)
-    asked = await _ask(account, channel, first)
-    left = await comparing.differing(account, bill) if first else []
+        bill = await bills.fetch_bill(account, day, channel)
+    except ChannelBillNotReady as error:
+        return await _put_off(account, day, error)
+    except ChannelBillInvalid as error:
+        return await _refused(account, day, error)
+    first = await comparing.find_mismatches(account, bill)
+    answers = await _query(account, channel, first)
+    left = await comparing.find_mismatches(account, bill) if first else []
     remaining = {each.key for each in left}
     repaired = [each for each in first if each.key not in remaining]
-    figures = _figures(bill)
-    kept = await difference_keeping.keep(account, day, figures, left, repaired, asked)
-    await difference_keeping.close_elsewhere(kept.bill_day_id, _agreeing(bill.rows, left))
-    return _told(account, day, figures, kept, len(first))
+    totals = _totals(bill)
+    kept = await difference_store.save_comparison(account, day, totals, left, repaired, answers)
+    await difference_store.close_on_other_days(kept.bill_day_id, _agreeing(bill.rows, left))
+    return _report(account, day, totals, kept, len(first))
 
 
-def _told(account: Account, day: date, figures: Figures, kept: difference_keeping.Kept, found: int) -> Compared:
-    BILLS.labels(account.channel.value, kept.state.value).inc()
-    DIFFERENCES.labels(account.channel.value, "repaired").inc(kept.repaired)
-    DIFFERENCES.labels(account.channel.value, "open").inc(kept.new)
+def _report(
+    account: Account, day: date, totals: BillTotals, kept: difference_store.SavedComparison, found: int
+) -> BillComparison:
+    channel = account.channel.value
+    BILLS.labels(channel, kept.state.value).inc()
+    DIFFERENCES.labels(channel, "repaired").inc(kept.repaired)
+    DIFFERENCES.labels(channel, "open").inc(kept.new)
     if kept.new:
-        facts = {"channel": account.channel.value, "day": str(day), "open": kept.open}
-        log.error("the bill and our books differ", extra=facts)
-    return Compared(
-        channel=account.channel.value,
+        facts = {"event": "payments.bill-differs", "channel": channel, "day": str(day), "open": kept.open}
+        log.error("the bill and our tables differ", extra=facts)
+    sums = {name: value for name, value in totals._asdict().items() if name != "digest"}
+    return BillComparison(
+        channel=channel,
         merchant_id=account.holder,
         day=day,
         state=kept.state,
-        paid_count=figures.paid_count,
-        paid_fen=figures.paid_fen,
-        refund_count=figures.refund_count,
-        refund_fen=figures.refund_fen,
-        charge_fen=figures.charge_fen,
         found=found,
         repaired=kept.repaired,
         open=kept.open,
+        **sums,
     )
 
 
-async def _put_off(account: Account, day: date, trouble: PartnerTrouble) -> Compared:
-    state = await difference_keeping.wait_for(account, day)
+async def _put_off(account: Account, day: date, error: PartnerTrouble) -> BillComparison:
+    state = await difference_store.mark_waiting(account, day)
     BILLS.labels(account.channel.value, "not-ready").inc()
-    return Compared(
-        channel=account.channel.value, merchant_id=account.holder, day=day, state=state, trouble=trouble.code
+    return BillComparison(
+        channel=account.channel.value, merchant_id=account.holder, day=day, state=state, problem=error.code
     )
 
 
-async def _refused(account: Account, day: date, trouble: PartnerTrouble) -> Compared:
-    """The bill is not what the channel's hash or its own sums say: nothing of it is believed, operators are alarmed."""
-    why = (trouble.message or trouble.partner_code or trouble.code)[:200]
-    await difference_keeping.refuse(account, day, why)
+async def _refused(account: Account, day: date, error: PartnerTrouble) -> BillComparison:
+    """Refuse a bill that contradicts the channel's hash or its own sums: nothing is used, operators are alarmed."""
+    why = (error.message or error.partner_code or error.code)[:200]
+    await difference_store.mark_refused(account, day, why)
     BILLS.labels(account.channel.value, "refused").inc()
-    log.error("bill refused", extra={"channel": account.channel.value, "day": str(day), "why": why})
-    return Compared(
-        channel=account.channel.value, merchant_id=account.holder, day=day, state=BillState.REFUSED, trouble=why
+    facts = {"event": "payments.bill-refused", "channel": account.channel.value, "day": str(day), "why": why}
+    log.error("the bill could not be verified and was refused", extra=facts)
+    return BillComparison(
+        channel=account.channel.value, merchant_id=account.holder, day=day, state=BillState.REFUSED, problem=why
     )
 
 
-def _figures(bill: Bill) -> Figures:
+def _totals(bill: Bill) -> BillTotals:
     paid = [row.amount_fen for row in bill.rows if row.refund_number is None]
     back = [row.amount_fen for row in bill.rows if row.refund_number is not None]
     charge = sum(row.charge_fen for row in bill.rows)
-    return Figures(bill.digest or None, len(paid), sum(paid), len(back), sum(back), charge)
+    return BillTotals(bill.digest or None, len(paid), sum(paid), len(back), sum(back), charge)
 
 
-def _agreeing(rows: Iterable[BillRow], left: Iterable[Found]) -> list[tuple[str, str]]:
-    """Entity and number of every row of the bill that nobody disputes."""
+def _agreeing(rows: Iterable[BillRow], left: Iterable[Mismatch]) -> list[tuple[str, str]]:
+    """Entity and number of every row of the bill without a difference."""
     disputed = {(each.entity, each.number) for each in left}
     named = [("refund", row.refund_number) if row.refund_number else ("payment", row.number) for row in rows]
     return [each for each in named if each not in disputed]
 
 
-async def _ask(account: Account, channel: PayChannel, found: list[Found]) -> dict[tuple[str, str], Asked]:
-    """Ask the channel about each number, so many at once, and take over what it confirms and we lack."""
+async def _query(account: Account, channel: PayChannel, found: list[Mismatch]) -> dict[tuple[str, str], ChannelAnswer]:
+    """Query each number at the channel, so many at once, and apply what the channel confirms and we lack."""
     gate = asyncio.Semaphore(settings().bill_questions)
 
-    async def one(each: Found) -> tuple[tuple[str, str], Asked]:
+    async def one(each: Mismatch) -> tuple[tuple[str, str], ChannelAnswer]:
         async with gate:
-            ask = _ask_payment if each.entity == "payment" else _ask_refund
+            query = _query_payment if each.entity == "payment" else _query_refund
             try:
-                return (each.entity, each.number), await ask(account, channel, each)
-            except PartnerTrouble as trouble:
-                return (each.entity, each.number), Asked(trouble.code[:32], None)
+                return (each.entity, each.number), await query(account, channel, each)
+            except PartnerTrouble as error:
+                return (each.entity, each.number), ChannelAnswer(error.code[:32], None)
 
-    # Payments first: a refund can only be taken over where its payment is known to be paid.
+    # Payments first: a refund can only be applied where its payment is known to be paid.
     payments = [one(each) for each in found if each.entity == "payment"]
     refunds = [one(each) for each in found if each.entity == "refund"]
     return dict(await asyncio.gather(*payments)) | dict(await asyncio.gather(*refunds))
 
 
-async def _ask_payment(account: Account, channel: PayChannel, each: Found) -> Asked:
+async def _query_payment(account: Account, channel: PayChannel, each: Mismatch) -> ChannelAnswer:
     seen = await channel.query(each.number, sub_merchant_id=account.sub_merchant_id)
-    came = seen.state in settling.CAME
+    came = seen.state in settling.PAID_STATES
     if came and each.kind is DifferenceKind.MISSING_HERE:
-        with _left_as_it_is(each):
-            await settling.settle(seen, channel=account.channel, known_by="bill")
-    return Asked(seen.state.value, seen.amount_fen if came else None)
+        with _leaving_differences(each):
+            await settling.settle_payment(seen, channel=account.channel, known_by="bill")
+    return ChannelAnswer(seen.state.value, seen.amount_fen if came else None)
 
 
-async def _ask_refund(account: Account, channel: PayChannel, each: Found) -> Asked:
+async def _query_refund(account: Account, channel: PayChannel, each: Mismatch) -> ChannelAnswer:
     assert each.payment_number is not None
     seen = await channel.query_refund(
         each.number, payment_number=each.payment_number, sub_merchant_id=account.sub_merchant_id
     )
-    with _left_as_it_is(each):
+    with _leaving_differences(each):
         if each.kind is DifferenceKind.UNKNOWN:
-            await unasked_refunds.adopt(account.channel, each.payment_number, each.number)
+            await unrequested_refunds.adopt_refund(account.channel, each.payment_number, each.number)
         elif each.kind in (DifferenceKind.MISSING_HERE, DifferenceKind.STATE):
             await refund_settling.settle_refund(seen, channel=account.channel, known_by="bill")
-    return Asked(seen.state.value, seen.amount_fen)
+    return ChannelAnswer(seen.state.value, seen.amount_fen)
 
 
 @contextmanager
-def _left_as_it_is(each: Found) -> Iterator[None]:
-    """What cannot be taken over stays a difference: a person sees it, the other numbers go on."""
+def _leaving_differences(each: Mismatch) -> Iterator[None]:
+    """Leave a number that cannot be applied as a difference: a person sees it, the other numbers go on."""
     try:
         yield
     except PartnerTrouble:
         raise
-    except DomainError as trouble:
-        log.error("what the bill knows was not taken over", extra={each.entity: each.number, "why": trouble.code})
+    except DomainError as error:
+        facts = {"event": "payments.bill-row-not-applied", each.entity: each.number, "why": error.code}
+        log.error("a row of the bill could not be applied", extra=facts)

@@ -1,7 +1,7 @@
-"""Asking the channel for a refund, and asking it again: what each of its answers leads to.
+"""Sending a refund to its channel, and sending it again: what each of the channel's answers leads to.
 
 A refund has one number for ever, and the channel refunds a number once; so the job may run twice, and may die between
-the call and the mark, and the payer still has the money back once.
+the call and the record of its result, and the payer still has the money back once.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ from backend.partners.paying.port import (
     RefundOrder,
 )
 from backend.payments.errors import PaymentChannelInvalid, PaymentNoticeMismatch, RefundNotFound
-from backend.payments.lifecycle import REFUND_MOVES, RefundMove
-from backend.payments.refund_settling import NEVER_SENT, TROUBLES, fail, next_check, settle_refund, standing
+from backend.payments.lifecycle import REFUNDS, RefundTransition
+from backend.payments.refund_settling import NEVER_SENT, PROBLEMS, lock_refund, mark_failed, next_check, settle_refund
 from models.payments import Channel, RefundState
 
 log = logging.getLogger("zhangban.payments")
 
-# Marked before the call: whoever dies in it is followed by the sweeper.
-_TAKE_UP = """
+# The next check is set before the call: the sweeper follows a worker that dies in it.
+_BEGIN = """
 UPDATE refunds r SET checks = r.checks + 1, check_after = $2 FROM payments p
 WHERE r.id = $1 AND p.id = r.payment_id AND r.state IN ('approved', 'processing')
 RETURNING r.number, r.amount_fen, r.reason, r.checks, p.number AS payment_number, p.channel, p.transaction_id,
     p.paid_fen, p.currency, p.sub_merchant_id
 """
-_ASK = """
+_BEGIN_QUERY = """
 UPDATE refunds r SET checks = r.checks + 1,
     check_after = CASE WHEN r.check_after IS NULL THEN NULL ELSE $2::timestamptz END
 FROM payments p WHERE r.id = $1 AND p.id = r.payment_id
 RETURNING p.number AS payment_number, p.sub_merchant_id
 """
-_PUT_OFF = "UPDATE refunds SET check_after = greatest(check_after, $2), trouble = $3 WHERE number = $1"
+_PUT_OFF = "UPDATE refunds SET check_after = greatest(check_after, $2), problem = $3 WHERE number = $1"
 _DUE = "SELECT number FROM refunds WHERE check_after <= $1 ORDER BY check_after LIMIT $2"
 _BATCH = 200
 
 
 @jobs.job("payments.refund")
 async def _send(payload: dict[str, Any]) -> None:
-    await send(UUID(payload["refund"]))
+    await send_refund(UUID(payload["refund"]))
 
 
 @jobs.job("payments.check-refund")
@@ -62,25 +62,25 @@ async def _check(payload: dict[str, Any]) -> None:
     await check_refund(payload["number"])
 
 
-async def send(refund_id: UUID) -> None:
-    """Ask the channel for the refund and settle by its answer; nothing to do once it is settled.
+async def send_refund(refund_id: UUID) -> None:
+    """Send the refund to its channel and settle by the answer; nothing to do once it is settled.
 
-    What goes wrong is kept with the refund and says when the sweeper tries again, with the same number.
+    An error is kept with the refund and decides when the sweeper tries again, with the same number.
     """
-    wanted = await fetch_row(_TAKE_UP, refund_id, next_check(await _checks(refund_id)))
-    if wanted is None:
+    begun = await fetch_row(_BEGIN, refund_id, next_check(await _checks(refund_id)))
+    if begun is None:
         return
     order = RefundOrder(
-        number=wanted["number"],
-        payment_number=wanted["payment_number"],
-        transaction_id=wanted["transaction_id"],
-        amount_fen=wanted["amount_fen"],
-        total_fen=wanted["paid_fen"],
-        currency=wanted["currency"],
-        reason=wanted["reason"],
-        sub_merchant_id=wanted["sub_merchant_id"],
+        number=begun["number"],
+        payment_number=begun["payment_number"],
+        transaction_id=begun["transaction_id"],
+        amount_fen=begun["amount_fen"],
+        total_fen=begun["paid_fen"],
+        currency=begun["currency"],
+        reason=begun["reason"],
+        sub_merchant_id=begun["sub_merchant_id"],
     )
-    channel = Channel(wanted["channel"])
+    channel = Channel(begun["channel"])
     try:
         seen = await channel_of(channel).refund(order)
         await settle_refund(seen, channel=channel, known_by="asked")
@@ -88,12 +88,12 @@ async def send(refund_id: UUID) -> None:
         await _wait_for_operator(order, channel, "mismatch")
     except PaymentChannelInvalid:
         await _wait_for_operator(order, channel, "channel-off")
-    except PartnerTrouble as trouble:
-        await _troubled(order, channel, trouble)
+    except PartnerTrouble as error:
+        await _handle_error(order, channel, error)
 
 
 async def check_refund(number: str) -> RefundState:
-    """Ask the channel where the refund stands, and settle by the answer; what we never sent is sent.
+    """Query the refund at its channel and settle by the answer; a refund that was never sent is sent.
 
     Raises RefundNotFound; PartnerTrouble when the channel does not answer.
     """
@@ -108,23 +108,23 @@ async def check_refund(number: str) -> RefundState:
     if state in NEVER_SENT or state is RefundState.SUCCEEDED:
         return state
     if state is RefundState.APPROVED:
-        await send(row["id"])
+        await send_refund(row["id"])
         return await _state(number)
-    asked = await fetch_row(_ASK, row["id"], next_check(row["checks"]))
-    assert asked is not None
+    query = await fetch_row(_BEGIN_QUERY, row["id"], next_check(row["checks"]))
+    assert query is not None
     try:
         seen = await channel_of(channel).query_refund(
-            number, payment_number=asked["payment_number"], sub_merchant_id=asked["sub_merchant_id"]
+            number, payment_number=query["payment_number"], sub_merchant_id=query["sub_merchant_id"]
         )
     except ChannelRefundNotFound:
-        # It said that it had taken it, or refused it without keeping it: the same number asks for the same refund.
-        await send(row["id"])
+        # The channel had accepted the refund, or refused it without keeping it: the same number is the same refund.
+        await send_refund(row["id"])
         return await _state(number)
     return await settle_refund(seen, channel=channel, known_by="query")
 
 
-async def sweep_refunds() -> int:
-    """Have every refund asked about whose time has come; how many. Safe beside itself in another worker."""
+async def enqueue_due_refund_checks() -> int:
+    """Enqueue a check of every refund that is due for one; their number. Safe beside itself in another worker."""
     due = await fetch(_DUE, clock.now(), _BATCH)
     for row in due:
         async with transaction():
@@ -148,60 +148,61 @@ async def _state(number: str) -> RefundState:
     return RefundState(await fetch_value("SELECT state FROM refunds WHERE number = $1", number))
 
 
-async def _troubled(order: RefundOrder, channel: Channel, trouble: PartnerTrouble) -> None:
-    """What each class of error leads to; the first that fits."""
+async def _handle_error(order: RefundOrder, channel: Channel, error: PartnerTrouble) -> None:
+    """Run the reaction to this class of error; the first that fits."""
     for kind, react in _REACTIONS:
-        if isinstance(trouble, kind):
-            await react(order, channel, trouble)
+        if isinstance(error, kind):
+            await react(order, channel, error)
             return
 
 
-async def _later(order: RefundOrder, channel: Channel, trouble: PartnerTrouble) -> None:
-    """SYSTEM_ERROR, timeouts, limits: it may be done or not, so the same number is asked for again."""
-    await _put_off(order, channel, trouble.partner_code or trouble.code, trouble.retry_after or 0)
+async def _later(order: RefundOrder, channel: Channel, error: PartnerTrouble) -> None:
+    """SYSTEM_ERROR, timeouts, limits: it may be done or not, so the same number is sent again."""
+    await _put_off(order, channel, error.partner_code or error.code, error.retry_after or 0)
 
 
-async def _operator(order: RefundOrder, channel: Channel, trouble: PartnerTrouble) -> None:
-    await _wait_for_operator(order, channel, trouble.partner_code or trouble.code)
+async def _operator(order: RefundOrder, channel: Channel, error: PartnerTrouble) -> None:
+    await _wait_for_operator(order, channel, error.partner_code or error.code)
 
 
 async def _wait_for_operator(order: RefundOrder, channel: Channel, why: str) -> None:
-    """NOT_ENOUGH, a wrong key, an order that the channel does not know: an operator is alarmed, we go on asking."""
-    log.error("refund waits for an operator", extra={"refund": order.number, "why": why[:64]})
+    """NOT_ENOUGH, a wrong key, an order that the channel does not know: an operator is alarmed, the sweeper goes on."""
+    facts = {"event": "payments.refund-waits-for-operator", "refund": order.number, "why": why[:64]}
+    log.error("the refund waits for an operator", extra=facts)
     await _put_off(order, channel, why, 600)
 
 
 async def _put_off(order: RefundOrder, channel: Channel, why: str, seconds: float) -> None:
-    TROUBLES.labels(channel.value, why[:64]).inc()
+    PROBLEMS.labels(channel.value, why[:64]).inc()
     await execute(_PUT_OFF, order.number, clock.now() + timedelta(seconds=seconds), why[:64])
 
 
-async def _abnormal(order: RefundOrder, channel: Channel, trouble: PartnerTrouble) -> None:
-    """USER_ACCOUNT_ABNORMAL: the payer's account does not take it."""
-    await _failed(order, RefundState.ABNORMAL, trouble)
+async def _abnormal(order: RefundOrder, channel: Channel, error: PartnerTrouble) -> None:
+    """USER_ACCOUNT_ABNORMAL: the payer's account does not accept it."""
+    await _failed(order, RefundState.ABNORMAL, error)
 
 
-async def _refused(order: RefundOrder, channel: Channel, trouble: PartnerTrouble) -> None:
-    """Refused for another reason: the query says whether there is such a refund; if not, a person has to look."""
+async def _refused(order: RefundOrder, channel: Channel, error: PartnerTrouble) -> None:
+    """Refused for another reason: a query finds out whether there is such a refund; if not, a person has to look."""
     try:
         seen = await channel_of(channel).query_refund(
             order.number, payment_number=order.payment_number, sub_merchant_id=order.sub_merchant_id
         )
     except ChannelRefundNotFound:
-        await _failed(order, RefundState.CLOSED, trouble)
+        await _failed(order, RefundState.CLOSED, error)
     except PartnerTrouble as silent:
         await _later(order, channel, silent)
     else:
         await settle_refund(seen, channel=channel, known_by="query")
 
 
-async def _failed(order: RefundOrder, after: RefundState, trouble: PartnerTrouble) -> None:
-    move = RefundMove.FAIL if after is RefundState.ABNORMAL else RefundMove.GIVE_UP
+async def _failed(order: RefundOrder, after: RefundState, error: PartnerTrouble) -> None:
+    transition = RefundTransition.FAIL if after is RefundState.ABNORMAL else RefundTransition.GIVE_UP
     async with transaction():
-        found = await standing(order.number)
+        found = await lock_refund(order.number)
         assert found is not None
-        if (RefundState(found["state"]), move) in REFUND_MOVES:
-            await fail(found, after, trouble.partner_code or trouble.code, "asked")
+        if REFUNDS.allows(RefundState(found["state"]), transition):
+            await mark_failed(found, after, error.partner_code or error.code, "asked")
 
 
 Reaction = Callable[[RefundOrder, Channel, PartnerTrouble], Awaitable[None]]

@@ -1,7 +1,7 @@
-"""What a channel says of a refund, taken into our books: from an answer, a notice or a query, in any order, repeated.
+"""Applying what a channel states of a refund: from an answer, a notice or a query, in any order, repeated.
 
-The same word twice moves nothing; an older word than what we know moves nothing; the last state is the same whatever
-the order. Only success posts to the ledger, once, under the number of the refund.
+The same statement twice moves nothing, and neither does one that is older than what is known; the last state is the
+same in whatever order they come. Only success posts to the ledger, once, under the number of the refund.
 """
 
 from __future__ import annotations
@@ -15,31 +15,32 @@ from prometheus_client import Counter
 
 from backend import clock, jobs
 from backend.database import execute, fetch_row, fetch_value, transaction
+from backend.errors import raises
 from backend.events import record
 from backend.partners.paying.port import RefundAtChannel, RefundSeen
 from backend.payments import ledger
 from backend.payments.errors import PaymentNoticeMismatch, PaymentNoticeOrderNotFound
-from backend.payments.events import FeeCancelled, RefundSucceeded, RefundTroubled
-from backend.payments.lifecycle import MOVES, REFUND_MOVES, Move, RefundMove
-from backend.payments.moving import note
+from backend.payments.events import FeeCancelled, RefundFailed, RefundSucceeded
+from backend.payments.lifecycle import PAYMENTS, REFUNDS, RefundTransition, Transition
+from backend.payments.transitions import record_transition
 from backend.settings import settings
 from models.payments import Channel, FeeState, PaymentState, RefundState
 
 log = logging.getLogger("zhangban.payments")
 
-TROUBLES = Counter("zhangban_refund_troubles_total", "Refunds that did not go as asked.", ("channel", "why"))
+PROBLEMS = Counter("zhangban_refund_problems_total", "Refunds that did not go as requested.", ("channel", "why"))
 
-MOVE_OF: Mapping[RefundAtChannel, RefundMove] = {
-    RefundAtChannel.PROCESSING: RefundMove.ACCEPT,
-    RefundAtChannel.SUCCEEDED: RefundMove.SUCCEED,
-    RefundAtChannel.ABNORMAL: RefundMove.FAIL,
-    RefundAtChannel.CLOSED: RefundMove.GIVE_UP,
+TRANSITION_OF: Mapping[RefundAtChannel, RefundTransition] = {
+    RefundAtChannel.PROCESSING: RefundTransition.ACCEPT,
+    RefundAtChannel.SUCCEEDED: RefundTransition.SUCCEED,
+    RefundAtChannel.ABNORMAL: RefundTransition.FAIL,
+    RefundAtChannel.CLOSED: RefundTransition.GIVE_UP,
 }
 NEVER_SENT = frozenset({RefundState.REQUESTED, RefundState.REJECTED})
-"""In these no channel has heard of the refund from us."""
+"""In these states no channel has got the refund from us."""
 
 # One statement, so that the locks are taken in the order of the house: fee, payment, refund.
-_STANDING = """
+_LOCK = """
 SELECT r.id, r.number, r.state, r.amount_fen, r.cause, r.reason, r.requested_by, r.channel_refund_id,
        p.id AS payment_id, p.number AS payment_number, p.state AS payment_state, p.channel, p.merchant_id,
        p.sub_merchant_id, p.transaction_id, p.paid_fen, p.refunding_fen, p.refunded_fen, p.resident_id, p.paid_at,
@@ -49,16 +50,16 @@ FROM fees f JOIN payments p ON p.fee_id = f.id JOIN refunds r ON r.payment_id = 
 WHERE r.number = $1 FOR UPDATE OF f, p, r
 """
 _SUCCEED = """
-UPDATE refunds SET state = 'succeeded', state_at = $2, succeeded_at = $3, check_after = NULL, trouble = NULL,
+UPDATE refunds SET state = 'succeeded', state_at = $2, succeeded_at = $3, check_after = NULL, problem = NULL,
     channel_refund_id = coalesce($4, channel_refund_id), account = coalesce($5, account)
 WHERE id = $1
 """
-_MOVE = """
-UPDATE refunds SET state = $2, state_at = $3, check_after = $4, trouble = $5,
+_UPDATE = """
+UPDATE refunds SET state = $2, state_at = $3, check_after = $4, problem = $5,
     channel_refund_id = coalesce($6, channel_refund_id), account = coalesce($7, account)
 WHERE id = $1
 """
-_GIVEN_BACK = """
+_REFUNDED = """
 UPDATE payments SET refunding_fen = refunding_fen - $2, refunded_fen = refunded_fen + $2, state = $3::varchar,
     state_at = CASE WHEN state = $3::varchar THEN state_at ELSE $4::timestamptz END
 WHERE id = $1
@@ -69,35 +70,35 @@ UPDATE fees SET state = 'cancelled', state_at = $2, reason = $3, paid_by_id = NU
 _NOTHING_COUNTS = "UPDATE fees SET paid_by_id = NULL WHERE id = $1 AND paid_by_id = $2"
 
 
-async def standing(number: str) -> asyncpg.Record | None:
+async def lock_refund(number: str) -> asyncpg.Record | None:
     """The refund with its payment and fee, all three locked in the order of the house; None when there is none.
 
     Belongs inside transaction().
     """
-    return await fetch_row(_STANDING, number)
+    return await fetch_row(_LOCK, number)
 
 
+@raises(PaymentNoticeOrderNotFound, PaymentNoticeMismatch)
 async def settle_refund(seen: RefundSeen, *, channel: Channel, known_by: str) -> RefundState:
-    """Take what the channel says; where the refund stands afterwards. Joins an open transaction or makes its own.
+    """Apply the channel's refund; its state afterwards. Joins an open transaction or makes its own.
 
-    A refund of one of our payments that we never asked for (the channel's console, or lost by us in a restore) is
-    taken over by a job that asks the channel about it; until then its state is the channel's.
+    A refund of one of our payments that we never requested (made in the channel's console, or lost by us in a restore)
+    is adopted by a job that queries the channel; until then its state is the channel's.
 
     Raises PaymentNoticeOrderNotFound when neither the refund nor the payment is ours, and PaymentNoticeMismatch when
-    amount, payment or merchant are not those of our refund, or when it speaks of one that we never sent: nothing
-    moves.
+    amount, payment or merchant are not those of our refund, or when it is one that we never sent: nothing moves.
     """
     async with transaction():
-        found = await standing(seen.number)
+        found = await lock_refund(seen.number)
         if found is None:
-            return await _not_ours(seen, channel)
-        if wrong := differences(seen, found, channel):
+            return await _apply_unknown(seen, channel)
+        if wrong := mismatched_fields(seen, found, channel):
             raise PaymentNoticeMismatch(fields_that_differ=wrong)
-        return await take(seen, found, known_by)
+        return await apply_channel_refund(seen, found, known_by)
 
 
-def differences(seen: RefundSeen, ours: Mapping[str, object], channel: Channel) -> list[str]:
-    """In what the channel's refund is not ours; empty when it is the same."""
+def mismatched_fields(seen: RefundSeen, ours: Mapping[str, object], channel: Channel) -> list[str]:
+    """The fields in which the channel's refund is not ours; empty when it is the same."""
     known = ours["transaction_id"]
     wrong = {
         "channel": ours["channel"] != channel,
@@ -111,80 +112,95 @@ def differences(seen: RefundSeen, ours: Mapping[str, object], channel: Channel) 
     return [name for name, differs in wrong.items() if differs]
 
 
-async def take(seen: RefundSeen, found: asyncpg.Record, known_by: str) -> RefundState:
-    """Take what was compared and found to be about this refund, whose rows are locked."""
-    state, move = RefundState(found["state"]), MOVE_OF[seen.state]
-    after = REFUND_MOVES.get((state, move))
-    if after is None:  # said before, or older than what we know
+async def apply_channel_refund(seen: RefundSeen, found: asyncpg.Record, known_by: str) -> RefundState:
+    """Apply a compared refund, whose rows are locked; its state afterwards."""
+    state, transition = RefundState(found["state"]), TRANSITION_OF[seen.state]
+    if not REFUNDS.allows(state, transition):  # a repetition, or older than what is known
         return state
+    after = REFUNDS.after(state, transition)
     if after is RefundState.SUCCEEDED:
         await _succeed(seen, found, known_by)
     elif after is RefundState.PROCESSING:
-        await _moved(found, after, known_by, check_after=next_check(0), seen=seen)
+        await _update(found, after, known_by, check_after=next_check(0), seen=seen)
     else:
-        await fail(found, after, seen.raw_state or seen.state.value, known_by, seen=seen)
+        await mark_failed(found, after, seen.raw_state or seen.state.value, known_by, seen=seen)
     return after
 
 
-async def fail(
-    found: asyncpg.Record, after: RefundState, trouble: str, known_by: str, *, seen: RefundSeen | None = None
+async def mark_failed(
+    found: asyncpg.Record, after: RefundState, problem: str, known_by: str, *, seen: RefundSeen | None = None
 ) -> None:
-    """The refund did not arrive: abnormal, or given up. It stays promised, a person has to act, the payer is told.
+    """Mark the refund as abnormal or given up. It stays promised, a person has to act, the payer is notified.
 
-    The channel is asked again about an abnormal one: it may be repaired on its side. Belongs inside transaction().
+    The channel is queried again about an abnormal one: it may be repaired on its side. Belongs inside transaction().
     """
+    problem = problem[:64]
     again = next_check(6) if after is RefundState.ABNORMAL else None
-    await _moved(found, after, known_by, check_after=again, trouble=trouble[:64], seen=seen)
-    TROUBLES.labels(found["channel"], after.value).inc()
-    log.error("refund needs a person", extra={"refund": found["number"], "state": after.value, "why": trouble[:64]})
+    await _update(found, after, known_by, check_after=again, problem=problem, seen=seen)
+    PROBLEMS.labels(found["channel"], after.value).inc()
+    facts = {"event": "payments.refund-failed", "refund": found["number"], "state": after.value, "why": problem}
+    log.error("the refund failed, a person has to act", extra=facts)
     await record(
-        RefundTroubled(
+        RefundFailed(
             refund_id=found["id"],
             payment_id=found["payment_id"],
             resident_id=found["resident_id"],
             state=after.value,
-            trouble=trouble[:64],
+            problem=problem,
         )
     )
 
 
 def next_check(checks: int) -> datetime:
-    """When to ask the channel next, after so many questions: later and later, up to `refund_check_longest_seconds`."""
+    """The time of the next query, after so many: later and later, up to `refund_check_longest_seconds`."""
     values = settings()
     pause = min(values.refund_check_seconds * 2 ** min(checks, 20), values.refund_check_longest_seconds)
     return clock.now() + timedelta(seconds=pause)
 
 
-async def _moved(
+async def enqueue_unrequested_refund(channel: Channel, payment_number: str, refund_number: str) -> None:
+    """Enqueue the adoption of a refund that we did not request, once the open transaction is over."""
+    PROBLEMS.labels(channel.value, "unrequested").inc()
+    facts = {"event": "payments.refund-unrequested", "refund": refund_number, "payment": payment_number}
+    log.error("the channel reports a refund that was not requested", extra=facts)
+    await jobs.enqueue(
+        "payments.unrequested-refund",
+        {"channel": channel.value, "payment": payment_number, "refund": refund_number},
+        key=f"unrequested-refund:{channel.value}:{refund_number}",
+    )
+
+
+async def _update(
     found: asyncpg.Record,
     after: RefundState,
     known_by: str,
     *,
     check_after: datetime | None,
-    trouble: str | None = None,
+    problem: str | None = None,
     seen: RefundSeen | None = None,
 ) -> None:
     refund_id, account = (seen.refund_id, seen.account) if seen else (None, None)
-    await execute(_MOVE, found["id"], after.value, clock.now(), check_after, trouble, refund_id, _short(account))
-    await note("refund", found["id"], found["state"], after.value, known_by)
+    await execute(_UPDATE, found["id"], after.value, clock.now(), check_after, problem, refund_id, _short(account))
+    await record_transition("refund", found["id"], found["state"], after.value, known_by)
 
 
 async def _succeed(seen: RefundSeen, found: asyncpg.Record, known_by: str) -> None:
     now, at, amount = clock.now(), seen.succeeded_at or clock.now(), found["amount_fen"]
     before = PaymentState(found["payment_state"])
     whole = found["refunded_fen"] + amount == found["paid_fen"]
-    # Of money that does not count a part can only go back in the channel's console; the payment stays what it is.
-    after = MOVES.get((before, Move.REFUND_REST if whole else Move.REFUND_PART), before)
+    transition = Transition.REFUND_REST if whole else Transition.REFUND_PART
+    # A part of money that does not count is only refunded in the channel's console; the payment stays what it is.
+    after = PAYMENTS.after(before, transition) if PAYMENTS.allows(before, transition) else before
     await execute(_SUCCEED, found["id"], now, at, seen.refund_id, _short(seen.account))
-    await execute(_GIVEN_BACK, found["payment_id"], amount, after.value, now)
+    await execute(_REFUNDED, found["payment_id"], amount, after.value, now)
     owed_from = ledger.OWED if before is PaymentState.SURPLUS else ledger.revenue_account(found["department_id"])
     taken_from = ledger.channel_account(found["channel"], found["merchant_id"])
     await ledger.post(found["number"], "refund", at, [(taken_from, -amount), (owed_from, amount)])
-    await note("refund", found["id"], found["state"], RefundState.SUCCEEDED, known_by)
+    await record_transition("refund", found["id"], found["state"], RefundState.SUCCEEDED, known_by)
     if after is not before:
-        await note("payment", found["payment_id"], before, after, known_by)
+        await record_transition("payment", found["payment_id"], before, after, known_by)
     if after is PaymentState.REFUNDED and found["paid_by_id"] == found["payment_id"]:
-        await _fee_not_paid_any_more(found)
+        await _cancel_fee(found)
     await record(
         RefundSucceeded(
             refund_id=found["id"],
@@ -195,8 +211,8 @@ async def _succeed(seen: RefundSeen, found: asyncpg.Record, known_by: str) -> No
     )
 
 
-async def _fee_not_paid_any_more(found: asyncpg.Record) -> None:
-    """Everything of the payment that counted is back: the fee is not owed any more; it may be raised anew."""
+async def _cancel_fee(found: asyncpg.Record) -> None:
+    """Cancel the fee whose payment is refunded whole: it is not owed any more, and may be raised anew."""
     if found["fee_state"] != FeeState.PAID:
         await execute(_NOTHING_COUNTS, found["fee_id"], found["payment_id"])
         return
@@ -212,25 +228,14 @@ async def _fee_not_paid_any_more(found: asyncpg.Record) -> None:
     )
 
 
-async def _not_ours(seen: RefundSeen, channel: Channel) -> RefundState:
+async def _apply_unknown(seen: RefundSeen, channel: Channel) -> RefundState:
     payment = await fetch_value(
         "SELECT number FROM payments WHERE number = $1 AND channel = $2", seen.payment_number, channel.value
     )
     if payment is None:
         raise PaymentNoticeOrderNotFound(number=seen.payment_number)
-    await look_into(channel, payment, seen.number)
+    await enqueue_unrequested_refund(channel, payment, seen.number)
     return RefundState(seen.state.value)
-
-
-async def look_into(channel: Channel, payment_number: str, refund_number: str) -> None:
-    """Have a refund that we did not ask for looked into, once the open transaction is over."""
-    TROUBLES.labels(channel.value, "unasked").inc()
-    log.error("a refund that we did not ask for", extra={"refund": refund_number, "payment": payment_number})
-    await jobs.enqueue(
-        "payments.unasked-refund",
-        {"channel": channel.value, "payment": payment_number, "refund": refund_number},
-        key=f"unasked-refund:{channel.value}:{refund_number}",
-    )
 
 
 def _short(text: str | None) -> str | None:

@@ -52,7 +52,7 @@ class Callback(Bare):
         async with self.gate:
             connection = await self.pool.acquire()
             try:
-                taken = await settle(connection, *notice)
+                taken = await settle_payment(connection, *notice)
             finally:
                 await self.pool.release(connection)
         await respond(send, 204 if taken else 404)
@@ -75,7 +75,7 @@ class Callback(Bare):
             return None
 
 
-async def settle(connection: Any, envelope: dict[str, Any], content: dict[str, Any], plaintext: str) -> bool:
+async def settle_payment(connection: Any, envelope: dict[str, Any], content: dict[str, Any], plaintext: str) -> bool:
     """Into the books, once; False for a number that nobody knows or an order that is another."""
     number, transaction, fen = content["out_trade_no"], content["transaction_id"], content["amount"]["total"]
     async with connection.transaction():

@@ -26,7 +26,7 @@ SELECT p.state || '/' || f.state || '/' || p.paid_fen || '/' || (f.paid_by_id = 
     (SELECT string_agg(x.account || ' ' || x.amount_fen, ', ' ORDER BY x.amount_fen)
         FROM ledger_groups g JOIN ledger_postings x ON x.group_id = g.id WHERE g.ref = p.number) AS postings,
     (SELECT string_agg(from_state || '>' || to_state || ' ' || cause || ' ' || actor, ', ')
-        FROM payment_moves WHERE entity_id = p.id) AS moves,
+        FROM payment_transitions WHERE entity_id = p.id) AS moves,
     (SELECT string_agg(e.name, ', ' ORDER BY e.name) FROM events e JOIN unsealed_events u ON u.event_id = e.id
         WHERE e.subject_id IN (p.id, f.id)) AS events,
     (SELECT count(*) FROM events e JOIN pgqueuer q

@@ -81,8 +81,8 @@ class Payment(Base):
     fee: Mapped[Fee] = relationship(Fee)
 
 
-class PaymentMove(Base):
-    __tablename__ = "payment_moves"
+class PaymentTransition(Base):
+    __tablename__ = "payment_transitions"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     created_at: Mapped[datetime]
@@ -269,11 +269,11 @@ async def receive(
         or payment.fee.state != "open"
     ):
         raise HTTPException(404)
-    await settle(database, envelope, paid, plaintext, payment)
+    await settle_payment(database, envelope, paid, plaintext, payment)
     return Response(status_code=204)
 
 
-async def settle(
+async def settle_payment(
     database: AsyncSession, envelope: Envelope, paid: Transaction, plaintext: str, payment: Payment
 ) -> None:
     """Every row of it, in one commit."""
@@ -288,7 +288,7 @@ async def settle(
             body=seal(plaintext, where="inbound_messages.body", row=message), state="handled", received_at=now,
             handled_at=now,
         ),
-        PaymentMove(
+        PaymentTransition(
             created_at=now, entity="payment", entity_id=payment.id, from_state=before, to_state="paid", at=now,
             actor="partner:wechat-pay", cause="notice",
         ),

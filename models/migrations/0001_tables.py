@@ -97,7 +97,7 @@ class Migration(ops.Migration):
                 ("refund_count", fields.IntField(default=0)),
                 ("refund_fen", fields.BigIntField(default=0)),
                 ("charge_fen", fields.BigIntField(default=0)),
-                ("trouble", fields.CharField(null=True, max_length=200)),
+                ("problem", fields.CharField(null=True, max_length=200)),
             ],
             options={
                 "table": "bill_days",
@@ -617,7 +617,7 @@ class Migration(ops.Migration):
                 ("checked_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ("check_after", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ("checks", fields.IntField(default=0)),
-                ("trouble", fields.CharField(null=True, max_length=64)),
+                ("problem", fields.CharField(null=True, max_length=64)),
             ],
             options={
                 "table": "payments",
@@ -635,7 +635,7 @@ class Migration(ops.Migration):
             bases=["Record"],
         ),
         ops.CreateModel(
-            name="PaymentMove",
+            name="PaymentTransition",
             fields=[
                 ("id", fields.UUIDField(primary_key=True, default=uuid7, unique=True, db_index=True)),
                 ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=True)),
@@ -648,7 +648,7 @@ class Migration(ops.Migration):
                 ("cause", fields.CharField(max_length=32)),
             ],
             options={
-                "table": "payment_moves",
+                "table": "payment_transitions",
                 "app": "models",
                 "indexes": [Index(fields=["entity_id", "id"])],
                 "pk_attr": "id",
@@ -680,7 +680,7 @@ class Migration(ops.Migration):
                 ("fiscal_code", fields.CharField(null=True, max_length=32)),
                 ("fiscal_number", fields.CharField(null=True, max_length=32)),
                 ("fiscal_url", fields.CharField(null=True, max_length=400)),
-                ("fiscal_trouble", fields.CharField(null=True, max_length=120)),
+                ("fiscal_problem", fields.CharField(null=True, max_length=120)),
             ],
             options={
                 "table": "receipts",
@@ -734,7 +734,7 @@ class Migration(ops.Migration):
                 ("succeeded_at", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ("check_after", fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ("checks", fields.IntField(default=0)),
-                ("trouble", fields.CharField(null=True, max_length=64)),
+                ("problem", fields.CharField(null=True, max_length=64)),
             ],
             options={
                 "table": "refunds",

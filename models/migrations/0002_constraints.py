@@ -352,8 +352,8 @@ class Migration(ops.Migration):
             ),
         ),
         ops.AddConstraint(
-            model_name="PaymentMove",
-            constraint=CheckConstraint(check="entity IN ('payment', 'refund')", name="payment_move_of_something"),
+            model_name="PaymentTransition",
+            constraint=CheckConstraint(check="entity IN ('payment', 'refund')", name="payment_transition_of_something"),
         ),
         ops.AddConstraint(
             model_name="Receipt",

@@ -22,7 +22,7 @@ def append_only(table: str) -> list[str]:
 
 APPEND_ONLY = [
     statement
-    for table in ("events", "event_seals", "payment_moves", "ledger_groups", "ledger_postings", "delivery_moves")
+    for table in ("events", "event_seals", "payment_transitions", "ledger_groups", "ledger_postings", "delivery_moves")
     for statement in append_only(table)
 ]
 

@@ -15,7 +15,7 @@ WHERE e.case_id IS NOT NULL
 UNION ALL
 SELECT entity::text, entity_id, upper(from_state), upper(to_state), at, actor::text,
        row_number() OVER (PARTITION BY entity_id ORDER BY id)
-FROM public.payment_moves
+FROM public.payment_transitions
 UNION ALL
 SELECT 'delivery', delivery_id, upper(from_state), upper(to_state), at, actor::text,
        row_number() OVER (PARTITION BY delivery_id ORDER BY id)

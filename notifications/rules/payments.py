@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from backend.amounts import in_yuan
 from backend.database import fetch_row
 from backend.events import Event, EventMeta
-from backend.payments import events
-from backend.payments.following import NOT_COUNTED, yuan
+from backend.payments import NOT_COUNTED, events
 from notifications import wording
 from notifications.rules.facts import SOME_DEPARTMENT, moment, short_name
 from notifications.rules.types import (
@@ -44,7 +44,7 @@ async def _raised(event: events.FeeRaised, meta: EventMeta) -> Sequence[Notifica
         return NoNotification("the fee was paid or dropped before this event was handled")
     context = {
         "fee": short_name(fee["name"]),
-        "amount": yuan(event.amount_fen),
+        "amount": in_yuan(event.amount_fen),
         "department": short_name(fee["department"] or SOME_DEPARTMENT),
     }
     return (Notification(event.resident_id, "fee_due", context),)
@@ -56,7 +56,7 @@ async def _waived(event: events.FeeWaived, meta: EventMeta) -> Sequence[Notifica
         return NO_ACCOUNT
     if fee is None:
         return GONE
-    context = {"fee": short_name(fee["name"]), "amount": yuan(event.amount_fen), "at": moment(meta.at)}
+    context = {"fee": short_name(fee["name"]), "amount": in_yuan(event.amount_fen), "at": moment(meta.at)}
     return (Notification(event.resident_id, "fee_waived", context),)
 
 
@@ -66,7 +66,7 @@ async def _of_payment(name: str, resident_id: UUID, payment_id: UUID, fen: int, 
         return GONE
     context = {
         "fee": short_name(row["name"]),
-        "amount": yuan(fen),
+        "amount": in_yuan(fen),
         "at": moment(at),
         "number": wording.clean(row["number"]),
     }
@@ -93,7 +93,7 @@ async def _given_back(event: events.RefundSucceeded, meta: EventMeta) -> Sequenc
     return await _of_payment("refund_done", event.resident_id, event.payment_id, event.amount_fen, at)
 
 
-async def _blocked(event: events.RefundTroubled, meta: EventMeta) -> Sequence[Notification]:
+async def _blocked(event: events.RefundFailed, meta: EventMeta) -> Sequence[Notification]:
     row = await fetch_row(_REFUND, event.refund_id)
     if row is None or row["state"] == "succeeded":
         return NoNotification("the refund arrived before this event was handled")
@@ -120,9 +120,9 @@ RULES: Mapping[type[Event], Rule] = {
     events.RefundApproved: _notify("refund_promised", _promised),
     events.RefundRejected: NoNotification("nothing was promised, and the money is where it was"),
     events.RefundSucceeded: _notify("refund_done", _given_back),
-    events.RefundTroubled: _notify("refund_blocked", _blocked),
+    events.RefundFailed: _notify("refund_blocked", _blocked),
     events.RefundRepeated: NoNotification("notified when it arrives, or when it is blocked again"),
-    events.RefundUnasked: NoNotification("concerns operators; the payer is notified when the refund has arrived"),
+    events.RefundUnrequested: NoNotification("concerns operators; the payer is notified when the refund has arrived"),
     events.ReceiptIssued: NoNotification("the message about the payment says where the receipt is"),
     events.ReceiptVoided: NoNotification("notified as the refund of everything"),
     events.BillCompared: _STAFF,

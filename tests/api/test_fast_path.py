@@ -123,7 +123,7 @@ async def test_a_dead_database_is_told_in_the_same_words(both: Both, monkeypatch
     headers = headers_of(await a_resident(phone=PHONE))
     case = await a_case()
     await both.ordinary.get(f"{BASE}/{case.number}", headers=headers)
-    monkeypatch.setattr(database, "_turns", None)
+    monkeypatch.setattr(database, "_semaphore", None)
 
     ordinary, short = await both.get(f"{BASE}/{case.number}", headers)
 

@@ -110,8 +110,8 @@ async def a_payment_of_somebody() -> Belonging:
 async def a_refund_of_another_department() -> Belonging:
     fee = await a_fee()
     assert fee.department_id is not None
-    asks = AsStaff(uuid7(), fee.department_id, frozenset({approving.REQUEST}))
-    asked = await approving.request(asks, (await a_paid_payment(fee)).number, 100, "多收工本费")
+    asks = AsStaff(uuid7(), fee.department_id, frozenset({approving.REQUEST_REFUNDS}))
+    asked = await approving.request_refund(asks, (await a_paid_payment(fee)).number, 100, "多收工本费")
     return Belonging({"number": asked.number}, {"number": f"R{payment_number()}01"})
 
 

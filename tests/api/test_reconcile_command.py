@@ -44,7 +44,7 @@ async def test_days_without_trade_agree_when_we_have_nothing(sandbox: Sandbox):
     done = await reconcile("--once", "--json", **variables(sandbox))
 
     told = json.loads(done.stdout)
-    assert (done.returncode, told["ok"], told["asked"]) == (0, True, 0), done.stderr
+    assert (done.returncode, told["ok"], told["queried"]) == (0, True, 0), done.stderr
     assert {each["state"] for each in told["days"]} == {"empty"}
     assert {each["channel"] for each in told["days"]} >= {"wechat_pay"}
 
@@ -69,7 +69,7 @@ async def test_money_that_the_channel_does_not_know_ends_with_one_and_is_named_b
     assert [each.what for each in overdue] == ["1 days with payments have no compared bill"]
     assert [each.what for each in remarks] == ["1 differences between our books and bills are unexplained"]
     await tamper("UPDATE bill_days SET state = 'refused'")
-    assert "1 bills could not be believed" in [each.what for each in await diagnosis._money()]
+    assert "1 bills failed their checks" in [each.what for each in await diagnosis._money()]
 
 
 async def test_people_read_one_line_per_day(sandbox: Sandbox):

@@ -14,8 +14,8 @@ from backend import clock
 from backend.crypto import fingerprint, seal
 from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.partners.paying.port import OrderAtChannel, OrderSeen
-from backend.payments import ledger, moving, numbering
-from models.payments import Channel, Fee, FeeState, Payment, PaymentMove, PaymentState
+from backend.payments import ledger, numbering, transitions
+from models.payments import Channel, Fee, FeeState, Payment, PaymentState, PaymentTransition
 from tests.factories.appointments import somebody
 
 APP_ID, MERCHANT_ID = "wx8888888888888888", "1900000001"
@@ -80,7 +80,7 @@ async def a_payment(fee: Fee | None = None, *, openid: str = OPENID, **changes: 
         values["check_after"] = None
     async with transaction():
         payment = await Payment.create(id=identity, fee=fee, **values)
-        await moving.note("payment", payment.id, None, payment.state.value, "asked")
+        await transitions.record_transition("payment", payment.id, None, payment.state.value, "asked")
     return payment
 
 
@@ -145,9 +145,9 @@ async def fee_state(fee_id: UUID) -> str:
     return str(await fetch_value("SELECT state FROM fees WHERE id = $1", fee_id))
 
 
-async def moves_of(entity_id: UUID) -> list[str]:
+async def states_of(entity_id: UUID) -> list[str]:
     """The states that a payment or a refund went through, in order."""
-    return [each.to_state for each in await PaymentMove.filter(entity_id=entity_id).order_by("id")]
+    return [each.to_state for each in await PaymentTransition.filter(entity_id=entity_id).order_by("id")]
 
 
 async def balance(account: str) -> int:

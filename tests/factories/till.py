@@ -37,7 +37,7 @@ from tests.factories.payments import APP_ID, MERCHANT_ID, a_transaction_id
 
 
 @dataclass
-class OrderThere:
+class StoredOrder:
     """An order as the channel has it."""
 
     wanted: Wanted
@@ -57,7 +57,7 @@ class Till:
     app_id: str = APP_ID
     merchant_id: str = MERCHANT_ID
     sub_merchants: Mapping[str, str] = field(default_factory=dict)
-    orders: dict[str, OrderThere] = field(default_factory=dict)
+    orders: dict[str, StoredOrder] = field(default_factory=dict)
     refunds: dict[str, RefundSeen] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     signed: int = 0
@@ -112,7 +112,7 @@ class Till:
         self._begin("place")
         there = self.orders.get(order.number)
         if there is None:
-            there = self.orders[order.number] = OrderThere(order, f"wx{uuid7().hex}")
+            there = self.orders[order.number] = StoredOrder(order, f"wx{uuid7().hex}")
         elif there.wanted != order:
             raise ChannelOrderInConflict(self.name)
         elif there.state is OrderAtChannel.PAID:
@@ -190,7 +190,7 @@ class Till:
             self._lost[call] -= 1
             raise PartnerUnreachable(self.name, "timeout", maybe_done=True)
 
-    def _seen(self, order: OrderThere) -> OrderSeen:
+    def _seen(self, order: StoredOrder) -> OrderSeen:
         return OrderSeen(
             number=order.wanted.number,
             state=order.state,

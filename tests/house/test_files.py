@@ -62,9 +62,12 @@ def _silent() -> Iterator[str]:
             if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith(
                 "_"
             ):
-                # A handler is described by its summary, which the description of the API shows.
-                handler = any("summary" in ast.dump(decorator) for decorator in node.decorator_list)
-                if not ast.get_docstring(node) and not handler:
+                # A handler is described by its summary, which the description of the API shows; `add` of a command
+                # by the help of its options.
+                described = any("summary" in ast.dump(decorator) for decorator in node.decorator_list) or (
+                    node.name == "add" and "commands" in path.parts
+                )
+                if not ast.get_docstring(node) and not described:
                     yield f"{name(path)}:{node.lineno} {node.name}"
 
 

@@ -13,7 +13,7 @@ import pytest
 from backend import auditing, clock, invariants, jobs, seeding
 from backend.partners import Partners
 from backend.partners.sandbox import Sandbox
-from backend.payments.catching_up import compare_day
+from backend.payments.reconciliation_runs import reconcile_day
 from tests.journeys import looking
 from tests.journeys.actors import Department, Office, Phone
 
@@ -103,7 +103,7 @@ async def _pays(canary: Phone, base: str, partners: Partners, keep: Any) -> dict
         await chief.http.get(f"/v1/staff/{path}")
     today = clock.today()
     with clock.travel(to=datetime.combine(today + timedelta(days=1), time(11), clock.SHANGHAI)):
-        (compared,) = [each for each in await compare_day(today, channels=partners.channels) if each.paid_count]
+        (compared,) = [each for each in await reconcile_day(today, channels=partners.channels) if each.paid_count]
     assert (compared.paid_fen, compared.refund_fen, compared.open) == (2000, 2000, 0)
     await chief.http.aclose()
     await clerk.http.aclose()

@@ -13,7 +13,7 @@ import pytest
 
 from backend import clock, invariants, jobs
 from backend.partners.sandbox import Sandbox
-from backend.payments import checking, refunding
+from backend.payments import checking, refund_sending
 from backend.settings import settings
 from tests.journeys.actors import Department, Office, Phone
 
@@ -84,7 +84,7 @@ async def test_what_was_paid_comes_back_when_the_department_reports_a_withdrawal
 async def test_money_that_comes_after_the_withdrawal_comes_back_too(payer: Phone, police: Department, sandbox: Sandbox):
     order = await payer.begins_to_pay()
     await police.report(CASE, "撤回")
-    await checking.sweep()
+    await checking.enqueue_due_checks()
     await quiet(sandbox)
     closed = await payer.where_is(order["number"])
     sandbox.pay.pay(order["number"], force=True)  # confirmed in the very second of the close
@@ -161,8 +161,8 @@ async def passes_until(payer: Phone, number: str, state: str) -> float:
         passed += step
         assert passed < 2 * PROMISED, await payer.where_is(number)
         with clock.travel(by=timedelta(seconds=passed)):
-            await checking.sweep()
-            await refunding.sweep_refunds()
+            await checking.enqueue_due_checks()
+            await refund_sending.enqueue_due_refund_checks()
             await jobs.drain()
             await payer.sandbox.pay.settle()
     return passed

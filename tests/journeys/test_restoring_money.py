@@ -13,18 +13,18 @@ import pytest
 from backend import clock, database, invariants, jobs
 from backend.database import fetch, fetch_value, transaction
 from backend.payments import settling
-from backend.payments.catching_up import catch_up
-from backend.payments.refunding import give_back
+from backend.payments.reconciliation_runs import catch_up
+from backend.payments.refunding import refund_remainder
 from backend.settings import settings, using
 from models.payments import Channel, PaymentState, RefundCause
-from tests.backend.payments.a_channel import NOON, AChannel, at_noon
+from tests.backend.payments.billing_channel import NOON, BillingChannel, at_noon
 from tests.factories.payments import a_fee, a_payment, fee_state, payment_row
 
 _SNAPSHOT = "zb_drill"
 
 
 @pytest.fixture
-async def channel() -> AsyncIterator[AChannel]:
+async def channel() -> AsyncIterator[BillingChannel]:
     with at_noon() as each:
         yield each
 
@@ -66,12 +66,12 @@ async def drill() -> AsyncIterator[Drill]:
     await each.drop()
 
 
-async def paid(channel: AChannel, payment: object) -> None:
+async def paid(channel: BillingChannel, payment: object) -> None:
     seen = channel.paid(payment)  # type: ignore[arg-type]
-    await settling.settle(seen, channel=Channel.WECHAT_PAY, known_by="notice")
+    await settling.settle_payment(seen, channel=Channel.WECHAT_PAY, known_by="notice")
 
 
-async def test_after_a_restore_the_bill_repairs_what_the_backup_lacks(channel: AChannel, drill: Drill):
+async def test_after_a_restore_the_bill_repairs_what_the_backup_lacks(channel: BillingChannel, drill: Drill):
     before, late_fee, closing_fee = await a_payment(), await a_fee(), await a_fee()
     waiting, given_back = await a_payment(late_fee), await a_payment(closing_fee)
     await paid(channel, before)
@@ -81,7 +81,7 @@ async def test_after_a_restore_the_bill_repairs_what_the_backup_lacks(channel: A
     await paid(channel, waiting)
     await paid(channel, given_back)
     async with transaction():
-        refund = await give_back(given_back.id, RefundCause.CANCELLED, "撤回申请")
+        refund = await refund_remainder(given_back.id, RefundCause.CANCELLED, "撤回申请")
     assert refund
     channel.refunded(refund, given_back.number, 2000)
     lost = await a_payment()
@@ -101,18 +101,18 @@ async def test_after_a_restore_the_bill_repairs_what_the_backup_lacks(channel: A
     await database.connect()
 
 
-async def _repaired(channel: AChannel, whole: list[str], given_back: str, fee_id: object) -> None:
+async def _repaired(channel: BillingChannel, whole: list[str], given_back: str, fee_id: object) -> None:
     with clock.travel(to=NOON + timedelta(days=1)):
         done = await catch_up(channels={"wechat_pay": channel})
         again = await catch_up(channels={"wechat_pay": channel})
     day = next(each for each in done.days if each.day == NOON.date())
 
-    assert done.asked == 2, "the open orders were asked about at once"
+    assert done.queried == 2, "the open orders were asked about at once"
     assert {(await payment_row(each))["state"] for each in whole} == {PaymentState.PAID}
     assert await fee_state(fee_id) == "paid"  # type: ignore[arg-type]
     row = await payment_row(given_back)
     assert (row["state"], row["refunded_fen"]) == (PaymentState.REFUNDED, 2000)
-    assert (day.open, done.well) == (3, False)
+    assert (day.open, done.ok) == (3, False)
     assert again.days == [], "what was compared is not compared again by itself"
 
 
@@ -134,7 +134,7 @@ async def _visible(numbers: set[str]) -> None:
     assert len(verdicts["I-1"].findings) == 3
 
 
-async def test_what_was_taken_over_is_told_like_any_other_payment(channel: AChannel):
+async def test_what_was_taken_over_is_told_like_any_other_payment(channel: BillingChannel):
     payment = await a_payment()
     channel.paid(payment)
 

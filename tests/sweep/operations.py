@@ -14,7 +14,7 @@ from backend import jobs
 from backend.database import execute, fetch_value, transaction
 from backend.identity.principals import AsResident
 from backend.partners import in_use
-from backend.payments import charging, checking, hearing, refund_sending
+from backend.payments import callbacks, charging, checking, refund_sending
 from backend.payments.cancelling import cancel_fees
 from tests.factories.identity import a_resident
 from tests.factories.payments import a_fee
@@ -49,7 +49,7 @@ class Swept(ABC):
 
     async def hears(self, notice: Caught) -> None:
         """The notice arrives."""
-        await hearing.receive(in_use().channels["wechat_pay"], notice.headers, notice.body)
+        await callbacks.ingest_notice(in_use().channels["wechat_pay"], notice.headers, notice.body)
 
     def is_paid(self) -> Caught:
         """The payer confirms; what WeChat Pay pushes then."""
@@ -64,8 +64,8 @@ class Swept(ABC):
         await jobs.drain(strict=False)
         await execute("UPDATE payments SET check_after = now() - interval '1 second' WHERE check_after IS NOT NULL")
         await execute("UPDATE refunds SET check_after = now() - interval '1 second' WHERE check_after IS NOT NULL")
-        await checking.sweep()
-        await refund_sending.sweep_refunds()
+        await checking.enqueue_due_checks()
+        await refund_sending.enqueue_due_refund_checks()
         await execute(_LEASES_RUN_OUT)
         await jobs.drain(strict=False)
 
@@ -175,7 +175,7 @@ class Refund(Swept):
         )
 
     async def operate(self) -> None:
-        await refund_sending.send(self.refund)
+        await refund_sending.send_refund(self.refund)
 
     async def go_on(self) -> None:
         await self.time_passes()
@@ -212,7 +212,7 @@ class RefundNotice(Refund):
 
     async def set_stage(self) -> None:
         await super().set_stage()
-        await refund_sending.send(self.refund)
+        await refund_sending.send_refund(self.refund)
         self.world.lever("POST", "/settle")
         self.notice = self.world.next_push()
 

@@ -336,7 +336,7 @@ async def test_when_the_database_is_away_the_answer_is_no(
     fee, order = await an_order(client, pay)
     pay.pay(order.number)
     headers, body = pay.written(order.number)
-    monkeypatch.setattr(database, "_turns", None)
+    monkeypatch.setattr(database, "_semaphore", None)
 
     away = await client.post(PATH, content=body, headers=headers)
     monkeypatch.undo()

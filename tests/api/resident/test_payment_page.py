@@ -6,7 +6,7 @@ import httpx
 
 from backend import clock
 from backend.database import transaction
-from backend.payments.refunding import give_back
+from backend.payments.refunding import refund_remainder
 from models.payments import RefundCause
 from tests.factories.identity import a_resident, headers_of
 from tests.factories.payments import OPENID, a_fee, a_paid_payment
@@ -38,7 +38,7 @@ async def test_a_page_that_has_not_changed_is_not_sent_again(client: httpx.Async
 
     unchanged = await client.get(f"{BASE}/{payment.number}", headers=headers)
     async with transaction():
-        await give_back(payment.id, RefundCause.CANCELLED, "不再办理")
+        await refund_remainder(payment.id, RefundCause.CANCELLED, "不再办理")
     changed = await client.get(f"{BASE}/{payment.number}", headers=headers)
 
     assert (unchanged.status_code, unchanged.content) == (304, b"")

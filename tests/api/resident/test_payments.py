@@ -163,7 +163,7 @@ async def test_what_is_settled_and_what_is_over_are_told_apart(client: httpx.Asy
 
 async def in_use_close(number: str) -> None:
     """The sweeper learns that the channel has closed the order."""
-    await payments.check(number)
+    await payments.check_payment(number)
     assert (await payment_row(number))["state"] == "closed"
 
 

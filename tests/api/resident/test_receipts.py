@@ -18,7 +18,7 @@ from tests.factories.payments import a_fee, a_paid_payment
 
 async def paid_by(resident: AsResident) -> Payment:
     payment = await a_paid_payment(await a_fee(resident_id=resident.id))
-    await receipts.issue(payment.id)
+    await receipts.issue_receipt(payment.id)
     return payment
 
 
@@ -62,7 +62,7 @@ async def test_anothers_receipt_and_one_that_is_not_there_are_the_same(client: h
 async def test_what_the_qr_says_leads_to_the_proof(client: httpx.AsyncClient):
     resident = await a_resident()
     payment = await paid_by(resident)
-    url = urlsplit((await receipts.of_payment(resident, payment.number)).verify_url)
+    url = urlsplit((await receipts.get_own_receipt(resident, payment.number)).verify_url)
 
     answer = await client.get(f"{url.path}?{url.query}")
 
@@ -74,7 +74,7 @@ async def test_what_the_qr_says_leads_to_the_proof(client: httpx.AsyncClient):
 
 async def test_wrong_codes_and_unknown_numbers_have_one_shape(client: httpx.AsyncClient):
     payment = await paid_by(resident := await a_resident())
-    number = (await receipts.of_payment(resident, payment.number)).number
+    number = (await receipts.get_own_receipt(resident, payment.number)).number
 
     wrong = await client.get(f"/v1/public/receipts/{number}?code={'B' * 16}")
     unknown = await client.get(f"/v1/public/receipts/{'S' + number[1:-1] + 'X'}?code={'B' * 16}")

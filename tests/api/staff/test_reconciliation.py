@@ -14,15 +14,15 @@ from uuid_utils.compat import uuid7
 from backend import clock, jobs, partners
 from backend.database import fetch_value
 from backend.partners import Partners
-from backend.payments.reconciling import reconcile
-from tests.backend.payments.a_channel import ACCOUNT, DAY, NOON, AChannel
+from backend.payments.reconciling import reconcile_bill
+from tests.backend.payments.billing_channel import ACCOUNT, DAY, NOON, BillingChannel
 from tests.factories.identity import a_staff, staff_headers_of
 from tests.factories.payments import a_paid_payment
 
 
 @pytest.fixture
-def channel(app: Litestar) -> Iterator[AChannel]:
-    each = AChannel()
+def channel(app: Litestar) -> Iterator[BillingChannel]:
+    each = BillingChannel()
     bundle = Partners(wechat=None, sms=None, wire=None, channels={"wechat_pay": each})  # type: ignore[arg-type]
     before, app.state["partners"] = app.state.get("partners"), bundle
     partners.equip(bundle)
@@ -32,11 +32,11 @@ def channel(app: Litestar) -> Iterator[AChannel]:
 
 
 @pytest.fixture
-async def difference(channel: AChannel) -> UUID:
+async def difference(channel: BillingChannel) -> UUID:
     """A payment of ours of which the bill knows nothing."""
     with clock.travel(to=NOON):
         await a_paid_payment()
-    await reconcile(ACCOUNT, DAY, channels={"wechat_pay": channel})
+    await reconcile_bill(ACCOUNT, DAY, channels={"wechat_pay": channel})
     found: UUID = await fetch_value("SELECT id FROM bill_differences")
     return found
 
@@ -97,10 +97,10 @@ async def test_without_the_duty_nothing_is_shown(client: httpx.AsyncClient, diff
         assert (await client.get(path, headers=headers)).status_code == 403
 
 
-async def test_a_day_can_be_compared_again(client: httpx.AsyncClient, channel: AChannel):
+async def test_a_day_can_be_compared_again(client: httpx.AsyncClient, channel: BillingChannel):
     noon = (clock.now() - timedelta(days=3)).astimezone(clock.SHANGHAI).replace(hour=12)
     payment = await a_paid_payment(paid_at=noon)
-    await reconcile(ACCOUNT, noon.date(), channels={"wechat_pay": channel})
+    await reconcile_bill(ACCOUNT, noon.date(), channels={"wechat_pay": channel})
     channel.paid(payment)
 
     body = {"day": str(noon.date())}
@@ -122,11 +122,11 @@ async def test_days_without_a_bill_are_refused(client: httpx.AsyncClient, days: 
     assert (answer.status_code, answer.json()["code"]) == (422, "bill-day-out-of-range")
 
 
-async def test_pages_go_on_where_the_last_one_ended(client: httpx.AsyncClient, channel: AChannel):
+async def test_pages_go_on_where_the_last_one_ended(client: httpx.AsyncClient, channel: BillingChannel):
     for back in range(3):
         with clock.travel(to=NOON - timedelta(days=back)):
             await a_paid_payment()
-            await reconcile(ACCOUNT, clock.today(), channels={"wechat_pay": channel})
+            await reconcile_bill(ACCOUNT, clock.today(), channels={"wechat_pay": channel})
     headers = await someone()
 
     for path in ("/v1/staff/bill-days", "/v1/staff/bill-differences"):

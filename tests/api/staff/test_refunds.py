@@ -12,7 +12,7 @@ import pytest
 from backend import jobs
 from backend.partners.paying.port import RefundAtChannel
 from models.payments import Payment
-from tests.backend.payments.pretend import PretendChannel, equipped
+from tests.backend.payments.fake_channel import FakeChannel, equipped
 from tests.factories.identity import a_department_id, a_staff, staff_headers_of
 from tests.factories.payments import OPENID, a_fee, a_paid_payment, payment_row
 
@@ -30,8 +30,8 @@ class Office(NamedTuple):
 
 
 @pytest.fixture
-def channel() -> Iterator[PretendChannel]:
-    with equipped(PretendChannel()) as each:
+def channel() -> Iterator[FakeChannel]:
+    with equipped(FakeChannel()) as each:
         yield each
 
 
@@ -62,7 +62,7 @@ async def moved(
     return await client.post(f"{REFUNDS}/{number}/{move}", headers=headers, json=body)
 
 
-async def test_one_asks_another_agrees_and_it_goes_to_the_channel(client: httpx.AsyncClient, channel: PretendChannel):
+async def test_one_asks_another_agrees_and_it_goes_to_the_channel(client: httpx.AsyncClient, channel: FakeChannel):
     office = await an_office()
     answer = await asked(client, office, 30_000)
     number = answer.json()["number"]
@@ -78,7 +78,7 @@ async def test_one_asks_another_agrees_and_it_goes_to_the_channel(client: httpx.
     assert (own.status_code, own.json()["code"]) == (403, "refund-own-request")
     assert (agreed.status_code, agreed.json()["state"]) == (200, "approved")
     assert (trail["refundable_fen"], trail["refunding_fen"]) == (20_000, 30_000)
-    assert [each["to_state"] for each in trail["moves"] if each["entity"] == "refund"] == [
+    assert [each["to_state"] for each in trail["transitions"] if each["entity"] == "refund"] == [
         "requested",
         "approved",
         "processing",
@@ -86,7 +86,7 @@ async def test_one_asks_another_agrees_and_it_goes_to_the_channel(client: httpx.
     assert OPENID not in str(trail)
 
 
-async def test_a_double_tap_asks_once(client: httpx.AsyncClient, channel: PretendChannel):
+async def test_a_double_tap_asks_once(client: httpx.AsyncClient, channel: FakeChannel):
     office = await an_office()
 
     answers = await asyncio.gather(*(asked(client, office, 1_000) for _ in range(5)))
@@ -100,7 +100,7 @@ async def test_a_double_tap_asks_once(client: httpx.AsyncClient, channel: Preten
 
 
 async def test_twenty_requests_at_once_never_promise_more_than_was_paid(
-    client: httpx.AsyncClient, channel: PretendChannel
+    client: httpx.AsyncClient, channel: FakeChannel
 ):
     office = await an_office(10_000)
 
@@ -112,9 +112,7 @@ async def test_twenty_requests_at_once_never_promise_more_than_was_paid(
     assert (await payment_row(office.payment.number))["refunding_fen"] == 9_900
 
 
-async def test_another_department_is_answered_as_if_there_were_nothing(
-    client: httpx.AsyncClient, channel: PretendChannel
-):
+async def test_another_department_is_answered_as_if_there_were_nothing(client: httpx.AsyncClient, channel: FakeChannel):
     office = await an_office()
     number = (await asked(client, office, 30_000)).json()["number"]
     stranger = office.stranger
@@ -144,7 +142,7 @@ async def test_without_the_duties_nothing_is_seen_or_moved(client: httpx.AsyncCl
     assert (await asked(client, office, 100, headers=idle)).status_code == 403
 
 
-async def test_lists_go_on_from_page_to_page(client: httpx.AsyncClient, channel: PretendChannel):
+async def test_lists_go_on_from_page_to_page(client: httpx.AsyncClient, channel: FakeChannel):
     office = await an_office()
     numbers = [(await asked(client, office, 100, key=f"k{each}")).json()["number"] for each in range(5)]
 
@@ -162,7 +160,7 @@ async def test_lists_go_on_from_page_to_page(client: httpx.AsyncClient, channel:
     assert others.status_code == 422
 
 
-async def test_a_refusal_frees_the_amount(client: httpx.AsyncClient, channel: PretendChannel):
+async def test_a_refusal_frees_the_amount(client: httpx.AsyncClient, channel: FakeChannel):
     office = await an_office()
     number = (await asked(client, office, 50_000)).json()["number"]
     too_much = await asked(client, office, 1, key="k2")
@@ -171,12 +169,12 @@ async def test_a_refusal_frees_the_amount(client: httpx.AsyncClient, channel: Pr
     again = await asked(client, office, 50_000, key="k3")
 
     assert (too_much.status_code, too_much.json()["code"]) == (409, "refund-too-much")
-    assert (refused.json()["state"], refused.json()["trouble"]) == ("rejected", "依据不足")
+    assert (refused.json()["state"], refused.json()["problem"]) == ("rejected", "依据不足")
     assert again.status_code == 201
 
 
 async def test_an_abnormal_refund_is_repeated_or_goes_to_a_card_that_is_never_shown(
-    client: httpx.AsyncClient, channel: PretendChannel
+    client: httpx.AsyncClient, channel: FakeChannel
 ):
     office = await an_office()
     channel.answers = RefundAtChannel.ABNORMAL

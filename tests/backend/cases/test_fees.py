@@ -55,18 +55,18 @@ async def an_accepted_case(*codes: str, agency: AsAgency | None = None) -> Case:
 
 
 async def states_of(case: Case) -> list[tuple[str, str]]:
-    return [(fee.charge_ref, fee.state) for fee in await payments.of_subject("case", case.id)]
+    return [(fee.charge_ref, fee.state) for fee in await payments.list_subject_fees("case", case.id)]
 
 
 async def test_accepting_a_case_raises_the_charges_without_condition():
     resident = await a_resident_with_phone(PHONE)
     case = await an_accepted_case()
 
-    (fee,) = await payments.of_subject("case", case.id)
+    (fee,) = await payments.list_subject_fees("case", case.id)
 
     assert (fee.charge_ref, fee.name, fee.amount_fen) == ("card", "工本费", 2000)
     assert fee.basis == "《中华人民共和国老年人权益保障法》第三十三条"
-    assert [each.id for each in (await payments.of(resident))[0]] == [fee.id]
+    assert [each.id for each in (await payments.list_own_fees(resident))[0]] == [fee.id]
     row = await Fee.get(id=fee.id)
     assert row.department_id == case.department_id
     assert row.item_version_id is not None
@@ -139,7 +139,7 @@ async def test_an_order_that_is_open_when_the_case_is_withdrawn_is_closed(till: 
 
     await reported(case, "撤回")
     await jobs.drain()
-    await payments.sweep()
+    await payments.enqueue_due_checks()
     await jobs.drain()
 
     assert (await payment_row(order.number))["state"] == "closed"

@@ -41,18 +41,18 @@ def test_a_tariff_that_cannot_be_read_is_a_fault_of_the_settings():
 
 
 async def owed(delivery_id: UUID) -> list[tuple[int, str]]:
-    fees = await payments.of_subject("delivery", delivery_id)
+    fees = await payments.list_subject_fees("delivery", delivery_id)
     return [(fee.amount_fen, fee.state) for fee in fees]
 
 
 async def settled(delivery_id: UUID, how: str = "paid") -> None:
     """The fee is paid or waived, and everybody has heard of it."""
-    [fee] = [each for each in await payments.of_subject("delivery", delivery_id) if each.state == FeeState.OPEN]
+    [fee] = [each for each in await payments.list_subject_fees("delivery", delivery_id) if each.state == FeeState.OPEN]
     if how == "paid":
         await pay(fee.id)
     else:
         department = await fetch_value("SELECT department_id FROM fees WHERE id = $1", fee.id)
-        await payments.waive(await a_staff(department_id=department, duties=["fees.manage"]), fee.id, "低保家庭")
+        await payments.waive_fee(await a_staff(department_id=department, duties=["fees.manage"]), fee.id, "低保家庭")
     await jobs.drain(strict=False)  # no channel is there to be asked for refunds
 
 

@@ -29,18 +29,19 @@ from backend.payments.errors import (
     RefundTooMuch,
     RefundTooOften,
 )
-from backend.payments.refunding import settle_refund, sweep_refunds
+from backend.payments.refund_sending import enqueue_due_refund_checks
+from backend.payments.refund_settling import settle_refund
 from models.payments import Channel, Payment, RefundState
-from tests.backend.payments.pretend import CARD, PretendChannel, a_seen_refund, equipped, refund_of
-from tests.factories.payments import a_fee, a_paid_payment, a_payment, fee_state, moves_of, payment_row
+from tests.backend.payments.fake_channel import CARD, FakeChannel, a_seen_refund, equipped, refund_of
+from tests.factories.payments import a_fee, a_paid_payment, a_payment, fee_state, payment_row, states_of
 
-BOTH = frozenset({approving.REQUEST, approving.APPROVE})
+BOTH = frozenset({approving.REQUEST_REFUNDS, approving.APPROVE_REFUNDS})
 S = RefundState
 
 
 @pytest.fixture
-def channel() -> Iterator[PretendChannel]:
-    with equipped(PretendChannel()) as each:
+def channel() -> Iterator[FakeChannel]:
+    with equipped(FakeChannel()) as each:
         yield each
 
 
@@ -56,7 +57,7 @@ async def paid(fen: int = 50_000) -> tuple[Payment, AsStaff, AsStaff]:
 
 
 async def asked(staff: AsStaff, payment: Payment, fen: int) -> str:
-    return (await approving.request(staff, payment.number, fen, "多收工本费")).number
+    return (await approving.request_refund(staff, payment.number, fen, "多收工本费")).number
 
 
 async def outcomes(*calls: object) -> list[str]:
@@ -68,10 +69,10 @@ async def outcomes(*calls: object) -> list[str]:
     return [each.code if isinstance(each, DomainError) else "ok" for each in done]
 
 
-async def test_a_small_refund_is_on_its_way_at_once(channel: PretendChannel):
+async def test_a_small_refund_is_on_its_way_at_once(channel: FakeChannel):
     payment, first, _ = await paid()
 
-    decided = await approving.request(first, payment.number, 20_000, "多收工本费")
+    decided = await approving.request_refund(first, payment.number, 20_000, "多收工本费")
     await jobs.drain()
 
     refund = await refund_of(decided.number)
@@ -80,35 +81,35 @@ async def test_a_small_refund_is_on_its_way_at_once(channel: PretendChannel):
     assert (await payment_row(payment.number))["refunding_fen"] == 20_000
 
 
-async def test_a_large_refund_waits_for_a_second_person(channel: PretendChannel):
+async def test_a_large_refund_waits_for_a_second_person(channel: FakeChannel):
     payment, first, second = await paid()
-    decided = await approving.request(first, payment.number, 20_001, "多收工本费")
+    decided = await approving.request_refund(first, payment.number, 20_001, "多收工本费")
     await jobs.drain()
     before = dict(channel.calls)
 
-    await approving.approve(second, decided.number)
+    await approving.approve_refund(second, decided.number)
     await jobs.drain()
 
     refund = await refund_of(decided.number)
     assert (decided.state, before) == (S.REQUESTED, {})
     assert (refund.state, refund.approved_by) == (S.PROCESSING, second.id)
-    assert await moves_of(refund.id) == ["requested", "approved", "processing"]
+    assert await states_of(refund.id) == ["requested", "approved", "processing"]
 
 
 async def test_many_small_refunds_do_not_walk_around_the_second_person():
     payment, first, _ = await paid()
 
-    states = [(await approving.request(first, payment.number, 9_000, "多收")).state for _ in range(4)]
+    states = [(await approving.request_refund(first, payment.number, 9_000, "多收")).state for _ in range(4)]
 
     assert states == [S.APPROVED, S.APPROVED, S.REQUESTED, S.REQUESTED]
 
 
-async def test_whoever_asked_cannot_agree(channel: PretendChannel):
+async def test_whoever_asked_cannot_agree(channel: FakeChannel):
     payment, first, _ = await paid()
     number = await asked(first, payment, 30_000)
 
     with pytest.raises(RefundOwnRequest):
-        await approving.approve(first, number)
+        await approving.approve_refund(first, number)
 
     assert (await refund_of(number)).state is S.REQUESTED
 
@@ -121,12 +122,12 @@ async def test_the_database_refuses_a_second_person_who_is_the_first():
         await execute("UPDATE refunds SET state = 'approved', approved_by = $2 WHERE number = $1", number, first.id)
 
 
-async def test_of_many_who_agree_at_once_one_does_and_the_first_never(channel: PretendChannel):
+async def test_of_many_who_agree_at_once_one_does_and_the_first_never(channel: FakeChannel):
     payment, first, second = await paid()
     number = await asked(first, payment, 30_000)
     others = [a_clerk(second.department_id) for _ in range(6)]
 
-    codes = await outcomes(*(approving.approve(each, number) for each in (first, *others, first)))
+    codes = await outcomes(*(approving.approve_refund(each, number) for each in (first, *others, first)))
     await jobs.drain()
 
     assert (codes[0], codes[-1]) == ("refund-own-request", "refund-own-request")
@@ -140,7 +141,7 @@ async def test_agreeing_and_refusing_at_once_end_in_one_of_the_two():
     number = await asked(first, payment, 30_000)
     third = a_clerk(second.department_id)
 
-    codes = await outcomes(approving.approve(second, number), approving.reject(third, number, "依据不足"))
+    codes = await outcomes(approving.approve_refund(second, number), approving.reject_refund(third, number, "依据不足"))
 
     state = (await refund_of(number)).state
     assert sorted(codes) == ["ok", "payment-transition-refused"]
@@ -152,7 +153,9 @@ async def test_agreeing_and_refusing_at_once_end_in_one_of_the_two():
 async def test_twenty_requests_at_once_never_promise_more_than_was_paid():
     payment, first, second = await paid(10_000)
 
-    codes = await outcomes(*(approving.request(each, payment.number, 700, "多收") for each in [first, second] * 10))
+    codes = await outcomes(
+        *(approving.request_refund(each, payment.number, 700, "多收") for each in [first, second] * 10)
+    )
 
     row = await payment_row(payment.number)
     assert (codes.count("ok"), codes.count("refund-too-much")) == (14, 6)
@@ -167,11 +170,11 @@ async def test_what_was_refused_can_be_asked_for_again_under_a_new_number():
     with pytest.raises(RefundTooMuch):
         await asked(first, payment, 1)
 
-    await approving.reject(second, number, "依据不足")
+    await approving.reject_refund(second, number, "依据不足")
     again = await asked(first, payment, 50_000)
 
     refund = await refund_of(number)
-    assert (refund.state, refund.trouble) == (S.REJECTED, "依据不足")
+    assert (refund.state, refund.problem) == (S.REJECTED, "依据不足")
     assert (number[-2:], again[-2:]) == ("01", "02")
 
 
@@ -179,13 +182,13 @@ async def test_one_may_take_ones_own_request_back():
     payment, first, _ = await paid()
     number = await asked(first, payment, 30_000)
 
-    decided = await approving.reject(first, number, "填错金额")
+    decided = await approving.reject_refund(first, number, "填错金额")
 
     assert decided.state is S.REJECTED
     assert (await payment_row(payment.number))["refunding_fen"] == 0
 
 
-async def test_parts_come_back_one_by_one_until_everything_is_back(channel: PretendChannel):
+async def test_parts_come_back_one_by_one_until_everything_is_back(channel: FakeChannel):
     payment, first, _ = await paid(3_000)
     channel.answers = RefundAtChannel.SUCCEEDED
     states = []
@@ -219,9 +222,9 @@ async def test_after_a_year_the_channel_gives_nothing_back():
         with pytest.raises(RefundTooLate):
             await asked(first, payment, 100)
         with pytest.raises(RefundTooLate):
-            await approving.approve(second, number)
+            await approving.approve_refund(second, number)
     with clock.travel(by=timedelta(days=364)):
-        assert (await approving.approve(second, number)).state is S.APPROVED
+        assert (await approving.approve_refund(second, number)).state is S.APPROVED
 
 
 async def test_nothing_is_given_back_of_an_order_that_nobody_paid():
@@ -241,10 +244,10 @@ async def test_another_department_sees_nothing_of_it():
     with pytest.raises(PaymentNotFound):
         await asked(stranger, payment, 100)
     for attempt in (
-        approving.approve(stranger, number),
-        approving.reject(stranger, number, "x"),
-        approving.repeat(stranger, number),
-        approving.to_card(stranger, number, CARD),
+        approving.approve_refund(stranger, number),
+        approving.reject_refund(stranger, number, "x"),
+        approving.repeat_refund(stranger, number),
+        approving.refund_to_card(stranger, number, CARD),
     ):
         with pytest.raises(RefundNotFound):
             await attempt
@@ -254,15 +257,16 @@ async def test_each_step_needs_its_duty():
     payment, first, _ = await paid()
     number = await asked(first, payment, 30_000)
     asks, agrees, idle = (
-        a_clerk(first.department_id, frozenset(duties)) for duties in ([approving.REQUEST], [approving.APPROVE], [])
+        a_clerk(first.department_id, frozenset(duties))
+        for duties in ([approving.REQUEST_REFUNDS], [approving.APPROVE_REFUNDS], [])
     )
 
     for attempt in (
-        approving.request(agrees, payment.number, 100, "多收"),
-        approving.approve(asks, number),
-        approving.reject(asks, number, "x"),
-        approving.repeat(asks, number),
-        approving.to_card(idle, number, CARD),
+        approving.request_refund(agrees, payment.number, 100, "多收"),
+        approving.approve_refund(asks, number),
+        approving.reject_refund(asks, number, "x"),
+        approving.repeat_refund(asks, number),
+        approving.refund_to_card(idle, number, CARD),
     ):
         with pytest.raises(DutyMissing):
             await attempt
@@ -271,10 +275,10 @@ async def test_each_step_needs_its_duty():
 @pytest.mark.parametrize("power", ["staff.manage", "duties.grant", "audit.read"])
 def test_whoever_makes_accounts_or_grants_duties_cannot_be_both_people_of_a_refund(power: str):
     with pytest.raises(DutiesInConflict):
-        checked([approving.APPROVE, power])
+        checked([approving.APPROVE_REFUNDS, power])
 
 
-async def an_abnormal_one(channel: PretendChannel) -> tuple[Payment, str, AsStaff]:
+async def an_abnormal_one(channel: FakeChannel) -> tuple[Payment, str, AsStaff]:
     payment, first, second = await paid()
     channel.answers = RefundAtChannel.ABNORMAL
     number = await asked(first, payment, 10_000)
@@ -285,7 +289,7 @@ async def an_abnormal_one(channel: PretendChannel) -> tuple[Payment, str, AsStaf
 
 @pytest.mark.parametrize("state", [RefundAtChannel.ABNORMAL, RefundAtChannel.CLOSED])
 async def test_what_did_not_arrive_is_asked_for_again_with_the_same_number(
-    state: RefundAtChannel, channel: PretendChannel
+    state: RefundAtChannel, channel: FakeChannel
 ):
     payment, first, second = await paid()
     channel.answers = state
@@ -293,7 +297,7 @@ async def test_what_did_not_arrive_is_asked_for_again_with_the_same_number(
     await jobs.drain()
     channel.now(number, RefundAtChannel.SUCCEEDED)
 
-    assert (await approving.repeat(second, number)).state is S.PROCESSING
+    assert (await approving.repeat_refund(second, number)).state is S.PROCESSING
     await jobs.drain()
 
     row = await payment_row(payment.number)
@@ -302,19 +306,19 @@ async def test_what_did_not_arrive_is_asked_for_again_with_the_same_number(
     assert (row["refunding_fen"], row["refunded_fen"]) == (0, 10_000)
 
 
-async def test_what_is_under_way_is_not_repeated(channel: PretendChannel):
+async def test_what_is_under_way_is_not_repeated(channel: FakeChannel):
     payment, first, second = await paid()
     number = await asked(first, payment, 10_000)
     await jobs.drain()
 
     with pytest.raises(PaymentTransitionRefused):
-        await approving.repeat(second, number)
+        await approving.repeat_refund(second, number)
 
 
-async def test_an_abnormal_refund_can_go_to_a_bank_card_of_the_payer_which_is_kept_nowhere(channel: PretendChannel):
+async def test_an_abnormal_refund_can_go_to_a_bank_card_of_the_payer_which_is_kept_nowhere(channel: FakeChannel):
     _, number, second = await an_abnormal_one(channel)
 
-    decided = await approving.to_card(second, number, CARD)
+    decided = await approving.refund_to_card(second, number, CARD)
     seen = channel.now(number, RefundAtChannel.SUCCEEDED)
     await settle_refund(seen, channel=Channel.WECHAT_PAY, known_by="notice")
 
@@ -329,41 +333,41 @@ async def test_an_abnormal_refund_can_go_to_a_bank_card_of_the_payer_which_is_ke
     assert kept == 0
 
 
-async def test_a_card_that_the_channel_does_not_take_leaves_it_abnormal(channel: PretendChannel):
+async def test_a_card_that_the_channel_does_not_take_leaves_it_abnormal(channel: FakeChannel):
     _, number, second = await an_abnormal_one(channel)
     channel.before = [ChannelPayerRefused("wechat-pay", "PARAM_ERROR")]
 
     with pytest.raises(ChannelPayerRefused):
-        await approving.to_card(second, number, CARD)
+        await approving.refund_to_card(second, number, CARD)
 
     refund = await refund_of(number)
-    assert (refund.state, refund.trouble) == (S.ABNORMAL, "PARAM_ERROR")
+    assert (refund.state, refund.problem) == (S.ABNORMAL, "PARAM_ERROR")
 
 
-async def test_a_card_about_which_no_answer_came_is_asked_about(channel: PretendChannel):
+async def test_a_card_about_which_no_answer_came_is_asked_about(channel: FakeChannel):
     _, number, second = await an_abnormal_one(channel)
     channel.before = [PartnerUnreachable("wechat-pay", "timeout", maybe_done=True)]
 
     with pytest.raises(PartnerUnreachable):
-        await approving.to_card(second, number, CARD)
+        await approving.refund_to_card(second, number, CARD)
     before = (await refund_of(number)).state
     channel.now(number, RefundAtChannel.SUCCEEDED)
     with clock.travel(by=timedelta(hours=1)):
-        await sweep_refunds()
+        await enqueue_due_refund_checks()
         await jobs.drain()
 
     assert before is S.PROCESSING
     assert (await refund_of(number)).state is S.SUCCEEDED
 
 
-async def test_only_an_abnormal_refund_that_the_channel_knows_goes_to_a_card(channel: PretendChannel):
+async def test_only_an_abnormal_refund_that_the_channel_knows_goes_to_a_card(channel: FakeChannel):
     payment, first, second = await paid()
     channel.before = [ChannelPayerRefused("wechat-pay", "USER_ACCOUNT_ABNORMAL")]
     number = await asked(first, payment, 10_000)
     await jobs.drain()
 
     with pytest.raises(RefundCardRejected):
-        await approving.to_card(second, number, CARD)
+        await approving.refund_to_card(second, number, CARD)
 
     assert (await refund_of(number)).state is S.ABNORMAL
 

@@ -33,7 +33,7 @@ from models.events import EventRecord
 from models.payments import Fee, Payment
 from tests.factories.appointments import somebody
 from tests.factories.identity import a_resident, an_openid
-from tests.factories.payments import a_fee, fee_state, moves_of, payment_row
+from tests.factories.payments import a_fee, fee_state, payment_row, states_of
 from tests.factories.regions import a_department
 from tests.factories.till import Till, with_tills
 
@@ -63,7 +63,7 @@ async def test_whoever_pays_gets_what_the_front_end_needs(till: Till, channels: 
     assert till.orders[started.number].wanted.payer == openid
     assert openid not in row["payer"]
     assert open_sealed(row["payer"], where="payments.payer", row=row["id"]) == openid
-    assert await moves_of(row["id"]) == ["created", "prepaid"]
+    assert await states_of(row["id"]) == ["created", "prepaid"]
     assert timedelta(minutes=29) < row["expires_at"] - clock.now() <= timedelta(minutes=30)
     assert await EventRecord.filter(name="payment.ordered").count() == 1
 
@@ -88,7 +88,7 @@ async def test_many_taps_at_once_make_one_order(till: Till, channels: Mapping[st
     assert len({each.number for each in tapped}) == 1
     assert len(till.orders) == 1
     assert await Payment.all().count() == 1
-    assert await moves_of((await payment_row(tapped[0].number))["id"]) == ["created", "prepaid"]
+    assert await states_of((await payment_row(tapped[0].number))["id"]) == ["created", "prepaid"]
 
 
 async def test_an_answer_that_was_lost_costs_nothing(till: Till, channels: Mapping[str, Till]):
@@ -105,12 +105,12 @@ async def test_an_answer_that_was_lost_costs_nothing(till: Till, channels: Mappi
     assert len(till.orders) == 1
 
 
-@pytest.mark.parametrize("trouble", [PartnerUnreachable("x", "refused"), PartnerBusy("x", "429", retry_after=7)])
+@pytest.mark.parametrize("error", [PartnerUnreachable("x", "refused"), PartnerBusy("x", "429", retry_after=7)])
 async def test_a_channel_that_does_not_answer_is_no_error_for_the_payer(
-    till: Till, channels: Mapping[str, Till], trouble: Exception
+    till: Till, channels: Mapping[str, Till], error: Exception
 ):
     resident, fee = await owing()
-    till.fail("place", trouble)
+    till.fail("place", error)
 
     started = await payments.charge(resident, fee.id, WECHAT, channels=channels)
 
@@ -140,7 +140,7 @@ async def test_two_channels_have_an_order_each_and_the_second_money_goes_back(ti
     till.pay(one.number)
     other.pay(two.number)
 
-    await asyncio.gather(payments.check(one.number), payments.check(two.number))
+    await asyncio.gather(payments.check_payment(one.number), payments.check_payment(two.number))
     await jobs.drain()
 
     assert other.orders[two.number].wanted.payer == ""
@@ -157,12 +157,12 @@ async def test_the_order_of_the_other_channel_is_closed_once_the_fee_is_paid(til
     two = await payments.charge(resident, fee.id, "alipay", channels=channels)
     till.pay(one.number)
 
-    await payments.check(one.number)
-    await payments.sweep()
+    await payments.check_payment(one.number)
+    await payments.enqueue_due_checks()
     await jobs.drain()
 
     assert other.orders[two.number].state is OrderAtChannel.CLOSED
-    assert (await payment_row(two.number))["trouble"] == "not-owed"
+    assert (await payment_row(two.number))["problem"] == "not-owed"
 
 
 async def test_a_channel_that_is_not_offered_is_refused(till: Till, channels: Mapping[str, Till]):
@@ -187,7 +187,7 @@ async def test_an_order_that_is_over_is_closed_at_the_channel_and_a_new_one_made
     assert till.orders[first.number].state is OrderAtChannel.CLOSED
     assert (await payment_row(first.number))["state"] == "closed"
     with pytest.raises(PaymentClosed):
-        await payments.start(resident, first.number, channels=channels)
+        await payments.start_payment(resident, first.number, channels=channels)
 
 
 async def test_no_new_order_while_the_old_one_cannot_be_closed(till: Till, channels: Mapping[str, Till]):
@@ -200,7 +200,7 @@ async def test_no_new_order_while_the_old_one_cannot_be_closed(till: Till, chann
         await payments.charge(resident, fee.id, WECHAT, channels=channels)
     async with transaction():
         with pytest.raises(PaymentBeingMade):
-            await payments.reserve(resident, fee.id, WECHAT, channels=channels)
+            await payments.reserve_order(resident, fee.id, WECHAT, channels=channels)
 
     assert await Payment.all().count() == 1
 
@@ -227,7 +227,7 @@ async def test_an_order_that_is_paid_although_we_never_heard_of_it_is_found_by_a
     unheard = await payments.charge(resident, fee.id, WECHAT, channels=channels)
     till.pay(unheard.number)
 
-    started = await payments.start(resident, unheard.number, channels=channels)
+    started = await payments.start_payment(resident, unheard.number, channels=channels)
 
     assert (started.state, started.parameters) == ("paid", None)
     assert await fee_state(fee.id) == "paid"
@@ -236,17 +236,17 @@ async def test_an_order_that_is_paid_although_we_never_heard_of_it_is_found_by_a
 async def test_an_order_that_the_channel_closed_or_has_otherwise_is_closed_here(
     till: Till, channels: Mapping[str, Till]
 ):
-    for trouble in (None, ChannelOrderInConflict("x")):
+    for error in (None, ChannelOrderInConflict("x")):
         resident, fee = await owing()
         till.lose("place")
         unheard = await payments.charge(resident, fee.id, WECHAT, channels=channels)
-        if trouble is None:
+        if error is None:
             till.orders[unheard.number].state = OrderAtChannel.CLOSED
         else:
-            till.fail("place", trouble)
+            till.fail("place", error)
 
         with pytest.raises(PaymentClosed):
-            await payments.start(resident, unheard.number, channels=channels)
+            await payments.start_payment(resident, unheard.number, channels=channels)
 
         assert (await payment_row(unheard.number))["state"] == "closed"
         again = await payments.charge(resident, fee.id, WECHAT, channels=channels)
@@ -261,7 +261,7 @@ async def test_somebody_elses_fee_and_order_do_not_exist(till: Till, channels: M
     with pytest.raises(FeeNotFound):
         await payments.charge(other, fee.id, WECHAT, channels=channels)
     with pytest.raises(PaymentNotFound):
-        await payments.start(other, started.number, channels=channels)
+        await payments.start_payment(other, started.number, channels=channels)
 
 
 async def test_what_is_settled_cannot_be_paid(till: Till, channels: Mapping[str, Till]):
@@ -323,10 +323,10 @@ async def test_an_order_lives_as_long_as_the_settings_say_and_no_longer_than_its
 async def test_the_amount_cannot_change_while_somebody_is_about_to_pay_it(till: Till, channels: Mapping[str, Till]):
     resident, fee = await owing()
     async with transaction():
-        await payments.set_quantity(fee.id, 3)
+        await payments.set_fee_quantity(fee.id, 3)
     started = await payments.charge(resident, fee.id, WECHAT, channels=channels)
 
     with pytest.raises(PaymentBeingMade):
-        await payments.set_quantity(fee.id, 4)
+        await payments.set_fee_quantity(fee.id, 4)
 
     assert started.amount_fen == 6000

@@ -35,7 +35,7 @@ async def over(number: str) -> None:
 async def swept(**by: float) -> None:
     """The sweeper runs so much later, and what it wants asked is asked."""
     with clock.travel(by=timedelta(**by)):
-        await payments.sweep()
+        await payments.enqueue_due_checks()
         await jobs.drain()
 
 
@@ -49,7 +49,7 @@ async def test_money_without_any_notice_is_found_within_the_promised_time(till: 
 
     assert await fee_state(fee.id) == "paid"
     assert (await payment_row(number))["check_after"] is None
-    assert await fetch_value("SELECT cause FROM payment_moves WHERE to_state = 'paid'") == "query"
+    assert await fetch_value("SELECT cause FROM payment_transitions WHERE to_state = 'paid'") == "query"
 
 
 async def test_no_pause_between_two_questions_is_longer_than_the_settings_say(till: Till):
@@ -62,7 +62,7 @@ async def test_no_pause_between_two_questions_is_longer_than_the_settings_say(ti
         pauses.append((due - now).total_seconds())
         now = max(due, now)
         with clock.travel(to=now):
-            await payments.sweep()
+            await payments.enqueue_due_checks()
 
     longest = settings().payment_check_longest_seconds
     assert max(pauses) <= longest + 1
@@ -90,7 +90,7 @@ async def test_an_order_that_is_over_is_closed_there_and_then_here(till: Till):
 
     assert till.orders[number].state is OrderAtChannel.CLOSED
     assert (await payment_row(number))["state"] == "closed"
-    assert (await payment_row(number))["trouble"] == "expired"
+    assert (await payment_row(number))["problem"] == "expired"
     assert await fee_state(fee.id) == "open"
     assert await EventRecord.filter(name="payment.closed").count() == 1
 
@@ -109,7 +109,7 @@ async def test_an_order_that_is_paid_while_we_close_it_counts():
     _, fee, number = await an_order(till)
     await over(number)
 
-    assert await payments.check(number) is PaymentState.PAID
+    assert await payments.check_payment(number) is PaymentState.PAID
 
     assert await fee_state(fee.id) == "paid"
 
@@ -143,9 +143,9 @@ async def test_an_order_that_the_channel_never_heard_of_is_kept_until_it_is_over
     till.fail("place", PartnerUnreachable("x", "refused"))
     resident, _, number = await an_order(till)
 
-    assert await payments.check(number) is PaymentState.CREATED
+    assert await payments.check_payment(number) is PaymentState.CREATED
     await over(number)
-    assert await payments.check(number) is PaymentState.CLOSED
+    assert await payments.check_payment(number) is PaymentState.CLOSED
 
     assert (await payments.charge(resident, (await payment_row(number))["fee_id"], till.name, channels={
         till.name: till
@@ -169,16 +169,16 @@ async def test_an_order_whose_fee_is_waived_is_closed_before_it_is_over(till: Ti
     _, fee, number = await an_order(till)
     await execute("UPDATE fees SET state = 'waived', reason = '-' WHERE id = $1", fee.id)
 
-    assert await payments.check(number) is PaymentState.CLOSED
+    assert await payments.check_payment(number) is PaymentState.CLOSED
 
-    assert (await payment_row(number))["trouble"] == "not-owed"
+    assert (await payment_row(number))["problem"] == "not-owed"
     assert till.orders[number].state is OrderAtChannel.CLOSED
 
 
 async def test_an_order_that_still_may_be_paid_is_left_alone(till: Till):
     _, _, number = await an_order(till)
 
-    assert await payments.check(number) is PaymentState.PREPAID
+    assert await payments.check_payment(number) is PaymentState.PREPAID
 
     assert till.calls["close"] == 0
 
@@ -186,23 +186,23 @@ async def test_an_order_that_still_may_be_paid_is_left_alone(till: Till):
 async def test_what_is_settled_is_not_asked_about(till: Till):
     _, _, number = await an_order(till)
     till.pay(number)
-    assert await payments.check(number) is PaymentState.PAID
+    assert await payments.check_payment(number) is PaymentState.PAID
     asked = till.calls["query"]
 
-    assert await payments.check(number) is PaymentState.PAID
-    assert await payments.close(number, "expired") is PaymentState.PAID
+    assert await payments.check_payment(number) is PaymentState.PAID
+    assert await payments.close_order(number, "expired") is PaymentState.PAID
 
     assert till.calls["query"] == asked
     with pytest.raises(PaymentNotFound):
-        await payments.check("P0000000000")
+        await payments.check_payment("P0000000000")
 
 
 async def test_two_sweepers_take_an_order_once(till: Till):
     _, _, number = await an_order(till)
 
     with clock.travel(by=timedelta(minutes=2)):
-        assert await payments.sweep() == 1
-        assert await payments.sweep() == 0
+        assert await payments.enqueue_due_checks() == 1
+        assert await payments.enqueue_due_checks() == 0
         await jobs.drain()
 
     assert till.calls["query"] == 1

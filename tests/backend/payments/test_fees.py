@@ -52,7 +52,7 @@ async def test_several_charges_of_one_subject_are_several_fees():
     await raised(case, "a", unit_fen=100, quantity=3)
     await raised(case, "b")
 
-    assert [(fee.charge_ref, fee.amount_fen) for fee in await payments.of_subject("case", case)] == [
+    assert [(fee.charge_ref, fee.amount_fen) for fee in await payments.list_subject_fees("case", case)] == [
         ("a", 300),
         ("b", 2000),
     ]
@@ -67,22 +67,22 @@ async def test_a_fee_that_was_cancelled_unpaid_opens_again_and_a_waived_one_does
     await raised(case, "a")
     await raised(case, "b")
 
-    assert [fee.state for fee in await payments.of_subject("case", case)] == ["open", "waived"]
+    assert [fee.state for fee in await payments.list_subject_fees("case", case)] == ["open", "waived"]
 
 
 async def test_a_resident_sees_their_own_fees_page_by_page():
-    mine, other = await somebody(), await somebody()
+    list_own, other = await somebody(), await somebody()
     for _ in range(3):
-        await a_fee(resident_id=mine.id)
+        await a_fee(resident_id=list_own.id)
     await a_fee(resident_id=other.id)
 
-    first, cursor = await payments.of(mine, limit=2)
-    rest, end = await payments.of(mine, limit=2, cursor=cursor)
+    first, cursor = await payments.list_own_fees(list_own, limit=2)
+    rest, end = await payments.list_own_fees(list_own, limit=2, cursor=cursor)
 
     assert len(first) == 2
     assert len(rest) == 1
     assert end is None
-    assert await payments.of(mine, states=[FeeState.PAID]) == ([], None)
+    assert await payments.list_own_fees(list_own, states=[FeeState.PAID]) == ([], None)
 
 
 async def test_waiving_needs_the_duty_the_department_and_an_open_fee():
@@ -92,12 +92,12 @@ async def test_waiving_needs_the_duty_the_department_and_an_open_fee():
     own, foreign = await a_fee(department_id=department.id), await a_fee()
 
     with pytest.raises(DutyMissing):
-        await payments.waive(reader, own.id, "低保家庭")
+        await payments.waive_fee(reader, own.id, "低保家庭")
     with pytest.raises(FeeNotFound):
-        await payments.waive(officer, foreign.id, "低保家庭")
-    seen = await payments.waive(officer, own.id, "低保家庭")
+        await payments.waive_fee(officer, foreign.id, "低保家庭")
+    seen = await payments.waive_fee(officer, own.id, "低保家庭")
     with pytest.raises(FeeNotOpen):
-        await payments.waive(officer, own.id, "低保家庭")
+        await payments.waive_fee(officer, own.id, "低保家庭")
 
     assert (seen.state, seen.reason) == ("waived", "低保家庭")
     assert (await Fee.get(id=own.id)).waived_by == officer.id
@@ -111,7 +111,7 @@ async def test_the_fees_of_a_subject_go_to_whoever_turns_out_to_owe_them():
     assert await payments.hand_over_fees("case", case, resident.id) == 1
     assert await payments.hand_over_fees("case", case, resident.id) == 0
 
-    assert [each.charge_ref for each in (await payments.of(resident))[0]] == ["a"]
+    assert [each.charge_ref for each in (await payments.list_own_fees(resident))[0]] == ["a"]
     assert (await Fee.get(id=paid.id)).resident_id != resident.id
 
 

@@ -22,10 +22,10 @@ async def test_with_a_new_key_the_payer_is_sealed_anew_and_notices_fit_before_an
     with using(data_keys=OLD, fingerprint_keys=OLD_INDEX):
         first, second = await a_payment(), await a_payment()
     with using(data_keys=f"{NEW},{OLD}", fingerprint_keys=f"{NEW_INDEX},{OLD_INDEX}"):
-        await payments.receive(till, {}, till.notice(a_seen_order(first)))
+        await payments.ingest_notice(till, {}, till.notice(a_seen_order(first)))
         done = await key_rotation.reseal()
     with using(data_keys=NEW, fingerprint_keys=NEW_INDEX):
-        await payments.receive(till, {}, till.notice(a_seen_order(second)))
+        await payments.ingest_notice(till, {}, till.notice(a_seen_order(second)))
         row = await payment_row(second.number)
 
         assert done["payments.payer"] == 2
@@ -53,7 +53,7 @@ async def test_whoever_is_forgotten_leaves_accounts_without_their_openid(till: T
     order = await a_payment(open_fee, resident_id=resident.id)
 
     erased = await data_subjects.erase(resident.id)
-    await payments.receive(till, {}, till.notice(a_seen_order(order, payer=OPENID)))
+    await payments.ingest_notice(till, {}, till.notice(a_seen_order(order, payer=OPENID)))
 
     assert (erased["payments"], erased["fees"]) == (2, 1)
     assert await Payment.filter(payer__isnull=False).count() == 0
@@ -66,11 +66,11 @@ async def test_whoever_is_forgotten_leaves_accounts_without_their_openid(till: T
 async def test_a_notice_that_was_forgotten_and_comes_again_moves_nothing(till: Till):
     payment = await a_payment()
     body = till.notice(a_seen_order(payment))
-    await payments.receive(till, {}, body)
+    await payments.ingest_notice(till, {}, body)
 
     with clock.travel(by=timedelta(days=settings().inbound_kept_days + 1)):
         assert await callbacks.delete_old_pushes() == 1
-        await payments.receive(till, {}, body)
+        await payments.ingest_notice(till, {}, body)
 
     assert await InboundMessage.all().count() == 1
     assert await fetch_value("SELECT count(*) FROM ledger_groups") == 1

@@ -25,7 +25,7 @@ from backend import clock, jobs, partners, payments
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.identity.principals import AsStaff
 from backend.partners.paying.port import OrderAtChannel, PartnerUnreachable, RefundAtChannel
-from backend.payments import approving, refunding
+from backend.payments import approving, refund_sending
 from backend.payments.errors import (
     FeeNotFound,
     FeeNotOpen,
@@ -45,7 +45,7 @@ from tests.machines import Machine, play
 T = TypeVar("T")
 FEN = 2000
 _merchants = itertools.count(1)
-DUTIES = (payments.MANAGE, approving.REQUEST, approving.APPROVE)
+DUTIES = (payments.MANAGE_FEES, approving.REQUEST_REFUNDS, approving.APPROVE_REFUNDS)
 EXPECTED = (
     FeeNotFound,
     FeeNotOpen,
@@ -67,8 +67,8 @@ class Money(Machine):
         async def run() -> Any:
             try:
                 return await work
-            except EXPECTED as trouble:
-                return trouble
+            except EXPECTED as error:
+                return error
 
         return self.do(run())
 
@@ -109,7 +109,7 @@ class Money(Machine):
             return await asyncio.gather(*each, return_exceptions=True)
 
         for answer in self.do(crowd()):
-            assert isinstance(answer, (payments.Started, *EXPECTED)), answer
+            assert isinstance(answer, (payments.PaymentAttempt, *EXPECTED)), answer
 
     def orders(self) -> list[tuple[Till, str]]:
         return [(till, number) for till in self.tills for number in till.orders]
@@ -154,7 +154,7 @@ class Money(Machine):
     def hear(self, till: Till, body: bytes, copies: int) -> None:
         async def one() -> None:
             try:
-                await payments.receive(till, {}, body)
+                await payments.ingest_notice(till, {}, body)
             except PaymentNoticeMismatch:
                 return
 
@@ -166,7 +166,7 @@ class Money(Machine):
     @rule(data=st.data())
     def somebody_asks(self, data: st.DataObject) -> None:
         _, number = data.draw(st.sampled_from(self.orders()))
-        self.attempt(payments.check(number))
+        self.attempt(payments.check_payment(number))
 
     @rule(data=st.data(), silent=st.booleans())
     def an_order_is_over(self, data: st.DataObject, silent: bool) -> None:
@@ -183,8 +183,8 @@ class Money(Machine):
 
     async def _background(self) -> None:
         with clock.travel(by=self.moved):
-            await payments.sweep()
-            await refunding.sweep_refunds()
+            await payments.enqueue_due_checks()
+            await refund_sending.enqueue_due_refund_checks()
             await jobs.drain()
 
     @rule(fee=st.integers(0, 1), what=st.sampled_from(["nothing", "nothing", "waive", "cancel"]))
@@ -194,7 +194,7 @@ class Money(Machine):
                 await payments.cancel_fees("case", self.fees[fee].subject_id, "申请已撤回")
 
         if what == "waive":
-            answer = self.attempt(payments.waive(self.staff, self.fees[fee].id, "低保家庭"))
+            answer = self.attempt(payments.waive_fee(self.staff, self.fees[fee].id, "低保家庭"))
             if not isinstance(answer, EXPECTED):
                 self.ended[fee] = "waived"
         elif what == "cancel":
@@ -207,7 +207,7 @@ class Money(Machine):
         self.attempt(self._refund(number, fen))
 
     async def _refund(self, number: str, fen: int) -> None:
-        await approving.request(self.staff, number, fen, "多缴退回")
+        await approving.request_refund(self.staff, number, fen, "多缴退回")
 
     @invariant()
     def every_group_of_the_ledger_is_balanced_and_no_refund_exceeds_what_was_paid(self) -> None:

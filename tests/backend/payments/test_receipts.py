@@ -23,7 +23,7 @@ from backend.partners.sandbox import Sandbox
 from backend.payments import fiscal_receipts, receipt_pdf, receipts
 from backend.payments.errors import ReceiptNotFound
 from backend.payments.events import PaymentSucceeded, RefundSucceeded
-from backend.payments.receipts import ReceiptSeen
+from backend.payments.receipts import ReceiptDetail
 from backend.settings import settings
 from models.payments import Payment
 from tests.factories.ledger import tamper
@@ -34,15 +34,15 @@ def payer_of(payment: Payment) -> AsResident:
     return AsResident(payment.resident_id, uuid7())
 
 
-async def a_receipt(payment: Payment | None = None) -> ReceiptSeen:
+async def a_receipt(payment: Payment | None = None) -> ReceiptDetail:
     payment = payment or await a_paid_payment()
-    await receipts.issue(payment.id)
-    return await receipts.of_payment(payer_of(payment), payment.number)
+    await receipts.issue_receipt(payment.id)
+    return await receipts.get_own_receipt(payer_of(payment), payment.number)
 
 
 async def all_back(payment: Payment) -> None:
     await tamper("UPDATE payments SET state = 'refunded', refunded_fen = paid_fen WHERE id = $1", payment.id)
-    await receipts.void_if_all_back(payment.id)
+    await receipts.void_refunded_receipt(payment.id)
 
 
 async def test_a_payment_that_counts_has_one_receipt_however_often_it_is_told():
@@ -55,7 +55,7 @@ async def test_a_payment_that_counts_has_one_receipt_however_often_it_is_told():
         await record(succeeded)
     await jobs.drain(strict=False)  # who tells the resident is not there
 
-    await asyncio.gather(*(receipts.issue(payment.id) for _ in range(8)))
+    await asyncio.gather(*(receipts.issue_receipt(payment.id) for _ in range(8)))
 
     assert await fetch_value("SELECT count(*) FROM receipts") == 1
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'receipt.issued'") == 1
@@ -67,17 +67,17 @@ async def test_money_that_does_not_count_has_no_receipt():
     await tamper("UPDATE payments SET state = 'surplus' WHERE id = $1", surplus.id)
 
     for each in (unpaid, surplus):
-        assert await receipts.issue(each.id) is None
+        assert await receipts.issue_receipt(each.id) is None
         with pytest.raises(ReceiptNotFound):
-            await receipts.of_payment(payer_of(each), each.number)
+            await receipts.get_own_receipt(payer_of(each), each.number)
 
 
 async def test_a_receipt_is_void_when_everything_is_back_and_only_then():
     payment = await a_paid_payment()
     issued = await a_receipt(payment)
     await tamper("UPDATE payments SET state = 'part_refunded', refunded_fen = 500 WHERE id = $1", payment.id)
-    await receipts.void_if_all_back(payment.id)
-    partly = await receipts.of_payment(payer_of(payment), payment.number)
+    await receipts.void_refunded_receipt(payment.id)
+    partly = await receipts.get_own_receipt(payer_of(payment), payment.number)
 
     await tamper("UPDATE payments SET state = 'refunded', refunded_fen = 2000 WHERE id = $1", payment.id)
     succeeded = RefundSucceeded(
@@ -86,10 +86,10 @@ async def test_a_receipt_is_void_when_everything_is_back_and_only_then():
     async with transaction():
         await record(succeeded)
     await jobs.drain(strict=False)  # who tells the resident is not there
-    await receipts.void_if_all_back(payment.id)
+    await receipts.void_refunded_receipt(payment.id)
 
     assert (partly.valid, partly.refunded_fen) == (True, 500)
-    gone = await receipts.of_payment(payer_of(payment), payment.number)
+    gone = await receipts.get_own_receipt(payer_of(payment), payment.number)
     assert (gone.valid, gone.number) == (False, issued.number)
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'receipt.voided'") == 1
 
@@ -98,7 +98,7 @@ async def test_a_refund_that_overtakes_the_receipt_leaves_none():
     payment = await a_paid_payment()
     await all_back(payment)
 
-    assert await receipts.issue(payment.id) is None
+    assert await receipts.issue_receipt(payment.id) is None
 
 
 async def test_somebody_elses_receipt_does_not_exist():
@@ -106,7 +106,7 @@ async def test_somebody_elses_receipt_does_not_exist():
     await a_receipt(payment)
 
     with pytest.raises(ReceiptNotFound):
-        await receipts.of_payment(AsResident(uuid7(), uuid7()), payment.number)
+        await receipts.get_own_receipt(AsResident(uuid7(), uuid7()), payment.number)
 
 
 async def test_whoever_has_the_paper_can_check_it_and_nobody_else():
@@ -114,16 +114,16 @@ async def test_whoever_has_the_paper_can_check_it_and_nobody_else():
     receipt = await a_receipt(payment)
     code = parse_qs(urlsplit(receipt.verify_url).query)["code"][0]
 
-    good = await receipts.verify(receipt.number, code.lower())
-    wrong = await receipts.verify(receipt.number, "B" * 16)
-    none = await receipts.verify("S20260302BCDFGHJKLMNP", code)
+    good = await receipts.verify_receipt(receipt.number, code.lower())
+    wrong = await receipts.verify_receipt(receipt.number, "B" * 16)
+    none = await receipts.verify_receipt("S20260302BCDFGHJKLMNP", code)
 
     assert (good.state, good.amount_fen, good.item_name) == ("valid", 2000, "居民身份证工本费")
     assert {wrong.state, none.state} == {"unknown"}
     hidden = [getattr(each, name) for each in (wrong, none) for name in ("item_name", "amount_fen", "paid_on")]
     assert hidden == [None] * 6
     await all_back(payment)
-    assert (await receipts.verify(receipt.number, code)).state == "voided"
+    assert (await receipts.verify_receipt(receipt.number, code)).state == "voided"
 
 
 async def test_numbers_and_codes_cannot_be_guessed_from_others():
@@ -143,7 +143,7 @@ async def test_the_pdf_says_everything_and_carries_its_font():
     payment = await a_paid_payment(await a_fee(unit_fen=12_305, quantity=2))
     receipt = await a_receipt(payment)
 
-    content = receipt_pdf.pdf(receipt)
+    content = receipt_pdf.render_pdf(receipt)
 
     said = text_of(content)
     for words in ("缴费电子收据", receipt.number, "居民身份证工本费", "人民币贰佰肆拾陆元壹角整", "¥246.10",
@@ -157,7 +157,7 @@ async def test_the_pdf_says_everything_and_carries_its_font():
     assert programs
     assert all("/FontFile2" in each.get_object() for each in programs), "every font is inside the file"
     assert "STSong" not in str(fonts)
-    assert receipt_pdf.pdf(receipt) == content, "the same receipt gives the same bytes"
+    assert receipt_pdf.render_pdf(receipt) == content, "the same receipt gives the same bytes"
     assert len(content) < 200_000
 
 
@@ -166,15 +166,15 @@ async def test_the_pdf_of_a_void_receipt_says_so_across_the_page():
     await a_receipt(payment)
     await all_back(payment)
 
-    receipt = await receipts.of_payment(payer_of(payment), payment.number)
+    receipt = await receipts.get_own_receipt(payer_of(payment), payment.number)
 
-    assert "已作废" in text_of(receipt_pdf.pdf(receipt))
+    assert "已作废" in text_of(receipt_pdf.render_pdf(receipt))
 
 
 async def test_a_rare_character_is_shown_with_the_fallback_font():
     receipt = await a_receipt(await a_paid_payment(await a_fee(name="㼆村宅基地登记费")))
 
-    said = text_of(receipt_pdf.pdf(receipt))
+    said = text_of(receipt_pdf.render_pdf(receipt))
 
     assert "村宅基地登记费" in said
 
@@ -182,7 +182,7 @@ async def test_a_rare_character_is_shown_with_the_fallback_font():
 async def test_long_words_stay_inside_the_page():
     receipt = await a_receipt(await a_paid_payment(await a_fee(name="工本费" * 40, basis="依据" * 200)))
 
-    (page,) = PdfReader(io.BytesIO(receipt_pdf.pdf(receipt))).pages
+    (page,) = PdfReader(io.BytesIO(receipt_pdf.render_pdf(receipt))).pages
     heights: list[float] = []
 
     def see(text: str, matrix: list[float], where: list[float], *_: object) -> None:
@@ -211,13 +211,13 @@ async def test_a_fiscal_receipt_is_asked_for_and_shown(fiscal: Sandbox):
     waiting = await a_receipt(payment)
     await jobs.drain()
 
-    issued = await receipts.of_payment(payer_of(payment), payment.number)
+    issued = await receipts.get_own_receipt(payer_of(payment), payment.number)
 
     assert waiting.fiscal.state == "waiting"
     assert (issued.fiscal.state, issued.fiscal.code, issued.fiscal.number) == ("issued", "99060126", "0000000001")
     assert issued.fiscal.url
     assert fiscal.fiscal.issued[issued.number]["totalAmt"] == "20.00"
-    assert "99060126 0000000001" in text_of(receipt_pdf.pdf(issued))
+    assert "99060126 0000000001" in text_of(receipt_pdf.render_pdf(issued))
 
 
 async def test_asking_twice_gives_one_fiscal_receipt(fiscal: Sandbox):
@@ -227,7 +227,7 @@ async def test_asking_twice_gives_one_fiscal_receipt(fiscal: Sandbox):
     receipt_id = await fetch_value("SELECT id FROM receipts")
     await tamper("UPDATE receipts SET fiscal_state = 'waiting', fiscal_number = NULL")
 
-    await fiscal_receipts.ask(receipt_id)
+    await fiscal_receipts.issue_fiscal_receipt(receipt_id)
 
     assert len(fiscal.fiscal.issued) == 1
     assert await fetch_value("SELECT fiscal_number FROM receipts") == "0000000001"
@@ -245,7 +245,7 @@ async def test_a_platform_that_is_slow_is_asked_again_later(fiscal: Sandbox):
     assert len(queued) == 1
 
     fiscal.fiscal.mode = "ok"
-    await fiscal_receipts.ask(await fetch_value("SELECT id FROM receipts"))
+    await fiscal_receipts.issue_fiscal_receipt(await fetch_value("SELECT id FROM receipts"))
 
     assert await fetch_value("SELECT fiscal_state FROM receipts") == "issued"
 
@@ -257,9 +257,9 @@ async def test_what_the_platform_refuses_is_kept_with_its_words(fiscal: Sandbox)
 
     await jobs.drain()
 
-    row = await fetch_row("SELECT fiscal_state, fiscal_trouble FROM receipts")
+    row = await fetch_row("SELECT fiscal_state, fiscal_problem FROM receipts")
     assert row is not None
-    assert (row["fiscal_state"], row["fiscal_trouble"]) == ("refused", "E0201 收费项目未维护")
+    assert (row["fiscal_state"], row["fiscal_problem"]) == ("refused", "E0201 收费项目未维护")
 
 
 async def test_a_wrong_secret_is_a_matter_of_configuration(fiscal: Sandbox):
@@ -268,7 +268,7 @@ async def test_a_wrong_secret_is_a_matter_of_configuration(fiscal: Sandbox):
 
     await jobs.drain()
 
-    assert str(await fetch_value("SELECT fiscal_trouble FROM receipts")).startswith("E0101")
+    assert str(await fetch_value("SELECT fiscal_problem FROM receipts")).startswith("E0101")
 
 
 async def test_when_the_money_went_back_the_fiscal_receipt_is_written_off(fiscal: Sandbox):
@@ -280,7 +280,7 @@ async def test_when_the_money_went_back_the_fiscal_receipt_is_written_off(fiscal
     await jobs.drain()
 
     assert list(fiscal.fiscal.voided) == [receipt.number]
-    assert "已冲红" in str(await fetch_value("SELECT fiscal_trouble FROM receipts"))
+    assert "已冲红" in str(await fetch_value("SELECT fiscal_problem FROM receipts"))
 
 
 async def test_without_a_platform_none_is_asked_for():

@@ -13,12 +13,12 @@ from backend.partners.paying.port import (
     RefundAtChannel,
 )
 from backend.payments import numbering, refund_settling
-from backend.payments.refunding import give_back
+from backend.payments.refunding import refund_remainder
 from models.payments import Channel, PaymentState, RefundCause
-from tests.backend.payments.a_channel import (
+from tests.backend.payments.billing_channel import (
     NOON,
     UNPAID,
-    AChannel,
+    BillingChannel,
     at_noon,
     compared,
     differences,
@@ -36,18 +36,18 @@ from tests.factories.payments import (
 
 
 @pytest.fixture
-def channel() -> Iterator[AChannel]:
+def channel() -> Iterator[BillingChannel]:
     with at_noon() as each:
         yield each
 
 
-async def test_a_day_on_which_all_agrees_has_figures_and_no_difference(channel: AChannel):
+async def test_a_day_on_which_all_agrees_has_figures_and_no_difference(channel: BillingChannel):
     for _ in range(3):
         channel.paid(await a_paid_payment())
 
     done = await compared(channel)
 
-    assert done.well
+    assert done.ok
     assert (done.paid_count, done.paid_fen, done.charge_fen) == (3, 6000, 36)
     assert await differences() == []
     assert channel.asked == [], "nothing was in doubt"
@@ -56,7 +56,7 @@ async def test_a_day_on_which_all_agrees_has_figures_and_no_difference(channel: 
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'bill.compared'") == 1
 
 
-async def test_money_that_we_never_heard_of_is_asked_about_and_counted(channel: AChannel):
+async def test_money_that_we_never_heard_of_is_asked_about_and_counted(channel: BillingChannel):
     fee = await a_fee()
     payment = await a_payment(fee)
     channel.paid(payment)
@@ -66,7 +66,7 @@ async def test_money_that_we_never_heard_of_is_asked_about_and_counted(channel: 
     assert (done.found, done.repaired, done.open) == (1, 1, 0)
     assert (await payment_row(payment.number))["state"] == PaymentState.PAID
     assert await fee_state(fee.id) == "paid"
-    assert (await fetch_value("SELECT cause FROM payment_moves WHERE to_state = 'paid'")) == "bill"
+    assert (await fetch_value("SELECT cause FROM payment_transitions WHERE to_state = 'paid'")) == "bill"
     kept = await the_difference()
     assert (kept["kind"], kept["state"], kept["ours_state"], kept["bill_fen"]) == (
         "missing-here", "repaired", "prepaid", 2000,
@@ -74,7 +74,7 @@ async def test_money_that_we_never_heard_of_is_asked_about_and_counted(channel: 
     assert (kept["query_state"], kept["query_fen"]) == ("paid", 2000)
 
 
-async def test_money_for_an_order_that_was_closed_and_is_not_owed_goes_back_by_itself(channel: AChannel):
+async def test_money_for_an_order_that_was_closed_and_is_not_owed_goes_back_by_itself(channel: BillingChannel):
     fee = await a_fee()
     closed = await a_payment(fee, state=PaymentState.CLOSED)
     channel.paid(await a_paid_payment(fee))
@@ -87,7 +87,7 @@ async def test_money_for_an_order_that_was_closed_and_is_not_owed_goes_back_by_i
     assert await fetch_value("SELECT cause FROM refunds") == RefundCause.DOUBLE
 
 
-async def test_a_difference_each_way_names_both_orders_and_corrects_nothing_silently(channel: AChannel):
+async def test_a_difference_each_way_names_both_orders_and_corrects_nothing_silently(channel: BillingChannel):
     ours = await a_paid_payment()
     channel.orders[ours.number] = a_seen_order(ours, state=UNPAID)
     theirs = numbering.payment_number()
@@ -107,7 +107,7 @@ async def test_a_difference_each_way_names_both_orders_and_corrects_nothing_sile
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'bill-difference.found'") == 2
 
 
-async def test_an_amount_that_differs_is_told_three_ways(channel: AChannel):
+async def test_an_amount_that_differs_is_told_three_ways(channel: BillingChannel):
     payment = await a_paid_payment()
     seen = channel.paid(payment)
     channel.rows.clear()
@@ -127,7 +127,9 @@ async def test_an_amount_that_differs_is_told_three_ways(channel: AChannel):
         ("merchant_id = '1999'", "other-merchant"),
     ],
 )
-async def test_the_same_number_with_other_money_behind_it_is_a_difference(channel: AChannel, change: str, told: str):
+async def test_the_same_number_with_other_money_behind_it_is_a_difference(
+    channel: BillingChannel, change: str, told: str
+):
     channel.paid(await a_paid_payment())
     await tamper(f"UPDATE payments SET {change}")
 
@@ -137,11 +139,11 @@ async def test_the_same_number_with_other_money_behind_it_is_a_difference(channe
     assert (kept["kind"], kept["bill_state"], kept["state"]) == ("state", told, "open")
 
 
-async def test_a_refund_that_arrived_without_a_word_is_settled_by_the_bill(channel: AChannel):
+async def test_a_refund_that_arrived_without_a_word_is_settled_by_the_bill(channel: BillingChannel):
     payment = await a_paid_payment()
     channel.paid(payment)
     async with transaction():
-        number = await give_back(payment.id, RefundCause.CANCELLED, "撤回申请")
+        number = await refund_remainder(payment.id, RefundCause.CANCELLED, "撤回申请")
     assert number
     channel.refunded(number, payment.number, 2000)
 
@@ -153,11 +155,11 @@ async def test_a_refund_that_arrived_without_a_word_is_settled_by_the_bill(chann
     assert (await the_difference())["payment_number"] == payment.number
 
 
-async def test_a_refund_that_the_bill_shows_as_it_was_is_no_difference_when_we_know_more(channel: AChannel):
+async def test_a_refund_that_the_bill_shows_as_it_was_is_no_difference_when_we_know_more(channel: BillingChannel):
     payment = await a_paid_payment()
     channel.paid(payment)
     async with transaction():
-        number = await give_back(payment.id, RefundCause.CANCELLED, "撤回申请")
+        number = await refund_remainder(payment.id, RefundCause.CANCELLED, "撤回申请")
     assert number
     seen = channel.refunded(number, payment.number, 2000, state=RefundAtChannel.PROCESSING)
     await refund_settling.settle_refund(seen, channel=Channel.WECHAT_PAY, known_by="asked")
@@ -168,11 +170,11 @@ async def test_a_refund_that_the_bill_shows_as_it_was_is_no_difference_when_we_k
 
     done = await compared(channel)
 
-    assert done.well
+    assert done.ok
     assert await differences() == []
 
 
-async def test_a_refund_that_we_lost_is_taken_over_while_its_payment_is_ours(channel: AChannel):
+async def test_a_refund_that_we_lost_is_taken_over_while_its_payment_is_ours(channel: BillingChannel):
     payment = await a_paid_payment()
     channel.paid(payment)
     number = numbering.staff_refund_number(payment.number, 1)
@@ -186,7 +188,7 @@ async def test_a_refund_that_we_lost_is_taken_over_while_its_payment_is_ours(cha
     assert (await the_difference())["kind"] == "unknown"
 
 
-async def test_a_refund_of_money_that_we_do_not_know_stays_visible_with_all_its_facts(channel: AChannel):
+async def test_a_refund_of_money_that_we_do_not_know_stays_visible_with_all_its_facts(channel: BillingChannel):
     lost = numbering.payment_number()
     channel.refunded(numbering.automatic_refund_number(lost), lost, 2000)
 
@@ -199,11 +201,11 @@ async def test_a_refund_of_money_that_we_do_not_know_stays_visible_with_all_its_
     )  # fmt: skip
 
 
-async def test_a_refund_that_we_sent_and_the_bill_lacks_is_missing_there(channel: AChannel):
+async def test_a_refund_that_we_sent_and_the_bill_lacks_is_missing_there(channel: BillingChannel):
     payment = await a_paid_payment()
     channel.paid(payment)
     async with transaction():
-        number = await give_back(payment.id, RefundCause.CANCELLED, "撤回申请")
+        number = await refund_remainder(payment.id, RefundCause.CANCELLED, "撤回申请")
     assert number
     seen = channel.refunded(number, payment.number, 2000)
     channel.rows.pop()

@@ -17,10 +17,12 @@ from backend.partners.paying.port import (
 )
 from backend.payments import ledger
 from backend.payments.errors import PaymentNoticeMismatch, PaymentNoticeOrderNotFound
-from backend.payments.refunding import check_refund, give_back, settle_refund
+from backend.payments.refund_sending import check_refund
+from backend.payments.refund_settling import settle_refund
+from backend.payments.refunding import refund_remainder
 from models.payments import Channel, Payment, RefundCause, RefundState
-from tests.backend.payments.pretend import (
-    PretendChannel,
+from tests.backend.payments.fake_channel import (
+    FakeChannel,
     a_seen_refund,
     equipped,
     heard,
@@ -29,15 +31,15 @@ from tests.backend.payments.pretend import (
     sent,
     told,
 )
-from tests.factories.payments import a_fee, a_paid_payment, a_payment, balance, fee_state, moves_of, payment_row
+from tests.factories.payments import a_fee, a_paid_payment, a_payment, balance, fee_state, payment_row, states_of
 
 WECHAT = Channel.WECHAT_PAY
 S = RefundAtChannel
 
 
 @pytest.fixture
-def channel() -> Iterator[PretendChannel]:
-    with equipped(PretendChannel()) as each:
+def channel() -> Iterator[FakeChannel]:
+    with equipped(FakeChannel()) as each:
         yield each
 
 
@@ -52,7 +54,7 @@ async def a_surplus(fen: int = 2500) -> Payment:
     return payment
 
 
-async def test_what_is_promised_is_set_aside_sent_and_counted_back_when_it_arrives(channel: PretendChannel):
+async def test_what_is_promised_is_set_aside_sent_and_counted_back_when_it_arrives(channel: FakeChannel):
     payment = await a_paid_payment()
     number = await promised(payment)
     reserved = await payment_row(payment.number)
@@ -70,13 +72,13 @@ async def test_what_is_promised_is_set_aside_sent_and_counted_back_when_it_arriv
     refund = await refund_of(number)
     assert refund.account == "招商银行信用卡0403"
     assert refund.check_after is None
-    assert await moves_of(refund.id) == ["approved", "processing", "succeeded"]
-    assert await moves_of(payment.id) == ["paid", "refunded"]
+    assert await states_of(refund.id) == ["approved", "processing", "succeeded"]
+    assert await states_of(payment.id) == ["paid", "refunded"]
     assert await balance(ledger.channel_account("wechat_pay", payment.merchant_id)) == 0
     assert (await told("refund.approved"), await told("refund.succeeded")) == (1, 1)
 
 
-async def test_giving_back_again_is_the_same_refund(channel: PretendChannel):
+async def test_giving_back_again_is_the_same_refund(channel: FakeChannel):
     payment = await a_paid_payment()
     numbers = {await promised(payment) for _ in range(3)}
     await jobs.drain()
@@ -86,7 +88,7 @@ async def test_giving_back_again_is_the_same_refund(channel: PretendChannel):
     assert channel.calls["refund"] == 1
 
 
-async def test_giving_back_from_many_sides_at_once_is_one_refund(channel: PretendChannel):
+async def test_giving_back_from_many_sides_at_once_is_one_refund(channel: FakeChannel):
     payment = await a_paid_payment()
     numbers = await asyncio.gather(*(promised(payment) for _ in range(8)))
     await jobs.drain()
@@ -99,18 +101,18 @@ async def test_giving_back_belongs_into_the_transaction_that_finds_the_reason():
     payment = await a_paid_payment()
 
     with pytest.raises(RuntimeError):
-        await give_back(payment.id, RefundCause.CANCELLED, "不再办理")
+        await refund_remainder(payment.id, RefundCause.CANCELLED, "不再办理")
 
 
-async def test_nothing_is_given_back_of_what_is_back_already(channel: PretendChannel):
+async def test_nothing_is_given_back_of_what_is_back_already(channel: FakeChannel):
     payment = await a_paid_payment()
     await execute("UPDATE payments SET refunded_fen = paid_fen, state = 'refunded' WHERE id = $1", payment.id)
 
     async with transaction():
-        assert await give_back(payment.id, RefundCause.CANCELLED, "不再办理") is None
+        assert await refund_remainder(payment.id, RefundCause.CANCELLED, "不再办理") is None
 
 
-async def test_money_that_does_not_count_goes_back_from_what_is_owed_to_payers(channel: PretendChannel):
+async def test_money_that_does_not_count_goes_back_from_what_is_owed_to_payers(channel: FakeChannel):
     payment = await a_surplus(2500)
     number = await promised(payment, RefundCause.WRONG_AMOUNT)
     await jobs.drain()
@@ -123,7 +125,7 @@ async def test_money_that_does_not_count_goes_back_from_what_is_owed_to_payers(c
     assert await fee_state(after["fee_id"]) == "open"
 
 
-async def test_a_fee_whose_money_is_all_back_is_not_owed_any_more_and_can_be_raised_anew(channel: PretendChannel):
+async def test_a_fee_whose_money_is_all_back_is_not_owed_any_more_and_can_be_raised_anew(channel: FakeChannel):
     payment = await a_paid_payment()
     number = await sent(payment)
     await heard(payment, number, 2000, S.SUCCEEDED)
@@ -139,7 +141,7 @@ ORDERS = list(itertools.permutations([S.PROCESSING, S.ABNORMAL, S.SUCCEEDED]))
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: ">".join(order))
 async def test_in_whatever_order_and_however_often_it_is_heard_the_end_is_the_same(
-    order: tuple[RefundAtChannel, ...], channel: PretendChannel
+    order: tuple[RefundAtChannel, ...], channel: FakeChannel
 ):
     payment = await a_paid_payment()
     number = await promised(payment)
@@ -154,7 +156,7 @@ async def test_in_whatever_order_and_however_often_it_is_heard_the_end_is_the_sa
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["A", "01", "closed"])), ids="-".join)
-async def test_two_refunds_of_one_payment_end_alike_in_every_order(order: tuple[str, ...], channel: PretendChannel):
+async def test_two_refunds_of_one_payment_end_alike_in_every_order(order: tuple[str, ...], channel: FakeChannel):
     payment = await a_paid_payment()
     async with transaction():
         await execute("UPDATE payments SET refunding_fen = 500 WHERE id = $1", payment.id)
@@ -176,7 +178,7 @@ async def test_two_refunds_of_one_payment_end_alike_in_every_order(order: tuple[
     assert await balance(ledger.channel_account("wechat_pay", payment.merchant_id)) == 0
 
 
-async def test_a_notice_heard_twenty_times_at_once_counts_once(channel: PretendChannel):
+async def test_a_notice_heard_twenty_times_at_once_counts_once(channel: FakeChannel):
     payment = await a_paid_payment()
     number = await sent(payment)
 
@@ -186,7 +188,7 @@ async def test_a_notice_heard_twenty_times_at_once_counts_once(channel: PretendC
     assert await fetch_value("SELECT count(*) FROM ledger_groups WHERE ref = $1", number) == 1
 
 
-async def test_the_notice_may_come_while_we_wait_for_the_answer(channel: PretendChannel):
+async def test_the_notice_may_come_while_we_wait_for_the_answer(channel: FakeChannel):
     payment = await a_paid_payment()
     number = await promised(payment)
 
@@ -210,7 +212,7 @@ async def test_the_notice_may_come_while_we_wait_for_the_answer(channel: Pretend
     ],
     ids=lambda changes: next(iter(changes)),
 )
-async def test_a_notice_that_is_not_about_our_refund_moves_nothing(changes: dict[str, Any], channel: PretendChannel):
+async def test_a_notice_that_is_not_about_our_refund_moves_nothing(changes: dict[str, Any], channel: FakeChannel):
     payment = await a_paid_payment()
     number = await sent(payment)
     seen = a_seen_refund(payment, number, 2000)
@@ -230,7 +232,7 @@ async def test_a_refund_of_a_payment_that_we_do_not_have_is_to_be_told_again():
         await settle_refund(seen, channel=WECHAT, known_by="notice")
 
 
-async def test_a_refund_of_the_whole_ends_requests_that_nobody_decided_on(channel: PretendChannel):
+async def test_a_refund_of_the_whole_ends_requests_that_nobody_decided_on(channel: FakeChannel):
     fee = await a_fee()
     payment = await a_paid_payment(fee)
     await execute("UPDATE payments SET refunding_fen = 700 WHERE id = $1", payment.id)

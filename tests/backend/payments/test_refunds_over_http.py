@@ -17,9 +17,10 @@ from backend.partners.paying.port import Wanted
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat_pay.live import LiveWeChatPay
 from backend.payments import approving
-from backend.payments.refunding import check_refund, give_back, sweep_refunds
+from backend.payments.refund_sending import check_refund, enqueue_due_refund_checks
+from backend.payments.refunding import refund_remainder
 from models.payments import Fee, Payment, RefundCause, RefundState
-from tests.backend.payments.pretend import CARD, refund_of
+from tests.backend.payments.fake_channel import CARD, refund_of
 from tests.factories.payments import OPENID, a_fee, a_payment, fee_state, payment_row
 
 S = RefundState
@@ -51,14 +52,14 @@ async def paid(sandbox: Sandbox, channel: LiveWeChatPay, fen: int = 2000) -> Pay
         )
     )
     sandbox.pay.pay(payment.number)
-    await payments.check(payment.number)
+    await payments.check_payment(payment.number)
     assert (await payment_row(payment.number))["state"] == "paid"
     return payment
 
 
 async def given_back(payment: Payment) -> str:
     async with transaction():
-        number = await give_back(payment.id, RefundCause.CANCELLED, "不再办理，原路退回")
+        number = await refund_remainder(payment.id, RefundCause.CANCELLED, "不再办理，原路退回")
     await jobs.drain()
     assert number is not None
     return number
@@ -71,7 +72,7 @@ async def test_a_refund_goes_out_and_its_notice_settles_it(sandbox: Sandbox, cha
     sandbox.pay.finish_refund(number)
 
     for _ in range(2):
-        await payments.receive(channel, *sandbox.pay.written(number))
+        await payments.ingest_notice(channel, *sandbox.pay.written(number))
 
     row = await payment_row(payment.number)
     assert under_way is S.PROCESSING
@@ -87,11 +88,11 @@ async def test_a_lost_reply_and_an_empty_account_lead_to_one_refund(sandbox: San
     sandbox.pay.refuse("refund", 500, "SYSTEM_ERROR", times=3, after=True)
     for hour in (1, 2):
         with clock.travel(by=timedelta(hours=hour)):
-            await sweep_refunds()
+            await enqueue_due_refund_checks()
             await jobs.drain()
 
     refunds = [each for each in sandbox.pay.world.refunds.values() if each.order.number == payment.number]
-    assert (waiting.state, waiting.trouble) == (S.APPROVED, "NOT_ENOUGH")
+    assert (waiting.state, waiting.problem) == (S.APPROVED, "NOT_ENOUGH")
     assert (await refund_of(number)).state is S.PROCESSING
     assert [each.number for each in refunds] == [number]
 
@@ -105,7 +106,7 @@ async def test_an_abnormal_refund_goes_to_a_card_and_arrives(sandbox: Sandbox, c
     department = (await Fee.get(id=(await payment_row(payment.number))["fee_id"])).department_id
     assert department is not None
 
-    await approving.to_card(AsStaff(uuid7(), department, frozenset({approving.APPROVE})), number, CARD)
+    await approving.refund_to_card(AsStaff(uuid7(), department, frozenset({approving.APPROVE_REFUNDS})), number, CARD)
     sandbox.pay.finish_refund(number)
     await check_refund(number)
 
@@ -123,9 +124,9 @@ async def test_a_refund_of_the_console_is_recorded_and_our_amounts_follow(
 
     for _ in range(2):
         if xml:
-            await payments.receive_old_form(channel, notice.body)
+            await payments.ingest_v2_notice(channel, notice.body)
         else:
-            await payments.receive(channel, *sandbox.pay.written(refund.number))
+            await payments.ingest_notice(channel, *sandbox.pay.written(refund.number))
     await jobs.drain()
 
     row = await payment_row(payment.number)

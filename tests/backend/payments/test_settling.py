@@ -21,8 +21,8 @@ from tests.factories.payments import (
     a_seen_order,
     balance,
     fee_state,
-    moves_of,
     payment_row,
+    states_of,
 )
 from tests.factories.till import Till
 
@@ -32,7 +32,7 @@ TILL = "channel:wechat_pay:1900000001"
 
 
 async def settled(payment: object, **changes: object) -> PaymentState:
-    return await payments.settle(a_seen_order(payment, **changes), channel=WECHAT, known_by="query")  # type: ignore[arg-type]
+    return await payments.settle_payment(a_seen_order(payment, **changes), channel=WECHAT, known_by="query")  # type: ignore[arg-type]
 
 
 async def events(name: str) -> int:
@@ -45,13 +45,13 @@ async def test_money_that_arrives_pays_the_fee_and_is_posted_once():
     seen = a_seen_order(payment, paid_at=clock.now() - timedelta(minutes=3))
 
     for _ in range(3):
-        assert await payments.settle(seen, channel=WECHAT, known_by="query") is PaymentState.PAID
+        assert await payments.settle_payment(seen, channel=WECHAT, known_by="query") is PaymentState.PAID
 
     row = await payment_row(payment.number)
     assert (row["paid_fen"], row["transaction_id"], row["paid_at"]) == (2000, seen.transaction_id, seen.paid_at)
     assert row["check_after"] is None
     assert await fee_state(fee.id) == "paid"
-    assert await moves_of(payment.id) == ["prepaid", "paid"]
+    assert await states_of(payment.id) == ["prepaid", "paid"]
     assert (await balance(TILL), await balance(f"revenue:{fee.department_id}")) == (2000, -2000)
     assert (await events("payment.succeeded"), await events("fee.paid")) == (1, 1)
     assert await fetch_value("SELECT at FROM ledger_groups") == seen.paid_at
@@ -62,7 +62,7 @@ async def test_many_who_know_it_at_once_settle_it_once():
     seen = a_seen_order(payment)
 
     states = await asyncio.gather(
-        *(payments.settle(seen, channel=WECHAT, known_by="query") for _ in range(20)), return_exceptions=True
+        *(payments.settle_payment(seen, channel=WECHAT, known_by="query") for _ in range(20)), return_exceptions=True
     )
 
     assert set(states) == {PaymentState.PAID}
@@ -101,8 +101,8 @@ async def test_two_payments_of_one_fee_at_once_count_once_and_one_goes_back(till
     one, other = await a_payment(fee), await a_payment(fee, channel=Channel.ALIPAY)
 
     await asyncio.gather(
-        payments.settle(a_seen_order(one), channel=WECHAT, known_by="query"),
-        payments.settle(a_seen_order(other), channel=Channel.ALIPAY, known_by="query"),
+        payments.settle_payment(a_seen_order(one), channel=WECHAT, known_by="query"),
+        payments.settle_payment(a_seen_order(other), channel=Channel.ALIPAY, known_by="query"),
     )
 
     states = sorted([(await payment_row(each.number))["state"] for each in (one, other)])
@@ -139,7 +139,7 @@ async def test_an_old_order_of_another_amount_than_the_fee_has_now_does_not_coun
     fee = await a_fee()
     payment = await a_payment(fee, state=PaymentState.CLOSED)
     async with transaction():
-        await payments.set_quantity(fee.id, 2)
+        await payments.set_fee_quantity(fee.id, 2)
 
     assert await settled(payment) is PaymentState.SURPLUS
 
@@ -165,13 +165,13 @@ async def test_an_answer_about_somebody_elses_order_moves_nothing_and_alarms_onc
 
     assert await events("payment.notice-mismatched") == 1
     assert await fetch("SELECT 1 FROM ledger_groups") == []
-    assert (await payment_row(payment.number))["trouble"].endswith(next(iter(change)))
+    assert (await payment_row(payment.number))["problem"].endswith(next(iter(change)))
 
 
 async def test_the_money_of_one_transaction_is_never_taken_twice():
     one, other = await a_payment(), await a_payment()
     seen = a_seen_order(one)
-    await payments.settle(seen, channel=WECHAT, known_by="query")
+    await payments.settle_payment(seen, channel=WECHAT, known_by="query")
 
     assert await settled(other, transaction_id=seen.transaction_id) is PaymentState.PREPAID
     assert await settled(one, transaction_id="4200000000000000000000000000") is PaymentState.PAID
@@ -193,9 +193,9 @@ async def test_the_channel_closes_an_order_and_says_so():
     assert await settled(payment, state=OrderAtChannel.CLOSED) is PaymentState.CLOSED
 
     row = await payment_row(payment.number)
-    assert row["trouble"] == "closed-by-channel"
+    assert row["problem"] == "closed-by-channel"
     assert row["check_after"] > clock.now()
-    assert await moves_of(payment.id) == ["prepaid", "closed"]
+    assert await states_of(payment.id) == ["prepaid", "closed"]
     assert await events("payment.closed") == 1
 
 
@@ -205,7 +205,7 @@ async def test_an_order_that_nobody_has_paid_stays_as_it_is(state: OrderAtChanne
 
     assert await settled(payment, state=state) is PaymentState.PREPAID
 
-    assert await moves_of(payment.id) == ["prepaid"]
+    assert await states_of(payment.id) == ["prepaid"]
 
 
 @pytest.mark.parametrize("state", [OrderAtChannel.UNPAID, OrderAtChannel.CLOSED])
@@ -225,9 +225,9 @@ async def test_a_number_that_we_do_not_have_or_have_at_another_channel_is_unknow
     payment = await a_payment()
 
     with pytest.raises(PaymentNoticeOrderNotFound):
-        await payments.settle(a_seen_order(payment, number="P0000000"), channel=WECHAT, known_by="query")
+        await payments.settle_payment(a_seen_order(payment, number="P0000000"), channel=WECHAT, known_by="query")
     with pytest.raises(PaymentNoticeOrderNotFound):
-        await payments.settle(a_seen_order(payment), channel=Channel.ALIPAY, known_by="query")
+        await payments.settle_payment(a_seen_order(payment), channel=Channel.ALIPAY, known_by="query")
 
 
 async def test_cancelling_gives_back_what_was_paid_and_closes_what_is_open(till: Till, channels: Mapping[str, Till]):
@@ -239,7 +239,7 @@ async def test_cancelling_gives_back_what_was_paid_and_closes_what_is_open(till:
     for _ in range(2):
         async with transaction():
             await payments.cancel_fees("case", case, "申请已撤回")
-    await payments.sweep()
+    await payments.enqueue_due_checks()
     await jobs.drain()
 
     assert [await fee_state(each.id) for each in (open_, paid, waived)] == ["cancelled", "cancelled", "waived"]

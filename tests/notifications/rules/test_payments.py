@@ -12,10 +12,11 @@ from backend.events import record
 from backend.identity.principals import AsResident, AsStaff
 from backend.partners.paying.port import RefundAtChannel
 from backend.payments import approving, events, fees
-from backend.payments.refunding import check_refund, give_back
-from backend.payments.settling import settle
+from backend.payments.refund_sending import check_refund
+from backend.payments.refunding import refund_remainder
+from backend.payments.settling import settle_payment
 from models.payments import Channel, RefundCause
-from tests.backend.payments.pretend import PretendChannel, equipped
+from tests.backend.payments.fake_channel import FakeChannel, equipped
 from tests.factories.identity import a_department_id, a_resident
 from tests.factories.payments import a_fee, a_paid_payment, a_payment, a_seen_order
 
@@ -31,8 +32,8 @@ def unsent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def channel() -> Iterator[PretendChannel]:
-    with equipped(PretendChannel()) as each:
+def channel() -> Iterator[FakeChannel]:
+    with equipped(FakeChannel()) as each:
         yield each
 
 
@@ -86,7 +87,7 @@ async def test_money_that_counts_is_notified_once_with_its_number():
     resident = await a_resident()
     payment = await a_payment(await a_fee(resident_id=resident.id))
     for _ in range(2):
-        await settle(a_seen_order(payment, transaction_id="4200"), channel=WECHAT, known_by="query")
+        await settle_payment(a_seen_order(payment, transaction_id="4200"), channel=WECHAT, known_by="query")
 
     found = await written(resident)
 
@@ -94,10 +95,10 @@ async def test_money_that_counts_is_notified_once_with_its_number():
     assert payment.number in found["payment_done"]
 
 
-async def test_money_that_does_not_count_and_comes_back_is_notified_in_two_messages(channel: PretendChannel):
+async def test_money_that_does_not_count_and_comes_back_is_notified_in_two_messages(channel: FakeChannel):
     resident = await a_resident()
     payment = await a_payment(await a_fee(resident_id=resident.id))
-    await settle(a_seen_order(payment, amount_fen=2500), channel=WECHAT, known_by="query")
+    await settle_payment(a_seen_order(payment, amount_fen=2500), channel=WECHAT, known_by="query")
     first = await written(resident)
     channel.now(f"R{payment.number}A", RefundAtChannel.SUCCEEDED)
     await check_refund(f"R{payment.number}A")
@@ -109,11 +110,11 @@ async def test_money_that_does_not_count_and_comes_back_is_notified_in_two_messa
     assert all("25.00元" in each for each in found.values())
 
 
-async def test_a_cancelled_payment_is_notified_as_promised_blocked_and_done(channel: PretendChannel):
+async def test_a_cancelled_payment_is_notified_as_promised_blocked_and_done(channel: FakeChannel):
     resident = await a_resident()
     payment = await a_paid_payment(await a_fee(resident_id=resident.id))
     async with transaction():
-        number = await give_back(payment.id, RefundCause.CANCELLED, "申请人病故，亲属撤回")
+        number = await refund_remainder(payment.id, RefundCause.CANCELLED, "申请人病故，亲属撤回")
     assert number is not None
     first = await written(resident)
     channel.now(number, RefundAtChannel.ABNORMAL)
@@ -130,11 +131,11 @@ async def test_a_cancelled_payment_is_notified_as_promised_blocked_and_done(chan
     assert not [each for each in found.values() if "病故" in each or "招商银行" in each]
 
 
-async def test_a_blocked_refund_that_arrived_before_its_event_is_handled_is_not_notified(channel: PretendChannel):
+async def test_a_blocked_refund_that_arrived_before_its_event_is_handled_is_not_notified(channel: FakeChannel):
     resident = await a_resident()
     payment = await a_paid_payment(await a_fee(resident_id=resident.id))
     async with transaction():
-        number = await give_back(payment.id, RefundCause.CANCELLED, "不再办理")
+        number = await refund_remainder(payment.id, RefundCause.CANCELLED, "不再办理")
     assert number is not None
     await jobs.drain()
     for state in (RefundAtChannel.ABNORMAL, RefundAtChannel.SUCCEEDED):
@@ -149,9 +150,9 @@ async def test_a_request_that_waits_for_a_second_person_is_not_notified():
     fee = await a_fee(resident_id=resident.id, unit_fen=50_000)
     payment = await a_paid_payment(fee)
     assert fee.department_id is not None
-    staff = AsStaff(resident.id, fee.department_id, frozenset({approving.REQUEST}))
+    staff = AsStaff(resident.id, fee.department_id, frozenset({approving.REQUEST_REFUNDS}))
 
-    await approving.request(staff, payment.number, 30_000, "多收")
+    await approving.request_refund(staff, payment.number, 30_000, "多收")
 
     assert await written(resident) == {}
 
@@ -161,7 +162,7 @@ async def test_a_personal_number_in_a_name_is_left_out():
     payment = await a_paid_payment(await a_fee(resident_id=resident.id, name="证照费 13800138000"))
     await execute("UPDATE payments SET paid_at = $2 WHERE id = $1", payment.id, clock.now())
     async with transaction():
-        await give_back(payment.id, RefundCause.CANCELLED, "不再办理")
+        await refund_remainder(payment.id, RefundCause.CANCELLED, "不再办理")
 
     found = await written(resident)
 

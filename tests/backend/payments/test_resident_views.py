@@ -10,37 +10,39 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from backend import clock, jobs
+from backend.amounts import in_yuan
 from backend.database import execute, transaction
 from backend.identity.principals import AsResident, AsStaff
 from backend.partners.paying.port import PartnerUnreachable, RefundAtChannel
 from backend.payments import approving
 from backend.payments.errors import PaymentNotFound
-from backend.payments.following import PaymentFollowed, followed, yuan
-from backend.payments.refunding import check_refund, give_back
-from backend.payments.settling import settle
+from backend.payments.refund_sending import check_refund
+from backend.payments.refunding import refund_remainder
+from backend.payments.resident_views import PaymentDetail, get_own_payment
+from backend.payments.settling import settle_payment
 from models.payments import Channel, Payment, RefundCause
-from tests.backend.payments.pretend import PretendChannel, equipped
+from tests.backend.payments.fake_channel import FakeChannel, equipped
 from tests.factories.identity import a_department_id
 from tests.factories.payments import a_fee, a_paid_payment, a_payment, a_seen_order
 
 
 @pytest.fixture
-def channel() -> Iterator[PretendChannel]:
-    with equipped(PretendChannel()) as each:
+def channel() -> Iterator[FakeChannel]:
+    with equipped(FakeChannel()) as each:
         yield each
 
 
-async def page(payment: Payment) -> PaymentFollowed:
-    return await followed(AsResident(payment.resident_id, uuid7()), payment.number)
+async def page(payment: Payment) -> PaymentDetail:
+    return await get_own_payment(AsResident(payment.resident_id, uuid7()), payment.number)
 
 
-def way(seen: PaymentFollowed) -> list[str]:
+def way(seen: PaymentDetail) -> list[str]:
     return [each.step for each in seen.steps]
 
 
 async def given_back(payment: Payment, cause: RefundCause = RefundCause.CANCELLED) -> str:
     async with transaction():
-        number = await give_back(payment.id, cause, "不再办理，原路退回")
+        number = await refund_remainder(payment.id, cause, "不再办理，原路退回")
     assert number is not None
     return number
 
@@ -78,12 +80,12 @@ async def test_a_payment_that_counts_says_so_and_promises_nothing():
     ],
 )
 async def test_money_that_does_not_count_says_why_and_that_all_of_it_comes_back(
-    changes: dict[str, Any], fee_state: str, words: str, channel: PretendChannel
+    changes: dict[str, Any], fee_state: str, words: str, channel: FakeChannel
 ):
     payment = await a_payment()
     await execute("UPDATE fees SET state = $2, reason = '免' WHERE id = (SELECT fee_id FROM payments WHERE id = $1)",
                   payment.id, fee_state)  # fmt: skip
-    await settle(a_seen_order(payment, **changes), channel=Channel.WECHAT_PAY, known_by="query")
+    await settle_payment(a_seen_order(payment, **changes), channel=Channel.WECHAT_PAY, known_by="query")
     promised = await page(payment)
     await jobs.drain()
     at_channel = await page(payment)
@@ -103,7 +105,7 @@ async def test_money_that_does_not_count_says_why_and_that_all_of_it_comes_back(
     assert back.where.endswith("已退回您的付款账户。")
 
 
-async def test_a_refund_that_does_not_arrive_says_what_happens_next_and_whom_to_call(channel: PretendChannel):
+async def test_a_refund_that_does_not_arrive_says_what_happens_next_and_whom_to_call(channel: FakeChannel):
     department = await a_department_id()
     payment = await a_paid_payment(await a_fee(department_id=department))
     channel.answers = RefundAtChannel.ABNORMAL
@@ -112,7 +114,7 @@ async def test_a_refund_that_does_not_arrive_says_what_happens_next_and_whom_to_
 
     seen = await page(payment)
 
-    assert way(seen)[-1] == "refund-troubled"
+    assert way(seen)[-1] == "refund-failed"
     assert "这笔钱仍为您保留" in seen.where
     assert seen.next is not None
     assert "工作人员" in seen.next
@@ -125,13 +127,13 @@ async def test_without_a_department_the_service_line_is_named():
     assert seen.contact.phone == "12345"
 
 
-async def test_a_part_that_came_back_leaves_the_rest_counted(channel: PretendChannel):
+async def test_a_part_that_came_back_leaves_the_rest_counted(channel: FakeChannel):
     fee = await a_fee()
     payment = await a_paid_payment(fee)
     assert fee.department_id is not None
     channel.answers = RefundAtChannel.SUCCEEDED
-    staff = AsStaff(uuid7(), fee.department_id, frozenset({approving.REQUEST}))
-    await approving.request(staff, payment.number, 500, "多收工本费")
+    staff = AsStaff(uuid7(), fee.department_id, frozenset({approving.REQUEST_REFUNDS}))
+    await approving.request_refund(staff, payment.number, 500, "多收工本费")
     await jobs.drain()
 
     seen = await page(payment)
@@ -141,19 +143,19 @@ async def test_a_part_that_came_back_leaves_the_rest_counted(channel: PretendCha
     assert "多收工本费" in seen.steps[-2].text
 
 
-async def test_what_nobody_has_agreed_to_is_no_promise(channel: PretendChannel):
+async def test_what_nobody_has_agreed_to_is_no_promise(channel: FakeChannel):
     fee = await a_fee(unit_fen=50_000)
     payment = await a_paid_payment(fee)
     assert fee.department_id is not None
-    staff = AsStaff(uuid7(), fee.department_id, frozenset({approving.REQUEST}))
-    await approving.request(staff, payment.number, 30_000, "多收")
+    staff = AsStaff(uuid7(), fee.department_id, frozenset({approving.REQUEST_REFUNDS}))
+    await approving.request_refund(staff, payment.number, 30_000, "多收")
 
     seen = await page(payment)
 
     assert (way(seen), seen.refunds) == (["ordered", "paid", "accepted"], [])
 
 
-async def test_trouble_of_ours_with_the_channel_is_not_the_payers_trouble(channel: PretendChannel):
+async def test_trouble_of_ours_with_the_channel_is_not_the_payers_trouble(channel: FakeChannel):
     payment = await a_paid_payment()
     channel.before = [PartnerUnreachable("wechat-pay", "timeout", maybe_done=True)]
     await given_back(payment)
@@ -171,10 +173,10 @@ async def test_somebody_elses_payment_and_none_at_all_are_told_apart_by_nothing(
 
     for number in (payment.number, "P20260101BBBBBBBBBBBBBBBB"):
         with pytest.raises(PaymentNotFound) as refused:
-            await followed(stranger, number)
+            await get_own_payment(stranger, number)
         assert refused.value.facts == {}
 
 
 @pytest.mark.parametrize(("fen", "text"), [(0, "0.00元"), (1, "0.01元"), (100, "1.00元"), (123456, "1234.56元")])
 def test_fen_are_read_as_yuan(fen: int, text: str):
-    assert yuan(fen) == text
+    assert in_yuan(fen) == text

@@ -24,25 +24,25 @@ from backend.partners.paying.port import (
 )
 from backend.payments import ledger, refund_sending
 from backend.payments.errors import RefundNotFound
-from backend.payments.refunding import check_refund, sweep_refunds
+from backend.payments.refund_sending import check_refund, enqueue_due_refund_checks
 from models.payments import Channel, RefundState
-from tests.backend.payments.pretend import (
-    PretendChannel,
+from tests.backend.payments.fake_channel import (
+    FakeChannel,
     equipped,
     promised,
     refund_of,
     sent,
     told,
 )
-from tests.factories.payments import a_paid_payment, balance, moves_of, payment_row
+from tests.factories.payments import a_paid_payment, balance, payment_row, states_of
 
 WECHAT = Channel.WECHAT_PAY
 S = RefundAtChannel
 
 
 @pytest.fixture
-def channel() -> Iterator[PretendChannel]:
-    with equipped(PretendChannel()) as each:
+def channel() -> Iterator[FakeChannel]:
+    with equipped(FakeChannel()) as each:
         yield each
 
 
@@ -55,30 +55,30 @@ RETRIED: list[PartnerTrouble] = [
 ]
 
 
-@pytest.mark.parametrize("trouble", RETRIED, ids=lambda trouble: str(trouble.partner_code))
-async def test_what_may_pass_is_asked_for_again_with_the_same_number(trouble: PartnerTrouble, channel: PretendChannel):
+@pytest.mark.parametrize("error", RETRIED, ids=lambda error: str(error.partner_code))
+async def test_what_may_pass_is_asked_for_again_with_the_same_number(error: PartnerTrouble, channel: FakeChannel):
     payment = await a_paid_payment()
-    channel.before = [trouble]
+    channel.before = [error]
     number = await sent(payment)
     waiting = await refund_of(number)
 
     with clock.travel(by=timedelta(hours=1)):
-        assert await sweep_refunds() == 1
+        assert await enqueue_due_refund_checks() == 1
         await jobs.drain()
 
-    assert (waiting.state, waiting.trouble) == (RefundState.APPROVED, trouble.partner_code)
+    assert (waiting.state, waiting.problem) == (RefundState.APPROVED, error.partner_code)
     assert (await refund_of(number)).state is RefundState.PROCESSING
     assert list(channel.refunds) == [number]
     assert (await payment_row(payment.number))["refunding_fen"] == 2000
 
 
-async def test_an_answer_that_was_lost_is_asked_for_again_and_the_money_goes_back_once(channel: PretendChannel):
+async def test_an_answer_that_was_lost_is_asked_for_again_and_the_money_goes_back_once(channel: FakeChannel):
     payment = await a_paid_payment()
     channel.afterwards = [PartnerUnreachable("wechat-pay", "timeout", maybe_done=True)] * 3
     number = await sent(payment)
     for hour in range(1, 4):
         with clock.travel(by=timedelta(hours=hour)):
-            await sweep_refunds()
+            await enqueue_due_refund_checks()
             await jobs.drain()
 
     assert (await refund_of(number)).state is RefundState.PROCESSING
@@ -86,18 +86,18 @@ async def test_an_answer_that_was_lost_is_asked_for_again_and_the_money_goes_bac
     assert channel.calls["refund"] == 4
 
 
-async def test_an_account_that_takes_nothing_makes_it_abnormal_and_keeps_it_promised(channel: PretendChannel):
+async def test_an_account_that_takes_nothing_makes_it_abnormal_and_keeps_it_promised(channel: FakeChannel):
     payment = await a_paid_payment()
     channel.before = [ChannelPayerRefused("wechat-pay", "USER_ACCOUNT_ABNORMAL")]
     number = await sent(payment)
 
     refund = await refund_of(number)
-    assert (refund.state, refund.trouble) == (RefundState.ABNORMAL, "USER_ACCOUNT_ABNORMAL")
+    assert (refund.state, refund.problem) == (RefundState.ABNORMAL, "USER_ACCOUNT_ABNORMAL")
     assert (await payment_row(payment.number))["refunding_fen"] == 2000
-    assert await told("refund.troubled") == 1
+    assert await told("refund.failed") == 1
 
 
-async def test_a_refusal_is_checked_by_a_query_before_it_is_believed(channel: PretendChannel):
+async def test_a_refusal_is_checked_by_a_query_before_it_is_believed(channel: FakeChannel):
     payment = await a_paid_payment()
     channel.afterwards = [PartnerRefused("wechat-pay", "INVALID_REQUEST")]
     number = await sent(payment)
@@ -106,28 +106,28 @@ async def test_a_refusal_is_checked_by_a_query_before_it_is_believed(channel: Pr
     assert channel.calls["query_refund"] == 1
 
 
-async def test_a_refusal_of_what_the_channel_does_not_have_waits_for_a_person(channel: PretendChannel):
+async def test_a_refusal_of_what_the_channel_does_not_have_waits_for_a_person(channel: FakeChannel):
     payment = await a_paid_payment()
     channel.before = [PartnerRefused("wechat-pay", "PARAM_ERROR")]
     number = await sent(payment)
 
     refund = await refund_of(number)
-    assert (refund.state, refund.trouble, refund.check_after) == (RefundState.CLOSED, "PARAM_ERROR", None)
+    assert (refund.state, refund.problem, refund.check_after) == (RefundState.CLOSED, "PARAM_ERROR", None)
     assert (await payment_row(payment.number))["refunding_fen"] == 2000
-    assert await told("refund.troubled") == 1
+    assert await told("refund.failed") == 1
 
 
-async def test_a_refusal_about_which_no_query_answers_is_asked_for_later(channel: PretendChannel):
+async def test_a_refusal_about_which_no_query_answers_is_asked_for_later(channel: FakeChannel):
     payment = await a_paid_payment()
     channel.before = [PartnerRefused("wechat-pay", "PARAM_ERROR"), PartnerBusy("wechat-pay", "429")]
     number = await sent(payment)
 
     refund = await refund_of(number)
-    assert (refund.state, refund.trouble) == (RefundState.APPROVED, "429")
+    assert (refund.state, refund.problem) == (RefundState.APPROVED, "429")
     assert refund.check_after is not None
 
 
-async def test_a_refund_that_the_channel_has_forgotten_is_asked_for_with_the_same_number(channel: PretendChannel):
+async def test_a_refund_that_the_channel_has_forgotten_is_asked_for_with_the_same_number(channel: FakeChannel):
     payment = await a_paid_payment()
     number = await sent(payment)
     channel.refunds.clear()
@@ -137,19 +137,19 @@ async def test_a_refund_that_the_channel_has_forgotten_is_asked_for_with_the_sam
     assert list(channel.refunds) == [number]
 
 
-async def test_the_job_may_run_twice(channel: PretendChannel):
+async def test_the_job_may_run_twice(channel: FakeChannel):
     payment = await a_paid_payment()
     number = await promised(payment)
     refund = await refund_of(number)
 
-    await asyncio.gather(*(refund_sending.send(refund.id) for _ in range(4)))
+    await asyncio.gather(*(refund_sending.send_refund(refund.id) for _ in range(4)))
     channel.now(number, S.SUCCEEDED)
-    await refund_sending.send(refund.id)
+    await refund_sending.send_refund(refund.id)
     await jobs.drain()
 
     assert list(channel.refunds) == [number]
     assert (await payment_row(payment.number))["refunded_fen"] == 2000
-    assert await moves_of(refund.id) == ["approved", "processing", "succeeded"]
+    assert await states_of(refund.id) == ["approved", "processing", "succeeded"]
 
 
 class Killed(BaseException):
@@ -158,19 +158,19 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("step", ["before-the-call", "after-the-call", "in-the-mark", "after-the-mark"])
 async def test_whoever_dies_at_any_step_is_followed_and_the_money_goes_back_once(
-    step: str, channel: PretendChannel, monkeypatch: pytest.MonkeyPatch
+    step: str, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
 ):
     payment = await a_paid_payment()
     channel.answers = S.SUCCEEDED
     number = await promised(payment)
     refund = await refund_of(number)
-    settle = refund_sending.settle_refund
+    settle_payment = refund_sending.settle_refund
 
     async def dying(*args: Any, **more: Any) -> RefundState:
         if step == "after-the-call":
             raise Killed
         async with transaction():
-            state = await settle(*args, **more)
+            state = await settle_payment(*args, **more)
             if step == "in-the-mark":
                 raise Killed
         raise Killed(state)
@@ -181,9 +181,9 @@ async def test_whoever_dies_at_any_step_is_followed_and_the_money_goes_back_once
         else:
             patch.setattr(refund_sending, "settle_refund", dying)
         with pytest.raises(Killed):
-            await refund_sending.send(refund.id)
+            await refund_sending.send_refund(refund.id)
     with clock.travel(by=timedelta(hours=2)):
-        await sweep_refunds()
+        await enqueue_due_refund_checks()
         await jobs.drain()
 
     after = await payment_row(payment.number)
@@ -194,14 +194,14 @@ async def test_whoever_dies_at_any_step_is_followed_and_the_money_goes_back_once
     assert await told("refund.succeeded") == 1
 
 
-async def test_without_a_notice_the_sweeper_finds_out(channel: PretendChannel):
+async def test_without_a_notice_the_sweeper_finds_out(channel: FakeChannel):
     payment = await a_paid_payment()
     number = await sent(payment)
     channel.now(number, S.SUCCEEDED)
-    asked_now = await sweep_refunds()
+    asked_now = await enqueue_due_refund_checks()
 
     with clock.travel(by=timedelta(minutes=15)):
-        await sweep_refunds()
+        await enqueue_due_refund_checks()
         await jobs.drain()
 
     assert asked_now == 0
@@ -209,7 +209,7 @@ async def test_without_a_notice_the_sweeper_finds_out(channel: PretendChannel):
     assert await fetch("SELECT 1 FROM refunds WHERE check_after IS NOT NULL") == []
 
 
-async def test_questions_become_rarer_and_never_stop_while_money_is_owed(channel: PretendChannel):
+async def test_questions_become_rarer_and_never_stop_while_money_is_owed(channel: FakeChannel):
     payment = await a_paid_payment()
     number = await sent(payment)
     pauses = []
@@ -223,7 +223,7 @@ async def test_questions_become_rarer_and_never_stop_while_money_is_owed(channel
     assert pauses[-1] == 3600
 
 
-async def test_a_channel_that_is_switched_off_keeps_the_refund_waiting(channel: PretendChannel):
+async def test_a_channel_that_is_switched_off_keeps_the_refund_waiting(channel: FakeChannel):
     payment = await a_paid_payment()
     await promised(payment)
     before = partners.in_use()
@@ -231,15 +231,15 @@ async def test_a_channel_that_is_switched_off_keeps_the_refund_waiting(channel: 
     await jobs.drain()
 
     refund = await refund_of(f"R{payment.number}A")
-    assert (refund.state, refund.trouble) == (RefundState.APPROVED, "channel-off")
+    assert (refund.state, refund.problem) == (RefundState.APPROVED, "channel-off")
 
 
-async def test_a_number_that_nobody_gave_out_is_not_found(channel: PretendChannel):
+async def test_a_number_that_nobody_gave_out_is_not_found(channel: FakeChannel):
     with pytest.raises(RefundNotFound):
         await check_refund("R0")
 
 
-async def test_an_abnormal_refund_that_is_repaired_on_the_channels_side_is_found_by_asking(channel: PretendChannel):
+async def test_an_abnormal_refund_that_is_repaired_on_the_channels_side_is_found_by_asking(channel: FakeChannel):
     payment = await a_paid_payment()
     channel.answers = S.ABNORMAL
     number = await sent(payment)
@@ -247,7 +247,7 @@ async def test_an_abnormal_refund_that_is_repaired_on_the_channels_side_is_found
     channel.now(number, S.SUCCEEDED)
 
     with clock.travel(by=timedelta(hours=2)):
-        assert await sweep_refunds() == 1
+        assert await enqueue_due_refund_checks() == 1
         await jobs.drain()
 
     assert stuck.state is RefundState.ABNORMAL

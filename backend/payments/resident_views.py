@@ -1,6 +1,6 @@
-"""我的钱在哪里: one payment as its payer sees it, step by step and in words.
+"""我的钱在哪里: a resident's payments in a list, and one of them as its payer sees it, step by step and in words.
 
-Every step says what happened and when; the last one says where the money is now, and what happens next.
+Every step states what happened and when; the last one states where the money is now, and what happens next.
 """
 
 from __future__ import annotations
@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
+from backend.amounts import in_yuan
 from backend.clock import SHANGHAI
 from backend.database import fetch, fetch_row
+from backend.errors import raises
 from backend.identity.principals import AsResident
+from backend.paging import USUAL, CursorInvalid, paged
 from backend.payments.errors import PaymentNotFound
 from models.payments import Channel, PaymentState, RefundCause, RefundState
 
@@ -48,6 +52,12 @@ NOT_COUNTED = frozenset({RefundCause.LATE, RefundCause.DOUBLE, RefundCause.WRONG
 HOTLINE = "12345"
 """The number of the government's service line, where no department is named."""
 
+_LIST = """
+SELECT p.id, p.number, p.fee_id, p.channel, p.state, p.amount_fen, p.paid_fen, p.refunded_fen, p.refunding_fen,
+    p.created_at AS ordered_at, p.expires_at, p.paid_at, f.name AS fee_name, f.subject_kind, f.subject_id
+FROM payments p JOIN fees f ON f.id = p.fee_id
+WHERE p.resident_id = $1 AND ($2::uuid IS NULL OR p.id < $2) ORDER BY p.id DESC LIMIT $3
+"""
 _ONE = """
 SELECT p.id, p.number, p.fee_id, p.channel, p.state, p.amount_fen, p.paid_fen, p.refunding_fen, p.refunded_fen,
        p.created_at, p.expires_at, p.paid_at, p.state_at, f.name AS fee_name, f.basis, f.subject_kind, f.subject_id,
@@ -63,12 +73,33 @@ FROM refunds WHERE payment_id = $1 AND state NOT IN ('requested', 'rejected') OR
 """
 
 
-class Step(Struct, kw_only=True):
+class PaymentSummary(Struct, kw_only=True):
+    """One payment in the list."""
+
+    number: str
+    fee_id: UUID
+    fee_name: str
+    subject_kind: str
+    subject_id: UUID
+    channel: str
+    channel_name: str
+    state: str
+    state_name: str
+    amount_fen: int
+    paid_fen: int
+    refunding_fen: int
+    refunded_fen: int
+    ordered_at: datetime
+    expires_at: datetime
+    paid_at: datetime | None
+
+
+class PaymentStep(Struct, kw_only=True):
     """One step of the money. `at` is null for what is still to come."""
 
     step: str
     """`ordered`, `unpaid`, `paid`, `accepted`, `not-counted`, `refund-promised`, `refund-at-channel`, `refunded`,
-    `refund-troubled`."""
+    `refund-failed`."""
     name: str
     text: str
     at: datetime | None
@@ -76,7 +107,7 @@ class Step(Struct, kw_only=True):
     refund_number: str | None = None
 
 
-class RefundFollowed(Struct, kw_only=True):
+class RefundDetail(Struct, kw_only=True):
     """One refund as the payer sees it."""
 
     number: str
@@ -87,19 +118,19 @@ class RefundFollowed(Struct, kw_only=True):
     cause: str
     reason: str
     account: str | None
-    """Back to where, as the channel masks it."""
+    """Where the refund goes, as the channel masks it."""
     promised_at: datetime
     succeeded_at: datetime | None
 
 
 class Contact(Struct):
-    """Whom to call."""
+    """The department's telephone, or the service line's."""
 
     name: str
     phone: str
 
 
-class PaymentFollowed(Struct, kw_only=True):
+class PaymentDetail(Struct, kw_only=True):
     """One payment as its payer sees it. Times are those of Asia/Shanghai; `amount` is `amount_fen` in words."""
 
     number: str
@@ -127,53 +158,61 @@ class PaymentFollowed(Struct, kw_only=True):
     """Where the money is now, in a sentence."""
     next: str | None
     """What happens next; null when nothing does."""
-    steps: list[Step]
-    refunds: list[RefundFollowed]
+    steps: list[PaymentStep]
+    refunds: list[RefundDetail]
     receipt_number: str | None
     contact: Contact
 
 
-async def followed(resident: AsResident, number: str) -> PaymentFollowed:
-    """The resident's payment. Raises PaymentNotFound, also for somebody else's, in the same words."""
+@raises(CursorInvalid)
+async def list_own_payments(
+    resident: AsResident, *, cursor: str | None = None, limit: int = USUAL
+) -> tuple[list[PaymentSummary], str | None]:
+    """The payments that the resident began, the latest first, and the cursor of the next page."""
+    return await paged(
+        _LIST, resident.id, by={"id": UUID}, make=_summary, purpose="resident-payments", cursor=cursor, limit=limit
+    )
+
+
+@raises(PaymentNotFound)
+async def get_own_payment(resident: AsResident, number: str) -> PaymentDetail:
+    """The resident's payment; another resident's payment raises the same error as none."""
     row = await fetch_row(_ONE, number, resident.id)
     if row is None:
         raise PaymentNotFound
     refunds = await fetch(_REFUNDS, row["id"])
     where, coming = whereabouts(row, refunds)
-    return PaymentFollowed(
-        **{name: row[name] for name in ("number", "fee_name", "basis", "subject_kind", "channel", "state")},
-        fee_id=str(row["fee_id"]),
-        subject_id=str(row["subject_id"]),
-        channel_name=CHANNEL_NAMES[row["channel"]],
-        state_name=STATE_NAMES[row["state"]],
-        **_amounts(row),
-        ordered_at=_local(row["created_at"]),
-        expires_at=_local(row["expires_at"]),
-        paid_at=_local(row["paid_at"]) if row["paid_at"] else None,
-        where=where,
-        next=coming,
-        steps=list(steps(row, refunds)),
-        refunds=[_refund(each) for each in refunds],
-        receipt_number=row["receipt"],
-        contact=Contact(row["department"] or "政务服务便民热线", row["phone"] or HOTLINE),
-    )
+    amounts = {name: in_yuan(row[f"{name}_fen"]) for name in ("amount", "paid", "refunding", "refunded")}
+    values = {
+        **row,
+        **amounts,
+        "fee_id": str(row["fee_id"]),
+        "subject_id": str(row["subject_id"]),
+        "channel_name": CHANNEL_NAMES[row["channel"]],
+        "state_name": STATE_NAMES[row["state"]],
+        "ordered_at": _local(row["created_at"]),
+        "expires_at": _local(row["expires_at"]),
+        "paid_at": row["paid_at"] and _local(row["paid_at"]),
+        "where": where,
+        "next": coming,
+        "steps": list(steps(row, refunds)),
+        "refunds": [_refund(each) for each in refunds],
+        "receipt_number": row["receipt"],
+        "contact": Contact(row["department"] or "政务服务便民热线", row["phone"] or HOTLINE),
+    }
+    return PaymentDetail(**{name: values[name] for name in PaymentDetail.__struct_fields__})
 
 
-def yuan(fen: int) -> str:
-    """`1234.50元`: an amount as people read it."""
-    return f"{fen // 100}.{fen % 100:02d}元"
-
-
-def steps(payment: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]]) -> Iterator[Step]:
-    """The way of the money so far, in the order of the telling."""
+def steps(payment: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]]) -> Iterator[PaymentStep]:
+    """The steps of the money so far, in the order in which they are shown."""
     channel = CHANNEL_NAMES[payment["channel"]]
-    amount = yuan(payment["amount_fen"])
+    amount = in_yuan(payment["amount_fen"])
     yield _done("ordered", "已下单", f"您发起了「{payment['fee_name']}」的支付，金额{amount}。", payment["created_at"])
     if payment["paid_at"] is None:
         if payment["state"] == PaymentState.CLOSED:
             yield _done("unpaid", "未支付", "订单已关闭，没有收到付款。", payment["state_at"])
         return
-    yield _done("paid", "已付款", f"{channel}已收到您的付款{yuan(payment['paid_fen'])}。", payment["paid_at"])
+    yield _done("paid", "已付款", f"{channel}已收到您的付款{in_yuan(payment['paid_fen'])}。", payment["paid_at"])
     surplus = [each for each in refunds if each["cause"] in NOT_COUNTED]
     if surplus or payment["state"] == PaymentState.SURPLUS:
         why = CAUSES[surplus[0]["cause"]] if surplus else "该款项未计入费用"
@@ -182,7 +221,7 @@ def steps(payment: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]]) -> I
     else:
         yield _done("accepted", "已入账", "付款已计入费用，您无需再支付。", payment["paid_at"])
     for each in refunds:
-        yield from _steps_of(each, channel)
+        yield from _refund_steps(each, channel)
 
 
 def whereabouts(payment: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]]) -> tuple[str, str | None]:
@@ -191,16 +230,16 @@ def whereabouts(payment: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]]
     if payment["paid_at"] is None:
         if payment["state"] == PaymentState.CLOSED:
             return "没有收到您的付款。", "如您已被扣款，请不必再次支付：我们核对后会自动入账或原路退回。"
-        until = _said(payment["expires_at"])
+        until = _in_words(payment["expires_at"])
         return "尚未收到您的付款。", f"请在{until}前完成支付；如您已付款，我们会在15分钟内核对到账。"
     open_ones = [each for each in refunds if each["state"] != RefundState.SUCCEEDED]
     if not open_ones:
         if payment["refunded_fen"] == 0:
             return "钱已到账，并计入费用。", None
-        back, kept = yuan(payment["refunded_fen"]), payment["paid_fen"] - payment["refunded_fen"]
-        rest = f"，其余{yuan(kept)}已计入费用" if kept else ""
+        back, kept = in_yuan(payment["refunded_fen"]), payment["paid_fen"] - payment["refunded_fen"]
+        rest = f"，其余{in_yuan(kept)}已计入费用" if kept else ""
         return f"{back}已退回您的付款账户{rest}。", None
-    amount = yuan(sum(each["amount_fen"] for each in open_ones))
+    amount = in_yuan(sum(each["amount_fen"] for each in open_ones))
     if any(each["state"] in (RefundState.ABNORMAL, RefundState.CLOSED) for each in open_ones):
         return (
             f"{amount}尚未退回：您的付款账户暂时不能收款，这笔钱仍为您保留。",
@@ -211,48 +250,41 @@ def whereabouts(payment: Mapping[str, Any], refunds: Sequence[Mapping[str, Any]]
     return f"{amount}正在由{channel}退回。", "零钱通常几分钟到账，银行卡需1至3个工作日。"
 
 
-def _steps_of(refund: Mapping[str, Any], channel: str) -> Iterator[Step]:
-    number, amount, state = refund["number"], yuan(refund["amount_fen"]), refund["state"]
+def _refund_steps(refund: Mapping[str, Any], channel: str) -> Iterator[PaymentStep]:
+    number, amount, state = refund["number"], in_yuan(refund["amount_fen"]), refund["state"]
     promised = refund["decided_at"] or refund["created_at"]
     text = f"{CAUSES[refund['cause']]}，退还{amount}（{refund['reason']}）。"
     yield _done("refund-promised", "已同意退款", text, promised, number)
     if state == RefundState.APPROVED:
-        yield Step(
-            step="refund-at-channel",
-            name=f"提交{channel}",
-            text=f"正在提交{channel}。",
-            at=None,
-            done=False,
-            refund_number=number,
-        )
+        name, text = f"提交{channel}", f"正在提交{channel}。"
+        yield PaymentStep(step="refund-at-channel", name=name, text=text, at=None, done=False, refund_number=number)
     elif state == RefundState.PROCESSING:
-        yield _done(
-            "refund-at-channel", f"{channel}处理中", f"{channel}已受理，正在退回{amount}。", refund["state_at"], number
-        )
+        text = f"{channel}已受理，正在退回{amount}。"
+        yield _done("refund-at-channel", f"{channel}处理中", text, refund["state_at"], number)
     elif state == RefundState.SUCCEEDED:
-        to = refund["account"] or "您的付款账户"
-        yield _done("refunded", "已退回", f"{amount}已退回{to}。", refund["succeeded_at"], number)
+        text = f"{amount}已退回{refund['account'] or '您的付款账户'}。"
+        yield _done("refunded", "已退回", text, refund["succeeded_at"], number)
     else:
         text = f"{channel}未能将{amount}退回您的付款账户。这笔钱仍为您保留，工作人员会跟进处理。"
-        yield _done("refund-troubled", "退款受阻", text, refund["state_at"], number)
+        yield _done("refund-failed", "退款受阻", text, refund["state_at"], number)
 
 
-def _done(step: str, name: str, text: str, at: datetime, refund_number: str | None = None) -> Step:
-    return Step(step=step, name=name, text=text, at=_local(at), done=True, refund_number=refund_number)
+def _done(step: str, name: str, text: str, at: datetime, refund_number: str | None = None) -> PaymentStep:
+    return PaymentStep(step=step, name=name, text=text, at=_local(at), done=True, refund_number=refund_number)
 
 
-def _amounts(row: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("amount", "paid", "refunding", "refunded")
-    return {f"{name}_fen": row[f"{name}_fen"] for name in names} | {name: yuan(row[f"{name}_fen"]) for name in names}
+def _summary(row: Mapping[str, Any]) -> PaymentSummary:
+    names = {"channel_name": CHANNEL_NAMES[row["channel"]], "state_name": STATE_NAMES[row["state"]]}
+    return convert({**row, **names}, PaymentSummary)
 
 
-def _refund(row: Mapping[str, Any]) -> RefundFollowed:
-    return RefundFollowed(
+def _refund(row: Mapping[str, Any]) -> RefundDetail:
+    return RefundDetail(
         **{name: row[name] for name in ("number", "amount_fen", "state", "cause", "reason", "account")},
-        amount=yuan(row["amount_fen"]),
+        amount=in_yuan(row["amount_fen"]),
         state_name=REFUND_STATE_NAMES[row["state"]],
         promised_at=_local(row["decided_at"] or row["created_at"]),
-        succeeded_at=_local(row["succeeded_at"]) if row["succeeded_at"] else None,
+        succeeded_at=row["succeeded_at"] and _local(row["succeeded_at"]),
     )
 
 
@@ -260,6 +292,6 @@ def _local(at: datetime) -> datetime:
     return at.astimezone(SHANGHAI)
 
 
-def _said(at: datetime) -> str:
+def _in_words(at: datetime) -> str:
     local = _local(at)
     return f"{local.month}月{local.day}日{local:%H:%M}"

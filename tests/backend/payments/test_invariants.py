@@ -10,9 +10,10 @@ from backend import clock, invariants
 from backend.database import transaction
 from backend.invariants import PATIENCE, Verdict
 from backend.partners.paying.port import RefundAtChannel, RefundSeen
-from backend.payments import proving, receipts, settling
+from backend.payments import invariants as payment_invariants
+from backend.payments import receipts, settling
 from backend.payments.refund_settling import settle_refund
-from backend.payments.refunding import give_back
+from backend.payments.refunding import refund_remainder
 from models.payments import Channel, PaymentState, RefundCause
 from tests.factories.ledger import tamper
 from tests.factories.payments import MERCHANT_ID, a_fee, a_payment, a_seen_order, payment_row
@@ -31,18 +32,18 @@ async def life() -> None:
     first, second = await a_payment(fee), await a_payment(fee, channel=Channel.ALIPAY)
     returned, _open = await a_payment(), await a_payment()
     for each in (first, second, returned):
-        await settling.settle(a_seen_order(each), channel=each.channel, known_by="query")
-    await receipts.issue(first.id)
-    await receipts.issue(returned.id)
+        await settling.settle_payment(a_seen_order(each), channel=each.channel, known_by="query")
+    await receipts.issue_receipt(first.id)
+    await receipts.issue_receipt(returned.id)
     async with transaction():
-        number = await give_back(returned.id, RefundCause.CANCELLED, "撤回申请")
+        number = await refund_remainder(returned.id, RefundCause.CANCELLED, "撤回申请")
     assert number
     seen = RefundSeen(
         number=number, payment_number=returned.number, state=RefundAtChannel.SUCCEEDED, merchant_id=MERCHANT_ID,
         amount_fen=2000, succeeded_at=clock.now(),
     )  # fmt: skip
     await settle_refund(seen, channel=Channel.WECHAT_PAY, known_by="asked")
-    await receipts.void_if_all_back(returned.id)
+    await receipts.void_refunded_receipt(returned.id)
     assert (await payment_row(second.number))["state"] == PaymentState.SURPLUS
 
 
@@ -56,10 +57,11 @@ async def test_after_a_life_of_money_everything_holds():
 _PAID = "(SELECT id FROM payments WHERE state = 'paid')"
 _GROUP = "(SELECT id FROM ledger_groups WHERE kind = 'payment' ORDER BY id LIMIT 1)"
 _STEP_BACK = (
-    "INSERT INTO payment_moves (id, created_at, entity, entity_id, from_state, to_state, at, actor, cause) "
+    "INSERT INTO payment_transitions (id, created_at, entity, entity_id, from_state, to_state, at, actor, cause) "
     "SELECT 'ffffffff-ffff-7fff-8000-000000000000', now(), 'payment', id, 'paid', 'prepaid', now(), 'x', 'y' "
     f"FROM payments WHERE id = {_PAID}"
 )
+_NO_BEGINNING = f"DELETE FROM payment_transitions WHERE from_state IS NULL AND entity_id = {_PAID}"
 _DAY = (
     "WITH d AS (INSERT INTO bill_days (id, created_at, channel, merchant_id, day, state, runs, compared_at, "
     "paid_count, paid_fen, refund_count, refund_fen, charge_fen) VALUES (gen_random_uuid(), now(), 'wechat_pay', '1', "
@@ -73,7 +75,7 @@ _DAY = (
 @pytest.mark.parametrize(
     ("name", "sql", "told"),
     [
-        ("I-1", "UPDATE payments SET check_after = NULL WHERE state = 'prepaid'", "nobody asks the channel"),
+        ("I-1", "UPDATE payments SET check_after = NULL WHERE state = 'prepaid'", "not queried at its channel"),
         ("I-1", "UPDATE refunds SET check_after = now() - interval '1 hour' WHERE state = 'approved'", "is approved"),
         ("I-1", f"UPDATE fees SET state = 'open' WHERE paid_by_id = {_PAID}", "its fee is open"),
         ("I-1", _DAY.format(kind="missing-here"), "P1 is missing-here and unexplained"),
@@ -98,7 +100,7 @@ _DAY = (
         ("I-4", "DELETE FROM refunds WHERE state = 'approved'", "2000 promised and 0 back"),
         ("I-9", _STEP_BACK, "went from paid to prepaid"),
         ("I-9", "UPDATE payments SET state = 'closed' WHERE state = 'prepaid'", "its trail ends at prepaid"),
-        ("I-9", f"DELETE FROM payment_moves WHERE from_state IS NULL AND entity_id = {_PAID}", "goes on from prepaid"),
+        ("I-9", _NO_BEGINNING, "goes on from prepaid"),
         ("D-4", "UPDATE receipts SET voided_at = NULL", "its receipt is in force"),
         ("D-4", f"DELETE FROM receipts WHERE payment_id = {_PAID}", "its receipt is missing"),
         ("D-4", f"UPDATE receipts SET voided_at = now() WHERE payment_id = {_PAID}", "its receipt is void"),
@@ -118,6 +120,6 @@ async def test_whoever_breaks_an_invariant_of_money_is_found(name: str, sql: str
 @pytest.mark.usefixtures("life")
 async def test_a_question_that_is_only_late_is_no_finding_yet():
     with clock.travel(by=PATIENCE):
-        assert await proving.lost(invariants._rows, clock.now() - PATIENCE - timedelta(minutes=1)) == []
+        assert await payment_invariants.find_lost(invariants._rows, clock.now() - PATIENCE - timedelta(minutes=1)) == []
     with clock.travel(by=PATIENCE * 3):
-        assert len(await proving.lost(invariants._rows, clock.now() - PATIENCE)) == 2
+        assert len(await payment_invariants.find_lost(invariants._rows, clock.now() - PATIENCE)) == 2

@@ -30,16 +30,16 @@ from tests.factories.payments import (
     a_seen_order,
     balance,
     fee_state,
-    moves_of,
     payment_row,
+    states_of,
 )
-from tests.factories.till import OrderThere, Till
+from tests.factories.till import StoredOrder, Till
 
 TILL = "channel:wechat_pay:1900000001"
 
 
 async def hear(till: Till, body: bytes) -> None:
-    await payments.receive(till, {}, body)
+    await payments.ingest_notice(till, {}, body)
 
 
 def there(till: Till, payment: Payment, seen: OrderSeen) -> None:
@@ -47,7 +47,7 @@ def there(till: Till, payment: Payment, seen: OrderSeen) -> None:
     wanted = Wanted(
         number=payment.number, description="-", amount_fen=payment.amount_fen, payer="-", expires_at=payment.expires_at
     )
-    till.orders[payment.number] = OrderThere(
+    till.orders[payment.number] = StoredOrder(
         wanted, "wx", seen.state, seen.transaction_id, seen.amount_fen, seen.paid_at, seen.payer
     )
 
@@ -62,8 +62,8 @@ async def test_a_notice_is_kept_sealed_with_its_effect(till: Till):
     assert "it said" not in kept.body
     assert "it said" in crypto.open_sealed(kept.body, where="inbound_messages.body", row=kept.id)
     assert (await payment_row(payment.number))["state"] == "paid"
-    assert await moves_of(payment.id) == ["prepaid", "paid"]
-    who = await fetch_value("SELECT actor FROM payment_moves WHERE to_state = 'paid'")
+    assert await states_of(payment.id) == ["prepaid", "paid"]
+    who = await fetch_value("SELECT actor FROM payment_transitions WHERE to_state = 'paid'")
     assert who == "partner:wechat-pay"
 
 
@@ -86,7 +86,7 @@ async def test_forty_copies_at_once_and_fifteen_later_have_one_effect(till: Till
     assert told_before() - before == 15
     assert await InboundMessage.all().count() == 1
     assert await balance(TILL) == 2000
-    assert await moves_of(payment.id) == ["prepaid", "paid"]
+    assert await states_of(payment.id) == ["prepaid", "paid"]
     assert await EventRecord.filter(name="fee.paid").count() == 1
 
 
@@ -201,7 +201,7 @@ async def two_refunds(till: Till) -> tuple[Payment, OrderSeen, RefundSeen, Refun
     till.refunds_at_once = False
     payment = await a_payment()
     paid = a_seen_order(payment)
-    await payments.settle(paid, channel=payment.channel, known_by="query")
+    await payments.settle_payment(paid, channel=payment.channel, known_by="query")
     numbers = []
     async with transaction() as connection:
         for count, fen in enumerate((500, 1500), 1):

@@ -16,17 +16,17 @@ from backend.partners.paying.port import (
     ChannelBillNotReady,
     PartnerUnreachable,
 )
-from backend.payments import catching_up
-from backend.payments.catching_up import Due, accounts, catch_up, compare_day, due
-from backend.payments.refunding import give_back
+from backend.payments import reconciliation_runs
+from backend.payments.reconciliation_runs import DueBill, catch_up, list_accounts, list_due_bills, reconcile_day
+from backend.payments.refunding import refund_remainder
 from models.payments import PaymentState, RefundCause
 from models.reconciliation import BillState
-from tests.backend.payments.a_channel import (
+from tests.backend.payments.billing_channel import (
     ACCOUNT,
     DAY,
     NOON,
     UNPAID,
-    AChannel,
+    BillingChannel,
     at_noon,
     compared,
     differences,
@@ -39,18 +39,18 @@ from tests.factories.payments import (
     a_payment,
     a_seen_order,
     a_transaction_id,
-    moves_of,
     payment_row,
+    states_of,
 )
 
 
 @pytest.fixture
-def channel() -> Iterator[AChannel]:
+def channel() -> Iterator[BillingChannel]:
     with at_noon() as each:
         yield each
 
 
-async def test_the_same_day_again_keeps_its_history_and_closes_what_agrees_by_now(channel: AChannel):
+async def test_the_same_day_again_keeps_its_history_and_closes_what_agrees_by_now(channel: BillingChannel):
     payment = await a_paid_payment()
     seen = a_seen_order(payment, paid_at=NOON)
     other = channel.paid(await a_paid_payment())
@@ -69,7 +69,7 @@ async def test_the_same_day_again_keeps_its_history_and_closes_what_agrees_by_no
     assert (await the_difference())["reopened"] == 1
 
 
-async def test_what_somebody_resolved_is_not_opened_again_unless_the_money_is_told_differently(channel: AChannel):
+async def test_what_somebody_resolved_is_not_opened_again_unless_the_money_is_told_differently(channel: BillingChannel):
     payment = await a_paid_payment()
     seen = channel.paid(payment)
     channel.rows.clear()
@@ -86,7 +86,7 @@ async def test_what_somebody_resolved_is_not_opened_again_unless_the_money_is_to
     assert (changed.open, (await the_difference())["state"], (await the_difference())["reopened"]) == (1, "open", 1)
 
 
-async def test_money_around_midnight_stands_on_the_neighbours_bill(channel: AChannel):
+async def test_money_around_midnight_stands_on_the_neighbours_bill(channel: BillingChannel):
     channel.paid(await a_paid_payment())
     last_second = await a_paid_payment(paid_at=NOON.replace(hour=23, minute=59, second=59))
     seen = channel.paid(last_second)
@@ -100,32 +100,32 @@ async def test_money_around_midnight_stands_on_the_neighbours_bill(channel: ACha
     assert (await the_difference())["state"] == "repaired"
 
 
-async def test_a_bill_that_is_not_made_yet_leaves_the_day_due(channel: AChannel):
-    channel.trouble = ChannelBillNotReady("wechat-pay", "STATEMENT_CREATING")
+async def test_a_bill_that_is_not_made_yet_leaves_the_day_due(channel: BillingChannel):
+    channel.bill_error = ChannelBillNotReady("wechat-pay", "STATEMENT_CREATING")
 
     done = await compared(channel)
 
     assert done.state is BillState.WAITING
     with clock.travel(by=timedelta(days=1)):
-        assert Due(ACCOUNT, DAY) in await due({"wechat_pay": channel})
+        assert DueBill(ACCOUNT, DAY) in await list_due_bills({"wechat_pay": channel})
 
 
-async def test_a_bill_with_a_wrong_hash_is_refused_and_alarms_once(channel: AChannel):
+async def test_a_bill_with_a_wrong_hash_is_refused_and_alarms_once(channel: BillingChannel):
     payment = await a_payment()
     channel.paid(payment)
-    channel.trouble = ChannelBillInvalid("wechat-pay", "hash", "the SHA-1 is another")
+    channel.bill_error = ChannelBillInvalid("wechat-pay", "hash", "the SHA-1 is another")
 
     done = [await compared(channel), await compared(channel)]
 
     assert {each.state for each in done} == {BillState.REFUSED}
     assert (await payment_row(payment.number))["state"] == PaymentState.PREPAID, "nothing of it is believed"
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'bill.refused'") == 1
-    channel.trouble = None
-    assert (await compared(channel)).well
-    assert await fetch_value("SELECT trouble FROM bill_days") is None
+    channel.bill_error = None
+    assert (await compared(channel)).ok
+    assert await fetch_value("SELECT problem FROM bill_days") is None
 
 
-async def test_a_day_without_trade_is_empty_only_if_we_have_nothing_either(channel: AChannel):
+async def test_a_day_without_trade_is_empty_only_if_we_have_nothing_either(channel: BillingChannel):
     empty = await compared(channel, DAY - timedelta(days=1))
     ours = await a_paid_payment()
 
@@ -136,17 +136,17 @@ async def test_a_day_without_trade_is_empty_only_if_we_have_nothing_either(chann
     assert (await the_difference())["number"] == ours.number
 
 
-async def test_a_channel_without_bills_is_asked_number_by_number(channel: AChannel):
+async def test_a_channel_without_bills_is_asked_number_by_number(channel: BillingChannel):
     late, phantom = await a_payment(), await a_paid_payment()
     agreed, returned = await a_paid_payment(), await a_paid_payment()
     for each in (late, agreed, returned):
         channel.paid(each)
     async with transaction():
-        number = await give_back(returned.id, RefundCause.CANCELLED, "撤回申请")
+        number = await refund_remainder(returned.id, RefundCause.CANCELLED, "撤回申请")
     assert number
     channel.refunded(number, returned.number, 2000)
     channel.rows.clear()
-    channel.trouble = ChannelBillNotOffered("alipay")
+    channel.bill_error = ChannelBillNotOffered("alipay")
     await tamper("UPDATE payments SET created_at = $1", NOON)
     await tamper("UPDATE refunds SET created_at = $1", NOON)
 
@@ -162,17 +162,17 @@ async def test_a_channel_without_bills_is_asked_number_by_number(channel: AChann
     }
 
 
-async def test_when_nobody_answers_nothing_is_recorded_and_the_day_stays_due(channel: AChannel):
-    channel.trouble = PartnerUnreachable("wechat-pay", "timeout")
+async def test_when_nobody_answers_nothing_is_recorded_and_the_day_stays_due(channel: BillingChannel):
+    channel.bill_error = PartnerUnreachable("wechat-pay", "timeout")
 
-    (done,) = await compare_day(DAY, channels={"wechat_pay": channel})
+    (done,) = await reconcile_day(DAY, channels={"wechat_pay": channel})
 
     assert done.unreachable
-    assert not done.well
+    assert not done.ok
     assert await fetch_value("SELECT count(*) FROM bill_days") == 0
 
 
-async def test_two_runs_at_once_leave_one_history(channel: AChannel):
+async def test_two_runs_at_once_leave_one_history(channel: BillingChannel):
     for _ in range(4):
         channel.paid(await a_payment())
     await a_paid_payment()
@@ -185,15 +185,15 @@ async def test_two_runs_at_once_leave_one_history(channel: AChannel):
     assert await fetch_value("SELECT runs FROM bill_days") == 4
 
 
-async def test_the_clock_asks_for_each_day_once_and_for_what_was_missed(channel: AChannel):
+async def test_the_clock_asks_for_each_day_once_and_for_what_was_missed(channel: BillingChannel):
     with clock.travel(to=NOON.replace(hour=9) + timedelta(days=1)):
-        before_ten = await due({"wechat_pay": channel})
+        before_ten = await list_due_bills({"wechat_pay": channel})
     with clock.travel(to=NOON.replace(hour=10) + timedelta(days=1)):
         channel.paid(await a_paid_payment(paid_at=NOON), paid_at=NOON)
         async with transaction():
             await jobs.enqueue("payments.bills", {})
         await jobs.drain()
-        after = await due({"wechat_pay": channel})
+        after = await list_due_bills({"wechat_pay": channel})
 
     assert max(each.day for each in before_ten) == DAY - timedelta(days=1)
     assert after == []
@@ -202,23 +202,23 @@ async def test_the_clock_asks_for_each_day_once_and_for_what_was_missed(channel:
     assert [row["state"] for row in rows] == ["empty"] * 6 + ["compared"]
 
 
-def test_in_partner_mode_every_sub_merchant_has_a_bill_of_its_own(channel: AChannel):
+def test_in_partner_mode_every_sub_merchant_has_a_bill_of_its_own(channel: BillingChannel):
     channel.sub_merchants = {"a": "1900000109", "b": "1900000110", "c": "1900000109"}
 
-    assert [each.holder for each in accounts({"wechat_pay": channel})] == ["1900000109", "1900000110"]
+    assert [each.holder for each in list_accounts({"wechat_pay": channel})] == ["1900000109", "1900000110"]
 
 
-async def test_catching_up_asks_about_everything_that_is_open_and_every_day_that_is_due(channel: AChannel):
+async def test_catching_up_asks_about_everything_that_is_open_and_every_day_that_is_due(channel: BillingChannel):
     waiting, paid = await a_payment(), await a_payment()
     channel.orders[waiting.number] = a_seen_order(waiting, state=UNPAID)
     channel.orders[paid.number] = a_seen_order(paid)
 
     done = await catch_up(channels={"wechat_pay": channel})
 
-    assert (done.asked, done.unanswered, done.well) == (2, 0, True)
+    assert (done.queried, done.unanswered, done.ok) == (2, 0, True)
     assert (await payment_row(paid.number))["state"] == PaymentState.PAID
     assert (await payment_row(waiting.number))["state"] == PaymentState.PREPAID
-    assert await moves_of(paid.id) == ["prepaid", "paid"]
+    assert await states_of(paid.id) == ["prepaid", "paid"]
     assert len(done.days) == 7
 
 
@@ -228,11 +228,11 @@ async def test_catching_up_says_what_stayed_unanswered():
 
     done = await catch_up(channels={})
 
-    assert (done.asked, done.unanswered, done.well) == (1, 1, False)
-    assert catching_up.newest_day() == DAY - timedelta(days=1)
+    assert (done.queried, done.unanswered, done.ok) == (1, 1, False)
+    assert reconciliation_runs.newest_bill_day() == DAY - timedelta(days=1)
 
 
-async def test_a_province_of_a_day_is_compared_in_a_few_statements(channel: AChannel):
+async def test_a_province_of_a_day_is_compared_in_a_few_statements(channel: BillingChannel):
     count = 24_000
     await tamper(
         "INSERT INTO payments (id, created_at, number, fee_id, resident_id, channel, amount_fen, currency, app_id, "

@@ -1,6 +1,6 @@
-"""What must always hold of money, as far as the database can prove it (`zhangban check-invariants`).
+"""The invariants of money, as far as the database can prove them (`zhangban check-invariants`).
 
-The partner's side of I-1 and I-2 is what reconciling finds: a difference that nobody has explained is a finding here.
+The partner's side of I-1 and I-2 is what reconciling finds: a difference without an explanation is a finding here.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from datetime import datetime
 
 import asyncpg
 
-from backend.payments.lifecycle import MOVES, REFUND_MOVES
+from backend.payments.lifecycle import PAYMENTS, REFUNDS
 
 Rows = Callable[..., Awaitable[list[asyncpg.Record]]]
 """Runs one read-only statement without a time limit."""
 
-_UNASKED = """
+_UNCHECKED = """
 SELECT 'order' AS what, number, state FROM payments
 WHERE state IN ('created', 'prepaid') AND (check_after IS NULL OR check_after < $1)
 UNION ALL
 SELECT 'refund', number, state FROM refunds
 WHERE state IN ('approved', 'processing') AND (check_after IS NULL OR check_after < $1) LIMIT 1000
 """
-_FEE_UNAWARE = """
+_PAYMENT_WITHOUT_FEE = """
 SELECT p.number, f.state FROM payments p JOIN fees f ON f.id = p.fee_id
 WHERE p.state IN ('paid', 'part_refunded')
   AND (f.state = 'open' OR f.state = 'paid' AND f.paid_by_id IS DISTINCT FROM p.id) LIMIT 1000
@@ -36,7 +36,7 @@ SELECT number, state, transaction_id IS NULL AS unnumbered, paid_fen, amount_fen
 WHERE paid_fen > 0 AND (transaction_id IS NULL OR state IN ('paid', 'part_refunded') AND paid_fen <> amount_fen)
    OR paid_fen = 0 AND (transaction_id IS NOT NULL OR state NOT IN ('created', 'prepaid', 'closed')) LIMIT 1000
 """
-_FEE_DECEIVED = """
+_FEE_WITHOUT_PAYMENT = """
 SELECT f.id, f.state, p.number, p.state AS payment_state FROM fees f LEFT JOIN payments p ON p.id = f.paid_by_id
 WHERE f.state = 'paid' AND (p.id IS NULL OR p.fee_id <> f.id OR p.state NOT IN ('paid', 'part_refunded')) LIMIT 1000
 """
@@ -91,19 +91,19 @@ SELECT coalesce(a.account, b.account) AS account, coalesce(a.fen, 0) AS posted, 
 ) b ON b.account = a.account WHERE coalesce(a.fen, 0) <> coalesce(b.fen, 0) LIMIT 1000
 """
 _STEPS = """
-SELECT entity, from_state, to_state, min(entity_id::text) AS id FROM payment_moves WHERE from_state IS NOT NULL
+SELECT entity, from_state, to_state, min(entity_id::text) AS id FROM payment_transitions WHERE from_state IS NOT NULL
 GROUP BY entity, from_state, to_state
 """
 _BROKEN_TRAILS = """
 SELECT entity, entity_id, from_state, before FROM (
     SELECT entity, entity_id, from_state, lag(to_state) OVER (PARTITION BY entity_id ORDER BY id) AS before,
-           row_number() OVER (PARTITION BY entity_id ORDER BY id) AS step FROM payment_moves
+           row_number() OVER (PARTITION BY entity_id ORDER BY id) AS step FROM payment_transitions
 ) m WHERE step > 1 AND from_state IS DISTINCT FROM before OR step = 1 AND from_state IS NOT NULL LIMIT 1000
 """
 _WRONG_STATES = """
 SELECT m.number, m.state, l.to_state FROM (
     SELECT id, number, state FROM payments UNION ALL SELECT id, number, state FROM refunds) m
-LEFT JOIN LATERAL (SELECT to_state FROM payment_moves WHERE entity_id = m.id ORDER BY id DESC LIMIT 1) l ON true
+LEFT JOIN LATERAL (SELECT to_state FROM payment_transitions WHERE entity_id = m.id ORDER BY id DESC LIMIT 1) l ON true
 WHERE m.state IS DISTINCT FROM l.to_state LIMIT 1000
 """
 _RECEIPTS = """
@@ -114,20 +114,21 @@ WHERE p.state IN ('paid', 'part_refunded') AND p.state_at < $1 AND (r.id IS NULL
 """
 
 
-async def lost(rows: Rows, before: datetime) -> list[str]:
-    """I-1: nothing is open that nobody asks about, no fee overlooks its money, no bill knows what we do not."""
+async def find_lost(rows: Rows, before: datetime) -> list[str]:
+    """I-1: everything open is queried, no fee overlooks its money, no bill has money that our tables lack."""
     found = [
-        f"{row['what']} {row['number']} is {row['state']} and nobody asks the channel about it"
-        for row in await rows(_UNASKED, before)
+        f"{row['what']} {row['number']} is {row['state']} and not queried at its channel"
+        for row in await rows(_UNCHECKED, before)
     ]
     found += [
-        f"payment {row['number']} counts, and its fee is {row['state']} without it" for row in await rows(_FEE_UNAWARE)
+        f"payment {row['number']} counts, and its fee is {row['state']} without it"
+        for row in await rows(_PAYMENT_WITHOUT_FEE)
     ]
     return found + [_difference(row) for row in await rows(_DIFFERING, ["missing-here", "unknown"])]
 
 
-async def phantom(rows: Rows) -> list[str]:
-    """I-2: what we call paid has the channel's number and amount, and no bill contradicts it."""
+async def find_phantom(rows: Rows) -> list[str]:
+    """I-2: what is paid here has the channel's number and amount, and no bill contradicts it."""
     found = [
         f"payment {row['number']} is {row['state']} with {row['paid_fen']} of {row['amount_fen']} fen"
         + (" and no number of the channel's" if row["unnumbered"] else "")
@@ -135,12 +136,12 @@ async def phantom(rows: Rows) -> list[str]:
     ]
     found += [
         f"fee {row['id']} is paid by {row['number'] or 'nothing'}, which is {row['payment_state']}"
-        for row in await rows(_FEE_DECEIVED)
+        for row in await rows(_FEE_WITHOUT_PAYMENT)
     ]
     return found + [_difference(row) for row in await rows(_DIFFERING, ["missing-there", "amount", "state"])]
 
 
-async def repeated(rows: Rows) -> list[str]:
+async def find_repeated(rows: Rows) -> list[str]:
     """I-3: one posting group per payment with money and per refund that arrived, and none besides."""
     found = [f"{row['kind']} {row['number']} is posted {row['groups']} times" for row in await rows(_POSTINGS)]
     found += [f"posting {row['ref']} has no {row['kind']} behind it" for row in await rows(_UNFOUNDED)]
@@ -150,8 +151,8 @@ async def repeated(rows: Rows) -> list[str]:
     ]
 
 
-async def unbalanced(rows: Rows) -> list[str]:
-    """I-4: every group and the whole ledger sum to zero; accounts and refunds are what the payments say."""
+async def find_unbalanced(rows: Rows) -> list[str]:
+    """I-4: every group and the whole ledger sum to zero; accounts and refunds agree with the payments."""
     found = [
         f"posting {row['ref']} has {row['lines']} lines, a sum of {row['total']} and moves {row['moved']} "
         f"of {row['fen']} fen"
@@ -160,7 +161,7 @@ async def unbalanced(rows: Rows) -> list[str]:
     found += [f"{row['amount_fen']} fen on {row['account']} belong to no group" for row in await rows(_STRAY)]
     found += [f"the whole ledger sums to {row['total']} fen" for row in await rows(_WHOLE) if row["total"]]
     found += [
-        f"payment {row['number']} of {row['paid_fen']} fen says {row['refunding_fen']} promised and "
+        f"payment {row['number']} of {row['paid_fen']} fen has {row['refunding_fen']} promised and "
         f"{row['refunded_fen']} back, its refunds come to {row['promised']} and {row['back']}"
         for row in await rows(_REFUNDS)
     ]
@@ -170,10 +171,10 @@ async def unbalanced(rows: Rows) -> list[str]:
     ]
 
 
-async def illegal(rows: Rows) -> list[str]:
-    """I-9: payments and refunds made only the moves of the tables, and stand where their trail ends."""
-    edges = {("payment", state.value, after.value) for (state, _), after in MOVES.items()}
-    edges |= {("refund", state.value, after.value) for (state, _), after in REFUND_MOVES.items()}
+async def find_illegal(rows: Rows) -> list[str]:
+    """I-9: payments and refunds made only transitions of their state machines, and are where their trail ends."""
+    edges = {("payment", state.value, after.value) for (state, _), after in PAYMENTS.transitions.items()}
+    edges |= {("refund", state.value, after.value) for (state, _), after in REFUNDS.transitions.items()}
     found = [
         f"{row['entity']} {row['id']} went from {row['from_state']} to {row['to_state']}"
         for row in await rows(_STEPS)
@@ -188,8 +189,8 @@ async def illegal(rows: Rows) -> list[str]:
     ]
 
 
-async def receipts(rows: Rows, before: datetime) -> list[str]:
-    """D-4: what counts has a receipt that holds, what went back whole has one that does not."""
+async def find_wrong_receipts(rows: Rows, before: datetime) -> list[str]:
+    """D-4: a payment that counts has a valid receipt, one that is refunded whole has a void one."""
     return [
         f"payment {row['number']} is {row['state']}, its receipt is "
         + ("missing" if row["receipt"] is None else "void" if row["voided_at"] else "in force")

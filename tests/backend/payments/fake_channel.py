@@ -24,7 +24,8 @@ from backend.partners.paying.port import (
     RefundOrder,
     RefundSeen,
 )
-from backend.payments.refunding import give_back, settle_refund
+from backend.payments.refund_settling import settle_refund
+from backend.payments.refunding import refund_remainder
 from models.events import EventRecord
 from models.payments import Channel, Payment, Refund, RefundCause
 from tests.factories.payments import APP_ID, MERCHANT_ID
@@ -32,7 +33,7 @@ from tests.factories.payments import APP_ID, MERCHANT_ID
 CARD = PayerCard(bank="ICBC_DEBIT", number="6222020200112230119", name="田秀英")
 
 
-class PretendChannel:
+class FakeChannel:
     """What the service asks of a channel about refunds."""
 
     name = "wechat_pay"
@@ -135,7 +136,7 @@ def a_seen_refund(payment: Payment, number: str, amount_fen: int, **changes: Any
 
 
 @contextmanager
-def equipped(channel: PretendChannel) -> Iterator[PretendChannel]:
+def equipped(channel: FakeChannel) -> Iterator[FakeChannel]:
     """Jobs call this channel inside the block."""
     before = partners._in_use
     partners.equip(Partners(wechat=None, sms=None, wire=None, channels={Channel.WECHAT_PAY.value: channel}))  # type: ignore[arg-type, dict-item]
@@ -153,7 +154,7 @@ async def refund_of(number: str) -> Refund:
 async def promised(payment: Payment, cause: RefundCause = RefundCause.CANCELLED) -> str:
     """All of it is promised back; under which number."""
     async with transaction():
-        number = await give_back(payment.id, cause, "不再办理，原路退回")
+        number = await refund_remainder(payment.id, cause, "不再办理，原路退回")
     assert number is not None
     return number
 

@@ -1,7 +1,7 @@
-"""Refunds that we did not ask for: given in the channel's own console, or lost by us in a restore.
+"""Refunds that we did not request: made in the channel's own console, or lost by us in a restore.
 
-The channel is asked what is true; then our amounts follow it, and operators are alarmed in any case. A console refund
-of more than what is left (because ours is on its way as well) moves nothing here: the channel will refuse ours, and a
+The channel is queried for the truth; then our amounts follow it, and operators are alarmed in any case. A refund of
+more than what is left (because ours is on its way as well) moves nothing here: the channel will refuse ours, and a
 person has to look.
 """
 
@@ -17,11 +17,11 @@ from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.events import record
 from backend.partners.paying.port import ChannelRefundNotFound, RefundAtChannel, RefundSeen
 from backend.payments.errors import PaymentNotFound
-from backend.payments.events import RefundUnasked
-from backend.payments.moving import note
+from backend.payments.events import RefundUnrequested
 from backend.payments.refund_sending import channel_of
 from backend.payments.refund_settling import next_check, settle_refund
-from backend.payments.settling import settle
+from backend.payments.settling import settle_payment
+from backend.payments.transitions import record_transition
 from models.payments import Channel, RefundCause, RefundState
 
 log = logging.getLogger("zhangban.payments")
@@ -38,34 +38,35 @@ INSERT INTO refunds (id, created_at, number, payment_id, amount_fen, cause, reas
     channel_refund_id, check_after, checks)
 VALUES ($1, $2, $3, $4, $5, 'console', '商户平台退款', $2, 'processing', $2, $6, $7, 0)
 """
-_TROUBLE = "UPDATE payments SET trouble = 'unasked-refund' WHERE id = $1"
+_SET_PROBLEM = "UPDATE payments SET problem = 'unrequested-refund' WHERE id = $1"
 
 
-@jobs.job("payments.unasked-refund")
-async def _look_into(payload: dict[str, Any]) -> None:
-    await adopt(Channel(payload["channel"]), payload["payment"], payload["refund"])
+@jobs.job("payments.unrequested-refund")
+async def _adopt(payload: dict[str, Any]) -> None:
+    await adopt_refund(Channel(payload["channel"]), payload["payment"], payload["refund"])
 
 
-async def adopt(channel: Channel, payment_number: str, refund_number: str) -> RefundState | None:
-    """Ask the channel about the refund and have our books follow; where it stands, None when they cannot.
+async def adopt_refund(channel: Channel, payment_number: str, refund_number: str) -> RefundState | None:
+    """Query the refund at its channel and have our books follow; its state, None when they cannot.
 
-    A payment that we do not know to be paid is asked about first. Raises PaymentNotFound, and PartnerTrouble when the
+    A payment that is not known to be paid is queried first. Raises PaymentNotFound, and PartnerTrouble when the
     channel does not answer.
     """
     payment = await fetch_row(_PAYMENT, payment_number, channel.value)
     if payment is None:
         raise PaymentNotFound
-    asked = channel_of(channel)
+    at_channel = channel_of(channel)
     try:
-        seen = await asked.query_refund(
+        seen = await at_channel.query_refund(
             refund_number, payment_number=payment_number, sub_merchant_id=payment["sub_merchant_id"]
         )
     except ChannelRefundNotFound:
-        log.error("the channel does not know its own refund", extra={"refund": refund_number})
+        facts = {"event": "payments.refund-not-at-channel", "refund": refund_number}
+        log.error("the channel does not know the refund that it reported", extra=facts)
         return None
     if payment["state"] in ("created", "prepaid", "closed"):
-        order = await asked.query(payment_number, sub_merchant_id=payment["sub_merchant_id"])
-        await settle(order, channel=channel, known_by="query")
+        order = await at_channel.query(payment_number, sub_merchant_id=payment["sub_merchant_id"])
+        await settle_payment(order, channel=channel, known_by="query")
     async with transaction():
         return await _follow(seen, channel)
 
@@ -81,13 +82,14 @@ async def _follow(seen: RefundSeen, channel: Channel) -> RefundState | None:
         return RefundState.CLOSED
     counted = bool(await execute(_RESERVE, payment["id"], seen.amount_fen))
     await record(
-        RefundUnasked(payment_id=payment["id"], channel=channel.value, amount_fen=seen.amount_fen, counted=counted)
+        RefundUnrequested(payment_id=payment["id"], channel=channel.value, amount_fen=seen.amount_fen, counted=counted)
     )
     if not counted:
-        log.error("a refund of more than what is left", extra={"refund": seen.number, "payment": seen.payment_number})
-        await execute(_TROUBLE, payment["id"])
+        facts = {"event": "payments.refund-exceeds-rest", "refund": seen.number, "payment": seen.payment_number}
+        log.error("the refund is more than what is left of the payment", extra=facts)
+        await execute(_SET_PROBLEM, payment["id"])
         return None
     refund_id, now = uuid7(), clock.now()
     await execute(_INSERT, refund_id, now, seen.number, payment["id"], seen.amount_fen, seen.refund_id, next_check(0))
-    await note("refund", refund_id, None, RefundState.PROCESSING, RefundCause.CONSOLE)
+    await record_transition("refund", refund_id, None, RefundState.PROCESSING, RefundCause.CONSOLE)
     return await settle_refund(seen, channel=channel, known_by="query")

@@ -27,7 +27,7 @@ from backend.partners.paying.port import (
     Wanted,
 )
 from backend.payments.comparing import Account
-from backend.payments.reconciling import Compared, reconcile
+from backend.payments.reconciling import BillComparison, reconcile_bill
 from models.payments import Channel, Payment
 from tests.factories.payments import APP_ID, MERCHANT_ID, a_seen_order
 
@@ -36,7 +36,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=clock.SHANGHAI)
 DAY = NOON.date()
 
 
-class AChannel:
+class BillingChannel:
     """`orders` and `refunds` are what it would answer; `rows` its bills; `trouble` is raised instead of a bill."""
 
     name, app_id, merchant_id = "wechat_pay", APP_ID, MERCHANT_ID
@@ -46,7 +46,7 @@ class AChannel:
         self.orders: dict[str, OrderSeen] = {}
         self.refunds: dict[str, RefundSeen] = {}
         self.rows: list[BillRow] = []
-        self.trouble: PartnerTrouble | None = None
+        self.bill_error: PartnerTrouble | None = None
         self.asked: list[str] = []
 
     def paid(self, payment: Payment, **changes: Any) -> OrderSeen:
@@ -86,8 +86,8 @@ class AChannel:
         return seen
 
     async def bill(self, day: date, *, sub_merchant_id: str | None = None) -> Bill:
-        if self.trouble is not None:
-            raise self.trouble
+        if self.bill_error is not None:
+            raise self.bill_error
         rows = tuple(row for row in self.rows if row.at.astimezone(clock.SHANGHAI).date() == day)
         if not rows:
             raise ChannelBillEmpty("wechat-pay", "NO_STATEMENT_EXIST")
@@ -127,18 +127,18 @@ UNPAID = OrderAtChannel.UNPAID
 
 
 @contextmanager
-def at_noon() -> Iterator[AChannel]:
+def at_noon() -> Iterator[BillingChannel]:
     """A channel that jobs find too, on the day whose bill is compared."""
-    each = AChannel()
+    each = BillingChannel()
     partners.equip(Partners(wechat=None, sms=None, wire=None, channels={"wechat_pay": each}))  # type: ignore[arg-type]
     with clock.travel(to=NOON):
         yield each
     partners.equip(None)
 
 
-async def compared(channel: AChannel, day: date = DAY) -> Compared:
+async def compared(channel: BillingChannel, day: date = DAY) -> BillComparison:
     """The day compared with the channel's bill."""
-    return await reconcile(ACCOUNT, day, channels={"wechat_pay": channel})
+    return await reconcile_bill(ACCOUNT, day, channels={"wechat_pay": channel})
 
 
 async def differences() -> list[dict[str, object]]:

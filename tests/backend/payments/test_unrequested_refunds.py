@@ -14,11 +14,12 @@ from backend.database import fetch, fetch_value, transaction
 from backend.partners.paying.port import OrderAtChannel, RefundAtChannel, RefundSeen
 from backend.payments import ledger
 from backend.payments.errors import PaymentNotFound
-from backend.payments.refunding import give_back, settle_refund
-from backend.payments.settling import settle
-from backend.payments.unasked_refunds import adopt
+from backend.payments.refund_settling import settle_refund
+from backend.payments.refunding import refund_remainder
+from backend.payments.settling import settle_payment
+from backend.payments.unrequested_refunds import adopt_refund
 from models.payments import Channel, Payment, RefundCause, RefundState
-from tests.backend.payments.pretend import PretendChannel, equipped, refund_of
+from tests.backend.payments.fake_channel import FakeChannel, equipped, refund_of
 from tests.factories.payments import a_paid_payment, a_payment, a_seen_order, balance, payment_row
 
 WECHAT = Channel.WECHAT_PAY
@@ -26,8 +27,8 @@ DONE = RefundAtChannel.SUCCEEDED
 
 
 @pytest.fixture
-def channel() -> Iterator[PretendChannel]:
-    with equipped(PretendChannel()) as each:
+def channel() -> Iterator[FakeChannel]:
+    with equipped(FakeChannel()) as each:
         yield each
 
 
@@ -38,7 +39,7 @@ async def heard(seen: RefundSeen) -> None:
 
 async def alarms() -> list[bool]:
     rows = await fetch(
-        "SELECT payload::jsonb ->> 'counted' AS counted FROM events WHERE name = 'refund.unasked' ORDER BY id"
+        "SELECT payload::jsonb ->> 'counted' AS counted FROM events WHERE name = 'refund.unrequested' ORDER BY id"
     )
     return [row["counted"] == "true" for row in rows]
 
@@ -48,7 +49,7 @@ async def stands(payment: Payment) -> tuple[str, int, int]:
     return row["state"], row["refunding_fen"], row["refunded_fen"]
 
 
-async def test_a_refund_of_the_console_is_recorded_counted_and_alarms(channel: PretendChannel):
+async def test_a_refund_of_the_console_is_recorded_counted_and_alarms(channel: FakeChannel):
     payment = await a_paid_payment()
     seen = channel.given(payment, "50000000382019052709732678859", 700, DONE)
 
@@ -62,7 +63,7 @@ async def test_a_refund_of_the_console_is_recorded_counted_and_alarms(channel: P
     assert await alarms() == [True]
 
 
-async def test_it_is_believed_as_the_channel_says_and_not_as_the_notice_does(channel: PretendChannel):
+async def test_it_is_believed_as_the_channel_says_and_not_as_the_notice_does(channel: FakeChannel):
     payment = await a_paid_payment()
     seen = channel.given(payment, "console-1", 700, DONE)
 
@@ -71,7 +72,7 @@ async def test_it_is_believed_as_the_channel_says_and_not_as_the_notice_does(cha
     assert await stands(payment) == ("part_refunded", 0, 700)
 
 
-async def test_a_notice_of_what_the_channel_does_not_know_moves_nothing(channel: PretendChannel):
+async def test_a_notice_of_what_the_channel_does_not_know_moves_nothing(channel: FakeChannel):
     payment = await a_paid_payment()
     seen = channel.given(payment, "console-1", 700, DONE)
     channel.refunds.clear()
@@ -79,10 +80,10 @@ async def test_a_notice_of_what_the_channel_does_not_know_moves_nothing(channel:
     await heard(seen)
 
     assert await stands(payment) == ("paid", 0, 0)
-    assert await adopt(WECHAT, payment.number, "console-1") is None
+    assert await adopt_refund(WECHAT, payment.number, "console-1") is None
 
 
-async def test_one_that_came_to_nothing_at_the_channel_moves_nothing(channel: PretendChannel):
+async def test_one_that_came_to_nothing_at_the_channel_moves_nothing(channel: FakeChannel):
     payment = await a_paid_payment()
 
     await heard(channel.given(payment, "console-1", 700, RefundAtChannel.CLOSED))
@@ -90,7 +91,7 @@ async def test_one_that_came_to_nothing_at_the_channel_moves_nothing(channel: Pr
     assert await stands(payment) == ("paid", 0, 0)
 
 
-async def test_one_that_is_under_way_is_followed_to_its_end(channel: PretendChannel):
+async def test_one_that_is_under_way_is_followed_to_its_end(channel: FakeChannel):
     payment = await a_paid_payment()
     await heard(channel.given(payment, "console-1", 700, RefundAtChannel.PROCESSING))
     under_way = await stands(payment)
@@ -101,23 +102,23 @@ async def test_one_that_is_under_way_is_followed_to_its_end(channel: PretendChan
     assert await stands(payment) == ("part_refunded", 0, 700)
 
 
-async def test_more_than_what_is_left_is_not_counted_and_alarms(channel: PretendChannel):
+async def test_more_than_what_is_left_is_not_counted_and_alarms(channel: FakeChannel):
     payment = await a_paid_payment()
     async with transaction():
-        await give_back(payment.id, RefundCause.CANCELLED, "不再办理")
+        await refund_remainder(payment.id, RefundCause.CANCELLED, "不再办理")
     await jobs.drain()
 
     await heard(channel.given(payment, "console-1", 700, DONE))
 
     assert await stands(payment) == ("paid", 2000, 0)
     assert await alarms() == [False]
-    assert (await payment_row(payment.number))["trouble"] == "unasked-refund"
+    assert (await payment_row(payment.number))["problem"] == "unrequested-refund"
 
 
-async def test_part_of_money_that_does_not_count_leaves_it_what_it_is(channel: PretendChannel):
+async def test_part_of_money_that_does_not_count_leaves_it_what_it_is(channel: FakeChannel):
     payment = await a_payment()
     seen = a_seen_order(payment, amount_fen=2500)
-    await settle(seen, channel=WECHAT, known_by="query")
+    await settle_payment(seen, channel=WECHAT, known_by="query")
     assert (await payment_row(payment.number))["state"] == "surplus"
 
     await heard(channel.given(payment, "console-1", 700, DONE))
@@ -128,7 +129,7 @@ async def test_part_of_money_that_does_not_count_leaves_it_what_it_is(channel: P
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["paid", "refund 1", "refund 2"])), ids=">".join)
 async def test_payment_and_refunds_heard_in_any_order_and_repeated_end_alike(
-    order: tuple[str, ...], channel: PretendChannel
+    order: tuple[str, ...], channel: FakeChannel
 ):
     payment = await a_payment()
     paid = a_seen_order(payment, state=OrderAtChannel.REFUNDED)
@@ -138,7 +139,7 @@ async def test_payment_and_refunds_heard_in_any_order_and_repeated_end_alike(
 
     for what in (*order, *reversed(order)):
         if what == "paid":
-            await settle(paid, channel=WECHAT, known_by="notice")
+            await settle_payment(paid, channel=WECHAT, known_by="notice")
         else:
             await heard(refunds[what])
         await jobs.drain()
@@ -148,28 +149,28 @@ async def test_payment_and_refunds_heard_in_any_order_and_repeated_end_alike(
     assert await fetch_value("SELECT sum(amount_fen)::bigint FROM ledger_postings") == 0
 
 
-async def test_taken_over_from_many_sides_at_once_it_counts_once(channel: PretendChannel):
+async def test_taken_over_from_many_sides_at_once_it_counts_once(channel: FakeChannel):
     payment = await a_paid_payment()
     channel.given(payment, "console-1", 700, DONE)
 
-    await asyncio.gather(*(adopt(WECHAT, payment.number, "console-1") for _ in range(6)))
+    await asyncio.gather(*(adopt_refund(WECHAT, payment.number, "console-1") for _ in range(6)))
 
     assert await stands(payment) == ("part_refunded", 0, 700)
     assert await alarms() == [True]
 
 
-async def test_what_we_lost_in_a_restore_comes_back_under_its_own_number(channel: PretendChannel):
+async def test_what_we_lost_in_a_restore_comes_back_under_its_own_number(channel: FakeChannel):
     payment = await a_paid_payment()
     number = f"R{payment.number}A"
     await heard(channel.given(payment, number, 2000, DONE))
 
     async with transaction():
-        again = await give_back(payment.id, RefundCause.CANCELLED, "不再办理")
+        again = await refund_remainder(payment.id, RefundCause.CANCELLED, "不再办理")
 
     assert again == number
     assert await stands(payment) == ("refunded", 0, 2000)
 
 
-async def test_a_payment_that_is_not_ours_is_not_looked_into(channel: PretendChannel):
+async def test_a_payment_that_is_not_ours_is_not_looked_into(channel: FakeChannel):
     with pytest.raises(PaymentNotFound):
-        await adopt(WECHAT, "P20260101BBBBBBBBBBBBBBBB", "console-1")
+        await adopt_refund(WECHAT, "P20260101BBBBBBBBBBBBBBBB", "console-1")
