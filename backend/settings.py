@@ -203,29 +203,29 @@ class Settings(PartnerSettings):
 
     # -- payments -------------------------------------------------------------------------------
     payment_order_minutes: int = 30
-    """How long an order may be paid; from 1 to 110, because what the front end is handed lives two hours."""
+    """How long an order may be paid; from 1 to 110, because the front end's parameters live two hours."""
     payment_check_seconds: float = 60.0
-    """How long after an order was made the channel is asked about it when no notice came; doubled each time."""
+    """The time after an order was made until the first query when no notice came; doubled each time."""
     payment_check_longest_seconds: float = 300.0
-    """The longest pause between two questions about an open order; with one lost answer well below 15 minutes (I-1)."""
-    payment_last_look_seconds: float = 600.0
-    """How long after an order was closed the channel is asked once more whether money came all the same."""
+    """The longest pause between two queries of an open order; with one lost answer well below 15 minutes (I-1)."""
+    payment_last_check_seconds: float = 600.0
+    """The time after an order was closed until a last query whether money came all the same."""
     payment_sweep_seconds: float = 5.0
-    """How often workers look for orders to ask about."""
+    """How often workers look for orders to check."""
     refund_second_person_above_fen: int = 20_000
-    """Refunds that staff ask for need a second person when those of the payment that had none come to more, in fen."""
+    """Refunds that staff request need a second person when those of the payment that had none come to more, in fen."""
     refund_check_seconds: float = 60.0
-    """How long after a refund was promised or asked for the channel is asked about it; doubled each time."""
+    """The time after a refund was promised or sent until the first query; doubled each time."""
     refund_check_longest_seconds: float = 3600.0
-    """The longest pause between two questions about a refund."""
+    """The longest pause between two queries of a refund."""
     refund_sweep_seconds: float = 15.0
-    """How often workers look for refunds to ask about."""
+    """How often workers look for refunds to check."""
     bill_hour: int = 10
-    """From this hour on (Asia/Shanghai) the bill of the day before is asked for."""
+    """From this hour on (Asia/Shanghai) the bill of the day before is fetched."""
     bill_days: int = 7
-    """For how many days back a bill that was not compared yet is asked for again."""
-    bill_questions: int = 8
-    """Numbers that differ from a bill, asked about at once."""
+    """For how many days back a bill that was not compared yet is fetched again."""
+    bill_queries: int = 8
+    """Numbers that differ from a bill, queried at once."""
 
     # -- cases ----------------------------------------------------------------------------------
     case_number_format: str = "{item}{date}{sequence:04d}"

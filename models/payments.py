@@ -1,6 +1,6 @@
-"""Money: what is owed, the orders that ask a channel for it, what goes back, and the double-entry ledger of all of it.
+"""Fees, the orders that ask a channel for payment, refunds, and the double-entry ledger of all of it.
 
-Amounts are whole fen. The moves between the states are in backend/payments/lifecycle.py.
+Amounts are whole fen. The transitions between the states are in backend/payments/lifecycle.py.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from models.base import Model, Record
 
 
 class Channel(StrEnum):
-    """Through whom the money comes."""
+    """The payment channel."""
 
     WECHAT_PAY = "wechat_pay"
     ALIPAY = "alipay"
 
 
 class FeeState(StrEnum):
-    """Where a fee stands."""
+    """The state of a fee."""
 
     OPEN = "open"
     PAID = "paid"
     WAIVED = "waived"
     CANCELLED = "cancelled"
-    """What it was for is not going to happen; what had been paid goes back."""
+    """Its subject does not happen; what had been paid is refunded."""
 
 
 class PaymentState(StrEnum):
-    """Where an order stands."""
+    """The state of an order."""
 
     CREATED = "created"
     """Ours; the channel may not know it yet."""
@@ -41,15 +41,15 @@ class PaymentState(StrEnum):
     PAID = "paid"
     """The money is there and counts for the fee."""
     SURPLUS = "surplus"
-    """The money is there and does not count: late, double or of another amount. It goes back whole."""
+    """The money is there and does not count: late, double or of another amount. It is refunded whole."""
     PART_REFUNDED = "part_refunded"
     REFUNDED = "refunded"
     CLOSED = "closed"
-    """Nobody paid; money may still arrive late."""
+    """Not paid; money may still arrive late."""
 
 
 class RefundState(StrEnum):
-    """Where a refund stands."""
+    """The state of a refund."""
 
     REQUESTED = "requested"
     """Waits for a second person."""
@@ -59,13 +59,13 @@ class RefundState(StrEnum):
     PROCESSING = "processing"
     SUCCEEDED = "succeeded"
     ABNORMAL = "abnormal"
-    """The payer's card or account does not take it; somebody has to act."""
+    """The payer's card or account does not take it; a person has to act."""
     CLOSED = "closed"
-    """The channel has given it up: the money is still ours, and still owed."""
+    """The channel has given it up: the money is still with us, and still owed."""
 
 
 class RefundCause(StrEnum):
-    """Why money goes back."""
+    """The cause of a refund."""
 
     LATE = "late"
     DOUBLE = "double"
@@ -73,28 +73,28 @@ class RefundCause(StrEnum):
     CANCELLED = "cancelled"
     STAFF = "staff"
     CONSOLE = "console"
-    """Somebody gave it back in the channel's own console: we did not ask for it, and only learn of it."""
+    """Made in the channel's own console: the service did not request it and only learns of it."""
 
 
 OPEN_ORDERS = "state IN ('created', 'prepaid')"
-"""SQL: orders for which money may still come as wished."""
+"""SQL: orders that may still be paid as ordered."""
 AUTOMATIC = "cause NOT IN ('staff', 'console')"
-"""SQL: refunds that the service itself made."""
+"""SQL: refunds that the service made automatically."""
 
 
 class Fee(Record):
-    """What one subject (a case, a reprint, a parcel) costs, as the published guide has it."""
+    """A charge for one subject (a case, a reprint, a parcel), as the published guide states it."""
 
     subject_kind = fields.CharField(max_length=32)
     subject_id = fields.UUIDField()
     charge_ref = fields.CharField(max_length=64)
-    """Which charge of the guide, or of the tariff, it is."""
+    """The charge of the guide, or of the tariff."""
     resident_id = fields.UUIDField(null=True)
-    """Who may pay it; null as long as nobody signed in is known to be the applicant."""
+    """The resident who may pay it; null while no resident is known to be the applicant."""
     department_id = fields.UUIDField(null=True)
-    """To whom it is owed."""
+    """The department that it is owed to."""
     item_version_id = fields.UUIDField(null=True)
-    """The guide that it was taken from."""
+    """The version of the guide that it was taken from."""
     name = fields.CharField(max_length=120)
     basis = fields.CharField(max_length=400, default="")
     """The rule that allows it, in words."""
@@ -104,7 +104,7 @@ class Fee(Record):
     state = fields.CharEnumField(FeeState, max_length=16, default=FeeState.OPEN)
     state_at = fields.DatetimeField()
     raised_by = fields.CharField(max_length=80)
-    """Kind and id of whoever raised it."""
+    """Kind and id of the caller who raised it."""
     paid_by_id = fields.UUIDField(null=True, unique=True)
     """The one payment that counts."""
     waived_by = fields.UUIDField(null=True)
@@ -144,7 +144,7 @@ class Payment(Record):
     sub_merchant_id = fields.CharField(max_length=64, null=True)
     """The department's own merchant under ours, in partner (服务商) mode."""
     payer = fields.TextField(null=True)
-    """Sealed: the openid that is asked to pay."""
+    """Sealed: the openid of the payer."""
     payer_fingerprint = fields.CharField(max_length=64, null=True)
     description = fields.CharField(max_length=127)
     prepay_id = fields.CharField(max_length=128, null=True)
@@ -155,15 +155,15 @@ class Payment(Record):
     transaction_id = fields.CharField(max_length=64, null=True)
     """The channel's number of what was paid."""
     paid_fen = fields.BigIntField(default=0)
-    """What the channel says came in; for a wished payment the amount of the order."""
+    """The amount that came in, by the channel; for a payment as ordered the amount of the order."""
     paid_at = fields.DatetimeField(null=True)
     refunding_fen = fields.BigIntField(default=0)
-    """Promised back and not yet back."""
+    """Promised to be refunded, and not refunded yet."""
     refunded_fen = fields.BigIntField(default=0)
     checked_at = fields.DatetimeField(null=True)
-    """When the channel was last asked about it."""
+    """When the channel was last queried."""
     check_after = fields.DatetimeField(null=True)
-    """When the sweeper asks next; null when nothing is open."""
+    """When the sweeper queries next; null when nothing is open."""
     checks = fields.IntField(default=0)
     problem = fields.CharField(max_length=64, null=True)
     """Why it was closed by us or refused by the channel, or what about it needs a person."""
@@ -196,7 +196,7 @@ class Payment(Record):
 
 
 class Refund(Record):
-    """Money on its way back. `number` is ours, made once and never replaced: a second number would refund twice."""
+    """A refund. `number` is ours, made once and never replaced: a second number would refund twice."""
 
     number = fields.CharField(max_length=64, unique=True)
     """商户退款单号."""
@@ -208,19 +208,19 @@ class Refund(Record):
     reason = fields.CharField(max_length=80)
     """In words for the payer; goes to the channel."""
     requested_by = fields.UUIDField(null=True)
-    """Staff; null when the service itself gives it back."""
+    """Staff; null for a refund that the service made."""
     approved_by = fields.UUIDField(null=True)
     decided_at = fields.DatetimeField(null=True)
     state = fields.CharEnumField(RefundState, max_length=16)
     state_at = fields.DatetimeField()
     channel_refund_id = fields.CharField(max_length=64, null=True)
     account = fields.CharField(max_length=64, null=True)
-    """Where the channel says it goes, masked by the channel (`招商银行信用卡0403`)."""
+    """Where it goes, as the channel masks it (`招商银行信用卡0403`)."""
     succeeded_at = fields.DatetimeField(null=True)
     check_after = fields.DatetimeField(null=True)
     checks = fields.IntField(default=0)
     problem = fields.CharField(max_length=64, null=True)
-    """The channel's code when it did not work, or the reason of whoever rejected it."""
+    """The channel's code when it did not work, or the reason of the rejection."""
 
     class Meta:
         table = "refunds"
@@ -232,19 +232,19 @@ class Refund(Record):
             ),
             CheckConstraint("amount_fen >= 1", name="refund_of_something"),
             CheckConstraint("(cause = 'staff') = (requested_by IS NOT NULL)", name="refund_staff_named"),
-            # Whoever asked is never the second person; below the limit there is none.
+            # The requester is never the second person; below the limit there is none.
             CheckConstraint(
                 "approved_by IS NULL OR (requested_by IS NOT NULL AND approved_by <> requested_by)",
                 name="refund_second_person",
             ),
             CheckConstraint("(state = 'succeeded') = (succeeded_at IS NOT NULL)", name="refund_succeeded_has_time"),
-            # What the service gives back by itself, it gives back once.
+            # An automatic refund is made once.
             UniqueConstraint(fields=("payment_id",), name="refund_automatic_once", condition=AUTOMATIC),
         )
 
 
 class PaymentTransition(Record):
-    """One step of a payment or a refund. Rows are added, never changed."""
+    """One transition of a payment or a refund. Rows are added, never changed."""
 
     entity = fields.CharField(max_length=8)
     """`payment` or `refund`."""
@@ -254,7 +254,7 @@ class PaymentTransition(Record):
     at = fields.DatetimeField()
     actor = fields.CharField(max_length=80)
     cause = fields.CharField(max_length=32)
-    """How we know: `asked`, `notice`, `query`, `expiry`, `staff`, `bill`…"""
+    """How the service knows: `request`, `notice`, `query`, `expiry`, `staff`, `bill`…"""
 
     class Meta:
         table = "payment_transitions"
@@ -263,13 +263,13 @@ class PaymentTransition(Record):
 
 
 class LedgerGroup(Record):
-    """What was posted together: one group per paid order and one per refund that succeeded."""
+    """Postings of one event: one group per paid order and one per refund that succeeded."""
 
     ref = fields.CharField(max_length=64, unique=True)
     """Number of the payment or of the refund."""
     kind = fields.CharField(max_length=16)
     at = fields.DatetimeField()
-    """When the channel says that the money moved."""
+    """When the money moved, by the channel."""
 
     class Meta:
         table = "ledger_groups"

@@ -1,4 +1,4 @@
-"""What channels say they moved, day by day, how it differs from ours, and the receipts of what was paid."""
+"""The channels' bills, day by day, their differences from our tables, and the receipts of payments."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from models.payments import Channel, Payment
 
 
 class BillState(StrEnum):
-    """How far the comparison of a day has come."""
+    """The state of the comparison of a day."""
 
     WAITING = "waiting"
     """The channel has not made the bill yet."""
     EMPTY = "empty"
-    """The channel says that nothing moved that day."""
+    """No money moved that day, by the channel."""
     COMPARED = "compared"
     REFUSED = "refused"
-    """The bill could not be believed: hash, form or sums were wrong."""
+    """The bill could not be verified: hash, form or sums were wrong."""
 
 
 class DifferenceKind(StrEnum):
-    """In what way ours and theirs disagree."""
+    """How our tables and the bill disagree."""
 
     MISSING_HERE = "missing-here"
     MISSING_THERE = "missing-there"
     AMOUNT = "amount"
     STATE = "state"
     UNKNOWN = "unknown"
-    """The channel moved money under a number that we never gave out."""
+    """The channel moved money under a number that is not ours."""
 
 
 class DifferenceState(StrEnum):
-    """What has become of it."""
+    """The state of a difference."""
 
     OPEN = "open"
     REPAIRED = "repaired"
-    """Asking the channel once more brought ours in line."""
+    """A query of the channel brought our tables in line."""
     RESOLVED = "resolved"
-    """A person has said what it was."""
+    """Staff explained it."""
 
 
 class BillDay(Record):
@@ -56,7 +56,7 @@ class BillDay(Record):
     runs = fields.IntField(default=1)
     compared_at = fields.DatetimeField()
     digest = fields.CharField(max_length=64, null=True)
-    """What the channel said the file's hash is."""
+    """The hash of the file, by the channel."""
     paid_count = fields.IntField(default=0)
     paid_fen = fields.BigIntField(default=0)
     refund_count = fields.IntField(default=0)
@@ -75,7 +75,7 @@ class BillDay(Record):
 
 
 class BillDifference(Record):
-    """One number on which ours, the bill and the answer to a query do not agree: a case with an owner and an end."""
+    """One number on which our tables, the bill and the answer to a query disagree: it has an owner and an end."""
 
     bill_day: fields.ForeignKeyRelation[BillDay] = fields.ForeignKeyField(
         "models.BillDay", related_name="differences", on_delete=OnDelete.RESTRICT
@@ -94,13 +94,13 @@ class BillDifference(Record):
     payment_number = fields.CharField(max_length=64, null=True)
     """Of a refund: the number of the payment that it belongs to."""
     transaction_id = fields.CharField(max_length=64, null=True)
-    """The channel's number of the payment or of the refund: with it anybody finds it in the channel's console."""
+    """The channel's number of the payment or of the refund: by which staff find it in the channel's console."""
     moved_at = fields.DatetimeField(null=True)
-    """When the channel says that the money moved."""
+    """When the money moved, by the channel."""
     reopened = fields.IntField(default=0)
-    """How often it came back after its end, because what is known of it had changed."""
+    """How often it was reopened after its end, because the facts had changed."""
     owner_id = fields.UUIDField(null=True)
-    """The member of staff who looks into it."""
+    """The member of staff who works on it."""
     resolution = fields.CharField(max_length=400, null=True)
     ended_at = fields.DatetimeField(null=True)
 
@@ -119,18 +119,18 @@ class BillDifference(Record):
 
 
 class Receipt(Record):
-    """The receipt of one payment: issued once, voided when the whole amount has gone back."""
+    """The receipt of one payment: issued once, voided when the whole amount is refunded."""
 
     number = fields.CharField(max_length=32, unique=True)
     payment: fields.OneToOneRelation[Payment] = fields.OneToOneField(
         "models.Payment", related_name="receipt", on_delete=OnDelete.RESTRICT
     )
     verify_code = fields.CharField(max_length=32)
-    """What stands in the QR beside the number: whoever has the paper can check it, nobody else can guess it."""
+    """Stands in the QR beside the number, so that only the holder of the paper can verify the receipt."""
     issued_at = fields.DatetimeField()
     voided_at = fields.DatetimeField(null=True)
     fiscal_state = fields.CharField(max_length=16, default="none")
-    """财政电子票据: `none` (not asked for), `waiting`, `issued`, `refused`."""
+    """财政电子票据: `none` (not requested), `waiting`, `issued`, `refused`."""
     fiscal_code = fields.CharField(max_length=32, null=True)
     fiscal_number = fields.CharField(max_length=32, null=True)
     fiscal_url = fields.CharField(max_length=400, null=True)

@@ -52,7 +52,7 @@ async def ingest_v2_push(request: Request[Any, Any, Any], channel: PayChannel | 
 
 
 def fail(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The usual problem document in WeChat Pay's words: `code` is FAIL, `message` says why, the status counts."""
+    """The usual problem document in WeChat Pay's words: `code` is FAIL, `message` is the title."""
     problem = problems.problem_of(error)
     problems.note(problem, error, request.scope.get("path_template"))
     status, headers, _ = problems.encoded(problem)

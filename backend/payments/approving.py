@@ -215,7 +215,7 @@ async def refund_to_card(staff: AsStaff, number: str, card: PayerCard) -> Refund
         if not (isinstance(error, PartnerUnreachable) and error.maybe_done):
             await _mark_abnormal(number, error)
         raise
-    return RefundDecision(number, await settle_refund(seen, channel=channel, known_by="asked"))
+    return RefundDecision(number, await settle_refund(seen, channel=channel, known_by="request"))
 
 
 async def _begin_repetition(staff: AsStaff, number: str, *, to_card: bool) -> asyncpg.Record:
@@ -233,7 +233,7 @@ async def _mark_abnormal(number: str, error: PartnerTrouble) -> None:
     async with transaction():
         found = await lock_refund(number)
         if found is not None and found["state"] == RefundState.PROCESSING:
-            await mark_failed(found, RefundState.ABNORMAL, error.partner_code or error.code, "asked")
+            await mark_failed(found, RefundState.ABNORMAL, error.partner_code or error.code, "request")
 
 
 async def _lock_of_department(staff: AsStaff, number: str) -> asyncpg.Record:

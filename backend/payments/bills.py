@@ -38,7 +38,7 @@ async def fetch_bill(account: Account, day: date, channel: PayChannel) -> Bill:
 
 async def _bill_of_queries(account: Account, day: date, channel: PayChannel) -> Bill:
     """A bill of the channel's answers about each of our numbers of the day. It cannot show what we have lost."""
-    gate = asyncio.Semaphore(settings().bill_questions)
+    gate = asyncio.Semaphore(settings().bill_queries)
 
     async def row(number: str, payment_number: str | None) -> BillRow | None:
         async with gate:

@@ -57,7 +57,7 @@ from models.payments import Channel, PaymentState
 log = logging.getLogger("zhangban.payments")
 
 SEALED_PAYER = "payments.payer"
-ASKS_FOR_PAYER = frozenset({Channel.WECHAT_PAY})
+PAYER_REQUIRED = frozenset({Channel.WECHAT_PAY})
 """Channels whose orders name the payer. Alipay learns the payer at the payment."""
 SHORTEST, LONGEST = 1, 110
 """Minutes that an order may be paid: a channel takes no less, and the front end's parameters live two hours."""
@@ -219,8 +219,8 @@ async def _open_order(resident: AsResident, fee: asyncpg.Record, channel: PayCha
 
 
 async def _insert(resident: AsResident, fee: asyncpg.Record, channel: PayChannel) -> str:
-    openid = await identity.openid_of(resident.id) if channel.name in ASKS_FOR_PAYER else None
-    if openid is None and channel.name in ASKS_FOR_PAYER:
+    openid = await identity.openid_of(resident.id) if channel.name in PAYER_REQUIRED else None
+    if openid is None and channel.name in PAYER_REQUIRED:
         raise PayerNotKnown
     payment_id, number, now, values = uuid7(), payment_number(), clock.now(), settings()
     order = {
@@ -241,7 +241,7 @@ async def _insert(resident: AsResident, fee: asyncpg.Record, channel: PayChannel
         "check_after": now + timedelta(seconds=values.payment_check_seconds),
     }
     await execute(*named(_INSERT, order))
-    await record_transition("payment", payment_id, None, PaymentState.CREATED, "asked")
+    await record_transition("payment", payment_id, None, PaymentState.CREATED, "request")
     await record(
         PaymentOrdered(
             payment_id=payment_id,
@@ -278,7 +278,7 @@ async def _mark_prepaid(order: Mapping[str, Any], placed: Placed) -> None:
     faster than this answer."""
     async with transaction():
         if await fetch_value(_PREPAID, order["id"], clock.now(), placed.prepay_id) is not None:
-            await record_transition("payment", order["id"], PaymentState.CREATED, PaymentState.PREPAID, "asked")
+            await record_transition("payment", order["id"], PaymentState.CREATED, PaymentState.PREPAID, "request")
 
 
 async def _find_out(number: str, channels: Mapping[str, PayChannel], *, close: bool = False) -> None:

@@ -32,7 +32,7 @@ async def mark_closed(order: Mapping[str, Any], why: str, known_by: str) -> None
     now = clock.now()
     state = PAYMENTS.after(PaymentState(order["state"]), Transition.CLOSE)
     # The parameters that the front end holds may outlive the order, even one that never reached the channel.
-    again = max(now, order["expires_at"]) + timedelta(seconds=settings().payment_last_look_seconds)
+    again = max(now, order["expires_at"]) + timedelta(seconds=settings().payment_last_check_seconds)
     await execute(_CLOSE, order["id"], now, again, why[:64])
     await record_transition("payment", order["id"], order["state"], state, known_by)
     await record(

@@ -146,7 +146,7 @@ async def find_repeated(rows: Rows) -> list[str]:
     found = [f"{row['kind']} {row['number']} is posted {row['groups']} times" for row in await rows(_POSTINGS)]
     found += [f"posting {row['ref']} has no {row['kind']} behind it" for row in await rows(_UNFOUNDED)]
     return found + [
-        f"transaction {row['transaction_id']} of {row['channel']} stands with {row['times']} payments"
+        f"transaction {row['transaction_id']} of {row['channel']} belongs to {row['times']} payments"
         for row in await rows(_SAME_MONEY)
     ]
 

@@ -41,7 +41,7 @@ def revenue_account(department_id: UUID | None) -> str:
 
 
 async def post(ref: str, kind: Literal["payment", "refund"], at: datetime, lines: Sequence[Line]) -> None:
-    """Post a group under the number of the payment or refund, at the time when the channel says that money moved.
+    """Post a group under the number of the payment or refund, with the time of the movement at the channel.
 
     Belongs inside transaction(). Raises asyncpg.UniqueViolationError when the number is posted already, and
     asyncpg.CheckViolationError at COMMIT when the lines do not sum to zero.

@@ -168,7 +168,7 @@ async def _query_open(channels: Mapping[str, PayChannel], only: Channel | None) 
 
 async def _query_each(numbers: list[str], query: Callable[[str], Awaitable[object]]) -> int:
     """Query each number, so many at once; how many were answered."""
-    gate = asyncio.Semaphore(settings().bill_questions)
+    gate = asyncio.Semaphore(settings().bill_queries)
 
     async def one(number: str) -> bool:
         async with gate:

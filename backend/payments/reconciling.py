@@ -149,7 +149,7 @@ def _agreeing(rows: Iterable[BillRow], left: Iterable[Mismatch]) -> list[tuple[s
 
 async def _query(account: Account, channel: PayChannel, found: list[Mismatch]) -> dict[tuple[str, str], ChannelAnswer]:
     """Query each number at the channel, so many at once, and apply what the channel confirms and we lack."""
-    gate = asyncio.Semaphore(settings().bill_questions)
+    gate = asyncio.Semaphore(settings().bill_queries)
 
     async def one(each: Mismatch) -> tuple[tuple[str, str], ChannelAnswer]:
         async with gate:

@@ -83,7 +83,7 @@ async def send_refund(refund_id: UUID) -> None:
     channel = Channel(begun["channel"])
     try:
         seen = await channel_of(channel).refund(order)
-        await settle_refund(seen, channel=channel, known_by="asked")
+        await settle_refund(seen, channel=channel, known_by="request")
     except PaymentNoticeMismatch:
         await _wait_for_operator(order, channel, "mismatch")
     except PaymentChannelInvalid:
@@ -202,7 +202,7 @@ async def _failed(order: RefundOrder, after: RefundState, error: PartnerTrouble)
         found = await lock_refund(order.number)
         assert found is not None
         if REFUNDS.allows(RefundState(found["state"]), transition):
-            await mark_failed(found, after, error.partner_code or error.code, "asked")
+            await mark_failed(found, after, error.partner_code or error.code, "request")
 
 
 Reaction = Callable[[RefundOrder, Channel, PartnerTrouble], Awaitable[None]]

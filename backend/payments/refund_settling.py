@@ -1,7 +1,7 @@
 """Applying what a channel states of a refund: from an answer, a notice or a query, in any order, repeated.
 
 The same statement twice moves nothing, and neither does one that is older than what is known; the last state is the
-same in whatever order they come. Only success posts to the ledger, once, under the number of the refund.
+same in any order. Only success posts to the ledger, once, under the number of the refund.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def actor_name() -> str:
 async def record_transition(
     entity: Literal["payment", "refund"], entity_id: UUID, from_state: str | None, to_state: str, cause: str
 ) -> None:
-    """Record the transition; `cause` is how the service knows (`asked`, `notice`, `query`, `expiry`, `staff`, `bill`).
+    """Record a transition; `cause` is how the service knows (`request`, `notice`, `query`, `expiry`, `staff`, `bill`).
 
     Refuses to run outside a transaction: a row without its change, or a change without its row, is a lie.
     """

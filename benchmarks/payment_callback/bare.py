@@ -26,6 +26,7 @@ from uuid_utils.compat import uuid7
 
 from backend.crypto import fingerprint, seal
 from backend.payments.settling import _ARRIVE, _LOCK
+from backend.sql import named
 from benchmarks.bare import Bare, body_of, respond
 
 SERIAL = os.environ["WECHAT_PAY_PUBLIC_KEY_ID"].encode()
@@ -52,13 +53,13 @@ class Callback(Bare):
         async with self.gate:
             connection = await self.pool.acquire()
             try:
-                taken = await settle_payment(connection, *notice)
+                settled = await settle_payment(connection, *notice)
             finally:
                 await self.pool.release(connection)
-        await respond(send, 204 if taken else 404)
+        await respond(send, 204 if settled else 404)
 
     def opened(self, headers: dict[bytes, bytes], body: bytes) -> tuple[dict[str, Any], dict[str, Any], str] | None:
-        """Envelope, content and plaintext of a notice that is good."""
+        """Envelope, content and plaintext of a verified notice; None for any other."""
         try:
             timestamp, nonce = headers[b"wechatpay-timestamp"], headers[b"wechatpay-nonce"]
             if headers[b"wechatpay-serial"] != SERIAL or abs(time.time() - int(timestamp)) > 300:
@@ -76,13 +77,13 @@ class Callback(Bare):
 
 
 async def settle_payment(connection: Any, envelope: dict[str, Any], content: dict[str, Any], plaintext: str) -> bool:
-    """Into the books, once; False for a number that nobody knows or an order that is another."""
+    """Settle the payment, once; False for an unknown number or an order that does not match."""
     number, transaction, fen = content["out_trade_no"], content["transaction_id"], content["amount"]["total"]
     async with connection.transaction():
         row = await connection.fetchrow(_LOCK, number, "wechat_pay", envelope["id"], transaction, "wechat-pay")
         if row is None:
             return False
-        if row["heard"] == "handled":
+        if row["notice_state"] == "handled":
             return True
         if (
             (content["appid"], content["mchid"], content["amount"]["currency"]) != (APP_ID, MERCHANT, "CNY")
@@ -99,19 +100,24 @@ async def settle_payment(connection: Any, envelope: dict[str, Any], content: dic
             f'{{"event":"payment.succeeded",{common},"paid_at":"{paid_at.isoformat()}","known_by":"notice"}}',
             f'{{"event":"fee.paid",{common},"subject_kind":"{row["subject_kind"]}","subject_id":"{row["subject_id"]}"}}',
         ]
-        await connection.execute(
-            _ARRIVE,
+        facts = (
             [0, 0], ["events.dispatch"] * 2, [b'{"event_id":"%s"}' % str(each).encode() for each in ids],
             [timedelta(0)] * 2, [None] * 2, ["null"] * 2, ids,
             [zlib.crc32(payment.bytes) % SHARDS, zlib.crc32(fee.bytes) % SHARDS], now,
             ["payment.succeeded", "fee.paid"], [payment, fee], "partner", "wechat-pay", "-", payloads,
-            payment, "paid", transaction, fen, paid_at, fee, uuid7(), row["state"], "partner:wechat-pay", "notice",
-            uuid7(), number, ACCOUNT, f"revenue:{row['department_id']}", message, "wechat-pay", envelope["id"],
-            envelope["event_type"], seal(plaintext, where="inbound_messages.body", row=message),
         )  # fmt: skip
+        values = {
+            "payment_id": payment, "number": number, "state": "paid", "now": now, "transaction_id": transaction,
+            "fen": fen, "paid_at": paid_at, "settled_fee_id": fee, "transition_id": uuid7(),
+            "from_state": row["state"], "actor": "partner:wechat-pay", "known_by": "notice", "group_id": uuid7(),
+            "channel_account": ACCOUNT, "other_account": f"revenue:{row['department_id']}", "message_id": message,
+            "partner": "wechat-pay", "partner_id": envelope["id"], "notice_event": envelope["event_type"],
+            "sealed": seal(plaintext, where="inbound_messages.body", row=message),
+        }  # fmt: skip
+        await connection.execute(*named(_ARRIVE, values, *facts))
     return True
 
 
 def application() -> Callback:
-    """What the server runs."""
+    """The application that the server runs."""
     return Callback()

@@ -1,7 +1,7 @@
 """After an outage of an hour: everything that WeChat Pay held back comes at once, a part of it twice.
 
 Two serving processes and a worker, as they are deployed. What counts is not only how fast the notices are answered, but
-when the last event that followed from them has been heard and every message written.
+when the last event that followed from them has been handled and every message written.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ async def drained(stage: Stage, asked: argparse.Namespace, folder: Path) -> dict
         began = time.monotonic()
         result = told("benchmarks.drain", order)
         result["backlog"] = (await _books(stage))["unheard"]
-        say(f"answered after {result['seconds']:.1f} s, {result['backlog']} events still to be heard")
+        say(f"answered after {result['seconds']:.1f} s, {result['backlog']} events still to be handled")
         await until_heard(stage.urls)
         result["settled_after"] = time.monotonic() - began
     after = await _books(stage)

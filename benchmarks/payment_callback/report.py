@@ -45,7 +45,7 @@ def table(result: dict[str, Any]) -> str:
             "",
             f"After an outage: {load['outage']:,} notices, every fifth of them twice, answered by two processes "
             f"in {outage['seconds']:.1f} s, {outage['per_second']:,.0f}/s, p99 {outage['p99_ms']:.0f} ms; "
-            f"{outage['backlog']:,} events were left for the worker then, and all was heard after "
+            f"{outage['backlog']:,} events were left for the worker then, and all were handled after "
             f"{outage['settled_after']:.0f} s.",
         ]
     how = (

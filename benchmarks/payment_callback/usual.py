@@ -211,7 +211,7 @@ async def session() -> AsyncIterator[AsyncSession]:
 
 
 async def notice(request: Request) -> tuple[Envelope, Transaction, str]:
-    """The notice, believed and opened."""
+    """The notice, verified and decrypted."""
     body, headers = await request.body(), request.headers
     try:
         timestamp, nonce = headers["wechatpay-timestamp"], headers["wechatpay-nonce"]
@@ -241,11 +241,11 @@ app = FastAPI(lifespan=lifespan)
 
 @app.post("/v1/callbacks/wechat-pay", status_code=204)
 async def receive(
-    told: Annotated[tuple[Envelope, Transaction, str], Depends(notice)],
+    opened: Annotated[tuple[Envelope, Transaction, str], Depends(notice)],
     database: Annotated[AsyncSession, Depends(session)],
 ) -> Response:
     """Into the books, once."""
-    envelope, paid, plaintext = told
+    envelope, paid, plaintext = opened
     known = await database.execute(
         select(InboundMessage.state).where(
             InboundMessage.partner == "wechat-pay", InboundMessage.partner_id == envelope.id

@@ -43,10 +43,10 @@ async def test_without_a_channel_it_says_so_plainly():
 async def test_days_without_trade_agree_when_we_have_nothing(sandbox: Sandbox):
     done = await reconcile("--once", "--json", **variables(sandbox))
 
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["ok"], told["queried"]) == (0, True, 0), done.stderr
-    assert {each["state"] for each in told["days"]} == {"empty"}
-    assert {each["channel"] for each in told["days"]} >= {"wechat_pay"}
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["ok"], report["queried"]) == (0, True, 0), done.stderr
+    assert {each["state"] for each in report["days"]} == {"empty"}
+    assert {each["channel"] for each in report["days"]} >= {"wechat_pay"}
 
 
 async def test_money_that_the_channel_does_not_know_ends_with_one_and_is_named_by_the_doctor(sandbox: Sandbox):
@@ -60,9 +60,9 @@ async def test_money_that_the_channel_does_not_know_ends_with_one_and_is_named_b
     done = await reconcile("--date", str(day.date()), "--channel", "wechat_pay", "--json", **values)
     remarks = await diagnosis._money()
 
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["ok"]) == (1, False), done.stderr
-    assert [(each["channel"], each["open"]) for each in told["days"]] == [("wechat_pay", 1)]
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["ok"]) == (1, False), done.stderr
+    assert [(each["channel"], each["open"]) for each in report["days"]] == [("wechat_pay", 1)]
     assert await fetch_value("SELECT query_state FROM bill_differences WHERE number = $1", payment.number) == (
         "channel-order-not-found"
     )

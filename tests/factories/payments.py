@@ -20,7 +20,7 @@ from tests.factories.appointments import somebody
 
 APP_ID, MERCHANT_ID = "wx8888888888888888", "1900000001"
 OPENID = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
-"""The payer of orders that the factory makes; whoever wants another one says so."""
+"""The payer of orders that the factory makes; tests that want another payer pass their own."""
 
 _numbers = itertools.count(1)
 
@@ -31,7 +31,7 @@ def a_transaction_id() -> str:
 
 
 async def a_fee(**changes: Any) -> Fee:
-    """20 yuan that somebody new owes for a case of a department nobody has heard of."""
+    """20 yuan that a new resident owes for a case of an unknown department."""
     values: dict[str, Any] = {
         "subject_kind": "case",
         "subject_id": uuid7(),
@@ -80,7 +80,7 @@ async def a_payment(fee: Fee | None = None, *, openid: str = OPENID, **changes: 
         values["check_after"] = None
     async with transaction():
         payment = await Payment.create(id=identity, fee=fee, **values)
-        await transitions.record_transition("payment", payment.id, None, payment.state.value, "asked")
+        await transitions.record_transition("payment", payment.id, None, payment.state.value, "request")
     return payment
 
 

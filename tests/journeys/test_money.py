@@ -29,7 +29,7 @@ def police(base: str) -> Department:
 
 @pytest.fixture
 async def payer(base: str, sandbox: Sandbox, police: Department) -> AsyncIterator[Phone]:
-    """Somebody whose case was accepted, and who therefore owes something."""
+    """A resident whose case was accepted, and who therefore owes a fee."""
     phone = Phone(base, sandbox, "张三")
     found = (await phone.http.get("/v1/public/items", params={"q": "换身份证"})).json()["items"][0]
     await police.push(CASE, found["code"], phone.person, ID_NUMBER)
@@ -42,7 +42,7 @@ async def payer(base: str, sandbox: Sandbox, police: Department) -> AsyncIterato
 
 
 async def quiet(sandbox: Sandbox) -> None:
-    """Until nobody has anything left to say or to do."""
+    """Until there is nothing left to push or to do."""
     for _ in range(3):
         await jobs.drain()
         await sandbox.pay.settle()

@@ -39,7 +39,7 @@ class Drill:
     async def take(self) -> None:
         """Copy everything into another database, as a backup that is restored there."""
         source = urlsplit(settings().database_url).path.lstrip("/")
-        await database.close()  # a database is copied while nobody is in it
+        await database.close()  # a database is copied while it has no connection
         admin = await self._admin()
         await admin.execute(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
         await admin.execute(
@@ -117,7 +117,7 @@ async def _repaired(channel: BillingChannel, whole: list[str], given_back: str, 
 
 
 async def _visible(numbers: set[str]) -> None:
-    """What belongs to nobody any more is a case with all its facts, and a violated invariant."""
+    """Money without an owner is a difference with all its facts, and a violated invariant."""
     rows = await fetch("SELECT * FROM bill_differences WHERE state = 'open'")
     assert {row["number"] for row in rows} == numbers
     assert {row["kind"] for row in rows} == {"unknown"}
@@ -134,7 +134,7 @@ async def _visible(numbers: set[str]) -> None:
     assert len(verdicts["I-1"].findings) == 3
 
 
-async def test_what_was_taken_over_is_told_like_any_other_payment(channel: BillingChannel):
+async def test_a_repaired_payment_is_notified_like_any_other(channel: BillingChannel):
     payment = await a_payment()
     channel.paid(payment)
 

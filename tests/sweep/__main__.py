@@ -35,7 +35,7 @@ WHERE p.fee_id = $1 GROUP BY g.kind
 
 
 def say(line: str) -> None:
-    """Progress, for whoever waits."""
+    """Show progress."""
     print(line, flush=True)
 
 
@@ -87,7 +87,7 @@ def swept_through(kind: type[Swept], world: World, places: list[Place] | None = 
     for place in places if places is not None else _places(statements):
         died, _, wrong = _one(kind, world, place)
         if not died:
-            faults.append(f"{place.when} {place.statement}: nobody died there")
+            faults.append(f"{place.when} {place.statement}: no process died there")
         faults += [f"{place.when} statement {place.statement}: {each}" for each in wrong]
     return statements, faults
 
@@ -100,7 +100,7 @@ def main(given: list[str]) -> int:
     asked: list[str] = parser.parse_args(given).operations or [*names]
     bad = 0
     with tempfile.TemporaryDirectory(prefix="zbs-") as folder:
-        os.chmod(folder, 0o755)  # started by root, PostgreSQL runs as somebody else
+        os.chmod(folder, 0o755)  # started by root, PostgreSQL runs as another user
         with opened(Path(folder)) as world:
             for name in asked:
                 statements, faults = swept_through(names[name], world)

@@ -1,5 +1,5 @@
 """A process that kills itself with SIGKILL before or after the n-th SQL statement of an operation. The product needs no
-hook for it: asyncpg's connection is counted, whoever uses it."""
+hook for it: asyncpg's connection is counted, in every use."""
 
 from __future__ import annotations
 

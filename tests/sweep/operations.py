@@ -37,7 +37,7 @@ class Swept(ABC):
         self.subject = uuid4()
         self.number = ""
 
-    async def somebody_owes(self) -> None:
+    async def a_resident_owes(self) -> None:
         """A resident with an openid, and a fee."""
         self.resident = await a_resident()
         fee = await a_fee(resident_id=self.resident.id, subject_id=self.subject)
@@ -47,7 +47,7 @@ class Swept(ABC):
         """The resident begins to pay, or goes on."""
         self.number = (await charging.charge(self.resident, self.fee, "wechat_pay", channels=in_use().channels)).number
 
-    async def hears(self, notice: Caught) -> None:
+    async def ingests(self, notice: Caught) -> None:
         """The notice arrives."""
         await callbacks.ingest_notice(in_use().channels["wechat_pay"], notice.headers, notice.body)
 
@@ -70,10 +70,10 @@ class Swept(ABC):
         await jobs.drain(strict=False)
 
     async def is_through(self) -> None:
-        """The refunds arrive: their notices are pushed and heard."""
+        """The refunds arrive: their notices are pushed and ingested."""
         self.world.lever("POST", "/settle")
         while self.world.caught:
-            await self.hears(self.world.caught.pop(0))
+            await self.ingests(self.world.caught.pop(0))
 
     @abstractmethod
     async def set_stage(self) -> None:
@@ -98,14 +98,14 @@ class Charge(Swept):
     name = "charge"
 
     async def set_stage(self) -> None:
-        await self.somebody_owes()
+        await self.a_resident_owes()
 
     async def operate(self) -> None:
         await self.taps()
 
     async def go_on(self) -> None:
         await self.taps()
-        await self.hears(self.is_paid())
+        await self.ingests(self.is_paid())
         await self.time_passes()
 
     def expected(self) -> dict[str, Any]:
@@ -118,15 +118,15 @@ class Notice(Swept):
     name = "callback"
 
     async def set_stage(self) -> None:
-        await self.somebody_owes()
+        await self.a_resident_owes()
         await self.taps()
         self.notice = self.is_paid()
 
     async def operate(self) -> None:
-        await self.hears(self.notice)
+        await self.ingests(self.notice)
 
     async def go_on(self) -> None:
-        await self.hears(self.notice)
+        await self.ingests(self.notice)
         await self.time_passes()
 
     def expected(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class LateNotice(Swept):
     name = "callback-surplus"
 
     async def set_stage(self) -> None:
-        await self.somebody_owes()
+        await self.a_resident_owes()
         await self.taps()
         self.notice = self.is_paid()
         async with transaction():
@@ -147,10 +147,10 @@ class LateNotice(Swept):
         await execute("DELETE FROM pgqueuer")
 
     async def operate(self) -> None:
-        await self.hears(self.notice)
+        await self.ingests(self.notice)
 
     async def go_on(self) -> None:
-        await self.hears(self.notice)
+        await self.ingests(self.notice)
         await self.time_passes()
         await self.is_through()
         await self.time_passes()
@@ -165,9 +165,9 @@ class Refund(Swept):
     name = "refund"
 
     async def set_stage(self) -> None:
-        await self.somebody_owes()
+        await self.a_resident_owes()
         await self.taps()
-        await self.hears(self.is_paid())
+        await self.ingests(self.is_paid())
         async with transaction():
             await cancel_fees("case", self.subject, "申请人撤回")
         self.refund: UUID = await fetch_value(
@@ -192,9 +192,9 @@ class Withdrawal(Refund):
     name = "withdrawal"
 
     async def set_stage(self) -> None:
-        await self.somebody_owes()
+        await self.a_resident_owes()
         await self.taps()
-        await self.hears(self.is_paid())
+        await self.ingests(self.is_paid())
 
     async def operate(self) -> None:
         async with transaction():
@@ -217,10 +217,10 @@ class RefundNotice(Refund):
         self.notice = self.world.next_push()
 
     async def operate(self) -> None:
-        await self.hears(self.notice)
+        await self.ingests(self.notice)
 
     async def go_on(self) -> None:
-        await self.hears(self.notice)
+        await self.ingests(self.notice)
         await self.time_passes()
 
 

@@ -1,4 +1,4 @@
-"""Servers, WeChat Pay's simulator in a process of its own, and somebody who catches what it pushes."""
+"""Servers, WeChat Pay's simulator in a process of its own, and a catcher of its pushes."""
 
 from __future__ import annotations
 

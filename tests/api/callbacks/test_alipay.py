@@ -1,4 +1,4 @@
-"""The address that Alipay calls: what it hears is exactly `success`, or anything else and comes again."""
+"""The address that Alipay calls: the answer is exactly `success`, or Alipay repeats the notice."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def alipay(sandbox: Sandbox, partners: Partners, client: httpx.AsyncClient
 
 
 async def a_paid_order(client: httpx.AsyncClient, alipay: Any) -> tuple[Fee, str]:
-    """A fee that somebody has just paid in the app of Alipay; we have not heard of it yet."""
+    """A fee that was just paid in the app of Alipay, before its notice."""
     resident = await a_resident()
     fee = await a_fee(resident_id=resident.id)
     headers = {**headers_of(resident), "Idempotency-Key": "k"}

@@ -97,7 +97,7 @@ async def test_copies_at_once_and_later_are_all_answered_and_have_one_effect(cli
 
 
 @pytest.mark.parametrize("wrong", [{"spaced": True}, {"no_associated_data": True}])
-async def test_what_is_rightly_signed_is_believed_however_it_is_written(
+async def test_a_rightly_signed_notice_is_accepted_however_it_is_written(
     client: httpx.AsyncClient, pay: Any, wrong: dict[str, Any]
 ):
     fee, order = await an_order(client, pay)
@@ -182,7 +182,7 @@ async def test_a_key_that_comes_twice_is_refused_or_gives_the_right_amount(
         await untouched(fee, order.number)
 
 
-async def test_a_byte_order_mark_is_refused_or_believed_whole(client: httpx.AsyncClient, pay: Any):
+async def test_a_byte_order_mark_is_refused_or_accepted_whole(client: httpx.AsyncClient, pay: Any):
     fee, order = await an_order(client, pay)
     pay.pay(order.number)
 
@@ -263,10 +263,10 @@ async def test_a_lie_about_the_amount_is_found_out_by_asking(client: httpx.Async
     assert await EventRecord.filter(name="payment.notice-mismatched").count() == 1
 
 
-async def test_a_lie_that_an_unpaid_order_is_paid_cannot_be_told_from_the_truth_but_by_its_key(
+async def test_a_lie_that_an_unpaid_order_is_paid_differs_from_the_truth_only_by_its_key(
     client: httpx.AsyncClient, pay: Any
 ):
-    """Whoever signs with the platform's key is the platform: here the bill finds out what never was."""
+    """The holder of the platform's key is the platform: here the bill reveals what never was."""
     fee, order = await an_order(client, pay)
 
     answer = await carried(client, pay, order.number)

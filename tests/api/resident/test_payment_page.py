@@ -1,4 +1,4 @@
-"""`GET /v1/resident/payments/{number}`: where the money is, for the payer and nobody else."""
+"""`GET /v1/resident/payments/{number}`: where the money is, for the payer only."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_a_page_that_has_not_changed_is_not_sent_again(client: httpx.Async
     assert changed.json()["refunding"] == "20.00元"
 
 
-async def test_somebody_elses_payment_is_answered_like_none_at_all(client: httpx.AsyncClient):
+async def test_another_residents_payment_is_answered_like_none_at_all(client: httpx.AsyncClient):
     payment, stranger = await a_paid_payment(), await a_resident()
     headers = headers_of(stranger)
 
@@ -60,7 +60,7 @@ async def test_somebody_elses_payment_is_answered_like_none_at_all(client: httpx
     }
 
 
-async def test_without_a_session_nothing_is_told(client: httpx.AsyncClient):
+async def test_without_a_session_nothing_is_revealed(client: httpx.AsyncClient):
     payment = await a_paid_payment()
 
     assert (await client.get(f"{BASE}/{payment.number}")).status_code == 401

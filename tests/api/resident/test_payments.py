@@ -105,20 +105,20 @@ async def test_a_client_cannot_say_how_much_or_who(client: httpx.AsyncClient, ti
     assert await Payment.all().count() == 0
 
 
-async def test_a_silent_channel_is_told_as_to_be_continued(client: httpx.AsyncClient, till: Till):
+async def test_with_a_silent_channel_the_payment_is_to_be_continued(client: httpx.AsyncClient, till: Till):
     resident, fee = await owing()
     till.lose("place")
 
-    unheard = await pay(client, resident, fee, "key-1")
-    heard = await pay(client, resident, fee, "key-1")
+    unanswered = await pay(client, resident, fee, "key-1")
+    answered = await pay(client, resident, fee, "key-1")
 
-    assert unheard.status_code == heard.status_code == 201
-    assert (unheard.json()["parameters"], unheard.json()["retry_after"]) == (None, 2)
-    assert heard.json()["parameters"] is not None
+    assert unanswered.status_code == answered.status_code == 201
+    assert (unanswered.json()["parameters"], unanswered.json()["retry_after"]) == (None, 2)
+    assert answered.json()["parameters"] is not None
     assert len(till.orders) == 1
 
 
-async def test_somebody_elses_fee_does_not_exist(client: httpx.AsyncClient, till: Till):
+async def test_another_residents_fee_does_not_exist(client: httpx.AsyncClient, till: Till):
     resident, fee = await owing()
     other = await a_resident()
 
@@ -144,7 +144,7 @@ async def test_a_channel_that_is_not_offered_is_refused(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
-async def test_what_is_settled_and_what_is_over_are_told_apart(client: httpx.AsyncClient, till: Till):
+async def test_what_is_settled_and_what_is_over_are_distinguished(client: httpx.AsyncClient, till: Till):
     resident, fee = await owing(state="waived", reason="-")
     other, open_fee = await owing()
     first = await pay(client, other, open_fee, "key-1")
@@ -213,7 +213,7 @@ async def test_the_fees_of_a_case_stand_beside_it(client: httpx.AsyncClient, til
     assert [each["amount_fen"] for each in own.json()["items"]] == [2000]
 
 
-async def test_whoever_may_act_in_payments_may_pay(client: httpx.AsyncClient, till: Till):
+async def test_a_delegate_for_payments_may_pay(client: httpx.AsyncClient, till: Till):
     principal, delegate = await a_resident(), await a_resident()
     fee = await a_fee(resident_id=principal.id)
     before = await pay(client, delegate, fee)

@@ -1,4 +1,4 @@
-"""A resident fetches the receipt of what they paid; whoever has the paper checks it at a public address."""
+"""A resident fetches the receipt of what they paid; the holder of the paper verifies it at a public address."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def paid_by(resident: AsResident) -> Payment:
     return payment
 
 
-async def test_the_receipt_is_a_private_pdf_that_nobody_keeps(client: httpx.AsyncClient):
+async def test_the_receipt_is_a_private_pdf_that_no_cache_keeps(client: httpx.AsyncClient):
     resident = await a_resident()
     payment = await paid_by(resident)
 
@@ -87,7 +87,7 @@ async def test_wrong_codes_and_unknown_numbers_have_one_shape(client: httpx.Asyn
     assert without.status_code == 422
 
 
-async def test_nobody_tries_out_codes(client: httpx.AsyncClient):
+async def test_codes_cannot_be_tried_out(client: httpx.AsyncClient):
     answers = [await client.get(f"/v1/public/receipts/{uuid7().hex}?code=x") for _ in range(31)]
 
     assert [each.status_code for each in answers] == [200] * 30 + [429]

@@ -95,7 +95,7 @@ async def test_a_paid_fee_cannot_be_waived(client: httpx.AsyncClient):
     assert (answer.status_code, answer.json()["code"]) == (409, "fee-not-open")
 
 
-async def test_without_the_duty_nothing_is_told(client: httpx.AsyncClient):
+async def test_without_the_duty_nothing_is_revealed(client: httpx.AsyncClient):
     case = await an_accepted_case()
     reader = staff_headers_of(await a_staff(department_id=case.department_id, duties=("cases.read",)))
 

@@ -21,7 +21,7 @@ CARD = {"bank": "ICBC_DEBIT", "number": "6222020200112230119", "name": "田秀�
 
 
 class Office(NamedTuple):
-    """A payment of a department, and what opens the door for two of its people and for somebody of another one."""
+    """A payment of a department, and what opens the door for two of its staff and for one of another department."""
 
     payment: Payment
     first: dict[str, str]

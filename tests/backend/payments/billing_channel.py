@@ -37,7 +37,7 @@ DAY = NOON.date()
 
 
 class BillingChannel:
-    """`orders` and `refunds` are what it would answer; `rows` its bills; `trouble` is raised instead of a bill."""
+    """`orders` and `refunds` are what it would answer; `rows` its bills; `bill_error` is raised instead of a bill."""
 
     name, app_id, merchant_id = "wechat_pay", APP_ID, MERCHANT_ID
 
@@ -114,13 +114,13 @@ class BillingChannel:
         return self.refunded(wanted.number, wanted.payment_number, wanted.amount_fen)
 
     async def place(self, order: Wanted) -> Placed:
-        raise AssertionError("nobody orders here")
+        raise AssertionError("no order is placed here")
 
     def to_front_end(self, prepay_id: str) -> Mapping[str, str]:
-        raise AssertionError("nobody pays here")
+        raise AssertionError("no payment is made here")
 
     async def open_notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
-        raise AssertionError("nobody pushes here")
+        raise AssertionError("no notice is pushed here")
 
 
 UNPAID = OrderAtChannel.UNPAID

@@ -45,7 +45,7 @@ class FakeChannel:
         self.orders: dict[str, OrderSeen] = {}
         self.calls: Counter[str] = Counter()
         self.before: list[Exception | None] = []
-        """Raised by the next calls, before the channel hears of them."""
+        """Raised by the next calls, before the channel gets them."""
         self.afterwards: list[Exception | None] = []
         """Raised by the next calls, when the channel has done what was asked: the answer is lost."""
         self.answers = RefundAtChannel.PROCESSING
@@ -55,8 +55,8 @@ class FakeChannel:
     async def _called(self, name: str) -> None:
         assert not database.in_transaction()
         self.calls[name] += 1
-        if self.before and (trouble := self.before.pop(0)) is not None:
-            raise trouble
+        if self.before and (error := self.before.pop(0)) is not None:
+            raise error
 
     async def refund(self, wanted: RefundOrder) -> RefundSeen:
         await self._called("refund")
@@ -75,8 +75,8 @@ class FakeChannel:
             )
         if self.during is not None:
             await self.during()
-        if self.afterwards and (trouble := self.afterwards.pop(0)) is not None:
-            raise trouble
+        if self.afterwards and (error := self.afterwards.pop(0)) is not None:
+            raise error
         return self.refunds[wanted.number]
 
     async def refund_to_card(
@@ -111,7 +111,7 @@ class FakeChannel:
         return self.refunds[number]
 
     def given(self, payment: Payment, number: str, amount_fen: int, state: RefundAtChannel) -> RefundSeen:
-        """Somebody has refunded in the channel's console."""
+        """A refund is made in the channel's console."""
         self.refunds[number] = a_seen_refund(payment, number, amount_fen, state=state)
         return self.refunds[number]
 
@@ -166,13 +166,13 @@ async def sent(payment: Payment) -> str:
     return number
 
 
-async def heard(payment: Payment, number: str, amount: int, state: RefundAtChannel, known_by: str = "notice") -> None:
+async def report(payment: Payment, number: str, amount: int, state: RefundAtChannel, known_by: str = "notice") -> None:
     """The channel says so."""
     await settle_refund(
         a_seen_refund(payment, number, amount, state=state), channel=Channel.WECHAT_PAY, known_by=known_by
     )
 
 
-async def told(name: str) -> int:
+async def count_events(name: str) -> int:
     """How many events of this name the ledger holds."""
     return await EventRecord.filter(name=name).count()

@@ -1,4 +1,4 @@
-"""Staff give back what two people agree on, never more than was paid, and nobody agrees with themselves."""
+"""Staff refund what two people agree on, never more than was paid, and never approve their own requests."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ async def test_many_small_refunds_do_not_walk_around_the_second_person():
     assert states == [S.APPROVED, S.APPROVED, S.REQUESTED, S.REQUESTED]
 
 
-async def test_whoever_asked_cannot_agree(channel: FakeChannel):
+async def test_the_requester_cannot_approve(channel: FakeChannel):
     payment, first, _ = await paid()
     number = await asked(first, payment, 30_000)
 
@@ -227,7 +227,7 @@ async def test_after_a_year_the_channel_gives_nothing_back():
         assert (await approving.approve_refund(second, number)).state is S.APPROVED
 
 
-async def test_nothing_is_given_back_of_an_order_that_nobody_paid():
+async def test_nothing_is_refunded_of_an_unpaid_order():
     fee = await a_fee()
     payment = await a_payment(fee)
     assert fee.department_id is not None
@@ -273,7 +273,7 @@ async def test_each_step_needs_its_duty():
 
 
 @pytest.mark.parametrize("power", ["staff.manage", "duties.grant", "audit.read"])
-def test_whoever_makes_accounts_or_grants_duties_cannot_be_both_people_of_a_refund(power: str):
+def test_staff_who_make_accounts_or_grant_duties_cannot_be_both_people_of_a_refund(power: str):
     with pytest.raises(DutiesInConflict):
         checked([approving.APPROVE_REFUNDS, power])
 
@@ -372,7 +372,7 @@ async def test_only_an_abnormal_refund_that_the_channel_knows_goes_to_a_card(cha
     assert (await refund_of(number)).state is S.ABNORMAL
 
 
-async def test_a_success_of_what_was_never_sent_is_not_believed():
+async def test_a_success_of_a_refund_that_was_never_sent_is_refused():
     payment, first, _ = await paid()
     number = await asked(first, payment, 30_000)
 

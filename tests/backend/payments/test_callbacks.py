@@ -38,7 +38,7 @@ from tests.factories.till import StoredOrder, Till
 TILL = "channel:wechat_pay:1900000001"
 
 
-async def hear(till: Till, body: bytes) -> None:
+async def ingest(till: Till, body: bytes) -> None:
     await payments.ingest_notice(till, {}, body)
 
 
@@ -55,7 +55,7 @@ def there(till: Till, payment: Payment, seen: OrderSeen) -> None:
 async def test_a_notice_is_kept_sealed_with_its_effect(till: Till):
     payment = await a_payment()
 
-    await hear(till, till.notice(a_seen_order(payment), "notice-1"))
+    await ingest(till, till.notice(a_seen_order(payment), "notice-1"))
 
     kept = await InboundMessage.get()
     assert (kept.partner, kept.partner_id, kept.state) == ("wechat-pay", "notice-1", "handled")
@@ -67,7 +67,7 @@ async def test_a_notice_is_kept_sealed_with_its_effect(till: Till):
     assert who == "partner:wechat-pay"
 
 
-def told_before() -> float:
+def repeated_count() -> float:
     """How many notices were found to be known already."""
     return (
         REGISTRY.get_sample_value("zhangban_callbacks_total", {"partner": "wechat-pay", "outcome": "repeated"}) or 0.0
@@ -78,12 +78,12 @@ async def test_forty_copies_at_once_and_fifteen_later_have_one_effect(till: Till
     payment = await a_payment()
     body = till.notice(a_seen_order(payment), "notice-1")
 
-    await asyncio.gather(*(hear(till, body) for _ in range(40)))
-    before = told_before()
+    await asyncio.gather(*(ingest(till, body) for _ in range(40)))
+    before = repeated_count()
     for _ in range(15):
-        await hear(till, body)
+        await ingest(till, body)
 
-    assert told_before() - before == 15
+    assert repeated_count() - before == 15
     assert await InboundMessage.all().count() == 1
     assert await balance(TILL) == 2000
     assert await states_of(payment.id) == ["prepaid", "paid"]
@@ -94,8 +94,8 @@ async def test_another_notice_of_the_same_money_is_kept_and_moves_nothing(till: 
     payment = await a_payment()
     seen = a_seen_order(payment)
 
-    await hear(till, till.notice(seen, "notice-1"))
-    await hear(till, till.notice(seen, "notice-2"))
+    await ingest(till, till.notice(seen, "notice-1"))
+    await ingest(till, till.notice(seen, "notice-2"))
 
     assert await InboundMessage.filter(state="handled").count() == 2
     assert await balance(TILL) == 2000
@@ -105,7 +105,7 @@ async def test_a_forged_notice_leaves_nothing(till: Till):
     payment = await a_payment()
 
     with pytest.raises(PaymentNoticeSignatureInvalid):
-        await hear(till, b"forged")
+        await ingest(till, b"forged")
 
     assert await InboundMessage.all().count() == 0
     assert (await payment_row(payment.number))["state"] == "prepaid"
@@ -118,10 +118,10 @@ async def test_a_number_that_we_do_not_have_is_refused_until_we_have_it(till: Ti
     body = till.notice(a_seen_order(payment))
 
     with pytest.raises(PaymentNoticeOrderNotFound):
-        await hear(till, body)
+        await ingest(till, body)
     assert await InboundMessage.all().count() == 0
     await a_payment(fee, number=payment.number)
-    await hear(till, body)
+    await ingest(till, body)
 
     assert (await payment_row(payment.number))["state"] == "paid"
 
@@ -145,7 +145,7 @@ async def test_a_notice_that_does_not_fit_is_kept_moves_nothing_and_the_truth_is
 
     for _ in range(3):
         with pytest.raises(PaymentNoticeMismatch):
-            await hear(till, body)
+            await ingest(till, body)
 
     row = await fetch_row("SELECT state FROM inbound_messages")
     assert row["state"] == "received"
@@ -157,7 +157,7 @@ async def test_a_notice_that_does_not_fit_is_kept_moves_nothing_and_the_truth_is
     assert (await payment_row(payment.number))["state"] == "paid"
 
 
-async def test_another_amount_that_the_channel_confirms_goes_back_and_its_notice_is_believed_then(till: Till):
+async def test_another_amount_that_the_channel_confirms_is_refunded_and_its_notice_is_accepted_then(till: Till):
     fee = await a_fee()
     payment = await a_payment(fee)
     wrong = a_seen_order(payment, amount_fen=1)
@@ -165,9 +165,9 @@ async def test_another_amount_that_the_channel_confirms_goes_back_and_its_notice
     body = till.notice(wrong)
 
     with pytest.raises(PaymentNoticeMismatch):
-        await hear(till, body)
+        await ingest(till, body)
     await jobs.drain()
-    await hear(till, body)
+    await ingest(till, body)
 
     assert (await payment_row(payment.number))["state"] == "refunded"
     assert await fee_state(fee.id) == "open"
@@ -183,15 +183,15 @@ async def test_closed_and_paid_end_the_same_in_either_order(till: Till):
         paid = a_seen_order(payment)
         for state in order:
             seen = paid if state is OrderAtChannel.PAID else a_seen_order(payment, state=state)
-            await hear(till, till.notice(seen))
+            await ingest(till, till.notice(seen))
         ends.append(((await payment_row(payment.number))["state"], await fee_state(fee.id)))
 
     assert ends == [("paid", "paid")] * 2
 
 
 async def test_what_we_do_not_act_upon_is_kept(till: Till):
-    await hear(till, till.notice(None, "foreign"))
-    await hear(till, till.notice(None, "foreign"))
+    await ingest(till, till.notice(None, "foreign"))
+    await ingest(till, till.notice(None, "foreign"))
 
     assert await InboundMessage.filter(partner_id="foreign").count() == 1
 
@@ -233,8 +233,8 @@ async def test_payment_and_refunds_end_the_same_in_every_order_with_repeats(till
     bodies = [till.notice(each) for each in said]
 
     for place in (*order, *reversed(order), *order):
-        await hear(till, bodies[place])
-    await asyncio.gather(*(hear(till, body) for body in bodies * 4))
+        await ingest(till, bodies[place])
+    await asyncio.gather(*(ingest(till, body) for body in bodies * 4))
 
     row = await payment_row(payment.number)
     assert (row["state"], row["refunded_fen"], row["refunding_fen"]) == ("refunded", 2000, 0)
@@ -251,7 +251,7 @@ async def test_a_refund_that_does_not_fit_is_kept_and_moves_nothing(till: Till):
 
     for _ in range(2):
         with pytest.raises(PaymentNoticeMismatch):
-            await hear(till, body)
+            await ingest(till, body)
 
     assert (await payment_row(payment.number))["refunded_fen"] == 0
     assert await InboundMessage.filter(state="received").count() == 1
@@ -266,16 +266,16 @@ async def test_the_refund_of_an_order_that_we_do_not_have_is_refused_and_not_kep
     )
 
     with pytest.raises(PaymentNoticeOrderNotFound):
-        await hear(till, till.notice(foreign))
+        await ingest(till, till.notice(foreign))
 
     assert await InboundMessage.all().count() == 0
 
 
-async def test_hearing_of_surplus_money_promises_it_back_in_the_same_transaction(till: Till):
+async def test_a_notice_of_surplus_money_promises_its_refund_in_the_same_transaction(till: Till):
     fee = await a_fee(state="waived", reason="-")
     payment = await a_payment(fee)
 
-    await hear(till, till.notice(a_seen_order(payment)))
+    await ingest(till, till.notice(a_seen_order(payment)))
 
     row = await fetch_row("SELECT number, amount_fen, cause FROM refunds")
     assert tuple(row) == (f"R{payment.number}A", 2000, RefundCause.LATE.value)

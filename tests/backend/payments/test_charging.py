@@ -1,4 +1,4 @@
-"""Beginning to pay: one open order per fee and channel, one number for ever, whatever is tapped, lost or late."""
+"""Beginning to pay: one open order per fee and channel, one number for ever, after any tap, loss or delay."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def owing(**changes: object) -> tuple[AsResident, Fee]:
     return resident, await a_fee(resident_id=resident.id, **changes)
 
 
-async def test_whoever_pays_gets_what_the_front_end_needs(till: Till, channels: Mapping[str, Till]):
+async def test_a_payer_gets_what_the_front_end_needs(till: Till, channels: Mapping[str, Till]):
     openid = an_openid()
     resident = await a_resident(openid=openid)
     fee = await a_fee(resident_id=resident.id, unit_fen=1500, quantity=2)
@@ -95,13 +95,13 @@ async def test_an_answer_that_was_lost_costs_nothing(till: Till, channels: Mappi
     resident, fee = await owing()
     till.lose("place")
 
-    unheard = await payments.charge(resident, fee.id, WECHAT, channels=channels)
-    heard = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+    unanswered = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+    answered = await payments.charge(resident, fee.id, WECHAT, channels=channels)
 
-    assert unheard.parameters is None
-    assert unheard.retry_after == 2
-    assert heard.number == unheard.number
-    assert heard.parameters is not None
+    assert unanswered.parameters is None
+    assert unanswered.retry_after == 2
+    assert answered.number == unanswered.number
+    assert answered.parameters is not None
     assert len(till.orders) == 1
 
 
@@ -119,7 +119,7 @@ async def test_a_channel_that_does_not_answer_is_no_error_for_the_payer(
     assert started.retry_after in (2, 7)
 
 
-async def test_a_payer_whom_the_channel_refuses_is_told(till: Till, channels: Mapping[str, Till]):
+async def test_a_payer_whom_the_channel_refuses_gets_its_reason(till: Till, channels: Mapping[str, Till]):
     resident, fee = await owing()
     till.fail("place", ChannelPayerRefused("x", "ACCOUNT_ERROR"))
 
@@ -219,15 +219,13 @@ async def test_an_order_that_was_paid_in_its_last_second_is_found_when_a_new_one
     assert await fee_state(fee.id) == "paid"
 
 
-async def test_an_order_that_is_paid_although_we_never_heard_of_it_is_found_by_asking(
-    till: Till, channels: Mapping[str, Till]
-):
+async def test_an_order_that_is_paid_without_a_notice_is_found_by_a_query(till: Till, channels: Mapping[str, Till]):
     resident, fee = await owing()
     till.lose("place")
-    unheard = await payments.charge(resident, fee.id, WECHAT, channels=channels)
-    till.pay(unheard.number)
+    unanswered = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+    till.pay(unanswered.number)
 
-    started = await payments.start_payment(resident, unheard.number, channels=channels)
+    started = await payments.start_payment(resident, unanswered.number, channels=channels)
 
     assert (started.state, started.parameters) == ("paid", None)
     assert await fee_state(fee.id) == "paid"
@@ -239,21 +237,21 @@ async def test_an_order_that_the_channel_closed_or_has_otherwise_is_closed_here(
     for error in (None, ChannelOrderInConflict("x")):
         resident, fee = await owing()
         till.lose("place")
-        unheard = await payments.charge(resident, fee.id, WECHAT, channels=channels)
+        unanswered = await payments.charge(resident, fee.id, WECHAT, channels=channels)
         if error is None:
-            till.orders[unheard.number].state = OrderAtChannel.CLOSED
+            till.orders[unanswered.number].state = OrderAtChannel.CLOSED
         else:
             till.fail("place", error)
 
         with pytest.raises(PaymentClosed):
-            await payments.start_payment(resident, unheard.number, channels=channels)
+            await payments.start_payment(resident, unanswered.number, channels=channels)
 
-        assert (await payment_row(unheard.number))["state"] == "closed"
+        assert (await payment_row(unanswered.number))["state"] == "closed"
         again = await payments.charge(resident, fee.id, WECHAT, channels=channels)
-        assert again.number != unheard.number
+        assert again.number != unanswered.number
 
 
-async def test_somebody_elses_fee_and_order_do_not_exist(till: Till, channels: Mapping[str, Till]):
+async def test_another_residents_fee_and_order_do_not_exist(till: Till, channels: Mapping[str, Till]):
     resident, fee = await owing()
     other = await a_resident()
     started = await payments.charge(resident, fee.id, WECHAT, channels=channels)
@@ -283,7 +281,7 @@ async def test_whom_the_channel_does_not_know_cannot_pay_through_it(till: Till, 
     assert await Payment.all().count() == 0
 
 
-async def test_the_order_of_somebody_else_for_the_same_fee_gives_way(till: Till, channels: Mapping[str, Till]):
+async def test_the_order_of_another_payer_for_the_same_fee_gives_way(till: Till, channels: Mapping[str, Till]):
     resident, fee = await owing()
     first = await payments.charge(resident, fee.id, WECHAT, channels=channels)
     heir = await a_resident()
@@ -320,7 +318,7 @@ async def test_an_order_lives_as_long_as_the_settings_say_and_no_longer_than_its
     assert started.expires_at - clock.now() <= timedelta(minutes=110)
 
 
-async def test_the_amount_cannot_change_while_somebody_is_about_to_pay_it(till: Till, channels: Mapping[str, Till]):
+async def test_the_amount_cannot_change_while_an_order_is_open(till: Till, channels: Mapping[str, Till]):
     resident, fee = await owing()
     async with transaction():
         await payments.set_fee_quantity(fee.id, 3)

@@ -139,7 +139,7 @@ async def test_the_last_look_is_the_last(till: Till):
     assert (await payment_row(number))["check_after"] is None
 
 
-async def test_an_order_that_the_channel_never_heard_of_is_kept_until_it_is_over(till: Till):
+async def test_an_order_that_the_channel_does_not_have_is_kept_until_it_is_over(till: Till):
     till.fail("place", PartnerUnreachable("x", "refused"))
     resident, _, number = await an_order(till)
 

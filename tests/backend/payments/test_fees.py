@@ -1,4 +1,4 @@
-"""What is owed is owed once, and only whoever owes it sees it."""
+"""A fee is owed once, and only its debtor sees it."""
 
 from __future__ import annotations
 
@@ -71,18 +71,18 @@ async def test_a_fee_that_was_cancelled_unpaid_opens_again_and_a_waived_one_does
 
 
 async def test_a_resident_sees_their_own_fees_page_by_page():
-    list_own, other = await somebody(), await somebody()
+    mine, other = await somebody(), await somebody()
     for _ in range(3):
-        await a_fee(resident_id=list_own.id)
+        await a_fee(resident_id=mine.id)
     await a_fee(resident_id=other.id)
 
-    first, cursor = await payments.list_own_fees(list_own, limit=2)
-    rest, end = await payments.list_own_fees(list_own, limit=2, cursor=cursor)
+    first, cursor = await payments.list_own_fees(mine, limit=2)
+    rest, end = await payments.list_own_fees(mine, limit=2, cursor=cursor)
 
     assert len(first) == 2
     assert len(rest) == 1
     assert end is None
-    assert await payments.list_own_fees(list_own, states=[FeeState.PAID]) == ([], None)
+    assert await payments.list_own_fees(mine, states=[FeeState.PAID]) == ([], None)
 
 
 async def test_waiving_needs_the_duty_the_department_and_an_open_fee():
@@ -103,7 +103,7 @@ async def test_waiving_needs_the_duty_the_department_and_an_open_fee():
     assert (await Fee.get(id=own.id)).waived_by == officer.id
 
 
-async def test_the_fees_of_a_subject_go_to_whoever_turns_out_to_owe_them():
+async def test_the_fees_of_a_subject_go_to_the_resident_who_turns_out_to_owe_them():
     case, resident = uuid4(), await somebody()
     await raised(case, "a")
     paid = await a_fee(subject_id=case, charge_ref="b", state=FeeState.WAIVED, reason="-")

@@ -1,4 +1,4 @@
-"""The invariants of money hold after a life, and each of them notices when somebody breaks it."""
+"""The invariants of money hold after a life, and each of them is violated when its data is broken."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def life() -> None:
         number=number, payment_number=returned.number, state=RefundAtChannel.SUCCEEDED, merchant_id=MERCHANT_ID,
         amount_fen=2000, succeeded_at=clock.now(),
     )  # fmt: skip
-    await settle_refund(seen, channel=Channel.WECHAT_PAY, known_by="asked")
+    await settle_refund(seen, channel=Channel.WECHAT_PAY, known_by="request")
     await receipts.void_refunded_receipt(returned.id)
     assert (await payment_row(second.number))["state"] == PaymentState.SURPLUS
 
@@ -73,7 +73,7 @@ _DAY = (
 
 @pytest.mark.usefixtures("life")
 @pytest.mark.parametrize(
-    ("name", "sql", "told"),
+    ("name", "sql", "finding"),
     [
         ("I-1", "UPDATE payments SET check_after = NULL WHERE state = 'prepaid'", "not queried at its channel"),
         ("I-1", "UPDATE refunds SET check_after = now() - interval '1 hour' WHERE state = 'approved'", "is approved"),
@@ -106,7 +106,7 @@ _DAY = (
         ("D-4", f"UPDATE receipts SET voided_at = now() WHERE payment_id = {_PAID}", "its receipt is void"),
     ],
 )  # fmt: skip
-async def test_whoever_breaks_an_invariant_of_money_is_found(name: str, sql: str, told: str):
+async def test_every_broken_invariant_of_money_is_found(name: str, sql: str, finding: str):
     if name == "D-4":
         await tamper("UPDATE payments SET state_at = state_at - interval '1 hour'")
     await tamper(sql)
@@ -114,7 +114,7 @@ async def test_whoever_breaks_an_invariant_of_money_is_found(name: str, sql: str
     found = (await verdicts())[name]
 
     assert found.status == "violated"
-    assert any(told in finding for finding in found.findings), found.findings
+    assert any(finding in each for each in found.findings), found.findings
 
 
 @pytest.mark.usefixtures("life")

@@ -46,7 +46,7 @@ async def test_a_person_gets_a_copy_of_what_they_owed_and_paid():
     assert "payer_fingerprint" not in copy["payments"][0]
 
 
-async def test_whoever_is_forgotten_leaves_accounts_without_their_openid(till: Till):
+async def test_an_erased_resident_leaves_accounts_without_their_openid(till: Till):
     resident = await a_resident()
     paid = await a_paid_payment(await a_fee(resident_id=resident.id), resident_id=resident.id)
     open_fee = await a_fee(resident_id=resident.id)

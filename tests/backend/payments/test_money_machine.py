@@ -1,4 +1,4 @@
-"""The model of money (E-2): whatever is done in whatever order and however often, what came in is accounted for.
+"""The model of money (E-2): in any order of actions and however often, what came in is accounted for.
 
 The machine runs in a thread and does everything on the loop of the tests, so that the use cases and PostgreSQL are the
 real ones; the two channels are in memory and keep the promises of the port.
@@ -115,43 +115,43 @@ class Money(Machine):
         return [(till, number) for till in self.tills for number in till.orders]
 
     @rule(data=st.data(), fen=st.sampled_from([None, None, None, 1, FEN + 1]), copies=st.integers(0, 3))
-    def the_payer_confirms_and_the_channel_tells(self, data: st.DataObject, fen: int | None, copies: int) -> None:
+    def the_payer_confirms_and_the_channel_notifies(self, data: st.DataObject, fen: int | None, copies: int) -> None:
         till, number = data.draw(st.sampled_from(self.orders()))
         closed = till.orders[number].state is OrderAtChannel.CLOSED
         body = till.notice(till.pay(number, fen=fen))
         self.bodies.append((till, body))
-        # In its very last second: who never tells of that is found out by the bill, not here.
-        self.hear(till, body, max(copies, 1) if closed else copies)
+        # In its very last second: a payment without a notice is found by the bill, not here.
+        self.ingest(till, body, max(copies, 1) if closed else copies)
         if closed:
             self.do(jobs.drain())
 
     @rule(data=st.data())
-    def the_channel_tells_of_an_order_as_it_is(self, data: st.DataObject) -> None:
+    def the_channel_reports_an_order_as_it_is(self, data: st.DataObject) -> None:
         till, number = data.draw(st.sampled_from(self.orders()))
         body = till.notice(till._seen(till.orders[number]))
         self.bodies.append((till, body))
-        self.hear(till, body, 1)
+        self.ingest(till, body, 1)
 
     @precondition(lambda self: any(till.refunds for till in self.tills))
-    @rule(data=st.data(), state=st.sampled_from(list(RefundAtChannel)), tells=st.booleans())
-    def a_refund_goes_on(self, data: st.DataObject, state: RefundAtChannel, tells: bool) -> None:
+    @rule(data=st.data(), state=st.sampled_from(list(RefundAtChannel)), notifies=st.booleans())
+    def a_refund_goes_on(self, data: st.DataObject, state: RefundAtChannel, notifies: bool) -> None:
         till = data.draw(st.sampled_from([each for each in self.tills if each.refunds]))
         number = data.draw(st.sampled_from(sorted(till.refunds)))
         # What has arrived has arrived; what the channel closed it does not take up again by itself.
         unfinished = till.refunds[number].state in (RefundAtChannel.PROCESSING, RefundAtChannel.ABNORMAL)
         if unfinished and state is not RefundAtChannel.CLOSED:
             till.refunded(number, state)
-        if tells:
+        if notifies:
             body = till.notice(till.refunds[number])
             self.bodies.append((till, body))
-            self.hear(till, body, 2)
+            self.ingest(till, body, 2)
 
     @precondition(lambda self: self.bodies)
     @rule(data=st.data(), copies=st.integers(1, 3))
     def an_old_notice_comes_again(self, data: st.DataObject, copies: int) -> None:
-        self.hear(*data.draw(st.sampled_from(self.bodies)), copies)
+        self.ingest(*data.draw(st.sampled_from(self.bodies)), copies)
 
-    def hear(self, till: Till, body: bytes, copies: int) -> None:
+    def ingest(self, till: Till, body: bytes, copies: int) -> None:
         async def one() -> None:
             try:
                 await payments.ingest_notice(till, {}, body)
@@ -164,7 +164,7 @@ class Money(Machine):
         self.do(crowd())
 
     @rule(data=st.data())
-    def somebody_asks(self, data: st.DataObject) -> None:
+    def an_order_is_checked(self, data: st.DataObject) -> None:
         _, number = data.draw(st.sampled_from(self.orders()))
         self.attempt(payments.check_payment(number))
 
@@ -277,6 +277,6 @@ WHERE merchant_id = $1 AND state IN ('paid', 'part_refunded')
 _COUNTS = "SELECT count(*) FROM payments WHERE fee_id = $1 AND state IN ('paid', 'part_refunded')"
 
 
-async def test_money_is_accounted_for_whatever_happens():
+async def test_money_is_accounted_for_after_any_history():
     # What races is not to be repeated step by step.
     await play(Money, examples=30, steps=20, phases=[Phase.generate])

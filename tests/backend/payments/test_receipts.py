@@ -1,4 +1,4 @@
-"""Receipts: once per payment that counts, void when everything went back, checked by whoever holds the paper."""
+"""Receipts: once per payment that counts, void when everything is refunded, verified by the holder of the paper."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def all_back(payment: Payment) -> None:
     await receipts.void_refunded_receipt(payment.id)
 
 
-async def test_a_payment_that_counts_has_one_receipt_however_often_it_is_told():
+async def test_a_payment_that_counts_has_one_receipt_however_often_its_event_comes():
     payment = await a_paid_payment()
     succeeded = PaymentSucceeded(
         payment_id=payment.id, fee_id=uuid7(), resident_id=payment.resident_id, amount_fen=2000,
@@ -53,7 +53,7 @@ async def test_a_payment_that_counts_has_one_receipt_however_often_it_is_told():
     )  # fmt: skip
     async with transaction():
         await record(succeeded)
-    await jobs.drain(strict=False)  # who tells the resident is not there
+    await jobs.drain(strict=False)  # the subscriber that notifies the resident is missing
 
     await asyncio.gather(*(receipts.issue_receipt(payment.id) for _ in range(8)))
 
@@ -85,7 +85,7 @@ async def test_a_receipt_is_void_when_everything_is_back_and_only_then():
     )
     async with transaction():
         await record(succeeded)
-    await jobs.drain(strict=False)  # who tells the resident is not there
+    await jobs.drain(strict=False)  # the subscriber that notifies the resident is missing
     await receipts.void_refunded_receipt(payment.id)
 
     assert (partly.valid, partly.refunded_fen) == (True, 500)
@@ -101,7 +101,7 @@ async def test_a_refund_that_overtakes_the_receipt_leaves_none():
     assert await receipts.issue_receipt(payment.id) is None
 
 
-async def test_somebody_elses_receipt_does_not_exist():
+async def test_another_residents_receipt_does_not_exist():
     payment = await a_paid_payment()
     await a_receipt(payment)
 
@@ -109,7 +109,7 @@ async def test_somebody_elses_receipt_does_not_exist():
         await receipts.get_own_receipt(AsResident(uuid7(), uuid7()), payment.number)
 
 
-async def test_whoever_has_the_paper_can_check_it_and_nobody_else():
+async def test_only_the_holder_of_the_paper_can_verify_it():
     payment = await a_paid_payment()
     receipt = await a_receipt(payment)
     code = parse_qs(urlsplit(receipt.verify_url).query)["code"][0]

@@ -69,7 +69,7 @@ async def test_the_same_day_again_keeps_its_history_and_closes_what_agrees_by_no
     assert (await the_difference())["reopened"] == 1
 
 
-async def test_what_somebody_resolved_is_not_opened_again_unless_the_money_is_told_differently(channel: BillingChannel):
+async def test_a_resolved_difference_is_not_reopened_unless_its_amounts_change(channel: BillingChannel):
     payment = await a_paid_payment()
     seen = channel.paid(payment)
     channel.rows.clear()
@@ -118,7 +118,7 @@ async def test_a_bill_with_a_wrong_hash_is_refused_and_alarms_once(channel: Bill
     done = [await compared(channel), await compared(channel)]
 
     assert {each.state for each in done} == {BillState.REFUSED}
-    assert (await payment_row(payment.number))["state"] == PaymentState.PREPAID, "nothing of it is believed"
+    assert (await payment_row(payment.number))["state"] == PaymentState.PREPAID, "nothing of it is used"
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'bill.refused'") == 1
     channel.bill_error = None
     assert (await compared(channel)).ok
@@ -162,7 +162,7 @@ async def test_a_channel_without_bills_is_asked_number_by_number(channel: Billin
     }
 
 
-async def test_when_nobody_answers_nothing_is_recorded_and_the_day_stays_due(channel: BillingChannel):
+async def test_when_the_channel_does_not_answer_nothing_is_recorded_and_the_day_stays_due(channel: BillingChannel):
     channel.bill_error = PartnerUnreachable("wechat-pay", "timeout")
 
     (done,) = await reconcile_day(DAY, channels={"wechat_pay": channel})

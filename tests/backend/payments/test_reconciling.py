@@ -56,7 +56,7 @@ async def test_a_day_on_which_all_agrees_has_figures_and_no_difference(channel: 
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'bill.compared'") == 1
 
 
-async def test_money_that_we_never_heard_of_is_asked_about_and_counted(channel: BillingChannel):
+async def test_money_without_a_notice_is_queried_and_counted(channel: BillingChannel):
     fee = await a_fee()
     payment = await a_payment(fee)
     channel.paid(payment)
@@ -107,7 +107,7 @@ async def test_a_difference_each_way_names_both_orders_and_corrects_nothing_sile
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'bill-difference.found'") == 2
 
 
-async def test_an_amount_that_differs_is_told_three_ways(channel: BillingChannel):
+async def test_an_amount_that_differs_is_recorded_from_three_sources(channel: BillingChannel):
     payment = await a_paid_payment()
     seen = channel.paid(payment)
     channel.rows.clear()
@@ -121,14 +121,14 @@ async def test_an_amount_that_differs_is_told_three_ways(channel: BillingChannel
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "state"),
     [
         ("transaction_id = '4200000000000000000000009999'", "other-transaction"),
         ("merchant_id = '1999'", "other-merchant"),
     ],
 )
 async def test_the_same_number_with_other_money_behind_it_is_a_difference(
-    channel: BillingChannel, change: str, told: str
+    channel: BillingChannel, change: str, state: str
 ):
     channel.paid(await a_paid_payment())
     await tamper(f"UPDATE payments SET {change}")
@@ -136,7 +136,7 @@ async def test_the_same_number_with_other_money_behind_it_is_a_difference(
     await compared(channel)
 
     kept = await the_difference()
-    assert (kept["kind"], kept["bill_state"], kept["state"]) == ("state", told, "open")
+    assert (kept["kind"], kept["bill_state"], kept["state"]) == ("state", state, "open")
 
 
 async def test_a_refund_that_arrived_without_a_word_is_settled_by_the_bill(channel: BillingChannel):
@@ -162,7 +162,7 @@ async def test_a_refund_that_the_bill_shows_as_it_was_is_no_difference_when_we_k
         number = await refund_remainder(payment.id, RefundCause.CANCELLED, "撤回申请")
     assert number
     seen = channel.refunded(number, payment.number, 2000, state=RefundAtChannel.PROCESSING)
-    await refund_settling.settle_refund(seen, channel=Channel.WECHAT_PAY, known_by="asked")
+    await refund_settling.settle_refund(seen, channel=Channel.WECHAT_PAY, known_by="request")
     arrived = channel.refunds[number] = channel.refunded(number, payment.number, 2000)
     channel.rows.pop()
     with clock.travel(by=timedelta(days=1)):
@@ -209,7 +209,7 @@ async def test_a_refund_that_we_sent_and_the_bill_lacks_is_missing_there(channel
     assert number
     seen = channel.refunded(number, payment.number, 2000)
     channel.rows.pop()
-    await refund_settling.settle_refund(seen, channel=Channel.WECHAT_PAY, known_by="asked")
+    await refund_settling.settle_refund(seen, channel=Channel.WECHAT_PAY, known_by="request")
 
     await compared(channel)
 

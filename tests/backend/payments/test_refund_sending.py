@@ -1,4 +1,4 @@
-"""Whatever the channel answers and whoever dies on the way: one number is asked for, and the money goes back once."""
+"""After every answer of the channel and every crash: one number is sent, and the refund is made once."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from backend.payments.refund_sending import check_refund, enqueue_due_refund_che
 from models.payments import Channel, RefundState
 from tests.backend.payments.fake_channel import (
     FakeChannel,
+    count_events,
     equipped,
     promised,
     refund_of,
     sent,
-    told,
 )
 from tests.factories.payments import a_paid_payment, balance, payment_row, states_of
 
@@ -94,10 +94,10 @@ async def test_an_account_that_takes_nothing_makes_it_abnormal_and_keeps_it_prom
     refund = await refund_of(number)
     assert (refund.state, refund.problem) == (RefundState.ABNORMAL, "USER_ACCOUNT_ABNORMAL")
     assert (await payment_row(payment.number))["refunding_fen"] == 2000
-    assert await told("refund.failed") == 1
+    assert await count_events("refund.failed") == 1
 
 
-async def test_a_refusal_is_checked_by_a_query_before_it_is_believed(channel: FakeChannel):
+async def test_a_refusal_is_checked_by_a_query_before_it_counts(channel: FakeChannel):
     payment = await a_paid_payment()
     channel.afterwards = [PartnerRefused("wechat-pay", "INVALID_REQUEST")]
     number = await sent(payment)
@@ -114,7 +114,7 @@ async def test_a_refusal_of_what_the_channel_does_not_have_waits_for_a_person(ch
     refund = await refund_of(number)
     assert (refund.state, refund.problem, refund.check_after) == (RefundState.CLOSED, "PARAM_ERROR", None)
     assert (await payment_row(payment.number))["refunding_fen"] == 2000
-    assert await told("refund.failed") == 1
+    assert await count_events("refund.failed") == 1
 
 
 async def test_a_refusal_about_which_no_query_answers_is_asked_for_later(channel: FakeChannel):
@@ -157,7 +157,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("step", ["before-the-call", "after-the-call", "in-the-mark", "after-the-mark"])
-async def test_whoever_dies_at_any_step_is_followed_and_the_money_goes_back_once(
+async def test_after_a_crash_at_any_step_the_refund_goes_on_and_is_made_once(
     step: str, channel: FakeChannel, monkeypatch: pytest.MonkeyPatch
 ):
     payment = await a_paid_payment()
@@ -191,7 +191,7 @@ async def test_whoever_dies_at_any_step_is_followed_and_the_money_goes_back_once
     assert (await refund_of(number)).state is RefundState.SUCCEEDED
     assert (after["refunding_fen"], after["refunded_fen"], after["state"]) == (0, 2000, "refunded")
     assert await balance(ledger.channel_account("wechat_pay", payment.merchant_id)) == 0
-    assert await told("refund.succeeded") == 1
+    assert await count_events("refund.succeeded") == 1
 
 
 async def test_without_a_notice_the_sweeper_finds_out(channel: FakeChannel):
@@ -234,7 +234,7 @@ async def test_a_channel_that_is_switched_off_keeps_the_refund_waiting(channel: 
     assert (refund.state, refund.problem) == (RefundState.APPROVED, "channel-off")
 
 
-async def test_a_number_that_nobody_gave_out_is_not_found(channel: FakeChannel):
+async def test_an_unknown_number_is_not_found(channel: FakeChannel):
     with pytest.raises(RefundNotFound):
         await check_refund("R0")
 

@@ -1,4 +1,4 @@
-"""Money goes back once, whatever the channel answers, in whatever order it is heard, and whoever dies on the way."""
+"""A refund is made once, for every answer of the channel, in any order of its notices, and after every crash."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from models.payments import Channel, Payment, RefundCause, RefundState
 from tests.backend.payments.fake_channel import (
     FakeChannel,
     a_seen_refund,
+    count_events,
     equipped,
-    heard,
     promised,
     refund_of,
+    report,
     sent,
-    told,
 )
 from tests.factories.payments import a_fee, a_paid_payment, a_payment, balance, fee_state, payment_row, states_of
 
@@ -75,7 +75,7 @@ async def test_what_is_promised_is_set_aside_sent_and_counted_back_when_it_arriv
     assert await states_of(refund.id) == ["approved", "processing", "succeeded"]
     assert await states_of(payment.id) == ["paid", "refunded"]
     assert await balance(ledger.channel_account("wechat_pay", payment.merchant_id)) == 0
-    assert (await told("refund.approved"), await told("refund.succeeded")) == (1, 1)
+    assert (await count_events("refund.approved"), await count_events("refund.succeeded")) == (1, 1)
 
 
 async def test_giving_back_again_is_the_same_refund(channel: FakeChannel):
@@ -128,31 +128,31 @@ async def test_money_that_does_not_count_goes_back_from_what_is_owed_to_payers(c
 async def test_a_fee_whose_money_is_all_back_is_not_owed_any_more_and_can_be_raised_anew(channel: FakeChannel):
     payment = await a_paid_payment()
     number = await sent(payment)
-    await heard(payment, number, 2000, S.SUCCEEDED)
+    await report(payment, number, 2000, S.SUCCEEDED)
     fee_id = (await payment_row(payment.number))["fee_id"]
 
     assert await fee_state(fee_id) == "cancelled"
     assert await fetch_value("SELECT paid_by_id FROM fees WHERE id = $1", fee_id) is None
-    assert await told("fee.cancelled") == 1
+    assert await count_events("fee.cancelled") == 1
 
 
 ORDERS = list(itertools.permutations([S.PROCESSING, S.ABNORMAL, S.SUCCEEDED]))
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: ">".join(order))
-async def test_in_whatever_order_and_however_often_it_is_heard_the_end_is_the_same(
+async def test_in_any_order_and_however_often_it_is_reported_the_end_is_the_same(
     order: tuple[RefundAtChannel, ...], channel: FakeChannel
 ):
     payment = await a_paid_payment()
     number = await promised(payment)
     for state in (*order, *order):
-        await heard(payment, number, 2000, state)
+        await report(payment, number, 2000, state)
 
     after = await payment_row(payment.number)
     assert (await refund_of(number)).state is RefundState.SUCCEEDED
     assert (after["refunding_fen"], after["refunded_fen"], after["state"]) == (0, 2000, "refunded")
     assert await fetch_value("SELECT count(*) FROM ledger_groups WHERE ref = $1", number) == 1
-    assert await told("refund.succeeded") == 1
+    assert await count_events("refund.succeeded") == 1
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["A", "01", "closed"])), ids="-".join)
@@ -169,20 +169,20 @@ async def test_two_refunds_of_one_payment_end_alike_in_every_order(order: tuple[
     number = await promised(payment)
     for each in (*order, *order):
         if each == "closed":
-            await heard(payment, number, 1500, S.ABNORMAL)
+            await report(payment, number, 1500, S.ABNORMAL)
         else:
-            await heard(payment, f"R{payment.number}{each}", 1500 if each == "A" else 500, S.SUCCEEDED)
+            await report(payment, f"R{payment.number}{each}", 1500 if each == "A" else 500, S.SUCCEEDED)
 
     after = await payment_row(payment.number)
     assert (after["refunding_fen"], after["refunded_fen"], after["state"]) == (0, 2000, "refunded")
     assert await balance(ledger.channel_account("wechat_pay", payment.merchant_id)) == 0
 
 
-async def test_a_notice_heard_twenty_times_at_once_counts_once(channel: FakeChannel):
+async def test_a_notice_ingested_twenty_times_at_once_counts_once(channel: FakeChannel):
     payment = await a_paid_payment()
     number = await sent(payment)
 
-    await asyncio.gather(*(heard(payment, number, 2000, S.SUCCEEDED) for _ in range(20)))
+    await asyncio.gather(*(report(payment, number, 2000, S.SUCCEEDED) for _ in range(20)))
 
     assert (await payment_row(payment.number))["refunded_fen"] == 2000
     assert await fetch_value("SELECT count(*) FROM ledger_groups WHERE ref = $1", number) == 1
@@ -193,7 +193,7 @@ async def test_the_notice_may_come_while_we_wait_for_the_answer(channel: FakeCha
     number = await promised(payment)
 
     async def notice() -> None:
-        await heard(payment, number, 2000, S.SUCCEEDED)
+        await report(payment, number, 2000, S.SUCCEEDED)
 
     channel.during = notice
     await jobs.drain()
@@ -224,7 +224,7 @@ async def test_a_notice_that_is_not_about_our_refund_moves_nothing(changes: dict
     assert (await refund_of(number)).state is RefundState.PROCESSING
 
 
-async def test_a_refund_of_a_payment_that_we_do_not_have_is_to_be_told_again():
+async def test_a_refund_of_a_payment_that_we_do_not_have_is_to_be_repeated():
     payment = await a_paid_payment()
     seen = a_seen_refund(payment, "R1", 1, payment_number="P20260101BBBBBBBBBBBBBBBB")
 
@@ -232,7 +232,7 @@ async def test_a_refund_of_a_payment_that_we_do_not_have_is_to_be_told_again():
         await settle_refund(seen, channel=WECHAT, known_by="notice")
 
 
-async def test_a_refund_of_the_whole_ends_requests_that_nobody_decided_on(channel: FakeChannel):
+async def test_a_refund_of_the_whole_supersedes_undecided_requests(channel: FakeChannel):
     fee = await a_fee()
     payment = await a_paid_payment(fee)
     await execute("UPDATE payments SET refunding_fen = 700 WHERE id = $1", payment.id)

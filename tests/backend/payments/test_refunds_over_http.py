@@ -38,7 +38,7 @@ async def channel(sandbox: Sandbox, partners: Partners) -> AsyncIterator[LiveWeC
 
 
 async def paid(sandbox: Sandbox, channel: LiveWeChatPay, fen: int = 2000) -> Payment:
-    """An order that is paid there, which only the query tells."""
+    """An order that is paid there, which only the query reports."""
     payment = await a_payment(
         await a_fee(unit_fen=fen), app_id=channel.app_id, merchant_id=channel.merchant_id, prepay_id=None
     )

@@ -1,4 +1,4 @@
-"""The payer's page tells every way that money can take, in words, and only to the payer."""
+"""The payer's page shows every path that money can take, in words, and only to the payer."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ async def test_a_part_that_came_back_leaves_the_rest_counted(channel: FakeChanne
     assert "多收工本费" in seen.steps[-2].text
 
 
-async def test_what_nobody_has_agreed_to_is_no_promise(channel: FakeChannel):
+async def test_an_unapproved_refund_is_no_promise(channel: FakeChannel):
     fee = await a_fee(unit_fen=50_000)
     payment = await a_paid_payment(fee)
     assert fee.department_id is not None
@@ -155,7 +155,7 @@ async def test_what_nobody_has_agreed_to_is_no_promise(channel: FakeChannel):
     assert (way(seen), seen.refunds) == (["ordered", "paid", "accepted"], [])
 
 
-async def test_trouble_of_ours_with_the_channel_is_not_the_payers_trouble(channel: FakeChannel):
+async def test_our_own_errors_with_the_channel_are_not_the_payers_problem(channel: FakeChannel):
     payment = await a_paid_payment()
     channel.before = [PartnerUnreachable("wechat-pay", "timeout", maybe_done=True)]
     await given_back(payment)
@@ -167,7 +167,7 @@ async def test_trouble_of_ours_with_the_channel_is_not_the_payers_trouble(channe
     assert "timeout" not in str(seen)
 
 
-async def test_somebody_elses_payment_and_none_at_all_are_told_apart_by_nothing():
+async def test_another_residents_payment_and_none_at_all_cannot_be_distinguished():
     payment = await a_paid_payment()
     stranger = AsResident(uuid7(), uuid7())
 

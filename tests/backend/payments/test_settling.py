@@ -71,7 +71,7 @@ async def test_many_who_know_it_at_once_settle_it_once():
 
 
 @pytest.mark.parametrize("state", [PaymentState.CREATED, PaymentState.CLOSED])
-async def test_money_counts_although_we_had_closed_or_never_heard(state: PaymentState):
+async def test_money_counts_although_the_order_was_closed_or_never_confirmed(state: PaymentState):
     fee = await a_fee()
     payment = await a_payment(fee, state=state)
 
@@ -157,7 +157,7 @@ async def test_an_old_order_of_another_amount_than_the_fee_has_now_does_not_coun
         {"transaction_id": None},
     ],
 )
-async def test_an_answer_about_somebody_elses_order_moves_nothing_and_alarms_once(change: dict[str, object]):
+async def test_an_answer_about_another_order_moves_nothing_and_alarms_once(change: dict[str, object]):
     payment = await a_payment()
 
     for _ in range(3):
@@ -180,7 +180,7 @@ async def test_the_money_of_one_transaction_is_never_taken_twice():
     assert await events("payment.notice-mismatched") == 2
 
 
-async def test_whoever_pays_by_the_word_of_the_channel_has_paid():
+async def test_any_payer_whom_the_channel_reports_has_paid():
     payment = await a_payment()
 
     assert await settled(payment, payer="oSomebodyElse0000000000000000") is PaymentState.PAID
@@ -200,7 +200,7 @@ async def test_the_channel_closes_an_order_and_says_so():
 
 
 @pytest.mark.parametrize("state", [OrderAtChannel.UNPAID, OrderAtChannel.PAYING, OrderAtChannel.FAILED])
-async def test_an_order_that_nobody_has_paid_stays_as_it_is(state: OrderAtChannel):
+async def test_an_unpaid_order_stays_as_it_is(state: OrderAtChannel):
     payment = await a_payment()
 
     assert await settled(payment, state=state) is PaymentState.PREPAID

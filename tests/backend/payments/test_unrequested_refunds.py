@@ -1,4 +1,4 @@
-"""What the channel gives back without us is asked about, our amounts follow it, and operators hear of it."""
+"""A refund that the channel made without us is queried, our amounts follow it, and operators are alarmed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def channel() -> Iterator[FakeChannel]:
         yield each
 
 
-async def heard(seen: RefundSeen) -> None:
+async def report(seen: RefundSeen) -> None:
     await settle_refund(seen, channel=WECHAT, known_by="notice")
     await jobs.drain()
 
@@ -54,7 +54,7 @@ async def test_a_refund_of_the_console_is_recorded_counted_and_alarms(channel: F
     seen = channel.given(payment, "50000000382019052709732678859", 700, DONE)
 
     for _ in range(3):
-        await heard(seen)
+        await report(seen)
 
     refund = await refund_of(seen.number)
     assert (refund.cause, refund.state, refund.amount_fen) == (RefundCause.CONSOLE, RefundState.SUCCEEDED, 700)
@@ -63,11 +63,11 @@ async def test_a_refund_of_the_console_is_recorded_counted_and_alarms(channel: F
     assert await alarms() == [True]
 
 
-async def test_it_is_believed_as_the_channel_says_and_not_as_the_notice_does(channel: FakeChannel):
+async def test_it_counts_as_the_channel_answers_and_not_as_the_notice_states(channel: FakeChannel):
     payment = await a_paid_payment()
     seen = channel.given(payment, "console-1", 700, DONE)
 
-    await heard(msgspec.structs.replace(seen, amount_fen=2000))
+    await report(msgspec.structs.replace(seen, amount_fen=2000))
 
     assert await stands(payment) == ("part_refunded", 0, 700)
 
@@ -77,7 +77,7 @@ async def test_a_notice_of_what_the_channel_does_not_know_moves_nothing(channel:
     seen = channel.given(payment, "console-1", 700, DONE)
     channel.refunds.clear()
 
-    await heard(seen)
+    await report(seen)
 
     assert await stands(payment) == ("paid", 0, 0)
     assert await adopt_refund(WECHAT, payment.number, "console-1") is None
@@ -86,17 +86,17 @@ async def test_a_notice_of_what_the_channel_does_not_know_moves_nothing(channel:
 async def test_one_that_came_to_nothing_at_the_channel_moves_nothing(channel: FakeChannel):
     payment = await a_paid_payment()
 
-    await heard(channel.given(payment, "console-1", 700, RefundAtChannel.CLOSED))
+    await report(channel.given(payment, "console-1", 700, RefundAtChannel.CLOSED))
 
     assert await stands(payment) == ("paid", 0, 0)
 
 
 async def test_one_that_is_under_way_is_followed_to_its_end(channel: FakeChannel):
     payment = await a_paid_payment()
-    await heard(channel.given(payment, "console-1", 700, RefundAtChannel.PROCESSING))
+    await report(channel.given(payment, "console-1", 700, RefundAtChannel.PROCESSING))
     under_way = await stands(payment)
 
-    await heard(channel.now("console-1", DONE))
+    await report(channel.now("console-1", DONE))
 
     assert under_way == ("paid", 700, 0)
     assert await stands(payment) == ("part_refunded", 0, 700)
@@ -108,7 +108,7 @@ async def test_more_than_what_is_left_is_not_counted_and_alarms(channel: FakeCha
         await refund_remainder(payment.id, RefundCause.CANCELLED, "不再办理")
     await jobs.drain()
 
-    await heard(channel.given(payment, "console-1", 700, DONE))
+    await report(channel.given(payment, "console-1", 700, DONE))
 
     assert await stands(payment) == ("paid", 2000, 0)
     assert await alarms() == [False]
@@ -121,14 +121,14 @@ async def test_part_of_money_that_does_not_count_leaves_it_what_it_is(channel: F
     await settle_payment(seen, channel=WECHAT, known_by="query")
     assert (await payment_row(payment.number))["state"] == "surplus"
 
-    await heard(channel.given(payment, "console-1", 700, DONE))
+    await report(channel.given(payment, "console-1", 700, DONE))
 
     assert await stands(payment) == ("surplus", 2500, 0)
     assert await alarms() == [False]
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["paid", "refund 1", "refund 2"])), ids=">".join)
-async def test_payment_and_refunds_heard_in_any_order_and_repeated_end_alike(
+async def test_payment_and_refunds_reported_in_any_order_and_repeated_end_alike(
     order: tuple[str, ...], channel: FakeChannel
 ):
     payment = await a_payment()
@@ -141,7 +141,7 @@ async def test_payment_and_refunds_heard_in_any_order_and_repeated_end_alike(
         if what == "paid":
             await settle_payment(paid, channel=WECHAT, known_by="notice")
         else:
-            await heard(refunds[what])
+            await report(refunds[what])
         await jobs.drain()
 
     assert await stands(payment) == ("part_refunded", 0, 1200)
@@ -162,7 +162,7 @@ async def test_taken_over_from_many_sides_at_once_it_counts_once(channel: FakeCh
 async def test_what_we_lost_in_a_restore_comes_back_under_its_own_number(channel: FakeChannel):
     payment = await a_paid_payment()
     number = f"R{payment.number}A"
-    await heard(channel.given(payment, number, 2000, DONE))
+    await report(channel.given(payment, number, 2000, DONE))
 
     async with transaction():
         again = await refund_remainder(payment.id, RefundCause.CANCELLED, "不再办理")
