@@ -12,10 +12,10 @@ from msgspec import Struct
 from uuid_utils.compat import uuid7
 
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
-from backend.errors import NotFound
+from backend.errors import NotFound, raises
 from backend.events import Event, EventMeta, name_of
 from backend.identity.principals import AsResident
-from backend.paging import paged
+from backend.paging import CursorInvalid, paged
 from backend.sql import named
 from models.notifications import ChannelName, MessageState, Outcome
 from notifications import proof, wording
@@ -122,10 +122,11 @@ async def write_message(
     return bool(made)
 
 
+@raises(CursorInvalid)
 async def list_own_messages(
     resident: AsResident, *, cursor: str | None, limit: int, unread_only: bool = False
 ) -> InboxPage:
-    """The resident's messages, the newest first. Raises CursorInvalid."""
+    """The resident's messages, the newest first."""
     items, following = await paged(
         _LIST, resident.id, unread_only,
         by={"id": UUID}, make=_summary, purpose=f"resident-messages:{resident.id}", cursor=cursor, limit=limit,
@@ -139,8 +140,9 @@ async def count_unread(resident: AsResident) -> int:
     return int(count)
 
 
+@raises(MessageNotFound)
 async def get_own_message(resident: AsResident, message_id: UUID) -> MessageDetail:
-    """A message of the resident with its attempts. Raises MessageNotFound."""
+    """A message of the resident with its attempts."""
     row = await fetch_row(_ONE, message_id, resident.id)
     if row is None:
         raise MessageNotFound
@@ -172,8 +174,9 @@ async def get_consent_at_first_attempt(
     return await get_consent_at(resident_id, known, first or message["created_at"])
 
 
+@raises(MessageNotFound)
 async def mark_read(resident: AsResident, message_id: UUID) -> datetime:
-    """Record that the resident opened the message; the time of the first opening. Raises MessageNotFound."""
+    """Record that the resident opened the message; the time of the first opening."""
     at: datetime | None = await fetch_value(
         "UPDATE messages SET read_at = coalesce(read_at, now()) WHERE id = $1 AND resident_id = $2 RETURNING read_at",
         message_id,

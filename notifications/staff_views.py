@@ -16,10 +16,11 @@ from msgspec import Struct
 
 from backend.crypto import mask_phone
 from backend.database import fetch, fetch_row
-from backend.errors import Conflict
+from backend.errors import Conflict, raises
+from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
 from backend.identity.residents import phone_of
-from backend.paging import USUAL, paged
+from backend.paging import USUAL, CursorInvalid, paged
 from models.notifications import ChannelName, MessageState, Outcome
 from notifications import inbox, outbox, proof
 from notifications.consent import ConsentAtAttempt
@@ -105,6 +106,7 @@ class StaffMessageDetail(StaffMessageSummary, kw_only=True):
     history: list[StaffAttemptDetail]
 
 
+@raises(DutyMissing, CursorInvalid)
 async def list_messages(
     staff: AsStaff,
     *,
@@ -113,7 +115,7 @@ async def list_messages(
     limit: int = USUAL,
     cursor: str | None = None,
 ) -> tuple[list[StaffMessageSummary], str | None]:
-    """Messages, the newest first, and the cursor of the next page. Raises DutyMissing and CursorInvalid."""
+    """Messages, the newest first, and the cursor of the next page."""
     staff.require(DUTY)
     wanted = [str(each) for each in states] if states else None
     statement = _DEAD if wanted == [MessageState.DEAD] else _LIST
@@ -123,8 +125,9 @@ async def list_messages(
     )  # fmt: skip
 
 
+@raises(DutyMissing, MessageNotFound)
 async def get_message(staff: AsStaff, message_id: UUID) -> StaffMessageDetail:
-    """A message with its attempts. Raises DutyMissing and MessageNotFound."""
+    """A message with its attempts."""
     staff.require(DUTY)
     row = await fetch_row(f"{_COLUMNS} WHERE id = $1", message_id)
     if row is None:
@@ -139,11 +142,9 @@ async def get_message(staff: AsStaff, message_id: UUID) -> StaffMessageDetail:
     )
 
 
+@raises(DutyMissing, MessageNotFound, MessageNotQuarantined)
 async def requeue_message(staff: AsStaff, message_id: UUID) -> StaffMessageDetail:
-    """Send a quarantined message again, from the first channel on.
-
-    Raises DutyMissing, MessageNotFound and MessageNotQuarantined.
-    """
+    """Send a quarantined message again, from the first channel on."""
     found = await get_message(staff, message_id)
     if not await outbox.requeue(message_id):
         raise MessageNotQuarantined(state=found.state_name)

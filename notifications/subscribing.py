@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from uuid import UUID
 
 from backend import clock
-from backend.errors import Fault, Invalid, NotFound
+from backend.errors import Fault, Invalid, NotFound, raises
 from models.notifications import ConsentAnswer, ConsentKind, ConsentSource
 from notifications import consent
 from notifications.consent import Balance, Report
@@ -69,23 +69,23 @@ def next_popup(templates: tuple[PageTemplate, ...]) -> tuple[ConsentKind | None,
     return chosen[0].balance.kind, tuple(each.template.id for each in chosen[:ASKED_AT_ONCE])
 
 
+@raises(SubscriptionPageNotFound)
 async def get_page_subscriptions(resident_id: UUID, page: str) -> PageSubscriptions:
-    """What the page should request from this resident. Raises SubscriptionPageNotFound."""
+    """What the page should request from this resident."""
     known = list_page_templates(page)
     balances = await consent.get_balances(resident_id)
     templates = tuple(PageTemplate(each, balances.get(each.id, Balance(ConsentKind(each.kind)))) for each in known)
     return PageSubscriptions(page, templates, *next_popup(templates))
 
 
+@raises(TemplateInvalid, SubscriptionPageNotFound)
 async def report_popup(
     resident_id: UUID, page: str, results: Mapping[str, PopupResult], *, key: str
 ) -> PageSubscriptions:
     """Record the results of a popup on the page; what to request next.
 
     `key` is the request's idempotency key: with the template it is the id of each report, so that a repeat counts
-    once even when the key was forgotten in between.
-
-    Raises TemplateInvalid, pointing to each result of an unknown template, and SubscriptionPageNotFound.
+    once even when the key was forgotten in between. TemplateInvalid points to each result of an unknown template.
     """
     unknown = [name.replace("~", "~0").replace("/", "~1") for name in results if consent.find_template(name) is None]
     faults = [Fault(f"/results/{name}", "没有这个消息模板") for name in unknown]

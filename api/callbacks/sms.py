@@ -14,7 +14,6 @@ from api.limits import client_address
 from api.problems import RouteNotFound, answers
 from backend import callbacks
 from backend.partners.sms import receipts
-from backend.partners.sms.receipts import SmsReceiptsInvalid
 
 Name = Annotated[str, PathParameter(description="短信平台：tencent、aliyun")]
 Token = Annotated[str, PathParameter(description="仅双方知晓的地址尾段")]
@@ -74,7 +73,7 @@ class SmsController(Controller):
         status_code=200,
         request_max_body_size=receipts.LARGEST,
         operation_class=_PushOperation,
-        responses=answers(SmsReceiptsInvalid, RouteNotFound),
+        responses=answers(callbacks.receive_sms, RouteNotFound),
     )
     async def receive(
         self, request: Request[Any, Any, Any], name: FromPath[Name], token: FromPath[Token]

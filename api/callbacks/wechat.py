@@ -14,13 +14,9 @@ from litestar.params import FromQuery
 from api import openapi
 from api.problems import answers
 from backend import callbacks
-from backend.callbacks import PushReplayed
-from backend.callbacks.wechat import log_wechat_refusal
 from backend.partners import Partners
 from backend.partners.wechat.body_reader import LARGEST
-from backend.partners.wechat.errors import WechatPushExpired, WechatPushInvalid, WechatPushSignatureInvalid
-
-_REFUSALS = answers(WechatPushSignatureInvalid, WechatPushInvalid, WechatPushExpired, PushReplayed)
+from backend.partners.wechat.errors import WechatPushInvalid
 
 
 def _signed_query(
@@ -35,7 +31,7 @@ def _signed_query(
     """What WeChat signed, each name once: of two signatures one reader takes the first and another the last."""
     if any(times > 1 for times in Counter(name for name, _ in request.query_params.multi_items()).values()):
         error = WechatPushInvalid("a parameter twice")
-        log_wechat_refusal(error)
+        callbacks.log_wechat_refusal(error)
         raise error
     given = {
         "signature": signature,
@@ -81,7 +77,7 @@ class WeChatController(Controller):
         operation_id="checkWeChatAddress",
         description="签名正确时原样返回 echostr。",
         media_type=MediaType.TEXT,
-        responses=_REFUSALS,
+        responses=answers(callbacks.answer_address_check),
         sync_to_thread=False,
     )
     def check(self, signed: NamedDependency[dict[str, str]], partners: NamedDependency[Partners]) -> str:
@@ -95,7 +91,7 @@ class WeChatController(Controller):
         status_code=200,
         request_max_body_size=LARGEST,
         operation_class=_PushOperation,
-        responses=_REFUSALS,
+        responses=answers(callbacks.receive_wechat),
     )
     async def receive(
         self,

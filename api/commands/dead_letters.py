@@ -11,6 +11,7 @@ from backend import job_keeping
 
 
 def add(parser: ArgumentParser) -> None:
+    """Declare `--requeue`."""
     parser.add_argument("--requeue", type=int, nargs="+", metavar="ID", help="run these again, with all their attempts")
 
 

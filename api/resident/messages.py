@@ -16,9 +16,9 @@ from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.paging import Cursor, Limit
 from api.problems import answers
 from backend.identity import AsResident
-from backend.paging import USUAL, CursorInvalid
+from backend.paging import USUAL
 from notifications import inbox
-from notifications.inbox import InboxPage, MessageDetail, MessageNotFound
+from notifications.inbox import InboxPage, MessageDetail
 
 UnreadOnly = Annotated[bool, QueryParameter(description="只看未读")]
 
@@ -53,7 +53,7 @@ class MessageController(Controller):
         operation_id="listMessages",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(CursorInvalid) | NOT_MODIFIED,
+        responses=answers(inbox.list_own_messages) | NOT_MODIFIED,
     )
     async def messages(
         self,
@@ -71,7 +71,7 @@ class MessageController(Controller):
         operation_id="getMessage",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(MessageNotFound) | NOT_MODIFIED,
+        responses=answers(inbox.get_own_message) | NOT_MODIFIED,
     )
     async def message(self, resident: NamedDependency[AsResident], message_id: FromPath[UUID]) -> MessageDetail:
         return await inbox.get_own_message(resident, message_id)
@@ -82,7 +82,7 @@ class MessageController(Controller):
         description="重复调用没有影响，返回首次打开的时间。",
         operation_id="readMessage",
         status_code=200,
-        responses=answers(MessageNotFound),
+        responses=answers(inbox.mark_read),
     )
     async def read(self, resident: NamedDependency[AsResident], message_id: FromPath[UUID]) -> ReadOut:
         return ReadOut(await inbox.mark_read(resident, message_id))

@@ -14,13 +14,7 @@ from api.idempotency import IDEMPOTENCY_ERRORS, IdempotencyKeyHeader, idempotent
 from api.problems import answers
 from backend.identity import AsResident
 from notifications import subscribing
-from notifications.subscribing import (
-    PageSubscriptions,
-    PageTemplate,
-    PopupResult,
-    SubscriptionPageNotFound,
-    TemplateInvalid,
-)
+from notifications.subscribing import PageSubscriptions, PageTemplate, PopupResult
 from notifications.templates import ASKED_AT_ONCE
 
 Page = Annotated[
@@ -96,7 +90,7 @@ class SubscriptionController(Controller):
         summary="某页面需要请求订阅的消息模板",
         description="把 `template_ids` 原样交给 `wx.requestSubscribeMessage`（须由点击触发），再把结果用 POST 交回。",
         operation_id="getSubscriptions",
-        responses=answers(SubscriptionPageNotFound),
+        responses=answers(subscribing.get_page_subscriptions),
     )
     async def subscriptions(self, resident: NamedDependency[AsResident], page: FromQuery[Page]) -> SubscriptionsOut:
         return SubscriptionsOut.of(await subscribing.get_page_subscriptions(resident.id, page))
@@ -105,7 +99,7 @@ class SubscriptionController(Controller):
         summary="交回订阅授权弹窗的结果",
         description="需要 `Idempotency-Key`。微信也会推送同一次弹窗的结果，两者只计一次。",
         operation_id="reportSubscriptions",
-        responses=answers(TemplateInvalid, SubscriptionPageNotFound, *IDEMPOTENCY_ERRORS),
+        responses=answers(subscribing.report_popup, *IDEMPOTENCY_ERRORS),
     )
     @idempotent()
     async def report(

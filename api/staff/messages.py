@@ -13,12 +13,10 @@ from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.identity import AsStaff
-from backend.identity.errors import DutyMissing
-from backend.paging import USUAL, CursorInvalid
+from backend.paging import USUAL
 from models.notifications import MessageState
 from notifications import staff_views
-from notifications.inbox import MessageNotFound
-from notifications.staff_views import MessageNotQuarantined, StaffMessageDetail, StaffMessageSummary, Subject
+from notifications.staff_views import StaffMessageDetail, StaffMessageSummary, Subject
 
 States = Annotated[
     list[MessageState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
@@ -37,7 +35,7 @@ class StaffMessageController(Controller):
         summary="消息及其送达情况",
         description="最新的在前，可按状态和对象筛选。需要 `messages.operate` 职责，面向全平台；不显示消息内容。",
         operation_id="listStaffMessages",
-        responses=answers(DutyMissing, CursorInvalid),
+        responses=answers(staff_views.list_messages),
     )
     async def list_messages(
         self,
@@ -56,7 +54,7 @@ class StaffMessageController(Controller):
         summary="一条消息的送达证明",
         description="当时的订阅授权、每一次发送、对方平台的返回码和消息号、回执、改走的渠道、何时打开；手机号打码。",
         operation_id="getStaffMessage",
-        responses=answers(DutyMissing, MessageNotFound),
+        responses=answers(staff_views.get_message),
     )
     async def get_message(self, staff: NamedDependency[AsStaff], message_id: FromPath[UUID]) -> StaffMessageDetail:
         return await staff_views.get_message(staff, message_id)
@@ -67,7 +65,7 @@ class StaffMessageController(Controller):
         description="从第一个渠道重新开始；只适用于多次使发送程序中断而被搁置的消息，操作计入审计记录。",
         operation_id="requeueMessage",
         status_code=200,
-        responses=answers(DutyMissing, MessageNotFound, MessageNotQuarantined),
+        responses=answers(staff_views.requeue_message),
     )
     async def requeue(self, staff: NamedDependency[AsStaff], message_id: FromPath[UUID]) -> StaffMessageDetail:
         return await staff_views.requeue_message(staff, message_id)

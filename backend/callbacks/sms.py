@@ -18,7 +18,7 @@ from backend.callbacks import addressing
 from backend.callbacks.events import SmsPushed
 from backend.callbacks.inbound import RECEIVED, consume_push, log_refusal, store_push
 from backend.database import is_contention, is_down, transaction
-from backend.errors import Unavailable
+from backend.errors import Unavailable, raises
 from backend.events import act_as, record
 from backend.partners.sms import receipts
 from backend.partners.sms.receipts import SmsReceipt, SmsReceiptsInvalid
@@ -41,11 +41,12 @@ def find_gateway(name: str, token: str, address: str) -> Gateway | None:
     return None
 
 
+@raises(SmsReceiptsInvalid)
 async def receive_sms(gateway: Gateway, body: bytes) -> tuple[int, bytes]:
     """Store what a gateway pushed; status and body of the answer in the gateway's format.
 
-    Raises SmsReceiptsInvalid: a refused push leaves a line in the security log and a count. When it cannot be stored,
-    the answer makes the gateway push it again.
+    A refused push leaves a line in the security log and a count. When it cannot be stored, the answer makes the gateway
+    push it again.
     """
     act_as("partner", partner_of(gateway))
     table = load(gateway, settings().sms_tables)

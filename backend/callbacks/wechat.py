@@ -13,19 +13,25 @@ from backend.callbacks.events import WechatPushed
 from backend.callbacks.inbound import RECEIVED, consume_push, log_refusal, store_push
 from backend.crypto import fingerprint
 from backend.database import fetch_value, transaction
-from backend.errors import DomainError
+from backend.errors import DomainError, raises
 from backend.events import act_as, record
-from backend.partners.wechat.port import Push, WeChat
+from backend.partners.wechat.port import (
+    Push,
+    WeChat,
+    WechatPushExpired,
+    WechatPushInvalid,
+    WechatPushSignatureInvalid,
+)
 
 LONGEST_EVENT = 64
 _KNOWN = "SELECT 1 FROM inbound_messages WHERE partner = 'wechat' AND partner_id = $1"
 
 
+@raises(WechatPushSignatureInvalid, WechatPushInvalid, WechatPushExpired, PushReplayed)
 async def receive_wechat(query: Mapping[str, str], body: bytes, *, wechat: WeChat) -> bool:
     """Verify and store what WeChat pushed; True when it is new, False when it came before.
 
-    Raises WechatPushInvalid, WechatPushSignatureInvalid, WechatPushExpired and PushReplayed; a refused push leaves
-    nothing but a line in the security log and a count.
+    A refused push leaves nothing but a line in the security log and a count.
     """
     act_as("partner", "wechat")
     try:
@@ -37,9 +43,9 @@ async def receive_wechat(query: Mapping[str, str], body: bytes, *, wechat: WeCha
     return new
 
 
+@raises(WechatPushSignatureInvalid, WechatPushInvalid, WechatPushExpired)
 def answer_address_check(query: Mapping[str, str], *, wechat: WeChat) -> str:
-    """The text that WeChat expects back when it checks our address. Raises WechatPushInvalid,
-    WechatPushSignatureInvalid, WechatPushExpired."""
+    """The text that WeChat expects back when it checks our address."""
     try:
         return wechat.echo(query)
     except DomainError as error:
