@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 from uuid import UUID
+
+from msgspec import Struct
 
 from backend import clock
 from backend.errors import Fault, Invalid, NotFound, raises
@@ -33,21 +35,25 @@ class SubscriptionPageNotFound(NotFound):
     title = "该页面没有需要订阅的消息"
 
 
-class PageTemplate(NamedTuple):
-    """One template of a page, and what the resident allows for it."""
+class PageTemplate(Struct, kw_only=True):
+    """One template of a page: how many messages the resident still allows, or that the consent lasts."""
 
-    template: PartnerTemplate
-    balance: Balance
+    template_id: str
+    title: str
+    kind: ConsentKind
+    remaining: int
+    allowed: bool
+    banned: bool
 
 
-class PageSubscriptions(NamedTuple):
-    """The templates of a page, and those that one popup should request now: at most five and of one kind, because
-    WeChat does not mix the two."""
+class PageSubscriptions(Struct, kw_only=True):
+    """What a page should request. `template_ids` goes into `wx.requestSubscribeMessage` as it is: at most five, and
+    never one-off and long-term together, because WeChat does not mix them. Empty: nothing needs to be requested."""
 
     page: str
-    templates: tuple[PageTemplate, ...]
     kind: ConsentKind | None
-    request_now: tuple[str, ...]
+    template_ids: list[str]
+    templates: list[PageTemplate]
 
 
 def list_page_templates(page: str) -> tuple[PartnerTemplate, ...]:
@@ -59,14 +65,14 @@ def list_page_templates(page: str) -> tuple[PartnerTemplate, ...]:
     return tuple(partner_templates().mini_program[name] for name in names)
 
 
-def next_popup(templates: tuple[PageTemplate, ...]) -> tuple[ConsentKind | None, tuple[str, ...]]:
+def next_popup(templates: list[PageTemplate]) -> tuple[ConsentKind | None, list[str]]:
     """What the next popup should request: long-term consents first, then one-off consents of which few are left."""
-    lasting = [each for each in templates if each.balance.kind is ConsentKind.LONG_TERM and not each.balance.allows]
-    few = [each for each in templates if each.balance.kind is ConsentKind.ONE_OFF and each.balance.remaining < ENOUGH]
-    chosen = lasting or sorted(few, key=lambda each: each.balance.remaining)
+    lasting = [each for each in templates if each.kind is ConsentKind.LONG_TERM and not each.allowed]
+    few = [each for each in templates if each.kind is ConsentKind.ONE_OFF and each.remaining < ENOUGH]
+    chosen = lasting or sorted(few, key=lambda each: each.remaining)
     if not chosen:
-        return None, ()
-    return chosen[0].balance.kind, tuple(each.template.id for each in chosen[:ASKED_AT_ONCE])
+        return None, []
+    return chosen[0].kind, [each.template_id for each in chosen[:ASKED_AT_ONCE]]
 
 
 @raises(SubscriptionPageNotFound)
@@ -74,8 +80,20 @@ async def get_page_subscriptions(resident_id: UUID, page: str) -> PageSubscripti
     """What the page should request from this resident."""
     known = list_page_templates(page)
     balances = await consent.get_balances(resident_id)
-    templates = tuple(PageTemplate(each, balances.get(each.id, Balance(ConsentKind(each.kind)))) for each in known)
-    return PageSubscriptions(page, templates, *next_popup(templates))
+    templates = [_page_template(each, balances.get(each.id, Balance(ConsentKind(each.kind)))) for each in known]
+    kind, template_ids = next_popup(templates)
+    return PageSubscriptions(page=page, kind=kind, template_ids=template_ids, templates=templates)
+
+
+def _page_template(template: PartnerTemplate, balance: Balance) -> PageTemplate:
+    return PageTemplate(
+        template_id=template.id,
+        title=template.title,
+        kind=ConsentKind(template.kind),
+        remaining=balance.remaining,
+        allowed=balance.allows,
+        banned=balance.banned,
+    )
 
 
 @raises(TemplateInvalid, SubscriptionPageNotFound)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from litestar import Controller, get, post
 from litestar.di import NamedDependency
@@ -14,53 +14,12 @@ from api.idempotency import IDEMPOTENCY_ERRORS, IdempotencyKeyHeader, idempotent
 from api.problems import answers
 from backend.identity import AsResident
 from notifications import subscribing
-from notifications.subscribing import PageSubscriptions, PageTemplate, PopupResult
+from notifications.subscribing import PageSubscriptions, PopupResult
 from notifications.templates import ASKED_AT_ONCE
 
 Page = Annotated[
     str, QueryParameter(min_length=1, max_length=32, description="页面名称：case 办件、apply 申报、account 账号")
 ]
-
-
-class TemplateOut(Struct, kw_only=True):
-    """One template: how many messages the resident still allows, or that the consent lasts."""
-
-    template_id: str
-    title: str
-    kind: Literal["one-off", "long-term"]
-    remaining: int
-    allowed: bool
-    banned: bool
-
-    @classmethod
-    def of(cls, found: PageTemplate) -> TemplateOut:
-        """The template and the resident's consent to it."""
-        template, balance = found
-        return cls(
-            template_id=template.id,
-            title=template.title,
-            kind=template.kind,
-            remaining=balance.remaining,
-            allowed=balance.allows,
-            banned=balance.banned,
-        )
-
-
-class SubscriptionsOut(Struct, kw_only=True):
-    """What a page should request. `template_ids` goes into `wx.requestSubscribeMessage` as it is: at most five, and
-    never one-off and long-term together. Empty: nothing needs to be requested."""
-
-    page: str
-    kind: Literal["one-off", "long-term"] | None
-    template_ids: list[str]
-    templates: list[TemplateOut]
-
-    @classmethod
-    def of(cls, found: PageSubscriptions) -> SubscriptionsOut:
-        """The page's templates."""
-        kind: Any = found.kind
-        templates = [TemplateOut.of(each) for each in found.templates]
-        return cls(page=found.page, kind=kind, template_ids=list(found.request_now), templates=templates)
 
 
 Results = Annotated[
@@ -92,8 +51,8 @@ class SubscriptionController(Controller):
         operation_id="getSubscriptions",
         responses=answers(subscribing.get_page_subscriptions),
     )
-    async def subscriptions(self, resident: NamedDependency[AsResident], page: FromQuery[Page]) -> SubscriptionsOut:
-        return SubscriptionsOut.of(await subscribing.get_page_subscriptions(resident.id, page))
+    async def subscriptions(self, resident: NamedDependency[AsResident], page: FromQuery[Page]) -> PageSubscriptions:
+        return await subscribing.get_page_subscriptions(resident.id, page)
 
     @post(
         summary="交回订阅授权弹窗的结果",
@@ -107,9 +66,8 @@ class SubscriptionController(Controller):
         resident: NamedDependency[AsResident],
         data: JSONBody[SubscriptionsIn],
         idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
-    ) -> SubscriptionsOut:
-        found = await subscribing.report_popup(resident.id, data.page, data.results, key=idempotency_key or "")
-        return SubscriptionsOut.of(found)
+    ) -> PageSubscriptions:
+        return await subscribing.report_popup(resident.id, data.page, data.results, key=idempotency_key or "")
 
 
 _TEMPLATE = {

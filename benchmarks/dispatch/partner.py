@@ -1,7 +1,7 @@
 """A WeChat that does nothing but take its time: every call is answered after so many milliseconds, and written down.
 
 It runs as a process of its own (`python -m benchmarks.dispatch.partner PORT MILLISECONDS`) and parses just enough of
-HTTP, so that it is never what is measured. `GET /log` gives what was sent since the last time it was asked.
+HTTP, so that it is never what is measured. `GET /log` gives what was sent since the last request.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Partner:
         self.overlaps = 0
         self.number = 0
 
-    def told(self) -> bytes:
+    def take_log(self) -> bytes:
         """The log so far; the next one begins empty."""
-        said = json.dumps({"sent": self.log, "overlaps": self.overlaps, "cpu": time.process_time()}).encode()
+        log = json.dumps({"sent": self.log, "overlaps": self.overlaps, "cpu": time.process_time()}).encode()
         self.log, self.overlaps = [], 0
-        return said
+        return log
 
 
 class Connection(asyncio.Protocol):
@@ -62,13 +62,13 @@ class Connection(asyncio.Protocol):
         head, body, self.buffer = self.buffer[:end], self.buffer[end + len(HEAD_END) : whole], self.buffer[whole:]
         target = head.split(b" ", 2)[1]
         if target == b"/log":
-            self.answer(self.partner.told())
+            self.answer(self.partner.take_log())
         elif b"stable_token" in target:
             self.answer(TOKEN)
         else:
-            self.take(body)
+            self.receive(body)
 
-    def take(self, body: bytes) -> None:
+    def receive(self, body: bytes) -> None:
         """A message: who gets it, which one it is, and whether that person is being sent another just now."""
         partner = self.partner
         to, which = _TO.search(body), _MESSAGE.search(body)

@@ -37,7 +37,7 @@ def table(result: dict[str, Any]) -> str:
     if "programs" in result:
         lines += reports.programs(result, TITLES, "message", "messages")
     if backlog := result.get("backlog"):
-        lines += ["", _told_of_backlog(backlog, load)]
+        lines += ["", _backlog(backlog, load)]
     how = (
         f"A partner that takes {load['milliseconds']:g} ms, {load['at_once']} calls at once; {load['rounds']} rounds "
         f"of {load['messages']:,} messages, one for each resident, in turns, after a round that is thrown away; "
@@ -47,7 +47,7 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join([*lines, *reports.ending(result, how)])
 
 
-def _told_of_backlog(backlog: dict[str, Any], load: dict[str, Any]) -> str:
+def _backlog(backlog: dict[str, Any], load: dict[str, Any]) -> str:
     return (
         f"A backlog of {backlog['messages']:,} messages, {load['each']} for each resident, drained by "
         f"{load['workers']} workers in {backlog['seconds']:.0f} s from their start, {backlog['per_second']:,.0f}/s: "

@@ -93,7 +93,7 @@ def drained(stage: Stage, asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def check(log: dict[str, Any], made: list[Waiting], books: dict[str, int]) -> dict[str, int]:
-    """What the log says: lost, more than once, out of order, two at once to one person. And what the books say."""
+    """Counts from the log (lost, more than once, out of order, two at once to one person) and from the database."""
     wanted: dict[str, list[str]] = {}
     for each in made:
         wanted.setdefault(each.openid, []).append(str(each.id))

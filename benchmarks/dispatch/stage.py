@@ -110,5 +110,5 @@ class Stage:
     def log(self) -> dict[str, Any]:
         """What the partner was sent since the last time."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.partner_port}/log") as answer:
-            told: dict[str, Any] = json.load(answer)
-        return told
+            sent: dict[str, Any] = json.load(answer)
+        return sent

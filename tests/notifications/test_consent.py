@@ -16,7 +16,6 @@ from models.notifications import ConsentKind, ConsentSource
 from notifications import consent, subscribing
 from notifications.consent import Balance, Report, balance_after
 from notifications.subscribing import PageTemplate, next_popup
-from notifications.templates import PartnerTemplate
 from tests.factories.notifications import template_id
 
 NOON = datetime(2026, 11, 22, 4, 0, tzinfo=UTC)
@@ -202,23 +201,25 @@ def test_in_the_order_of_time_the_last_report_about_a_long_term_consent_decides(
     assert balance.standing is expected
 
 
-def _a_template(kind: ConsentKind, name: str, **about: object) -> PageTemplate:
-    return PageTemplate(PartnerTemplate(id=name, kind=str(kind)), Balance(kind, **about))  # type: ignore[arg-type]
+def _a_template(kind: ConsentKind, name: str, *, remaining: int = 0, allowed: bool = False) -> PageTemplate:
+    return PageTemplate(
+        template_id=name, title="", kind=kind, remaining=remaining, allowed=allowed or remaining > 0, banned=False
+    )
 
 
 def test_a_popup_requests_long_term_consents_first_and_never_mixes_the_kinds():
     lasting, once = _a_template(ConsentKind.LONG_TERM, "L"), _a_template(ConsentKind.ONE_OFF, "O")
 
-    assert next_popup((once, lasting)) == (ConsentKind.LONG_TERM, ("L",))
-    given = _a_template(ConsentKind.LONG_TERM, "L", standing=True)
-    assert next_popup((once, given)) == (ConsentKind.ONE_OFF, ("O",))
+    assert next_popup([once, lasting]) == (ConsentKind.LONG_TERM, ["L"])
+    given = _a_template(ConsentKind.LONG_TERM, "L", allowed=True)
+    assert next_popup([once, given]) == (ConsentKind.ONE_OFF, ["O"])
 
 
 def test_a_popup_requests_at_most_five_the_scarcest_first_and_none_that_is_in_store():
-    many = tuple(_a_template(ConsentKind.ONE_OFF, f"T{n}", remaining=n % 4) for n in range(12))
+    many = [_a_template(ConsentKind.ONE_OFF, f"T{n}", remaining=n % 4) for n in range(12)]
 
     kind, ids = next_popup(many)
 
     assert kind is ConsentKind.ONE_OFF
-    assert ids == ("T0", "T4", "T8", "T1", "T5")
-    assert next_popup((_a_template(ConsentKind.ONE_OFF, "T", remaining=3),)) == (None, ())
+    assert ids == ["T0", "T4", "T8", "T1", "T5"]
+    assert next_popup([_a_template(ConsentKind.ONE_OFF, "T", remaining=3)]) == (None, [])

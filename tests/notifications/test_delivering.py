@@ -143,7 +143,7 @@ async def test_a_spent_quota_pauses_the_channel_for_all_residents_and_it_resumes
         await consents(resident, persona)
         await a_message(resident)
     sandbox.world.mini_program.daily_quota = 0
-    asked = sandbox.world.faults.struck
+    before = sandbox.world.faults.struck
 
     with using(notification_retry_seconds="0.2,0.2,0.2,0.2,0.2,0.2", notification_quota_pause_seconds=0.7):
         await jobs.drain()
@@ -152,7 +152,7 @@ async def test_a_spent_quota_pauses_the_channel_for_all_residents_and_it_resumes
         sandbox.world.mini_program.daily_quota = 1000
         await draining.drain_outbox(once=False)
 
-    assert asked == 0
+    assert before == 0
     assert (refused, postponed) == (1, 4)
     assert await fetch_value("SELECT count(*) FROM messages WHERE state = 'sent' AND channel = 'mini_program'") == 5
     assert len(sandbox.world.delivered) == 5

@@ -1,4 +1,4 @@
-"""What leaves the house names nobody and cannot be made to say more: seen in what the partners received."""
+"""What leaves the house names no person and cannot be made to reveal more: seen in what the partners received."""
 
 from __future__ import annotations
 

@@ -47,13 +47,13 @@ async def test_a_worker_that_finds_the_first_message_put_off_releases_the_lease_
     await consents(resident, persona, times=2)
     first, _ = await a_message(resident), await a_message(resident)
     await execute("UPDATE messages SET due_at = now() + interval '40 seconds' WHERE id = $1", first)
-    asked = counted(monkeypatch, "lease_next")
+    calls = counted(monkeypatch, "lease_next")
 
     wait = await delivering.deliver(resident.id)
 
     assert wait is not None
     assert 30 < wait <= 40
-    assert len(asked) == 1
+    assert len(calls) == 1
     assert await fetch_value("SELECT leased_until FROM message_queues") is None
     assert sandbox.world.delivered == []
 
@@ -125,11 +125,11 @@ async def test_recording_is_given_up_when_the_lease_is_over_and_a_wrong_statemen
     assert message is not None
     sent = Result(MessageState.SENT, ChannelName.MINI_PROGRAM, 0, 0, Outcome.ACCEPTED, "0", "77")
     raised: list[Exception] = [asyncpg.AdminShutdownError("gone")]
-    asked = 0
+    calls = 0
 
     async def failing(sql: str, *arguments: Any) -> Any:
-        nonlocal asked
-        asked += 1
+        nonlocal calls
+        calls += 1
         raise raised[0]
 
     monkeypatch.setattr(recording, "fetch_row", failing)
@@ -137,11 +137,11 @@ async def test_recording_is_given_up_when_the_lease_is_over_and_a_wrong_statemen
         async with asyncio.timeout(10):
             with pytest.raises(asyncpg.AdminShutdownError):
                 await recording.record_result(message, sent)
-    assert asked > 1
-    raised[0], asked = asyncpg.NotNullViolationError("ours"), 0
+    assert calls > 1
+    raised[0], calls = asyncpg.NotNullViolationError("ours"), 0
     with pytest.raises(asyncpg.NotNullViolationError):
         await recording.record_result(message, sent)
-    assert asked == 1
+    assert calls == 1
 
 
 @pytest.mark.parametrize("error", [SealBroken("no key 'k0'"), ZeroDivisionError(), AttributeError("x")])
@@ -249,4 +249,4 @@ async def test_a_partner_that_puts_us_off_for_a_day_is_not_waited_for_so_that_la
     assert tuple(row)[:2] == stands
     assert await fetch_value("SELECT waiting FROM messages WHERE id = $1", later) is (stands[0] == "pending")
     if stands[0] == "pending":
-        assert 290 < row[2].total_seconds() <= 300, "so long as the gateway asked, although our own delay is shorter"
+        assert 290 < row[2].total_seconds() <= 300, "as long as the gateway requires, although our own delay is shorter"

@@ -137,7 +137,7 @@ async def test_many_receipts_in_one_push_find_their_messages_and_unknown_ones_di
 async def test_the_gateways_own_id_decides_whose_receipt_it_is_and_not_the_phone(
     client: httpx.AsyncClient, sandbox: Sandbox
 ):
-    """A phone may belong to somebody else by now, and gateways tell of it in several spellings."""
+    """A phone may belong to another resident by now, and gateways spell it in several forms."""
     (message, receipt), (_, of_another) = await a_text(sandbox), await a_text(sandbox)
     mixed = Receipt(receipt.gateway, receipt.serial, "", of_another.phone, receipt.at, receipt.mishap)
 

@@ -1,4 +1,4 @@
-"""`/v1/callbacks/wechat`: verified, stored once, answered at once; whatever is wrong is a clear problem."""
+"""`/v1/callbacks/wechat`: verified, stored once, answered at once; every fault is a clear problem."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.backend.partners.wechat.test_hostile_bodies import HOSTILE
 ADDRESS = "/v1/callbacks/wechat"
 
 
-def an_event(app: App, openid: str = "oSomebody", **more: Any) -> dict[str, Any]:
+def an_event(app: App, openid: str = "oUser", **more: Any) -> dict[str, Any]:
     entry = {"TemplateId": "T1", "SubscribeStatusString": "accept", "PopupScene": "0"}
     return {
         "ToUserName": app.original_id,
@@ -95,32 +95,32 @@ async def test_a_push_is_stored_sealed_and_told_to_the_ledger(
 
     assert (answer.status_code, answer.text) == (200, "success")
     message = await InboundMessage.get()
-    assert "oSomebody" not in message.body
+    assert "oUser" not in message.body
     assert (message.partner, message.event, message.state) == ("wechat", "subscribe_msg_popup_event", "received")
     recorded = await EventRecord.get()
-    told = json.loads(recorded.payload)
+    event = json.loads(recorded.payload)
     assert (recorded.name, recorded.actor_kind, recorded.actor_id) == ("wechat.pushed", "partner", "wechat")
-    assert UUID(told["message_id"]) == message.id
-    assert (told["account"], told["name"]) == (account, "subscribe_msg_popup_event")
-    assert told["openid_fingerprint"] == fingerprint("oSomebody", "openid")
-    assert "oSomebody" not in recorded.payload
+    assert UUID(event["message_id"]) == message.id
+    assert (event["account"], event["name"]) == (account, "subscribe_msg_popup_event")
+    assert event["openid_fingerprint"] == fingerprint("oUser", "openid")
+    assert "oUser" not in recorded.payload
 
 
 async def test_subscribers_handle_a_push_once_however_often_it_came(
     client: httpx.AsyncClient, mini: App, monkeypatch: pytest.MonkeyPatch
 ):
-    heard: list[WechatPushed] = []
+    handled: list[WechatPushed] = []
 
-    async def hear(event: WechatPushed, meta: events.EventMeta) -> None:
-        heard.append(event)
+    async def handle(event: WechatPushed, meta: events.EventMeta) -> None:
+        handled.append(event)
 
-    monkeypatch.setitem(events._subscribers, WechatPushed, [events.Subscriber("test.hear", hear)])
+    monkeypatch.setitem(events._subscribers, WechatPushed, [events.Subscriber("test.handle", handle)])
     for _ in range(3):
         assert (await push(client, mini, an_event(mini))).text == "success"
 
     await jobs.drain()
 
-    assert [each.name for each in heard] == ["subscribe_msg_popup_event"]
+    assert [each.name for each in handled] == ["subscribe_msg_popup_event"]
     assert await InboundMessage.all().count() == 1
 
 
@@ -224,5 +224,5 @@ async def test_nothing_of_a_person_is_readable_in_the_table(client: httpx.AsyncC
     await push(client, mini, an_event(mini))
 
     (row,) = await fetch("SELECT inbound_messages::text AS whole FROM inbound_messages")
-    assert "oSomebody" not in row["whole"]
+    assert "oUser" not in row["whole"]
     assert await fetch_value("SELECT count(*) FROM inbound_messages") == 1

@@ -39,7 +39,7 @@ def resident(sandbox: Sandbox) -> Persona:
     return sandbox.world.persona("陈静")
 
 
-async def heard() -> list[tuple[str, str, Any]]:
+async def stored() -> list[tuple[str, str, Any]]:
     """Account, event and list of everything that was pushed, in order."""
     pushes = [await consume_wechat_push(each.id) for each in await InboundMessage.all().order_by("id")]
     return [(each.account, each.event, each.content.get("List")) for each in pushes if each is not None]
@@ -62,7 +62,7 @@ async def test_consent_and_its_use_are_told(
     withdraw(sandbox.world, sandbox.pusher, resident, ["T1"])
     await sandbox.world.settle()
 
-    first, second, third = await heard()
+    first, second, third = await stored()
     assert first[:2] == ("mini_program", "subscribe_msg_popup_event")
     assert [(each["TemplateId"], each["SubscribeStatusString"]) for each in first[2]] == [
         ("T1", "accept"),
@@ -106,7 +106,7 @@ async def test_following_and_leaving_are_told(sandbox: Sandbox, service: str, re
     follow(sandbox.world, sandbox.pusher, resident, False)
     await sandbox.world.settle()
 
-    assert [event for _, event, _ in await heard()] == ["subscribe", "unsubscribe"]
+    assert [event for _, event, _ in await stored()] == ["subscribe", "unsubscribe"]
 
 
 async def test_a_push_sent_again_although_answered_is_one_push(sandbox: Sandbox, service: str, resident: Persona):
@@ -178,4 +178,4 @@ async def test_the_levers_play_a_whole_day(sandbox: Sandbox, service: str):
         assert (await ask("PUT", "/sms/rules", {"blocked": ["+8613800000001"], "advance_seconds": 5}))["now"]
         assert await ask("GET", "/sms/sent") == []
         await ask("POST", "/personas", {"nickname": "x"}, status=400)
-    assert len(await heard()) == 5
+    assert len(await stored()) == 5

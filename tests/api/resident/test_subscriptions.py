@@ -54,7 +54,7 @@ async def test_a_template_that_is_not_ours_is_pointed_at_and_nothing_is_counted(
 
     answer = await client.post(SUBSCRIPTIONS, json=body, headers={**headers_of(mine), "idempotency-key": "k"})
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "template-not-ours")
+    assert (answer.status_code, answer.json()["code"]) == (422, "template-invalid")
     assert answer.json()["errors"][0]["pointer"] == "/results/a~1b~0c"
     assert await fetch_value("SELECT count(*) FROM consent_changes") == 0
 
@@ -64,7 +64,7 @@ async def test_a_page_that_asks_nothing_is_not_found(client: httpx.AsyncClient):
 
     answer = await client.get(SUBSCRIPTIONS, params={"page": "weather"}, headers=headers_of(mine))
 
-    assert (answer.status_code, answer.json()["code"]) == (404, "page-asks-nothing")
+    assert (answer.status_code, answer.json()["code"]) == (404, "subscription-page-not-found")
 
 
 async def test_answers_that_no_popup_gives_are_refused(client: httpx.AsyncClient):

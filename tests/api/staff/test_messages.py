@@ -145,8 +145,8 @@ async def test_consent_is_shown_as_it_was_when_the_message_went_out(
         await consents(resident, None, times=5)
 
     async def consent(message: UUID) -> tuple[bool, int]:
-        told = (await client.get(f"{MESSAGES}/{message}", headers=operator)).json()["consent"]
-        return told["allowed"], told["remaining"]
+        consent = (await client.get(f"{MESSAGES}/{message}", headers=operator)).json()["consent"]
+        return consent["allowed"], consent["remaining"]
 
     first = await fetch_value("SELECT id FROM messages ORDER BY id LIMIT 1")
     assert await consent(first) == (False, 0)
