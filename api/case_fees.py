@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
@@ -20,22 +20,3 @@ class CaseFees(Struct):
     """The fees of one case, oldest first."""
 
     items: list[FeeDetail]
-
-
-FEE: dict[str, Any] = {
-    "id": "0194a1b2-fee0-7fff-8000-0bbb0ccc0001",
-    "subject_kind": "case",
-    "subject_id": "0194a1b2-eeee-7fff-8000-0bbb0ccc0ddd",
-    "charge_ref": "copy",
-    "name": "档案复制费",
-    "basis": "《城建档案收费办法》",
-    "unit_fen": 50,
-    "quantity": 12,
-    "amount_fen": 600,
-    "state": "open",
-    "state_name": "待缴",
-    "state_at": "2026-11-20T02:00:00Z",
-    "raised_at": "2026-11-20T02:00:00Z",
-    "reason": None,
-}
-"""A fee, as the examples of both doors show it."""

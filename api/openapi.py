@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -99,46 +100,20 @@ TAGS = {
 """The chapters of the description, in the order in which people need them."""
 LINKS: dict[str, dict[str, dict[str, Any]]] = {}
 """operationId → links of its success answer; the files of the doors add theirs next to their handlers."""
-_KEY = {
-    "kty": "EC",
-    "crv": "P-256",
-    "use": "sig",
-    "alg": "ES256",
-    "kid": "0194a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
-    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
-    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
-}
-EXAMPLES: dict[str, dict[str, Any]] = {
-    "health": {"response": {"status": "ok"}},
-    "readiness": {"response": {"ready": True, "database": True, "cache": True, "migrations": True, "draining": False}},
-    "metrics": {"response": 'zhangban_requests_total{method="GET",route="/healthz",status="200"} 1.0'},
-    "openapi": {"response": {"openapi": "3.1.0", "info": {"title": TITLE, "version": VERSION}}},
-    "keySet": {"response": {"keys": [_KEY]}},
-    "wellKnownKeySet": {"response": {"keys": [_KEY]}},
-    "listProblems": {
-        "response": [
-            {
-                "code": "case-not-found",
-                "status": 404,
-                "title": "没有找到该办件",
-                "retryable": False,
-                "meaning": "There is no such case, or it is another person's.",
-            }
-        ]
-    },
-    "getCaseLifecycle": {
-        "response": {
-            "start": "submitted",
-            "states": [{"code": "accepted", "name": "已受理", "terminal": False, "clock": "running"}],
-            "edges": [{"from": "submitted", "to": "accepted"}],
-            "kinds": [{"code": "accepted", "name": "受理", "rank": 6, "spellings": ["准予受理", "予以受理"]}],
-            "moves": [{"state": "submitted", "kind": "accepted", "path": ["accepted"]}],
-            "flags": [{"code": "after-end", "name": "办理已结束，未改变状态"}],
-        }
-    },
-}
-"""operationId → {"request": …, "response": …}: real-looking bodies. The files of the doors add theirs."""
 _METHODS = ("get", "put", "post", "patch", "delete", "head")
+
+
+@lru_cache(maxsize=1)
+def examples() -> dict[str, dict[str, Any]]:
+    """operationId → {"request": …, "response": …}: real-looking bodies, from the JSON files of `api/examples/`, which
+    mirror the modules of `api/`. Raises ValueError for an operation that stands in two files."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted((Path(__file__).parent / "examples").rglob("*.json")):
+        more = msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, Any]])
+        if twice := found.keys() & more.keys():
+            raise ValueError(f"{path.name} repeats the examples of {sorted(twice)}")
+        found |= more
+    return found
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
@@ -167,7 +142,7 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         if status >= "4" and MEDIA_TYPE not in described.get("content", {}):
             described["description"] = COMMON.get(status, described["description"])
             described["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    example = EXAMPLES.get(name, {})
+    example = examples().get(name, {})
     if "request" in example and "requestBody" in operation:
         for content in operation["requestBody"]["content"].values():
             content["example"] = example["request"]

@@ -13,7 +13,6 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import openapi
-from api.agency.case_examples import EXAMPLES
 from api.problems import answers
 from backend import cases
 from backend.cases import CaseFacts, IdKind, Kept, Missing, Report
@@ -301,7 +300,6 @@ async def report_many(agency: NamedDependency[AsAgency], data: JSONBody[Numbered
     return EventsOut([EventOut.answering(each) for each in kept])
 
 
-openapi.EXAMPLES |= EXAMPLES
 _HERE = {"number": "$response.body#/number"}
 openapi.LINKS |= {
     name: {

@@ -6,8 +6,7 @@ from litestar import Controller, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from api import openapi
-from api.case_fees import FEE, CaseFees, ChargeIn
+from api.case_fees import CaseFees, ChargeIn
 from api.problems import answers
 from backend.cases import fees
 from backend.cases.errors import CaseNotChargeable, CaseNotFound
@@ -39,9 +38,3 @@ class CaseFeeController(Controller):
         self, agency: NamedDependency[AsAgency], number: FromPath[str], data: JSONBody[ChargeIn]
     ) -> FeeDetail:
         return await fees.charge_by_agency(agency, number, data.charge_ref, data.quantity)
-
-
-openapi.EXAMPLES |= {
-    "listPushedCaseFees": {"response": {"items": [FEE]}},
-    "pushFee": {"request": {"charge_ref": "copy", "quantity": 12}, "response": FEE},
-}

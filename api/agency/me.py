@@ -9,7 +9,6 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from api import openapi
 from backend.identity import AsAgency
 
 
@@ -46,12 +45,3 @@ class AgencyController(Controller):
     @post(summary="验证带请求体的签名", operation_id="echoAgency", status_code=200)
     async def echo(self, agency: NamedDependency[AsAgency], data: JSONBody[EchoIn]) -> EchoOut:
         return EchoOut(id=agency.id, text=data.text)
-
-
-openapi.EXAMPLES["getAgencyMe"] = {
-    "response": {"id": "0194a1b2-dddd-7eee-8fff-0aaa0bbb0ccc", "department_id": "0194a1b2-cccc-7ddd-8eee-0fff0aaa0bbb"}
-}
-openapi.EXAMPLES["echoAgency"] = {
-    "request": {"text": "你好"},
-    "response": {"id": "0194a1b2-dddd-7eee-8fff-0aaa0bbb0ccc", "text": "你好"},
-}

@@ -9,7 +9,6 @@ from litestar import Controller, MediaType, Request, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
-from api import openapi
 from api.callbacks.answering import LARGEST, ingest_push
 from api.problems import answers
 from backend import payments
@@ -55,6 +54,3 @@ class AlipayController(Controller):
     async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> str:
         await ingest_push(request, partners.channels.get("alipay"))
         return "success"
-
-
-openapi.EXAMPLES["receiveAlipayNotice"] = {"response": "success"}

@@ -11,7 +11,6 @@ from litestar.di import NamedDependency
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromPath, PathParameter
 
-from api import openapi
 from api.limits import client_address
 from api.problems import RouteNotFound, answers
 from backend.deliveries import hearing
@@ -19,7 +18,6 @@ from backend.partners import Partners
 from backend.partners.courier.port import CourierPushInvalid, CourierPushSignatureInvalid, Tracking
 
 _REFUSALS = answers(CourierPushSignatureInvalid, CourierPushInvalid, RouteNotFound)
-_TAKEN = '{"result":true,"returnCode":"200","message":"成功"}'
 
 Name = Annotated[str, PathParameter(description="推送方：kuaidi100、sf、kdniao")]
 Token = Annotated[str, PathParameter(description="仅双方知晓的地址尾段，用于不签名的推送方")]
@@ -104,7 +102,3 @@ class CourierController(Controller):
     ) -> Response[bytes]:
         address = client_address(request.scope)
         return await _receive(request, hearing.addressed(name, partners.trackers, token=token, address=address))
-
-
-openapi.EXAMPLES["receiveCourierPush"] = {"response": _TAKEN}
-openapi.EXAMPLES["receiveUnsignedCourierPush"] = {"response": '{"return_code":"0000","return_msg":"成功"}'}

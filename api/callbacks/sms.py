@@ -9,7 +9,6 @@ from litestar import Controller, Request, Response, post
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromPath, PathParameter
 
-from api import openapi
 from api.limits import client_address
 from api.problems import RouteNotFound, answers
 from backend import callbacks
@@ -83,6 +82,3 @@ class SmsController(Controller):
             raise RouteNotFound
         status, body = await callbacks.receive_sms(gateway, await request.body())
         return Response(body, status_code=status, media_type="application/json")
-
-
-openapi.EXAMPLES["receiveSmsReceipts"] = {"response": '{"code":0,"msg":"成功"}'}

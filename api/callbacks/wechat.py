@@ -11,7 +11,6 @@ from litestar.di import NamedDependency, Provide
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromQuery
 
-from api import openapi
 from api.problems import answers
 from backend import callbacks
 from backend.partners import Partners
@@ -101,7 +100,3 @@ class WeChatController(Controller):
     ) -> str:
         await callbacks.receive_wechat(signed, await request.body(), wechat=partners.wechat)
         return "success"
-
-
-openapi.EXAMPLES["checkWeChatAddress"] = {"response": "4375120948345356249"}
-openapi.EXAMPLES["receiveWeChatPush"] = {"response": "success"}

@@ -10,7 +10,6 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
-from api import openapi
 from api.callbacks.answering import LARGEST, fail, ingest_push, ingest_v2_push
 from api.problems import answers
 from backend import payments
@@ -79,6 +78,3 @@ class WeChatPayController(Controller):
             return Response(ACCEPTED, media_type="text/xml")
         await ingest_push(request, channel)
         return Response(b"", status_code=204)
-
-
-openapi.EXAMPLES["receiveWeChatPayNotice"] = {"response": ACCEPTED.decode()}

@@ -56,56 +56,10 @@ class FreePlacesController(Controller):
         return await drawing.proof(line_id, day)
 
 
-_LINE_ID, _SLOT_ID = "0194a1b2-11e0-7fff-8000-0bbb0ccc0003", "0194a1b2-5107-7fff-8000-0bbb0ccc0001"
-_ENTRY = "00000000-0000-0000-0000-000000000001"
-_SEED = "07" * 32
 openapi.LINKS["getHall"] = {"free": {"operationId": "listFreePlaces", "parameters": {"hall_id": "$response.body#/id"}}}
 openapi.LINKS["listFreePlaces"] = {
     "draw": {
         "operationId": "getDrawProof",
         "parameters": {"line_id": "$response.body#/line_id", "day": "$response.body#/day"},
-    },
-}
-openapi.EXAMPLES |= {
-    "listFreePlaces": {
-        "response": {
-            "hall_id": "0194a1b2-0a11-7fff-8000-0bbb0ccc0004",
-            "item_code": "12441500196720244T3442199806003",
-            "day": "2026-11-30",
-            "line_id": _LINE_ID,
-            "line_name": "户籍业务",
-            "admission": "first-come",
-            "drawn": False,
-            "waiting": 0,
-            "slots": [
-                {
-                    "id": _SLOT_ID,
-                    "starts_at": "2026-11-30T01:00:00Z",
-                    "ends_at": "2026-11-30T01:30:00Z",
-                    "release_at": "2026-11-23T00:00:00Z",
-                    "free": 7,
-                    "state": "open",
-                }
-            ],
-            "read_at": "2026-11-23T00:00:05Z",
-        }
-    },
-    "getDrawProof": {
-        "response": {
-            "draw": {
-                "id": "0194a1b2-d4a0-7fff-8000-0bbb0ccc0009",
-                "line_id": _LINE_ID,
-                "day": "2026-11-30",
-                "opens_at": "2026-11-23T00:00:00Z",
-                "closes_at": "2026-11-23T00:01:00Z",
-                "seed_digest": drawing.digest_of_seed(_SEED),
-                "entries": 1,
-                "drawn_at": "2026-11-23T00:01:01Z",
-            },
-            "seed": _SEED,
-            "entries_digest": drawing.digest_of_entries([UUID(_ENTRY)]),
-            "places": {_SLOT_ID: 7},
-            "entries": [{"id": _ENTRY, "rank": 1, "slot_ids": [_SLOT_ID], "slot_id": _SLOT_ID, "passed_over": False}],
-        }
     },
 }

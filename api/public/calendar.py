@@ -58,12 +58,3 @@ openapi.LINKS["getCalendarYear"] = {
     "unsetDay": {"operationId": "unsetCalendarDay", "parameters": _DAY},
     "vouch": {"operationId": "vouchForCalendarYear", "parameters": {"year": "$response.body#/year"}},
 }
-openapi.EXAMPLES["getCalendarYear"] = {
-    "response": {
-        "year": 2026,
-        "days": [
-            {"day": "2026-10-01", "working": False, "name": "国庆节"},
-            {"day": "2026-10-10", "working": True, "name": "国庆节调休上班"},
-        ],
-    }
-}

@@ -8,7 +8,6 @@ from litestar import Controller, post
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from api import openapi
 from api.limits import limit
 from api.problems import answers
 from backend import cases
@@ -40,22 +39,3 @@ class CaseLookupController(Controller):
     )
     async def look_up(self, data: JSONBody[LookupIn]) -> Seen:
         return await cases.look_up(data.number, data.id_last_four)
-
-
-openapi.EXAMPLES["lookUpCase"] = {
-    "request": {"number": "12441500196720244T3442199806003202611200001", "id_last_four": "002X"},
-    "response": {
-        "number": "12441500196720244T3442199806003202611200001",
-        "item_name": "居民身份证换领",
-        "received_at": "2026-11-20T01:30:00Z",
-        "state": "accepted",
-        "state_name": "已受理",
-        "state_at": "2026-11-20T02:00:00Z",
-        "ended": False,
-        "outcome": None,
-        "outcome_name": None,
-        "due_on": "2026-11-27",
-        "due_note": "自受理次日起按工作日计算",
-        "timeline": [{"kind": "accepted", "name": "受理", "occurred_at": "2026-11-20T02:00:00Z"}],
-    },
-}

@@ -10,7 +10,6 @@ from litestar.params import PathParameter, QueryParameter
 from msgspec import Struct
 
 from api import etag, limits, openapi
-from api.example_guide import CODE, CONTENT, GUIDE
 from api.paging import Cursor, Limit
 from api.problems import answers
 from api.public.regions import Domain, RegionCode
@@ -110,57 +109,6 @@ class CatalogueController(Controller):
         return catalogue.WORDS
 
 
-_CARD = {
-    "code": "11990100009900013U3990001003000",
-    "name": "居民身份证丢失补领",
-    "summary": "居民身份证丢失，或者严重损坏不能辨认，申请补领新证。",
-    "kind": "confirmation",
-    "domain": "公安",
-    "themes": ["身份证件"],
-    "subjects": ["person"],
-    "region_code": "990100",
-    "region_name": "示例市",
-    "department_id": "d0b64f2e-0c6f-5d0f-9a7e-0f3b5e5f8a11",
-    "department_name": "示例市公安局",
-    "handling": "promised",
-    "promised_days": 20,
-    "visits": 1,
-    "online_level": "pre-review",
-    "fee_from_fen": 4000,
-}
-openapi.EXAMPLES["listItems"] = {"response": {"items": [_CARD], "next_cursor": None, "match": "exact"}}
 openapi.LINKS["listItems"] = {
     "guide": {"operationId": "getItem", "parameters": {"code": "$response.body#/items/0/code"}}
 }
-openapi.EXAMPLES["getItem"] = {
-    "response": {
-        "item": {
-            **_CARD,
-            "code": CODE,
-            "name": CONTENT["name"],
-            "summary": GUIDE["summary"],
-            "kind": "payment",
-            "domain": "民政",
-            "themes": ["养老"],
-            "region_code": "990121",
-            "region_name": "云山县",
-            "department_name": "云山县民政局",
-            "promised_days": 5,
-            "visits": 0,
-            "online_level": "full",
-            "fee_from_fen": 0,
-        },
-        "version": 1,
-        "published_at": "2026-01-01T00:00:00Z",
-        "guide": GUIDE,
-        "halls": [],
-    }
-}
-openapi.EXAMPLES["listItemFacets"] = {
-    "response": {
-        "domains": [{"value": "公安", "count": 11}],
-        "themes": [{"value": "住房", "count": 10}],
-        "subjects": [{"value": "person", "count": 58}],
-    }
-}
-openapi.EXAMPLES["listGuideWords"] = {"response": {"handling": {"immediate": "即办件", "promised": "承诺件"}}}

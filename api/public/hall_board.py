@@ -90,20 +90,5 @@ class BoardController(Controller):
         return ServerSentEvent(_messages(frames))
 
 
-_BOARD = {
-    "hall_id": "c8302872-7262-5fef-befe-00e351416a1c",
-    "hall_name": "示例市政务服务中心",
-    "day": "2026-03-02",
-    "called": [
-        {"label": "A006", "window": "2", "line_code": "A", "called_at": "2026-03-02T01:12:09Z", "calls": 1},
-    ],
-    "lines": [
-        {"code": "A", "name": "户籍身份证", "waiting": 2, "next": ["A007", "A009"], "windows": 2, "minutes": 8},
-    ],
-}
-openapi.EXAMPLES |= {
-    "getHallBoard": {"response": _BOARD},
-    "followHallBoard": {"response": 'id: 2f9c1e0b7a3d4c58\nevent: board\ndata: {"hall_id": "…"}\nretry: 2000\n'},
-}
 _THERE = {"parameters": {"hall_id": "$response.body#/hall_id"}}
 openapi.LINKS["getHallBoard"] = {"live": {"operationId": "followHallBoard", **_THERE}}

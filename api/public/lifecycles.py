@@ -5,7 +5,6 @@ from __future__ import annotations
 from litestar import Controller, get
 from msgspec import Struct, convert
 
-from api import openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from backend.appointments import lifecycle as visits
 from backend.cases import lifecycle
@@ -152,25 +151,3 @@ class LifecycleController(Controller):
     )
     def deliveries(self) -> DeliveryLifecycleOut:
         return convert(naming.as_data(), DeliveryLifecycleOut)
-
-
-openapi.EXAMPLES["getAppointmentLifecycle"] = {
-    "response": {
-        "appointment": {
-            "states": [{"code": "booked", "name": "已预约", "terminal": False}],
-            "moves": [{"move": "check-in", "from": "booked", "to": "checked-in"}],
-        },
-        "ticket": {
-            "states": [{"code": "waiting", "name": "等候中", "terminal": False}],
-            "moves": [{"move": "call", "from": "waiting", "to": "called"}],
-        },
-    }
-}
-openapi.EXAMPLES["getDeliveryLifecycle"] = {
-    "response": {
-        "states": [{"code": "out_for_delivery", "name": "派送中", "terminal": False}],
-        "moves": [{"move": "order", "from": "to_send", "to": "ordered"}],
-        "nodes": [{"code": "arrived_city", "name": "到达派件城市", "state": "in_transit"}],
-        "problems": [{"code": "no-movement", "name": "物流长时间未更新"}],
-    }
-}

@@ -9,7 +9,6 @@ from litestar import Controller, get
 from litestar.params import FromPath, QueryParameter
 
 from api import etag, openapi
-from api.delivery_examples import POINT
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.deliveries import pickup_points
@@ -56,10 +55,6 @@ class PickupPointController(Controller):
 
 
 openapi.PARAMETERS.setdefault("point_id", "领取点的标识")
-openapi.EXAMPLES |= {
-    "listPickupPoints": {"response": {"items": [POINT], "next_cursor": None}},
-    "getPickupPoint": {"response": POINT},
-}
 openapi.LINKS["listPickupPoints"] = {
     "point": {"operationId": "getPickupPoint", "parameters": {"point_id": "$response.body#/items/0/id"}}
 }

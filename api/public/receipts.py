@@ -7,7 +7,6 @@ from typing import Annotated
 from litestar import Controller, get
 from litestar.params import FromPath, FromQuery, PathParameter, QueryParameter
 
-from api import openapi
 from api.limits import limit
 from backend import payments
 from backend.payments import ReceiptVerification
@@ -34,17 +33,3 @@ class ReceiptController(Controller):
     )
     async def verify(self, number: FromPath[Number], code: FromQuery[Code]) -> ReceiptVerification:
         return await payments.verify_receipt(number, code)
-
-
-openapi.EXAMPLES["verifyReceipt"] = {
-    "response": {
-        "number": "S20260302V0CM2TZVRZPM",
-        "state": "valid",
-        "state_name": "有效",
-        "item_name": "居民身份证工本费",
-        "department_name": "示例市公安局",
-        "amount_fen": 2000,
-        "refunded_fen": 0,
-        "paid_on": "2026-03-02",
-    }
-}

@@ -81,53 +81,6 @@ class RegionController(Controller):
         return await regions.hall(hall_id)
 
 
-_HALL = {
-    "id": "c8302872-7262-5fef-befe-00e351416a1c",
-    "code": "city-hall",
-    "name": "示例市政务服务中心",
-    "region_code": "990100",
-    "region_name": "示例市",
-    "address": "示例市城中区人民路1号",
-    "phone": "12345",
-    "hours": [{"days": [1, 2, 3, 4, 5], "opens": "09:00", "closes": "17:00"}],
-    "latitude": "35.000100",
-    "longitude": "105.000100",
-    "directions": "地铁1号线人民路站B口步行200米",
-}
-openapi.EXAMPLES["listRegions"] = {
-    "response": {
-        "items": [
-            {
-                "code": "990121",
-                "name": "云山县",
-                "level": "county",
-                "parent_code": "990100",
-                "valid_from": "2000-01-01",
-                "valid_to": None,
-                "successor_code": None,
-            }
-        ],
-        "next_cursor": None,
-    }
-}
-openapi.EXAMPLES["listDepartments"] = {
-    "response": {
-        "items": [
-            {
-                "id": "d0b64f2e-0c6f-5d0f-9a7e-0f3b5e5f8a11",
-                "uscc": "11990100009900013U",
-                "name": "示例市公安局",
-                "domain": "公安",
-                "region_code": "990100",
-                "region_name": "示例市",
-                "phone": "12345",
-            }
-        ],
-        "next_cursor": None,
-    }
-}
-openapi.EXAMPLES["listHalls"] = {"response": {"items": [_HALL], "next_cursor": None}}
-openapi.EXAMPLES["getHall"] = {"response": _HALL}
 openapi.LINKS["listHalls"] = {
     "hall": {"operationId": "getHall", "parameters": {"hall_id": "$response.body#/items/0/id"}}
 }

@@ -130,20 +130,6 @@ async def well_known_key_set() -> Response[KeySet]:
     return Response(KeySet(**await identity.key_set()), headers=_KEPT)
 
 
-_TOKENS = {
-    "access_token": "eyJhbGciOiJFUzI1NiIsImtpZCI6IjAxOTQiLCJ0eXAiOiJhdCtqd3QifQ.eyJpc3MiOiJ6aGFuZ2JhbiJ9.c2lnbmF0dXJl",
-    "token_type": "Bearer",
-    "expires_in": 903,
-    "refresh_token": "AZQk5mZ1cACxkA0SNFZ4kAAAAADn0m1rWw8Jv0xkq7Yp3B5Lr2sHc9TgVfXjQa1MZdU4oEi6NKyPb8Sw",
-    "refresh_expires_in": 2592000,
-    "session_id": "0194a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
-    "resident_id": "0194a1b2-aaaa-7bbb-8ccc-0ddd0eee0fff",
-}
-openapi.EXAMPLES["signIn"] = {"request": {"code": "0f1aBc00000kLMnOpQ"}, "response": _TOKENS}
-openapi.EXAMPLES["refreshSession"] = {
-    "request": {"refresh_token": _TOKENS["refresh_token"]},
-    "response": _TOKENS,
-}
 openapi.LINKS["signIn"] = {
     "refresh": {"operationId": "refreshSession", "requestBody": {"refresh_token": "$response.body#/refresh_token"}},
     "endSession": {"operationId": "endSession", "parameters": {"session_id": "$response.body#/session_id"}},

@@ -11,7 +11,6 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import openapi
-from api.delivery_examples import ADDRESS
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
@@ -139,14 +138,7 @@ class AddressController(Controller):
         await addresses.remove(resident, address_id)
 
 
-_FORM = {name: ADDRESS[name] for name in ("name", "phone", "region_code", "street", "label", "is_default")}
 openapi.PARAMETERS.setdefault("address_id", "地址的标识")
-openapi.EXAMPLES |= {
-    "listAddresses": {"response": [ADDRESS]},
-    "saveAddress": {"request": _FORM, "response": ADDRESS},
-    "getAddress": {"response": ADDRESS},
-    "changeAddress": {"request": {**_FORM, "version": 1}, "response": {**ADDRESS, "version": 2}},
-}
 _THERE = {"parameters": {"address_id": "$response.body#/id"}}
 openapi.LINKS["saveAddress"] = {
     "address": {"operationId": "getAddress", **_THERE},

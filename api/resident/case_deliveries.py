@@ -11,7 +11,6 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import openapi
-from api.delivery_examples import ADDRESS_ID, FOLLOWED
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from api.resident.addresses import OfPerson
@@ -144,57 +143,6 @@ class CaseDeliveryController(Controller):
         return await following.one(resident, begun.number)
 
 
-_CHOSEN = {
-    **FOLLOWED,
-    "state": "waiting",
-    "state_name": "待办结",
-    "company": None,
-    "company_name": None,
-    "waybill": None,
-    "courier_phone": None,
-    "steps": [],
-    "actions": ["change", "cancel"],
-}
-_SENT_IN = {
-    **_CHOSEN,
-    "direction": "to-office",
-    "direction_name": "居民寄来",
-    "contents": "补正材料",
-    "state": "to_send",
-    "state_name": "待您寄出",
-    "postage": "collect",
-    "postage_name": "到付",
-    "postage_fen": 0,
-    "fee_id": None,
-    "origin": FOLLOWED["goal"],
-    "goal": FOLLOWED["origin"],
-    "office": {
-        "name": "示例市公安局",
-        "phone": "0990-1234567",
-        "region": ["示例省", "示例市"],
-        "street": "示例市城中区人民路1号一楼",
-    },
-    "actions": ["cancel", "enter-waybill", "order-courier", "report"],
-}
-openapi.EXAMPLES |= {
-    "listDeliveryOptions": {
-        "response": {
-            "contents": "居民身份证",
-            "ready": False,
-            "methods": [{"method": "pickup", "name": "到窗口领取"}, {"method": "post", "name": "邮寄"}],
-            "quote": {
-                "address_id": ADDRESS_ID,
-                "postage": "resident",
-                "name": "在线支付邮费",
-                "fen": 1000,
-                "basis": "邮政速递物流资费标准",
-                "collect_possible": True,
-            },
-        }
-    },
-    "chooseDelivery": {"request": {"method": "post", "address_id": ADDRESS_ID}, "response": _CHOSEN},
-    "sendDocuments": {"request": {"address_id": ADDRESS_ID}, "response": _SENT_IN},
-}
 _DELIVERY = {"parameters": {"number": "$response.body#/number"}}
 openapi.LINKS |= {
     "getCase": {

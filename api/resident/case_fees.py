@@ -10,7 +10,6 @@ from msgspec import Struct
 from api import openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.problems import answers
-from api.resident.payments import FEE
 from backend.cases import fees
 from backend.cases.errors import CaseNotFound
 from backend.identity import AsResident
@@ -41,5 +40,4 @@ class CaseFeeController(Controller):
         return CaseFees(await fees.fees_of(resident, number))
 
 
-openapi.EXAMPLES["listCaseFees"] = {"response": {"items": [FEE]}}
 openapi.LINKS["listCaseFees"] = {"pay": {"operationId": "pay", "requestBody": {"fee_id": "$response.body#/items/0/id"}}}

@@ -109,33 +109,6 @@ class CheckInController(Controller):
         return await estimating.place_in_queue(resident, appointment_id)
 
 
-_HALL_ID = "c8302872-7262-5fef-befe-00e351416a1c"
-openapi.EXAMPLES |= {
-    "getCheckInCode": {
-        "response": {
-            "code": "ZB1.DAGJZMOVHR5H6EABBORQ7XNUIXBQ2YTKOF5DC3Y",
-            "expires_at": "2026-03-02T00:55:00Z",
-            "refresh_in": 30,
-        }
-    },
-    "getCheckInCodeAsPng": {"response": "（PNG 图片）"},
-    "getCheckInCodeAsSvg": {"response": "（SVG 图片）"},
-    "getAppointmentMiniProgramCode": {"response": "（图片）"},
-    "getQueuePlace": {
-        "response": {
-            "label": "A007",
-            "state": "waiting",
-            "window": None,
-            "ahead": 2,
-            "minutes": 8,
-            "measured": True,
-            "line_name": "户籍身份证",
-            "hall_id": _HALL_ID,
-            "hall_name": "示例市政务服务中心",
-            "called_at": None,
-        }
-    },
-}
 openapi.PARAMETERS.setdefault("appointment_id", "预约的标识")
 _THERE = {"parameters": {"appointment_id": "$response.body#/id"}}
 openapi.LINKS.setdefault("getAppointment", {}).update(

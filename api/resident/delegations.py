@@ -174,50 +174,6 @@ class InvitationController(Controller):
         return await delegating.accept(resident, data.code, name=data.name)
 
 
-_OFFERED = {
-    "id": "0194a1b2-de1e-7fff-8000-0bbb0ccc0001",
-    "role": "principal",
-    "person_id": "0194a1b2-0001-7fff-8000-0bbb0ccc0005",
-    "name": None,
-    "phone": None,
-    "matters": ["appointments"],
-    "state": "offered",
-    "until": "2026-12-31",
-    "invitation_until": "2026-11-24T08:00:00Z",
-    "begun_at": None,
-    "ended_at": None,
-    "end_reason": None,
-}
-_HELD = {
-    **_OFFERED,
-    "role": "delegate",
-    "name": "田秀英",
-    "phone": "138****8000",
-    "state": "active",
-    "begun_at": "2026-11-23T09:00:00Z",
-}
-_CODE = "ZD1.AGKKDMW6DZ777AAABO5QZTAAAFB4V3OQ6XJZ6K2T5S4M7Y2LQE5A"
-openapi.EXAMPLES |= {
-    "offerDelegation": {
-        "request": {"name": "田秀英", "matters": ["appointments"], "until": "2026-12-31"},
-        "response": _OFFERED,
-    },
-    "listDelegations": {"response": [_HELD]},
-    "getDelegation": {"response": _HELD},
-    "getInvitation": {"response": {"code": _CODE, "expires_at": "2026-11-24T08:00:00Z"}},
-    "getInvitationAsPng": {"response": "（PNG 图片）"},
-    "readInvitation": {
-        "request": {"code": _CODE},
-        "response": {
-            "name": "田秀英",
-            "phone": "138****8000",
-            "matters": ["appointments"],
-            "until": "2026-12-31",
-            "invitation_until": "2026-11-24T08:00:00Z",
-        },
-    },
-    "acceptInvitation": {"request": {"code": _CODE, "name": "王小红"}, "response": _HELD},
-}
 openapi.PARAMETERS.setdefault("delegation_id", "代办授权的标识")
 _THERE = {"parameters": {"delegation_id": "$response.body#/id"}}
 openapi.LINKS["offerDelegation"] = {

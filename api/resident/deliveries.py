@@ -10,7 +10,6 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import limits, openapi
-from api.delivery_examples import ADDRESS_ID, FOLLOWED, LINE
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.paging import Cursor, Limit, Page
@@ -255,53 +254,7 @@ class DeliveryController(Controller):
         return TraceToken(await tracing.trace_token(resident, number, wechat=partners.wechat))
 
 
-_SENT_IN = {
-    **FOLLOWED,
-    "direction": "to-office",
-    "direction_name": "居民寄来",
-    "contents": "补正材料",
-    "state": "ordered",
-    "state_name": "已交快递，待揽收",
-    "actions": ["cancel", "report"],
-}
 openapi.PARAMETERS["number"] = "办件编号、支付单号、退款单号或寄送编号；事项版本地址中为版本号"
-openapi.EXAMPLES |= {
-    "listDeliveries": {"response": {"items": [LINE], "next_cursor": None}},
-    "getDelivery": {"response": FOLLOWED},
-    "changeDelivery": {
-        "request": {"method": "post", "address_id": ADDRESS_ID},
-        "response": {**FOLLOWED, "state": "to_send", "state_name": "待寄出", "actions": ["change", "cancel"]},
-    },
-    "cancelDelivery": {"response": {**FOLLOWED, "state": "cancelled", "state_name": "已取消", "actions": []}},
-    "confirmDelivery": {
-        "response": {
-            **FOLLOWED,
-            "state": "signed",
-            "state_name": "已签收",
-            "confirmed_at": "2026-11-24T03:00:00Z",
-            "actions": ["report"],
-        }
-    },
-    "reportDelivery": {
-        "request": {"text": "显示已签收，但是没有收到"},
-        "response": {
-            **FOLLOWED,
-            "troubled": True,
-            "problems": [
-                {
-                    "kind": "reported",
-                    "kind_name": "居民反映问题",
-                    "found_at": "2026-11-24T03:00:00Z",
-                    "answer": None,
-                    "ended_at": None,
-                }
-            ],
-        },
-    },
-    "enterOwnWaybill": {"request": {"company": "ems", "waybill": "EA000000001CN"}, "response": _SENT_IN},
-    "orderOwnCourier": {"request": {"courier": "ems"}, "response": _SENT_IN},
-    "getTraceToken": {"response": {"waybill_token": "g9OVQgn1cJd5Xh0kBVuUTkPbGJbUmZsQ0Wj1"}},
-}
 _OF_LINE = {"parameters": {"number": "$response.body#/items/0/number"}}
 _HERE = {"parameters": {"number": "$response.body#/number"}}
 openapi.LINKS |= {

@@ -9,7 +9,6 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from msgspec import Struct
 
-from api import openapi
 from backend import identity
 from backend.identity import AsResident, Me
 
@@ -37,12 +36,3 @@ class MeController(Controller):
     @get(summary="我的账号", operation_id="getMe")
     async def me(self, resident: NamedDependency[AsResident]) -> MeOut:
         return MeOut.of(await identity.me(resident))
-
-
-EXAMPLE = {
-    "id": "0194a1b2-aaaa-7bbb-8ccc-0ddd0eee0fff",
-    "joined_at": "2026-11-02T01:15:00Z",
-    "phone": "138****5678",
-    "phone_confirmed_at": "2026-11-02T01:16:30Z",
-}
-openapi.EXAMPLES["getMe"] = {"response": EXAMPLE}

@@ -92,60 +92,6 @@ class MessageController(Controller):
         return ReadAllOut(await inbox.mark_all_read(resident, up_to=data.up_to))
 
 
-_MESSAGE = {
-    "id": "0194a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
-    "name": "case_accepted",
-    "title": "已受理：居民身份证申领",
-    "body": "您好，市公安局已于2026年11月22日 15:04受理您「居民身份证申领」的申请（办件编号 202611220001），"
-    "预计办结时间：2026年12月6日。办理有新进展，我们会告诉您。",
-    "subject_kind": "case",
-    "subject_id": "0194a1b2-0000-7e5f-8a6b-7c8d9e0f1a2b",
-    "at": "2026-11-22T07:04:00Z",
-    "read_at": None,
-    "page": "pages/case/detail?number=202611220001&message=0194a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
-}
-openapi.EXAMPLES |= {
-    "listMessages": {"response": {"items": [_MESSAGE], "unread": 1, "next_cursor": None}},
-    "getMessage": {
-        "response": {
-            "message": _MESSAGE,
-            "state": "sent",
-            "channel": "sms",
-            "fell_back": True,
-            "words": "已发出（短信）",
-            "consent": {
-                "template": "办件进度通知",
-                "kind": "one-off",
-                "allowed": False,
-                "remaining": 0,
-                "accepted_at": "2026-11-20T01:00:00Z",
-                "withdrawn_at": None,
-            },
-            "attempts": [
-                {
-                    "channel": "mini_program",
-                    "at": "2026-11-22T07:04:01Z",
-                    "outcome": "refused",
-                    "code": "43101",
-                    "receipt": "",
-                    "receipt_at": None,
-                    "words": "对方平台未接收，改用其他方式：您没有订阅这类消息，或订阅次数已用完",
-                },
-                {
-                    "channel": "sms",
-                    "at": "2026-11-22T07:04:02Z",
-                    "outcome": "accepted",
-                    "code": "0",
-                    "receipt": "success",
-                    "receipt_at": "2026-11-22T07:04:07Z",
-                    "words": "对方平台已接收，短信平台确认手机已收到",
-                },
-            ],
-        }
-    },
-    "readMessage": {"response": {"read_at": "2026-11-22T07:10:00Z"}},
-    "readAllMessages": {"request": {"up_to": None}, "response": {"read": 3}},
-}
 openapi.LINKS["listMessages"] = {
     name: {"operationId": name, "parameters": {"message_id": "$response.body#/items/0/id"}}
     for name in ("getMessage", "readMessage")

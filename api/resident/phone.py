@@ -9,9 +9,9 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from api import limits, openapi
+from api import limits
 from api.problems import answers
-from api.resident.me import EXAMPLE, MeOut
+from api.resident.me import MeOut
 from backend import identity
 from backend.identity import AsResident
 from backend.identity.errors import PhoneBusy, PhoneCodeInvalid
@@ -45,6 +45,3 @@ class PhoneController(Controller):
     @delete(summary="解除手机号绑定", operation_id="removePhone")
     async def remove(self, resident: NamedDependency[AsResident]) -> None:
         await identity.remove_phone(resident)
-
-
-openapi.EXAMPLES["confirmPhone"] = {"request": {"code": "2e3f45c6a7b8"}, "response": EXAMPLE}

@@ -58,29 +58,3 @@ openapi.LINKS.setdefault("getPayment", {}).update(
     }
 )
 openapi.LINKS["getReceipt"] = {"verification": {"operationId": "verifyReceipt", **_NUMBER}}
-openapi.EXAMPLES |= {
-    "getReceiptAsPdf": {"response": "（PDF 文件）"},
-    "getReceipt": {
-        "response": {
-            "number": "S20260302V0CM2TZVRZPM",
-            "valid": True,
-            "issued_at": "2026-03-02T04:00:09Z",
-            "voided_at": None,
-            "payment_number": "P202603026V0CM2TZVRZPMLRH",
-            "department_name": "示例市公安局",
-            "item_name": "居民身份证工本费",
-            "basis": "发改价格〔2003〕2322号",
-            "unit_fen": 2000,
-            "quantity": 1,
-            "amount_fen": 2000,
-            "amount_in_capitals": "人民币贰拾元整",
-            "refunded_fen": 0,
-            "channel": "wechat_pay",
-            "channel_name": "微信支付",
-            "transaction_id": "4200000000202603020000000001",
-            "paid_at": "2026-03-02T04:00:07Z",
-            "verify_url": "https://zhangban.example/v1/public/receipts/S20260302V0CM2TZVRZPM?code=6V0CM2TZVRZPMLRH",
-            "fiscal": {"state": "issued", "code": "99060126", "number": "0000000001", "url": None},
-        }
-    },
-}

@@ -71,22 +71,6 @@ async def sign_out(resident: NamedDependency[AsResident]) -> None:
     await identity.sign_out(resident)
 
 
-openapi.EXAMPLES["listSessions"] = {
-    "response": {
-        "items": [
-            {
-                "id": "0194a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
-                "device": "ios",
-                "device_name": "苹果手机或平板",
-                "signed_in_at": "2026-11-02T01:15:00Z",
-                "last_used_at": "2026-11-22T08:30:00Z",
-                "expires_at": "2027-05-01T01:15:00Z",
-                "is_current": True,
-            }
-        ]
-    }
-}
-openapi.EXAMPLES["endOtherSessions"] = {"response": {"ended": 2}}
 openapi.LINKS["listSessions"] = {
     "endSession": {"operationId": "endSession", "parameters": {"session_id": "$response.body#/items/0/id"}}
 }

@@ -60,23 +60,6 @@ class StrikeController(Controller):
         await strikes.appeal(resident, strike_id, data.words)
 
 
-_STRIKE = {
-    "id": "0194a1b2-5555-7fff-8000-0bbb0ccc0ddd",
-    "kind": "no-show",
-    "kind_name": "未按时到场",
-    "given_at": "2026-03-02T18:20:00Z",
-    "line_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
-    "line_name": "综合业务",
-    "hall_name": "示例市政务服务中心",
-    "appointment_number": "260302-K7QF9M3T",
-    "standing": "counting",
-    "appeal": None,
-    "blocked_until": None,
-}
-openapi.EXAMPLES |= {
-    "listStrikes": {"response": {"items": [_STRIKE], "next_cursor": None}},
-    "appealStrike": {"request": {"words": "当天住院，附出院小结编号。"}},
-}
 openapi.LINKS["listStrikes"] = {
     "appeal": {"operationId": "appealStrike", "parameters": {"strike_id": "$response.body#/items/0/id"}}
 }

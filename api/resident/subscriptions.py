@@ -9,7 +9,6 @@ from litestar.di import NamedDependency
 from litestar.params import FromHeader, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
-from api import openapi
 from api.idempotency import IDEMPOTENCY_ERRORS, IdempotencyKeyHeader, idempotent
 from api.problems import answers
 from backend.identity import AsResident
@@ -68,26 +67,3 @@ class SubscriptionController(Controller):
         idempotency_key: FromHeader[IdempotencyKeyHeader] = None,
     ) -> PageSubscriptions:
         return await subscribing.report_popup(resident.id, data.page, data.results, key=idempotency_key or "")
-
-
-_TEMPLATE = {
-    "template_id": "ZbCaseProgress0000000000000000000000000000x",
-    "title": "办件进度通知",
-    "kind": "one-off",
-    "remaining": 2,
-    "allowed": True,
-    "banned": False,
-}
-_ANSWER = {
-    "page": "case",
-    "kind": "one-off",
-    "template_ids": ["ZbCaseProgress0000000000000000000000000000x"],
-    "templates": [_TEMPLATE],
-}
-openapi.EXAMPLES |= {
-    "getSubscriptions": {"response": _ANSWER},
-    "reportSubscriptions": {
-        "request": {"page": "case", "results": {"ZbCaseProgress0000000000000000000000000000x": "accept"}},
-        "response": _ANSWER,
-    },
-}

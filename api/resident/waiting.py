@@ -129,66 +129,6 @@ class DrawEntryController(Controller):
         return await draw_entries.mine(resident)
 
 
-_LINE_ID, _PERSON_ID = "0194a1b2-11e0-7fff-8000-0bbb0ccc0003", "0194a1b2-0001-7fff-8000-0bbb0ccc0005"
-_SLOT_ID, _ITEM = "0194a1b2-5107-7fff-8000-0bbb0ccc0001", "12441500196720244T3442199806003"
-_WAITS = {
-    "id": "0194a1b2-9a17-7fff-8000-0bbb0ccc0007",
-    "line_id": _LINE_ID,
-    "line_name": "户籍业务",
-    "hall_name": "示例市政务服务中心",
-    "day": "2026-11-30",
-    "item_code": _ITEM,
-    "person_id": _PERSON_ID,
-    "state": "waiting",
-    "ahead": 2,
-    "appointment_id": None,
-    "offer_until": None,
-}
-openapi.EXAMPLES |= {
-    "joinWaitingList": {
-        "request": {"line_id": _LINE_ID, "day": "2026-11-30", "item_code": _ITEM},
-        "response": _WAITS,
-    },
-    "listWaitingEntries": {"response": [_WAITS]},
-    "enterDraw": {
-        "request": {
-            "line_id": _LINE_ID,
-            "day": "2026-11-30",
-            "item_code": _ITEM,
-            "slot_ids": [_SLOT_ID],
-        },
-        "response": {
-            "id": "0194a1b2-d4a3-7fff-8000-0bbb0ccc0008",
-            "draw_id": "0194a1b2-d4a0-7fff-8000-0bbb0ccc0009",
-            "day": "2026-11-30",
-            "slot_ids": [_SLOT_ID],
-            "closes_at": "2026-11-23T00:01:00Z",
-            "seed_digest": "72cd6e8422c407fb6d098690f1130b7ded7ec2f7f5e1d30bd9d521f015363793",
-        },
-    },
-}
-openapi.EXAMPLES["listDrawEntries"] = {
-    "response": [
-        {
-            "id": "0194a1b2-d4a3-7fff-8000-0bbb0ccc0008",
-            "draw_id": "0194a1b2-d4a0-7fff-8000-0bbb0ccc0009",
-            "line_id": _LINE_ID,
-            "line_name": "户籍业务",
-            "hall_name": "示例市政务服务中心",
-            "day": "2026-11-30",
-            "item_code": _ITEM,
-            "person_id": _PERSON_ID,
-            "slot_ids": [_SLOT_ID],
-            "closes_at": "2026-11-23T00:01:00Z",
-            "drawn_at": "2026-11-23T00:01:01Z",
-            "state": "won",
-            "rank": 3,
-            "slot_id": _SLOT_ID,
-            "appointment_id": "0194a1b2-a001-7fff-8000-0bbb0ccc0002",
-            "proof": f"/v1/public/lines/{_LINE_ID}/draws/2026-11-30",
-        }
-    ]
-}
 openapi.LINKS["listDrawEntries"] = {
     "proof": {
         "operationId": "getDrawProof",

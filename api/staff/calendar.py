@@ -64,5 +64,3 @@ class CalendarController(Controller):
 openapi.LINKS["vouchForCalendarYear"] = {
     "year": {"operationId": "getCalendarYear", "parameters": {"year": "$request.path.year"}}
 }
-openapi.EXAMPLES["setCalendarDay"] = {"request": {"working": False, "name": "台风停工"}}
-openapi.EXAMPLES["vouchForCalendarYear"] = {"request": {"source": "国务院办公厅关于2027年部分节假日安排的通知"}}

@@ -10,7 +10,6 @@ from litestar.params import JSONBody, PathParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import openapi
-from api.example_guide import CODE, CONTENT
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend import catalogue
@@ -199,57 +198,6 @@ class ItemController(Controller):
         return seen(code, await catalogue.withdraw(staff, code, number, because=data.because))
 
 
-_VERSION = {"code": CODE, "number": 2, "state": "draft", "revision": 1, "based_on": 1, "content": CONTENT}
-_PUBLISHED = {**_VERSION, "state": "published"}
-openapi.EXAMPLES |= {
-    "listOwnItems": {
-        "response": {
-            "items": [
-                {
-                    "code": CODE,
-                    "kind": "payment",
-                    "name": CONTENT["name"],
-                    "latest": 2,
-                    "latest_state": "draft",
-                    "published": 1,
-                }
-            ],
-            "next_cursor": None,
-        }
-    },
-    "createItem": {
-        "request": {"basic_code": "990004006000", "level": "4", "kind": "payment", **CONTENT},
-        "response": {**_VERSION, "number": 1, "based_on": None},
-    },
-    "listVersions": {
-        "response": [
-            {
-                "number": 1,
-                "state": "published",
-                "revision": 3,
-                "based_on": None,
-                "name": CONTENT["name"],
-                "published_at": "2026-01-01T00:00:00Z",
-                "withdrawn_at": None,
-                "withdrawn_because": "",
-            }
-        ]
-    },
-    "draftVersion": {"response": _VERSION},
-    "getVersion": {"response": _VERSION},
-    "editVersion": {"request": {**CONTENT, "revision": 1}, "response": {**_VERSION, "revision": 2}},
-    "checkVersion": {
-        "response": {
-            "publishable": False,
-            "faults": [{"pointer": "/guide/materials/2/name", "message": "材料要写具体，不能写“其他材料”"}],
-        }
-    },
-    "publishVersion": {"request": {"revision": 1}, "response": _PUBLISHED},
-    "withdrawVersion": {
-        "request": {"because": "法律依据已经废止"},
-        "response": {**_PUBLISHED, "state": "withdrawn"},
-    },
-}
 _ITEM = {"code": "$response.body#/code"}
 _VERSION = {**_ITEM, "number": "$response.body#/number"}
 openapi.LINKS["createItem"] = {

@@ -12,7 +12,6 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import openapi
-from api.delivery_examples import OPENED, OVERSEEN, RECEIVER
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.cases.collecting import is_applicant
@@ -176,58 +175,6 @@ class DeliveryController(Controller):
         return await overseeing.delivery(staff, number)
 
 
-_AT_COUNTER = {
-    **OPENED,
-    "method": "pickup",
-    "method_name": "到窗口领取",
-    "state": "ready",
-    "state_name": "待领取",
-    "postage": "free",
-    "postage_name": "免邮费",
-    "postage_fen": 0,
-    "pickup_point": "示例市政务服务中心出件窗口",
-    "kept_until": "2026-12-22",
-    "shipment_number": None,
-    "courier": None,
-    "company_name": None,
-    "waybill": None,
-    "batch_id": None,
-    "receiver": None,
-    "steps": OPENED["steps"][:1],
-}
-SIGNATURE = (
-    "iVBORw0KGgoAAAANSUhEUgAAAFAAAAAyCAAAAADuRgMgAAAAoElEQVR42u2WwQ6AIAxD3///9Iw3TcxoB5FEx4VLfYG1jhGLFw1s"
-    "4B+BnGshEFwiA951k0gIPImIBDS8Q1DimCcIb/dEKvYA6Lgn6DDyQGwAYkRWcm81EOOvIjYA6+3AAjKd18K5sb4UKvsOkKin8xUg"
-    "Rs2JDUCmYkzeqP0+jp1epPtV3rfUgMoL/KylMiNkWipTTKalNGcl2p5gG/hJ4AF3uQnKmfHWLQAAAABJRU5ErkJggg=="
-)
-"""A short stroke, drawn on a small tablet."""
-openapi.EXAMPLES |= {
-    "listDepartmentDeliveries": {"response": {"items": [OVERSEEN], "next_cursor": None}},
-    "getDeliveryDesk": {
-        "response": {"states": {"to_send": 12, "in_transit": 30, "ready": 5}, "problems": 2, "problems_taken": 1}
-    },
-    "getDepartmentDelivery": {"response": OPENED},
-    "getDeliveryReceiver": {"response": RECEIVER},
-    "makeReady": {"request": {"kept_days": 30}, "response": _AT_COUNTER},
-    "keepUntil": {"request": {"until": "2026-12-31"}, "response": {**_AT_COUNTER, "kept_until": "2026-12-31"}},
-    "handOver": {
-        "request": {"name": "田秀英", "code": "40718263", "signature": SIGNATURE},
-        "response": {
-            **_AT_COUNTER,
-            "state": "handed_over",
-            "state_name": "已领取",
-            "hand_over": {
-                "relation": "self",
-                "checked_with": "pickup_code",
-                "staff_id": "0194a1b2-3333-7fff-8000-0bbb0ccc0ddd",
-                "at": "2026-11-25T02:00:00Z",
-            },
-        },
-    },
-    "receiveDocuments": {
-        "response": {**OPENED, "direction": "to-office", "state": "signed", "state_name": "办理部门已签收"}
-    },
-}
 _HERE = {"parameters": {"number": "$response.body#/number"}}
 openapi.LINKS |= {
     "listDepartmentDeliveries": {

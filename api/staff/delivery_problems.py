@@ -11,7 +11,6 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from api import openapi
-from api.delivery_examples import NUMBER
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.deliveries import problems
@@ -87,34 +86,7 @@ class DeliveryProblemController(Controller):
         return await problems.answer(staff, problem_id, data.answer)
 
 
-_PROBLEM = {
-    "id": "0194a1b2-bad0-7fff-8000-0bbb0ccc0001",
-    "number": NUMBER,
-    "contents": "居民身份证",
-    "kind": "reported",
-    "kind_name": "居民反映问题",
-    "text": "显示已签收，但是没有收到",
-    "state": "signed",
-    "state_name": "已签收",
-    "company": "ems",
-    "waybill": "EA000000001CN",
-    "found_at": "2026-11-24T03:00:00Z",
-    "owner_id": None,
-    "answer": None,
-    "ended_at": None,
-}
-_OWNER = "0194a1b2-3333-7fff-8000-0bbb0ccc0ddd"
-_ANSWER = "经与快递公司核实，快件放在小区物业，请凭身份证领取。"
 openapi.PARAMETERS.setdefault("problem_id", "寄送问题的标识")
-openapi.EXAMPLES |= {
-    "listDeliveryProblems": {"response": {"items": [_PROBLEM], "next_cursor": None}},
-    "getDeliveryProblem": {"response": _PROBLEM},
-    "takeDeliveryProblem": {"response": {**_PROBLEM, "owner_id": _OWNER}},
-    "answerDeliveryProblem": {
-        "request": {"answer": _ANSWER},
-        "response": {**_PROBLEM, "owner_id": _OWNER, "answer": _ANSWER, "ended_at": "2026-11-24T08:00:00Z"},
-    },
-}
 _HERE = {"parameters": {"problem_id": "$response.body#/id"}}
 openapi.LINKS |= {
     "listDeliveryProblems": {

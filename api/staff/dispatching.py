@@ -12,7 +12,6 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
 from api import openapi
-from api.delivery_examples import NUMBER, OPENED, POINT
 from api.paging import Limit
 from api.problems import answers
 from backend.deliveries import batching, dispatching, overseeing
@@ -201,49 +200,6 @@ class DispatchController(Controller):
         return await overseeing.batch(staff, batch_id)
 
 
-_TO_SEND = {
-    **OPENED,
-    "state": "to_send",
-    "state_name": "待寄出",
-    "shipment_number": None,
-    "courier": None,
-    "company_name": None,
-    "waybill": None,
-    "batch_id": None,
-    "steps": OPENED["steps"][:1],
-}
-_BATCH = {
-    "id": OPENED["batch_id"],
-    "at": "2026-11-22T00:30:00Z",
-    "parcels": 1,
-    "ordered": 1,
-    "waiting": 0,
-    "failed": 0,
-    "lines": [
-        {
-            "number": NUMBER,
-            "shipment_number": OPENED["shipment_number"],
-            "courier": "ems",
-            "waybill": "EA000000001CN",
-            "labelled": True,
-            "trouble": None,
-        }
-    ],
-}
 openapi.PARAMETERS.setdefault("batch_id", "批次的标识")
-openapi.EXAMPLES |= {
-    "sendDelivery": {"request": {"courier": "ems"}, "response": _TO_SEND},
-    "enterWaybill": {"request": {"company": "ems", "waybill": "EA000000001CN"}, "response": OPENED},
-    "getLabel": {"response": {"label": "https://labels.example/EA000000001CN.pdf"}},
-    "undoOrder": {"response": _TO_SEND},
-    "resendDelivery": {"response": _TO_SEND},
-    "declareDelivery": {
-        "request": {"status": "delivered", "at": "2026-11-24T03:00:00+08:00"},
-        "response": {**OPENED, "state": "signed", "state_name": "已签收"},
-    },
-    "sendBatch": {"request": {"courier": "ems", "hall_id": POINT["hall_id"]}, "response": _BATCH},
-    "listBatches": {"response": [{name: value for name, value in _BATCH.items() if name != "lines"}]},
-    "getBatch": {"response": _BATCH},
-}
 _BATCH_ID = {"parameters": {"batch_id": "$response.body#/id"}}
 openapi.LINKS["sendBatch"] = {"batch": {"operationId": "getBatch", **_BATCH_ID}}

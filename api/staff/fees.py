@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from api import openapi
-from api.case_fees import FEE, CaseFees, ChargeIn
+from api.case_fees import CaseFees, ChargeIn
 from api.problems import answers
 from backend import payments
 from backend.cases import fees
@@ -69,12 +69,6 @@ class FeeController(Controller):
         return await payments.waive_fee(staff, fee_id, data.reason)
 
 
-_WAIVED = {"state": "waived", "state_name": "已免收", "reason": "低保家庭，按规定免收"}
-openapi.EXAMPLES |= {
-    "listFeesOfCase": {"response": {"items": [FEE]}},
-    "raiseFee": {"request": {"charge_ref": "copy", "quantity": 12}, "response": FEE},
-    "waiveFee": {"request": {"reason": "低保家庭，按规定免收"}, "response": {**FEE, **_WAIVED}},
-}
 _CASE = {"number": "$request.path.number"}
 openapi.LINKS |= {
     "raiseFee": {

@@ -96,34 +96,6 @@ class KioskController(Controller):
         return await attending.walk_in(staff, hall_id, data.line_id)
 
 
-TICKET = {
-    "id": "0194a1b2-7777-7fff-8000-0bbb0ccc0ddd",
-    "label": "A007",
-    "sequence": 7,
-    "state": "waiting",
-    "hall_id": "c8302872-7262-5fef-befe-00e351416a1c",
-    "line_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
-    "day": "2026-03-02",
-    "appointment_id": "0194a1b2-4444-7fff-8000-0bbb0ccc0ddd",
-    "window_id": None,
-    "window": None,
-    "wanted_at": "2026-03-02T01:00:00Z",
-    "called_at": None,
-    "calls": 0,
-    "served_at": None,
-}
-"""A queue number, as examples show it."""
-openapi.EXAMPLES |= {
-    "checkInByCode": {
-        "request": {"code": "ZB1.DAGJZMOVHR5H6EABBORQ7XNUIXBQ2YTKOF5DC3Y"},
-        "response": TICKET,
-    },
-    "checkInByIdentity": {"request": {"id_last_four": "002X", "phone": "13800138000"}, "response": TICKET},
-    "takeWalkInTicket": {
-        "request": {"line_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd"},
-        "response": {**TICKET, "appointment_id": None},
-    },
-}
 openapi.LINKS["takeWalkInTicket"] = openapi.LINKS["checkInByCode"] = {
     "board": {"operationId": "getHallBoard", "parameters": {"hall_id": "$response.body#/hall_id"}},
 }

@@ -71,65 +71,6 @@ class StaffMessageController(Controller):
         return await staff_views.requeue_message(staff, message_id)
 
 
-_MESSAGE = {
-    "id": "0194a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
-    "event_id": "0194a1b2-c3d0-7e5f-8a6b-7c8d9e0f1a2b",
-    "name": "case_rejected",
-    "subject_kind": "case",
-    "subject_id": "0194a1b2-0000-7e5f-8a6b-7c8d9e0f1a2b",
-    "at": "2026-11-22T07:04:00Z",
-    "state": "sent",
-    "state_name": "已发出",
-    "channel": "sms",
-    "fell_back": True,
-    "attempts": 2,
-    "due_at": None,
-    "finished_at": "2026-11-22T07:04:02Z",
-    "read_at": None,
-}
-_DETAIL = {
-    **_MESSAGE,
-    "phone": "138****0001",
-    "consent": {
-        "template": "办理结果通知",
-        "kind": "one-off",
-        "allowed": False,
-        "remaining": 0,
-        "accepted_at": "2026-11-20T01:00:00Z",
-        "withdrawn_at": None,
-    },
-    "history": [
-        {
-            "n": 1,
-            "channel": "mini_program",
-            "started_at": "2026-11-22T07:04:01Z",
-            "finished_at": "2026-11-22T07:04:01Z",
-            "outcome": "skipped",
-            "code": "no-consent",
-            "partner_id": "",
-            "receipt": "",
-            "receipt_at": None,
-            "words": "没有使用：居民没有订阅这类消息，或订阅次数已用完",
-        },
-        {
-            "n": 2,
-            "channel": "sms",
-            "started_at": "2026-11-22T07:04:01Z",
-            "finished_at": "2026-11-22T07:04:02Z",
-            "outcome": "accepted",
-            "code": "0",
-            "partner_id": "f825bba61f98dcca",
-            "receipt": "success",
-            "receipt_at": "2026-11-22T07:04:07Z",
-            "words": "对方平台已接收，短信平台确认手机已收到",
-        },
-    ],
-}
-openapi.EXAMPLES |= {
-    "listStaffMessages": {"response": {"items": [_MESSAGE], "next_cursor": None}},
-    "getStaffMessage": {"response": _DETAIL},
-    "requeueMessage": {"response": {**_DETAIL, "state": "pending", "state_name": "正在发送", "channel": None}},
-}
 openapi.LINKS["listStaffMessages"] = {
     name: {"operationId": name, "parameters": {"message_id": "$response.body#/items/0/id"}}
     for name in ("getStaffMessage", "requeueMessage")

@@ -13,7 +13,6 @@ from api import openapi
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
-from api.staff.refunds import PAYMENT_NUMBER, REFUND
 from backend import payments
 from backend.identity import AsStaff
 from backend.paging import USUAL
@@ -85,41 +84,6 @@ class StaffPaymentController(Controller):
         return await payments.get_department_refund(staff, decision.number)
 
 
-_PAYMENT = {
-    "number": PAYMENT_NUMBER,
-    "channel": "wechat_pay",
-    "channel_name": "微信支付",
-    "state": "paid",
-    "state_name": "已支付",
-    "state_at": "2026-11-22T02:05:00Z",
-    "amount_fen": 2000,
-    "paid_fen": 2000,
-    "refunding_fen": 500,
-    "refunded_fen": 0,
-    "fee_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
-    "fee_name": "居民身份证工本费",
-    "subject_kind": "case",
-    "subject_id": "0194a1b2-2222-7fff-8000-0bbb0ccc0ddd",
-    "ordered_at": "2026-11-22T02:04:00Z",
-    "paid_at": "2026-11-22T02:05:00Z",
-    "transaction_id": "4200000000202611221234567890",
-    "problem": None,
-}
-_TRANSITION = {
-    "at": "2026-11-22T02:05:00Z",
-    "entity": "payment",
-    "from_state": "prepaid",
-    "to_state": "paid",
-    "cause": "notice",
-    "actor": "partner:wechat-pay",
-}
-openapi.EXAMPLES |= {
-    "listStaffPayments": {"response": {"items": [_PAYMENT], "next_cursor": None}},
-    "getStaffPayment": {
-        "response": {**_PAYMENT, "refundable_fen": 1500, "refunds": [REFUND], "transitions": [_TRANSITION]}
-    },
-    "requestRefund": {"request": {"amount_fen": 500, "reason": "多收工本费"}, "response": REFUND},
-}
 openapi.LINKS |= {
     "listStaffPayments": {
         "payment": {"operationId": "getStaffPayment", "parameters": {"number": "$response.body#/items/0/number"}}

@@ -12,7 +12,6 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from api import openapi
-from api.delivery_examples import POINT
 from api.problems import answers
 from backend.deliveries import pickup_points
 from backend.deliveries.errors import PickupPointInUse, PickupPointInvalid, PickupPointNotFound, PickupPointTaken
@@ -113,15 +112,7 @@ class PickupPointController(Controller):
         return await pickup_points.reopen(staff, point_id)
 
 
-_FORM = {name: POINT[name] for name in ("code", "name", "region_code", "address", "phone", "hours", "hall_id")}
 openapi.PARAMETERS.setdefault("point_id", "领取点的标识")
-openapi.EXAMPLES |= {
-    "listOwnPickupPoints": {"response": [POINT]},
-    "openPickupPoint": {"request": _FORM, "response": POINT},
-    "changePickupPoint": {"request": _FORM, "response": POINT},
-    "closePickupPoint": {"response": {**POINT, "open": False}},
-    "reopenPickupPoint": {"response": POINT},
-}
 _HERE = {"parameters": {"point_id": "$response.body#/id"}}
 openapi.LINKS["openPickupPoint"] = {
     "change": {"operationId": "changePickupPoint", **_HERE},

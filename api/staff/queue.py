@@ -13,7 +13,6 @@ from msgspec import Meta, Struct
 
 from api import openapi
 from api.problems import answers
-from api.staff.kiosk import TICKET
 from backend.appointments import attending, calling, posters
 from backend.appointments.errors import (
     AppointmentNotFound,
@@ -149,26 +148,6 @@ class QueueController(Controller):
         return await calling.hand_over(staff, ticket_id, window_id=data.window_id, line_id=data.line_id)
 
 
-_WINDOW_ID = "0194a1b2-2222-7fff-8000-0bbb0ccc0ddd"
-_AT_WINDOW = {
-    **TICKET,
-    "state": "called",
-    "window_id": _WINDOW_ID,
-    "window": "2",
-    "called_at": "2026-03-02T01:12:09Z",
-    "calls": 1,
-}
-openapi.EXAMPLES |= {
-    "listQueue": {"response": [TICKET]},
-    "getHallPosterCode": {"response": "（图片）"},
-    "checkInAtDesk": {"response": TICKET},
-    "callNext": {"response": _AT_WINDOW},
-    "callAgain": {"response": {**_AT_WINDOW, "calls": 2}},
-    "serveTicket": {"response": {**_AT_WINDOW, "state": "served", "served_at": "2026-03-02T01:18:40Z"}},
-    "missTicket": {"response": {**_AT_WINDOW, "state": "missed", "window_id": None, "window": None}},
-    "rejoinQueue": {"response": TICKET},
-    "handOverTicket": {"request": {"window_id": _WINDOW_ID}, "response": {**TICKET, "window_id": _WINDOW_ID}},
-}
 openapi.PARAMETERS.setdefault("ticket_id", "排队号的标识")
 openapi.PARAMETERS.setdefault("window_id", "窗口的标识")
 openapi.PARAMETERS.setdefault("appointment_id", "预约的标识")

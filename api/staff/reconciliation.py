@@ -120,62 +120,6 @@ class ReconciliationController(Controller):
         return await payments.resolve_bill_difference(staff, difference_id, data.words)
 
 
-_DAY = {
-    "id": "0194a1b2-5555-7fff-8000-0bbb0ccc0ddd",
-    "channel": "wechat_pay",
-    "merchant_id": "1900000001",
-    "day": "2026-03-02",
-    "state": "compared",
-    "runs": 1,
-    "compared_at": "2026-03-03T02:20:07Z",
-    "paid_count": 1204,
-    "paid_fen": 2408000,
-    "refund_count": 3,
-    "refund_fen": 6000,
-    "charge_fen": 14448,
-    "open": 1,
-    "repaired": 2,
-    "resolved": 0,
-    "problem": None,
-}
-_DIFFERENCE = {
-    "id": "0194a1b2-6666-7fff-8000-0bbb0ccc0ddd",
-    "channel": "wechat_pay",
-    "merchant_id": "1900000001",
-    "day": "2026-03-02",
-    "kind": "unknown",
-    "kind_name": "单号无法识别",
-    "entity": "payment",
-    "number": "P202603026V0CM2TZVRZPMLRH",
-    "payment_number": None,
-    "transaction_id": "4200000000202603020000000001",
-    "moved_at": "2026-03-02T04:00:00Z",
-    "ours_state": None,
-    "ours_fen": None,
-    "bill_state": "SUCCESS",
-    "bill_fen": 2000,
-    "query_state": "paid",
-    "query_fen": 2000,
-    "state": "open",
-    "owner_id": None,
-    "resolution": None,
-    "found_at": "2026-03-03T02:20:07Z",
-    "ended_at": None,
-    "reopened": 0,
-}
-_OWNED = {**_DIFFERENCE, "owner_id": "0194a1b2-7777-7fff-8000-0bbb0ccc0ddd"}
-_WORDS = "系统恢复前的订单，已按交易单号联系缴款人并线下退款"
-openapi.EXAMPLES |= {
-    "listBillDays": {"response": {"items": [_DAY], "next_cursor": None}},
-    "compareBillDay": {"request": {"day": "2026-03-02"}, "response": {"bills": 1}},
-    "listBillDifferences": {"response": {"items": [_DIFFERENCE], "next_cursor": None}},
-    "getBillDifference": {"response": _DIFFERENCE},
-    "takeOverBillDifference": {"response": _OWNED},
-    "resolveBillDifference": {
-        "request": {"words": _WORDS},
-        "response": {**_OWNED, "state": "resolved", "resolution": _WORDS, "ended_at": "2026-03-03T06:00:00Z"},
-    },
-}
 openapi.PARAMETERS.setdefault("difference_id", "对账差异的标识")
 openapi.LINKS["listBillDifferences"] = {
     name: {"operationId": operation, "parameters": {"difference_id": "$response.body#/items/0/id"}}

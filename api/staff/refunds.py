@@ -120,45 +120,6 @@ class RefundController(Controller):
         return await payments.get_department_refund(staff, decision.number)
 
 
-PAYMENT_NUMBER = "P20261122B7D9F2H4J6K8L1M3"
-REFUND = {
-    "number": f"R{PAYMENT_NUMBER}01",
-    "payment_number": PAYMENT_NUMBER,
-    "channel": "wechat_pay",
-    "channel_name": "微信支付",
-    "fee_name": "居民身份证工本费",
-    "amount_fen": 500,
-    "cause": "staff",
-    "reason": "多收工本费",
-    "state": "approved",
-    "state_name": "已同意，正在提交",
-    "state_at": "2026-11-22T03:00:00Z",
-    "requested_at": "2026-11-22T03:00:00Z",
-    "requested_by": "0194a1b2-3333-7fff-8000-0bbb0ccc0ddd",
-    "approved_by": None,
-    "decided_at": "2026-11-22T03:00:00Z",
-    "succeeded_at": None,
-    "account": None,
-    "problem": None,
-    "to_card": False,
-}
-_SECOND = "0194a1b2-4444-7fff-8000-0bbb0ccc0ddd"
-_WAITS = {**REFUND, "state": "requested", "state_name": "待复核", "decided_at": None}
-_AGAIN = {**REFUND, "state": "processing", "state_name": "支付平台处理中", "approved_by": _SECOND}
-openapi.EXAMPLES |= {
-    "listRefunds": {"response": {"items": [_WAITS], "next_cursor": None}},
-    "getRefund": {"response": _WAITS},
-    "approveRefund": {"response": {**REFUND, "approved_by": _SECOND}},
-    "rejectRefund": {
-        "request": {"reason": "依据不足"},
-        "response": {**_WAITS, "state": "rejected", "state_name": "未同意", "problem": "依据不足"},
-    },
-    "repeatRefund": {"response": _AGAIN},
-    "refundToCard": {
-        "request": {"bank": "ICBC_DEBIT", "number": "6222020200112230119", "name": "田秀英"},
-        "response": _AGAIN,
-    },
-}
 openapi.LINKS |= {
     "listRefunds": {
         "refund": {"operationId": "getRefund", "parameters": {"number": "$response.body#/items/0/number"}},

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from api import limits, openapi
+from api import limits
 from api.problems import answers
 from backend.identity import AsStaff, staff_signing_in
 from backend.identity import staff as staff_accounts
@@ -82,25 +82,3 @@ async def me(staff: NamedDependency[AsStaff]) -> StaffMeOut:
 async def sign_out(staff: NamedDependency[AsStaff]) -> None:
     """End the session in which this is asked."""
     await staff_signing_in.sign_out(staff)
-
-
-openapi.EXAMPLES["signInStaff"] = {
-    "request": {"login": "li.na", "password": "Jianguo-Road-48", "code": "492039"},
-    "response": {
-        "access_token": "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJ6aGFuZ2JhbiJ9.c2lnbmF0dXJl",
-        "token_type": "Bearer",
-        "expires_in": 43200,
-        "idle_after": 900,
-        "session_id": "0194a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b",
-        "staff_id": "0194a1b2-bbbb-7ccc-8ddd-0eee0fff0aaa",
-    },
-}
-openapi.EXAMPLES["getStaffMe"] = {
-    "response": {
-        "id": "0194a1b2-bbbb-7ccc-8ddd-0eee0fff0aaa",
-        "login": "li.na",
-        "name": "李娜",
-        "department_id": "0194a1b2-cccc-7ddd-8eee-0fff0aaa0bbb",
-        "duties": ["cases.handle", "cases.read"],
-    }
-}

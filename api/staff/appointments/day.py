@@ -81,46 +81,6 @@ class DayController(Controller):
         return await days_off.days_off(staff, hall_id)
 
 
-_VISIT = {
-    "id": "0194a1b2-4444-7fff-8000-0bbb0ccc0ddd",
-    "number": "260302-K7QF9M3T",
-    "name": "田**",
-    "state": "booked",
-    "line_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
-    "line_name": "综合业务",
-    "item_code": "11990100009900013U4990001001000",
-    "item_name": "居民身份证换领",
-    "slot_id": "0194a1b2-3333-7fff-8000-0bbb0ccc0ddd",
-    "starts_at": "2026-03-02T01:00:00Z",
-    "ends_at": "2026-03-02T01:30:00Z",
-    "ticket": None,
-}
-_HALL = {
-    "id": "c8302872-7262-5fef-befe-00e351416a1c",
-    "code": "city-hall",
-    "name": "示例市政务服务中心",
-    "region_code": "990100",
-    "region_name": "示例市",
-    "address": "示例市城中区人民路1号",
-    "phone": "12345",
-    "hours": [{"days": [1, 2, 3, 4, 5], "opens": "09:00", "closes": "17:00"}],
-    "latitude": "35.000100",
-    "longitude": "105.000100",
-    "directions": "地铁1号线人民路站B口步行200米",
-}
-_DAY_OFF = {
-    "day": "2026-10-02",
-    "name": "国庆节",
-    "line_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
-    "line_name": "综合业务",
-    "slots": 14,
-    "taken": 23,
-}
-openapi.EXAMPLES |= {
-    "listDaysOff": {"response": [_DAY_OFF]},
-    "listOwnHalls": {"response": [_HALL]},
-    "listHallAppointments": {"response": {"items": [_VISIT], "next_cursor": None}},
-}
 openapi.LINKS["listOwnHalls"] = {
     operation: {"operationId": operation, "parameters": {"hall_id": "$response.body#/0/id"}}
     for operation in (

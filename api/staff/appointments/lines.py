@@ -115,39 +115,6 @@ class LineController(Controller):
         return HoursBody(hours=await hours.set_hours(staff, line_id, data.hours))
 
 
-_RULES = {
-    "code": "A",
-    "name": "综合业务",
-    "active": True,
-    "slot_minutes": 30,
-    "release_time": "08:00",
-    "release_days": 7,
-    "admission": "first-come",
-    "draw_seconds": 60,
-    "hold_seconds": 180,
-    "cancel_minutes": 120,
-    "offer_minutes": 30,
-    "person_limit": 3,
-    "strikes_allowed": 2,
-    "strike_days": 90,
-    "block_days": 30,
-}
-_LINE = {
-    "id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
-    "hall_id": "c8302872-7262-5fef-befe-00e351416a1c",
-    "rules": _RULES,
-    "item_codes": ["11990100009900013U4990001001000"],
-}
-_HOURS = {"hours": [{"weekday": 1, "opens": "09:00", "closes": "12:00", "capacity": 6, "walk_ins": 2}]}
-openapi.EXAMPLES |= {
-    "listLines": {"response": [_LINE]},
-    "createLine": {"request": _RULES, "response": _LINE},
-    "getLine": {"response": _LINE},
-    "updateLine": {"request": _RULES, "response": _LINE},
-    "setLineItems": {"request": {"item_codes": _LINE["item_codes"]}, "response": _LINE},
-    "getLineHours": {"response": _HOURS},
-    "setLineHours": {"request": _HOURS, "response": _HOURS},
-}
 openapi.LINKS["createLine"] = {
     operation: {"operationId": operation, "parameters": {"line_id": "$response.body#/id"}}
     for operation in ("getLine", "updateLine", "setLineItems", "getLineHours", "setLineHours", "generateSlots")

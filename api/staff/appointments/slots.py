@@ -170,43 +170,6 @@ class SlotController(Controller):
         return Reopened(slots=await closing.reopen_day(staff, hall_id, data.day, line_id=data.line_id))
 
 
-_LINE_ID, _SLOT_ID = "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd", "0194a1b2-3333-7fff-8000-0bbb0ccc0ddd"
-_RANGE = {"first": "2026-03-02", "last": "2026-03-31"}
-_SLOT = {
-    "id": _SLOT_ID,
-    "line_id": _LINE_ID,
-    "line_name": "综合业务",
-    "starts_at": "2026-03-02T01:00:00Z",
-    "ends_at": "2026-03-02T01:30:00Z",
-    "release_at": "2026-02-23T00:00:00Z",
-    "capacity": 6,
-    "held": 1,
-    "booked": 4,
-    "walk_in_quota": 2,
-    "walk_ins": 0,
-    "checked_in": 1,
-    "served": 0,
-    "missed": 0,
-    "closed_at": None,
-    "closed_because": "",
-}
-openapi.EXAMPLES |= {
-    "generateSlots": {"request": _RANGE, "response": {"line_id": _LINE_ID, **_RANGE, "slots": 264}},
-    "listHallSlots": {"response": [_SLOT]},
-    "setSlotCapacity": {
-        "request": {"capacity": 8, "walk_in_quota": 2},
-        "response": {"slot_id": _SLOT_ID, "capacity": 8, "taken": 5, "walk_in_quota": 2, "walk_ins": 0},
-    },
-    "closeSlot": {
-        "request": {"because": "系统升级"},
-        "response": {"slot_id": _SLOT_ID, "cancelled": 5, "offered": 4},
-    },
-    "closeDay": {
-        "request": {"day": "2026-03-02", "because": "停电检修"},
-        "response": {"slots": 12, "cancelled": 31},
-    },
-    "reopenDay": {"request": {"day": "2026-03-02"}, "response": {"slots": 12}},
-}
 openapi.LINKS["listHallSlots"] = {
     "capacity": {"operationId": "setSlotCapacity", "parameters": {"slot_id": "$response.body#/0/id"}},
     "close": {"operationId": "closeSlot", "parameters": {"slot_id": "$response.body#/0/id"}},

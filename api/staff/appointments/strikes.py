@@ -61,22 +61,6 @@ class StrikeController(Controller):
         await strikes.decide(staff, strike_id, waive=data.waive)
 
 
-_APPEAL = {
-    "id": "0194a1b2-5555-7fff-8000-0bbb0ccc0ddd",
-    "kind": "no-show",
-    "kind_name": "未按时到场",
-    "given_at": "2026-03-02T18:20:00Z",
-    "given_by": None,
-    "line_id": "0194a1b2-1111-7fff-8000-0bbb0ccc0ddd",
-    "line_name": "综合业务",
-    "appointment_number": "260302-K7QF9M3T",
-    "appealed_at": "2026-03-03T02:00:00Z",
-    "appeal": "当天住院，附出院小结编号。",
-}
-openapi.EXAMPLES |= {
-    "listAppeals": {"response": {"items": [_APPEAL], "next_cursor": None}},
-    "decideStrike": {"request": {"waive": True}},
-}
 openapi.LINKS["listAppeals"] = {
     "decide": {"operationId": "decideStrike", "parameters": {"strike_id": "$response.body#/items/0/id"}}
 }

@@ -57,16 +57,6 @@ class WindowController(Controller):
         return await windows.set_window(staff, hall_id, number, line_ids=data.line_ids, open=data.open)
 
 
-_WINDOW = {
-    "id": "0194a1b2-2222-7fff-8000-0bbb0ccc0ddd",
-    "number": "3",
-    "line_ids": ["0194a1b2-1111-7fff-8000-0bbb0ccc0ddd"],
-    "open": True,
-}
-openapi.EXAMPLES |= {
-    "listWindows": {"response": [_WINDOW]},
-    "setWindow": {"request": {"line_ids": _WINDOW["line_ids"], "open": True}, "response": _WINDOW},
-}
 openapi.LINKS["listWindows"] = {
     "window": {"operationId": "setWindow", "parameters": {"number": "$response.body#/0/number"}},
 }

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from api.example_guide import CODE, GUIDE
+from api.openapi import examples
 from backend.catalogue import Guide, codes
 from backend.catalogue.linting import lint
 
+EDITED: dict[str, Any] = examples()["editVersion"]
+
 
 def test_the_guide_in_the_documentation_has_no_fault():
-    assert lint(msgspec.convert(GUIDE, Guide)) == []
+    assert lint(msgspec.convert(EDITED["request"]["guide"], Guide)) == []
 
 
 def test_the_code_in_the_documentation_passes_the_checker():
-    assert codes.build(*codes.parse(CODE).__dict__.values()) == CODE
+    code = EDITED["response"]["code"]
+
+    assert codes.build(*codes.parse(code).__dict__.values()) == code
