@@ -105,8 +105,10 @@ _METHODS = ("get", "put", "post", "patch", "delete", "head")
 
 @lru_cache(maxsize=1)
 def examples() -> dict[str, dict[str, Any]]:
-    """operationId → {"request": …, "response": …}: real-looking bodies, from the JSON files of `api/examples/`, which
-    mirror the modules of `api/`. Raises ValueError for an operation that stands in two files."""
+    """operationId → `request`, `response`: real-looking bodies, from `api/examples/`, which mirrors `api/`.
+
+    `body` is the whole request body of a handler that reads bytes. Raises ValueError for an operation in two files.
+    """
     found: dict[str, dict[str, Any]] = {}
     for path in sorted((Path(__file__).parent / "examples").rglob("*.json")):
         more = msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, Any]])
@@ -118,6 +120,9 @@ def examples() -> dict[str, dict[str, Any]]:
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
     name = operation.get("operationId", "")
+    example = examples().get(name, {})
+    if "body" in example:  # a handler that reads bytes, because a signature is over them, declares no body
+        operation["requestBody"] = example["body"]
     for door, security in SECURITY.items():
         if path.startswith(door) and "security" not in operation and name not in WITHOUT_TOKEN:
             operation["security"] = security
@@ -142,7 +147,6 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
         if status >= "4" and MEDIA_TYPE not in described.get("content", {}):
             described["description"] = COMMON.get(status, described["description"])
             described["content"] = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    example = examples().get(name, {})
     if "request" in example and "requestBody" in operation:
         for content in operation["requestBody"]["content"].values():
             content["example"] = example["request"]

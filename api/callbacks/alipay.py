@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from litestar import Controller, MediaType, Request, post
 from litestar.di import NamedDependency
-from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
 from api.callbacks.answering import LARGEST, ingest_push
 from api.problems import answers
 from backend import payments
 from backend.partners import Partners
-
-
-@dataclass
-class _NoticeOperation(Operation):
-    """Describes the body, which the handler reads as bytes because the signature is over them."""
-
-    def __post_init__(self) -> None:
-        self.request_body = RequestBody(
-            description="支付宝异步通知的原文，最多 64 KiB",
-            content={
-                "application/x-www-form-urlencoded": OpenAPIMediaType(
-                    schema=Schema(type=OpenAPIType.STRING),
-                    examples={
-                        "notify": Example(
-                            value="notify_id=2026112000222100524&trade_status=TRADE_SUCCESS&out_trade_no=P20261120…"
-                        )
-                    },
-                )
-            },
-        )
 
 
 class AlipayController(Controller):
@@ -48,7 +26,6 @@ class AlipayController(Controller):
         media_type=MediaType.TEXT,
         status_code=200,
         request_max_body_size=LARGEST,
-        operation_class=_NoticeOperation,
         responses=answers(payments.ingest_notice),
     )
     async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> str:

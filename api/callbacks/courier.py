@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from litestar import Controller, Request, Response, post
 from litestar.di import NamedDependency
-from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromPath, PathParameter
 
 from api.limits import client_address
@@ -32,29 +30,6 @@ def _headers(request: Request[Any, Any, Any]) -> Mapping[str, str]:
     return found
 
 
-@dataclass
-class _PushOperation(Operation):
-    """Describes the body, which the handler reads as bytes because signatures are over what was sent."""
-
-    def __post_init__(self) -> None:
-        text = Schema(type=OpenAPIType.STRING)
-        form = "sign=8ADD2C…&param=%7B%22status%22%3A%22polling%22%2C%22lastResult%22%3A%7B…%7D%7D"
-        xml = '<Request service="RoutePushService"><Body><WaybillRoute mailno="SF1011603494291" …/></Body></Request>'
-        self.request_body = RequestBody(
-            description="推送原文，最多 512 KiB：快递100、快递鸟为表单，顺丰为 JSON 或表单中的 XML",
-            content={
-                "application/x-www-form-urlencoded": OpenAPIMediaType(
-                    schema=text, examples={"kuaidi100": Example(value=form)}
-                ),
-                "application/json": OpenAPIMediaType(
-                    schema=Schema(type=OpenAPIType.OBJECT, additional_properties=True),
-                    examples={"sf": Example(value={"Body": {"WaybillRoute": [{"mailno": "SF1011603494291"}]}})},
-                ),
-                "text/xml": OpenAPIMediaType(schema=text, examples={"sf": Example(value=xml)}),
-            },
-        )
-
-
 async def _receive(request: Request[Any, Any, Any], tracker: Tracking | None) -> Response[bytes]:
     if tracker is None:
         raise RouteNotFound
@@ -75,7 +50,6 @@ class CourierController(Controller):
         description="按推送方的规则对原文验签，先落库再以其格式应答；重复推送只处理一次，状态不回退。",
         status_code=200,
         request_max_body_size=hearing.LARGEST,
-        operation_class=_PushOperation,
         responses=_REFUSALS,
     )
     async def receive_signed(
@@ -90,7 +64,6 @@ class CourierController(Controller):
         description="地址尾段不可猜测，并可限定来源网络；其中的签收、退回和丢失须经查询确认后才采信。",
         status_code=200,
         request_max_body_size=hearing.LARGEST,
-        operation_class=_PushOperation,
         responses=_REFUSALS,
     )
     async def receive_unsigned(

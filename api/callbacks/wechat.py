@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 from litestar import Controller, MediaType, Request, get, post
 from litestar.di import NamedDependency, Provide
-from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromQuery
 
 from api.problems import answers
@@ -43,27 +41,6 @@ def _signed_query(
     return {name: value for name, value in given.items() if value is not None}
 
 
-@dataclass
-class _PushOperation(Operation):
-    """Describes the body, which the handler reads as bytes because the signature is over them."""
-
-    def __post_init__(self) -> None:
-        text = Schema(type=OpenAPIType.STRING)
-        self.request_body = RequestBody(
-            description="微信推送的原文，最多 64 KiB",
-            content={
-                "application/json": OpenAPIMediaType(
-                    schema=Schema(type=OpenAPIType.OBJECT, additional_properties=True),
-                    examples={"safe": Example(value={"ToUserName": "gh_97417a04a28d", "Encrypt": "+qdx1OKC…"})},
-                ),
-                "text/xml": OpenAPIMediaType(
-                    schema=text,
-                    examples={"safe": Example(value="<xml><Encrypt><![CDATA[+qdx1OKC…]]></Encrypt></xml>")},
-                ),
-            },
-        )
-
-
 class WeChatController(Controller):
     """WeChat signs `timestamp` and `nonce` in the query, and the encrypted body with them."""
 
@@ -89,7 +66,6 @@ class WeChatController(Controller):
         media_type=MediaType.TEXT,
         status_code=200,
         request_max_body_size=LARGEST,
-        operation_class=_PushOperation,
         responses=answers(callbacks.receive_wechat),
     )
     async def receive(

@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from litestar import Controller, Request, Response, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 
 from api.callbacks.answering import LARGEST, fail, ingest_push, ingest_v2_push
 from api.problems import answers
 from backend import payments
 from backend.partners import Partners
 from backend.partners.wechat_pay.v2_notice import ACCEPTED, is_v2
-
-
-@dataclass
-class _NoticeOperation(Operation):
-    """Describes the body, which the handler reads as bytes because the signature is over them."""
-
-    def __post_init__(self) -> None:
-        self.request_body = RequestBody(
-            description="微信支付通知的原文，最多 64 KiB",
-            content={
-                "application/json": OpenAPIMediaType(
-                    schema=Schema(type=OpenAPIType.OBJECT, additional_properties=True),
-                    examples={
-                        "transaction": Example(
-                            value={
-                                "id": "EV-2026112012345678",
-                                "create_time": "2026-11-20T10:05:41+08:00",
-                                "event_type": "TRANSACTION.SUCCESS",
-                                "resource_type": "encrypt-resource",
-                                "resource": {
-                                    "original_type": "transaction",
-                                    "algorithm": "AEAD_AES_256_GCM",
-                                    "ciphertext": "…",
-                                    "associated_data": "transaction",
-                                    "nonce": "EfqyqTqVQdqm",
-                                },
-                                "summary": "支付成功",
-                            }
-                        )
-                    },
-                )
-            },
-        )
 
 
 class WeChatPayController(Controller):
@@ -68,7 +33,6 @@ class WeChatPayController(Controller):
         status_code=200,
         media_type="text/xml",
         request_max_body_size=LARGEST,
-        operation_class=_NoticeOperation,
         responses=answers(payments.ingest_notice) | {204: ResponseSpec(None, description="JSON 通知已入账")},
     )
     async def receive(self, request: Request[Any, Any, Any], partners: NamedDependency[Partners]) -> Response[bytes]:
