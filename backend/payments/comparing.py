@@ -10,11 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
-import asyncpg
 from msgspec import Struct
 
 from backend.clock import SHANGHAI
-from backend.database import fetch
+from backend.database import fetch, fetch_as
 from backend.partners.paying.port import Bill, BillRow
 from models.payments import Channel
 from models.reconciliation import DifferenceKind
@@ -60,8 +59,13 @@ class Mismatch(Struct, frozen=True, kw_only=True):
 
 
 _PAYMENTS = """
-SELECT b.number, b.transaction_id, b.fen, b.state AS bill_state, b.at, p.state, p.paid_fen, p.amount_fen,
-       p.channel = $6 AND coalesce(p.sub_merchant_id, p.merchant_id) = $7 AS held
+SELECT 'payment' AS entity, b.number, b.transaction_id, b.at AS moved_at, p.state AS ours_state, p.paid_fen AS ours_fen,
+       b.fen AS bill_fen,
+       CASE WHEN p.id IS NULL THEN 'unknown' WHEN p.paid_fen = 0 THEN 'missing-here'
+            WHEN p.paid_fen <> b.fen THEN 'amount' ELSE 'state' END AS kind,
+       CASE WHEN p.paid_fen IS DISTINCT FROM b.fen THEN left(b.state, 32)
+            WHEN p.channel = $6 AND coalesce(p.sub_merchant_id, p.merchant_id) = $7 THEN 'other-transaction'
+            ELSE 'other-merchant' END AS bill_state
 FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::timestamptz[])
     AS b (number, transaction_id, fen, state, at)
 LEFT JOIN payments p ON p.number = b.number
@@ -69,8 +73,13 @@ WHERE p.id IS NULL OR p.paid_fen <> b.fen OR p.transaction_id IS DISTINCT FROM b
    OR p.channel <> $6 OR coalesce(p.sub_merchant_id, p.merchant_id) <> $7
 """
 _REFUNDS = """
-SELECT b.number, b.payment_number, b.refund_id, b.fen, b.state AS bill_state, b.at, r.state, r.amount_fen,
-       p.number AS ours_payment_number
+SELECT 'refund' AS entity, b.number, b.payment_number, b.refund_id AS transaction_id, b.at AS moved_at,
+       r.state AS ours_state, r.amount_fen AS ours_fen, b.fen AS bill_fen,
+       CASE WHEN r.id IS NULL THEN 'unknown' WHEN r.amount_fen <> b.fen THEN 'amount'
+            WHEN p.number = b.payment_number AND r.state IN ('requested', 'rejected', 'approved') THEN 'missing-here'
+            ELSE 'state' END AS kind,
+       CASE WHEN r.amount_fen = b.fen AND p.number <> b.payment_number THEN 'other-payment'
+            ELSE left(b.state, 32) END AS bill_state
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::timestamptz[])
     AS b (number, payment_number, refund_id, fen, state, at)
 LEFT JOIN refunds r ON r.number = b.number LEFT JOIN payments p ON p.id = r.payment_id
@@ -83,11 +92,16 @@ _PAYMENTS_OF_DAY = """
 SELECT number FROM payments WHERE paid_at >= $1 AND paid_at < $2 AND paid_fen > 0 AND channel = $3
   AND coalesce(sub_merchant_id, merchant_id) = $4
 """
-_PAYMENTS_NAMED = "SELECT number, transaction_id, state, paid_fen, paid_at FROM payments WHERE number = ANY($1)"
+_PAYMENTS_NAMED = """
+SELECT 'missing-there' AS kind, 'payment' AS entity, number, transaction_id, paid_at AS moved_at, state AS ours_state,
+       paid_fen AS ours_fen
+FROM payments WHERE number = ANY($1)
+"""
 # A refund is on the bill of the day when it was sent to the channel: the day of its first transition after approval. A
 # refund promised on an earlier day may have been sent then, with the answer lost; the sweeper follows that one.
 _REFUNDS_OF_DAY = """
-SELECT r.number, r.channel_refund_id, r.state, r.amount_fen, sent.at, p.number AS payment_number
+SELECT 'missing-there' AS kind, 'refund' AS entity, r.number, p.number AS payment_number,
+       r.channel_refund_id AS transaction_id, sent.at AS moved_at, r.state AS ours_state, r.amount_fen AS ours_fen
 FROM refunds r JOIN payments p ON p.id = r.payment_id
 CROSS JOIN LATERAL (
     SELECT min(m.at) AS at FROM payment_transitions m
@@ -121,17 +135,17 @@ async def find_mismatches(account: Account, bill: Bill) -> list[Mismatch]:
     found: list[Mismatch] = []
     for batch in _batches(payments):
         columns = _columns(batch, "number", "transaction_id", "amount_fen", "state", "at")
-        found += [_payment(row) for row in await fetch(_PAYMENTS, *columns, account.channel.value, account.holder)]
+        found += await fetch_as(Mismatch, _PAYMENTS, *columns, account.channel.value, account.holder)
     for batch in _batches(refunds):
         columns = _columns(batch, "refund_number", "number", "refund_id", "amount_fen", "state", "at")
-        found += [_refund(row) for row in await fetch(_REFUNDS, *columns, list(REFUNDED_THERE))]
+        found += await fetch_as(Mismatch, _REFUNDS, *columns, list(REFUNDED_THERE))
     place = (*bounds(bill.day), account.channel.value, account.holder)
     listed = {row.number for row in payments}
     lacking = [row["number"] for row in await fetch(_PAYMENTS_OF_DAY, *place) if row["number"] not in listed]
     for start in range(0, len(lacking), BATCH):
-        found += [_payment_not_there(row) for row in await fetch(_PAYMENTS_NAMED, lacking[start : start + BATCH])]
+        found += await fetch_as(Mismatch, _PAYMENTS_NAMED, lacking[start : start + BATCH])
     listed = {row.refund_number or "" for row in refunds}
-    found += [_refund_not_there(row) for row in await fetch(_REFUNDS_OF_DAY, *place) if row["number"] not in listed]
+    found += [each for each in await fetch_as(Mismatch, _REFUNDS_OF_DAY, *place) if each.number not in listed]
     return [*{each.key: each for each in found}.values()]
 
 
@@ -148,77 +162,3 @@ def _batches(rows: Sequence[BillRow]) -> Iterator[Sequence[BillRow]]:
 
 def _columns(rows: Iterable[BillRow], *names: str) -> list[list[object]]:
     return [[getattr(row, name) for row in rows] for name in names]
-
-
-def _payment(row: asyncpg.Record) -> Mismatch:
-    bill_state = row["bill_state"]
-    if row["state"] is None:
-        kind = DifferenceKind.UNKNOWN
-    elif row["paid_fen"] == 0:
-        kind = DifferenceKind.MISSING_HERE
-    elif row["paid_fen"] != row["fen"]:
-        kind = DifferenceKind.AMOUNT
-    else:
-        kind, bill_state = DifferenceKind.STATE, "other-transaction" if row["held"] else "other-merchant"
-    return Mismatch(
-        kind=kind,
-        entity="payment",
-        number=row["number"],
-        transaction_id=row["transaction_id"],
-        moved_at=row["at"],
-        ours_state=row["state"],
-        ours_fen=row["paid_fen"],
-        bill_state=bill_state[:32],
-        bill_fen=row["fen"],
-    )
-
-
-def _refund(row: asyncpg.Record) -> Mismatch:
-    bill_state = row["bill_state"]
-    if row["state"] is None:
-        kind = DifferenceKind.UNKNOWN
-    elif row["amount_fen"] != row["fen"]:
-        kind = DifferenceKind.AMOUNT
-    elif row["ours_payment_number"] != row["payment_number"]:
-        kind, bill_state = DifferenceKind.STATE, "other-payment"
-    elif row["state"] in ("requested", "rejected", "approved"):
-        kind = DifferenceKind.MISSING_HERE
-    else:
-        kind = DifferenceKind.STATE
-    return Mismatch(
-        kind=kind,
-        entity="refund",
-        number=row["number"],
-        payment_number=row["payment_number"],
-        transaction_id=row["refund_id"],
-        moved_at=row["at"],
-        ours_state=row["state"],
-        ours_fen=row["amount_fen"],
-        bill_state=bill_state[:32],
-        bill_fen=row["fen"],
-    )
-
-
-def _payment_not_there(row: asyncpg.Record) -> Mismatch:
-    return Mismatch(
-        kind=DifferenceKind.MISSING_THERE,
-        entity="payment",
-        number=row["number"],
-        transaction_id=row["transaction_id"],
-        moved_at=row["paid_at"],
-        ours_state=row["state"],
-        ours_fen=row["paid_fen"],
-    )
-
-
-def _refund_not_there(row: asyncpg.Record) -> Mismatch:
-    return Mismatch(
-        kind=DifferenceKind.MISSING_THERE,
-        entity="refund",
-        number=row["number"],
-        payment_number=row["payment_number"],
-        transaction_id=row["channel_refund_id"],
-        moved_at=row["at"],
-        ours_state=row["state"],
-        ours_fen=row["amount_fen"],
-    )

@@ -9,67 +9,83 @@ from uuid import UUID
 from backend.events import Event
 
 
-class FeeRaised(Event, frozen=True, kw_only=True, tag="fee.raised"):
-    """Something is owed for a subject from now on."""
-
+class _FeeEvent(Event, frozen=True, kw_only=True):
     about: ClassVar[str] = "fee_id"
     fee_id: UUID
     subject_kind: str
     subject_id: UUID
+
+
+class _PaymentEvent(Event, frozen=True, kw_only=True):
+    about: ClassVar[str] = "payment_id"
+    payment_id: UUID
+
+
+class _RefundEvent(Event, frozen=True, kw_only=True):
+    about: ClassVar[str] = "refund_id"
+    refund_id: UUID
+    payment_id: UUID
+
+
+class _ReceiptEvent(Event, frozen=True, kw_only=True):
+    about: ClassVar[str] = "receipt_id"
+    receipt_id: UUID
+    payment_id: UUID
+
+
+class _BillEvent(Event, frozen=True, kw_only=True):
+    about: ClassVar[str] = "bill_day_id"
+    bill_day_id: UUID
+    channel: str
+    day: date
+
+
+class _DifferenceEvent(Event, frozen=True, kw_only=True):
+    about: ClassVar[str] = "difference_id"
+    difference_id: UUID
+
+
+class FeeRaised(_FeeEvent, frozen=True, kw_only=True, tag="fee.raised"):
+    """Something is owed for a subject from now on."""
+
     resident_id: UUID | None
     amount_fen: int
 
 
-class FeePaid(Event, frozen=True, kw_only=True, tag="fee.paid"):
+class FeePaid(_FeeEvent, frozen=True, kw_only=True, tag="fee.paid"):
     """The fee is paid. The domain of the subject (a case, a parcel) goes on."""
 
-    about: ClassVar[str] = "fee_id"
-    fee_id: UUID
     payment_id: UUID
-    subject_kind: str
-    subject_id: UUID
     resident_id: UUID
     amount_fen: int
 
 
-class FeeWaived(Event, frozen=True, kw_only=True, tag="fee.waived"):
+class FeeWaived(_FeeEvent, frozen=True, kw_only=True, tag="fee.waived"):
     """Staff waived the fee, with a reason that is kept with it."""
 
-    about: ClassVar[str] = "fee_id"
-    fee_id: UUID
-    subject_kind: str
-    subject_id: UUID
     resident_id: UUID | None
     amount_fen: int
 
 
-class FeeCancelled(Event, frozen=True, kw_only=True, tag="fee.cancelled"):
+class FeeCancelled(_FeeEvent, frozen=True, kw_only=True, tag="fee.cancelled"):
     """The subject of the fee does not happen; what had been paid is refunded automatically."""
 
-    about: ClassVar[str] = "fee_id"
-    fee_id: UUID
-    subject_kind: str
-    subject_id: UUID
     resident_id: UUID | None
     paid: bool
 
 
-class PaymentOrdered(Event, frozen=True, kw_only=True, tag="payment.ordered"):
+class PaymentOrdered(_PaymentEvent, frozen=True, kw_only=True, tag="payment.ordered"):
     """A resident began to pay."""
 
-    about: ClassVar[str] = "payment_id"
-    payment_id: UUID
     fee_id: UUID
     resident_id: UUID
     channel: str
     amount_fen: int
 
 
-class PaymentSucceeded(Event, frozen=True, kw_only=True, tag="payment.succeeded"):
+class PaymentSucceeded(_PaymentEvent, frozen=True, kw_only=True, tag="payment.succeeded"):
     """The money is there and counts."""
 
-    about: ClassVar[str] = "payment_id"
-    payment_id: UUID
     fee_id: UUID
     resident_id: UUID
     amount_fen: int
@@ -78,11 +94,9 @@ class PaymentSucceeded(Event, frozen=True, kw_only=True, tag="payment.succeeded"
     """`notice`, `query` or `bill`."""
 
 
-class PaymentExceeded(Event, frozen=True, kw_only=True, tag="payment.exceeded"):
+class PaymentExceeded(_PaymentEvent, frozen=True, kw_only=True, tag="payment.exceeded"):
     """Money came that does not count (late, double, another amount): all of it is refunded automatically."""
 
-    about: ClassVar[str] = "payment_id"
-    payment_id: UUID
     fee_id: UUID
     resident_id: UUID
     paid_fen: int
@@ -90,21 +104,17 @@ class PaymentExceeded(Event, frozen=True, kw_only=True, tag="payment.exceeded"):
     known_by: str
 
 
-class PaymentClosed(Event, frozen=True, kw_only=True, tag="payment.closed"):
+class PaymentClosed(_PaymentEvent, frozen=True, kw_only=True, tag="payment.closed"):
     """The order was not paid in time, or was given up."""
 
-    about: ClassVar[str] = "payment_id"
-    payment_id: UUID
     fee_id: UUID
     resident_id: UUID
     why: str
 
 
-class NoticeRefused(Event, frozen=True, kw_only=True, tag="payment.notice-mismatched"):
+class NoticeRefused(_PaymentEvent, frozen=True, kw_only=True, tag="payment.notice-mismatched"):
     """A verified notice did not match our order or refund: stored, nothing moved, operators alarmed."""
 
-    about: ClassVar[str] = "payment_id"
-    payment_id: UUID
     channel: str
     fields: list[str]
     """The fields that differ. Of an order: `app_id`, `merchant_id`, `sub_merchant_id`, `currency`, `amount`, `payer`,
@@ -112,138 +122,97 @@ class NoticeRefused(Event, frozen=True, kw_only=True, tag="payment.notice-mismat
     when we never sent it."""
 
 
-class RefundRequested(Event, frozen=True, kw_only=True, tag="refund.requested"):
+class RefundRequested(_RefundEvent, frozen=True, kw_only=True, tag="refund.requested"):
     """Staff requested a refund that a second person has to approve."""
 
-    about: ClassVar[str] = "refund_id"
-    refund_id: UUID
-    payment_id: UUID
     amount_fen: int
     requested_by: UUID
 
 
-class RefundApproved(Event, frozen=True, kw_only=True, tag="refund.approved"):
+class RefundApproved(_RefundEvent, frozen=True, kw_only=True, tag="refund.approved"):
     """The refund is promised; it is sent to the channel next."""
 
-    about: ClassVar[str] = "refund_id"
-    refund_id: UUID
-    payment_id: UUID
     resident_id: UUID
     amount_fen: int
     cause: str
 
 
-class RefundRejected(Event, frozen=True, kw_only=True, tag="refund.rejected"):
+class RefundRejected(_RefundEvent, frozen=True, kw_only=True, tag="refund.rejected"):
     """The request was rejected by the second person, or superseded by a refund of the whole."""
 
-    about: ClassVar[str] = "refund_id"
-    refund_id: UUID
-    payment_id: UUID
     rejected_by: UUID | None
     """Null when a refund of the whole superseded it."""
 
 
-class RefundSucceeded(Event, frozen=True, kw_only=True, tag="refund.succeeded"):
+class RefundSucceeded(_RefundEvent, frozen=True, kw_only=True, tag="refund.succeeded"):
     """The channel reports that the payer has the money back."""
 
-    about: ClassVar[str] = "refund_id"
-    refund_id: UUID
-    payment_id: UUID
     resident_id: UUID
     amount_fen: int
 
 
-class RefundFailed(Event, frozen=True, kw_only=True, tag="refund.failed"):
+class RefundFailed(_RefundEvent, frozen=True, kw_only=True, tag="refund.failed"):
     """The refund is abnormal or was closed by the channel: a person has to act; the payer is notified."""
 
-    about: ClassVar[str] = "refund_id"
-    refund_id: UUID
-    payment_id: UUID
     resident_id: UUID
     state: str
     problem: str
 
 
-class RefundRepeated(Event, frozen=True, kw_only=True, tag="refund.repeated"):
+class RefundRepeated(_RefundEvent, frozen=True, kw_only=True, tag="refund.repeated"):
     """Staff had a refund that did not arrive sent once more, with the same number."""
 
-    about: ClassVar[str] = "refund_id"
-    refund_id: UUID
-    payment_id: UUID
     to_card: bool
     """Whether it goes to a bank card of the payer now."""
 
 
-class RefundUnrequested(Event, frozen=True, kw_only=True, tag="refund.unrequested"):
+class RefundUnrequested(_PaymentEvent, frozen=True, kw_only=True, tag="refund.unrequested"):
     """The channel made a refund that we did not request. Operators are alarmed."""
 
-    about: ClassVar[str] = "payment_id"
-    payment_id: UUID
     channel: str
     amount_fen: int
     counted: bool
     """Whether our amounts follow it; false when it is more than what was left."""
 
 
-class ReceiptIssued(Event, frozen=True, kw_only=True, tag="receipt.issued"):
+class ReceiptIssued(_ReceiptEvent, frozen=True, kw_only=True, tag="receipt.issued"):
     """The receipt of a payment exists."""
 
-    about: ClassVar[str] = "receipt_id"
-    receipt_id: UUID
-    payment_id: UUID
     resident_id: UUID
 
 
-class ReceiptVoided(Event, frozen=True, kw_only=True, tag="receipt.voided"):
+class ReceiptVoided(_ReceiptEvent, frozen=True, kw_only=True, tag="receipt.voided"):
     """The payment is refunded whole: the receipt is no longer valid."""
 
-    about: ClassVar[str] = "receipt_id"
-    receipt_id: UUID
-    payment_id: UUID
 
-
-class BillCompared(Event, frozen=True, kw_only=True, tag="bill.compared"):
+class BillCompared(_BillEvent, frozen=True, kw_only=True, tag="bill.compared"):
     """A channel's day was compared with ours."""
 
-    about: ClassVar[str] = "bill_day_id"
-    bill_day_id: UUID
-    channel: str
-    day: date
     differences: int
     repaired: int
 
 
-class BillRefused(Event, frozen=True, kw_only=True, tag="bill.refused"):
+class BillRefused(_BillEvent, frozen=True, kw_only=True, tag="bill.refused"):
     """A bill could not be verified. Operators are alarmed."""
 
-    about: ClassVar[str] = "bill_day_id"
-    bill_day_id: UUID
-    channel: str
-    day: date
     why: str
 
 
-class DifferenceFound(Event, frozen=True, kw_only=True, tag="bill-difference.found"):
+class DifferenceFound(_DifferenceEvent, frozen=True, kw_only=True, tag="bill-difference.found"):
     """Our tables and the bill disagree about a number: a person owns it until it is explained."""
 
-    about: ClassVar[str] = "difference_id"
-    difference_id: UUID
     kind: str
     channel: str
     day: date
 
 
-class DifferenceTaken(Event, frozen=True, kw_only=True, tag="bill-difference.taken"):
+class DifferenceTaken(_DifferenceEvent, frozen=True, kw_only=True, tag="bill-difference.taken"):
     """A member of staff became the owner of the difference."""
 
-    about: ClassVar[str] = "difference_id"
-    difference_id: UUID
     owner_id: UUID
 
 
-class DifferenceResolved(Event, frozen=True, kw_only=True, tag="bill-difference.resolved"):
+class DifferenceResolved(_DifferenceEvent, frozen=True, kw_only=True, tag="bill-difference.resolved"):
     """Staff explained the difference; the words are kept with it."""
 
-    about: ClassVar[str] = "difference_id"
-    difference_id: UUID
     resolved_by: UUID
