@@ -229,6 +229,12 @@ def in_transaction() -> bool:
     return _open.get() is not None
 
 
+def require_transaction(function: str) -> None:
+    """Raise RuntimeError when no transaction is open: a mistake of the function's caller."""
+    if not in_transaction():
+        raise RuntimeError(f"{function}() belongs inside transaction()")
+
+
 @asynccontextmanager
 async def transaction() -> AsyncIterator[asyncpg.Connection[Any]]:
     """Everything inside happens, or nothing does.

@@ -19,7 +19,7 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from backend import clock, jobs, logs
-from backend.database import fetch_row, in_transaction, transaction
+from backend.database import fetch_row, in_transaction, require_transaction, transaction
 from backend.settings import settings
 
 
@@ -110,8 +110,7 @@ async def record(event: Event) -> UUID:
 
     Refuses to run outside a transaction: a fact without its change, or a change without its fact, is a lie.
     """
-    if not in_transaction():
-        raise RuntimeError("record() belongs inside transaction()")
+    require_transaction("record")
     identity, name = uuid7(), name_of(type(event))
     subject: UUID = getattr(event, event.about)
     async with transaction() as connection:

@@ -19,7 +19,7 @@ import msgspec
 from prometheus_client import Counter, Histogram
 
 from backend import logs
-from backend.database import in_transaction, transaction
+from backend.database import require_transaction, transaction
 from backend.settings import settings
 
 # The functions that run jobs import PgQueuer, and `job_queue` with it: most processes only write them.
@@ -86,8 +86,7 @@ async def enqueue(
 
     With `key`, a job that is still waiting under the same key makes this one superfluous.
     """
-    if not in_transaction():
-        raise RuntimeError("enqueue() belongs inside transaction()")
+    require_transaction("enqueue")
     async with transaction() as connection:
         await connection.execute(ENQUEUE, *job_parameters(name, payload, after=after, key=key))
 

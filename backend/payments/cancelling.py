@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from backend import clock
-from backend.database import execute, fetch, in_transaction
+from backend.database import execute, fetch, require_transaction
 from backend.events import record
 from backend.payments.events import FeeCancelled
 from backend.payments.fees import check_orders_now
@@ -24,8 +24,7 @@ async def cancel_fees(subject_kind: str, subject_id: UUID, reason: str) -> int:
 
     Open orders are closed at their channels; money that comes all the same is refunded. Belongs inside transaction().
     """
-    if not in_transaction():
-        raise RuntimeError("cancel_fees() belongs inside transaction()")
+    require_transaction("cancel_fees")
     fees = await fetch(_LOCK, subject_kind, subject_id)
     for fee in fees:
         paid = fee["state"] == FeeState.PAID

@@ -20,7 +20,7 @@ from uuid_utils.compat import uuid7
 
 from backend import clock, identity
 from backend.crypto import fingerprint, open_sealed, seal
-from backend.database import execute, fetch_row, fetch_value, in_transaction, transaction
+from backend.database import execute, fetch_row, fetch_value, require_transaction, transaction
 from backend.errors import raised_by, raises
 from backend.events import record
 from backend.identity.principals import AsResident
@@ -134,8 +134,7 @@ async def reserve_order(
 
     A fee that the resident may not pay is not found. Raises PaymentBeingMade when a stale order is not closed yet.
     """
-    if not in_transaction():
-        raise RuntimeError("reserve_order() belongs inside transaction()")
+    require_transaction("reserve_order")
     channel = _channel(channel_name, channels)
     fee = await _fee(resident, fee_id)
     found = await _open_order(resident, fee, channel)

@@ -14,7 +14,7 @@ from msgspec import Struct, convert
 from uuid_utils.compat import uuid7
 
 from backend import clock
-from backend.database import execute, fetch, fetch_row, fetch_value, in_transaction, transaction
+from backend.database import execute, fetch, fetch_row, fetch_value, require_transaction, transaction
 from backend.errors import raises
 from backend.events import record
 from backend.identity.errors import DutyMissing
@@ -103,8 +103,7 @@ async def raise_fee(
     A fee that was cancelled before it was paid is opened again. `raised_by` is the acting caller unless it is given.
     Belongs inside transaction().
     """
-    if not in_transaction():
-        raise RuntimeError("raise_fee() belongs inside transaction()")
+    require_transaction("raise_fee")
     values = {
         "id": uuid7(),
         "now": clock.now(),

@@ -14,7 +14,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from backend import clock
-from backend.database import execute, in_transaction
+from backend.database import execute, require_transaction
 
 OWED = "owed-to-payers"
 """Money that came in and does not count: it is the payers' until it is refunded."""
@@ -46,7 +46,6 @@ async def post(ref: str, kind: Literal["payment", "refund"], at: datetime, lines
     Belongs inside transaction(). Raises asyncpg.UniqueViolationError when the number is posted already, and
     asyncpg.CheckViolationError at COMMIT when the lines do not sum to zero.
     """
-    if not in_transaction():
-        raise RuntimeError("post() belongs inside transaction()")
+    require_transaction("post")
     accounts, amounts = [account for account, _ in lines], [fen for _, fen in lines]
     await execute(_POST, uuid7(), clock.now(), ref, kind, at, accounts, amounts)

@@ -11,7 +11,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from backend import clock, jobs
-from backend.database import execute, fetch, fetch_row, fetch_value, in_transaction
+from backend.database import execute, fetch, fetch_row, fetch_value, require_transaction
 from backend.errors import raises
 from backend.events import record
 from backend.payments.errors import RefundTooMuch
@@ -49,8 +49,7 @@ async def refund_remainder(payment_id: UUID, cause: RefundCause, reason: str) ->
     has locked the fee. A repetition returns the same refund. Requests of staff that wait for a second person are
     superseded.
     """
-    if not in_transaction():
-        raise RuntimeError("refund_remainder() belongs inside transaction()")
+    require_transaction("refund_remainder")
     payment = await fetch_row(_PAYMENT, payment_id)
     assert payment is not None
     number = automatic_refund_number(payment["number"])

@@ -8,7 +8,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from backend import clock, events
-from backend.database import execute, in_transaction
+from backend.database import execute, require_transaction
 
 _RECORD = """
 INSERT INTO payment_transitions (id, created_at, entity, entity_id, from_state, to_state, at, actor, cause)
@@ -28,6 +28,5 @@ async def record_transition(
 
     Refuses to run outside a transaction: a row without its change, or a change without its row, is a lie.
     """
-    if not in_transaction():
-        raise RuntimeError("record_transition() belongs inside transaction()")
+    require_transaction("record_transition")
     await execute(_RECORD, uuid7(), clock.now(), entity, entity_id, from_state, to_state, actor_name(), cause)
