@@ -54,7 +54,7 @@ from models.payments import Channel, PaymentState, RefundCause, RefundState
 
 REQUEST_REFUNDS, APPROVE_REFUNDS = "refunds.request", "refunds.approve"
 """The duties of the first and of the second person."""
-MOST_PARTS = 50
+MAX_PARTS = 50
 """The number of partial refunds that a channel accepts at most. [verified: WeChat Pay]"""
 YEAR = timedelta(days=365)
 """The time after the payment in which a channel refunds. [verified: WeChat Pay]"""
@@ -118,7 +118,7 @@ async def request_refund(staff: AsStaff, payment_number: str, amount_fen: int, r
         _refuse_late(payment["paid_at"])
         earlier = await fetch_row(_EARLIER, payment["id"])
         assert earlier is not None
-        if earlier["parts"] >= MOST_PARTS or earlier["requested"] >= 99:  # two digits of the number
+        if earlier["parts"] >= MAX_PARTS or earlier["requested"] >= 99:  # two digits of the number
             raise RefundTooOften
         await reserve_amount(payment["id"], amount_fen)
         number = staff_refund_number(payment_number, earlier["requested"] + 1)

@@ -105,7 +105,7 @@ WHERE d.state = 'open' AND d.kind = 'missing-there' AND d.bill_day_id <> $1
 async def save_comparison(
     account: Account,
     day: date,
-    figures: BillTotals,
+    totals: BillTotals,
     left: Sequence[Mismatch],
     repaired: Sequence[Mismatch],
     answers: Mapping[tuple[str, str], ChannelAnswer],
@@ -122,11 +122,11 @@ async def save_comparison(
                 for each in rows[start : start + BATCH]:
                     answer = answers.get((each.entity, each.number), ChannelAnswer("", None))
                     new += await _save_one(bill_day, account, day, each, answer, ended=ended)
-    nothing = figures.paid_count + figures.refund_count == 0 and not left and not repaired
-    state = BillState.EMPTY if nothing and figures.digest is None else BillState.COMPARED
+    nothing = totals.paid_count + totals.refund_count == 0 and not left and not repaired
+    state = BillState.EMPTY if nothing and totals.digest is None else BillState.COMPARED
     now = clock.now()
     async with transaction():
-        await execute(_FINISH_DAY, bill_day, state.value, now, *figures)
+        await execute(_FINISH_DAY, bill_day, state.value, now, *totals)
         columns = ([each.entity for each in left], [each.number for each in left], [each.kind.value for each in left])
         closed = await execute(_CLOSE_REST, bill_day, now, *columns)
         still_open = await fetch_value(_OPEN, bill_day)

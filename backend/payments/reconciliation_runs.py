@@ -26,7 +26,7 @@ from backend.settings import settings
 from models.payments import OPEN_ORDERS, Channel
 from models.reconciliation import BillState
 
-KEPT_THERE = timedelta(days=90)
+BILLS_KEPT = timedelta(days=90)
 """The time for which channels keep their bills."""
 
 log = logging.getLogger("zhangban.payments")
@@ -118,7 +118,7 @@ async def enqueue_bill(each: DueBill) -> None:
 async def enqueue_comparison(day: date, *, channels: Mapping[str, PayChannel]) -> int:
     """Enqueue a repeated reconciliation of the day for every account; their number."""
     newest = newest_bill_day()
-    if not newest - KEPT_THERE <= day <= newest:
+    if not newest - BILLS_KEPT <= day <= newest:
         raise BillDayOutOfRange(fields=[Fault("/day", "该日期没有可下载的账单")])
     async with transaction():
         for account in (chosen := list_accounts(channels)):

@@ -25,7 +25,7 @@ def goals(result: dict[str, Any]) -> list[Goal]:
             Goal("after the outage: every notice answered with 204", set(outage["answers"]) == {"204"}),
             Goal(
                 "after the outage: every payment once in the books, with two facts, one receipt and one message; "
-                "nothing given back, nothing left unheard, sum zero",
+                "nothing refunded, nothing left unhandled, sum zero",
                 books == once,
             ),
             Goal("after the outage: at least 100 callbacks/s", outage["per_second"] >= 100, timed=True),
