@@ -34,10 +34,8 @@ class ReceiptController(Controller):
     async def as_pdf(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> Response[bytes]:
         await limits.within("receipt-pdf", str(resident.id), 30, 60, fail_closed=False)
         found = await payments.get_own_receipt(resident, number)
-        from backend.payments import receipt_pdf  # loaded with the first receipt: it brings reportlab and PIL
-
         named = {"Content-Disposition": f'inline; filename="{found.number}.pdf"', "Cache-Control": "private, no-store"}
-        return Response(receipt_pdf.render_pdf(found), media_type=PDF, headers=named)
+        return Response(payments.render_receipt(found), media_type=PDF, headers=named)
 
     @get(
         "/receipt-data",

@@ -42,6 +42,7 @@ from backend.payments.receipts import (
     ReceiptVerification,
     get_own_receipt,
     issue_on_success,
+    render_receipt,
     verify_receipt,
     void_on_refund,
 )
@@ -123,6 +124,7 @@ __all__ = [
     "reconcile_day",
     "refund_to_card",
     "reject_refund",
+    "render_receipt",
     "repeat_refund",
     "request_refund",
     "reserve_order",

@@ -152,6 +152,13 @@ async def get_own_receipt(resident: AsResident, payment_number: str) -> ReceiptD
     return _detail(row)
 
 
+def render_receipt(receipt: ReceiptDetail) -> bytes:
+    """The receipt as a PDF of one page."""
+    from backend.payments import receipt_pdf  # loaded with the first receipt: it brings reportlab and PIL
+
+    return receipt_pdf.render_pdf(receipt)
+
+
 async def verify_receipt(number: str, code: str) -> ReceiptVerification:
     """Whether a receipt is valid. A wrong code and a number that does not exist are the same answer."""
     row = await fetch_row(_OF_NUMBER, number)
