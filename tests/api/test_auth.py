@@ -229,7 +229,7 @@ async def test_a_token_seen_before_costs_no_query_and_no_signature(monkeypatch: 
     async def forbidden(*_: object) -> None:
         raise AssertionError("a query")
 
-    monkeypatch.setattr(database, "_turn", forbidden)
+    monkeypatch.setattr(database, "_permit", forbidden)
     monkeypatch.setattr(tokens, "check", forbidden)
     await residents_only(connection, handler)
 

@@ -54,13 +54,13 @@ async def without_redis(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
 def transactions(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Counts the connections that are lent."""
     seen: Counter[str] = Counter()
-    turn = database._turn
+    permit = database._permit
 
-    async def counted(turns: FairSemaphore) -> bool:
+    async def counted(semaphore: FairSemaphore) -> bool:
         seen["lent"] += 1
-        return await turn(turns)
+        return await permit(semaphore)
 
-    monkeypatch.setattr(database, "_turn", counted)
+    monkeypatch.setattr(database, "_permit", counted)
     return seen
 
 
