@@ -8,7 +8,7 @@ only `SET LOCAL`, only transaction-level locks, no LISTEN.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
@@ -301,7 +301,7 @@ async def fetch_row(sql: str, *arguments: Any) -> asyncpg.Record | None:
         return await connection.fetchrow(sql, *arguments)
 
 
-def row_as(kind: type[R], row: asyncpg.Record, *, json: Collection[str] = ()) -> R:
+def row_as(kind: type[R], row: asyncpg.Record | Mapping[str, Any], *, json: Collection[str] = ()) -> R:
     """The row as a struct, column by field; columns named in `json` hold JSON text. Further columns are left out."""
     values = dict(row)
     for name in json:

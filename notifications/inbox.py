@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Struct
 from uuid_utils.compat import uuid7
 
-from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.database import execute, fetch, fetch_row, fetch_value, row_as, transaction
 from backend.errors import NotFound, raises
 from backend.events import Event, EventMeta, name_of
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.paging import CursorInvalid, paged
 from backend.sql import named
 from models.notifications import ChannelName, MessageState, Outcome
@@ -89,14 +89,15 @@ WITH made AS (
 )
 SELECT count(*) FROM made
 """
-_COLUMNS = "id, name, title, body, subject_kind, subject_id, happened_at, read_at, context"
+_COLUMNS = "id, name, title, body, subject_kind, subject_id, happened_at AS at, read_at, context"
 _LIST = f"""
 SELECT {_COLUMNS} FROM messages
 WHERE resident_id = $1 AND (NOT $2 OR read_at IS NULL) AND ($3::uuid IS NULL OR id < $3) ORDER BY id DESC LIMIT $4
 """
 _ONE = f"SELECT {_COLUMNS}, state, channel, created_at FROM messages WHERE id = $1 AND resident_id = $2"
 _ATTEMPTS = """
-SELECT channel, started_at, coalesce(finished_at, started_at) AS at, outcome, code, receipt, received_at
+SELECT channel, started_at, coalesce(finished_at, started_at) AS at, outcome, code, receipt,
+       received_at AS receipt_at
 FROM message_attempts
 WHERE message_id = $1 ORDER BY n
 """
@@ -195,28 +196,11 @@ async def mark_all_read(resident: AsResident, *, up_to: UUID | None = None) -> i
 def _summary(row: Any) -> MessageSummary:
     context = msgspec.json.decode(row["context"], type=dict[str, str])
     template = messages().get(row["name"])
-    return MessageSummary(
-        id=row["id"],
-        name=row["name"],
-        title=row["title"],
-        body=row["body"],
-        subject_kind=row["subject_kind"],
-        subject_id=row["subject_id"],
-        at=row["happened_at"],
-        read_at=row["read_at"],
-        page=wording.page(template.page, context, row["id"]) if template else "",
-    )
+    page = wording.page(template.page, context, row["id"]) if template else ""
+    return row_as(MessageSummary, {**row, "page": page})
 
 
 def _attempt(row: Any) -> AttemptDetail:
     outcome = Outcome(row["outcome"]) if row["outcome"] else None
-    channel = ChannelName(row["channel"])
-    return AttemptDetail(
-        channel=channel,
-        at=row["at"],
-        outcome=outcome,
-        code=proof.public(row["code"]),
-        receipt=row["receipt"],
-        receipt_at=row["received_at"],
-        words=proof.attempt_in_words(channel, outcome, row["code"], row["receipt"]),
-    )
+    words = proof.attempt_in_words(ChannelName(row["channel"]), outcome, row["code"], row["receipt"])
+    return row_as(AttemptDetail, {**row, "code": proof.public(row["code"]), "words": words})

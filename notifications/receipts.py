@@ -6,17 +6,27 @@ may have been lost: then the receipt is the answer, and it saves the resident fr
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from prometheus_client import Counter
+
+from backend import jobs
 from backend.database import fetch, fetch_value, transaction
 from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState
 from notifications import channels, consent
 from notifications.consent import Report
 from notifications.templates import messages, partner_templates
 
+log = logging.getLogger(__name__)
+
 CLOCKS_DIFFER = timedelta(seconds=5)
+RETRY_SECONDS = (2, 5, 15, 60)
+"""A receipt may come before the answer to our own call: after these seconds its attempt is looked up again."""
+
+UNMATCHED = Counter("zhangban_messages_unmatched_receipts_total", "Receipts that fit no attempt of ours")
 
 
 class Receipt(NamedTuple):
@@ -87,6 +97,18 @@ async def apply_receipt(receipt: Receipt) -> bool:
             state = MessageState.INBOX if following is ChannelName.INBOX else MessageState.PENDING
             await connection.execute(_FALL_BACK, row["message_id"], row["n"], str(following), str(state))
     return True
+
+
+async def retry_unmatched(job: str, push_id: UUID, retries: int, unmatched: int) -> None:
+    """Have the job apply the receipts of a push again later; after the last retry count and log the unmatched ones."""
+    if retries == len(RETRY_SECONDS):
+        UNMATCHED.inc(unmatched)
+        facts = {"event": "receipt.unmatched", "receipts": unmatched, "push_id": str(push_id)}
+        log.warning("receipts fit no attempt", extra=facts)
+        return
+    wait = timedelta(seconds=RETRY_SECONDS[retries])
+    async with transaction():
+        await jobs.enqueue(job, {"push_id": str(push_id), "retries": retries + 1}, after=wait)
 
 
 async def _replaces_lost_answer(receipt: Receipt) -> bool:

@@ -6,24 +6,19 @@ of the message, or else the phone, identifies the resident.
 
 from __future__ import annotations
 
-import logging
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from backend import callbacks, clock, jobs
 from backend.callbacks import SmsPushed
 from backend.crypto import fingerprints
-from backend.database import fetch_row, transaction
+from backend.database import fetch_row
 from backend.events import EventMeta, subscribe
 from backend.partners.sms.numbers import domestic
 from backend.partners.sms.port import SmsPhoneRefused
 from backend.partners.sms.receipts import SmsReceipt
 from models.notifications import ChannelName
-from notifications.receipts import Receipt, apply_receipt
-from notifications.wechat_events import RETRY_SECONDS, UNMATCHED
-
-log = logging.getLogger(__name__)
+from notifications.receipts import Receipt, apply_receipt, retry_unmatched
 
 # The first that is known: the gateway's id, our own id, the phone.
 _RESIDENT = """
@@ -50,17 +45,9 @@ async def apply_push(payload: dict[str, Any]) -> None:
     """Apply every receipt of a push; when some fit no attempt, the push is applied again later, a few times."""
     push_id, retries = UUID(payload["push_id"]), int(payload["retries"])
     pushed = await callbacks.consume_sms_push(push_id)
-    left = [each.serial for each in pushed if not await _apply(each)]
-    if not left:
-        return
-    if retries == len(RETRY_SECONDS):
-        UNMATCHED.inc(len(left))
-        facts = {"event": "receipt.unmatched", "receipts": len(left), "push_id": str(push_id)}
-        log.warning("receipts of text messages fit no attempt", extra=facts)
-        return
-    wait = timedelta(seconds=RETRY_SECONDS[retries])
-    async with transaction():
-        await jobs.enqueue("notifications.sms-receipts", {"push_id": str(push_id), "retries": retries + 1}, after=wait)
+    unmatched = [each.serial for each in pushed if not await _apply(each)]
+    if unmatched:
+        await retry_unmatched("notifications.sms-receipts", push_id, retries, len(unmatched))
 
 
 async def _apply(pushed: SmsReceipt) -> bool:

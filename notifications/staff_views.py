@@ -15,11 +15,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from backend.crypto import mask_phone
-from backend.database import fetch, fetch_row
+from backend.database import fetch, fetch_row, row_as
 from backend.errors import Conflict, raises
+from backend.identity import AsStaff, phone_of
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsStaff
-from backend.identity.residents import phone_of
 from backend.paging import USUAL, CursorInvalid, paged
 from models.notifications import ChannelName, MessageState, Outcome
 from notifications import inbox, outbox, proof
@@ -29,7 +28,7 @@ from notifications.inbox import MessageNotFound
 DUTY = "messages.operate"
 
 _COLUMNS = """
-SELECT id, created_at, resident_id, event_id, name, subject_kind, subject_id, happened_at, state, channel, attempts,
+SELECT id, created_at, resident_id, event_id, name, subject_kind, subject_id, happened_at AS at, state, channel, attempts,
        due_at, finished_at, read_at FROM messages
 """
 _WHERE = """
@@ -40,7 +39,9 @@ _LIST = f"{_COLUMNS} WHERE {_WHERE}"
 # The condition is written out, so that the index of the few dead messages is used.
 _DEAD = f"{_COLUMNS} WHERE state = 'dead' AND {_WHERE}"
 _ATTEMPTS = """
-SELECT n, channel, started_at, finished_at, outcome, code, partner_id, receipt, received_at FROM message_attempts
+SELECT n, channel, started_at, finished_at, outcome, code, partner_id, receipt,
+       received_at AS receipt_at
+FROM message_attempts
 WHERE message_id = $1 ORDER BY n
 """
 
@@ -155,24 +156,28 @@ def _fields(row: Any) -> dict[str, Any]:
     state = MessageState(row["state"])
     done = state in (MessageState.SENT, MessageState.INBOX)
     waits = state in (MessageState.PENDING, MessageState.LEASED)
+    names = (
+        "id",
+        "event_id",
+        "name",
+        "subject_kind",
+        "subject_id",
+        "at",
+        "state",
+        "attempts",
+        "finished_at",
+        "read_at",
+    )
     return {
-        **{name: row[name] for name in ("id", "event_id", "name", "subject_kind", "subject_id", "attempts", "read_at")},
-        "at": row["happened_at"],
-        "state": row["state"],
+        **{name: row[name] for name in names},
         "state_name": proof.STATES[state],
         "channel": row["channel"] if done else None,
         "fell_back": done and row["channel"] != ChannelName.MINI_PROGRAM,
         "due_at": row["due_at"] if waits else None,
-        "finished_at": row["finished_at"],
     }
 
 
 def _attempt(row: Any) -> StaffAttemptDetail:
     outcome = Outcome(row["outcome"]) if row["outcome"] else None
-    names = ("n", "channel", "started_at", "finished_at", "outcome", "code", "partner_id", "receipt")
     words = proof.attempt_in_words(ChannelName(row["channel"]), outcome, row["code"], row["receipt"])
-    return StaffAttemptDetail(
-        **{name: row[name] for name in names},
-        receipt_at=row["received_at"],
-        words=proof.about_resident(words),
-    )
+    return row_as(StaffAttemptDetail, {**row, "words": proof.about_resident(words)})

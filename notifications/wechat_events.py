@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
-
-from prometheus_client import Counter
 
 from backend import callbacks, identity, jobs
 from backend.callbacks import WechatPushed
@@ -21,13 +19,6 @@ from models.notifications import ChannelName, ConsentAnswer, ConsentSource
 from notifications import consent, receipts
 from notifications.consent import Report
 from notifications.receipts import Receipt
-
-log = logging.getLogger(__name__)
-
-RETRY_SECONDS = (2, 5, 15, 60)
-"""A receipt may come before the answer to our own call: after these seconds its attempt is looked up again."""
-
-UNMATCHED = Counter("zhangban_messages_unmatched_receipts_total", "Receipts that fit no attempt of ours")
 
 _RESIDENT = "SELECT resident_id FROM wechat_accounts WHERE account = $1 AND openid_fingerprint = ANY($2)"
 
@@ -61,7 +52,7 @@ def _at(push: Push) -> datetime:
     return datetime.fromtimestamp(push.created_at, UTC)
 
 
-async def _consents(push: Push, source: ConsentSource) -> None:
+async def _consents(push: Push, push_id: UUID, *, source: ConsentSource) -> None:
     resident_id = await _resident(push)
     if resident_id is None:
         return
@@ -82,35 +73,13 @@ async def _consents(push: Push, source: ConsentSource) -> None:
 _ANSWERS = {ConsentSource.POPUP: ("accept", "reject"), ConsentSource.CHANGE: ("reject",)}
 
 
-async def _popup(push: Push, push_id: UUID) -> None:
-    await _consents(push, ConsentSource.POPUP)
-
-
-async def _changed(push: Push, push_id: UUID) -> None:
-    await _consents(push, ConsentSource.CHANGE)
-
-
-async def _receipt(push: Push, push_id: UUID) -> None:
-    await _apply_receipts(push, push_id, 0)
-
-
-async def _apply_receipts(push: Push, push_id: UUID, retries: int) -> None:
+async def _apply_receipts(push: Push, push_id: UUID, retries: int = 0) -> None:
     resident_id = await _resident(push)
     if resident_id is None:
         return
-    found = [await receipts.apply_receipt(each) for each in _receipts(push, resident_id)]
-    if all(found):
-        return
-    if retries == len(RETRY_SECONDS):
-        UNMATCHED.inc()
-        facts = {"event": "receipt.unmatched", "push": push.event, "push_id": str(push_id)}
-        log.warning("a receipt fits no attempt", extra=facts)
-        return
-    wait = timedelta(seconds=RETRY_SECONDS[retries])
-    async with transaction():
-        await jobs.enqueue(
-            "notifications.wechat-receipt", {"push_id": str(push_id), "retries": retries + 1}, after=wait
-        )
+    unmatched = [each for each in _receipts(push, resident_id) if not await receipts.apply_receipt(each)]
+    if unmatched:
+        await receipts.retry_unmatched("notifications.wechat-receipt", push_id, retries, len(unmatched))
 
 
 def _receipts(push: Push, resident_id: UUID) -> Iterator[Receipt]:
@@ -166,10 +135,10 @@ async def _unfollowed(push: Push, push_id: UUID) -> None:
 
 
 HANDLERS: Mapping[tuple[str, str], Callable[[Push, UUID], Awaitable[None]]] = {
-    ("mini_program", "subscribe_msg_popup_event"): _popup,
-    ("mini_program", "subscribe_msg_change_event"): _changed,
-    ("mini_program", "subscribe_msg_sent_event"): _receipt,
-    ("official_account", "TEMPLATESENDJOBFINISH"): _receipt,
+    ("mini_program", "subscribe_msg_popup_event"): partial(_consents, source=ConsentSource.POPUP),
+    ("mini_program", "subscribe_msg_change_event"): partial(_consents, source=ConsentSource.CHANGE),
+    ("mini_program", "subscribe_msg_sent_event"): _apply_receipts,
+    ("official_account", "TEMPLATESENDJOBFINISH"): _apply_receipts,
     ("official_account", "subscribe"): _followed,
     ("official_account", "unsubscribe"): _unfollowed,
 }

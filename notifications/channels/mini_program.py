@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.identity.residents import openid_of
+from backend.identity import openid_of
 from backend.partners import Partners
 from backend.partners.wechat.port import SubscribeMessage
 from notifications import wording

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.identity.residents import phone_of
+from backend.identity import phone_of
 from backend.partners import Partners
 from backend.partners.sms.port import SmsMessage
 from notifications import wording

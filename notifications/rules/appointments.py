@@ -106,11 +106,9 @@ async def _waiting_ended(event: events.WaitingEnded, meta: EventMeta) -> Sequenc
 
 async def _draw_lost(event: events.DrawLost, meta: EventMeta) -> Sequence[Notification]:
     row = await fetch_row(_DRAW_ENTRY, event.draw_id, event.resident_id, event.entry_id)
-    return (
-        await _to_both(row, "draw_lost", _context(row, day=day(row["day"])))
-        if row
-        else NoNotification("the entry has a place after all")
-    )
+    if row is None:
+        return NoNotification("the entry has a place after all")
+    return await _to_both(row, "draw_lost", _context(row, day=day(row["day"])))
 
 
 async def _soon(event: events.TicketSoon, meta: EventMeta) -> Sequence[Notification]:
@@ -121,17 +119,12 @@ async def _soon(event: events.TicketSoon, meta: EventMeta) -> Sequence[Notificat
     return await _to_both(row, "ticket_soon", _context(row, ticket=row["label"], ahead=ahead))
 
 
-async def _of_strike(name: str, strike_id: UUID) -> Sequence[Notification]:
-    row = await fetch_row(_STRIKE, strike_id)
+async def _strike(event: events.StrikeGiven | events.StrikeDecided, meta: EventMeta) -> Sequence[Notification]:
+    name = "strike_given"
+    if isinstance(event, events.StrikeDecided):
+        name = "strike_waived" if event.waived else "strike_upheld"
+    row = await fetch_row(_STRIKE, event.strike_id)
     return await _to_both(row, name, _context(row, time=moment(row["starts_at"]))) if row else GONE
-
-
-async def _strike_given(event: events.StrikeGiven, meta: EventMeta) -> Sequence[Notification]:
-    return await _of_strike("strike_given", event.strike_id)
-
-
-async def _strike_decided(event: events.StrikeDecided, meta: EventMeta) -> Sequence[Notification]:
-    return await _of_strike("strike_waived" if event.waived else "strike_upheld", event.strike_id)
 
 
 _HALL = NoNotification("concerns the hall's staff; changed appointments have messages of their own")
@@ -155,9 +148,9 @@ RULES: Mapping[type[Event], Rule] = {
     events.SlotCapacityChanged: _HALL,
     events.SlotClosedByHall: _HALL,
     events.SlotReopenedByHall: _HALL,
-    events.StrikeGiven: Notify(("strike_given",), _strike_given),
+    events.StrikeGiven: Notify(("strike_given",), _strike),
     events.StrikeAppealed: RESIDENT_DID_IT,
-    events.StrikeDecided: Notify(("strike_waived", "strike_upheld"), _strike_decided),
+    events.StrikeDecided: Notify(("strike_waived", "strike_upheld"), _strike),
     events.WaitingJoined: RESIDENT_DID_IT,
     events.PlaceOffered: Notify(("place_offered",), _offered),
     events.WaitingEnded: Notify(("offer_lapsed",), _waiting_ended),

@@ -22,7 +22,7 @@ from backend.partners.sms.sandbox.pushing import Mishap, Receipt, written
 from backend.partners.sms.sandbox.world import DEFAULTS
 from backend.settings import using
 from models.callbacks import InboundMessage
-from notifications import delivering, sms_receipts
+from notifications import delivering, receipts
 from tests.factories.notifications import a_message, a_reachable_resident, partners_in_the_sandbox
 
 BASE, TOKEN = "/v1/callbacks/sms", DEFAULTS["sms_push_token"]
@@ -125,13 +125,13 @@ async def test_many_receipts_in_one_push_find_their_messages_and_unknown_ones_di
     stranger = Receipt(
         found[0][1].gateway, "never-sent", "no-id", "+8613999999999", sandbox.sms.now(), Mishap("failed")
     )
-    before = sms_receipts.UNMATCHED._value.get()
+    before = receipts.UNMATCHED._value.get()
 
     await pushed(client, found[2][1], stranger, found[0][1], found[1][1])
     await worked(later=True)
 
     assert [await stands(message) for message, _ in found] == [("sent", "sms", ["success"])] * 3
-    assert sms_receipts.UNMATCHED._value.get() == before + 1
+    assert receipts.UNMATCHED._value.get() == before + 1
 
 
 async def test_the_gateways_own_id_decides_whose_receipt_it_is_and_not_the_phone(
