@@ -28,8 +28,8 @@ from notifications.inbox import MessageNotFound
 DUTY = "messages.operate"
 
 _COLUMNS = """
-SELECT id, created_at, resident_id, event_id, name, subject_kind, subject_id, happened_at AS at, state, channel, attempts,
-       due_at, finished_at, read_at FROM messages
+SELECT id, created_at, resident_id, event_id, name, subject_kind, subject_id, happened_at AS at, state, channel,
+       attempts, due_at, finished_at, read_at FROM messages
 """
 _WHERE = """
 ($1::text[] IS NULL OR state = ANY($1)) AND ($2::text IS NULL OR subject_kind = $2)
