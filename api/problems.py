@@ -18,6 +18,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from tortoise.exceptions import BaseORMException
 
+from api import deprecation
 from backend import database, errors, logs
 from backend.errors import DomainError, Fault, Invalid, Malformed
 
@@ -135,6 +136,7 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     note(trouble, error, request.scope.get("path_template"))
     status, headers, body = encoded(trouble)
     named = {name.decode(): value.decode() for name, value in headers if name != b"content-type"}
+    named |= deprecation.headers_of(request.scope.get("route_handler"))
     return Response(body, status_code=status, headers=named, media_type=MEDIA_TYPE)
 
 

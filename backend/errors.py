@@ -14,6 +14,9 @@ import msgspec
 
 RESERVED = frozenset({"type", "title", "status", "detail", "instance", "code", "request_id", "retryable"})
 
+RETIRED_CODES: dict[str, str] = {}
+"""Codes that a release answered and no class has any more, with that release: none of them is derived again."""
+
 
 class Fault(msgspec.Struct, frozen=True):
     """One thing that is wrong with the input: where (a JSON pointer) and what (a Chinese sentence)."""

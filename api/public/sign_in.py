@@ -120,7 +120,7 @@ async def key_set() -> Response[KeySet]:
 
 
 @get(
-    "/.ok-known/jwks.json",
+    "/.well-known/jwks.json",
     tags=["登录"],
     summary="访问令牌的公钥集（JWKS），标准位置",
     operation_id="wellKnownKeySet",

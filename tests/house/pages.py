@@ -48,6 +48,9 @@ def problems() -> str:
         f"| `{kind.code}` | {kind.status} | {kind.title} | {'yes' if kind.retryable else ''} | {sentence(kind)} |"
         for kind in problem_classes()
     ]
+    if errors.RETIRED_CODES:
+        lines += ["", "Retired, and never used again:", ""]
+        lines += [f"- `{code}`, last answered by release {release}" for code, release in errors.RETIRED_CODES.items()]
     return "\n".join(lines) + "\n"
 
 

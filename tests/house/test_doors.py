@@ -31,7 +31,7 @@ OPEN = {
     "POST /v1/callbacks/sms/{name}/{token}": "an address that nobody guesses; a lie costs one message more, none less",
     "GET /v1/public/problems": "a list of the program's own",
     "GET /v1/public/jwks": "public keys",
-    "GET /.ok-known/jwks.json": "public keys",
+    "GET /.well-known/jwks.json": "public keys",
     "GET /v1/public/lifecycle/cases": "a table of the program's own",
     "GET /v1/public/lifecycle/appointments": "a table of the program's own",
     "GET /v1/public/lifecycle/deliveries": "a table of the program's own",

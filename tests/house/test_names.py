@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Collection
 
 import msgspec
 
 from backend import jobs
-from backend.errors import RESERVED, kebab_case
+from backend.errors import RESERVED, RETIRED_CODES, DomainError, NotFound, kebab_case
 from tests.house import pages
 
 
@@ -21,6 +22,19 @@ def test_every_problem_has_a_code_of_its_own_and_a_chinese_title():
         assert re.search(r"[\u4e00-\u9fff]", kind.title), kind
         assert 400 <= kind.status < 600, kind
         assert kind.code == kebab_case(kind.__name__), kind
+
+
+def derived_again(kinds: list[type[DomainError]], retired: Collection[str]) -> list[str]:
+    """Living classes whose code a release has retired."""
+    return [kind.__qualname__ for kind in kinds if kind.code in retired]
+
+
+def test_no_problem_has_a_code_that_was_retired():
+    assert derived_again(pages.problem_classes(), RETIRED_CODES) == []
+    assert derived_again([NotFound], {"not-found": "1.0.0"}) == ["NotFound"]
+    for code, release in RETIRED_CODES.items():
+        assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", code), code
+        assert re.fullmatch(r"\d+\.\d+\.\d+", release), code
 
 
 def test_every_event_is_named_after_its_subject_and_what_happened_to_it():

@@ -157,7 +157,7 @@ async def test_refreshing_over_http(client: httpx.AsyncClient) -> None:
     assert (over.status_code, over.json()["code"]) == (401, "refresh-invalid")
 
 
-@pytest.mark.parametrize("address", ["/v1/public/jwks", "/.ok-known/jwks.json"])
+@pytest.mark.parametrize("address", ["/v1/public/jwks", "/.well-known/jwks.json"])
 async def test_the_key_set_checks_our_tokens_and_may_be_kept_for_a_while(
     client: httpx.AsyncClient, address: str
 ) -> None:
