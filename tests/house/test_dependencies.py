@@ -13,7 +13,7 @@ import pytest
 
 HOUSE = Path(__file__).resolve().parents[2]
 PRODUCT = ("api", "backend", "models", "notifications")
-OURS = {*PRODUCT, "tests", "benchmarks"}
+OURS = {*PRODUCT, "tests", "benchmarks", "requirements"}
 SILENT = {"httptools"}
 """Used without an import of ours: uvicorn finds it by itself."""
 
