@@ -40,7 +40,7 @@ PAUSE = 0.1
 """Changes within this time make one snapshot."""
 CHANNEL = "board:"
 
-FOLLOWING = Gauge("zhangban_board_listeners", "Connections that follow a live board")
+FOLLOWING = Gauge("zhangban_board_connections", "Connections that follow a live board")
 
 
 class Called(Struct, frozen=True, kw_only=True):

@@ -164,7 +164,8 @@ class PartnerClient:
             CALLS.labels(self.name, call, outcome).inc()
             SECONDS.labels(self.name, call).observe(took)
             facts = {"partner": self.name, "call": call, "outcome": outcome, "ms": round(took * 1000, 1)}
-            log.log(logging.DEBUG if outcome == "ok" else logging.WARNING, "partner call", extra=facts)
+            level = logging.DEBUG if outcome == "ok" else logging.WARNING
+            log.log(level, "call to a partner ended", extra={"event": "partner.called", **facts})
 
     async def _guarded(self, request: Request, read: Callable[[Reply], T]) -> T:
         self.breaker.enter()
