@@ -38,7 +38,7 @@ demo: first-run $(RUNTIME) ## Run the main job from end to end on this machine a
 	@$(BIN)/zhangban demo $(ARGS)
 
 first-run:
-	@[ -e $(RUNTIME) ] || echo "· 首次运行：先在 $(VENV) 里安装依赖（约 150 MB，一两分钟），随后开始演示。" >&2
+	@[ -e $(RUNTIME) ] || echo "· 首次运行：先在 $(VENV) 里安装依赖（约 170 MB，一两分钟），随后开始演示。" >&2
 
 test: $(DEV) ## Run all tests on a real PostgreSQL and a real Valkey
 	$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
@@ -92,7 +92,7 @@ $(BIN)/python:
 		rm -rf $(VENV); echo "Python's venv module is missing (on Debian: apt install python3-venv)." >&2; exit 1; }
 
 $(RUNTIME): requirements/lock.txt pyproject.toml | $(BIN)/python
-	@$(SHOW) "installing what the product needs (about 150 MB the first time, a minute or two)" $(LOCKED) requirements/lock.txt
+	@$(SHOW) "installing what the product needs (about 170 MB the first time, a minute or two)" $(LOCKED) requirements/lock.txt
 	@$(SHOW) "installing zhangban itself" $(PIP) --no-deps --no-build-isolation --no-index --config-settings editable_mode=compat -e .
 	@$(SHOW) "compiling, so that every process starts at once" $(BIN)/python -m compileall -q api backend models notifications
 	@touch $@

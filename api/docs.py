@@ -1,7 +1,8 @@
-"""The documentation page: Swagger UI from our own files, because a government network may reach no CDN."""
+"""The documentation page: Swagger UI from a package, because a government network may reach no CDN."""
 
 from __future__ import annotations
 
+from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from litestar.static_files import create_static_files_router
 from api.openapi import describe
 
 FOLDER = Path(__file__).parent / "static" / "docs"
+"""The page, its style and the script that starts it."""
+SWAGGER_UI = Path(str(resources("litestar_offline_docs"))) / "static"
+"""The scripts of the package that carries Swagger UI."""
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -36,7 +40,7 @@ def openapi_json(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @get("/docs", include_in_schema=False, sync_to_thread=False)
 def page() -> Response[bytes]:
-    """The page itself; its script and style are files of ours."""
+    """The page itself; it loads its scripts and styles from /docs/files."""
     return Response(
         (FOLDER / "index.html").read_bytes(),
         media_type="text/html; charset=utf-8",
@@ -44,7 +48,7 @@ def page() -> Response[bytes]:
     )
 
 
-files = create_static_files_router(path="/docs/files", directories=[FOLDER], include_in_schema=False)
+files = create_static_files_router(path="/docs/files", directories=[FOLDER, SWAGGER_UI], include_in_schema=False)
 
 
 class NoPage(OpenAPIRenderPlugin):

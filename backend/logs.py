@@ -82,7 +82,7 @@ def configure(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for noisy in ("uvicorn.access", "tortoise", "asyncio", "pgqueuer"):
+    for noisy in ("uvicorn.access", "tortoise", "asyncio", "pgqueuer", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

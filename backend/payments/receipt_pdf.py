@@ -1,16 +1,17 @@
 """A receipt as PDF: one page that prints well, with its own font inside and a QR that leads to its verification.
 
-The font is a subset of Noto Sans SC (OFL, `fonts/`), so that the paper looks the same on every machine and every
-phone; a character that it lacks falls back to STSong-Light, which the viewer has to provide. The same receipt gives
-the same bytes.
+The font is Noto Sans SC, cut to the characters of this receipt, so that the paper looks the same on every machine and
+every phone; a character that it lacks falls back to STSong-Light, which the viewer has to provide. The same receipt
+gives the same bytes.
 """
 
 from __future__ import annotations
 
 import io
+import string
 from collections.abc import Iterator
-from functools import lru_cache
-from pathlib import Path
+from itertools import chain
+from threading import Lock
 
 from qrcode.constants import ERROR_CORRECT_M
 from qrcode.main import QRCode
@@ -20,11 +21,12 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
+from backend.amounts import yuan
 from backend.clock import SHANGHAI
+from backend.payments import receipt_font
 from backend.payments.receipts import ReceiptDetail
 
 FONT, FALLBACK = "ZhangbanSans", "STSong-Light"
-FONT_FILE = Path(__file__).parent / "fonts" / "noto-sans-sc-subset.ttf"
 WIDTH, HEIGHT = 210 * mm, 148 * mm
 """A5, lying."""
 LEFT, RIGHT = 16 * mm, WIDTH - 16 * mm
@@ -32,35 +34,48 @@ INK, FAINT, RED = (0.1, 0.1, 0.1), (0.45, 0.45, 0.45), (0.8, 0.1, 0.1)
 MOST_LINES = 2
 """Of one field: eleven fields must fit on the page."""
 NOTE = "本收据证明缴费已到账，不替代财政电子票据。扫描二维码或凭编号和校验码可核验真伪。"
+FIXED = "缴费电子收据编号开具日期年月日校验码已作废…"
+"""What the page itself writes around the rows and the note."""
 
-
-@lru_cache(maxsize=1)
-def _known() -> frozenset[int]:
-    """The characters of our own font, which is registered at the first receipt."""
-    font = TTFont(FONT, FONT_FILE)
-    pdfmetrics.registerFont(font)
-    pdfmetrics.registerFont(UnicodeCIDFont(FALLBACK))
-    return frozenset(font.face.charToGlyph)
+_drawing = Lock()
+"""reportlab keeps fonts by name for the whole process, and each receipt has a font of its own."""
+_known: frozenset[int] = frozenset()
+"""The characters of the font that is registered now."""
 
 
 def render_pdf(receipt: ReceiptDetail) -> bytes:
     """The receipt as a PDF of one page."""
-    _known()
-    out = io.BytesIO()
-    # invariant: neither the time nor a random id goes into the file.
-    canvas = Canvas(out, pagesize=(WIDTH, HEIGHT), invariant=1, lang="zh-CN")
-    canvas.setTitle(f"缴费电子收据 {receipt.number}")
-    canvas.setSubject("缴费电子收据")
-    canvas.setAuthor(receipt.department_name or "掌办")
-    _head(canvas, receipt)
-    _table(canvas, receipt)
-    _qr(canvas, receipt.verify_url, RIGHT - 34 * mm, 26 * mm, 34 * mm)
-    _foot(canvas, receipt)
-    if not receipt.valid:
-        _stamp(canvas)
-    canvas.showPage()
-    canvas.save()
+    with _drawing:
+        _register(_characters(receipt))
+        out = io.BytesIO()
+        # invariant: neither the time nor a random id goes into the file.
+        canvas = Canvas(out, pagesize=(WIDTH, HEIGHT), invariant=1, lang="zh-CN")
+        canvas.setTitle(f"缴费电子收据 {receipt.number}")
+        canvas.setSubject("缴费电子收据")
+        canvas.setAuthor(receipt.department_name or "掌办")
+        _head(canvas, receipt)
+        _table(canvas, receipt)
+        _qr(canvas, receipt.verify_url, RIGHT - 34 * mm, 26 * mm, 34 * mm)
+        _foot(canvas, receipt)
+        if not receipt.valid:
+            _stamp(canvas)
+        canvas.showPage()
+        canvas.save()
     return out.getvalue()
+
+
+def _characters(receipt: ReceiptDetail) -> frozenset[str]:
+    """Every character that the receipt may show."""
+    return frozenset("".join((FIXED, NOTE, string.printable, *chain.from_iterable(_rows(receipt)))))
+
+
+def _register(characters: frozenset[str]) -> None:
+    """Make a font of these characters the one that FONT names."""
+    global _known
+    font = TTFont(FONT, io.BytesIO(receipt_font.cut(characters)))
+    pdfmetrics._fonts[FONT] = font  # `registerFont` keeps the first font of a name for good
+    pdfmetrics.registerFont(UnicodeCIDFont(FALLBACK))
+    _known = frozenset(font.face.charToGlyph)
 
 
 def _head(canvas: Canvas, receipt: ReceiptDetail) -> None:
@@ -136,14 +151,14 @@ def _qr(canvas: Canvas, text: str, x: float, y: float, side: float) -> None:
 
 
 def _yuan(fen: int) -> str:
-    return f"¥{fen // 100:,}.{fen % 100:02d}"
+    return f"¥{yuan(fen, grouped=True)}"
 
 
 def _runs(text: str) -> list[tuple[str, str]]:
     """The text in pieces of one font each."""
-    known, runs = _known(), list[tuple[str, str]]()
+    runs = list[tuple[str, str]]()
     for each in text:
-        font = FONT if ord(each) in known else FALLBACK
+        font = FONT if ord(each) in _known else FALLBACK
         if runs and runs[-1][0] == font:
             runs[-1] = (font, runs[-1][1] + each)
         else:

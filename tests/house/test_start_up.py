@@ -16,6 +16,7 @@ from tests.house.reading import name, product, tree
 HEAVY = {
     "PIL": "comes with qrcode and reportlab",
     "aiohttp": "a partner is called",
+    "fontTools": "a receipt is printed",
     "google.protobuf": "comes with the exporter of OpenTelemetry",
     "litestar.plugins.pydantic": "the application is built",
     "opentelemetry": "a collector is named; redis-py brings it, too",

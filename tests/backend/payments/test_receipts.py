@@ -172,11 +172,25 @@ async def test_the_pdf_of_a_void_receipt_says_so_across_the_page():
 
 
 async def test_a_rare_character_is_shown_with_the_fallback_font():
-    receipt = await a_receipt(await a_paid_payment(await a_fee(name="㼆村宅基地登记费")))
+    receipt = await a_receipt(await a_paid_payment(await a_fee(name="𠮷村宅基地登记费")))
 
-    said = text_of(receipt_pdf.render_pdf(receipt))
+    content = receipt_pdf.render_pdf(receipt)
 
-    assert "村宅基地登记费" in said
+    assert "村宅基地登记费" in text_of(content)
+    fonts = PdfReader(io.BytesIO(content)).pages[0]["/Resources"]["/Font"]  # type: ignore[index]
+    assert "STSong" in str([each.get_object() for each in fonts.values()])
+
+
+async def test_receipts_drawn_at_once_keep_their_own_characters():
+    receipt = await a_receipt(await a_paid_payment())
+    names = [f"{chr(0x4E00 + n)}{chr(0x6000 + n)}登记费" for n in range(8)]
+    different = [msgspec.structs.replace(receipt, item_name=name) for name in names]
+
+    contents = await asyncio.gather(*(asyncio.to_thread(receipt_pdf.render_pdf, each) for each in different))
+
+    for name, content in zip(names, contents, strict=True):
+        assert name in text_of(content)
+        assert "STSong" not in str(PdfReader(io.BytesIO(content)).pages[0]["/Resources"])  # type: ignore[index]
 
 
 async def test_long_words_stay_inside_the_page():
