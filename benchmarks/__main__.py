@@ -13,9 +13,10 @@ from benchmarks.courier_push.__main__ import COURIER_PUSH
 from benchmarks.dispatch.__main__ import DISPATCH
 from benchmarks.payment_callback.__main__ import PAYMENT_CALLBACK
 from benchmarks.progress_lookup.__main__ import PROGRESS_LOOKUP
+from benchmarks.start_up.__main__ import START_UP
 
 BENCHMARKS = {
-    each.name: each for each in (PROGRESS_LOOKUP, BOOKING, PAYMENT_CALLBACK, COURIER_PUSH, DISPATCH)
+    each.name: each for each in (PROGRESS_LOOKUP, BOOKING, PAYMENT_CALLBACK, COURIER_PUSH, DISPATCH, START_UP)
 }  # fmt: skip
 
 

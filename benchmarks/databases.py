@@ -73,6 +73,11 @@ async def without_backlog(urls: Urls) -> None:
         await connection.execute("ANALYZE pgqueuer, unsealed_events")
 
 
+def named(urls: Urls, name: str) -> str:
+    """The address of another database of the same server."""
+    return urlsplit(urls.database_url)._replace(path=f"/{name}").geturl()
+
+
 def for_sqlalchemy(url: str) -> str:
     """The address as SQLAlchemy wants it."""
     parts = urlsplit(url)

@@ -20,6 +20,11 @@ def at_least(result: Mapping[str, Any], ratio: str, least: float, what: str) -> 
     return [Goal(what, result["ratios"][ratio] >= least, timed=True)] if ratio in result["ratios"] else []
 
 
+def at_most(result: Mapping[str, Any], ratio: str, most: float, what: str) -> list[Goal]:
+    """The goal of a ratio that is better when it is small, where it was measured."""
+    return [Goal(what, result["ratios"][ratio] <= most, timed=True)] if ratio in result["ratios"] else []
+
+
 def programs(result: Mapping[str, Any], titles: Mapping[str, str], one: str, many: str) -> list[str]:
     """A line per program; `one` and `many` is what it does."""
     first = next(iter(result["programs"].values()))

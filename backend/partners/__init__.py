@@ -10,21 +10,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from backend.partners import simulated
-from backend.partners.alipay.live import LiveAlipay
 from backend.partners.base import Wire
 from backend.partners.checking import Fault, simulated_faults
 from backend.partners.courier.faults import faults as courier_faults
-from backend.partners.courier.live import live_couriers
 from backend.partners.courier.port import Ordering, Tracking
-from backend.partners.fiscal_receipt.live import LiveFiscalReceipts
 from backend.partners.fiscal_receipt.port import FiscalReceipts
 from backend.partners.paying.port import PayChannel
 from backend.partners.sms.faults import faults as sms_faults
-from backend.partners.sms.live import live_sms
 from backend.partners.sms.port import Sms
-from backend.partners.wechat.live import LiveWeChat
 from backend.partners.wechat.port import WeChat
-from backend.partners.wechat_pay.live import LiveWeChatPay
 from backend.settings import Settings, SettingsError
 
 __all__ = ["Partners", "equip", "faults", "in_use", "partners_from"]
@@ -58,6 +52,12 @@ def partners_from(values: Settings) -> Partners:
     Raises PartnerInsecure when production would speak to one without TLS, SettingsError when a payment channel or
     a courier is switched on and its numbers, keys or tables cannot be right, or, in production, would be anybody's.
     """
+    # The bodies are loaded here: imports of the service stay small, and a channel that is off is never loaded.
+    from backend.partners.courier.live import live_couriers
+    from backend.partners.fiscal_receipt.live import LiveFiscalReceipts
+    from backend.partners.sms.live import live_sms
+    from backend.partners.wechat.live import LiveWeChat
+
     wire = Wire(values)
     couriers, trackers = live_couriers(wire, values)
     bundle = Partners(
@@ -93,8 +93,12 @@ def _refuse_what_is_unsafe(values: Settings) -> None:
 def _channels(wire: Wire, values: Settings) -> dict[str, PayChannel]:
     channels: list[PayChannel] = []
     if values.wechat_pay_mchid:
+        from backend.partners.wechat_pay.live import LiveWeChatPay
+
         channels.append(LiveWeChatPay(wire, values))
     if values.alipay_app_id:
+        from backend.partners.alipay.live import LiveAlipay
+
         channels.append(LiveAlipay(wire, values))
     return {each.name: each for each in channels}
 
