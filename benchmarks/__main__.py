@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME…] [options]`: run what is named, or everything; `NAME --help` tells the options."""
+"""`python -m benchmarks [NAME…] [options]`: run what is named, or everything; `NAME --help` lists the options."""
 
 from __future__ import annotations
 

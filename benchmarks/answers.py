@@ -12,7 +12,7 @@ LENGTH = b"content-length:"
 
 
 class Answers(asyncio.Protocol):
-    """One keep-alive connection with at most one request on it; whoever inherits says what an answer means."""
+    """One keep-alive connection with at most one request on it; a subclass decides what an answer means."""
 
     def __init__(self) -> None:
         self.transport: Any = None

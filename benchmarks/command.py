@@ -26,17 +26,17 @@ class Benchmark(NamedTuple):
     quick: Mapping[str, Any]
     """What `--quick` changes."""
     play: Callable[[argparse.Namespace, embedded.Urls, Path], Result]
-    """What was measured on these servers; the folder is for whatever is needed."""
+    """What was measured on these servers; the folder is for files of the benchmark."""
     goals: Callable[[Result], list[reports.Goal]]
     table: Callable[[Result], str]
     parts: Sequence[str]
     """What `--only` can name."""
     durable: bool = True
-    """Whether the servers keep what they are told, as in production; for reads it does not matter."""
+    """Whether the servers keep what is written, as in production; for reads it does not matter."""
 
 
 def say(line: str) -> None:
-    """Progress, for whoever waits."""
+    """Show progress."""
     print(f"· {line}", file=sys.stderr, flush=True)
 
 
@@ -75,7 +75,7 @@ def run(benchmark: Benchmark, asked: argparse.Namespace) -> int:
     }
     with tempfile.TemporaryDirectory(prefix="zbb-") as name:
         folder = Path(name)
-        folder.chmod(0o755)  # started by root, PostgreSQL runs as somebody else
+        folder.chmod(0o755)  # started by root, PostgreSQL runs as another user
         with embedded.servers(folder, durable=benchmark.durable) as urls:
             result |= benchmark.play(asked, urls, folder)
     goals = result["goals"] = benchmark.goals(result)

@@ -60,8 +60,8 @@ async def new_residents(connection: asyncpg.Connection[Any], count: int) -> list
     return made
 
 
-async def until_heard(urls: Urls, patience: float = 600.0) -> None:
-    """Wait until every event has been heard, or can not be. Raises TimeoutError."""
+async def until_handled(urls: Urls, patience: float = 600.0) -> None:
+    """Wait until every event has been handled, or cannot be. Raises TimeoutError."""
     waiting = "SELECT FROM pgqueuer WHERE entrypoint = 'events.dispatch' AND status IN ('queued', 'picked')"
     await until_none(urls, waiting, patience)
 

@@ -1,7 +1,7 @@
 """A closed-loop load generator: a fixed number of keep-alive connections, each asking again once it has its answer.
 
-It runs as a process of its own (`python -m benchmarks.load`), is told what to do on stdin and answers on stdout, both
-as JSON. Closed loops tell how much a server can do; the latencies belong to that load and are not those of a quiet
+It runs as a process of its own (`python -m benchmarks.load`), gets its order on stdin and answers on stdout, both
+as JSON. Closed loops show how much a server can do; the latencies belong to that load and are not those of a quiet
 evening.
 """
 
@@ -52,7 +52,7 @@ class Connection(Answers):
         self.ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.failed += not self.stopped  # somebody still waited for an answer
+        self.failed += not self.stopped  # a caller still waited for an answer
         if not self.done.done():
             self.done.set_result(None)
 

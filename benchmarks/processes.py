@@ -56,7 +56,7 @@ def running(commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -
             process.wait()
 
 
-def told(module: str, order: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+def run_module(module: str, order: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Run `python -m module` to its end with an order on stdin; what it said, both as JSON."""
     ran = subprocess.run(
         [sys.executable, "-m", module], input=json.dumps(order).encode(), stdout=subprocess.PIPE, env=environment,
@@ -67,14 +67,14 @@ def told(module: str, order: Mapping[str, Any], environment: Mapping[str, str] |
 
 
 def free_port() -> int:
-    """One that nobody uses now."""
+    """A port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def waited_for(process: Process, port: int, name: str, patience: float = 60) -> None:
-    """Wait until somebody answers on the port. Raises RuntimeError when the process ends or nobody does in time."""
+    """Wait until the process answers on the port. Raises RuntimeError when it ends or does not answer in time."""
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -13,7 +13,7 @@ MEDIANS = ("p50_ms", "p99_ms", "cpu_us")
 
 
 def in_turns(names: Sequence[str], rounds: int, once: Callable[[str, int], One]) -> dict[str, Any]:
-    """Each program once per round, the order changing so that nobody always goes first; a round before is thrown away:
+    """Each program once per round, the order changing so that none always goes first; a round before is thrown away:
     processes are warm then, statements prepared, pages in memory."""
     taken: dict[str, list[One]] = {name: [] for name in names}
     for number in range(-1, rounds):

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.drain import packed
-from benchmarks.processes import Process, free_port, running, told, waited_for
+from benchmarks.processes import Process, free_port, run_module, running, waited_for
 from benchmarks.rounds import in_turns as rounds_of
 
 OPTIONS = (
@@ -68,6 +68,6 @@ class Servers:
         """What a generator says of the program, and the processor time that the program took meanwhile."""
         pid = self.processes[name].pid
         before = machine.cpu_seconds(pid)
-        one = told(module, {**order, "host": "127.0.0.1", "port": self.ports[name]})
+        one = run_module(module, {**order, "host": "127.0.0.1", "port": self.ports[name]})
         after = machine.cpu_seconds(pid)
         return one, after - before if before is not None and after is not None else None

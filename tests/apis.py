@@ -56,7 +56,7 @@ class Apis:
 
 @asynccontextmanager
 async def apis(folder: Path, **values: str) -> AsyncIterator[Apis]:
-    """Whatever is started inside the block is ended after it; `values` are environment variables."""
+    """Every process that is started inside the block is ended after it; `values` are environment variables."""
     running = Apis(folder, **values)
     try:
         yield running

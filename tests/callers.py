@@ -42,13 +42,13 @@ class Callers(NamedTuple):
 
 
 async def callers() -> Callers:
-    """Somebody at each door."""
+    """A caller at each door."""
     staff = await a_staff(duties=DUTIES)
     return Callers(await a_resident(), await a_resident(), staff, await an_agency(department_id=staff.department_id))
 
 
 class Operation(NamedTuple):
-    """One operation as the description tells of it."""
+    """One operation as the description has it."""
 
     method: str
     path: str

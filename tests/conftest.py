@@ -64,7 +64,7 @@ FIRST = (
     "tests/api/test_hostile_input.py",
     "tests/api/test_fuzzing.py",
 )
-"""What takes longest begins first: nobody waits for it in the end."""
+"""What takes longest begins first: no worker waits for it in the end."""
 
 
 def file_of(nodeid: str) -> str:
@@ -83,7 +83,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Spread(LoadScopeScheduling):  # type: ignore[misc]  # xdist says no types
-    """Every test goes to whoever is free, but those of one file of TOGETHER to the same worker.
+    """Every test goes to the next free worker, but those of one file of TOGETHER to the same one.
 
     xdist 3.8 writes a group (`--dist loadgroup`) into a private name that pytest 9.2 no longer reads: it has no effect.
     """

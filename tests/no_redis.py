@@ -11,7 +11,7 @@ from backend.settings import using
 
 @asynccontextmanager
 async def no_redis() -> AsyncIterator[None]:
-    """Nobody listens where Redis should be."""
+    """Nothing listens where Redis should be."""
     await cache.close()
     with using(redis_url="redis://127.0.0.1:9/0"):
         await cache.connect()

@@ -1,4 +1,4 @@
-"""Whoever owns the database: sees every session, and may switch the triggers off."""
+"""The owner of the database: sees every session, and may switch the triggers off."""
 
 from __future__ import annotations
 

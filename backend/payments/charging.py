@@ -272,11 +272,11 @@ def _request(order: Mapping[str, Any]) -> Wanted:
     )
 
 
-async def _mark_prepaid(order: Mapping[str, Any], placed: Placed) -> None:
+async def _mark_prepaid(order: Mapping[str, Any], prepaid: Placed) -> None:
     """Mark a created order as prepaid; a second tap gets the same from the channel, and a payer may even have been
     faster than this answer."""
     async with transaction():
-        if await fetch_value(_PREPAID, order["id"], clock.now(), placed.prepay_id) is not None:
+        if await fetch_value(_PREPAID, order["id"], clock.now(), prepaid.prepay_id) is not None:
             await record_transition("payment", order["id"], PaymentState.CREATED, PaymentState.PREPAID, "request")
 
 

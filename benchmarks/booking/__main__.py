@@ -12,7 +12,7 @@ from backend.embedded import Urls
 from benchmarks.booking import release, report
 from benchmarks.booking.stage import Stage, add_slots, set_stage
 from benchmarks.command import Benchmark, main, say
-from benchmarks.processes import told
+from benchmarks.processes import run_module
 from benchmarks.rounds import compared
 
 WARM_UP = 1.0
@@ -34,7 +34,7 @@ async def ceiling(stage: Stage, asked: argparse.Namespace, people: int) -> dict[
                     "slots": slots[name], "workers": asked.workers, "warm_up": WARM_UP, "seconds": asked.seconds,
                     "seed": run, "offset": run * people, "people": people,
                 }  # fmt: skip
-                one = told("benchmarks.booking.ceiling", order)
+                one = run_module("benchmarks.booking.ceiling", order)
                 run += 1
                 taken[name][program].append(one)
                 say(f"round {number + 1}/{asked.rounds} {name} {program}: {one['per_second']:.0f}/s")

@@ -34,7 +34,7 @@ def poisson(rate: float, seconds: float, chance: random.Random, *, begins: float
 
 
 class Connection(Answers):
-    """A connection on which somebody waits for the status of the answer."""
+    """A connection whose caller waits for the status of the answer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,8 +70,8 @@ class Generator:
         made = await asyncio.gather(*(loop.create_connection(Connection, self.host, self.port) for _ in range(number)))
         self.idle += [connection for _, connection in made]
 
-    async def one(self, kind: str, request: bytes, intended: float) -> None:
-        """One request; whatever happens, it is in the figures."""
+    async def send_one(self, kind: str, request: bytes, intended: float) -> None:
+        """One request; it is in the figures in any case."""
         sent, status = time.perf_counter(), 0
         connection: Connection | None = None
         try:
@@ -95,7 +95,7 @@ class Generator:
             wait = began + at - time.perf_counter()
             if wait > 0:
                 await asyncio.sleep(wait)
-            tasks.append(asyncio.create_task(self.one(kind, request.encode("latin-1"), began + at)))
+            tasks.append(asyncio.create_task(self.send_one(kind, request.encode("latin-1"), began + at)))
         await asyncio.gather(*tasks)
 
 

@@ -38,7 +38,7 @@ INSERT INTO appointments (id, created_at, changed_at, number, slot_id, resident_
                           state, from_waiting_list)
 VALUES ($1, now(), now(), $2, $3, $4, $4, $5, $5, $6, 'booked', false)
 """
-_TELL = "INSERT INTO bare_outbox (id, at, payload) VALUES ($1, now(), $2)"
+_OUTBOX = "INSERT INTO bare_outbox (id, at, payload) VALUES ($1, now(), $2)"
 
 
 def bare(pool: asyncpg.Pool[Any], place: UUID) -> Once:
@@ -51,7 +51,7 @@ def bare(pool: asyncpg.Pool[Any], place: UUID) -> Once:
                 raise RuntimeError("the slots of a benchmark are never full")
             made = uuid7()
             await connection.execute(_WRITE, made, secrets.token_hex(8), slot_id, resident_id, place, day)
-            await connection.execute(_TELL, uuid7(), json.dumps({"event": "booked", "id": str(made)}))
+            await connection.execute(_OUTBOX, uuid7(), json.dumps({"event": "booked", "id": str(made)}))
 
     return once
 

@@ -99,8 +99,8 @@ class People:
         body = json.dumps({"slot_id": str(slot), "item_code": ITEM})
         return _request("POST", "/v1/resident/appointments", self.tokens[person], body, f"idempotency-key: {uuid4()}")
 
-    def look(self, chance: random.Random, day: str) -> str:
-        """Somebody looks at their appointments, or at what is free."""
+    def read_request(self, chance: random.Random, day: str) -> str:
+        """A resident reads their appointments, or what is free."""
         if chance.random() < 0.7:
             return _request("GET", "/v1/resident/appointments", chance.choice(self.tokens))
         return _request("GET", f"/v1/public/halls/{self.stage.place}/free-places?item={ITEM}&day={day}")
@@ -129,7 +129,9 @@ def base(people: People, rate: float, seconds: float, chance: random.Random, day
     """Two thirds reads and one third callbacks, all the time."""
     plan: Plan = []
     for at in poisson(rate, seconds, chance):
-        plan.append((at, "callback", push()) if chance.random() < 1 / 3 else (at, "read", people.look(chance, day)))
+        plan.append(
+            (at, "callback", push()) if chance.random() < 1 / 3 else (at, "read", people.read_request(chance, day))
+        )
     return plan
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.command import say
 from benchmarks.courier_push.stage import JOURNEY, Parcel, Stage
-from benchmarks.databases import found, owner, until_heard, without_backlog
+from benchmarks.databases import found, owner, until_handled, without_backlog
 from benchmarks.processes import running
 from benchmarks.servers import Servers
 
@@ -20,7 +20,7 @@ SELECT (SELECT count(*) FROM deliveries WHERE id = ANY($1) AND state = 'signed')
     (SELECT count(*) FROM shipment_nodes n JOIN shipments s ON s.id = n.shipment_id
         WHERE s.delivery_id = ANY($1)) AS nodes,
     (SELECT count(*) FROM delivery_moves WHERE delivery_id = ANY($1)) AS moves,
-    (SELECT count(*) FROM events WHERE name = 'delivery.moved' AND subject_id = ANY($1)) AS told
+    (SELECT count(*) FROM events WHERE name = 'delivery.moved' AND subject_id = ANY($1)) AS events
 """
 
 
@@ -33,10 +33,10 @@ def folded(servers: Servers, stage: Stage, asked: argparse.Namespace) -> dict[st
     answers = servers.send("ours", requests, asked.connections)["answers"]
     with running([("-m", "api.cli", "work")], stage.environment):
         per_second = asyncio.run(_home(stage, parcels))
-        asyncio.run(until_heard(stage.urls))  # whatever comes too often comes last
+        asyncio.run(until_handled(stage.urls))  # repetitions come last
     say(f"{asked.fold} journeys folded, {per_second:.0f}/s")
     (trail,) = asyncio.run(found(stage.urls, _TRAIL, [each.delivery for each in parcels]))
-    wanted = {"signed": asked.fold, "nodes": asked.fold * len(JOURNEY), "moves": asked.fold, "told": asked.fold}
+    wanted = {"signed": asked.fold, "nodes": asked.fold * len(JOURNEY), "moves": asked.fold, "events": asked.fold}
     return {"pushes": len(requests), "answers": answers, "per_second": per_second,
             "trail": dict(trail), "wanted": wanted}  # fmt: skip
 

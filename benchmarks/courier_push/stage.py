@@ -53,7 +53,7 @@ class Stage:
             KUAIDI100_CUSTOMER="bench",
             KUAIDI100_SALT=self.salt,
             KUAIDI100_API_BASE="http://127.0.0.1:9",
-            # Whoever is told has nothing but the inbox here: sending is measured elsewhere.
+            # Recipients have nothing but the inbox here: sending is measured elsewhere.
             WECHAT_API_BASE="http://127.0.0.1:9",
         )
 

@@ -14,7 +14,7 @@ from benchmarks.command import say
 from benchmarks.databases import found, until_none
 from benchmarks.dispatch.report import proofs
 from benchmarks.dispatch.stage import Stage, Waiting
-from benchmarks.processes import running, told, waited_for
+from benchmarks.processes import run_module, running, waited_for
 from benchmarks.rounds import in_turns
 
 CUT = 0.05
@@ -48,7 +48,7 @@ def measure(stage: Stage, asked: argparse.Namespace) -> dict[str, Any]:
 
 def _alone(stage: Stage, asked: argparse.Namespace) -> dict[str, Any]:
     order = {"count": asked.messages, "people": len(stage.residents), "at_once": asked.at_once}
-    used = told("benchmarks.dispatch.alone", order, stage.environment)["cpu"]
+    used = run_module("benchmarks.dispatch.alone", order, stage.environment)["cpu"]
     return _figures(stage.log(), used, asked.messages)
 
 

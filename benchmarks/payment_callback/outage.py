@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.command import say
-from benchmarks.databases import found, until_heard, without_backlog
+from benchmarks.databases import found, until_handled, without_backlog
 from benchmarks.drain import packed
 from benchmarks.payment_callback.stage import Stage
-from benchmarks.processes import free_port, running, told, waited_for
+from benchmarks.processes import free_port, run_module, running, waited_for
 
 _BOOKS = """
 SELECT (SELECT count(*) FROM payments WHERE state = 'paid') AS paid,
@@ -47,10 +47,10 @@ async def drained(stage: Stage, asked: argparse.Namespace, folder: Path) -> dict
         say(f"{len(requests)} notices are waiting")
         order = {"host": "127.0.0.1", "port": port, "requests": str(file), "connections": asked.connections}
         began = time.monotonic()
-        result = told("benchmarks.drain", order)
+        result = run_module("benchmarks.drain", order)
         result["backlog"] = (await _books(stage))["unheard"]
         say(f"answered after {result['seconds']:.1f} s, {result['backlog']} events still to be handled")
-        await until_heard(stage.urls)
+        await until_handled(stage.urls)
         result["settled_after"] = time.monotonic() - began
     after = await _books(stage)
     return {**result, "books": {name: after[name] - before[name] for name in before}}

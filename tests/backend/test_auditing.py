@@ -222,7 +222,7 @@ async def test_an_edited_export_is_found(tmp_path: Path):
     assert places(verify_export(tmp_path / "short.jsonl")) == {("cut", shard, 3)}
 
 
-async def test_an_anchor_younger_than_the_export_accuses_nobody(tmp_path: Path):
+async def test_an_anchor_younger_than_the_export_is_no_finding(tmp_path: Path):
     page = uuid4()
     await some_events(2, page)
     await seal_new()

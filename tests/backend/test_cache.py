@@ -1,4 +1,4 @@
-"""Counters that nobody slips past, locks that let go, and a dead Redis that nobody waits for."""
+"""Counters that no caller slips past, locks that are released, and a dead Redis that no request waits for."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_a_lock_is_waited_for_as_long_as_asked():
     await task
 
 
-async def test_nobody_waits_for_a_dead_redis_after_the_third_failure(monkeypatch: pytest.MonkeyPatch):
+async def test_no_request_waits_for_a_dead_redis_after_the_third_failure(monkeypatch: pytest.MonkeyPatch):
     asked: list[None] = []
     client = cache.redis
     await cache.close()

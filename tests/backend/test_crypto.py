@@ -1,4 +1,4 @@
-"""What is sealed opens only where it belongs, and only whole; fingerprints find and do not tell."""
+"""What is sealed opens only where it belongs, and only whole; fingerprints find and reveal nothing."""
 
 from __future__ import annotations
 

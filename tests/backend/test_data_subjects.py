@@ -83,12 +83,12 @@ async def test_forgetting_twice_finds_nothing_the_second_time():
     assert await data_subjects.erase(resident.id) == {}
 
 
-async def test_nobody_can_be_forgotten_who_was_never_here():
+async def test_an_unknown_person_cannot_be_forgotten():
     with pytest.raises(data_subjects.ResidentNotFound):
         await data_subjects.erase(uuid4())
 
 
-async def test_the_name_that_somebody_booked_under_is_copied_and_then_forgotten():
+async def test_the_name_of_a_booking_is_copied_and_then_forgotten():
     resident = await a_resident(phone=PHONE)
     appointment = (await an_appointment(resident=resident)).id
     sealed = seal("王芳", where="appointments.visitor_name", row=appointment)

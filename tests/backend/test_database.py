@@ -1,4 +1,4 @@
-"""A connection that is lent again has nothing left from whoever had it before."""
+"""A pooled connection has nothing left of its last user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models.appointments import Slot
 PATIENCE = 0.7
 """Seconds that a statement may take here."""
 TOO_LARGE = 2**40
-"""A number that fits into no column of the kind: asyncpg has told the server of the statement when it notices."""
+"""A number that fits into no column of the kind: asyncpg has prepared the statement at the server when it notices."""
 
 
 @pytest.fixture
@@ -47,9 +47,7 @@ async def _in_a_transaction() -> Any:
 
 
 @pytest.mark.parametrize("ask", [_by_model, _by_statement, _in_a_transaction])
-async def test_a_question_that_could_not_be_asked_costs_nobody_theirs_later(
-    alone: None, ask: Callable[[], Awaitable[Any]]
-):
+async def test_a_query_that_could_not_be_sent_costs_no_later_query(alone: None, ask: Callable[[], Awaitable[Any]]):
     with pytest.raises((asyncpg.DataError, OperationalError)):
         await ask()
     await asyncio.sleep(2 * PATIENCE)
@@ -57,7 +55,7 @@ async def test_a_question_that_could_not_be_asked_costs_nobody_theirs_later(
     assert await fetch_value("SELECT 1") == 1
 
 
-async def test_whoever_goes_away_between_telling_of_a_statement_and_asking_it_costs_nobody_theirs_later(
+async def test_a_caller_who_leaves_between_preparing_and_executing_costs_no_later_query(
     alone: None, monkeypatch: pytest.MonkeyPatch
 ):
     told = asyncio.Event()

@@ -54,7 +54,7 @@ async def _as_before() -> AsyncIterator[None]:
     await cache.connect()
 
 
-def told(remarks: list[Remark], *, fatal: bool = True) -> set[str]:
+def remarked(remarks: list[Remark], *, fatal: bool = True) -> set[str]:
     """What the remarks are about."""
     return {each.about for each in remarks if each.fatal == fatal}
 
@@ -82,17 +82,17 @@ def test_nothing_is_said_of_a_good_production_configuration():
         ({"alipay_app_id": "2021000000000001"}, "ALIPAY_KEY"),
     ],
 )
-def test_a_payment_channel_that_could_not_take_money_is_told_before_it_is_started(
+def test_a_payment_channel_that_could_not_take_money_is_named_before_it_is_started(
     changes: dict[str, object], about: str
 ):
-    assert about in told(of_settings(**changes))
+    assert about in remarked(of_settings(**changes))
 
 
-def test_a_service_without_a_payment_channel_is_good_to_know_and_stops_nobody():
+def test_a_service_without_a_payment_channel_is_a_remark_and_no_fault():
     remarks = of_settings(wechat_pay_mchid="")
 
-    assert told(remarks) == set()
-    assert told(remarks, fatal=False) == {"WECHAT_PAY_MCHID"}
+    assert remarked(remarks) == set()
+    assert remarked(remarks, fatal=False) == {"WECHAT_PAY_MCHID"}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_service_without_a_payment_channel_is_good_to_know_and_stops_nobody():
     ],
 )
 def test_one_thing_that_is_not_good_enough_for_production_is_named(changes: dict[str, object], about: str):
-    assert told(of_settings(**changes)) == {about}
+    assert remarked(of_settings(**changes)) == {about}
 
 
 @pytest.mark.parametrize("url", ["postgresql://a@/b?host=/run/pg", "postgresql://a@127.0.0.1/b", "postgresql://a@db/b"])
@@ -133,22 +133,22 @@ def test_a_database_on_this_machine_or_in_the_same_network_needs_no_tls(url: str
 def test_what_a_service_can_do_without_is_only_a_note():
     remarks = of_settings(wechat_oa_appid="", sms_api_base="", anchor_file="")
 
-    assert told(remarks) == set()
-    assert told(remarks, fatal=False) == {"WECHAT_OA_APPID", "SMS_API_BASE", "ANCHOR_FILE"}
+    assert remarked(remarks) == set()
+    assert remarked(remarks, fatal=False) == {"WECHAT_OA_APPID", "SMS_API_BASE", "ANCHOR_FILE"}
 
 
-def test_development_is_told_the_same_and_stopped_by_none_of_it():
+def test_development_gets_the_same_remarks_and_is_stopped_by_none():
     remarks = diagnosis.of_settings(Settings(), production=False)
 
-    assert told(remarks) == set()
-    assert {"DATA_KEYS", "DATABASE_URL", "WECHAT_APPID"} <= told(remarks, fatal=False)
+    assert remarked(remarks) == set()
+    assert {"DATA_KEYS", "DATABASE_URL", "WECHAT_APPID"} <= remarked(remarks, fatal=False)
 
 
 def test_a_key_ring_that_cannot_be_read_stops_development_too():
     with using(data_keys="nonsense"):
         remarks = diagnosis.of_settings(settings(), production=False)
 
-    assert told(remarks) == {"DATA_KEYS"}
+    assert remarked(remarks) == {"DATA_KEYS"}
 
 
 @pytest.fixture
@@ -182,7 +182,7 @@ async def test_a_user_and_a_role_that_may_change_the_ledger_are_both_named():
         await owner.execute(f'REVOKE UPDATE ON events FROM "{settings().database_role}"')
         await owner.close()
 
-    assert {"DATABASE_ROLE", "DATABASE_URL"} <= told(remarks)
+    assert {"DATABASE_ROLE", "DATABASE_URL"} <= remarked(remarks)
     assert any("can change or delete rows of events" in each.what for each in remarks)
 
 
@@ -205,15 +205,15 @@ async def test_clocks_that_disagree_are_named():
     with clock.travel(by=timedelta(seconds=30)):
         remarks = await diagnosis.of_database(production=True)
 
-    assert "clock" in told(remarks)
-    assert "clock" not in told(await diagnosis.of_database(production=True))
+    assert "clock" in remarked(remarks)
+    assert "clock" not in remarked(await diagnosis.of_database(production=True))
 
 
 async def test_a_year_whose_holidays_are_unknown_is_named():
     with clock.travel(to=datetime(2044, 5, 1, tzinfo=clock.SHANGHAI)):
         remarks = await diagnosis.of_database(production=True)
 
-    assert "calendar" in told(remarks)
+    assert "calendar" in remarked(remarks)
 
 
 async def test_a_database_without_our_tables_is_not_ready():
@@ -221,11 +221,11 @@ async def test_a_database_without_our_tables_is_not_ready():
     with using(database_url=urlunsplit(parts._replace(path="/postgres"))):
         remarks = await diagnosis.of_database(production=False)
 
-    assert told(remarks) == {"migrations"}
+    assert remarked(remarks) == {"migrations"}
 
 
 async def test_servers_that_do_not_answer_are_named_in_every_profile():
     with using(database_url="postgresql://a@127.0.0.1:1/b", redis_url="redis://127.0.0.1:1/0"):
         remarks = await diagnosis.of_everything(production=False)
 
-    assert told(remarks) == {"DATABASE_URL", "REDIS_URL"}
+    assert remarked(remarks) == {"DATABASE_URL", "REDIS_URL"}

@@ -160,7 +160,7 @@ def test_many_newcomers_at_once_start_one_server(folder: Path) -> None:
     assert not folder.exists()
 
 
-def test_a_killed_holder_blocks_nobody_and_its_server_goes_with_it(folder: Path) -> None:
+def test_a_killed_holder_blocks_no_other_and_its_server_goes_with_it(folder: Path) -> None:
     holder = a_holder(folder, "valkey")
     with embedded.servers(folder, postgres=False) as urls:
         holder.kill()
@@ -252,7 +252,7 @@ def test_a_path_too_long_for_a_socket_gets_a_short_one(folder: Path) -> None:
         assert len(urls.redis_url) < 80
 
 
-def test_a_socket_folder_of_somebody_else_is_refused(folder: Path) -> None:
+def test_a_socket_folder_of_another_user_is_refused(folder: Path) -> None:
     stranger = folder / "run"
     stranger.symlink_to(folder)
 

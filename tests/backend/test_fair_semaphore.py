@@ -1,4 +1,4 @@
-"""FairSemaphore: nobody is overtaken, kept places are for the priority, and no place is ever lost."""
+"""FairSemaphore: no waiter is overtaken, reserved permits are for the priority, and no permit is ever lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from backend.fair_semaphore import FairSemaphore
 
 
 async def settle() -> None:
-    """Let whoever can go on go on."""
+    """Run every task that can go on."""
     for _ in range(3):
         await asyncio.sleep(0)
 
@@ -33,7 +33,7 @@ async def test_the_favoured_take_an_ordinary_place_that_comes_free_while_all_kep
     assert await asyncio.wait_for(third, 1) is False
 
 
-async def test_whoever_waited_longest_is_next_favoured_or_not():
+async def test_the_longest_waiter_is_next_with_or_without_priority():
     semaphore = FairSemaphore(1)
     semaphore.try_acquire()
     first = waiting(semaphore)
@@ -49,7 +49,7 @@ async def test_whoever_waited_longest_is_next_favoured_or_not():
     assert await second is False
 
 
-async def test_a_kept_place_is_for_nobody_else():
+async def test_a_reserved_permit_is_for_the_priority_only():
     semaphore = FairSemaphore(1, reserved=1)
     semaphore.try_acquire()
 
@@ -65,7 +65,7 @@ async def test_a_kept_place_is_for_nobody_else():
     assert await ordinary is False
 
 
-async def test_the_turn_of_somebody_who_left_goes_to_the_next():
+async def test_the_permit_of_a_waiter_who_left_goes_to_the_next():
     semaphore = FairSemaphore(1)
     semaphore.try_acquire()
     gone, next_one = waiting(semaphore), waiting(semaphore)
@@ -78,7 +78,7 @@ async def test_the_turn_of_somebody_who_left_goes_to_the_next():
     assert await asyncio.wait_for(next_one, 1) is False
 
 
-async def test_whoever_leaves_in_the_moment_of_their_turn_leaves_the_place_behind():
+async def test_a_waiter_who_leaves_in_the_moment_of_the_permit_leaves_it_behind():
     semaphore = FairSemaphore(1)
     semaphore.try_acquire()
     unlucky = waiting(semaphore)
@@ -97,7 +97,7 @@ async def test_whoever_leaves_in_the_moment_of_their_turn_leaves_the_place_behin
     st.integers(0, 2),
     st.lists(st.tuples(st.sampled_from(["come", "come-favoured", "leave", "done"]), st.integers(0, 9)), max_size=60),
 )
-async def test_no_place_is_lost_or_given_twice_whatever_people_do(places: int, kept: int, steps: list[tuple[str, int]]):
+async def test_no_permit_is_lost_or_given_twice_in_any_order(places: int, kept: int, steps: list[tuple[str, int]]):
     semaphore, people = FairSemaphore(places, reserved=kept), list[tuple[bool, asyncio.Task[bool]]]()
     for what, which in steps:
         inside = [each for each in people if each[1].done()]

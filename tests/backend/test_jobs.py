@@ -1,4 +1,4 @@
-"""A job lives or dies with its transaction, is tried again, is never lost, and is kept when nobody can do it."""
+"""A job lives or dies with its transaction, is tried again, is never lost, and is kept when it fails for good."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ async def test_a_job_for_later_waits():
     assert await drain() == 1
 
 
-async def test_a_failing_job_is_tried_again_and_told_apart_from_a_dead_one():
+async def test_a_failing_job_is_tried_again_and_distinguished_from_a_dead_one():
     fails[:] = [OSError("1"), OSError("2")]
     await put()
 
@@ -122,7 +122,7 @@ async def test_a_failing_job_is_tried_again_and_told_apart_from_a_dead_one():
     assert await waiting() == 0
 
 
-async def test_a_job_that_nobody_can_do_is_kept_as_a_dead_letter_and_blocks_nothing():
+async def test_a_job_without_a_handler_is_kept_as_a_dead_letter_and_blocks_nothing():
     fails[:] = [OSError(str(n)) for n in range(99)]
     await put({"poison": True})
     await drain(strict=False)
@@ -317,7 +317,7 @@ async def test_the_smallest_worker_works_too():
 
 
 async def test_a_worker_asks_itself_for_a_sign_of_life_only_when_it_listens():
-    """However long beginning to listen takes: a question that nobody hears would end a queue that is well."""
+    """However long beginning to listen takes: a ping without a listener would end a healthy queue."""
     heard: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     async with asyncpg.create_pool(**connection_arguments(), min_size=2, max_size=4) as pool:
         async with job_queue.Driver(pool) as driver:

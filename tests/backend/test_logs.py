@@ -1,4 +1,4 @@
-"""A log line is one line, and nobody is in it."""
+"""A log line is one line, without personal data."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_our_own_ids_are_left_readable():
 @pytest.mark.parametrize(
     "forged", ['one\n{"level":"error"}', "one\r\ntwo", "one\x1b[31mred", "one\x00two", "one\u2028two", "one\x85two"]
 )
-def test_nobody_can_write_a_second_line(forged: str):
+def test_no_value_can_forge_a_second_line(forged: str):
     written = line("said %s", forged, who=forged, error=ValueError(forged))
 
     assert len(written.splitlines()) == 1

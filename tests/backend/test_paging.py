@@ -41,7 +41,7 @@ def test_any_changed_byte_is_noticed():
 
 
 @given(st.text(max_size=60))
-def test_whatever_somebody_makes_up_is_refused(made_up: str):
+def test_a_made_up_cursor_is_refused(made_up: str):
     with pytest.raises(CursorInvalid):
         place_of(made_up, "cases")
 

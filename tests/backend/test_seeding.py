@@ -47,7 +47,7 @@ async def test_seeding_again_adds_nothing_and_says_the_same(credentials: seeding
     assert await StaffMember.all().count() == len(seeding.STAFF)
 
 
-async def test_the_demo_has_a_catalogue_and_agencies_and_nobody_who_signed_in():
+async def test_the_demo_has_a_catalogue_and_agencies_and_no_resident():
     await seeding.seed("demo")
 
     assert await CatalogueEntry.all().count() >= 40

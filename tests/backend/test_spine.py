@@ -83,7 +83,7 @@ async def test_a_subscriber_that_fails_runs_again_and_the_others_do_not():
     assert len(handled) == 1
 
 
-async def test_a_receipt_keeps_the_name_of_its_subscriber_whatever_the_function_is_called(
+async def test_a_receipt_keeps_the_name_of_its_subscriber_when_the_function_is_renamed(
     monkeypatch: pytest.MonkeyPatch,
 ):
     async with transaction():

@@ -1,4 +1,4 @@
-"""Whoever changes the ledger behind our back is found, with the shard and the position."""
+"""Every change of the ledger behind our back is found, with the shard and the position."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_a_cut_tail_is_found_by_the_anchor(tmp_path: Path):
 
 
 async def rewrite(shard: int) -> None:
-    """Recompute every hash, as somebody would who knows how."""
+    """Recompute every hash, as an informed attacker would."""
     async with as_owner() as owner:
         last = chain.genesis(shard)
         for row in await owner.fetch("SELECT * FROM event_seals ORDER BY position"):
@@ -143,7 +143,7 @@ async def test_a_whole_shard_that_vanished_is_found_by_the_anchor(tmp_path: Path
     assert places(await verify(kept)) == {("cut", shard, 1)}
 
 
-async def test_an_event_that_nobody_seals_is_found_after_a_while():
+async def test_an_event_that_is_not_sealed_is_found_after_a_while():
     [identity] = await some_events(1)
     assert await verify() == []
 

@@ -1,4 +1,4 @@
-"""What benchmarks share: options are checked first, a goal that was missed is told, no process is left behind."""
+"""What benchmarks share: options are checked first, a missed goal is reported, no process is left behind."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_options_that_make_no_sense_end_it_before_anything_runs(monkeypatch: pyt
         (Goal("timed", kept=False, timed=True), ["--quick"], 0),
     ],
 )
-def test_a_goal_that_was_missed_is_told_and_decides(
+def test_a_missed_goal_is_reported_and_decides(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     goal: Goal,
@@ -94,12 +94,15 @@ def test_programs_take_turns_and_a_first_round_is_thrown_away():
         asked.append((name, number))
         return {"per_second": 1.0 if number < 0 else rates[name] * (number + 1), "p99_ms": 2.0}
 
-    told = in_turns(["bare", "ours"], 2, once)
+    reported = in_turns(["bare", "ours"], 2, once)
 
     assert [name for name, number in asked if number == 0] == ["bare", "ours"]
     assert [name for name, number in asked if number == 1] == ["ours", "bare"]
-    assert told["ratios"] == {"ours/bare": 0.6}
-    assert (told["programs"]["ours"]["per_second"], told["programs"]["ours"]["per_second_lowest"]) == (900.0, 600.0)
+    assert reported["ratios"] == {"ours/bare": 0.6}
+    assert (reported["programs"]["ours"]["per_second"], reported["programs"]["ours"]["per_second_lowest"]) == (
+        900.0,
+        600.0,
+    )
 
 
 def test_the_result_replaces_the_one_before(tmp_path: Path):
@@ -146,7 +149,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_whoever_ends_a_benchmark_ends_its_processes(number: signal.Signals):
+def test_ending_a_benchmark_ends_its_processes(number: signal.Signals):
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         children = [int(parent.stdout.readline()) for _ in range(2)]

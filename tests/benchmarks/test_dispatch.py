@@ -1,4 +1,4 @@
-"""The partner of the dispatch benchmark tells the truth about what it was sent, and the check reads its log rightly."""
+"""The partner of the dispatch benchmark logs truly what it was sent, and the check reads its log rightly."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ async def asked(port: int, path: str, body: bytes = b"") -> dict[str, Any]:
     writer.write(b"POST %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (path.encode(), len(body)) + body)
     head = await reader.readuntil(b"\r\n\r\n")
     length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-    told: dict[str, Any] = json.loads(await reader.readexactly(length))
+    reported: dict[str, Any] = json.loads(await reader.readexactly(length))
     writer.close()
-    return told
+    return reported
 
 
 async def test_the_partner_takes_its_time_and_writes_down_who_was_sent_what_and_who_two_at_once():
@@ -56,13 +56,13 @@ async def test_the_partner_takes_its_time_and_writes_down_who_was_sent_what_and_
         ("a1 a2 b1 c1", {"foreign": 1}),
     ],
 )
-def test_whatever_is_wrong_with_a_log_is_found(sent: str, found: dict[str, int]):
+def test_every_fault_of_a_log_is_found(sent: str, found: dict[str, int]):
     ids: dict[str, Any] = {name: uuid4() for name in ("a1", "a2", "b1", "c1")}
     made = [Waiting(ids[name], name[0]) for name in ("a1", "b1", "a2")]
     log = {"sent": [[0.0, name[0], str(ids[name])] for name in sent.split()], "overlaps": 0}
 
-    told = check(log, made, {"waiting": 0, "not_sent": 0, "uncertain": 0})
+    reported = check(log, made, {"waiting": 0, "not_sent": 0, "uncertain": 0})
 
-    assert {name: count for name, count in told.items() if count} == found
-    kept = report.goals({"ratios": {"ours/bare": 0.6}, "backlog": told})
+    assert {name: count for name, count in reported.items() if count} == found
+    kept = report.goals({"ratios": {"ours/bare": 0.6}, "backlog": reported})
     assert all(goal.kept for goal in kept) is (not found)

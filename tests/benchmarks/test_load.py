@@ -1,4 +1,4 @@
-"""The load generator tells the truth: how many, how long, how many wrong."""
+"""The load generator reports truly: how many, how long, how many wrong."""
 
 from __future__ import annotations
 
@@ -50,26 +50,26 @@ def ok(_: int) -> bytes:
 
 async def test_answers_are_counted_and_timed():
     async with server(ok, lambda _: 0.02) as order:
-        told = await run(order, [REQUEST])
+        report = await run(order, [REQUEST])
 
-    assert told["failed"] == 0
-    assert 20 <= told["p50_ms"] < 200
-    assert told["requests"] <= 4 * 0.4 / 0.02 + 4
-    assert told["bytes"] == told["requests"] * len(ok(1))
+    assert report["failed"] == 0
+    assert 20 <= report["p50_ms"] < 200
+    assert report["requests"] <= 4 * 0.4 / 0.02 + 4
+    assert report["bytes"] == report["requests"] * len(ok(1))
 
 
-async def test_answers_that_are_not_200_are_told():
+async def test_answers_other_than_200_are_counted():
     async with server(lambda n: ok(n) if n % 2 else ok(n).replace(b"200 OK", b"500 No"), lambda _: 0.001) as order:
-        told = await run(order, [REQUEST])
+        report = await run(order, [REQUEST])
 
-    assert 0.3 < told["failed"] / told["requests"] < 0.7
+    assert 0.3 < report["failed"] / report["requests"] < 0.7
 
 
 async def test_a_server_that_stands_still_shows_in_the_latencies():
     async with server(ok, lambda n: 0.3 if n == 20 else 0.001) as order:
-        told = await run(order, [REQUEST])
+        report = await run(order, [REQUEST])
 
-    assert told["max_ms"] > 250
+    assert report["max_ms"] > 250
 
 
 def test_percentiles_are_those_of_the_ordered_list():
@@ -80,17 +80,17 @@ def test_percentiles_are_those_of_the_ordered_list():
 
 async def test_a_connection_that_is_broken_off_is_no_answer():
     async with server(ok, lambda _: 0.001, ending=10) as order:
-        told = await run(order, [REQUEST])
+        report = await run(order, [REQUEST])
 
-    assert told["failed"] == 4
+    assert report["failed"] == 4
 
 
-async def test_a_queue_is_sent_once_and_what_was_not_answered_is_told():
+async def test_a_queue_is_sent_once_and_unanswered_requests_are_counted():
     async with server(ok, lambda _: 0.001) as order:
-        told = await drain.run(order, drain.unpacked(drain.packed([REQUEST] * 50)))
+        report = await drain.run(order, drain.unpacked(drain.packed([REQUEST] * 50)))
     async with server(ok, lambda _: 0.001, ending=20) as order:
         broken = await drain.run(order, [REQUEST] * 50)
 
-    assert (told["requests"], told["answers"]) == (50, {"200": 50})
+    assert (report["requests"], report["answers"]) == (50, {"200": 50})
     assert broken["answers"]["0"] + broken["answers"]["200"] == 50
     assert broken["answers"]["0"] > 0

@@ -21,7 +21,7 @@ def sentence(kind: type) -> str:
 
 
 def problem_classes() -> list[type[DomainError]]:
-    """Every kind of trouble of the product."""
+    """Every domain error of the product."""
     build()
     return [kind for kind in errors.catalogue() if not kind.__module__.startswith("tests")]
 

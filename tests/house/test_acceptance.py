@@ -1,4 +1,4 @@
-"""Whoever examines us reads the views of `acceptance`, and nothing else; nothing personal is in them."""
+"""An examiner reads the views of `acceptance`, and nothing else; nothing personal is in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the models declare is in the database, and the database knows nothing that the models do not."""
+"""Everything that the models declare is in the database, and the database knows nothing that the models do not."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_promises_are_read_from_the_models_and_not_few():
         ("ALTER TABLE events DISABLE TRIGGER events_no_truncate", Promise("events", "trigger", "events_no_truncate")),
     ],
 )
-async def test_a_promise_that_somebody_broke_is_noticed(sql: str, missing: Promise, monkeypatch: pytest.MonkeyPatch):
+async def test_a_dropped_constraint_is_noticed(sql: str, missing: Promise, monkeypatch: pytest.MonkeyPatch):
     async with as_owner() as owner, _taken_back(owner):
         await owner.execute(await _with_names(owner, sql))
         monkeypatch.setattr(constraints, "fetch", owner.fetch)
@@ -62,7 +62,7 @@ async def test_a_promise_that_somebody_broke_is_noticed(sql: str, missing: Promi
         assert await constraints.broken() == [missing]
 
 
-async def test_a_right_that_somebody_gave_is_noticed(monkeypatch: pytest.MonkeyPatch):
+async def test_a_granted_right_is_noticed(monkeypatch: pytest.MonkeyPatch):
     async with as_owner() as owner, _taken_back(owner):
         await owner.execute(f"GRANT UPDATE ON events TO {settings().database_role}")
         monkeypatch.setattr(constraints, "fetch", owner.fetch)

@@ -59,7 +59,7 @@ def test_every_line_of_the_example_is_a_setting_and_stands_there_once():
     assert len(names) == len(set(names))
 
 
-def test_every_setting_that_is_empty_unless_somebody_fills_it_in_is_in_the_example():
+def test_every_setting_without_a_default_is_in_the_example():
     empty = {name for name, each in KNOWN.items() if each.default == "" or each.default is MISSING}
 
     assert empty - {name for name, _ in lines()} - of_compose() - INSTEAD - EMBEDDED == set()
@@ -119,15 +119,15 @@ def test_no_address_whose_end_is_a_secret_is_written_down_by_nginx(app: Litestar
     assert re.findall(r"error_log \S+ (\w+);", NGINX) == ["crit"]  # its own errors name the whole address
 
 
-@pytest.mark.parametrize("trouble", [TooLarge, Unavailable])
-def test_what_nginx_itself_answers_is_the_problem_document_of_the_service(trouble: type[DomainError]):
-    (answer,) = re.findall(rf"return {trouble.status} '(.+)';", NGINX)
+@pytest.mark.parametrize("problem", [TooLarge, Unavailable])
+def test_what_nginx_itself_answers_is_the_problem_document_of_the_service(problem: type[DomainError]):
+    (answer,) = re.findall(rf"return {problem.status} '(.+)';", NGINX)
     before = request_id.set("$request_id")
     try:
-        assert json.loads(answer) == document(trouble())
+        assert json.loads(answer) == document(problem())
     finally:
         request_id.reset(before)
-    assert f"error_page {'413' if trouble is TooLarge else '502 504'} = @{trouble.code};" in NGINX
+    assert f"error_page {'413' if problem is TooLarge else '502 504'} = @{problem.code};" in NGINX
 
 
 def size(text: str) -> int:
@@ -158,7 +158,7 @@ def test_the_image_is_made_of_every_package_of_the_service():
     assert packages <= allowed | {"LICENSE"}
 
 
-def test_every_partner_that_can_be_switched_on_is_told_of():
+def test_every_partner_that_can_be_switched_on_is_named():
     switches = {"SMS_API_BASE", "WECHAT_PAY_MCHID", "ALIPAY_APP_ID", "KUAIDI100_KEY", "SF_PARTNER_ID", "EMS_SENDER_NO",
                 "KDNIAO_BUSINESS_ID", "FISCAL_RECEIPT_BASE", "WECHAT_OA_APPID"}  # fmt: skip
 

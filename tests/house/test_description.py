@@ -65,10 +65,10 @@ def test_every_link_fills_parameters_that_its_target_has():
             assert "requestBody" not in link or "requestBody" in target, source
 
 
-def test_whatever_is_addressed_by_an_id_is_reached_by_a_link():
+def test_everything_that_is_addressed_by_an_id_is_reached_by_a_link():
     reached = {link["operationId"] for links in LINKS.values() for link in links.values()}
 
-    # Partners are told their address once, by whoever sets them up.
+    # Partners get their address once, when they are set up.
     ours = {name: operation["path"] for name, operation in OPERATIONS.items() if "/callbacks/" not in operation["path"]}
     addressed = {name for name, path in ours.items() if "{" in path}
 

@@ -61,7 +61,7 @@ OPEN = {
     "GET /docs": "the page of the description; off in production",
     "GET /docs/files/{file_path}": "its files",
 }
-"""Addresses that nobody has to sign in for, and why that is right."""
+"""Addresses that need no sign-in, and why that is right."""
 LIMITED = {key for key, why in OPEN.items() if "limited" in why}
 
 
@@ -92,7 +92,7 @@ def test_every_address_is_guarded_or_named_as_open(app: Litestar):
     assert set(unguarded) == OPEN.keys()
 
 
-def test_open_doors_that_prove_who_somebody_is_are_limited(app: Litestar):
+def test_open_doors_that_prove_an_identity_are_limited(app: Litestar):
     for key, handler in routes(app):
         if key in LIMITED:
             assert any("limit" in guard.__qualname__ for guard in guards(handler)), key
@@ -126,7 +126,7 @@ async def test_without_proof_every_guarded_address_says_the_same(app: Litestar, 
 
 
 @pytest.mark.parametrize("method", ["PATCH", "TRACE", "CONNECT", "PROPFIND"])
-async def test_methods_that_nobody_declared_are_refused(app: Litestar, client: httpx.AsyncClient, method: str):
+async def test_undeclared_methods_are_refused(app: Litestar, client: httpx.AsyncClient, method: str):
     for path in sorted({key.split(" ")[1] for key, _ in routes(app)}):
         answer = await client.request(method, filled(path))
         assert answer.status_code in (404, 405), f"{method} {path}: {answer.status_code}"

@@ -104,7 +104,7 @@ def test_only_partners_speak_http_to_others():
     assert [each for each in sorted(speaking) if not each.startswith(SIMULATES)] == []
 
 
-def test_sql_is_never_made_of_what_somebody_sent():
+def test_sql_is_never_made_of_what_a_client_sent():
     """f-strings in SQL hold constants (capitals) and nothing else."""
     asking = {"fetch", "fetch_row", "fetchrow", "fetch_value", "fetchval", "execute"}
     made = []

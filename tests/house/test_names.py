@@ -46,12 +46,12 @@ def test_every_event_is_named_after_its_subject_and_what_happened_to_it():
         assert len(name.partition(".")[0]) <= 32
 
 
-NOBODYS_NAME = {
+NAMES_OF_NO_PERSON = {
     "agency.key-issued.key_name": "the name of a key",
     "agency.key-revoked.key_name": "the name of a key",
     "wechat.pushed.name": "WeChat's name for what happened",
 }
-"""Fields that are called a name and are nobody's, and what they are."""
+"""Fields that are called a name and name no person, and what they are."""
 
 
 def test_events_carry_no_field_that_could_name_a_person():
@@ -63,7 +63,7 @@ def test_events_carry_no_field_that_could_name_a_person():
         if personal.search(each.name)
     ]
 
-    assert set(found) == NOBODYS_NAME.keys()
+    assert set(found) == NAMES_OF_NO_PERSON.keys()
 
 
 def test_jobs_are_named_after_their_room_and_what_they_do():

@@ -59,7 +59,7 @@ def test_no_number_is_ever_cut(text: str, room: int):
 
 
 @given(st.sampled_from(["thing1", "name2"]), TEXTS)
-def test_whatever_a_text_value_holds_wechat_takes_what_we_make_of_it(key: str, text: str):
+def test_wechat_accepts_every_text_value_that_we_make(key: str, text: str):
     value = wording.fit(key, re.sub(r"\d", "一", text) if key.startswith("name") else text)
 
     assert check_value(key, value) is None

@@ -54,7 +54,7 @@ async def a_surplus(fen: int = 2500) -> Payment:
     return payment
 
 
-async def test_what_is_promised_is_set_aside_sent_and_counted_back_when_it_arrives(channel: FakeChannel):
+async def test_what_is_promised_is_reserved_sent_and_counted_back_when_it_arrives(channel: FakeChannel):
     payment = await a_paid_payment()
     number = await promised(payment)
     reserved = await payment_row(payment.number)
