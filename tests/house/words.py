@@ -126,29 +126,25 @@ def names() -> Iterator[Found]:
         where = name(path)
         stem = path.parent.name if path.stem == "__init__" else path.stem
         yield Found(where, 1, "module", stem)
-        nested = _nested(path)
-        for node in ast.walk(tree(path)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                if not node.name.startswith("test_"):
-                    yield Found(where, node.lineno, "nested" if node in nested else "function", node.name)
-            elif isinstance(node, ast.ClassDef):
-                yield Found(where, node.lineno, "class", node.name)
-            elif isinstance(node, ast.arg):
-                yield Found(where, node.lineno, "argument", node.arg)
-            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-                yield Found(where, node.lineno, "attribute", node.attr)
+        yield from _named(where, tree(path), nested=False)
         yield from _declared(path)
 
 
-def _nested(path: Path) -> set[ast.AST]:
-    """Functions inside of functions: no other module calls them."""
-    functions = [each for each in ast.walk(tree(path)) if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)]
-    return {
-        inner
-        for outer in functions
-        for inner in ast.walk(outer)
-        if inner is not outer and isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
-    }
+def _named(where: str, parent: ast.AST, *, nested: bool) -> Iterator[Found]:
+    """Functions, classes, arguments and attributes below a node; functions inside of functions are `nested`."""
+    for node in ast.iter_child_nodes(parent):
+        inside = nested
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            inside = True
+            if not node.name.startswith("test_"):
+                yield Found(where, node.lineno, "nested" if nested else "function", node.name)
+        elif isinstance(node, ast.ClassDef):
+            yield Found(where, node.lineno, "class", node.name)
+        elif isinstance(node, ast.arg):
+            yield Found(where, node.lineno, "argument", node.arg)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield Found(where, node.lineno, "attribute", node.attr)
+        yield from _named(where, node, nested=inside)
 
 
 def _declared(path: Path) -> Iterator[Found]:
