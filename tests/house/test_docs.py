@@ -79,7 +79,8 @@ def test_the_index_lists_every_document_and_every_decision_with_its_title():
 
     assert listed == {path.read_text().splitlines()[0][2:]: f"decisions/{path.name}" for path in DECISIONS}
     documents = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
-    assert documents <= set(re.findall(r"\]\(([\w.-]+\.md)\)", index))
+    documents |= {f"how-to/{path.name}" for path in (ROOT / "docs" / "how-to").glob("*.md")}
+    assert documents <= set(re.findall(r"\]\(([\w./-]+\.md)\)", index))
 
 
 def test_the_page_of_settings_says_what_the_settings_say():
