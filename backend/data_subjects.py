@@ -9,7 +9,7 @@ import msgspec
 
 from backend import crypto, identity
 from backend.database import fetch, fetch_row, fetch_value, transaction
-from backend.deliveries import forgetting
+from backend.deliveries import erasing
 from backend.errors import NotFound
 from backend.events import Event, record
 from backend.identity import delegating
@@ -184,7 +184,7 @@ async def erase(resident_id: UUID) -> dict[str, int]:
             if count := int(tag.rsplit(" ", 1)[-1]):
                 erased[table] = count
         # What is still on its way is forgotten when it has come to its end.
-        erased |= await forgetting.of_person(resident_id)
+        erased |= await erasing.erase_person(resident_id)
         if erased:
             await record(ResidentErased(resident_id=resident_id, erased=erased))
     await identity.announce(ended)

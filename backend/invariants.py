@@ -20,7 +20,7 @@ from backend.appointments.places import COUNTED
 from backend.cache import CacheDown
 from backend.cases.lifecycle import EDGES
 from backend.database import fetch_row, transaction
-from backend.deliveries import proving as deliveries
+from backend.deliveries import invariants as deliveries
 from backend.events import kinds, subscribers_of
 from backend.payments import invariants
 from backend.settings import settings

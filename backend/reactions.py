@@ -11,10 +11,10 @@ from backend.cases.events import CaseCaughtUp, CaseLinked, CaseOpened, CaseProgr
 from backend.cases.fees import follow_progress, hand_over_on_link, hand_over_on_unlink, raise_on_opening
 from backend.cases.linking import link_on_phone
 from backend.cases.recounting import recount_on_calendar
+from backend.deliveries.callbacks import apply_courier_push
 from backend.deliveries.events import CourierPushed
-from backend.deliveries.hearing import hear_courier
-from backend.deliveries.postage import hear_settled
-from backend.deliveries.tracing import hear_wechat
+from backend.deliveries.postage import proceed_when_settled
+from backend.deliveries.tracing import apply_wechat_push
 from backend.events import Event, Handler, subscribe
 from backend.identity.events import PhoneConfirmed
 from backend.payments import issue_on_success, void_on_refund
@@ -23,10 +23,10 @@ from backend.payments.events import FeePaid, FeeWaived, PaymentSucceeded, Refund
 REACTIONS: list[tuple[type[Event], str, Handler]] = [
     (PhoneConfirmed, "cases.link-on-phone", link_on_phone),
     (CalendarChanged, "cases.recount-due-dates", recount_on_calendar),
-    (CourierPushed, "deliveries.handle-courier-push", hear_courier),
-    (WechatPushed, "deliveries.handle-wechat-push", hear_wechat),
-    (FeePaid, "deliveries.follow-postage", hear_settled),
-    (FeeWaived, "deliveries.follow-postage", hear_settled),
+    (CourierPushed, "deliveries.handle-courier-push", apply_courier_push),
+    (WechatPushed, "deliveries.handle-wechat-push", apply_wechat_push),
+    (FeePaid, "deliveries.follow-postage", proceed_when_settled),
+    (FeeWaived, "deliveries.follow-postage", proceed_when_settled),
     (CaseProgressed, "deliveries.follow-case", case_deliveries.follow_progress),
     (CaseCaughtUp, "deliveries.follow-case", case_deliveries.follow_progress),
     (CaseUnlinked, "deliveries.follow-unlinking", case_deliveries.follow_unlinking),

@@ -17,7 +17,7 @@ from backend.appointments import (
     waiting,
 )
 from backend.callbacks import delete_old_pushes
-from backend.deliveries import anomalies, asking, forgetting, handing_over
+from backend.deliveries import anomalies, erasing, handing_over, polling
 from backend.idempotency import forget_expired
 from backend.identity import delegating
 from backend.job_keeping import delete_old_logs
@@ -42,7 +42,7 @@ async def _delete_old_pushes(_: dict[str, Any]) -> None:
 
 @jobs.job("deliveries.forget")
 async def _forget_deliveries(_: dict[str, Any]) -> None:
-    while await forgetting.sweep():
+    while await erasing.sweep_erased():
         pass
 
 
@@ -102,9 +102,9 @@ def timetable() -> Timetable:
             (30.0, reminding.remind),
             (300.0, waiting.close_past_days),
             (60.0, delegating.end_over),
-            (settings().courier_sweep_seconds, asking.look_out),
-            (600.0, anomalies.look_for_still_parcels),
-            (600.0, handing_over.remind),
+            (settings().courier_sweep_seconds, polling.enqueue_due_queries),
+            (600.0, anomalies.find_stalled_shipments),
+            (600.0, handing_over.record_reminders),
             (settings().payment_sweep_seconds, payments.enqueue_due_checks),
             (settings().refund_sweep_seconds, payments.enqueue_due_refund_checks),
         ),

@@ -1,4 +1,4 @@
-"""The way home: addresses, pickup points, what is to be brought to whom, and what goes wrong on the way."""
+"""Addresses, pickup points, deliveries, their problems and hand-overs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.regions import Hall
 
 
 class Address(Record):
-    """Where a resident wants things sent. Who, phone and street are sealed; the region is a code."""
+    """An address of a resident. Name, phone and street are sealed; the region is a code."""
 
     resident_id = fields.UUIDField()
     name = fields.TextField()
@@ -41,7 +41,7 @@ class Address(Record):
 
 
 class PickupPoint(Record):
-    """A counter at which things can be fetched."""
+    """A counter for collection."""
 
     code = fields.CharField(max_length=40, unique=True)
     name = fields.CharField(max_length=100)
@@ -65,7 +65,7 @@ class PickupPoint(Record):
 
 
 class Direction(StrEnum):
-    """Whom it is for."""
+    """Who receives it."""
 
     TO_RESIDENT = "to-resident"
     TO_OFFICE = "to-office"
@@ -87,11 +87,11 @@ class Postage(StrEnum):
     RESIDENT = "resident"
     """In advance, through payments."""
     COLLECT = "collect"
-    """The courier takes it at the door (到付)."""
+    """Paid to the courier at the door (到付)."""
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands. The moves are in backend/deliveries/lifecycle.py."""
+    """State of a delivery. The transitions are in backend/deliveries/lifecycle.py."""
 
     WAITING = "waiting"
     """For the decision, or for the postage."""
@@ -101,19 +101,19 @@ class DeliveryState(StrEnum):
     IN_TRANSIT = "in_transit"
     OUT_FOR_DELIVERY = "out_for_delivery"
     AT_STATION = "at_station"
-    """In a locker or at a shop, to be fetched."""
+    """In a locker or at a shop, to be collected."""
     SIGNED = "signed"
     RETURNING = "returning"
     RETURNED = "returned"
     LOST = "lost"
     READY = "ready"
-    """At the counter, to be fetched."""
+    """At the counter, to be collected."""
     HANDED_OVER = "handed_over"
     CANCELLED = "cancelled"
 
 
 UNDER_WAY = "state NOT IN ('signed', 'returned', 'lost', 'handed_over', 'cancelled')"
-"""SQL: deliveries that have not come to their end."""
+"""SQL: deliveries that have not ended."""
 
 
 class Delivery(Record):
@@ -127,7 +127,7 @@ class Delivery(Record):
     resident_id = fields.UUIDField()
     department_id = fields.UUIDField(null=True)
     hall_id = fields.UUIDField(null=True)
-    """The hall in which what is in it is given out, where the guide names one: from there it is sent."""
+    """The hall that gives out the contents, where the guide names one: from there it is sent."""
     contents = fields.CharField(max_length=200)
     """What is in it, as the guide names it: `居住证`."""
     name = fields.TextField(null=True)
@@ -139,23 +139,23 @@ class Delivery(Record):
         "models.PickupPoint", related_name="deliveries", on_delete=OnDelete.RESTRICT, null=True
     )
     pickup_code_fingerprint = fields.CharField(max_length=64, null=True)
-    """Set when it lies at the counter: out of it come the codes that whoever may fetch it says there."""
+    """Set while it lies at the counter: the pickup codes are derived from it."""
     postage = fields.CharEnumField(Postage, max_length=16)
     postage_fen = fields.BigIntField(default=0)
     fee_id = fields.UUIDField(null=True)
     """The fee of the postage, when the resident pays it in advance."""
     ready_at = fields.DatetimeField(null=True)
-    """When what is in it was there to be sent."""
+    """When the contents existed."""
     state = fields.CharEnumField(DeliveryState, max_length=20)
     state_at = fields.DatetimeField()
     confirmed_at = fields.DatetimeField(null=True)
-    """When the resident said that it came."""
+    """When the resident confirmed the receipt."""
     kept_until = fields.DateField(null=True)
     """At the counter: until when it is kept."""
     reminded_days = fields.IntField(null=True)
-    """The last reminder said that so many days are left."""
+    """Days left at the last reminder."""
     refusals = fields.IntField(default=0)
-    """How often somebody at the counter could not show that it is theirs, of late."""
+    """Recent failed proofs of identity at the counter."""
     refused_at = fields.DatetimeField(null=True)
     version = fields.IntField(default=1)
 
@@ -189,17 +189,17 @@ class ProblemKind(StrEnum):
     RETURNED = "returned"
     LOST = "lost"
     CONFLICT = "conflict"
-    """The courier's words contradict each other: signed and returned."""
+    """The courier's nodes contradict each other: signed and returned."""
     NOT_FOUND = "not-found"
     """The courier does not know the number."""
     ORDER_FAILED = "order-failed"
-    """The courier does not take the order, or has taken it back."""
+    """The courier refused the order, or cancelled it."""
     REPORTED = "reported"
-    """The resident says so."""
+    """Reported by the resident."""
 
 
 class DeliveryProblem(Record):
-    """Something that the office has to look into; the resident is told what is being done."""
+    """A problem that the office has to resolve; the resident reads the answer."""
 
     delivery: fields.ForeignKeyRelation[Delivery] = fields.ForeignKeyField(
         "models.Delivery", related_name="problems", on_delete=OnDelete.RESTRICT
@@ -207,7 +207,7 @@ class DeliveryProblem(Record):
     shipment_id = fields.UUIDField(null=True)
     kind = fields.CharEnumField(ProblemKind, max_length=20)
     text = fields.TextField(null=True)
-    """Sealed: the resident's words."""
+    """Sealed: what the resident wrote."""
     found_at = fields.DatetimeField()
     owner_id = fields.UUIDField(null=True)
     answer = fields.CharField(max_length=400, null=True)
@@ -225,17 +225,17 @@ class DeliveryProblem(Record):
 
 
 class HandOver(Record):
-    """Somebody took it at the counter: who, how we knew, and their signature."""
+    """A hand-over at the counter: the receiver, their proof of identity and their signature."""
 
     delivery: fields.OneToOneRelation[Delivery] = fields.OneToOneField(
         "models.Delivery", related_name="hand_over", on_delete=OnDelete.RESTRICT
     )
     taken_by = fields.TextField()
-    """Sealed: the name of whoever took it."""
+    """Sealed: the receiver's name."""
     relation = fields.CharField(max_length=20)
-    """`self`, or `delegate`: somebody the resident had given the right to."""
+    """`self`, or `delegate`: a person with the resident's delegation."""
     checked_with = fields.CharField(max_length=20)
-    """What was looked at: `resident_id`, `pickup_code`, `delegation`."""
+    """What was checked: `resident_id`, `pickup_code`, `delegation`."""
     signature = fields.TextField()
     """Sealed: PNG as base64, drawn on the counter's tablet."""
     staff_id = fields.UUIDField()

@@ -1,4 +1,4 @@
-"""What couriers carry and what they tell of it, word for word."""
+"""Shipments at couriers, and the nodes that couriers report, with their exact text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.deliveries import Delivery, DeliveryState
 
 
 class TrackStatus(StrEnum):
-    """One word for what a node of a parcel's journey says, whichever courier said it."""
+    """Status of a tracking node, the same for every courier."""
 
     CREATED = "created"
     COLLECTED = "collected"
@@ -32,7 +32,7 @@ class TrackStatus(StrEnum):
     LOST = "lost"
     CANCELLED = "cancelled"
     OTHER = "other"
-    """A code that we do not know: kept, shown as 其他, moves nothing."""
+    """An unknown code: stored, shown as 其他, changes no state."""
 
 
 class Shipment(Record):
@@ -46,21 +46,21 @@ class Shipment(Record):
     courier = fields.CharField(max_length=16)
     """Adapter through which it was ordered: `ems`, `sf`, or `manual` when the waybill was bought elsewhere."""
     tracker = fields.CharField(max_length=16)
-    """Adapter that tells us where it is: `kuaidi100`, `sf`, `ems`, `kdniao`."""
+    """Adapter that tracks it: `kuaidi100`, `sf`, `ems`, `kdniao`."""
     company = fields.CharField(max_length=32)
-    """The company in kuaidi100's lower-case words: `ems`, `shunfeng`; corrected when the tracker says so."""
+    """The company's lower-case kuaidi100 code: `ems`, `shunfeng`; corrected when the tracker reports another."""
     waybill = fields.CharField(max_length=40, null=True)
     phone_tail = fields.CharField(max_length=4, null=True)
     """Last four digits of the receiver's phone: some couriers answer only with them."""
     state = fields.CharEnumField(DeliveryState, max_length=20, default=DeliveryState.TO_SEND)
-    """What the nodes come to (backend/deliveries/lifecycle.py); SIGNED only when believed."""
+    """The fold of the verified nodes (backend/deliveries/lifecycle.py)."""
     state_at = fields.DatetimeField()
     ordered_at = fields.DatetimeField(null=True)
-    order_trouble = fields.CharField(max_length=64, null=True)
+    order_error = fields.CharField(max_length=64, null=True)
     label = fields.TextField(null=True)
     """Sealed: where the courier's label is, or its data. It names the receiver."""
     hand_over_batch = fields.UUIDField(null=True)
-    """The morning's batch that it went out with."""
+    """The batch it was sent with."""
     subscribed_at = fields.DatetimeField(null=True)
     subscriptions = fields.IntField(default=0)
     subscribe_after = fields.DatetimeField(null=True)
@@ -68,11 +68,11 @@ class Shipment(Record):
     last_push_at = fields.DatetimeField(null=True)
     last_query_at = fields.DatetimeField(null=True)
     query_after = fields.DatetimeField(null=True)
-    """When the tracker is asked next; null when nothing is open."""
+    """When the tracker is queried next; null when no query is due."""
     last_node_at = fields.DatetimeField(null=True)
     """Event time of the newest node."""
-    signed_claimed_at = fields.DatetimeField(null=True)
-    """Somebody whom we need not believe said that it has come to an end: signed for, returned or lost."""
+    unconfirmed_end_at = fields.DatetimeField(null=True)
+    """When an untrusted source reported its end: signed for, returned or lost."""
     ended_at = fields.DatetimeField(null=True)
 
     class Meta:
@@ -82,7 +82,7 @@ class Shipment(Record):
         constraints = (
             CheckConstraint("attempt >= 1", name="shipment_attempt_positive"),
             CheckConstraint("(waybill IS NULL) OR (ordered_at IS NOT NULL)", name="shipment_waybill_when_ordered"),
-            # A courier uses a number again after months: only among those under way it is one parcel.
+            # A courier uses a number again after months: only among those under way it identifies one parcel.
             UniqueConstraint(
                 fields=("waybill", "company"),
                 name="shipment_waybill_once",
@@ -93,29 +93,29 @@ class Shipment(Record):
 
 
 class ShipmentNode(Record):
-    """One node of a journey as it was told: words, code, source, its own time and when we heard it."""
+    """One tracking node as reported: text, code, source, its own time and the time of receipt."""
 
     shipment: fields.ForeignKeyRelation[Shipment] = fields.ForeignKeyField(
         "models.Shipment", related_name="nodes", on_delete=OnDelete.RESTRICT
     )
     digest = fields.CharField(max_length=64)
-    """Keyed digest of time, code and words: the same node told again is the same row."""
+    """Keyed digest of time, code and text: the same node reported again is the same row."""
     source = fields.CharField(max_length=24)
-    """`kuaidi100`, `sf`, `ems`, `kdniao`, `wechat` or `staff`, and `:query` when we had asked."""
+    """`kuaidi100`, `sf`, `ems`, `kdniao`, `wechat` or `staff`, and `:query` for the answer to a query."""
     status = fields.CharEnumField(TrackStatus, max_length=20)
     raw_code = fields.CharField(max_length=40)
     raw_text = fields.TextField()
-    """Sealed: the courier's words, which name people and phones."""
+    """Sealed: the courier's text, which names people and phones."""
     place = fields.CharField(max_length=100, default="")
     region_code = fields.CharField(max_length=12, null=True)
     event_at = fields.DatetimeField()
     """The courier's time, read as Asia/Shanghai."""
     received_at = fields.DatetimeField()
-    believed = fields.BooleanField()
-    """False for an end (signed for, returned, lost) in a push without a signature: it waits for the answer to a query.
+    verified = fields.BooleanField()
+    """False for an end (signed for, returned, lost) in a push without a signature: a query has to confirm it.
     """
     late = fields.BooleanField(default=False)
-    """It came after something that lies further along."""
+    """Whether it was reported after a node that lies further along."""
 
     class Meta:
         table = "shipment_nodes"
@@ -124,7 +124,7 @@ class ShipmentNode(Record):
 
 
 class UnmatchedTrack(Record):
-    """A push told of a parcel that we did not know: it is worked again when an order brings us the number."""
+    """A push about an unknown parcel: applied again when an order brings the waybill."""
 
     waybill = fields.CharField(max_length=40)
     message: fields.ForeignKeyRelation[InboundMessage] = fields.ForeignKeyField(
@@ -137,18 +137,18 @@ class UnmatchedTrack(Record):
         indexes = (("message_id",),)
 
 
-class DeliveryMove(Record):
+class DeliveryTransition(Record):
     """One step of a delivery. Rows are added, never changed."""
 
     delivery_id = fields.UUIDField()
     from_state = fields.CharField(max_length=20, null=True)
     to_state = fields.CharField(max_length=20)
     at = fields.DatetimeField()
-    """When it happened, by the courier's time where a courier said so."""
+    """When it happened, by the courier's time where a courier reported it."""
     noted_at = fields.DatetimeField()
     actor = fields.CharField(max_length=80)
     cause = fields.CharField(max_length=32)
 
     class Meta:
-        table = "delivery_moves"
+        table = "delivery_transitions"
         indexes = (("delivery_id", "id"),)

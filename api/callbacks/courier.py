@@ -11,7 +11,7 @@ from litestar.params import FromPath, PathParameter
 
 from api.limits import client_address
 from api.problems import RouteNotFound, answers
-from backend.deliveries import hearing
+from backend.deliveries import callbacks
 from backend.partners import Partners
 from backend.partners.courier.port import CourierPushInvalid, CourierPushSignatureInvalid, Tracking
 
@@ -33,7 +33,7 @@ def _headers(request: Request[Any, Any, Any]) -> Mapping[str, str]:
 async def _receive(request: Request[Any, Any, Any], tracker: Tracking | None) -> Response[bytes]:
     if tracker is None:
         raise RouteNotFound
-    answer = await hearing.receive(tracker, _headers(request), await request.body())
+    answer = await callbacks.ingest_push(tracker, _headers(request), await request.body())
     return Response(answer.body, status_code=answer.status, media_type=answer.content_type)
 
 
@@ -49,13 +49,13 @@ class CourierController(Controller):
         operation_id="receiveCourierPush",
         description="按推送方的规则对原文验签，先落库再以其格式应答；重复推送只处理一次，状态不回退。",
         status_code=200,
-        request_max_body_size=hearing.LARGEST,
+        request_max_body_size=callbacks.LARGEST,
         responses=_REFUSALS,
     )
     async def receive_signed(
         self, request: Request[Any, Any, Any], name: FromPath[Name], partners: NamedDependency[Partners]
     ) -> Response[bytes]:
-        return await _receive(request, hearing.addressed(name, partners.trackers))
+        return await _receive(request, callbacks.find_tracker(name, partners.trackers))
 
     @post(
         "/{name:str}/{token:str}",
@@ -63,7 +63,7 @@ class CourierController(Controller):
         operation_id="receiveUnsignedCourierPush",
         description="地址尾段不可猜测，并可限定来源网络；其中的签收、退回和丢失须经查询确认后才采信。",
         status_code=200,
-        request_max_body_size=hearing.LARGEST,
+        request_max_body_size=callbacks.LARGEST,
         responses=_REFUSALS,
     )
     async def receive_unsigned(
@@ -74,4 +74,4 @@ class CourierController(Controller):
         partners: NamedDependency[Partners],
     ) -> Response[bytes]:
         address = client_address(request.scope)
-        return await _receive(request, hearing.addressed(name, partners.trackers, token=token, address=address))
+        return await _receive(request, callbacks.find_tracker(name, partners.trackers, token=token, address=address))

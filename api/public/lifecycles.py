@@ -1,4 +1,4 @@
-"""The state machines as data: a front end draws its steps from them, and anybody can check us against them."""
+"""The state machines as data: front ends draw their steps from them, and tests check us against them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from litestar import Controller, get
 from msgspec import Struct, convert
 
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
-from backend.appointments import lifecycle as visits
-from backend.cases import lifecycle
+from backend.appointments import lifecycle as appointment_lifecycle
+from backend.cases import lifecycle as case_lifecycle
 from backend.deliveries import naming
 
 
@@ -62,16 +62,16 @@ class LifecycleOut(Struct):
     flags: list[FlagOut]
 
 
-class StepOut(Struct, rename={"origin": "from", "goal": "to"}):
-    """A move, where it can be made and where it leads."""
+class TransitionOut(Struct, rename={"origin": "from", "goal": "to"}):
+    """A transition, where it can be made and where it leads."""
 
-    move: str
+    transition: str
     origin: str
     goal: str
 
 
 class NamedOut(Struct):
-    """A state and what people call it. From a terminal one nothing leads on."""
+    """A state and its Chinese name. No transition leaves a terminal state."""
 
     code: str
     name: str
@@ -79,21 +79,21 @@ class NamedOut(Struct):
 
 
 class MachineOut(Struct):
-    """A state machine: any other move is refused with `appointment-transition-refused`."""
+    """A state machine: any other transition is refused with `appointment-transition-refused`."""
 
     states: list[NamedOut]
-    moves: list[StepOut]
+    transitions: list[TransitionOut]
 
 
 class AppointmentLifecycleOut(Struct):
-    """The two machines of a visit: the appointment, and the queue number that it gets at check-in."""
+    """The two machines of an appointment: its own, and that of the queue number that it gets at check-in."""
 
     appointment: MachineOut
     ticket: MachineOut
 
 
 class TrackedOut(Struct):
-    """What a node of a parcel's journey says, and the state that it leads to; null: it moves nothing."""
+    """A tracking node, and the state that it leads to; null: it changes no state."""
 
     code: str
     name: str
@@ -101,11 +101,11 @@ class TrackedOut(Struct):
 
 
 class DeliveryLifecycleOut(Struct):
-    """The machine of a delivery. A parcel stands where the furthest of its nodes leads, in whatever order they come;
-    any other move is refused with `delivery-transition-refused`."""
+    """The machine of a delivery. A shipment is in the state of its furthest node, in whatever order the nodes come; any
+    other transition is refused with `delivery-transition-refused`."""
 
     states: list[NamedOut]
-    moves: list[StepOut]
+    transitions: list[TransitionOut]
     nodes: list[TrackedOut]
     problems: list[FlagOut]
 
@@ -126,7 +126,7 @@ class LifecycleController(Controller):
         sync_to_thread=False,
     )
     def cases(self) -> LifecycleOut:
-        return convert(lifecycle.as_data(), LifecycleOut)
+        return convert(case_lifecycle.as_data(), LifecycleOut)
 
     @get(
         "/appointments",
@@ -138,7 +138,7 @@ class LifecycleController(Controller):
         sync_to_thread=False,
     )
     def appointments(self) -> AppointmentLifecycleOut:
-        return convert(visits.as_data(), AppointmentLifecycleOut)
+        return convert(appointment_lifecycle.as_data(), AppointmentLifecycleOut)
 
     @get(
         "/deliveries",

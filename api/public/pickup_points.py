@@ -13,7 +13,7 @@ from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.deliveries import pickup_points
 from backend.deliveries.errors import PickupPointNotFound
-from backend.deliveries.pickup_points import PickupPointSeen
+from backend.deliveries.pickup_points import PickupPointDetail
 from backend.paging import USUAL, CursorInvalid
 from backend.regions.errors import RegionNotFound
 
@@ -41,8 +41,8 @@ class PickupPointController(Controller):
     )
     async def listed(
         self, region: RegionCode = None, limit: Limit = USUAL, cursor: Cursor = None
-    ) -> Page[PickupPointSeen]:
-        return Page(*await pickup_points.listed(region=region, limit=limit, cursor=cursor))
+    ) -> Page[PickupPointDetail]:
+        return Page(*await pickup_points.list_pickup_points(region=region, limit=limit, cursor=cursor))
 
     @get(
         "/{point_id:uuid}",
@@ -50,8 +50,8 @@ class PickupPointController(Controller):
         operation_id="getPickupPoint",
         responses=etag.NOT_MODIFIED | answers(PickupPointNotFound),
     )
-    async def one(self, point_id: FromPath[UUID]) -> PickupPointSeen:
-        return await pickup_points.one(point_id)
+    async def one(self, point_id: FromPath[UUID]) -> PickupPointDetail:
+        return await pickup_points.get_pickup_point(point_id)
 
 
 openapi.PARAMETERS.setdefault("point_id", "领取点的标识")

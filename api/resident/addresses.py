@@ -15,7 +15,7 @@ from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from backend.deliveries import addresses
-from backend.deliveries.addresses import AddressForm, AddressSeen
+from backend.deliveries.addresses import AddressDetail, AddressForm
 from backend.deliveries.errors import (
     AddressChanged,
     AddressInvalid,
@@ -82,8 +82,8 @@ class AddressController(Controller):
     )
     async def mine(
         self, resident: NamedDependency[AsResident], person_id: FromQuery[OfPerson] = None
-    ) -> list[AddressSeen]:
-        return await addresses.mine(resident, person_id)
+    ) -> list[AddressDetail]:
+        return await addresses.list_addresses(resident, person_id)
 
     @post(
         summary="保存一个地址",
@@ -101,8 +101,8 @@ class AddressController(Controller):
         self,
         resident: NamedDependency[AsResident],
         data: JSONBody[NewAddressIn],
-    ) -> AddressSeen:
-        return await addresses.save(resident, data.form(), data.person_id)
+    ) -> AddressDetail:
+        return await addresses.save_address(resident, data.form(), data.person_id)
 
     @get(
         "/{address_id:uuid}",
@@ -112,8 +112,8 @@ class AddressController(Controller):
         response_headers=HEADERS,
         responses=answers(AddressNotFound) | NOT_MODIFIED,
     )
-    async def one(self, resident: NamedDependency[AsResident], address_id: FromPath[UUID]) -> AddressSeen:
-        return await addresses.one(resident, address_id)
+    async def one(self, resident: NamedDependency[AsResident], address_id: FromPath[UUID]) -> AddressDetail:
+        return await addresses.get_address(resident, address_id)
 
     @put(
         "/{address_id:uuid}",
@@ -124,8 +124,8 @@ class AddressController(Controller):
     )
     async def change(
         self, resident: NamedDependency[AsResident], address_id: FromPath[UUID], data: JSONBody[ChangedAddressIn]
-    ) -> AddressSeen:
-        return await addresses.change(resident, address_id, data.form(), data.version)
+    ) -> AddressDetail:
+        return await addresses.change_address(resident, address_id, data.form(), data.version)
 
     @delete(
         "/{address_id:uuid}",
@@ -135,7 +135,7 @@ class AddressController(Controller):
         responses=answers(AddressNotFound),
     )
     async def remove(self, resident: NamedDependency[AsResident], address_id: FromPath[UUID]) -> None:
-        await addresses.remove(resident, address_id)
+        await addresses.remove_address(resident, address_id)
 
 
 openapi.PARAMETERS.setdefault("address_id", "地址的标识")

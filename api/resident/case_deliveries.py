@@ -17,8 +17,8 @@ from api.resident.addresses import OfPerson
 from backend.cases import deliveries, sending_in
 from backend.cases.delivery_options import DeliveryOptions, options
 from backend.cases.errors import CaseNotFound
-from backend.deliveries import acting, following
-from backend.deliveries.choosing import Wish
+from backend.deliveries import acting, resident_views
+from backend.deliveries.choosing import DeliveryChoice
 from backend.deliveries.errors import (
     AddressNotFound,
     DeliveryAlreadyChosen,
@@ -27,7 +27,7 @@ from backend.deliveries.errors import (
     DeliveryReceiverNotFound,
     PickupPointNotFound,
 )
-from backend.deliveries.following import DeliveryFollowed
+from backend.deliveries.resident_views import DeliveryDetail
 from backend.identity import AsResident
 from models.deliveries import Method
 
@@ -45,9 +45,9 @@ class WishIn(Struct, forbid_unknown_fields=True, kw_only=True):
     pickup_point_id: UUID | None = None
     collect: Annotated[bool, Meta(description="邮费由居民承担时，改为到付")] = False
 
-    def wish(self) -> Wish:
+    def wish(self) -> DeliveryChoice:
         """What the use case takes."""
-        return Wish(
+        return DeliveryChoice(
             method=self.method,
             address_id=self.address_id,
             pickup_point_id=self.pickup_point_id,
@@ -113,9 +113,11 @@ class CaseDeliveryController(Controller):
         resident: NamedDependency[AsResident],
         number: FromPath[str],
         data: JSONBody[ChoiceIn],
-    ) -> DeliveryFollowed:
+    ) -> DeliveryDetail:
         person = await acting.person_for(resident, data.person_id)
-        return await following.one(resident, (await deliveries.choose(person, number, data.wish())).number)
+        return await resident_views.get_own_delivery(
+            resident, (await deliveries.choose(person, number, data.wish())).number
+        )
 
     @post(
         "/documents",
@@ -138,9 +140,9 @@ class CaseDeliveryController(Controller):
         resident: NamedDependency[AsResident],
         number: FromPath[str],
         data: JSONBody[DocumentsIn],
-    ) -> DeliveryFollowed:
+    ) -> DeliveryDetail:
         begun = await sending_in.send_in(resident, number, data.address_id, data.person_id)
-        return await following.one(resident, begun.number)
+        return await resident_views.get_own_delivery(resident, begun.number)
 
 
 _DELIVERY = {"parameters": {"number": "$response.body#/number"}}

@@ -17,7 +17,7 @@ from api.problems import answers
 from api.resident.addresses import OfPerson
 from api.resident.case_deliveries import WishIn
 from backend.cases import deliveries
-from backend.deliveries import acting, cancelling, following, receiving, returning, tracing
+from backend.deliveries import acting, cancelling, receiving, resident_views, returning, tracing
 from backend.deliveries.errors import (
     AddressNotFound,
     CourierInvalid,
@@ -32,7 +32,7 @@ from backend.deliveries.errors import (
     WaybillInvalid,
     WaybillTaken,
 )
-from backend.deliveries.following import DeliveryFollowed, DeliveryLine
+from backend.deliveries.resident_views import DeliveryDetail, DeliverySummary
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 from backend.partners import Partners
@@ -100,8 +100,12 @@ class DeliveryController(Controller):
         person_id: FromQuery[OfPerson] = None,
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[DeliveryLine]:
-        return Page(*await following.mine(resident, states=states, person_id=person_id, cursor=cursor, limit=limit))
+    ) -> Page[DeliverySummary]:
+        return Page(
+            *await resident_views.list_own_deliveries(
+                resident, states=states, person_id=person_id, cursor=cursor, limit=limit
+            )
+        )
 
     @get(
         "/{number:str}",
@@ -115,8 +119,8 @@ class DeliveryController(Controller):
         response_headers=HEADERS,
         responses=answers(DeliveryNotFound) | NOT_MODIFIED,
     )
-    async def one(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> DeliveryFollowed:
-        return await following.one(resident, number)
+    async def one(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> DeliveryDetail:
+        return await resident_views.get_own_delivery(resident, number)
 
     @post(
         "/{number:str}/change",
@@ -135,11 +139,11 @@ class DeliveryController(Controller):
         number: FromPath[str],
         data: JSONBody[WishIn],
         partners: NamedDependency[Partners],
-    ) -> DeliveryFollowed:
+    ) -> DeliveryDetail:
         await asked(resident)
         owner = await acting.owner_of(resident, number)
         await deliveries.change(owner, number, data.wish(), couriers=partners.couriers)
-        return await following.one(resident, number)
+        return await resident_views.get_own_delivery(resident, number)
 
     @post(
         "/{number:str}/cancellation",
@@ -156,10 +160,10 @@ class DeliveryController(Controller):
         resident: NamedDependency[AsResident],
         number: FromPath[str],
         partners: NamedDependency[Partners],
-    ) -> DeliveryFollowed:
+    ) -> DeliveryDetail:
         await asked(resident)
-        await cancelling.cancel(await acting.owner_of(resident, number), number, couriers=partners.couriers)
-        return await following.one(resident, number)
+        await cancelling.cancel_delivery(await acting.owner_of(resident, number), number, couriers=partners.couriers)
+        return await resident_views.get_own_delivery(resident, number)
 
     @post(
         "/{number:str}/receipt",
@@ -169,9 +173,9 @@ class DeliveryController(Controller):
         status_code=200,
         responses=answers(DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress),
     )
-    async def confirm(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> DeliveryFollowed:
-        await receiving.confirm(resident, number)
-        return await following.one(resident, number)
+    async def confirm(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> DeliveryDetail:
+        await receiving.confirm_receipt(resident, number)
+        return await resident_views.get_own_delivery(resident, number)
 
     @post(
         "/{number:str}/problems",
@@ -191,9 +195,9 @@ class DeliveryController(Controller):
         resident: NamedDependency[AsResident],
         number: FromPath[str],
         data: JSONBody[ReportIn],
-    ) -> DeliveryFollowed:
-        await receiving.report(resident, number, data.text)
-        return await following.one(resident, number)
+    ) -> DeliveryDetail:
+        await receiving.report_problem(resident, number, data.text)
+        return await resident_views.get_own_delivery(resident, number)
 
     @post(
         "/{number:str}/waybill",
@@ -210,10 +214,10 @@ class DeliveryController(Controller):
         number: FromPath[str],
         data: JSONBody[OwnWaybillIn],
         partners: NamedDependency[Partners],
-    ) -> DeliveryFollowed:
+    ) -> DeliveryDetail:
         given = {"company": data.company, "waybill": data.waybill}
-        await returning.enter_waybill(resident, number, **given, trackers=partners.trackers)
-        return await following.one(resident, number)
+        await returning.enter_own_waybill(resident, number, **given, trackers=partners.trackers)
+        return await resident_views.get_own_delivery(resident, number)
 
     @post(
         "/{number:str}/courier",
@@ -231,10 +235,10 @@ class DeliveryController(Controller):
         number: FromPath[str],
         data: JSONBody[OwnCourierIn],
         partners: NamedDependency[Partners],
-    ) -> DeliveryFollowed:
+    ) -> DeliveryDetail:
         await asked(resident)
-        await returning.order(resident, number, data.courier, couriers=partners.couriers)
-        return await following.one(resident, number)
+        await returning.order_collection(resident, number, data.courier, couriers=partners.couriers)
+        return await resident_views.get_own_delivery(resident, number)
 
     @post(
         "/{number:str}/trace-token",
@@ -251,7 +255,7 @@ class DeliveryController(Controller):
         self, resident: NamedDependency[AsResident], number: FromPath[str], partners: NamedDependency[Partners]
     ) -> TraceToken:
         await limits.within("trace", str(resident.id), TRACES_PER_MINUTE, 60, fail_closed=False)
-        return TraceToken(await tracing.trace_token(resident, number, wechat=partners.wechat))
+        return TraceToken(await tracing.get_trace_token(resident, number, wechat=partners.wechat))
 
 
 openapi.PARAMETERS["number"] = "办件编号、支付单号、退款单号或寄送编号；事项版本地址中为版本号"

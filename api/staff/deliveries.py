@@ -15,7 +15,7 @@ from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.cases.collecting import is_applicant
-from backend.deliveries import handing_over, overseeing, returning
+from backend.deliveries import handing_over, returning, staff_views
 from backend.deliveries.errors import (
     CourierOrderInProgress,
     DeliveryNotFound,
@@ -24,9 +24,9 @@ from backend.deliveries.errors import (
     HandOverTried,
     SignatureUnusable,
 )
-from backend.deliveries.following import Receiver
-from backend.deliveries.handing_over import Shown
-from backend.deliveries.overseeing import DeliveryOpened, DeliveryOverseen, Desk
+from backend.deliveries.handing_over import IdentityProof
+from backend.deliveries.resident_views import Receiver
+from backend.deliveries.staff_views import Desk, StaffDeliveryDetail, StaffDeliverySummary
 from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
 from backend.paging import USUAL, CursorInvalid
@@ -88,13 +88,13 @@ class DeliveryController(Controller):
         hall_id: FromQuery[ByHall] = None,
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[DeliveryOverseen]:
+    ) -> Page[StaffDeliverySummary]:
         which = {"states": states, "method": method, "direction": direction, "overdue": overdue, "hall_id": hall_id}
-        return Page(*await overseeing.deliveries(staff, **which, cursor=cursor, limit=limit))  # type: ignore[arg-type]
+        return Page(*await staff_views.list_department_deliveries(staff, **which, cursor=cursor, limit=limit))  # type: ignore[arg-type]
 
     @get("/desk", summary="各状态的数量与待处理问题", operation_id="getDeliveryDesk", responses=answers(DutyMissing))
     async def desk(self, staff: NamedDependency[AsStaff]) -> Desk:
-        return await overseeing.desk(staff)
+        return await staff_views.get_desk(staff)
 
     @get(
         "/{number:str}",
@@ -103,8 +103,8 @@ class DeliveryController(Controller):
         operation_id="getDepartmentDelivery",
         responses=answers(DutyMissing, DeliveryNotFound),
     )
-    async def one(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> DeliveryOpened:
-        return await overseeing.delivery(staff, number)
+    async def one(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> StaffDeliveryDetail:
+        return await staff_views.get_department_delivery(staff, number)
 
     @get(
         "/{number:str}/receiver",
@@ -114,7 +114,7 @@ class DeliveryController(Controller):
         responses=answers(DutyMissing, DeliveryNotFound),
     )
     async def receiver(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> Receiver:
-        return await overseeing.receiver(staff, number)
+        return await staff_views.reveal_receiver(staff, number)
 
     @post(
         "/{number:str}/readiness",
@@ -126,9 +126,9 @@ class DeliveryController(Controller):
     )
     async def ready(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[ReadyIn]
-    ) -> DeliveryOpened:
+    ) -> StaffDeliveryDetail:
         await handing_over.make_ready(staff, number, data.kept_days)
-        return await overseeing.delivery(staff, number)
+        return await staff_views.get_department_delivery(staff, number)
 
     @put(
         "/{number:str}/kept-until",
@@ -138,9 +138,9 @@ class DeliveryController(Controller):
     )
     async def keep(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[KeptIn]
-    ) -> DeliveryOpened:
+    ) -> StaffDeliveryDetail:
         await handing_over.keep_until(staff, number, data.until)
-        return await overseeing.delivery(staff, number)
+        return await staff_views.get_department_delivery(staff, number)
 
     @post(
         "/{number:str}/hand-over",
@@ -157,10 +157,10 @@ class DeliveryController(Controller):
     )
     async def hand_over(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[HandOverIn]
-    ) -> DeliveryOpened:
-        shown = Shown(name=data.name, code=data.code, id_last_four=data.id_last_four)
-        await handing_over.hand_over(staff, number, shown, data.signature, knows=is_applicant)
-        return await overseeing.delivery(staff, number)
+    ) -> StaffDeliveryDetail:
+        shown = IdentityProof(name=data.name, code=data.code, id_last_four=data.id_last_four)
+        await handing_over.hand_over(staff, number, shown, data.signature, identity_check=is_applicant)
+        return await staff_views.get_department_delivery(staff, number)
 
     @post(
         "/{number:str}/reception",
@@ -170,9 +170,9 @@ class DeliveryController(Controller):
         status_code=200,
         responses=answers(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress),
     )
-    async def receive(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> DeliveryOpened:
-        await returning.receive(staff, number)
-        return await overseeing.delivery(staff, number)
+    async def receive(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> StaffDeliveryDetail:
+        await returning.receive_documents(staff, number)
+        return await staff_views.get_department_delivery(staff, number)
 
 
 _HERE = {"parameters": {"number": "$response.body#/number"}}

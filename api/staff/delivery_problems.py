@@ -15,7 +15,7 @@ from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.deliveries import problems
 from backend.deliveries.errors import DeliveryProblemNotFound, DeliveryProblemResolved
-from backend.deliveries.problems import ProblemSeen
+from backend.deliveries.problems import StaffProblemDetail
 from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
 from backend.paging import USUAL, CursorInvalid
@@ -49,9 +49,11 @@ class DeliveryProblemController(Controller):
         mine: FromQuery[Mine] = False,
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[ProblemSeen]:
+    ) -> Page[StaffProblemDetail]:
         owner_id = staff.id if mine else None
-        return Page(*await problems.listed(staff, is_open=is_open, owner_id=owner_id, cursor=cursor, limit=limit))
+        return Page(
+            *await problems.list_problems(staff, is_open=is_open, owner_id=owner_id, cursor=cursor, limit=limit)
+        )
 
     @get(
         "/{problem_id:uuid}",
@@ -59,8 +61,8 @@ class DeliveryProblemController(Controller):
         operation_id="getDeliveryProblem",
         responses=answers(DutyMissing, DeliveryProblemNotFound),
     )
-    async def one(self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]) -> ProblemSeen:
-        return await problems.one(staff, problem_id)
+    async def one(self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]) -> StaffProblemDetail:
+        return await problems.get_problem(staff, problem_id)
 
     @put(
         "/{problem_id:uuid}/owner",
@@ -69,8 +71,8 @@ class DeliveryProblemController(Controller):
         operation_id="takeDeliveryProblem",
         responses=answers(DutyMissing, DeliveryProblemNotFound, DeliveryProblemResolved),
     )
-    async def take(self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]) -> ProblemSeen:
-        return await problems.take(staff, problem_id)
+    async def take(self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]) -> StaffProblemDetail:
+        return await problems.assign_problem(staff, problem_id)
 
     @post(
         "/{problem_id:uuid}/answer",
@@ -82,8 +84,8 @@ class DeliveryProblemController(Controller):
     )
     async def answer(
         self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID], data: JSONBody[AnswerIn]
-    ) -> ProblemSeen:
-        return await problems.answer(staff, problem_id, data.answer)
+    ) -> StaffProblemDetail:
+        return await problems.answer_problem(staff, problem_id, data.answer)
 
 
 openapi.PARAMETERS.setdefault("problem_id", "寄送问题的标识")

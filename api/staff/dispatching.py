@@ -14,8 +14,8 @@ from msgspec import Meta, Struct
 from api import openapi
 from api.paging import Limit
 from api.problems import answers
-from backend.deliveries import batching, dispatching, overseeing
-from backend.deliveries.batching import Batch
+from backend.deliveries import batching, dispatching, staff_views
+from backend.deliveries.batching import BatchDetail
 from backend.deliveries.errors import (
     CourierInvalid,
     CourierOrderInProgress,
@@ -29,7 +29,7 @@ from backend.deliveries.errors import (
     WaybillInvalid,
     WaybillTaken,
 )
-from backend.deliveries.overseeing import BatchLine, DeliveryOpened
+from backend.deliveries.staff_views import BatchSummary, StaffDeliveryDetail
 from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
 from backend.paging import USUAL
@@ -96,9 +96,9 @@ class DispatchController(Controller):
         number: FromPath[str],
         data: JSONBody[OrderIn],
         partners: NamedDependency[Partners],
-    ) -> DeliveryOpened:
-        await dispatching.send(staff, number, data.courier, couriers=partners.couriers)
-        return await overseeing.delivery(staff, number)
+    ) -> StaffDeliveryDetail:
+        await dispatching.send_delivery(staff, number, data.courier, couriers=partners.couriers)
+        return await staff_views.get_department_delivery(staff, number)
 
     @post(
         "/deliveries/{number:str}/waybill",
@@ -113,10 +113,10 @@ class DispatchController(Controller):
         number: FromPath[str],
         data: JSONBody[WaybillIn],
         partners: NamedDependency[Partners],
-    ) -> DeliveryOpened:
+    ) -> StaffDeliveryDetail:
         given = {"company": data.company, "waybill": data.waybill}
-        await dispatching.enter_waybill(staff, number, **given, trackers=partners.trackers)
-        return await overseeing.delivery(staff, number)
+        await dispatching.enter_department_waybill(staff, number, **given, trackers=partners.trackers)
+        return await staff_views.get_department_delivery(staff, number)
 
     @get(
         "/deliveries/{number:str}/label",
@@ -128,7 +128,7 @@ class DispatchController(Controller):
     async def label(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], partners: NamedDependency[Partners]
     ) -> Label:
-        return Label(await dispatching.label(staff, number, couriers=partners.couriers))
+        return Label(await dispatching.get_label(staff, number, couriers=partners.couriers))
 
     @post(
         "/deliveries/{number:str}/order-withdrawal",
@@ -142,9 +142,9 @@ class DispatchController(Controller):
     )
     async def undo(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], partners: NamedDependency[Partners]
-    ) -> DeliveryOpened:
-        await dispatching.undo(staff, number, couriers=partners.couriers)
-        return await overseeing.delivery(staff, number)
+    ) -> StaffDeliveryDetail:
+        await dispatching.undo_order(staff, number, couriers=partners.couriers)
+        return await staff_views.get_department_delivery(staff, number)
 
     @post(
         "/deliveries/{number:str}/resending",
@@ -156,9 +156,9 @@ class DispatchController(Controller):
             *(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, DeliveryAlreadyChosen, ReceiverForgotten)
         ),
     )
-    async def resend(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> DeliveryOpened:
-        await dispatching.resend(staff, number)
-        return await overseeing.delivery(staff, number)
+    async def resend(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> StaffDeliveryDetail:
+        await dispatching.resend_delivery(staff, number)
+        return await staff_views.get_department_delivery(staff, number)
 
     @post(
         "/deliveries/{number:str}/declaration",
@@ -169,9 +169,9 @@ class DispatchController(Controller):
     )
     async def declare(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[DeclarationIn]
-    ) -> DeliveryOpened:
-        await dispatching.declare(staff, number, data.status, data.at)
-        return await overseeing.delivery(staff, number)
+    ) -> StaffDeliveryDetail:
+        await dispatching.declare_outcome(staff, number, data.status, data.at)
+        return await staff_views.get_department_delivery(staff, number)
 
     @post(
         "/delivery-batches",
@@ -182,13 +182,13 @@ class DispatchController(Controller):
     )
     async def send_batch(
         self, staff: NamedDependency[AsStaff], data: JSONBody[BatchIn], partners: NamedDependency[Partners]
-    ) -> Batch:
+    ) -> BatchDetail:
         which = {"numbers": data.numbers, "hall_id": data.hall_id}
-        return await batching.send(staff, data.courier, couriers=partners.couriers, **which)  # type: ignore[arg-type]
+        return await batching.send_batch(staff, data.courier, couriers=partners.couriers, **which)  # type: ignore[arg-type]
 
     @get("/delivery-batches", summary="最近的批次", operation_id="listBatches", responses=answers(DutyMissing))
-    async def batches(self, staff: NamedDependency[AsStaff], limit: FromQuery[Limit] = USUAL) -> list[BatchLine]:
-        return await overseeing.batches(staff, limit=limit)
+    async def batches(self, staff: NamedDependency[AsStaff], limit: FromQuery[Limit] = USUAL) -> list[BatchSummary]:
+        return await staff_views.list_batches(staff, limit=limit)
 
     @get(
         "/delivery-batches/{batch_id:uuid}",
@@ -196,8 +196,8 @@ class DispatchController(Controller):
         operation_id="getBatch",
         responses=answers(DutyMissing, DeliveryBatchNotFound),
     )
-    async def batch(self, staff: NamedDependency[AsStaff], batch_id: FromPath[UUID]) -> Batch:
-        return await overseeing.batch(staff, batch_id)
+    async def batch(self, staff: NamedDependency[AsStaff], batch_id: FromPath[UUID]) -> BatchDetail:
+        return await staff_views.get_batch(staff, batch_id)
 
 
 openapi.PARAMETERS.setdefault("batch_id", "批次的标识")

@@ -15,7 +15,7 @@ from api import openapi
 from api.problems import answers
 from backend.deliveries import pickup_points
 from backend.deliveries.errors import PickupPointInUse, PickupPointInvalid, PickupPointNotFound, PickupPointTaken
-from backend.deliveries.pickup_points import PickupPointForm, PickupPointSeen
+from backend.deliveries.pickup_points import PickupPointDetail, PickupPointForm
 from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
 from backend.regions import Hours
@@ -68,16 +68,16 @@ class PickupPointController(Controller):
     tags = ["寄送管理"]
 
     @get(summary="本部门的领取点", operation_id="listOwnPickupPoints", responses=answers(DutyMissing))
-    async def kept(self, staff: NamedDependency[AsStaff]) -> list[PickupPointSeen]:
-        return await pickup_points.kept(staff)
+    async def kept(self, staff: NamedDependency[AsStaff]) -> list[PickupPointDetail]:
+        return await pickup_points.list_department_pickup_points(staff)
 
     @post(
         summary="开设领取点",
         operation_id="openPickupPoint",
         responses=answers(DutyMissing, PickupPointInvalid, PickupPointTaken),
     )
-    async def open(self, staff: NamedDependency[AsStaff], data: JSONBody[PickupPointIn]) -> PickupPointSeen:
-        return await pickup_points.open_(staff, data.form())
+    async def open(self, staff: NamedDependency[AsStaff], data: JSONBody[PickupPointIn]) -> PickupPointDetail:
+        return await pickup_points.open_pickup_point(staff, data.form())
 
     @put(
         "/{point_id:uuid}",
@@ -87,8 +87,8 @@ class PickupPointController(Controller):
     )
     async def change(
         self, staff: NamedDependency[AsStaff], point_id: FromPath[UUID], data: JSONBody[PickupPointIn]
-    ) -> PickupPointSeen:
-        return await pickup_points.change(staff, point_id, data.form())
+    ) -> PickupPointDetail:
+        return await pickup_points.change_pickup_point(staff, point_id, data.form())
 
     @post(
         "/{point_id:uuid}/closure",
@@ -98,8 +98,8 @@ class PickupPointController(Controller):
         status_code=200,
         responses=answers(DutyMissing, PickupPointNotFound, PickupPointInUse),
     )
-    async def close(self, staff: NamedDependency[AsStaff], point_id: FromPath[UUID]) -> PickupPointSeen:
-        return await pickup_points.close(staff, point_id)
+    async def close(self, staff: NamedDependency[AsStaff], point_id: FromPath[UUID]) -> PickupPointDetail:
+        return await pickup_points.close_pickup_point(staff, point_id)
 
     @post(
         "/{point_id:uuid}/reopening",
@@ -108,8 +108,8 @@ class PickupPointController(Controller):
         status_code=200,
         responses=answers(DutyMissing, PickupPointNotFound),
     )
-    async def reopen(self, staff: NamedDependency[AsStaff], point_id: FromPath[UUID]) -> PickupPointSeen:
-        return await pickup_points.reopen(staff, point_id)
+    async def reopen(self, staff: NamedDependency[AsStaff], point_id: FromPath[UUID]) -> PickupPointDetail:
+        return await pickup_points.reopen_pickup_point(staff, point_id)
 
 
 openapi.PARAMETERS.setdefault("point_id", "领取点的标识")

@@ -24,7 +24,7 @@ from backend.appointments.errors import (
     WalkInsFull,
 )
 from backend.appointments.events import AppointmentCheckedIn, AppointmentMissed
-from backend.appointments.lifecycle import Move
+from backend.appointments.lifecycle import Transition
 from backend.appointments.places import Booking, locked, move_to
 from backend.appointments.strikes import give_strike
 from backend.appointments.tickets import QueueTicket, issue
@@ -141,7 +141,7 @@ async def _admit(visit: Booking, means: str, *, until_end_of_day: bool) -> Queue
     assert timely is not None, "an appointment always has its slot"
     if timely["early"]:
         raise TooEarlyToCheckIn(opens_at=visit.starts_at - EARLIEST)
-    await move_to(visit, Move.CHECK_IN)
+    await move_to(visit, Transition.CHECK_IN)
     if timely["another_day" if until_end_of_day else "late"]:
         raise TooLateToCheckIn(ended_at=visit.ends_at)
     found = await issue(visit.hall_id, visit.line_id, visit.day, visit.starts_at, appointment_id=visit.id)
@@ -218,7 +218,7 @@ async def _close(appointment_id: UUID, ticket_id: UUID | None, ticket_state: str
         ended = await execute(
             "UPDATE tickets SET state = 'served', served_at = now() WHERE id = $1 AND state = 'called'", ticket_id
         )
-        await move_to(visit, Move.SERVE if ended else Move.MISS)
+        await move_to(visit, Transition.SERVE if ended else Transition.MISS)
         if not ended:
             told = AppointmentMissed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id)
             await record(told)

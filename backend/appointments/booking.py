@@ -31,7 +31,7 @@ from backend.appointments.errors import (
     SlotNotReleased,
 )
 from backend.appointments.events import AppointmentBooked, AppointmentHeld
-from backend.appointments.lifecycle import Move
+from backend.appointments.lifecycle import Transition
 from backend.appointments.places import Booking, a_number, locked, move_to
 from backend.crypto import fingerprint, fingerprints, seal
 from backend.database import execute, fetch_row, transaction
@@ -242,7 +242,7 @@ async def confirm(resident: AsResident, appointment_id: UUID, *, visitor: Visito
         before = await locked(appointment_id, owner=resident.id)
         if before.state is S.EXPIRED:
             raise HoldExpired
-        state = await move_to(before, Move.CONFIRM)
+        state = await move_to(before, Transition.CONFIRM)
         await _still_held(before)
         if visitor:
             await execute(

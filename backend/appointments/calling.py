@@ -26,7 +26,7 @@ from backend.appointments.errors import (
     WindowShut,
 )
 from backend.appointments.events import AppointmentServed, TicketCalled, TicketMoved, TicketSoon
-from backend.appointments.lifecycle import Move, TicketMove, ticket_moved
+from backend.appointments.lifecycle import TICKETS, TicketTransition, Transition
 from backend.appointments.places import Booking, locked, move_to
 from backend.appointments.tickets import TICKET, QueueTicket, locked_ticket, ticket
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
@@ -115,7 +115,7 @@ async def call_again(staff: Runner, ticket_id: UUID) -> QueueTicket:
         found = await _theirs(staff, ticket_id)
         if found.state is not TicketState.CALLED or found.window_id is None:
             # A number that waits is called by `call_next`, which keeps the order.
-            raise AppointmentTransitionRefused(state=found.state, move=TicketMove.CALL)
+            raise AppointmentTransitionRefused(state=found.state, move=TicketTransition.CALL)
         await execute("UPDATE tickets SET calls = calls + 1 WHERE id = $1", found.id)
         await record(TicketCalled(ticket_id=found.id, hall_id=found.hall_id, window_id=found.window_id))
     return await _told(found)
@@ -126,9 +126,9 @@ async def serve(staff: Runner, ticket_id: UUID) -> QueueTicket:
     async with transaction():
         visit = await _visit_of(ticket_id)
         found = await _theirs(staff, ticket_id)
-        await _move(found, TicketMove.SERVE)
+        await _move(found, TicketTransition.SERVE)
         if visit is not None and visit.state is AppointmentState.CHECKED_IN:
-            await move_to(visit, Move.SERVE)
+            await move_to(visit, Transition.SERVE)
             await record(
                 AppointmentServed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id)
             )
@@ -139,7 +139,7 @@ async def miss(staff: Runner, ticket_id: UUID) -> QueueTicket:
     """Nobody answered the call; the window is free again. Raises TicketNotFound, AppointmentTransitionRefused."""
     async with transaction():
         found = await _theirs(staff, ticket_id)
-        await _move(found, TicketMove.MISS)
+        await _move(found, TicketTransition.MISS)
     return await _told(found)
 
 
@@ -148,7 +148,7 @@ async def rejoin(staff: Runner, ticket_id: UUID) -> QueueTicket:
     AppointmentTransitionRefused."""
     async with transaction():
         found = await _theirs(staff, ticket_id)
-        await _move(found, TicketMove.REJOIN)
+        await _move(found, TicketTransition.REJOIN)
     return await _told(found)
 
 
@@ -166,7 +166,7 @@ async def hand_over(
             raise WindowNotFound
         if line_id is not None and await fetch_value(_LINE_HALL, line_id) != found.hall_id:
             raise ServiceLineNotFound
-        await _move(found, TicketMove.HAND_OVER, window_id, line_id)
+        await _move(found, TicketTransition.HAND_OVER, window_id, line_id)
     return await _told(found)
 
 
@@ -186,18 +186,18 @@ async def _theirs(staff: Runner, ticket_id: UUID) -> QueueTicket:
 
 
 _MOVED = {
-    TicketMove.SERVE: "UPDATE tickets SET state = $2, served_at = clock_timestamp() WHERE id = $1",
-    TicketMove.MISS: "UPDATE tickets SET state = $2, window_id = NULL WHERE id = $1",
-    TicketMove.HAND_OVER: "UPDATE tickets SET state = $2, called_at = NULL, soon_at = NULL, window_id = $3, "
+    TicketTransition.SERVE: "UPDATE tickets SET state = $2, served_at = clock_timestamp() WHERE id = $1",
+    TicketTransition.MISS: "UPDATE tickets SET state = $2, window_id = NULL WHERE id = $1",
+    TicketTransition.HAND_OVER: "UPDATE tickets SET state = $2, called_at = NULL, soon_at = NULL, window_id = $3, "
     "line_id = coalesce($4, line_id) WHERE id = $1",
-    TicketMove.REJOIN: "UPDATE tickets SET state = $2, called_at = NULL, soon_at = NULL, "
+    TicketTransition.REJOIN: "UPDATE tickets SET state = $2, called_at = NULL, soon_at = NULL, "
     "wanted_at = greatest(clock_timestamp(), (SELECT max(o.wanted_at) + interval '1 microsecond' FROM tickets o "
     "WHERE o.line_id = tickets.line_id AND o.day = tickets.day AND o.state = 'waiting')) WHERE id = $1",
 }
 
 
-async def _move(found: QueueTicket, move: TicketMove, *more: UUID | None) -> None:
-    state = ticket_moved(found.state, move)
+async def _move(found: QueueTicket, move: TicketTransition, *more: UUID | None) -> None:
+    state = TICKETS.after(found.state, move)
     await execute(_MOVED[move], found.id, state, *more)
     await record(TicketMoved(ticket_id=found.id, hall_id=found.hall_id, how=move))
 

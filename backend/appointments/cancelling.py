@@ -8,17 +8,17 @@ from uuid import UUID
 from backend.appointments import resting, strikes, waiting
 from backend.appointments.errors import SlotExpired
 from backend.appointments.events import AppointmentCancelled, AppointmentExpired
-from backend.appointments.lifecycle import Move
+from backend.appointments.lifecycle import Transition
 from backend.appointments.places import Booking, locked, move_to
 from backend.database import fetch, fetch_row, transaction
 from backend.events import record
 from backend.identity.principals import AsResident
 from models.appointments import AppointmentState as S
 
-_HOW = {Move.EXPIRE: "lapsed", Move.CANCEL: "declined"}
+_HOW = {Transition.EXPIRE: "lapsed", Transition.CANCEL: "declined"}
 
 
-async def give_back(appointment_id: UUID, move: Move = Move.CANCEL, *, offer: bool = True) -> Booking:
+async def give_back(appointment_id: UUID, move: Transition = Transition.CANCEL, *, offer: bool = True) -> Booking:
     """End the appointment by this move, give its place back to the slot and pass it on: to the next one waiting,
     or to everybody after a rest.
 
@@ -32,7 +32,7 @@ async def give_back(appointment_id: UUID, move: Move = Move.CANCEL, *, offer: bo
         return await _given_back(before, move, offer=offer)
 
 
-async def _given_back(before: Booking, move: Move, *, offer: bool = True) -> Booking:
+async def _given_back(before: Booking, move: Transition, *, offer: bool = True) -> Booking:
     await move_to(before, move)
     if before.from_waiting_list and before.state is S.HELD:
         await waiting.end_offer(before.id, _HOW[move])
@@ -61,7 +61,7 @@ async def cancel(resident: AsResident, appointment_id: UUID) -> Booking:
         if before.state is S.BOOKED and slot["over"]:
             raise SlotExpired
         late = before.state is S.BOOKED and slot["late"]
-        await _given_back(before, Move.CANCEL)
+        await _given_back(before, Transition.CANCEL)
         await record(
             AppointmentCancelled(
                 appointment_id=before.id,
@@ -96,7 +96,7 @@ async def _expire(appointment_id: UUID) -> bool:
         )
         if due is None:
             return False
-        await _given_back(before, Move.EXPIRE)
+        await _given_back(before, Transition.EXPIRE)
         await record(
             AppointmentExpired(appointment_id=before.id, resident_id=before.resident_id, slot_id=before.slot_id)
         )

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from backend import logs, signed_codes
 from backend.appointments.errors import AppointmentNotFound, AppointmentTransitionRefused, CheckInRefused
-from backend.appointments.lifecycle import Move
+from backend.appointments.lifecycle import Transition
 from backend.appointments.places import BOOKING, Booking, booking_of
 from backend.database import execute, fetch_row, fetch_value
 from backend.identity import timing
@@ -60,7 +60,7 @@ async def code_for(resident: AsResident, appointment_id: UUID) -> CheckInCode:
     """
     booking = await _own(resident, appointment_id)
     if booking.state is not AppointmentState.BOOKED:
-        raise AppointmentTransitionRefused(state=booking.state, move=Move.CHECK_IN)
+        raise AppointmentTransitionRefused(state=booking.state, move=Transition.CHECK_IN)
     expires_at = datetime.fromtimestamp(int((timing.now() + LIFE).timestamp()), UTC)
     code = written(booking.id, booking.hall_id, booking.day, expires_at)
     return CheckInCode(code=code, expires_at=expires_at, refresh_in=int(LIFE.total_seconds()) // 2)

@@ -1,17 +1,16 @@
-"""The life of an appointment and of a queue number: which move leads where. Pure; served as data to the front end."""
+"""The state machines of an appointment and of a queue number. Pure; served as data to the front end."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
 
 from backend.appointments.errors import AppointmentTransitionRefused
+from backend.state_machine import StateMachine
 from models.appointments import AppointmentState as S
 from models.appointments import TicketState as T
 
 
-class Move(StrEnum):
+class Transition(StrEnum):
     """What can happen to an appointment."""
 
     CONFIRM = "confirm"
@@ -22,7 +21,7 @@ class Move(StrEnum):
     MISS = "miss"
 
 
-class TicketMove(StrEnum):
+class TicketTransition(StrEnum):
     """What can happen to a queue number."""
 
     CALL = "call"
@@ -32,44 +31,34 @@ class TicketMove(StrEnum):
     REJOIN = "rejoin"
 
 
-MOVES: dict[tuple[S, Move], S] = {
-    (S.HELD, Move.CONFIRM): S.BOOKED,
-    (S.HELD, Move.EXPIRE): S.EXPIRED,
-    (S.HELD, Move.CANCEL): S.CANCELLED,
-    (S.BOOKED, Move.CANCEL): S.CANCELLED,
-    (S.BOOKED, Move.CHECK_IN): S.CHECKED_IN,
-    (S.BOOKED, Move.MISS): S.MISSED,
-    (S.CHECKED_IN, Move.SERVE): S.SERVED,
-    (S.CHECKED_IN, Move.MISS): S.MISSED,
-}
-"""An appointment's moves; states that lead nowhere are for ever."""
+APPOINTMENTS: StateMachine[S, Transition] = StateMachine(
+    {
+        (S.HELD, Transition.CONFIRM): S.BOOKED,
+        (S.HELD, Transition.EXPIRE): S.EXPIRED,
+        (S.HELD, Transition.CANCEL): S.CANCELLED,
+        (S.BOOKED, Transition.CANCEL): S.CANCELLED,
+        (S.BOOKED, Transition.CHECK_IN): S.CHECKED_IN,
+        (S.BOOKED, Transition.MISS): S.MISSED,
+        (S.CHECKED_IN, Transition.SERVE): S.SERVED,
+        (S.CHECKED_IN, Transition.MISS): S.MISSED,
+    },
+    refused=AppointmentTransitionRefused,
+)
+"""Of an appointment; states that lead nowhere are terminal."""
 
-TICKET_MOVES: dict[tuple[T, TicketMove], T] = {
-    (T.WAITING, TicketMove.CALL): T.CALLED,
-    (T.WAITING, TicketMove.HAND_OVER): T.WAITING,
-    (T.CALLED, TicketMove.CALL): T.CALLED,
-    (T.CALLED, TicketMove.SERVE): T.SERVED,
-    (T.CALLED, TicketMove.MISS): T.MISSED,
-    (T.CALLED, TicketMove.HAND_OVER): T.WAITING,
-    (T.MISSED, TicketMove.REJOIN): T.WAITING,
-}
-"""A queue number's moves: called again while called; missed numbers may come back into the queue."""
-
-
-def moved(state: S, move: Move) -> S:
-    """Where the move leads. Raises AppointmentTransitionRefused when it cannot be made in this state."""
-    try:
-        return MOVES[state, move]
-    except KeyError:
-        raise AppointmentTransitionRefused(state=state, move=move) from None
-
-
-def ticket_moved(state: T, move: TicketMove) -> T:
-    """Where the move leads a queue number. Raises AppointmentTransitionRefused when it cannot be made in this state."""
-    try:
-        return TICKET_MOVES[state, move]
-    except KeyError:
-        raise AppointmentTransitionRefused(state=state, move=move) from None
+TICKETS: StateMachine[T, TicketTransition] = StateMachine(
+    {
+        (T.WAITING, TicketTransition.CALL): T.CALLED,
+        (T.WAITING, TicketTransition.HAND_OVER): T.WAITING,
+        (T.CALLED, TicketTransition.CALL): T.CALLED,
+        (T.CALLED, TicketTransition.SERVE): T.SERVED,
+        (T.CALLED, TicketTransition.MISS): T.MISSED,
+        (T.CALLED, TicketTransition.HAND_OVER): T.WAITING,
+        (T.MISSED, TicketTransition.REJOIN): T.WAITING,
+    },
+    refused=AppointmentTransitionRefused,
+)
+"""Of a queue number: called again while called; missed numbers may come back into the queue."""
 
 
 STATE_NAMES: dict[S, str] = {
@@ -90,13 +79,5 @@ TICKET_STATE_NAMES: dict[T, str] = {
 
 
 def as_data() -> dict[str, object]:
-    """Both tables, for front ends and for whoever checks us."""
-    return {"appointment": _machine(STATE_NAMES, MOVES), "ticket": _machine(TICKET_STATE_NAMES, TICKET_MOVES)}
-
-
-def _machine(names: Mapping[Any, str], moves: Mapping[tuple[Any, Any], Any]) -> dict[str, object]:
-    going = {origin for origin, _ in moves}
-    return {
-        "states": [{"code": code, "name": name, "terminal": code not in going} for code, name in names.items()],
-        "moves": [{"move": move, "from": origin, "to": goal} for (origin, move), goal in moves.items()],
-    }
+    """Both machines as data, for front ends."""
+    return {"appointment": APPOINTMENTS.as_data(STATE_NAMES), "ticket": TICKETS.as_data(TICKET_STATE_NAMES)}

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from backend import clock
 from backend.appointments.events import AppointmentMissed
-from backend.appointments.lifecycle import Move
+from backend.appointments.lifecycle import Transition
 from backend.appointments.places import locked, move_to
 from backend.appointments.strikes import give_strike
 from backend.database import fetch, transaction
@@ -46,7 +46,7 @@ async def _mark(appointment_id: UUID) -> bool:
         visit = await locked(appointment_id)
         if visit.state is not S.BOOKED:  # checked in or cancelled meanwhile
             return False
-        await move_to(visit, Move.MISS)
+        await move_to(visit, Transition.MISS)
         await record(AppointmentMissed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id))
         await give_strike(visit.id, "no-show")
     return True

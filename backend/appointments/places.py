@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from backend.appointments.errors import AppointmentNotFound
-from backend.appointments.lifecycle import Move, moved
+from backend.appointments.lifecycle import APPOINTMENTS, Transition
 from backend.database import execute, fetch_row, fetch_value
 from models.appointments import AppointmentState as S
 
@@ -90,10 +90,10 @@ async def locked(appointment_id: UUID, *, owner: UUID | None = None) -> Booking:
             return booking_of(row)
 
 
-async def move_to(booking: Booking, move: Move) -> S:
+async def move_to(booking: Booking, move: Transition) -> S:
     """Make the move on a locked appointment and count its slot anew; the state it leads to. Raises
     AppointmentTransitionRefused."""
-    state = moved(booking.state, move)
+    state = APPOINTMENTS.after(booking.state, move)
     await execute(
         "UPDATE appointments SET state = $2, hold_until = NULL, changed_at = now() WHERE id = $1", booking.id, state
     )

@@ -17,11 +17,11 @@ from backend.cases.opening import NUMBER, normalised_number
 from backend.catalogue.charges import charges_of
 from backend.catalogue.guide import Delivery, Guide
 from backend.database import fetch_value, transaction
-from backend.deliveries import choosing, moving, postage, subjects
-from backend.deliveries.choosing import Offer, Wish
+from backend.deliveries import choosing, postage, subjects, transitions
+from backend.deliveries.choosing import DeliveryChoice, DeliveryOffer
 from backend.deliveries.errors import DeliveryNotFound, DeliveryNotOffered
-from backend.deliveries.moving import Standing
-from backend.deliveries.postage import Charged
+from backend.deliveries.postage import PostageCharge
+from backend.deliveries.transitions import DeliveryRow
 from backend.events import EventMeta
 from backend.identity.principals import AsResident
 from backend.partners.courier.port import Ordering
@@ -52,9 +52,9 @@ async def follow_progress(event: CaseProgressed | CaseCaughtUp, meta: EventMeta)
         if case is None:
             return
         if case.state in NOTHING or (case.state is S.CLOSED and _is_refused(case, event)):
-            await subjects.subject_ended(SUBJECT, case.id, "case-ended")
+            await subjects.end_subject_delivery(SUBJECT, case.id, "case-ended")
         elif case.state in WITH_DOCUMENT and case.outcome not in REFUSED:
-            await subjects.contents_ready(SUBJECT, case.id)
+            await subjects.mark_contents_ready(SUBJECT, case.id)
 
 
 def _is_refused(case: Case, event: CaseProgressed | CaseCaughtUp) -> bool:
@@ -63,36 +63,42 @@ def _is_refused(case: Case, event: CaseProgressed | CaseCaughtUp) -> bool:
 
 async def follow_unlinking(event: CaseUnlinked, meta: EventMeta) -> None:
     """The case turned out to be somebody else's: nothing of it is sent to whoever chose before."""
-    await subjects.subject_ended(SUBJECT, event.case_id, "case-unlinked")
+    await subjects.end_subject_delivery(SUBJECT, event.case_id, "case-unlinked")
 
 
-async def offered(resident: AsResident, number: str) -> Offer:
+async def offered(resident: AsResident, number: str) -> DeliveryOffer:
     """What may be chosen for the resident's case. Raises CaseNotFound; DeliveryNotOffered when nothing will come of it,
     or its guide offers neither post nor pickup."""
     return await _offer(await _of_resident(resident, number))
 
 
-async def choose(resident: AsResident, number: str, wish: Wish) -> Standing:
+async def choose(resident: AsResident, number: str, wish: DeliveryChoice) -> DeliveryRow:
     """Choose how the document of one's case comes. Raises what `offered` and `choosing.choose` raise."""
     async with transaction():
         case = await _of_resident(resident, number, held=True)
-        return await choosing.choose(resident, await _offer(case), wish)
+        return await choosing.choose_delivery(resident, await _offer(case), wish)
 
 
-async def change(resident: AsResident, which: UUID | str, wish: Wish, *, couriers: Mapping[str, Ordering]) -> Standing:
+async def change(
+    resident: AsResident, which: UUID | str, wish: DeliveryChoice, *, couriers: Mapping[str, Ordering]
+) -> DeliveryRow:
     """Another address or another way for the document of a case. Raises DeliveryNotFound, also for a delivery of
     something else; DeliveryNotOffered; what `choosing.change` raises."""
-    standing = await moving.seen(which, owner=resident.id)
-    case = await Case.get_or_none(id=standing.subject_id) if standing.subject_kind == SUBJECT else None
+    delivery = await transitions.get_row(which, owner=resident.id)
+    case = await Case.get_or_none(id=delivery.subject_id) if delivery.subject_kind == SUBJECT else None
     if case is None:
         raise DeliveryNotFound
-    return await choosing.change(resident, standing.id, await _offer(case, begun=True), wish, couriers=couriers)
+    return await choosing.change_delivery(
+        resident, delivery.id, await _offer(case, begun=True), wish, couriers=couriers
+    )
 
 
-async def deliveries_of(resident: AsResident, number: str) -> list[Standing]:
+async def deliveries_of(resident: AsResident, number: str) -> list[DeliveryRow]:
     """The deliveries of one's case, the newest first, for the case's page. Raises CaseNotFound."""
     case = await _of_resident(resident, number)
-    return [each for each in await subjects.of_subject(SUBJECT, case.id) if each.resident_id == resident.id]
+    return [
+        each for each in await subjects.list_subject_deliveries(SUBJECT, case.id) if each.resident_id == resident.id
+    ]
 
 
 async def _of_resident(resident: AsResident, number: str, *, held: bool = False) -> Case:
@@ -104,7 +110,7 @@ async def _of_resident(resident: AsResident, number: str, *, held: bool = False)
     return found
 
 
-async def _offer(case: Case, *, begun: bool = False) -> Offer:
+async def _offer(case: Case, *, begun: bool = False) -> DeliveryOffer:
     text = await fetch_value(_GUIDE, case.item_code)
     if text is None or case.state in (NOTHING if begun else OVER) or case.outcome in REFUSED:
         raise DeliveryNotOffered
@@ -112,21 +118,23 @@ async def _offer(case: Case, *, begun: bool = False) -> Offer:
     brought = [each for each in guide.outcomes if METHODS.keys() & set(each.delivery)]
     if not brought:
         raise DeliveryNotOffered
-    return Offer(
+    return DeliveryOffer(
         subject_kind=SUBJECT,
         subject_id=case.id,
         contents="、".join(each.name for each in brought),
         methods=frozenset(METHODS[way] for each in brought for way in each.delivery if way in METHODS),
         department_id=case.department_id,
         hall_id=guide.hall_ids[0] if len(guide.hall_ids) == 1 else None,
-        charged=await _charged(case.item_code),
+        charge=await _charged(case.item_code),
         ready=case.state in WITH_DOCUMENT,
     )
 
 
-async def _charged(item_code: str) -> Charged | None:
+async def _charged(item_code: str) -> PostageCharge | None:
     """What the guide charges for posting, when it says so under a condition; one without is charged with the case."""
     found = next((each for each in await charges_of(item_code) if each.ref == postage.CHARGE and each.when), None)
     if found is None:
         return None
-    return Charged(amount_fen=found.unit_fen, name=found.name, basis=found.basis, item_version_id=found.version_id)
+    return PostageCharge(
+        amount_fen=found.unit_fen, name=found.name, basis=found.basis, item_version_id=found.version_id
+    )

@@ -52,13 +52,13 @@ async def options(
     """
     person = await acting.person_for(resident, person_id)
     offer = await deliveries.offered(person, number)
-    known = await addresses.mine(person)
+    known = await addresses.list_addresses(person)
     chosen = next((each for each in known if each.id == address_id or (address_id is None and each.is_default)), None)
     if address_id is not None and chosen is None:
         raise AddressNotFound
     quote = None
     if chosen is not None and Method.POST in offer.methods:
-        quoted = await postage.quote(offer.charged, offer.department_id, chosen.region_code)
+        quoted = await postage.quote_postage(offer.charge, offer.department_id, chosen.region_code)
         quote = PostageQuoted(
             address_id=chosen.id,
             postage=quoted.postage,

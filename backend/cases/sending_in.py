@@ -9,9 +9,9 @@ from backend.cases.errors import CaseNotFound
 from backend.cases.opening import NUMBER, normalised_number
 from backend.database import transaction
 from backend.deliveries import acting, returning
-from backend.deliveries.choosing import Offer
+from backend.deliveries.choosing import DeliveryOffer
 from backend.deliveries.errors import DeliveryNotOffered
-from backend.deliveries.moving import Standing
+from backend.deliveries.transitions import DeliveryRow
 from backend.identity.principals import AsResident
 from models.cases import Case, CaseState
 from models.deliveries import Direction, Method
@@ -19,7 +19,7 @@ from models.deliveries import Direction, Method
 MISSING, DOCUMENTS = "补正材料", "申请材料"
 
 
-async def send_in(resident: AsResident, number: str, address_id: UUID, person_id: UUID | None = None) -> Standing:
+async def send_in(resident: AsResident, number: str, address_id: UUID, person_id: UUID | None = None) -> DeliveryRow:
     """Say that documents for a case are sent in from this address, by the resident or for somebody they act for.
 
     Raises DeliveryReceiverNotFound, CaseNotFound; DeliveryNotOffered when the case is over; what `returning.begin`
@@ -33,11 +33,11 @@ async def send_in(resident: AsResident, number: str, address_id: UUID, person_id
             raise CaseNotFound
         if case.state in OVER:
             raise DeliveryNotOffered
-        return await returning.begin(person, _offer(case), address_id)
+        return await returning.begin_sending_in(person, _offer(case), address_id)
 
 
-def _offer(case: Case) -> Offer:
-    return Offer(
+def _offer(case: Case) -> DeliveryOffer:
+    return DeliveryOffer(
         subject_kind=SUBJECT,
         subject_id=case.id,
         contents=MISSING if case.state is CaseState.CORRECTION else DOCUMENTS,

@@ -1,7 +1,7 @@
-"""For whom one may receive: oneself, and everybody who has given one a delegation in deliveries that runs now.
+"""For whom a resident may receive: for themselves, and for each person whose delegation in deliveries is valid now.
 
-A delivery and an address belong to one person. Whoever may act for them does it in their place: the use cases below
-are called as that person, and the ledger names who really did it.
+A delivery and an address belong to one person. A delegate acts in their place: the use cases below are
+called as that person, and the ledger names the delegate.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ WHERE id = $1 AND removed_at IS NULL AND resident_id IN (SELECT people_of($2, 'd
 
 
 async def person_for(resident: AsResident, person_id: UUID | None) -> AsResident:
-    """Whom the resident acts as: themselves, unless they name somebody they may act for. Raises
-    DeliveryReceiverNotFound."""
+    """Return whom the resident acts as: themselves, unless they name a person they may act for.
+
+    Raises DeliveryReceiverNotFound.
+    """
     if person_id is None or person_id == resident.id:
         return resident
     if not await delegating.may_act(resident.id, person_id, MATTER):
@@ -34,7 +36,7 @@ async def person_for(resident: AsResident, person_id: UUID | None) -> AsResident
 
 
 async def owner_of(resident: AsResident, number: str) -> AsResident:
-    """Whose delivery it is, if the resident may act for them. Raises DeliveryNotFound."""
+    """Return the owner of the delivery, if the resident may act for them. Raises DeliveryNotFound."""
     owner: UUID | None = await fetch_value(_OF_DELIVERY, number, resident.id)
     if owner is None:
         raise DeliveryNotFound
@@ -42,7 +44,7 @@ async def owner_of(resident: AsResident, number: str) -> AsResident:
 
 
 async def owner_of_address(resident: AsResident, address_id: UUID) -> AsResident:
-    """Whose address it is, if the resident may act for them. Raises AddressNotFound."""
+    """Return the owner of the address, if the resident may act for them. Raises AddressNotFound."""
     owner: UUID | None = await fetch_value(_OF_ADDRESS, address_id, resident.id)
     if owner is None:
         raise AddressNotFound

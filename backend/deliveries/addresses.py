@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from backend import clock
 from backend.crypto import normalised, open_sealed, seal
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
-from backend.deliveries import acting, placing
+from backend.deliveries import acting, region_codes
 from backend.deliveries.errors import AddressChanged, AddressInvalid, AddressLimitExceeded, AddressNotFound
 from backend.deliveries.events import AddressRemoved, AddressSaved
 from backend.errors import Fault
@@ -39,8 +39,8 @@ class AddressForm(Struct, frozen=True, kw_only=True):
     is_default: bool = False
 
 
-class AddressSeen(Struct, frozen=True, kw_only=True):
-    """An address as its owner sees it. `region` is the names from the province down."""
+class AddressDetail(Struct, frozen=True, kw_only=True):
+    """An address as its owner reads it. `region` lists the names from the province down."""
 
     id: UUID
     person_id: UUID
@@ -53,7 +53,8 @@ class AddressSeen(Struct, frozen=True, kw_only=True):
     is_default: bool
     version: int
     usable: bool
-    """False when the region's code is no longer in use: it has to be chosen anew before anything is sent there."""
+    """False when the region's code is no longer in use: the owner has to choose the region again before anything is
+    sent there."""
 
 
 _COLUMNS = """
@@ -62,9 +63,9 @@ SELECT a.id, a.resident_id, a.name, a.phone, a.region_code, a.street, a.label, a
                AND (r.valid_to IS NULL OR r.valid_to > $2)) AS usable
 FROM addresses a
 """
-_MINE = _COLUMNS + " WHERE a.resident_id = $1 AND a.removed_at IS NULL ORDER BY a.is_default DESC, a.id DESC"
+_LIST = _COLUMNS + " WHERE a.resident_id = $1 AND a.removed_at IS NULL ORDER BY a.is_default DESC, a.id DESC"
 _ONE = _COLUMNS + " WHERE a.id = $1 AND a.removed_at IS NULL"
-# Two phones of one person that save at the same moment count what the other one saved.
+# Two devices of one person that save at the same moment count each other's address.
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 31))"
 _COUNT = "SELECT count(*) FROM addresses WHERE resident_id = $1 AND removed_at IS NULL"
 _NO_DEFAULT = """
@@ -82,7 +83,7 @@ WHERE id = $1
 _LOCK = """
 SELECT version, is_default FROM addresses WHERE id = $1 AND resident_id = $2 AND removed_at IS NULL FOR NO KEY UPDATE
 """
-# What is removed is gone but for the fact that there was one.
+# A removed address loses its content; the row stays as evidence.
 _REMOVE = """
 UPDATE addresses SET removed_at = $2, is_default = false, name = '', phone = '', street = '', label = '',
     version = version + 1
@@ -94,34 +95,34 @@ UPDATE addresses SET is_default = true, version = version + 1 WHERE id = (
 """
 
 
-async def mine(resident: AsResident, person_id: UUID | None = None) -> list[AddressSeen]:
-    """The addresses of the resident, or of somebody they may act for: the default first, then the latest.
+async def list_addresses(resident: AsResident, person_id: UUID | None = None) -> list[AddressDetail]:
+    """List the addresses of the resident, or of a person they may act for: the default first, then the latest.
 
     Raises DeliveryReceiverNotFound.
     """
     person = await acting.person_for(resident, person_id)
-    rows = await fetch(_MINE, person.id, clock.today())
-    names = await placing.names_of(row["region_code"] for row in rows)
-    return [_seen(row, names.get(row["region_code"], ())) for row in rows]
+    rows = await fetch(_LIST, person.id, clock.today())
+    names = await region_codes.region_names_of(row["region_code"] for row in rows)
+    return [_detail(row, names.get(row["region_code"], ())) for row in rows]
 
 
-async def one(resident: AsResident, address_id: UUID) -> AddressSeen:
-    """One address, one's own or of somebody one may act for. Raises AddressNotFound."""
+async def get_address(resident: AsResident, address_id: UUID) -> AddressDetail:
+    """Return an address of the resident, or of a person they may act for. Raises AddressNotFound."""
     await acting.owner_of_address(resident, address_id)
     row = await fetch_row(_ONE, address_id, clock.today())
     if row is None:
         raise AddressNotFound
-    names = await placing.names_of([row["region_code"]])
-    return _seen(row, names.get(row["region_code"], ()))
+    names = await region_codes.region_names_of([row["region_code"]])
+    return _detail(row, names.get(row["region_code"], ()))
 
 
-async def save(resident: AsResident, form: AddressForm, person_id: UUID | None = None) -> AddressSeen:
-    """Keep a new address; the first one is the default.
+async def save_address(resident: AsResident, form: AddressForm, person_id: UUID | None = None) -> AddressDetail:
+    """Save a new address; the first one is the default.
 
     Raises DeliveryReceiverNotFound, AddressInvalid, AddressLimitExceeded.
     """
     person, form = await acting.person_for(resident, person_id), _checked(form)
-    await placing.check(form.region_code)
+    await region_codes.check_region(form.region_code)
     identity = uuid7()
     async with transaction():
         await execute(_ONE_AT_A_TIME, person.id)
@@ -136,18 +137,18 @@ async def save(resident: AsResident, form: AddressForm, person_id: UUID | None =
             _INSERT, identity, clock.now(), person.id, name, phone, form.region_code, street, form.label, default
         )
         await record(AddressSaved(address_id=identity, resident_id=person.id))
-        return await one(person, identity)
+        return await get_address(person, identity)
 
 
-async def change(resident: AsResident, address_id: UUID, form: AddressForm, version: int) -> AddressSeen:
-    """Write an address anew, if it still is of this version.
+async def change_address(resident: AsResident, address_id: UUID, form: AddressForm, version: int) -> AddressDetail:
+    """Change an address, if it still has this version.
 
-    There always is a default: the one that is it stays so until another one becomes it. Raises AddressNotFound,
+    There is always a default: it stays the default until another address becomes it. Raises AddressNotFound,
     AddressInvalid, AddressChanged.
     """
     person = await acting.owner_of_address(resident, address_id)
     form = _checked(form)
-    await placing.check(form.region_code)
+    await region_codes.check_region(form.region_code)
     async with transaction():
         await execute(_ONE_AT_A_TIME, person.id)
         row = await _locked(person, address_id)
@@ -159,11 +160,11 @@ async def change(resident: AsResident, address_id: UUID, form: AddressForm, vers
         name, phone, street = _sealed(form, address_id)
         await execute(_UPDATE, address_id, name, phone, form.region_code, street, form.label, default)
         await record(AddressSaved(address_id=address_id, resident_id=person.id))
-        return await one(person, address_id)
+        return await get_address(person, address_id)
 
 
-async def remove(resident: AsResident, address_id: UUID) -> None:
-    """Forget an address; the latest of the others becomes the default if this one was. Raises AddressNotFound."""
+async def remove_address(resident: AsResident, address_id: UUID) -> None:
+    """Remove an address; the latest of the others becomes the default if this one was. Raises AddressNotFound."""
     person = await acting.owner_of_address(resident, address_id)
     async with transaction():
         await execute(_ONE_AT_A_TIME, person.id)
@@ -182,7 +183,7 @@ async def _locked(person: AsResident, address_id: UUID) -> asyncpg.Record:
 
 
 def _checked(form: AddressForm) -> AddressForm:
-    """The form in one spelling. Raises AddressInvalid pointing to whatever a courier could not read."""
+    """The form in one spelling. Raises AddressInvalid, pointing to what a courier could not read."""
     faults: list[Fault] = []
     name, street, label = (_line(text) for text in (form.name, form.street, form.label))
     if not 2 <= len(name) <= 40 or not any(map(str.isalpha, name)):
@@ -202,8 +203,8 @@ def _checked(form: AddressForm) -> AddressForm:
 
 def _line(text: str) -> str:
     """One line of visible characters."""
-    seen = (" " if unicodedata.category(each)[0] in "CZ" else each for each in unicodedata.normalize("NFC", text))
-    return " ".join("".join(seen).split())
+    visible = (" " if unicodedata.category(each)[0] in "CZ" else each for each in unicodedata.normalize("NFC", text))
+    return " ".join("".join(visible).split())
 
 
 def _phone(text: str) -> str | None:
@@ -221,11 +222,11 @@ def _sealed(form: AddressForm, address_id: UUID) -> tuple[str, str, str]:
     return name, phone, street
 
 
-def _seen(row: asyncpg.Record, region: tuple[str, ...]) -> AddressSeen:
+def _detail(row: asyncpg.Record, region: tuple[str, ...]) -> AddressDetail:
     name, phone, street = (
         open_sealed(row[column], where=f"addresses.{column}", row=row["id"]) for column in ("name", "phone", "street")
     )
-    return AddressSeen(
+    return AddressDetail(
         id=row["id"],
         person_id=row["resident_id"],
         name=name,

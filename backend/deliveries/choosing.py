@@ -1,7 +1,7 @@
-"""How the resident wants it: by post to one of their addresses, or at a counter; changed and cancelled until picked up.
+"""Choosing a delivery: by post to an address of the resident, or at a counter; changeable until the courier has it.
 
-A delivery knows a subject (kind, id), never what it is. Whoever stands behind the subject says what may be chosen
-(`Offer`); see subjects.py for what they tell of it later. The address is copied and sealed: a later change of the
+A delivery knows a subject (kind, id), never what it is. The domain of the subject states what may be chosen
+(`Offer`); its later reports are in subjects.py. The address is copied and sealed: a later change of the
 resident's address book does not redirect a parcel.
 """
 
@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from backend import clock
 from backend.crypto import open_sealed, seal
 from backend.database import execute, fetch_row, fetch_value, transaction
-from backend.deliveries import moving, numbering, ordering, postage
+from backend.deliveries import numbering, ordering, postage, transitions
 from backend.deliveries.errors import (
     AddressNotFound,
     DeliveryAlreadyChosen,
@@ -25,9 +25,9 @@ from backend.deliveries.errors import (
     PickupPointNotFound,
 )
 from backend.deliveries.events import DeliveryChanged, DeliveryChosen
-from backend.deliveries.lifecycle import Move, after
-from backend.deliveries.moving import Standing
-from backend.deliveries.postage import Charged
+from backend.deliveries.lifecycle import DELIVERIES, Transition
+from backend.deliveries.postage import PostageCharge
+from backend.deliveries.transitions import DeliveryRow
 from backend.errors import Fault
 from backend.events import record
 from backend.identity.principals import AsResident
@@ -37,8 +37,8 @@ from models.deliveries import DeliveryState, Direction, Method, Postage
 CHANGED = "收件信息已变更"
 
 
-class Offer(Struct, frozen=True, kw_only=True):
-    """What may be chosen for a subject, as whoever stands behind it says."""
+class DeliveryOffer(Struct, frozen=True, kw_only=True):
+    """What may be chosen for a subject, as the subject's domain states it."""
 
     subject_kind: str
     subject_id: UUID
@@ -46,26 +46,26 @@ class Offer(Struct, frozen=True, kw_only=True):
     methods: frozenset[Method]
     department_id: UUID | None = None
     hall_id: UUID | None = None
-    """In which hall it is given out, where one is known: from there it is sent."""
-    charged: Charged | None = None
+    """The hall that gives it out, where the guide names one: from there it is sent."""
+    charge: PostageCharge | None = None
     """What the guide charges for posting."""
     ready: bool = False
-    """Whether what is in it exists already."""
+    """Whether its contents exist already."""
     direction: Direction = Direction.TO_RESIDENT
 
 
-class Wish(Struct, frozen=True, kw_only=True):
-    """What the resident chooses: POST with an address of theirs, PICKUP with a counter."""
+class DeliveryChoice(Struct, frozen=True, kw_only=True):
+    """What the resident chooses: POST with one of their addresses, PICKUP with a counter."""
 
     method: Method
     address_id: UUID | None = None
     pickup_point_id: UUID | None = None
     collect: bool = False
-    """Rather pay the courier at the door, where the resident pays at all."""
+    """Whether to pay the courier at the door, where the resident pays at all."""
 
 
-class _Goal(Struct, frozen=True, kw_only=True):
-    """Where it goes: what a wish comes to. Texts are plain here and are sealed for one row only."""
+class _Destination(Struct, frozen=True, kw_only=True):
+    """Where a choice sends it. Texts are plain here and are sealed for one row only."""
 
     method: Method
     name: str | None = None
@@ -93,111 +93,127 @@ WHERE id = $1
 """
 
 
-async def choose(resident: AsResident, offer: Offer, wish: Wish) -> Standing:
-    """Begin a delivery for the subject; the delivery. It waits for its contents and its postage, or is to be sent.
+async def choose_delivery(resident: AsResident, offer: DeliveryOffer, choice: DeliveryChoice) -> DeliveryRow:
+    """Begin a delivery for the subject and return it. It waits for its contents and its postage, or is to be sent.
 
     Raises DeliveryNotOffered, AddressNotFound, PickupPointNotFound; DeliveryAlreadyChosen while one is under way.
     """
-    goal = await _goal(resident, offer.methods, wish)
+    destination = await _destination(resident, offer.methods, choice)
     identity, now = uuid7(), clock.now()
     async with transaction():
         made = await fetch_value(
             _INSERT, identity, now, numbering.delivery_number(), offer.subject_kind, offer.subject_id,
-            offer.direction.value, goal.method.value, resident.id, offer.department_id, offer.hall_id,
-            offer.contents[:200], *_sealed(goal, identity), goal.pickup_point_id, now if offer.ready else None,
+            offer.direction.value, destination.method.value, resident.id, offer.department_id, offer.hall_id,
+            offer.contents[:200], *_sealed(destination, identity), destination.pickup_point_id,
+            now if offer.ready else None,
         )  # fmt: skip
         if made is None:
             raise DeliveryAlreadyChosen
-        await moving.note(identity, None, DeliveryState.WAITING.value, "chosen")
-        standing = await moving.locked(identity)
-        await _charge(standing, offer.charged, collect=wish.collect)
+        await transitions.record_step(identity, None, DeliveryState.WAITING.value, "chosen")
+        delivery = await transitions.lock_row(identity)
+        await _charge(delivery, offer.charge, collect=choice.collect)
         await record(
             DeliveryChosen(
                 delivery_id=identity,
                 resident_id=resident.id,
                 subject_kind=offer.subject_kind,
                 subject_id=offer.subject_id,
-                method=goal.method.value,
+                method=destination.method.value,
                 direction=offer.direction.value,
-                postage=standing.postage.value,
+                postage=delivery.postage.value,
             )
         )
-        await postage.go_on(standing, "chosen")
-    return standing
+        await postage.proceed(delivery, "chosen")
+    return delivery
 
 
-async def change(
-    resident: AsResident, which: UUID | str, offer: Offer, wish: Wish, *, couriers: Mapping[str, Ordering]
-) -> Standing:
-    """Another address or another way, until the courier has it; the delivery.
+async def change_delivery(
+    resident: AsResident,
+    which: UUID | str,
+    offer: DeliveryOffer,
+    choice: DeliveryChoice,
+    *,
+    couriers: Mapping[str, Ordering],
+) -> DeliveryRow:
+    """Change the address or the method of a delivery, until the courier has the parcel; return the delivery.
 
-    When it was ordered already, that order is taken back at the courier and, for another address, made anew as the
-    next attempt. Raises DeliveryNotFound, what `choose` raises about the wish, DeliveryAddressFixed when it is too
-    late, CourierOrderInProgress while we wait for the courier's answer, DeliveryTransitionRefused, PartnerBusy,
+    An existing order is cancelled at the courier and, for another address, placed again as the next attempt. Raises
+    DeliveryNotFound, what `choose_delivery` raises about the choice, DeliveryAddressFixed when it is too late,
+    CourierOrderInProgress while the courier has not answered, DeliveryTransitionRefused, PartnerBusy,
     PartnerUnreachable.
     """
-    goal = await _goal(resident, offer.methods, wish)
-    before = await moving.seen(which, owner=resident.id)
-    undone = await ordering.undo_at_courier(before, couriers=couriers)
+    destination = await _destination(resident, offer.methods, choice)
+    before = await transitions.get_row(which, owner=resident.id)
+    cancelled = await ordering.cancel_at_courier(before, couriers=couriers)
     async with transaction():
-        standing = await moving.locked(before.id, owner=resident.id)
-        if undone is not None:
-            await ordering.undone(standing, undone, CHANGED)
-        await ordering.refuse_while_ordering(standing)
-        await _redirect(standing, offer, goal, wish)
-        await postage.go_on(standing, "changed")
-        courier = couriers.get(undone.courier) if undone is not None and standing.method is Method.POST else None
-        if courier is not None and standing.state is DeliveryState.TO_SEND:
-            await ordering.begin(standing, courier)
-    return standing
+        delivery = await transitions.lock_row(before.id, owner=resident.id)
+        if cancelled is not None:
+            await ordering.apply_cancelled(delivery, cancelled, CHANGED)
+        await ordering.refuse_while_ordering(delivery)
+        await _redirect(delivery, offer, destination, choice)
+        await postage.proceed(delivery, "changed")
+        courier = couriers.get(cancelled.courier) if cancelled is not None and delivery.method is Method.POST else None
+        if courier is not None and delivery.state is DeliveryState.TO_SEND:
+            await ordering.begin_order(delivery, courier)
+    return delivery
 
 
-async def _redirect(standing: Standing, offer: Offer, goal: _Goal, wish: Wish) -> None:
-    state = after(standing.state, Move.CHANGE)
-    await execute(_REDIRECT, standing.id, goal.method.value, *_sealed(goal, standing.id), goal.pickup_point_id)
-    standing.method, standing.region_code = goal.method, goal.region_code
-    standing.pickup_point_id, standing.version = goal.pickup_point_id, standing.version + 1
-    if state is not standing.state:
-        await moving.move(standing, Move.CHANGE, "changed")
-    await _charge(standing, offer.charged, collect=wish.collect)
-    if standing.state is DeliveryState.TO_SEND and not await postage.is_settled(standing):
-        await moving.move(standing, Move.AWAIT, "postage")
-    await record(DeliveryChanged(delivery_id=standing.id, resident_id=standing.resident_id, method=goal.method.value))
+async def _redirect(
+    delivery: DeliveryRow, offer: DeliveryOffer, destination: _Destination, choice: DeliveryChoice
+) -> None:
+    state = DELIVERIES.after(delivery.state, Transition.CHANGE)
+    await execute(
+        _REDIRECT,
+        delivery.id,
+        destination.method.value,
+        *_sealed(destination, delivery.id),
+        destination.pickup_point_id,
+    )
+    delivery.method, delivery.region_code = destination.method, destination.region_code
+    delivery.pickup_point_id, delivery.version = destination.pickup_point_id, delivery.version + 1
+    if state is not delivery.state:
+        await transitions.apply_transition(delivery, Transition.CHANGE, "changed")
+    await _charge(delivery, offer.charge, collect=choice.collect)
+    if delivery.state is DeliveryState.TO_SEND and not await postage.is_settled(delivery):
+        await transitions.apply_transition(delivery, Transition.AWAIT, "postage")
+    await record(
+        DeliveryChanged(delivery_id=delivery.id, resident_id=delivery.resident_id, method=destination.method.value)
+    )
 
 
-async def _charge(standing: Standing, charged: Charged | None, *, collect: bool) -> None:
-    if standing.method is Method.POST and standing.direction is Direction.TO_RESIDENT:
-        region = standing.region_code or ""
-        quoted = await postage.quote(charged, standing.department_id, region, collect=collect)
+async def _charge(delivery: DeliveryRow, charge: PostageCharge | None, *, collect: bool) -> None:
+    if delivery.method is Method.POST and delivery.direction is Direction.TO_RESIDENT:
+        region = delivery.region_code or ""
+        quoted = await postage.quote_postage(charge, delivery.department_id, region, collect=collect)
     else:
-        quoted = postage.Quote(postage=Postage.FREE if standing.method is Method.PICKUP else Postage.COLLECT)
-    await postage.charge(standing, quoted)
+        quoted = postage.Quote(postage=Postage.FREE if delivery.method is Method.PICKUP else Postage.COLLECT)
+    await postage.charge_postage(delivery, quoted)
 
 
-async def _goal(resident: AsResident, methods: frozenset[Method], wish: Wish) -> _Goal:
-    if wish.method not in methods:
+async def _destination(resident: AsResident, methods: frozenset[Method], choice: DeliveryChoice) -> _Destination:
+    if choice.method not in methods:
         raise DeliveryNotOffered(fields=[Fault("/method", "该事项不提供这种领取方式")])
-    if wish.method is Method.PICKUP:
-        if wish.pickup_point_id is None or not await fetch_value(_COUNTER, wish.pickup_point_id):
+    if choice.method is Method.PICKUP:
+        if choice.pickup_point_id is None or not await fetch_value(_COUNTER, choice.pickup_point_id):
             raise PickupPointNotFound
-        return _Goal(method=Method.PICKUP, pickup_point_id=wish.pickup_point_id)
-    row = await fetch_row(_ADDRESS, wish.address_id, resident.id)
+        return _Destination(method=Method.PICKUP, pickup_point_id=choice.pickup_point_id)
+    row = await fetch_row(_ADDRESS, choice.address_id, resident.id)
     if row is None:
         raise AddressNotFound
     name, phone, street = (_opened(row, column) for column in ("name", "phone", "street"))
-    return _Goal(method=Method.POST, name=name, phone=phone, region_code=row["region_code"], street=street)
+    return _Destination(method=Method.POST, name=name, phone=phone, region_code=row["region_code"], street=street)
 
 
 def _opened(row: asyncpg.Record, column: str) -> str:
     return open_sealed(row[column], where=f"addresses.{column}", row=row["id"])
 
 
-def _sealed(goal: _Goal, delivery_id: UUID) -> tuple[str | None, str | None, str | None, str | None]:
-    """Name, phone, region and street as the row takes them."""
-    if goal.name is None or goal.phone is None or goal.street is None:
+def _sealed(destination: _Destination, delivery_id: UUID) -> tuple[str | None, str | None, str | None, str | None]:
+    """Name, phone, region and street as the row stores them."""
+    if destination.name is None or destination.phone is None or destination.street is None:
         return None, None, None, None
     name, phone, street = (
         seal(value, where=f"deliveries.{column}", row=delivery_id)
-        for column, value in (("name", goal.name), ("phone", goal.phone), ("street", goal.street))
+        for column, value in (("name", destination.name), ("phone", destination.phone), ("street", destination.street))
     )
-    return name, phone, goal.region_code, street
+    return name, phone, destination.region_code, street

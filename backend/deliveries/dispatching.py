@@ -1,6 +1,6 @@
-"""The office sends: one parcel, a waybill bought elsewhere; labels, taking back, sending again. Mornings: batching.py.
+"""Dispatching by the office: one parcel, a waybill bought elsewhere; labels, cancelled orders, sending again.
 
-Whoever has the duty `deliveries.send` sends what belongs to their own department.
+Staff with the duty `deliveries.send` send what belongs to their own department. Batches are in batching.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from uuid import UUID
 from backend import clock
 from backend.crypto import open_sealed
 from backend.database import execute, fetch_row, fetch_value, transaction
-from backend.deliveries import anomalies, moving, ordering, postage, tracking, unmatched
+from backend.deliveries import anomalies, ordering, postage, tracking, transitions, unmatched
 from backend.deliveries.errors import (
     CourierInvalid,
     DeliveryAlreadyChosen,
@@ -24,9 +24,9 @@ from backend.deliveries.errors import (
     WaybillInvalid,
     WaybillTaken,
 )
-from backend.deliveries.events import ReceiverShown, ShipmentOrdered
-from backend.deliveries.lifecycle import Move
-from backend.deliveries.moving import Standing
+from backend.deliveries.events import ReceiverRevealed, ShipmentOrdered
+from backend.deliveries.lifecycle import Transition
+from backend.deliveries.transitions import DeliveryRow
 from backend.errors import Fault
 from backend.events import record
 from backend.identity.principals import AsStaff
@@ -37,12 +37,12 @@ from models.deliveries import Direction, Method, ProblemKind
 from models.shipments import TrackStatus
 
 SEND = "deliveries.send"
-"""The duty of whoever sends for their department."""
+"""The duty to send for one's department."""
 WAYBILL = re.compile(r"[0-9A-Z]{6,32}", re.ASCII)
 _COMPANY = re.compile(r"[a-z][a-z0-9_]{1,31}", re.ASCII)
 DECLARED = {TrackStatus.DELIVERED: "经办人员登记：已签收", TrackStatus.RETURNED: "经办人员登记：已退回",
             TrackStatus.LOST: "经办人员登记：快递公司确认丢失"}  # fmt: skip
-"""What the office may say of a parcel itself, when the courier has told it by phone."""
+"""The outcomes that the office may declare after a call with the courier."""
 FAILED = (ProblemKind.ORDER_FAILED,)
 
 _BY_HAND = """
@@ -63,81 +63,82 @@ WHERE delivery_id = $1 AND waybill IS NOT NULL ORDER BY attempt DESC LIMIT 1
 """
 
 
-async def send(
+async def send_delivery(
     staff: AsStaff, which: UUID | str, courier: str, *, couriers: Mapping[str, Ordering], batch: UUID | None = None
-) -> Standing:
-    """Have one delivery fetched by this courier. The order is made right after; see `ordering`.
+) -> DeliveryRow:
+    """Order the collection of one delivery at this courier. The order itself is a job; see `ordering`.
 
     Raises DutyMissing, DeliveryNotFound, CourierInvalid, DeliveryTransitionRefused when it is not to be sent by post
     now, PostageUnpaid, CourierOrderInProgress.
     """
     staff.require(SEND)
-    with_whom = courier_of(courier, couriers)
+    chosen = get_courier(courier, couriers)
     async with transaction():
-        standing = await _to_send(which, staff)
-        await ordering.begin(standing, with_whom, batch=batch)
-        await anomalies.mend(standing.id, FAILED)
-    return standing
+        delivery = await _to_send(which, staff)
+        await ordering.begin_order(delivery, chosen, batch=batch)
+        await anomalies.resolve_problems(delivery.id, FAILED)
+    return delivery
 
 
-async def enter_waybill(
+async def enter_department_waybill(
     staff: AsStaff, which: UUID | str, *, company: str, waybill: str, trackers: Mapping[str, Tracking]
-) -> Standing:
-    """The office has brought it to a courier itself: it is followed by this number. `company` in kuaidi100's words.
+) -> DeliveryRow:
+    """Enter the waybill of a parcel that the office brought to a courier itself. `company` is kuaidi100's code.
 
-    Raises DutyMissing, DeliveryNotFound, WaybillInvalid, WaybillTaken; otherwise what `send` raises.
+    Raises DutyMissing, DeliveryNotFound, WaybillInvalid, WaybillTaken; otherwise what `send_delivery` raises.
     """
     staff.require(SEND)
-    checked_waybill(company, waybill)
+    check_waybill(company, waybill)
     async with transaction():
-        standing = await _to_send(which, staff)
-        await carry_by_hand(standing, company, waybill, trackers=trackers)
-        await anomalies.mend(standing.id, FAILED)
-    return standing
+        delivery = await _to_send(which, staff)
+        await order_by_hand(delivery, company, waybill, trackers=trackers)
+        await anomalies.resolve_problems(delivery.id, FAILED)
+    return delivery
 
 
-def checked_waybill(company: str, waybill: str) -> str:
-    """The number in one spelling. Raises WaybillInvalid."""
+def check_waybill(company: str, waybill: str) -> str:
+    """Return the number in one spelling. Raises WaybillInvalid."""
     number = waybill.strip().upper()
     if not WAYBILL.fullmatch(number) or not _COMPANY.fullmatch(company):
         raise WaybillInvalid(fields=[Fault("/waybill", "运单号为 6 至 32 位字母数字，快递公司为其编码")])
     return number
 
 
-async def carry_by_hand(standing: Standing, company: str, waybill: str, *, trackers: Mapping[str, Tracking]) -> None:
-    """A locked delivery that is TO_SEND was brought to a courier: ORDERED, and followed by this number from now on.
+async def order_by_hand(delivery: DeliveryRow, company: str, waybill: str, *, trackers: Mapping[str, Tracking]) -> None:
+    """Make a locked delivery that is TO_SEND ORDERED, tracked by this number from now on.
 
     Raises WaybillInvalid, WaybillTaken.
     """
-    number = checked_waybill(company, waybill)
-    await unmatched.hold(number)
+    number = check_waybill(company, waybill)
+    await unmatched.lock_waybill(number)
     if await fetch_value(_TAKEN, number, company):
         raise WaybillTaken
     own = next((name for name, each in trackers.items() if name == company and each.pushes), None)
     now = clock.now()
-    shipment_id = await ordering.begin_by_hand(standing, company)
-    asked = now + timedelta(minutes=settings().courier_poll_minutes)
-    await execute(_BY_HAND, shipment_id, number, company, own or settings().courier_tracker, now, asked)
-    await moving.move(standing, Move.ORDER, tracking.MANUAL, now)
-    await unmatched.work_off(number)
+    shipment_id = await ordering.begin_manual_shipment(delivery, company)
+    query_after = now + timedelta(minutes=settings().courier_poll_minutes)
+    await execute(_BY_HAND, shipment_id, number, company, own or settings().courier_tracker, now, query_after)
+    await transitions.apply_transition(delivery, Transition.ORDER, tracking.MANUAL, now)
+    await unmatched.reapply_pushes(number)
     attempt: int = await fetch_value("SELECT attempt FROM shipments WHERE id = $1", shipment_id)
     await record(
-        ShipmentOrdered(shipment_id=shipment_id, delivery_id=standing.id, courier=tracking.MANUAL, attempt=attempt)
+        ShipmentOrdered(shipment_id=shipment_id, delivery_id=delivery.id, courier=tracking.MANUAL, attempt=attempt)
     )
 
 
-async def label(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ordering]) -> str | None:
-    """What is to be stuck on the parcel (data or an address); None where the courier prints it. It names the receiver,
-    so the ledger says who has seen it.
+async def get_label(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ordering]) -> str | None:
+    """Return the label of the parcel (data or a URL); None where the courier prints it.
+
+    The label names the receiver, so the ledger records who read it.
 
     Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused before it is ordered, PartnerBusy,
     PartnerUnreachable, PartnerRefused.
     """
     staff.require(SEND)
-    standing = await moving.seen(which, department=staff.department_id)
-    row = await fetch_row(_LAST, standing.id)
+    delivery = await transitions.get_row(which, department=staff.department_id)
+    row = await fetch_row(_LAST, delivery.id)
     if row is None or row["ended_at"] is not None:
-        raise DeliveryTransitionRefused(state=standing.state.value, move="label")
+        raise DeliveryTransitionRefused(state=delivery.state.value, transition="label")
     courier = couriers.get(row["courier"])
     if row["label"] is not None:
         found: str | None = open_sealed(row["label"], where="shipments.label", row=row["id"])
@@ -147,90 +148,94 @@ async def label(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ord
         async with transaction():
             if row["label"] is None:
                 await execute(_LABEL, row["id"], ordering.sealed_label(row["id"], found))
-            await record(ReceiverShown(delivery_id=standing.id, staff_id=staff.id))
+            await record(ReceiverRevealed(delivery_id=delivery.id, staff_id=staff.id))
     return found
 
 
-async def undo(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ordering]) -> Standing:
-    """Take an order back, before the courier has come; the delivery is TO_SEND again. An order that the courier has not
-    answered yet is given up.
+async def undo_order(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ordering]) -> DeliveryRow:
+    """Cancel an order before the courier has collected the parcel; the delivery is TO_SEND again.
+
+    An order that the courier has not answered yet is given up.
 
     Raises DutyMissing, DeliveryNotFound, DeliveryAddressFixed when it is too late, DeliveryTransitionRefused,
     CourierInvalid, PartnerBusy, PartnerUnreachable.
     """
     staff.require(SEND)
-    before = await moving.seen(which, department=staff.department_id)
-    undone = await ordering.undo_at_courier(before, couriers=couriers)
+    before = await transitions.get_row(which, department=staff.department_id)
+    cancelled = await ordering.cancel_at_courier(before, couriers=couriers)
     async with transaction():
-        standing = await moving.locked(before.id)
-        if undone is not None:
-            await ordering.undone(standing, undone, "staff")
-        elif not await ordering.give_up(standing):
-            raise DeliveryTransitionRefused(state=standing.state.value, move=Move.UNDO_ORDER.value)
-    return standing
+        delivery = await transitions.lock_row(before.id)
+        if cancelled is not None:
+            await ordering.apply_cancelled(delivery, cancelled, "staff")
+        elif not await ordering.give_up_order(delivery):
+            raise DeliveryTransitionRefused(state=delivery.state.value, transition=Transition.UNDO_ORDER.value)
+    return delivery
 
 
-async def resend(staff: AsStaff, which: UUID | str) -> Standing:
-    """What came back, or was lost and made anew, is to be sent again: by the resident's address, which they may change
-    first. It is sent with `send` as another parcel.
+async def resend_delivery(staff: AsStaff, which: UUID | str) -> DeliveryRow:
+    """Make a returned or lost delivery TO_SEND again, to the resident's address, which they may change first.
+
+    `send_delivery` sends it as another shipment.
 
     Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused; DeliveryAlreadyChosen when another delivery of the
-    subject has been begun meanwhile; ReceiverForgotten when its person was erased.
+    subject has begun meanwhile; ReceiverForgotten when its person was erased.
     """
     staff.require(SEND)
     async with transaction():
-        standing = await moving.locked(which, department=staff.department_id)
+        delivery = await transitions.lock_row(which, department=staff.department_id)
         other = await fetch_value(
-            _OTHER, standing.subject_kind, standing.subject_id, standing.direction.value, standing.id
+            _OTHER, delivery.subject_kind, delivery.subject_id, delivery.direction.value, delivery.id
         )
-        if standing.state in (D.RETURNED, D.LOST):
+        if delivery.state in (D.RETURNED, D.LOST):
             if other:
                 raise DeliveryAlreadyChosen
-            if not await fetch_value(_ADDRESSED, standing.id):
+            if not await fetch_value(_ADDRESSED, delivery.id):
                 raise ReceiverForgotten
-        await moving.move(standing, Move.RESEND, "staff")
-        await anomalies.mend(standing.id, (ProblemKind.RETURNED, ProblemKind.LOST, ProblemKind.REFUSED))
-    return standing
+        await transitions.apply_transition(delivery, Transition.RESEND, "staff")
+        await anomalies.resolve_problems(delivery.id, (ProblemKind.RETURNED, ProblemKind.LOST, ProblemKind.REFUSED))
+    return delivery
 
 
-async def declare(staff: AsStaff, which: UUID | str, status: TrackStatus, at: datetime | None = None) -> Standing:
-    """The courier has told the office by phone that it was signed for, returned or lost: a node in the timeline, which
-    counts like any other.
+async def declare_outcome(
+    staff: AsStaff, which: UUID | str, status: TrackStatus, at: datetime | None = None
+) -> DeliveryRow:
+    """Declare what the courier reported by phone: signed for, returned or lost. It counts as a node of the timeline.
 
-    Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused when nothing is under way or it is none of these.
+    Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused when nothing is under way or the status is none of
+    these.
     """
     staff.require(SEND)
-    standing = await moving.seen(which, department=staff.department_id)
-    row = await fetch_row(_LAST, standing.id)
+    delivery = await transitions.get_row(which, department=staff.department_id)
+    row = await fetch_row(_LAST, delivery.id)
     if row is None or status not in DECLARED:
-        raise DeliveryTransitionRefused(state=standing.state.value, move=status.value)
+        raise DeliveryTransitionRefused(state=delivery.state.value, transition=status.value)
     node = Node(status=status.value, raw_code=status.value, raw_text=DECLARED[status], event_at=at or clock.now())
     track = Track(
         waybill=row["waybill"], company=row["company"], nodes=(node,), complete=False, order_number=row["number"]
     )
-    await tracking.hear([track], source="staff", sure=True)
-    return await moving.seen(standing.id)
+    await tracking.ingest_tracks([track], source="staff", trusted=True)
+    return await transitions.get_row(delivery.id)
 
 
-def courier_of(name: str, couriers: Mapping[str, Ordering]) -> Ordering:
-    """The courier of this name. Raises CourierInvalid."""
+def get_courier(name: str, couriers: Mapping[str, Ordering]) -> Ordering:
+    """Return the courier of this name. Raises CourierInvalid."""
     if (found := couriers.get(name)) is None:
         raise CourierInvalid(fields=[Fault("/courier", "未接入该快递公司")])
     return found
 
 
-async def _to_send(which: UUID | str, staff: AsStaff) -> Standing:
-    standing = await moving.locked(which, department=staff.department_id)
-    if standing.method is not Method.POST or standing.direction is not Direction.TO_RESIDENT:
+async def _to_send(which: UUID | str, staff: AsStaff) -> DeliveryRow:
+    delivery = await transitions.lock_row(which, department=staff.department_id)
+    if delivery.method is not Method.POST or delivery.direction is not Direction.TO_RESIDENT:
         raise DeliveryNotFound
-    if standing.state is D.WAITING and not await postage.is_settled(standing):
+    if delivery.state is D.WAITING and not await postage.is_settled(delivery):
         raise PostageUnpaid
-    if not may_be_sent(standing):
-        raise DeliveryTransitionRefused(state=standing.state.value, move=Move.ORDER.value)
-    await ordering.refuse_while_ordering(standing)
-    return standing
+    if not may_be_sent(delivery):
+        raise DeliveryTransitionRefused(state=delivery.state.value, transition=Transition.ORDER.value)
+    await ordering.refuse_while_ordering(delivery)
+    return delivery
 
 
-def may_be_sent(standing: Standing) -> bool:
+def may_be_sent(delivery: DeliveryRow) -> bool:
     """Whether a locked delivery can be given to a courier now."""
-    return standing.method is Method.POST and standing.state is D.TO_SEND
+    return delivery.method is Method.POST and delivery.state is D.TO_SEND

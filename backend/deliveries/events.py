@@ -26,7 +26,7 @@ class AddressRemoved(Event, frozen=True, kw_only=True, tag="address.removed"):
 
 
 class DeliveryChosen(Event, frozen=True, kw_only=True, tag="delivery.chosen"):
-    """A resident said how the thing shall reach them, or how they send something in."""
+    """A resident chose how a document reaches them, or how they send documents in."""
 
     about: ClassVar[str] = "delivery_id"
     delivery_id: UUID
@@ -39,7 +39,7 @@ class DeliveryChosen(Event, frozen=True, kw_only=True, tag="delivery.chosen"):
 
 
 class DeliveryChanged(Event, frozen=True, kw_only=True, tag="delivery.changed"):
-    """Another address or another way, before it was picked up."""
+    """The address or the method changed, before the parcel was collected."""
 
     about: ClassVar[str] = "delivery_id"
     delivery_id: UUID
@@ -47,8 +47,8 @@ class DeliveryChanged(Event, frozen=True, kw_only=True, tag="delivery.changed"):
     method: str
 
 
-class DeliveryMoved(Event, frozen=True, kw_only=True, tag="delivery.moved"):
-    """The state changed: one fact per change that the resident sees."""
+class DeliveryStateChanged(Event, frozen=True, kw_only=True, tag="delivery.state-changed"):
+    """The state changed: one event per change that the resident sees."""
 
     about: ClassVar[str] = "delivery_id"
     delivery_id: UUID
@@ -60,7 +60,7 @@ class DeliveryMoved(Event, frozen=True, kw_only=True, tag="delivery.moved"):
 
 
 class DeliveryConfirmed(Event, frozen=True, kw_only=True, tag="delivery.confirmed"):
-    """The resident said that it came."""
+    """The resident confirmed the receipt."""
 
     about: ClassVar[str] = "delivery_id"
     delivery_id: UUID
@@ -78,26 +78,26 @@ class ShipmentOrdered(Event, frozen=True, kw_only=True, tag="shipment.ordered"):
 
 
 class ShipmentOrderFailed(Event, frozen=True, kw_only=True, tag="shipment.order-failed"):
-    """The courier does not take it: the office has to look at the address or choose another."""
+    """The courier refused the order: the office has to check the address or choose another courier."""
 
     about: ClassVar[str] = "shipment_id"
     shipment_id: UUID
     delivery_id: UUID
     courier: str
-    trouble: str
+    error: str
 
 
 class CourierPushed(Event, frozen=True, kw_only=True, tag="courier.pushed"):
-    """A partner pushed something about parcels; it is stored, the work is done by whoever listens."""
+    """A partner pushed tracks; the push is stored, a subscriber applies it."""
 
     about: ClassVar[str] = "message_id"
     message_id: UUID
     partner: str
-    parcels: int
+    tracks: int
 
 
-class ShipmentNoded(Event, frozen=True, kw_only=True, tag="shipment.noted"):
-    """Nodes entered the timeline and the state stayed as it was."""
+class ShipmentNodesStored(Event, frozen=True, kw_only=True, tag="shipment.nodes-stored"):
+    """New nodes entered the timeline, and the state stayed the same."""
 
     about: ClassVar[str] = "shipment_id"
     shipment_id: UUID
@@ -105,8 +105,8 @@ class ShipmentNoded(Event, frozen=True, kw_only=True, tag="shipment.noted"):
     nodes: int
 
 
-class ProblemFound(Event, frozen=True, kw_only=True, tag="delivery-problem.found"):
-    """Something is wrong; the office is alarmed, the resident is told that it is being looked into."""
+class ProblemOpened(Event, frozen=True, kw_only=True, tag="delivery-problem.opened"):
+    """A problem was opened; the office and the resident are notified."""
 
     about: ClassVar[str] = "problem_id"
     problem_id: UUID
@@ -116,7 +116,7 @@ class ProblemFound(Event, frozen=True, kw_only=True, tag="delivery-problem.found
 
 
 class ProblemAnswered(Event, frozen=True, kw_only=True, tag="delivery-problem.answered"):
-    """The office has answered; the words stand with the problem."""
+    """The office answered a problem; the text is stored with the problem."""
 
     about: ClassVar[str] = "problem_id"
     problem_id: UUID
@@ -126,7 +126,7 @@ class ProblemAnswered(Event, frozen=True, kw_only=True, tag="delivery-problem.an
 
 
 class HandedOver(Event, frozen=True, kw_only=True, tag="delivery.handed-over"):
-    """Somebody took it at the counter and signed for it."""
+    """A delivery was handed over at the counter, against a signature."""
 
     about: ClassVar[str] = "delivery_id"
     delivery_id: UUID
@@ -136,7 +136,7 @@ class HandedOver(Event, frozen=True, kw_only=True, tag="delivery.handed-over"):
 
 
 class HandOverDenied(Event, frozen=True, kw_only=True, tag="delivery.hand-over-denied"):
-    """Somebody at the counter could not show that it is theirs."""
+    """A person at the counter could not prove that the delivery is theirs."""
 
     about: ClassVar[str] = "delivery_id"
     delivery_id: UUID
@@ -144,7 +144,7 @@ class HandOverDenied(Event, frozen=True, kw_only=True, tag="delivery.hand-over-d
 
 
 class PickupDue(Event, frozen=True, kw_only=True, tag="delivery.pickup-due"):
-    """It still lies at the counter, and is kept there for so many days more."""
+    """A delivery still lies at the counter, and is kept for so many more days."""
 
     about: ClassVar[str] = "delivery_id"
     delivery_id: UUID
@@ -161,16 +161,16 @@ class KeptLonger(Event, frozen=True, kw_only=True, tag="delivery.kept-longer"):
     kept_until: date
 
 
-class ReceiverShown(Event, frozen=True, kw_only=True, tag="delivery.receiver-shown"):
-    """Somebody of the office has read to whom and where a parcel goes, or has taken its label."""
+class ReceiverRevealed(Event, frozen=True, kw_only=True, tag="delivery.receiver-revealed"):
+    """A staff member revealed the receiver of a delivery, or read its label."""
 
     about: ClassVar[str] = "delivery_id"
     delivery_id: UUID
     staff_id: UUID
 
 
-class ProblemTaken(Event, frozen=True, kw_only=True, tag="delivery-problem.taken"):
-    """Somebody of the office looks after a problem."""
+class ProblemAssigned(Event, frozen=True, kw_only=True, tag="delivery-problem.assigned"):
+    """A staff member is assigned to a problem."""
 
     about: ClassVar[str] = "problem_id"
     problem_id: UUID
@@ -178,7 +178,7 @@ class ProblemTaken(Event, frozen=True, kw_only=True, tag="delivery-problem.taken
     staff_id: UUID
 
 
-class PickupPointKept(Event, frozen=True, kw_only=True, tag="pickup-point.kept"):
+class PickupPointChanged(Event, frozen=True, kw_only=True, tag="pickup-point.changed"):
     """A counter was opened, changed or closed."""
 
     about: ClassVar[str] = "pickup_point_id"

@@ -1,7 +1,7 @@
-"""At the counter: what came there, who fetches it and how we know, their signature; reminders while it waits.
+"""At the counter: arrival, the receiver's proof of identity and signature, and reminders while it waits.
 
-Whoever fetches it says their code, which tells who they are (the resident, or somebody who may act for them at this
-moment), or shows the resident's own document. The counter's own staff and those of the deciding department do this.
+The receiver gives their code, which identifies them (the resident, or a delegate at this moment), or shows the
+resident's own document. Staff of the counter and of the deciding department hand over.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from uuid_utils.compat import uuid7
 from backend import clock
 from backend.crypto import seal
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
-from backend.deliveries import moving, pickup_codes, signatures
+from backend.deliveries import pickup_codes, signatures, transitions
 from backend.deliveries.acting import MATTER
 from backend.deliveries.errors import DeliveryNotFound, DeliveryTransitionRefused, HandOverRefused, HandOverTried
 from backend.deliveries.events import HandedOver, HandOverDenied, KeptLonger, PickupDue
-from backend.deliveries.lifecycle import Move, after
-from backend.deliveries.moving import Standing
+from backend.deliveries.lifecycle import DELIVERIES, Transition
+from backend.deliveries.transitions import DeliveryRow
 from backend.events import record
 from backend.identity import delegating
 from backend.identity.principals import AsStaff
@@ -30,22 +30,22 @@ from backend.settings import SettingsError, settings
 from models.deliveries import DeliveryState, Method
 
 HAND_OVER = "deliveries.hand-over"
-"""The duty of whoever hands things over at a counter."""
+"""The duty to hand over at a counter."""
 LONGEST_DAYS = 180
 BATCH = 200
 
 
-class Shown(Struct, frozen=True, kw_only=True):
-    """What the person at the counter shows: their name as on the document, and either the code or the last four
-    characters of the resident's own document."""
+class IdentityProof(Struct, frozen=True, kw_only=True):
+    """What the person at the counter shows: the name on the document, and the code or the document's last four
+    characters."""
 
     name: str
     code: str | None = None
     id_last_four: str | None = None
 
 
-Knows = Callable[[str, UUID, str, str], Awaitable[bool]]
-"""Whether the person behind a subject (kind, id) has this name and these last four characters of their document."""
+IdentityCheck = Callable[[str, UUID, str, str], Awaitable[bool]]
+"""Whether the person of a subject (kind, id) has this name and these last four characters of their document."""
 
 
 class _Taker(NamedTuple):
@@ -78,115 +78,120 @@ ORDER BY d.kept_until, d.id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
 """
 
 
-async def make_ready(staff: AsStaff, number: str, kept_days: int | None = None) -> Standing:
-    """It lies at the counter now and is kept for so many days (as the settings say, if None); its owner is told.
+async def make_ready(staff: AsStaff, number: str, kept_days: int | None = None) -> DeliveryRow:
+    """Make a delivery ready at the counter, kept for so many days (those of the settings, if None); its owner is
+    notified.
 
     Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused.
     """
     days = settings().pickup_kept_days if kept_days is None else kept_days
     async with transaction():
-        standing = await _at_counter(staff, number)
-        after(standing.state, Move.MAKE_READY)
-        standing.kept_until = clock.today() + timedelta(days=days)
+        delivery = await _at_counter(staff, number)
+        DELIVERIES.after(delivery.state, Transition.MAKE_READY)
+        delivery.kept_until = clock.today() + timedelta(days=days)
         secret, now = pickup_codes.new_secret(), clock.now()
-        await execute(_MAKE_READY, standing.id, secret, standing.kept_until, days, now)
-        await moving.move(standing, Move.MAKE_READY, "counter", now)
-    return standing
+        await execute(_MAKE_READY, delivery.id, secret, delivery.kept_until, days, now)
+        await transitions.apply_transition(delivery, Transition.MAKE_READY, "counter", now)
+    return delivery
 
 
-async def keep_until(staff: AsStaff, number: str, day: date) -> Standing:
-    """It is kept until another day, today at the earliest.
+async def keep_until(staff: AsStaff, number: str, day: date) -> DeliveryRow:
+    """Keep a delivery until another day, today at the earliest.
 
-    Raises DutyMissing, DeliveryNotFound; DeliveryTransitionRefused when it does not lie at the counter, or for a day
+    Raises DutyMissing, DeliveryNotFound; DeliveryTransitionRefused when it is not at the counter, or for a day
     that is over or too far away.
     """
     async with transaction():
-        standing = await _at_counter(staff, number)
+        delivery = await _at_counter(staff, number)
         today = clock.today()
-        if standing.state is not DeliveryState.READY or not today <= day <= today + timedelta(days=LONGEST_DAYS):
-            raise DeliveryTransitionRefused(state=standing.state.value, move="keep-until")
-        await execute(_KEEP, standing.id, day)
-        standing.kept_until, standing.version = day, standing.version + 1
-        await record(KeptLonger(delivery_id=standing.id, resident_id=standing.resident_id, kept_until=day))
-    return standing
+        if delivery.state is not DeliveryState.READY or not today <= day <= today + timedelta(days=LONGEST_DAYS):
+            raise DeliveryTransitionRefused(state=delivery.state.value, transition="keep-until")
+        await execute(_KEEP, delivery.id, day)
+        delivery.kept_until, delivery.version = day, delivery.version + 1
+        await record(KeptLonger(delivery_id=delivery.id, resident_id=delivery.resident_id, kept_until=day))
+    return delivery
 
 
-async def hand_over(staff: AsStaff, number: str, shown: Shown, signature: str, *, knows: Knows) -> Standing:
-    """Give it to whoever could show that it is theirs, against their signature (PNG, base64).
+async def hand_over(
+    staff: AsStaff, number: str, proof: IdentityProof, signature: str, *, identity_check: IdentityCheck
+) -> DeliveryRow:
+    """Hand a delivery over to a person who proves that it is theirs, against their signature (PNG, base64).
 
     Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, SignatureUnusable; HandOverRefused, which is
-    counted and noted; HandOverTried after too many of those.
+    counted and recorded; HandOverTried after too many of those.
     """
     staff.require(HAND_OVER)
-    picture = signatures.checked(signature)
+    picture = signatures.check_signature(signature)
     async with transaction():
-        standing = await _at_counter(staff, number)
-        after(standing.state, Move.HAND_OVER)
-        taker = await _taker(standing, shown, await _refuse_the_persistent(standing), knows)
+        delivery = await _at_counter(staff, number)
+        DELIVERIES.after(delivery.state, Transition.HAND_OVER)
+        taker = await _taker(delivery, proof, await _count_try(delivery), identity_check)
         if taker is not None:
-            await _give(staff, standing, shown.name, taker, picture)
-            return standing
-        await record(HandOverDenied(delivery_id=standing.id, staff_id=staff.id))
+            await _give(staff, delivery, proof.name, taker, picture)
+            return delivery
+        await record(HandOverDenied(delivery_id=delivery.id, staff_id=staff.id))
     raise HandOverRefused
 
 
-async def _at_counter(staff: AsStaff, number: str) -> Standing:
+async def _at_counter(staff: AsStaff, number: str) -> DeliveryRow:
     staff.require(HAND_OVER)
     found: UUID | None = await fetch_value(_AT_COUNTER, number, staff.department_id)
-    standing = await moving.locked(found) if found is not None else None
-    if standing is None or standing.method is not Method.PICKUP:
+    delivery = await transitions.lock_row(found) if found is not None else None
+    if delivery is None or delivery.method is not Method.PICKUP:
         raise DeliveryNotFound
-    return standing
+    return delivery
 
 
-async def _refuse_the_persistent(standing: Standing) -> str:
-    """The secret of the codes, after this try was counted as one that failed; whoever succeeds ends the counting.
+async def _count_try(delivery: DeliveryRow) -> str:
+    """Return the secret of the codes, with this try counted as failed; a success ends the counting.
 
     Raises HandOverTried.
     """
-    row = await fetch_row(_TRIES, standing.id)
+    row = await fetch_row(_TRIES, delivery.id)
     assert row is not None, "its row is locked"
     now, rest = clock.now(), timedelta(minutes=settings().hand_over_rest_minutes)
     recent = row["refused_at"] is not None and row["refused_at"] + rest > now
     count = row["refusals"] + 1 if recent else 1
     if count > settings().hand_over_tries:
         raise HandOverTried(retry_after=(row["refused_at"] + rest - now).total_seconds())
-    await execute(_REFUSE, standing.id, count, now)
+    await execute(_REFUSE, delivery.id, count, now)
     secret: str = row["secret"]
     return secret
 
 
-async def _taker(standing: Standing, shown: Shown, secret: str, knows: Knows) -> _Taker | None:
-    if shown.code is not None:
-        people = [standing.resident_id, *await delegating.delegates_of(standing.resident_id, MATTER)]
-        person = pickup_codes.person_of(secret, shown.code, people)
+async def _taker(
+    delivery: DeliveryRow, proof: IdentityProof, secret: str, identity_check: IdentityCheck
+) -> _Taker | None:
+    if proof.code is not None:
+        people = [delivery.resident_id, *await delegating.delegates_of(delivery.resident_id, MATTER)]
+        person = pickup_codes.person_of(secret, proof.code, people)
         if person is None:
             return None
-        own = person == standing.resident_id
+        own = person == delivery.resident_id
         return _Taker("self", "pickup_code") if own else _Taker("delegate", "delegation")
-    if shown.id_last_four is not None:
-        known = await knows(standing.subject_kind, standing.subject_id, shown.name, shown.id_last_four)
+    if proof.id_last_four is not None:
+        known = await identity_check(delivery.subject_kind, delivery.subject_id, proof.name, proof.id_last_four)
         return _Taker("self", "resident_id") if known else None
     return None
 
 
-async def _give(staff: AsStaff, standing: Standing, name: str, taker: _Taker, picture: str) -> None:
+async def _give(staff: AsStaff, delivery: DeliveryRow, name: str, taker: _Taker, picture: str) -> None:
     identity, now = uuid7(), clock.now()
-    await moving.move(standing, Move.HAND_OVER, "counter", now)
+    await transitions.apply_transition(delivery, Transition.HAND_OVER, "counter", now)
     taken_by = seal(name, where="hand_overs.taken_by", row=identity)
     signature = seal(picture, where="hand_overs.signature", row=identity)
     await execute(
-        _HAND_OVER, identity, now, standing.id, taken_by, taker.relation, taker.checked_with, signature, staff.id
+        _HAND_OVER, identity, now, delivery.id, taken_by, taker.relation, taker.checked_with, signature, staff.id
     )
     await record(
         HandedOver(
-            delivery_id=standing.id, resident_id=standing.resident_id, relation=taker.relation, staff_id=staff.id
+            delivery_id=delivery.id, resident_id=delivery.resident_id, relation=taker.relation, staff_id=staff.id
         )
     )
 
 
-def reminders() -> list[int]:
-    """How many days before the last one a reminder is due. Raises SettingsError."""
+def reminder_days() -> list[int]:
+    """The days before the last one on which a reminder is due. Raises SettingsError."""
     try:
         days = [int(part) for part in settings().pickup_reminders.split(",") if part.strip()]
     except ValueError as error:
@@ -196,14 +201,14 @@ def reminders() -> list[int]:
     return days
 
 
-async def remind() -> int:
-    """Clockwork: tell the owners of what is not kept much longer; how many. Each reminder is told once."""
-    today, days = clock.today(), reminders()
+async def record_reminders() -> int:
+    """Record the reminders that are due, each once; how many. Scheduled."""
+    today, days = clock.today(), reminder_days()
     async with transaction():
         rows = await fetch(_DUE, today, days, BATCH)
         for row in rows:
             left = (row["kept_until"] - today).days
-            told = min(each for each in days if each >= left)
-            await execute("UPDATE deliveries SET reminded_days = $2 WHERE id = $1", row["id"], told)
+            reminded = min(each for each in days if each >= left)
+            await execute("UPDATE deliveries SET reminded_days = $2 WHERE id = $1", row["id"], reminded)
             await record(PickupDue(delivery_id=row["id"], resident_id=row["resident_id"], days_left=left))
     return len(rows)

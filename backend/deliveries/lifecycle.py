@@ -1,8 +1,8 @@
-"""The moves of a delivery, and what the nodes of a journey come to. Pure; served to front ends as data.
+"""The state machine of a delivery, and the fold of a shipment's nodes. Pure; served to front ends as data.
 
-Couriers tell their nodes late, twice and in any order. So the state of a parcel is not moved by each of them: it is
-what the *set* of believed nodes comes to, the one that lies furthest along. The same set gives the same state in
-whatever order it arrived. SIGNED absorbs: a return told after it is a contradiction that the office looks into.
+Couriers report nodes late, twice and in any order. So the state of a shipment does not follow each node: it is the
+fold of the *set* of verified nodes, the state furthest along. The same set gives the same state in any order of
+arrival. SIGNED absorbs: a return reported after it is a contradiction that the office resolves.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from backend.deliveries.errors import DeliveryTransitionRefused
+from backend.state_machine import StateMachine
 from models.deliveries import DeliveryState as D
 from models.shipments import TrackStatus as T
 
@@ -32,7 +33,7 @@ LEADS_TO: Mapping[T, D | None] = {
     T.CANCELLED: None,
     T.OTHER: None,
 }
-"""What one node says of the state; None: it enters the timeline and moves nothing."""
+"""The state that a node leads to; None: it enters the timeline and changes no state."""
 
 RANK: Mapping[D, int] = {
     D.TO_SEND: 0,
@@ -46,66 +47,61 @@ RANK: Mapping[D, int] = {
     D.RETURNED: 8,
     D.SIGNED: 9,
 }
-"""How far along a parcel is; of a set of nodes the highest counts."""
+"""How far along a shipment is; of a set of nodes the highest counts."""
 
 ENDS = frozenset({D.SIGNED, D.RETURNED, D.LOST, D.HANDED_OVER, D.CANCELLED})
 
 
 FINAL = frozenset(status for status, state in LEADS_TO.items() if state in ENDS)
-"""Nodes that end a journey: signed for, returned, lost. Only whoever can be believed may say so."""
+"""Nodes that end a journey: signed for, returned, lost. Only a trusted source may report them."""
 
 
-def come_to(statuses: Iterable[T], start: D = D.ORDERED) -> D:
-    """The state that believed nodes come to, in whatever order and however often they are given."""
+def fold(statuses: Iterable[T], start: D = D.ORDERED) -> D:
+    """The state that verified nodes lead to, in any order and any number of repeats."""
     return max([start, *(state for each in statuses if (state := LEADS_TO[each]) is not None)], key=RANK.__getitem__)
 
 
-class Move(StrEnum):
-    """What people and the office do; what couriers say is `come_to`."""
+class Transition(StrEnum):
+    """What residents and the office do; what couriers report is folded by `fold`."""
 
     DECIDED = "decided"
-    """What is in it exists, and the postage is settled."""
+    """Its contents exist, and the postage is settled."""
     ORDER = "order"
     UNDO_ORDER = "undo-order"
     RESEND = "resend"
     CHANGE = "change"
-    """Another address or another way."""
+    """Another address or another method."""
     AWAIT = "await"
-    """The postage of the other way has to be paid first."""
+    """The postage of the other method has to be paid first."""
     CANCEL = "cancel"
     MAKE_READY = "make-ready"
     HAND_OVER = "hand-over"
     RECEIVE = "receive"
-    """The office has what the resident sent."""
+    """The office has received what the resident sent."""
     CONFIRM = "confirm"
-    """The resident says that it came, although no courier said so."""
+    """The resident confirms the receipt, although no courier reported it."""
 
 
-MOVES: Mapping[tuple[D, Move], D] = {
-    (D.WAITING, Move.DECIDED): D.TO_SEND,
-    (D.WAITING, Move.MAKE_READY): D.READY,
-    (D.WAITING, Move.CHANGE): D.WAITING,
-    (D.TO_SEND, Move.MAKE_READY): D.READY,
-    (D.TO_SEND, Move.CHANGE): D.TO_SEND,
-    (D.TO_SEND, Move.AWAIT): D.WAITING,
-    (D.READY, Move.CHANGE): D.WAITING,
-    (D.TO_SEND, Move.ORDER): D.ORDERED,
-    (D.ORDERED, Move.UNDO_ORDER): D.TO_SEND,
-    (D.RETURNED, Move.RESEND): D.TO_SEND,
-    (D.LOST, Move.RESEND): D.TO_SEND,
-    (D.READY, Move.HAND_OVER): D.HANDED_OVER,
-    **{(state, Move.CANCEL): D.CANCELLED for state in (D.WAITING, D.TO_SEND, D.READY)},
-    **{
-        (state, Move.CONFIRM): D.SIGNED
-        for state in (D.ORDERED, D.PICKED_UP, D.IN_TRANSIT, D.OUT_FOR_DELIVERY, D.AT_STATION)
+DELIVERIES: StateMachine[D, Transition] = StateMachine(
+    {
+        (D.WAITING, Transition.DECIDED): D.TO_SEND,
+        (D.WAITING, Transition.MAKE_READY): D.READY,
+        (D.WAITING, Transition.CHANGE): D.WAITING,
+        (D.TO_SEND, Transition.MAKE_READY): D.READY,
+        (D.TO_SEND, Transition.CHANGE): D.TO_SEND,
+        (D.TO_SEND, Transition.AWAIT): D.WAITING,
+        (D.READY, Transition.CHANGE): D.WAITING,
+        (D.TO_SEND, Transition.ORDER): D.ORDERED,
+        (D.ORDERED, Transition.UNDO_ORDER): D.TO_SEND,
+        (D.RETURNED, Transition.RESEND): D.TO_SEND,
+        (D.LOST, Transition.RESEND): D.TO_SEND,
+        (D.READY, Transition.HAND_OVER): D.HANDED_OVER,
+        **{(state, Transition.CANCEL): D.CANCELLED for state in (D.WAITING, D.TO_SEND, D.READY)},
+        **{
+            (state, Transition.CONFIRM): D.SIGNED
+            for state in (D.ORDERED, D.PICKED_UP, D.IN_TRANSIT, D.OUT_FOR_DELIVERY, D.AT_STATION)
+        },
+        **{(state, Transition.RECEIVE): D.SIGNED for state in RANK if state not in (D.SIGNED, D.RETURNED, D.LOST)},
     },
-    **{(state, Move.RECEIVE): D.SIGNED for state in RANK if state not in (D.SIGNED, D.RETURNED, D.LOST)},
-}
-
-
-def after(state: D, move: Move) -> D:
-    """Where the move leads. Raises DeliveryTransitionRefused when the delivery cannot make it."""
-    try:
-        return MOVES[state, move]
-    except KeyError:
-        raise DeliveryTransitionRefused(state=state.value, move=move.value) from None
+    refused=DeliveryTransitionRefused,
+)

@@ -1,10 +1,10 @@
-"""What people call the states, ways and problems of a delivery; and the machine as data for front ends."""
+"""Chinese names of the states, methods and problems of a delivery; and the machine as data for front ends."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from backend.deliveries.lifecycle import ENDS, LEADS_TO, MOVES
+from backend.deliveries.lifecycle import DELIVERIES, LEADS_TO
 from models.deliveries import DeliveryState as D
 from models.deliveries import Direction, Method, Postage, ProblemKind
 from models.shipments import TrackStatus as T
@@ -84,25 +84,23 @@ SOURCE_NAMES: Mapping[str, str] = {
 }
 OTHER_COMPANY = "其他快递"
 ARRIVED = {D.SIGNED: "办理部门已签收", D.ORDERED: "已交快递，待揽收", D.TO_SEND: "待您寄出"}
-"""What these states are called when the resident sends and the office receives."""
+"""Names of these states when the resident sends and the office receives."""
 
 
 def state_name(state: D, direction: Direction) -> str:
-    """The state in the words of whoever it is about."""
+    """The name of the state for this direction."""
     return ARRIVED.get(state, STATE_NAMES[state]) if direction is Direction.TO_OFFICE else STATE_NAMES[state]
 
 
 def company_name(company: str) -> str:
-    """The courier in people's words."""
+    """The Chinese name of the courier."""
     return COMPANY_NAMES.get(company, OTHER_COMPANY)
 
 
 def as_data() -> dict[str, object]:
-    """The states, what people and the office may do, and what each node of a journey says of the state."""
-    over = ENDS - {origin for origin, _ in MOVES}
+    """The machine, the state that each node leads to, and the kinds of problems."""
     return {
-        "states": [{"code": code, "name": name, "terminal": code in over} for code, name in STATE_NAMES.items()],
-        "moves": [{"move": move, "from": origin, "to": goal} for (origin, move), goal in MOVES.items()],
+        **DELIVERIES.as_data(STATE_NAMES),
         "nodes": [{"code": code, "name": STATUS_NAMES[code], "state": state} for code, state in LEADS_TO.items()],
         "problems": [{"code": code, "name": name} for code, name in PROBLEM_NAMES.items()],
     }

@@ -1,7 +1,7 @@
 """Orders at couriers: a transaction, a call, a transaction, and one number for one order.
 
-The number of a shipment is ours and the courier's idempotency key: when the answer is lost the same number is asked
-again, and the same waybill comes back. An order that the courier does not take ends its shipment and is for the office.
+The number of a shipment is ours and the courier's idempotency key: when the answer is lost, the same number is
+ordered again, and the same waybill comes back. A refused order ends its shipment and opens a problem for the office.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from uuid_utils.compat import uuid7
 from backend import clock, jobs
 from backend.crypto import open_sealed, seal
 from backend.database import execute, fetch_row, fetch_value, in_transaction, transaction
-from backend.deliveries import anomalies, moving, numbering, parties, unmatched
+from backend.deliveries import anomalies, numbering, parties, transitions, unmatched
 from backend.deliveries.errors import (
     CourierInvalid,
     CourierOrderInProgress,
@@ -29,9 +29,9 @@ from backend.deliveries.errors import (
     WaybillTaken,
 )
 from backend.deliveries.events import ShipmentOrdered, ShipmentOrderFailed
-from backend.deliveries.lifecycle import Move
-from backend.deliveries.moving import Standing
+from backend.deliveries.lifecycle import Transition
 from backend.deliveries.tracking import MANUAL
+from backend.deliveries.transitions import DeliveryRow
 from backend.errors import DomainError
 from backend.events import record
 from backend.partners import in_use
@@ -42,12 +42,12 @@ from models.deliveries import ProblemKind
 
 log = logging.getLogger(__name__)
 
-ASK_AGAIN = timedelta(seconds=30)
-"""A courier that did not answer is asked again after so long, and ever more, up to `LONGEST_WAIT`."""
+RETRY_AFTER = timedelta(seconds=30)
+"""A courier that did not answer is called again after this time, then after ever longer ones, up to `LONGEST_WAIT`."""
 LONGEST_WAIT = timedelta(minutes=30)
 GIVEN_UP = "given-up"
 WITH_COURIER = frozenset({D.PICKED_UP, D.IN_TRANSIT, D.OUT_FOR_DELIVERY, D.AT_STATION, D.RETURNING})
-"""The courier has it: nothing can be taken back."""
+"""The courier has the parcel: the order cannot be cancelled."""
 
 _BEGIN = """
 INSERT INTO shipments (id, created_at, delivery_id, number, attempt, courier, tracker, company, phone_tail, state,
@@ -64,28 +64,26 @@ _OF_DELIVERY = "SELECT id, number, courier, waybill FROM shipments WHERE deliver
 _TAKEN = "SELECT 1 FROM shipments WHERE waybill = $1 AND company = $2 AND ended_at IS NULL AND id <> $3"
 _ORDERED = """
 UPDATE shipments SET waybill = $2, label = $3, ordered_at = $4, state = 'ordered', state_at = $4, tracker = $5,
-    order_trouble = NULL, subscribe_after = $4, query_after = $6
+    order_error = NULL, subscribe_after = $4, query_after = $6
 WHERE id = $1 AND ended_at IS NULL AND waybill IS NULL
 """
-_END = (
-    "UPDATE shipments SET ended_at = $2, query_after = NULL, subscribe_after = NULL, order_trouble = $3 WHERE id = $1"
-)
-_TROUBLE = "UPDATE shipments SET order_trouble = $2 WHERE id = $1 AND ended_at IS NULL"
+_END = "UPDATE shipments SET ended_at = $2, query_after = NULL, subscribe_after = NULL, order_error = $3 WHERE id = $1"
+_ERROR = "UPDATE shipments SET order_error = $2 WHERE id = $1 AND ended_at IS NULL"
 _IS_WAITING = "SELECT 1 FROM shipments WHERE id = $1 AND ended_at IS NULL AND waybill IS NULL"
 _IS_ORDERING = "SELECT 1 FROM shipments WHERE delivery_id = $1 AND ended_at IS NULL AND waybill IS NULL"
 
 
-class Undone(Struct, frozen=True):
-    """An order that the courier has taken back."""
+class CancelledOrder(Struct, frozen=True):
+    """An order that the courier has cancelled."""
 
     shipment_id: UUID
     courier: str
 
 
 def tracker_of(courier: str) -> str:
-    """Who is asked about the parcels of a courier: itself if it pushes, else the tracker of the settings, else itself.
+    """Return the tracker for a courier's shipments: itself if it pushes, else the tracker of the settings, else itself.
 
-    Called where the partners are known; without them it is the tracker of the settings.
+    Without partners in use it is the tracker of the settings.
     """
     trackers = in_use().trackers
     own, usual = trackers.get(courier), settings().courier_tracker
@@ -94,31 +92,31 @@ def tracker_of(courier: str) -> str:
     return usual
 
 
-async def begin(standing: Standing, courier: Ordering, *, batch: UUID | None = None) -> UUID:
-    """Have a locked delivery that is TO_SEND ordered at the courier; the id of the shipment.
+async def begin_order(delivery: DeliveryRow, courier: Ordering, *, batch: UUID | None = None) -> UUID:
+    """Begin an order for a locked delivery that is TO_SEND; return the id of the shipment.
 
-    The order itself is a job; the delivery is ORDERED when the courier has taken it. Raises CourierOrderInProgress
-    when one is being made.
+    The order itself is a job; the delivery is ORDERED once the courier accepts it. Raises CourierOrderInProgress
+    while another order is under way.
     """
-    await refuse_while_ordering(standing)
-    return await _insert(standing, courier.name, courier.company, batch)
+    await refuse_while_ordering(delivery)
+    return await _insert(delivery, courier.name, courier.company, batch)
 
 
-async def begin_by_hand(standing: Standing, company: str) -> UUID:
-    """A shipment whose waybill the office has bought elsewhere; whoever enters it writes the waybill into it."""
-    return await _insert(standing, MANUAL, company, None)
+async def begin_manual_shipment(delivery: DeliveryRow, company: str) -> UUID:
+    """Begin a shipment whose waybill was bought elsewhere; the caller writes the waybill into it."""
+    return await _insert(delivery, MANUAL, company, None)
 
 
-async def _insert(standing: Standing, courier: str, company: str, batch: UUID | None) -> UUID:
+async def _insert(delivery: DeliveryRow, courier: str, company: str, batch: UUID | None) -> UUID:
     if not in_transaction():
         raise RuntimeError("an order belongs inside transaction()")
     identity = uuid7()
-    attempt: int = await fetch_value(_ATTEMPT, standing.id)
-    sealed = await fetch_value(_PHONE, standing.id)
-    tail = open_sealed(sealed, where="deliveries.phone", row=standing.id)[-4:]
-    number = numbering.shipment_number(standing.number, attempt)
+    attempt: int = await fetch_value(_ATTEMPT, delivery.id)
+    sealed = await fetch_value(_PHONE, delivery.id)
+    tail = open_sealed(sealed, where="deliveries.phone", row=delivery.id)[-4:]
+    number = numbering.shipment_number(delivery.number, attempt)
     await execute(
-        _BEGIN, identity, clock.now(), standing.id, number, attempt, courier, settings().courier_tracker, company,
+        _BEGIN, identity, clock.now(), delivery.id, number, attempt, courier, settings().courier_tracker, company,
         tail if tail.isdecimal() else None, batch,
     )  # fmt: skip
     if courier != MANUAL:
@@ -128,11 +126,11 @@ async def _insert(standing: Standing, courier: str, company: str, batch: UUID | 
 
 @jobs.job("deliveries.order")
 async def _order_job(payload: dict[str, Any]) -> None:
-    await order(UUID(payload["shipment_id"]))
+    await place_order(UUID(payload["shipment_id"]))
 
 
-async def order(shipment_id: UUID) -> None:
-    """Order the shipment at its courier, once, however often this is called.
+async def place_order(shipment_id: UUID) -> None:
+    """Place the shipment's order at its courier, once, however often this is called.
 
     Raises jobs.Later while the courier does not answer.
     """
@@ -143,91 +141,92 @@ async def order(shipment_id: UUID) -> None:
     try:
         if courier is None:
             raise CourierInvalid(courier=row["courier"])
-        ordered = await courier.order(await parties.parcel(shipment_id))
-    except (DeliveryOfficeInvalid, ReceiverForgotten, CourierInvalid, PartnerTrouble) as trouble:
-        await _not_ordered(row, trouble)
+        ordered = await courier.order(await parties.courier_request(shipment_id))
+    except (DeliveryOfficeInvalid, ReceiverForgotten, CourierInvalid, PartnerTrouble) as error:
+        await _not_ordered(row, error)
         return
-    await take(row, ordered)
+    await accept_order(row, ordered)
 
 
-async def take(row: asyncpg.Record, ordered: Ordered) -> None:
-    """The courier has taken the order: the delivery is ORDERED and its parcel is followed from now on. What was pushed
-    of it before is worked again.
+async def accept_order(row: asyncpg.Record, ordered: Ordered) -> None:
+    """Accept the courier's order: the delivery is ORDERED and its shipment is tracked from now on.
 
-    When the office has given it up meanwhile, or another parcel has its number, the order is taken back.
+    Pushes about it that came before are applied again. When the office has given the order up meanwhile, or another
+    shipment has its number, the order is cancelled at the courier.
     """
     now, waybill = clock.now(), ordered.waybill.strip().upper()
     async with transaction():
-        standing = await moving.locked(row["delivery_id"])
-        await unmatched.hold(waybill)
+        delivery = await transitions.lock_row(row["delivery_id"])
+        await unmatched.lock_waybill(waybill)
         if not await fetch_value(_IS_WAITING, row["id"]):
-            await _have_taken_back(row["id"], waybill)
+            await _enqueue_take_back(row["id"], waybill)
             return
         if await fetch_value(_TAKEN, waybill, row["company"], row["id"]):
-            await _have_taken_back(row["id"], waybill)
+            await _enqueue_take_back(row["id"], waybill)
             await _failed(row, WaybillTaken.code)
             return
-        asked = now + timedelta(minutes=settings().courier_poll_minutes)
+        query_after = now + timedelta(minutes=settings().courier_poll_minutes)
         label = sealed_label(row["id"], ordered.label)
-        await execute(_ORDERED, row["id"], waybill, label, now, tracker_of(row["courier"]), asked)
-        await moving.move(standing, Move.ORDER, row["courier"], now)
-        await unmatched.work_off(waybill)
+        await execute(_ORDERED, row["id"], waybill, label, now, tracker_of(row["courier"]), query_after)
+        await transitions.apply_transition(delivery, Transition.ORDER, row["courier"], now)
+        await unmatched.reapply_pushes(waybill)
         await record(
             ShipmentOrdered(
-                shipment_id=row["id"], delivery_id=standing.id, courier=row["courier"], attempt=row["attempt"]
+                shipment_id=row["id"], delivery_id=delivery.id, courier=row["courier"], attempt=row["attempt"]
             )
         )
 
 
 def sealed_label(shipment_id: UUID, label: str | None) -> str | None:
-    """A label as it is kept: it names the receiver."""
+    """The label, sealed: it names the receiver."""
     return None if label is None else seal(label, where="shipments.label", row=shipment_id)
 
 
-async def _not_ordered(row: asyncpg.Record, trouble: DomainError) -> None:
-    final = isinstance(trouble, CourierOrderRefused | DeliveryOfficeInvalid | ReceiverForgotten | CourierInvalid)
+async def _not_ordered(row: asyncpg.Record, error: DomainError) -> None:
+    final = isinstance(error, CourierOrderRefused | DeliveryOfficeInvalid | ReceiverForgotten | CourierInvalid)
     if not final:
-        facts = {"courier": row["courier"], "reason": str(trouble)}
-        log.warning("courier order failed, trying it again", extra={"event": "courier-order.failed", **facts})
-        await execute(_TROUBLE, row["id"], trouble.code)
-        raise jobs.Later(min(max(ASK_AGAIN, clock.now() - row["created_at"]), LONGEST_WAIT))
+        facts = {"courier": row["courier"], "reason": str(error)}
+        log.warning("courier order failed, retrying", extra={"event": "courier-order.failed", **facts})
+        await execute(_ERROR, row["id"], error.code)
+        raise jobs.Later(min(max(RETRY_AFTER, clock.now() - row["created_at"]), LONGEST_WAIT))
     async with transaction():
-        await moving.locked(row["delivery_id"])
+        await transitions.lock_row(row["delivery_id"])
         if await fetch_value(_IS_WAITING, row["id"]):
-            await _failed(row, trouble.code)
+            await _failed(row, error.code)
 
 
 async def _failed(row: asyncpg.Record, code: str) -> None:
     await execute(_END, row["id"], clock.now(), code)
-    await anomalies.find(row["delivery_id"], ProblemKind.ORDER_FAILED, shipment_id=row["id"])
+    await anomalies.open_problem(row["delivery_id"], ProblemKind.ORDER_FAILED, shipment_id=row["id"])
     await record(
-        ShipmentOrderFailed(shipment_id=row["id"], delivery_id=row["delivery_id"], courier=row["courier"], trouble=code)
+        ShipmentOrderFailed(shipment_id=row["id"], delivery_id=row["delivery_id"], courier=row["courier"], error=code)
     )
 
 
-async def give_up(standing: Standing) -> bool:
-    """Wait no longer for a courier that does not answer: a locked delivery can be ordered elsewhere. Whether one was.
+async def give_up_order(delivery: DeliveryRow) -> bool:
+    """Give up the order at a courier that does not answer, so that a locked delivery can be ordered elsewhere.
 
-    Nobody knows whether that courier has the order; so it is asked once more with the same number, and taken back.
+    Returns whether there was one. That courier may have the order; so it is ordered once more with the same number,
+    and then cancelled.
     """
-    row = await fetch_row(_OF_DELIVERY, standing.id)
+    row = await fetch_row(_OF_DELIVERY, delivery.id)
     if row is None or row["waybill"] is not None:
         return False
     await execute(_END, row["id"], clock.now(), GIVEN_UP)
-    await _have_taken_back(row["id"], None)
+    await _enqueue_take_back(row["id"], None)
     return True
 
 
-async def _have_taken_back(shipment_id: UUID, waybill: str | None) -> None:
+async def _enqueue_take_back(shipment_id: UUID, waybill: str | None) -> None:
     key = f"deliveries.take-back:{shipment_id}"
     await jobs.enqueue("deliveries.take-back", {"shipment_id": str(shipment_id), "waybill": waybill}, key=key)
 
 
 @jobs.job("deliveries.take-back")
 async def _take_back(payload: dict[str, Any]) -> None:
-    """Take back an order that nobody wants; the shipment's own order, if it has this waybill after all, stays.
+    """Cancel an order that is not needed; the shipment's own order, if it has this waybill after all, stays.
 
-    An order that the courier does not know, or does not give back, is settled: nothing can be done about it here.
+    An order that the courier does not know, or does not cancel, is left alone: a retry would change nothing.
     """
     row = await fetch_row(
         "SELECT id, number, courier, waybill FROM shipments WHERE id = $1", UUID(payload["shipment_id"])
@@ -236,13 +235,13 @@ async def _take_back(payload: dict[str, Any]) -> None:
     if row is None or courier is None:
         return
     try:
-        waybill = payload["waybill"] or (await courier.order(await parties.parcel(row["id"]))).waybill
+        waybill = payload["waybill"] or (await courier.order(await parties.courier_request(row["id"]))).waybill
         if waybill != row["waybill"]:
             await courier.cancel(row["number"], waybill)
     except (DeliveryOfficeInvalid, ReceiverForgotten):
         return
-    except (CourierOrderRefused, CourierWaybillNotFound) as trouble:
-        facts = {"event": "courier-order.not-cancelled", "reason": str(trouble)}
+    except (CourierOrderRefused, CourierWaybillNotFound) as error:
+        facts = {"event": "courier-order.not-cancelled", "reason": str(error)}
         log.warning("courier order not cancelled: unknown, or too late", extra=facts)
 
 
@@ -251,24 +250,23 @@ async def is_ordering(delivery_id: UUID) -> bool:
     return bool(await fetch_value(_IS_ORDERING, delivery_id))
 
 
-async def refuse_while_ordering(standing: Standing) -> None:
-    """Raises CourierOrderInProgress while we wait for the courier's answer: what is asked of it must not change
-    meanwhile."""
-    if await is_ordering(standing.id):
+async def refuse_while_ordering(delivery: DeliveryRow) -> None:
+    """Raise CourierOrderInProgress while the courier has not answered: the order must not change meanwhile."""
+    if await is_ordering(delivery.id):
         raise CourierOrderInProgress
 
 
-async def undo_at_courier(standing: Standing, *, couriers: Mapping[str, Ordering]) -> Undone | None:
-    """Take the order of a delivery back at its courier, outside of any transaction; None when there is none to undo.
-    One that the courier does not know will not be fetched: it counts as taken back.
+async def cancel_at_courier(delivery: DeliveryRow, *, couriers: Mapping[str, Ordering]) -> CancelledOrder | None:
+    """Cancel the order of a delivery at its courier, outside of any transaction; None when there is no order.
 
-    Raises DeliveryAddressFixed when the courier has it already or says that it is too late, CourierInvalid,
+    An order that the courier does not know will not be collected: it counts as cancelled. Raises
+    DeliveryAddressFixed when the courier has the parcel already or refuses, CourierInvalid,
     PartnerBusy, PartnerUnreachable.
     """
-    if standing.state in WITH_COURIER:
+    if delivery.state in WITH_COURIER:
         raise DeliveryAddressFixed
-    row = await fetch_row(_OF_DELIVERY, standing.id)
-    if standing.state is not D.ORDERED or row is None or row["waybill"] is None:
+    row = await fetch_row(_OF_DELIVERY, delivery.id)
+    if delivery.state is not D.ORDERED or row is None or row["waybill"] is None:
         return None
     if row["courier"] != MANUAL:
         courier = couriers.get(row["courier"])
@@ -276,20 +274,20 @@ async def undo_at_courier(standing: Standing, *, couriers: Mapping[str, Ordering
             raise CourierInvalid(courier=row["courier"])
         try:
             await courier.cancel(row["number"], row["waybill"])
-        except CourierOrderRefused as trouble:
-            raise DeliveryAddressFixed from trouble
-        except CourierWaybillNotFound as trouble:
-            facts = {"event": "courier-order.gone", "reason": str(trouble)}
+        except CourierOrderRefused as error:
+            raise DeliveryAddressFixed from error
+        except CourierWaybillNotFound as error:
+            facts = {"event": "courier-order.gone", "reason": str(error)}
             log.warning("courier does not know the order any more", extra=facts)
-    return Undone(row["id"], row["courier"])
+    return CancelledOrder(row["id"], row["courier"])
 
 
-async def undone(standing: Standing, order: Undone, cause: str) -> None:
-    """The courier has taken the order back: a locked delivery is TO_SEND again, its shipment has ended.
+async def apply_cancelled(delivery: DeliveryRow, order: CancelledOrder, cause: str) -> None:
+    """Apply a cancelled order: a locked delivery is TO_SEND again, its shipment has ended.
 
-    Raises DeliveryAddressFixed when the courier turned out to have picked it up meanwhile.
+    Raises DeliveryAddressFixed when the courier has collected the parcel meanwhile.
     """
-    if standing.state is not D.ORDERED:
+    if delivery.state is not D.ORDERED:
         raise DeliveryAddressFixed
     await execute(_END, order.shipment_id, clock.now(), None)
-    await moving.move(standing, Move.UNDO_ORDER, cause)
+    await transitions.apply_transition(delivery, Transition.UNDO_ORDER, cause)

@@ -1,4 +1,4 @@
-"""Who sends and who receives, as a courier reads it: regions by name from the province down, opened addresses."""
+"""Sender and receiver as a courier reads them: regions by name from the province down, opened addresses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LEFT JOIN LATERAL (
 LEFT JOIN regions g ON g.id = h.region_id
 WHERE d.id = $1
 """
-_PARCEL = """
+_SHIPMENT = """
 SELECT s.number, d.id, d.name, d.phone, d.region_code, d.street, d.department_id, d.hall_id,
        d.direction, d.contents, d.postage
 FROM shipments s JOIN deliveries d ON d.id = s.delivery_id WHERE s.id = $1
@@ -48,10 +48,10 @@ async def region_names(code: str) -> tuple[str, ...]:
     return tuple(row["name"] for row in await fetch(_NAMES, [code, code[:6]]))
 
 
-async def office(department_id: UUID | None, hall_id: UUID | None = None) -> Party:
-    """The department: in that hall if one is named, else at its counter or in the hall of its region.
+async def office_party(department_id: UUID | None, hall_id: UUID | None = None) -> Party:
+    """Return the department's address: that hall if one is named, else its counter or the hall of its region.
 
-    Raises DeliveryOfficeInvalid when nobody knows where it is.
+    Raises DeliveryOfficeInvalid when no address is known.
     """
     row = await fetch_row(_OFFICE, department_id, hall_id) if department_id else None
     if row is None or row["street"] is None:
@@ -61,14 +61,16 @@ async def office(department_id: UUID | None, hall_id: UUID | None = None) -> Par
     )
 
 
-async def parcel(shipment_id: UUID) -> ToSend:
-    """The parcel as the courier takes it; the same at every call. Raises DeliveryOfficeInvalid; ReceiverForgotten
-    when nothing is kept of where it was to go."""
-    row = await fetch_row(_PARCEL, shipment_id)
+async def courier_request(shipment_id: UUID) -> ToSend:
+    """Return the order for the courier, the same at every call.
+
+    Raises DeliveryOfficeInvalid; ReceiverForgotten when the receiver's data was erased.
+    """
+    row = await fetch_row(_SHIPMENT, shipment_id)
     assert row is not None, "shipments and their deliveries stay"
     if not row["street"]:
         raise ReceiverForgotten
-    resident, ours = await _resident(row), await office(row["department_id"], row["hall_id"])
+    resident, ours = await _resident(row), await office_party(row["department_id"], row["hall_id"])
     sender, receiver = (resident, ours) if row["direction"] == Direction.TO_OFFICE else (ours, resident)
     return ToSend(
         number=row["number"],

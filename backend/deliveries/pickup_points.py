@@ -1,4 +1,4 @@
-"""Counters at which things can be fetched: listed by region for everybody, kept by the department that runs them."""
+"""Counters for collection: listed publicly by region, managed by the department that runs them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from backend import clock, regions
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
-from backend.deliveries import placing
+from backend.deliveries import region_codes
 from backend.deliveries.errors import (
     AddressInvalid,
     PickupPointInUse,
@@ -21,22 +21,22 @@ from backend.deliveries.errors import (
     PickupPointNotFound,
     PickupPointTaken,
 )
-from backend.deliveries.events import PickupPointKept
+from backend.deliveries.events import PickupPointChanged
 from backend.errors import Fault
 from backend.events import record
 from backend.identity.principals import AsStaff
 from backend.paging import USUAL, cursor_of, place_of
 from backend.regions import Hours
 
-KEEP = "pickup-points.manage"
-"""The duty of whoever keeps the counters of their department."""
+MANAGE_PICKUP_POINTS = "pickup-points.manage"
+"""The duty to manage the counters of one's department."""
 _CODE = re.compile(r"[a-z0-9][a-z0-9-]{1,39}", re.ASCII)
 _PHONE = re.compile(r"[0-9-]{5,20}", re.ASCII)
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
 
 
 class PickupPointForm(Struct, frozen=True, kw_only=True):
-    """What staff say of a counter. In a hall it stands where the hall does, unless it says otherwise (GCJ-02)."""
+    """What staff enter about a counter. In a hall it has the hall's position, unless it has its own (GCJ-02)."""
 
     code: str
     name: str
@@ -49,8 +49,8 @@ class PickupPointForm(Struct, frozen=True, kw_only=True):
     longitude: Decimal | None = None
 
 
-class PickupPointSeen(Struct, frozen=True, kw_only=True):
-    """A counter. Coordinates are GCJ-02 degrees; null when nobody has entered them."""
+class PickupPointDetail(Struct, frozen=True, kw_only=True):
+    """A counter. Coordinates are GCJ-02 degrees; null when not entered."""
 
     id: UUID
     code: str
@@ -87,7 +87,7 @@ ORDER BY p.code LIMIT $3
 """
 )
 _SOME = _COLUMNS + " WHERE p.id = ANY($1::uuid[])"
-_KEPT = _COLUMNS + " WHERE p.department_id = $1 ORDER BY p.closed_at IS NOT NULL, p.code"
+_OF_DEPARTMENT = _COLUMNS + " WHERE p.department_id = $1 ORDER BY p.closed_at IS NOT NULL, p.code"
 _INSERT = """
 INSERT INTO pickup_points (id, created_at, code, name, hall_id, department_id, region_code, address, phone, hours,
                            latitude, longitude)
@@ -104,10 +104,10 @@ SELECT 1 FROM deliveries WHERE pickup_point_id = $1 AND state IN ('waiting', 'to
 """
 
 
-async def listed(
+async def list_pickup_points(
     *, region: str | None = None, limit: int = USUAL, cursor: str | None = None
-) -> tuple[list[PickupPointSeen], str | None]:
-    """One page of the open counters in the region, towns and villages included.
+) -> tuple[list[PickupPointDetail], str | None]:
+    """List a page of the open counters in the region, towns and villages included.
 
     Raises regions' RegionNotFound, CursorInvalid.
     """
@@ -115,38 +115,40 @@ async def listed(
     after = place_of(cursor, purpose)[0] if cursor else None
     inside = (await regions.lineage(region))[0] if region else None
     rows = await fetch(_LIST, inside, after, limit + 1)
-    seen = await _seen(rows[:limit])
-    return seen, cursor_of([seen[-1].code], purpose) if len(rows) > limit else None
+    found = await _details(rows[:limit])
+    return found, cursor_of([found[-1].code], purpose) if len(rows) > limit else None
 
 
-async def some(ids: list[UUID]) -> dict[UUID, PickupPointSeen]:
-    """These counters by id, also closed ones."""
-    return {each.id: each for each in await _seen(await fetch(_SOME, ids))} if ids else {}
+async def get_pickup_points(ids: list[UUID]) -> dict[UUID, PickupPointDetail]:
+    """Return these counters by id, also closed ones."""
+    return {each.id: each for each in await _details(await fetch(_SOME, ids))} if ids else {}
 
 
-async def one(point_id: UUID) -> PickupPointSeen:
-    """One counter, also a closed one. Raises PickupPointNotFound."""
-    found = await some([point_id])
+async def get_pickup_point(point_id: UUID) -> PickupPointDetail:
+    """Return one counter, also a closed one. Raises PickupPointNotFound."""
+    found = await get_pickup_points([point_id])
     if point_id not in found:
         raise PickupPointNotFound
     return found[point_id]
 
 
-async def kept(staff: AsStaff) -> list[PickupPointSeen]:
-    """The counters of the department, closed ones last. Raises DutyMissing."""
-    staff.require(KEEP)
-    return await _seen(await fetch(_KEPT, staff.department_id))
+async def list_department_pickup_points(staff: AsStaff) -> list[PickupPointDetail]:
+    """List the counters of the department, closed ones last. Raises DutyMissing."""
+    staff.require(MANAGE_PICKUP_POINTS)
+    return await _details(await fetch(_OF_DEPARTMENT, staff.department_id))
 
 
-async def open_(staff: AsStaff, form: PickupPointForm, *, point_id: UUID | None = None) -> PickupPointSeen:
-    """A new counter of the department. Raises DutyMissing, PickupPointInvalid, PickupPointTaken."""
-    staff.require(KEEP)
+async def open_pickup_point(
+    staff: AsStaff, form: PickupPointForm, *, point_id: UUID | None = None
+) -> PickupPointDetail:
+    """Open a new counter of the department. Raises DutyMissing, PickupPointInvalid, PickupPointTaken."""
+    staff.require(MANAGE_PICKUP_POINTS)
     await _check(form)
-    return await insert(staff.department_id, form, point_id or uuid7())
+    return await insert_pickup_point(staff.department_id, form, point_id or uuid7())
 
 
-async def insert(department_id: UUID, form: PickupPointForm, point_id: UUID) -> PickupPointSeen:
-    """Write a counter that was checked. Raises PickupPointTaken."""
+async def insert_pickup_point(department_id: UUID, form: PickupPointForm, point_id: UUID) -> PickupPointDetail:
+    """Insert a counter that was checked. Raises PickupPointTaken."""
     async with transaction():
         made = await fetch_value(
             _INSERT, point_id, clock.now(), form.code, form.name, form.hall_id, department_id, form.region_code,
@@ -154,13 +156,13 @@ async def insert(department_id: UUID, form: PickupPointForm, point_id: UUID) -> 
         )  # fmt: skip
         if made is None:
             raise PickupPointTaken
-        await record(PickupPointKept(pickup_point_id=point_id, department_id=department_id, closed=False))
-        return await one(point_id)
+        await record(PickupPointChanged(pickup_point_id=point_id, department_id=department_id, closed=False))
+        return await get_pickup_point(point_id)
 
 
-async def change(staff: AsStaff, point_id: UUID, form: PickupPointForm) -> PickupPointSeen:
-    """Write a counter anew; its code stays. Raises DutyMissing, PickupPointNotFound, PickupPointInvalid."""
-    staff.require(KEEP)
+async def change_pickup_point(staff: AsStaff, point_id: UUID, form: PickupPointForm) -> PickupPointDetail:
+    """Change a counter; its code stays. Raises DutyMissing, PickupPointNotFound, PickupPointInvalid."""
+    staff.require(MANAGE_PICKUP_POINTS)
     async with transaction():
         row = await fetch_row(_LOCK, point_id, staff.department_id)
         if row is None:
@@ -172,23 +174,25 @@ async def change(staff: AsStaff, point_id: UUID, form: PickupPointForm) -> Picku
             _UPDATE, point_id, form.name, form.hall_id, form.region_code, form.address, form.phone,
             msgspec.json.encode(form.hours).decode(), form.latitude, form.longitude,
         )  # fmt: skip
-        await _told(staff, point_id, closed=row["closed_at"] is not None)
-        return await one(point_id)
+        await _record(staff, point_id, closed=row["closed_at"] is not None)
+        return await get_pickup_point(point_id)
 
 
-async def close(staff: AsStaff, point_id: UUID) -> PickupPointSeen:
-    """Nobody can choose the counter any more. Raises DutyMissing, PickupPointNotFound; PickupPointInUse while something
-    lies there, or is to be brought there."""
+async def close_pickup_point(staff: AsStaff, point_id: UUID) -> PickupPointDetail:
+    """Close a counter: it cannot be chosen any more.
+
+    Raises DutyMissing, PickupPointNotFound; PickupPointInUse while a delivery lies there or is on its way there.
+    """
     return await _shut(staff, point_id, shut=True)
 
 
-async def reopen(staff: AsStaff, point_id: UUID) -> PickupPointSeen:
-    """The counter can be chosen again. Raises DutyMissing, PickupPointNotFound."""
+async def reopen_pickup_point(staff: AsStaff, point_id: UUID) -> PickupPointDetail:
+    """Reopen a counter. Raises DutyMissing, PickupPointNotFound."""
     return await _shut(staff, point_id, shut=False)
 
 
-async def _shut(staff: AsStaff, point_id: UUID, *, shut: bool) -> PickupPointSeen:
-    staff.require(KEEP)
+async def _shut(staff: AsStaff, point_id: UUID, *, shut: bool) -> PickupPointDetail:
+    staff.require(MANAGE_PICKUP_POINTS)
     async with transaction():
         row = await fetch_row(_LOCK, point_id, staff.department_id)
         if row is None:
@@ -198,16 +202,16 @@ async def _shut(staff: AsStaff, point_id: UUID, *, shut: bool) -> PickupPointSee
                 raise PickupPointInUse
             closed_at = clock.now() if shut else None
             await execute("UPDATE pickup_points SET closed_at = $2 WHERE id = $1", point_id, closed_at)
-            await _told(staff, point_id, closed=shut)
-        return await one(point_id)
+            await _record(staff, point_id, closed=shut)
+        return await get_pickup_point(point_id)
 
 
-async def _told(staff: AsStaff, point_id: UUID, *, closed: bool) -> None:
-    await record(PickupPointKept(pickup_point_id=point_id, department_id=staff.department_id, closed=closed))
+async def _record(staff: AsStaff, point_id: UUID, *, closed: bool) -> None:
+    await record(PickupPointChanged(pickup_point_id=point_id, department_id=staff.department_id, closed=closed))
 
 
 async def _check(form: PickupPointForm) -> None:
-    """Raises PickupPointInvalid pointing to whatever is wrong."""
+    """Raises PickupPointInvalid pointing to each fault."""
     faults: list[Fault] = []
     if not _CODE.fullmatch(form.code):
         faults.append(Fault("/code", "编码为 2 至 40 位小写字母、数字或短横线"))
@@ -222,9 +226,9 @@ async def _check(form: PickupPointForm) -> None:
     if form.hall_id is not None and not await fetch_value("SELECT 1 FROM halls WHERE id = $1", form.hall_id):
         faults.append(Fault("/hall_id", "没有这个办事大厅"))
     try:
-        await placing.check(form.region_code, narrow=False)
-    except AddressInvalid as trouble:
-        faults += trouble.fields
+        await region_codes.check_region(form.region_code, narrow=False)
+    except AddressInvalid as error:
+        faults += error.fields
     if faults:
         raise PickupPointInvalid(fields=faults)
 
@@ -239,10 +243,10 @@ def _is_on_the_map(latitude: Decimal, longitude: Decimal) -> bool:
     return 3 <= latitude <= 54 and 73 <= longitude <= 136
 
 
-async def _seen(rows: list[Any]) -> list[PickupPointSeen]:
-    names = await placing.names_of(row["region_code"] for row in rows)
+async def _details(rows: list[Any]) -> list[PickupPointDetail]:
+    names = await region_codes.region_names_of(row["region_code"] for row in rows)
     return [
-        PickupPointSeen(
+        PickupPointDetail(
             **{
                 **row,
                 "region": names.get(row["region_code"], ()),

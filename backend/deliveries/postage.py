@@ -1,7 +1,7 @@
-"""Who pays the courier, and how much: the guide's own charge first, otherwise the rule of the place.
+"""Who pays the courier, and how much: the guide's own charge first, otherwise the installation's rule.
 
 What a resident pays in advance is a fee of the delivery and goes through payments; the delivery goes on when it is
-settled, and what was paid goes back by itself when the delivery does not happen.
+settled, and what was paid is refunded when the delivery does not happen.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from backend import payments
 from backend.database import execute, fetch_value, transaction
-from backend.deliveries import moving
-from backend.deliveries.lifecycle import Move
-from backend.deliveries.moving import Standing
+from backend.deliveries import transitions
+from backend.deliveries.lifecycle import Transition
+from backend.deliveries.transitions import DeliveryRow
 from backend.events import EventMeta
 from backend.payments.events import FeePaid, FeeWaived
 from backend.settings import SettingsError, settings
@@ -24,7 +24,7 @@ from models.payments import FeeState
 SUBJECT = "delivery"
 """Subject kind of the fees."""
 CHARGE = "postage"
-"""Ref of the charge in a guide, and of the fee. A fee that was paid and given back stays what it was; the next one is
+"""Ref of the charge in a guide, and of the fee. A fee that was paid and refunded stays as it was; the next one is
 `postage-2`."""
 MOST_FEES = 20
 NAME = "证照邮寄费"
@@ -35,7 +35,7 @@ _REGION_OF = "SELECT r.code FROM departments d JOIN regions r ON r.id = d.region
 _KEEP = "UPDATE deliveries SET postage = $2, postage_fen = $3, fee_id = $4, version = version + 1 WHERE id = $1"
 
 
-class Charged(Struct, frozen=True, kw_only=True):
+class PostageCharge(Struct, frozen=True, kw_only=True):
     """What the published guide charges for posting its result."""
 
     amount_fen: int
@@ -45,7 +45,7 @@ class Charged(Struct, frozen=True, kw_only=True):
 
 
 class Quote(Struct, frozen=True, kw_only=True):
-    """Who pays, and how much in fen if it is the resident in advance; with the rule that says so."""
+    """Who pays, and how much in fen if the resident pays in advance; with the legal basis."""
 
     postage: Postage
     fen: int = 0
@@ -73,12 +73,12 @@ def zone(origin: str | None, goal: str) -> str:
     return "city" if origin[:4] == goal[:4] else "province"
 
 
-async def quote(
-    charged: Charged | None, department_id: UUID | None, region_code: str, *, collect: bool = False
+async def quote_postage(
+    charged: PostageCharge | None, department_id: UUID | None, region_code: str, *, collect: bool = False
 ) -> Quote:
-    """What posting to this region costs whom. `collect`: the resident would rather pay the courier at the door.
+    """Return who pays for posting to this region, and how much. `collect`: the resident prefers to pay at the door.
 
-    A resident who pays nothing has nothing to collect: then the wish changes nothing.
+    Where the resident pays nothing, the preference changes nothing.
     """
     payer = Postage.RESIDENT if charged else Postage(settings().postage_payer)
     if payer is not Postage.RESIDENT:
@@ -98,50 +98,50 @@ async def quote(
     return Quote(postage=payer if fen else Postage.FREE, fen=fen, basis=settings().postage_basis)
 
 
-async def charge(standing: Standing, quoted: Quote) -> None:
-    """Have the postage of a locked delivery be this from now on.
+async def charge_postage(delivery: DeliveryRow, quoted: Quote) -> None:
+    """Set the postage of a locked delivery.
 
-    What was paid for it stays paid when only the address changes; what is not owed any more is cancelled or goes back.
+    What was paid stays paid when only the address changes; a fee that is not owed any more is cancelled or refunded.
     Belongs inside transaction().
     """
-    paid = standing.postage is Postage.RESIDENT and await is_settled(standing)
-    if quoted.postage is Postage.RESIDENT and paid and standing.fee_id is not None:
+    paid = delivery.postage is Postage.RESIDENT and await is_settled(delivery)
+    if quoted.postage is Postage.RESIDENT and paid and delivery.fee_id is not None:
         return
-    if standing.fee_id is not None:
-        await payments.cancel_fees(SUBJECT, standing.id, "领取方式已变更")
-        standing.fee_id = None
-    standing.postage, standing.postage_fen = quoted.postage, quoted.fen
+    if delivery.fee_id is not None:
+        await payments.cancel_fees(SUBJECT, delivery.id, "领取方式已变更")
+        delivery.fee_id = None
+    delivery.postage, delivery.postage_fen = quoted.postage, quoted.fen
     if quoted.postage is Postage.RESIDENT:
-        standing.fee_id = await _raise(standing, quoted)
-    await execute(_KEEP, standing.id, standing.postage.value, standing.postage_fen, standing.fee_id)
-    standing.version += 1
+        delivery.fee_id = await _raise(delivery, quoted)
+    await execute(_KEEP, delivery.id, delivery.postage.value, delivery.postage_fen, delivery.fee_id)
+    delivery.version += 1
 
 
-async def _raise(standing: Standing, quoted: Quote) -> UUID:
-    """The fee, under the first name that is free: one that was paid and given back is never opened again."""
+async def _raise(delivery: DeliveryRow, quoted: Quote) -> UUID:
+    """Raise the fee under the first ref that is free: one that was paid and refunded is never opened again."""
     for count in range(1, MOST_FEES):
         fee_id = await payments.raise_fee(
             subject_kind=SUBJECT,
-            subject_id=standing.id,
+            subject_id=delivery.id,
             charge_ref=CHARGE if count == 1 else f"{CHARGE}-{count}",
             name=quoted.name,
             basis=quoted.basis,
             unit_fen=quoted.fen,
-            resident_id=standing.resident_id,
-            department_id=standing.department_id,
+            resident_id=delivery.resident_id,
+            department_id=delivery.department_id,
             item_version_id=quoted.item_version_id,
             raised_by="system:deliveries",
         )
-        if await _state(standing.id, fee_id) != FeeState.CANCELLED:
+        if await _state(delivery.id, fee_id) != FeeState.CANCELLED:
             return fee_id
-    raise RuntimeError(f"{MOST_FEES} fees of one delivery were paid and given back")
+    raise RuntimeError(f"{MOST_FEES} fees of one delivery were paid and refunded")
 
 
-async def is_settled(standing: Standing) -> bool:
+async def is_settled(delivery: DeliveryRow) -> bool:
     """Whether nothing has to be paid before the delivery goes on."""
-    if standing.postage is not Postage.RESIDENT:
+    if delivery.postage is not Postage.RESIDENT:
         return True
-    return standing.fee_id is not None and await _state(standing.id, standing.fee_id) in SETTLED
+    return delivery.fee_id is not None and await _state(delivery.id, delivery.fee_id) in SETTLED
 
 
 async def _state(delivery_id: UUID, fee_id: UUID) -> str | None:
@@ -149,17 +149,17 @@ async def _state(delivery_id: UUID, fee_id: UUID) -> str | None:
     return next((fee.state for fee in fees if fee.id == fee_id), None)
 
 
-async def go_on(standing: Standing, cause: str) -> None:
-    """Move a locked delivery on when what is in it exists and the postage is settled; otherwise it waits."""
-    if standing.state is DeliveryState.WAITING and standing.ready_at is not None and await is_settled(standing):
-        await moving.move(standing, Move.DECIDED, cause)
+async def proceed(delivery: DeliveryRow, cause: str) -> None:
+    """Make a locked delivery TO_SEND when its contents exist and its postage is settled; otherwise it waits."""
+    if delivery.state is DeliveryState.WAITING and delivery.ready_at is not None and await is_settled(delivery):
+        await transitions.apply_transition(delivery, Transition.DECIDED, cause)
 
 
-async def hear_settled(event: FeePaid | FeeWaived, meta: EventMeta) -> None:
-    """The postage of a delivery is paid or waived: it goes on."""
+async def proceed_when_settled(event: FeePaid | FeeWaived, meta: EventMeta) -> None:
+    """Let a delivery proceed when its postage is paid or waived."""
     if event.subject_kind != SUBJECT:
         return
     async with transaction():
-        standing = await moving.locked(event.subject_id)
-        if standing.method is Method.POST:
-            await go_on(standing, "postage")
+        delivery = await transitions.lock_row(event.subject_id)
+        if delivery.method is Method.POST:
+            await proceed(delivery, "postage")

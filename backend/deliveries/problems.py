@@ -1,4 +1,4 @@
-"""What went wrong, for the office: who looks after it, and what the resident is answered."""
+"""Problems of deliveries for the office: who is assigned, and what the resident is answered."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from backend.crypto import open_sealed
 from backend.database import execute, fetch, fetch_row, transaction
 from backend.deliveries.dispatching import SEND
 from backend.deliveries.errors import DeliveryProblemNotFound, DeliveryProblemResolved
-from backend.deliveries.events import ProblemAnswered, ProblemTaken
+from backend.deliveries.events import ProblemAnswered, ProblemAssigned
 from backend.deliveries.naming import PROBLEM_NAMES, state_name
 from backend.events import record
 from backend.identity.principals import AsStaff
@@ -22,8 +22,8 @@ from backend.paging import USUAL, cursor_of, place_of
 from models.deliveries import DeliveryState, Direction, ProblemKind
 
 
-class ProblemSeen(Struct, frozen=True, kw_only=True):
-    """A problem as the office sees it. `text` is the resident's own words."""
+class StaffProblemDetail(Struct, frozen=True, kw_only=True):
+    """A problem as the office reads it. `text` is what the resident wrote."""
 
     id: UUID
     number: str
@@ -56,53 +56,57 @@ ORDER BY p.id DESC LIMIT $5
 """
 )
 _ONE = _COLUMNS + " WHERE p.id = $1 AND d.department_id = $2"
-_TAKE = "UPDATE delivery_problems SET owner_id = $2 WHERE id = $1"
+_ASSIGN = "UPDATE delivery_problems SET owner_id = $2 WHERE id = $1"
 _ANSWER = """
 UPDATE delivery_problems SET owner_id = coalesce(owner_id, $2), answer = $3, ended_at = $4 WHERE id = $1
 """
 
 
-async def listed(
+async def list_problems(
     staff: AsStaff,
     *,
     is_open: bool | None = True,
     owner_id: UUID | None = None,
     cursor: str | None = None,
     limit: int = USUAL,
-) -> tuple[list[ProblemSeen], str | None]:
-    """One page of the department's problems, the latest first. Raises DutyMissing, CursorInvalid."""
+) -> tuple[list[StaffProblemDetail], str | None]:
+    """List a page of the department's problems, the latest first. Raises DutyMissing, CursorInvalid."""
     staff.require(SEND)
     purpose = f"delivery-problems {staff.department_id} {is_open} {owner_id}"
     last = UUID(place_of(cursor, purpose)[0]) if cursor else None
     rows = await fetch(_LIST, staff.department_id, is_open, owner_id, last, limit + 1)
     more = cursor_of([str(rows[limit - 1]["id"])], purpose) if len(rows) > limit else None
-    return [_seen(row) for row in rows[:limit]], more
+    return [_detail(row) for row in rows[:limit]], more
 
 
-async def one(staff: AsStaff, problem_id: UUID) -> ProblemSeen:
-    """One problem. Raises DutyMissing; DeliveryProblemNotFound, also for another department's."""
+async def get_problem(staff: AsStaff, problem_id: UUID) -> StaffProblemDetail:
+    """Return one problem. Raises DutyMissing; DeliveryProblemNotFound, also for another department's."""
     staff.require(SEND)
     row = await fetch_row(_ONE, problem_id, staff.department_id)
     if row is None:
         raise DeliveryProblemNotFound
-    return _seen(row)
+    return _detail(row)
 
 
-async def take(staff: AsStaff, problem_id: UUID) -> ProblemSeen:
-    """Look after a problem, also in the place of a colleague. Raises DutyMissing, DeliveryProblemNotFound,
-    DeliveryProblemResolved."""
+async def assign_problem(staff: AsStaff, problem_id: UUID) -> StaffProblemDetail:
+    """Assign a problem to oneself, also from a colleague.
+
+    Raises DutyMissing, DeliveryProblemNotFound, DeliveryProblemResolved.
+    """
     staff.require(SEND)
     async with transaction():
         row = await _open(staff, problem_id)
         if row["owner_id"] != staff.id:
-            await execute(_TAKE, problem_id, staff.id)
-            await record(ProblemTaken(problem_id=problem_id, delivery_id=row["delivery_id"], staff_id=staff.id))
-        return await one(staff, problem_id)
+            await execute(_ASSIGN, problem_id, staff.id)
+            await record(ProblemAssigned(problem_id=problem_id, delivery_id=row["delivery_id"], staff_id=staff.id))
+        return await get_problem(staff, problem_id)
 
 
-async def answer(staff: AsStaff, problem_id: UUID, text: str) -> ProblemSeen:
-    """End a problem with what the resident reads about it. Raises DutyMissing, DeliveryProblemNotFound,
-    DeliveryProblemResolved."""
+async def answer_problem(staff: AsStaff, problem_id: UUID, text: str) -> StaffProblemDetail:
+    """Resolve a problem with an answer for the resident.
+
+    Raises DutyMissing, DeliveryProblemNotFound, DeliveryProblemResolved.
+    """
     staff.require(SEND)
     async with transaction():
         row = await _open(staff, problem_id)
@@ -115,7 +119,7 @@ async def answer(staff: AsStaff, problem_id: UUID, text: str) -> ProblemSeen:
                 answered_by=staff.id,
             )
         )
-        return await one(staff, problem_id)
+        return await get_problem(staff, problem_id)
 
 
 async def _open(staff: AsStaff, problem_id: UUID) -> Mapping[str, Any]:
@@ -127,9 +131,9 @@ async def _open(staff: AsStaff, problem_id: UUID) -> Mapping[str, Any]:
     return row
 
 
-def _seen(row: Mapping[str, Any]) -> ProblemSeen:
+def _detail(row: Mapping[str, Any]) -> StaffProblemDetail:
     text = row["text"]
-    return ProblemSeen(
+    return StaffProblemDetail(
         id=row["id"],
         number=row["number"],
         contents=row["contents"],

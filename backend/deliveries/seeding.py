@@ -17,11 +17,11 @@ COUNTERS = {
     "chengzhong-hall": "教育",
     "yunshan-hall": "民政",
 }
-"""The hall, and what the department is about that runs its counter."""
+"""The hall, and the field of the department that runs its counter."""
 
 
 async def seed() -> int:
-    """Open what is missing; how many were opened. Halls and departments must be there. Call with an actor set."""
+    """Open the missing counters; how many. Halls and departments must exist. Call with an actor set."""
     halls = {entry["code"]: entry for entry in read("places.toml")["halls"]}
     opened = 0
     for code, domain in COUNTERS.items():
@@ -38,6 +38,6 @@ async def seed() -> int:
             hall_id=stable_id("hall", code),
         )
         department = await Department.get(domain=domain)
-        await pickup_points.insert(department.id, form, identity)
+        await pickup_points.insert_pickup_point(department.id, form, identity)
         opened += 1
     return opened

@@ -1,7 +1,7 @@
 """The picture of a signature, as the counter's tablet sends it: a PNG of bounded size on which something is drawn.
 
 It is read without a picture library, because it comes from outside: chunks with their check sums, a bounded unpacking,
-and a look at the rows. What is not exactly a PNG with eight bits per channel is refused.
+and a count of the inked rows. A file that is not exactly a PNG with eight bits per channel is refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SIDES = (50, 1600)
 """Pixels of the longer and the shorter side: at least, at most."""
 MOST_PIXELS = 1_000_000
 INK_ROWS = 8
-"""Rows on which something must be drawn: a dot is no signature."""
+"""The fewest rows with ink: a dot is no signature."""
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}
 """Colour type → channels: grey and colour, with and without transparency. Palettes are not what a canvas makes."""
 
@@ -31,8 +31,8 @@ class _NoSignature(ValueError):
     pass
 
 
-def checked(picture: str) -> str:
-    """The picture in base64, without the `data:` in front. Raises SignatureUnusable."""
+def check_signature(picture: str) -> str:
+    """Return the picture in base64, without the leading `data:`. Raises SignatureUnusable."""
     text = picture.removeprefix("data:image/png;base64,")
     try:
         _check(b64decode(text, validate=True))

@@ -1,7 +1,7 @@
-"""One timeline of a delivery: what the office did and what couriers told, in the order in which it happened.
+"""The timeline of a delivery: steps of the office and nodes of couriers, in the order of their time.
 
-Steps that only repeat a courier's node are left out: the node says more. A courier's words are the resident's to read
-as they came; for everybody else every phone number in them is masked.
+Steps that only repeat a courier's node are left out: the node is more precise. The owner reads a courier's text as it
+came; for all other readers every phone number in it is masked.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from msgspec import Struct
 
 from backend.crypto import mask_phone, open_sealed
 from backend.database import fetch
-from backend.deliveries import placing
+from backend.deliveries import region_codes
 from backend.deliveries.naming import SOURCE_NAMES, STATUS_NAMES, state_name
 from backend.deliveries.receiving import CONFIRMED
 from backend.deliveries.returning import RECEIVED
-from backend.deliveries.tracking import ASKED
+from backend.deliveries.tracking import QUERIED
 from models.deliveries import DeliveryState as D
 from models.deliveries import Direction
 from models.shipments import TrackStatus as T
@@ -28,70 +28,72 @@ from models.shipments import TrackStatus as T
 FROM_NODES = frozenset(
     {D.PICKED_UP, D.IN_TRANSIT, D.OUT_FOR_DELIVERY, D.AT_STATION, D.SIGNED, D.RETURNING, D.RETURNED, D.LOST}
 )
-SAID: Mapping[str, str] = {CONFIRMED: "居民确认已收到", RECEIVED: "办理部门确认已收到"}
-"""Causes of steps that a person has said, not a courier."""
-UNSURE = "（待快递公司核实）"
+STATED_BY_PEOPLE: Mapping[str, str] = {CONFIRMED: "居民确认已收到", RECEIVED: "办理部门确认已收到"}
+"""Causes of steps that a person stated, not a courier."""
+UNCONFIRMED = "（待快递公司核实）"
 CLOSE = frozenset({T.OUT_FOR_DELIVERY, T.AT_STATION, T.DELIVERY_FAILED})
-"""Nodes that name whom to call."""
+"""Nodes whose text names the phone to call."""
 _PHONE = re.compile(r"(?<![0-9A-Za-z])(?:(?:\+?86[- ]?)?1[3-9]\d{9}|0\d{2,3}-?\d{7,8}|[48]00-?\d{3}-?\d{4})(?![0-9])")
 
 _MOVES = """
-SELECT from_state, to_state, at, cause FROM delivery_moves WHERE delivery_id = $1 ORDER BY id
+SELECT from_state, to_state, at, cause FROM delivery_transitions WHERE delivery_id = $1 ORDER BY id
 """
 _NODES = """
-SELECT n.id, n.source, n.status, n.raw_code, n.raw_text, n.place, n.region_code, n.event_at, n.believed, n.late,
+SELECT n.id, n.source, n.status, n.raw_code, n.raw_text, n.place, n.region_code, n.event_at, n.verified, n.late,
        s.number, s.waybill, s.company
 FROM shipment_nodes n JOIN shipments s ON s.id = n.shipment_id WHERE s.delivery_id = $1 ORDER BY n.event_at, n.id
 """
 
 
 class TimelineStep(Struct, frozen=True, kw_only=True):
-    """One step. `at` is when it happened, by the courier's clock where a courier tells it."""
+    """One step. `at` is when it happened, by the courier's clock where a courier reports it."""
 
     at: datetime
     kind: Literal["office", "courier"]
     code: str
-    """A state of the delivery, or what a node says (`arrived_city`)."""
+    """A state of the delivery, or the status of a node (`arrived_city`)."""
     name: str
     text: str
     place: str
     region_code: str | None
     region: tuple[str, ...]
-    """Names from the province down, for a map; empty when the courier did not say where."""
+    """Names from the province down, for a map; empty when the courier gives no place."""
     source: str
     waybill: str | None
     late: bool
-    """It came after something that lies further along."""
-    believed: bool
+    """Whether it was reported after a node that lies further along."""
+    verified: bool
     """False for an end (signed for, returned, lost) that the courier has not confirmed yet."""
 
 
 class Timeline(Struct, frozen=True):
-    """The steps, the oldest first, and whom to call about a parcel that is close."""
+    """The steps, the oldest first, and the courier's phone for a parcel near the door."""
 
     steps: list[TimelineStep]
     courier_phone: str | None
 
 
-async def of(delivery_id: UUID, direction: Direction, *, own: bool, receiver_phone: str | None = None) -> Timeline:
-    """The timeline as its resident (`own`) or anybody else sees it: those read no phone numbers."""
+async def get_timeline(
+    delivery_id: UUID, direction: Direction, *, own: bool, receiver_phone: str | None = None
+) -> Timeline:
+    """Return the timeline for its owner (`own`) or for another reader, who reads no phone numbers."""
     moves, nodes = await fetch(_MOVES, delivery_id), await fetch(_NODES, delivery_id)
-    names = await placing.names_of(row["region_code"] for row in nodes)
-    told = [_told(row, names, own=own) for row in nodes]
-    steps = [_done(row, direction) for row in moves if _says_more(row)]
+    names = await region_codes.region_names_of(row["region_code"] for row in nodes)
+    reported = [_node_step(row, names, own=own) for row in nodes]
+    steps = [_office_step(row, direction) for row in moves if _is_shown(row)]
     return Timeline(
-        sorted([*steps, *told], key=lambda step: step.at),
+        sorted([*steps, *reported], key=lambda step: step.at),
         courier_phone(nodes, besides=receiver_phone) if own else None,
     )
 
 
-def masked(text: str) -> str:
+def mask_phones(text: str) -> str:
     """The text with every phone number in it masked."""
     return _PHONE.sub(lambda found: mask_phone(found[0]), text)
 
 
 def courier_phone(nodes: Sequence[Mapping[str, Any]], *, besides: str | None = None) -> str | None:
-    """The phone that the latest node near the door names, other than the receiver's own."""
+    """Return the phone in the latest node near the door, other than the receiver's own."""
     for row in reversed(nodes):
         if T(row["status"]) in CLOSE:
             found = [each for each in _PHONE.findall(_opened(row)) if each != besides]
@@ -100,44 +102,44 @@ def courier_phone(nodes: Sequence[Mapping[str, Any]], *, besides: str | None = N
     return None
 
 
-def _says_more(row: Mapping[str, Any]) -> bool:
-    return D(row["to_state"]) not in FROM_NODES or row["cause"] in SAID
+def _is_shown(row: Mapping[str, Any]) -> bool:
+    return D(row["to_state"]) not in FROM_NODES or row["cause"] in STATED_BY_PEOPLE
 
 
-def _done(row: Mapping[str, Any], direction: Direction) -> TimelineStep:
+def _office_step(row: Mapping[str, Any], direction: Direction) -> TimelineStep:
     name = state_name(D(row["to_state"]), direction)
     return TimelineStep(
         at=row["at"],
         kind="office",
         code=row["to_state"],
         name=name,
-        text=SAID.get(row["cause"], name),
+        text=STATED_BY_PEOPLE.get(row["cause"], name),
         place="",
         region_code=None,
         region=(),
         source="",
         waybill=None,
         late=False,
-        believed=True,
+        verified=True,
     )
 
 
-def _told(row: Mapping[str, Any], names: Mapping[str, tuple[str, ...]], *, own: bool) -> TimelineStep:
-    text, source = _opened(row), row["source"].removesuffix(ASKED)
+def _node_step(row: Mapping[str, Any], names: Mapping[str, tuple[str, ...]], *, own: bool) -> TimelineStep:
+    text, source = _opened(row), row["source"].removesuffix(QUERIED)
     status = T(row["status"])
     return TimelineStep(
         at=row["event_at"],
         kind="courier",
         code=status.value,
-        name=STATUS_NAMES[status] + ("" if row["believed"] else UNSURE),
-        text=text if own else masked(text),
+        name=STATUS_NAMES[status] + ("" if row["verified"] else UNCONFIRMED),
+        text=text if own else mask_phones(text),
         place=row["place"],
         region_code=row["region_code"],
         region=names.get(row["region_code"] or "", ()),
         source=SOURCE_NAMES.get(source, source),
         waybill=row["waybill"],
         late=row["late"],
-        believed=row["believed"],
+        verified=row["verified"],
     )
 
 

@@ -1,4 +1,4 @@
-"""WeChat's side of a parcel: events about its path, and the token of its trace component where a paid order exists."""
+"""WeChat's logistics: pushes about a parcel's path, and the token of the trace component where a paid order exists."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from backend import identity
 from backend.callbacks import WechatPushed, consume_wechat_push
 from backend.crypto import open_sealed
 from backend.database import fetch_row, fetch_value
-from backend.deliveries import moving, tracking
+from backend.deliveries import tracking, transitions
 from backend.deliveries.errors import TraceNotOffered
 from backend.events import EventMeta
 from backend.identity.principals import AsResident
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 EVENT = "add_express_path"
 SOURCE = "wechat"
 
-_PARCEL = """
+_SHIPMENT = """
 SELECT d.id, d.phone, d.contents, s.waybill, s.company FROM deliveries d JOIN shipments s ON s.delivery_id = d.id
 WHERE d.id = $1 AND s.waybill IS NOT NULL ORDER BY s.attempt DESC LIMIT 1
 """
@@ -35,8 +35,9 @@ ORDER BY f.subject_kind = 'delivery' DESC LIMIT 1
 """
 
 
-async def hear_wechat(event: WechatPushed, meta: EventMeta) -> None:
-    """WeChat tells of a parcel's path. Its pushes are signed, so it is believed; what nobody can read is left alone."""
+async def apply_wechat_push(event: WechatPushed, meta: EventMeta) -> None:
+    """Apply WeChat's push about a parcel's path. Its pushes are signed, so they are trusted; unreadable ones are
+    logged."""
     if event.name != EVENT:
         return
     push = await consume_wechat_push(event.message_id)
@@ -44,22 +45,22 @@ async def hear_wechat(event: WechatPushed, meta: EventMeta) -> None:
         return
     try:
         track = in_use().wechat.parcel_path(push)
-    except CourierPushInvalid as trouble:
-        facts = {"event": "tracking.wechat-push-invalid", "reason": trouble.why}
+    except CourierPushInvalid as error:
+        facts = {"event": "tracking.wechat-push-invalid", "reason": error.why}
         log.warning("WeChat logistics push not read", extra=facts)
         return
-    await tracking.hear([track], source=SOURCE, sure=True)
+    await tracking.ingest_tracks([track], source=SOURCE, trusted=True)
 
 
-async def trace_token(resident: AsResident, which: UUID | str, *, wechat: WeChat) -> str:
-    """The token with which the mini-program shows WeChat's trace component of the resident's parcel.
+async def get_trace_token(resident: AsResident, which: UUID | str, *, wechat: WeChat) -> str:
+    """Return the token with which the mini-program opens WeChat's trace component for the resident's parcel.
 
-    Raises DeliveryNotFound; TraceNotOffered when nothing has been sent, nothing was paid through WeChat Pay, or the
-    resident has no account there; what WeChat's port raises.
+    Raises DeliveryNotFound; TraceNotOffered when no shipment has a waybill, no payment went through WeChat Pay, or the
+    resident has no WeChat account; what WeChat's port raises.
     """
-    standing = await moving.seen(which, owner=resident.id)
-    row = await fetch_row(_PARCEL, standing.id)
-    paid = await fetch_value(_PAID, standing.id, standing.subject_kind, standing.subject_id, resident.id)
+    delivery = await transitions.get_row(which, owner=resident.id)
+    row = await fetch_row(_SHIPMENT, delivery.id)
+    paid = await fetch_value(_PAID, delivery.id, delivery.subject_kind, delivery.subject_id, resident.id)
     openid = await identity.openid_of(resident.id)
     if row is None or paid is None or openid is None or not settings().trace_picture:
         raise TraceNotOffered

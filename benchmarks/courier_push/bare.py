@@ -19,7 +19,7 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from backend.crypto import seal
-from backend.deliveries.hearing import _STORE, SEALED
+from backend.deliveries.callbacks import _STORE, SEALED
 from backend.events import _INSERT
 from benchmarks.bare import Bare, body_of, respond
 
@@ -70,7 +70,7 @@ async def store(connection: Any, said: dict[str, Any], param: str) -> None:
             [0], ["events.dispatch"], [b'{"event_id":"%s"}' % str(event).encode()], [timedelta(0)], [None], ["null"],
             event, zlib.crc32(message.bytes) % SHARDS, now, "courier.pushed", "courier", message, "partner",
             "kuaidi100", "-",
-            f'{{"event":"courier.pushed","message_id":"{message}","parcels":1,"partner":"kuaidi100"}}',
+            f'{{"event":"courier.pushed","message_id":"{message}","tracks":1,"partner":"kuaidi100"}}',
         )  # fmt: skip
 
 

@@ -19,8 +19,8 @@ _TRAIL = """
 SELECT (SELECT count(*) FROM deliveries WHERE id = ANY($1) AND state = 'signed') AS signed,
     (SELECT count(*) FROM shipment_nodes n JOIN shipments s ON s.id = n.shipment_id
         WHERE s.delivery_id = ANY($1)) AS nodes,
-    (SELECT count(*) FROM delivery_moves WHERE delivery_id = ANY($1)) AS moves,
-    (SELECT count(*) FROM events WHERE name = 'delivery.moved' AND subject_id = ANY($1)) AS events
+    (SELECT count(*) FROM delivery_transitions WHERE delivery_id = ANY($1)) AS moves,
+    (SELECT count(*) FROM events WHERE name = 'delivery.state-changed' AND subject_id = ANY($1)) AS events
 """
 
 

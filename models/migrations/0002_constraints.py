@@ -290,6 +290,18 @@ class Migration(ops.Migration):
             ),
         ),
         ops.AddConstraint(
+            model_name="NotificationOutcome",
+            constraint=CheckConstraint(
+                check="messages >= 0 AND (messages = 0) = (reason <> '')", name="notification_outcome_has_a_reason"
+            ),
+        ),
+        ops.AddConstraint(
+            model_name="NotificationOutcome",
+            constraint=CheckConstraint(
+                check="erased BETWEEN 0 AND messages", name="notification_outcome_erases_what_it_counted"
+            ),
+        ),
+        ops.AddConstraint(
             model_name="OpeningHours",
             constraint=CheckConstraint(check="weekday BETWEEN 0 AND 7", name="opening_hours_weekday"),
         ),
@@ -542,18 +554,6 @@ class Migration(ops.Migration):
             model_name="Strike",
             constraint=CheckConstraint(
                 check="waived_at IS NULL OR decided_at IS NOT NULL", name="strike_waived_by_somebody"
-            ),
-        ),
-        ops.AddConstraint(
-            model_name="NotificationOutcome",
-            constraint=CheckConstraint(
-                check="messages >= 0 AND (messages = 0) = (reason <> '')", name="notification_outcome_has_a_reason"
-            ),
-        ),
-        ops.AddConstraint(
-            model_name="NotificationOutcome",
-            constraint=CheckConstraint(
-                check="erased BETWEEN 0 AND messages", name="notification_outcome_erases_what_it_counted"
             ),
         ),
         ops.AddConstraint(

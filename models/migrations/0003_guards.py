@@ -22,7 +22,14 @@ def append_only(table: str) -> list[str]:
 
 APPEND_ONLY = [
     statement
-    for table in ("events", "event_seals", "payment_transitions", "ledger_groups", "ledger_postings", "delivery_moves")
+    for table in (
+        "events",
+        "event_seals",
+        "payment_transitions",
+        "ledger_groups",
+        "ledger_postings",
+        "delivery_transitions",
+    )
     for statement in append_only(table)
 ]
 
@@ -92,7 +99,7 @@ CREATE FUNCTION refuse_node_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (NEW.shipment_id, NEW.source, NEW.status, NEW.raw_code, NEW.event_at, NEW.received_at)
         IS DISTINCT FROM (OLD.shipment_id, OLD.source, OLD.status, OLD.raw_code, OLD.event_at, OLD.received_at)
-        OR (OLD.believed AND NOT NEW.believed)
+        OR (OLD.verified AND NOT NEW.verified)
     THEN
         RAISE EXCEPTION 'what a courier told is kept as it was told' USING ERRCODE = 'restrict_violation';
     END IF;

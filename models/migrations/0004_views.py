@@ -19,7 +19,7 @@ FROM public.payment_transitions
 UNION ALL
 SELECT 'delivery', delivery_id, upper(from_state), upper(to_state), at, actor::text,
        row_number() OVER (PARTITION BY delivery_id ORDER BY id)
-FROM public.delivery_moves
+FROM public.delivery_transitions
 """,
     """
 CREATE VIEW acceptance.v_delivery AS

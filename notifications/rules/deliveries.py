@@ -59,7 +59,7 @@ def message_for(direction: str, to_state: str, cause: str) -> str | None:
     return (TO_OFFICE if direction == Direction.TO_OFFICE else TO_RESIDENT).get(to_state)
 
 
-async def _moved(event: events.DeliveryMoved, meta: EventMeta) -> Sequence[Notification]:
+async def _moved(event: events.DeliveryStateChanged, meta: EventMeta) -> Sequence[Notification]:
     row = await _row(event.delivery_id)
     if row is None or (event.to_state in PASSING and row["state"] != event.to_state):
         return NoNotification("the delivery had moved on before this event was handled")
@@ -85,7 +85,7 @@ async def _handed_over(event: events.HandedOver, meta: EventMeta) -> Sequence[No
     return (Notification(event.resident_id, "delivery_handed_over", _context(row, meta.at)),) if row else GONE
 
 
-async def _found(event: events.ProblemFound, meta: EventMeta) -> Sequence[Notification]:
+async def _found(event: events.ProblemOpened, meta: EventMeta) -> Sequence[Notification]:
     row, problem = await _row(event.delivery_id), await fetch_row(_PROBLEM, event.problem_id)
     if event.kind not in PROBLEMS or row is None or problem is None or problem["ended_at"] is not None:
         return NoNotification("not for the resident, or already over")
@@ -124,19 +124,19 @@ RULES: Mapping[type[Event], Rule] = {
     events.AddressRemoved: RESIDENT_DID_IT,
     events.DeliveryChosen: RESIDENT_DID_IT,
     events.DeliveryChanged: RESIDENT_DID_IT,
-    events.DeliveryMoved: Notify(_STEPS, _moved),
+    events.DeliveryStateChanged: Notify(_STEPS, _moved),
     events.DeliveryConfirmed: RESIDENT_DID_IT,
     events.ShipmentOrdered: NoNotification("notified when the courier has it: until then it lies in the office"),
     events.ShipmentOrderFailed: _OFFICE,
     events.CourierPushed: NoNotification("handled by backend/deliveries: news for us, not the resident"),
-    events.ShipmentNoded: NoNotification("the state stayed as it was; the timeline shows it"),
-    events.ProblemFound: Notify(("delivery_problem",), _found),
-    events.ProblemTaken: _OFFICE,
+    events.ShipmentNodesStored: NoNotification("the state stayed as it was; the timeline shows it"),
+    events.ProblemOpened: Notify(("delivery_problem",), _found),
+    events.ProblemAssigned: _OFFICE,
     events.ProblemAnswered: Notify(("delivery_problem_answered",), _answered),
     events.HandedOver: Notify(("delivery_handed_over",), _handed_over),
     events.HandOverDenied: NoNotification("nothing was handed over; the counter's staff and the ledger know"),
     events.PickupDue: Notify(("pickup_due",), _due),
     events.KeptLonger: NoNotification("the resident requested it, and the page shows the day"),
-    events.ReceiverShown: _OFFICE,
-    events.PickupPointKept: NoNotification("counters are looked up, not announced"),
+    events.ReceiverRevealed: _OFFICE,
+    events.PickupPointChanged: NoNotification("counters are looked up, not announced"),
 }

@@ -109,7 +109,7 @@ async def test_what_was_brought_keeps_no_address_and_no_words_of_the_courier_whe
     on_its_way = await a_shipment(await a_delivery(resident, state=DeliveryState.IN_TRANSIT))
     brought = await a_shipment(await a_delivery(resident, state=DeliveryState.ORDERED))
     track = Track(waybill=str(brought.waybill), company="ems", nodes=(a_node("delivered", -1),), complete=True)
-    await tracking.hear([track], source="kuaidi100", sure=True)
+    await tracking.ingest_tracks([track], source="kuaidi100", trusted=True)
 
     copy = await data_subjects.export(resident.id)
     erased = await data_subjects.erase(resident.id)

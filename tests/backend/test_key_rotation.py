@@ -107,10 +107,10 @@ async def test_nodes_of_a_parcel_are_known_again_after_both_keys_have_changed():
     with using(data_keys=OLD, fingerprint_keys=OLD_INDEX):
         shipment = await a_shipment()
         track = Track(waybill=str(shipment.waybill), company="ems", nodes=(node,), complete=True)
-        await tracking.hear([track], source="kuaidi100", sure=True)
+        await tracking.ingest_tracks([track], source="kuaidi100", trusted=True)
     with using(data_keys=f"{NEW},{OLD}", fingerprint_keys=f"{NEW_INDEX},{OLD_INDEX}"):
         done = await key_rotation.reseal()
     with using(data_keys=NEW, fingerprint_keys=NEW_INDEX):
-        again = await tracking.hear([track], source="kuaidi100", sure=True)
+        again = await tracking.ingest_tracks([track], source="kuaidi100", trusted=True)
 
     assert (done["shipment_nodes.raw_text"], done["deliveries.street"], again.nodes) == (1, 1, 0)

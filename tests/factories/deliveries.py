@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from backend import clock
 from backend.crypto import open_sealed, seal
 from backend.database import fetch, fetch_row, fetch_value, transaction
-from backend.deliveries import moving, numbering
+from backend.deliveries import numbering, transitions
 from backend.identity.principals import AsResident
 from backend.partners.courier.port import Node
 from models.deliveries import (
@@ -110,7 +110,7 @@ async def a_delivery(resident: AsResident | None = None, **changes: Any) -> Deli
         values["ready_at"] = now
     async with transaction():
         delivery = await Delivery.create(id=identity, **values)
-        await moving.note(delivery.id, None, delivery.state.value, "chosen")
+        await transitions.record_step(delivery.id, None, delivery.state.value, "chosen")
     return delivery
 
 
@@ -189,15 +189,15 @@ async def delivery_state(delivery_id: UUID) -> str:
 
 async def moves_of(delivery_id: UUID) -> list[str]:
     """The states that a delivery went through, in order."""
-    rows = await fetch("SELECT to_state FROM delivery_moves WHERE delivery_id = $1 ORDER BY id", delivery_id)
+    rows = await fetch("SELECT to_state FROM delivery_transitions WHERE delivery_id = $1 ORDER BY id", delivery_id)
     return [row["to_state"] for row in rows]
 
 
 async def told_of(delivery_id: UUID) -> list[str]:
-    """The states that were told as DeliveryMoved, in order."""
+    """The states that were told as DeliveryStateChanged, in order."""
     rows = await fetch(
-        "SELECT payload::json->>'to_state' AS state FROM events WHERE name = 'delivery.moved' AND subject_id = $1 "
-        "ORDER BY id",
+        "SELECT payload::json->>'to_state' AS state FROM events WHERE name = 'delivery.state-changed' "
+        "AND subject_id = $1 ORDER BY id",
         delivery_id,
     )
     return [row["state"] for row in rows]

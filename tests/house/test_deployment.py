@@ -12,7 +12,7 @@ from litestar import Litestar
 
 from api.problems import document
 from backend.appointments import board
-from backend.deliveries import hearing
+from backend.deliveries import callbacks
 from backend.errors import DomainError, TooLarge, Unavailable
 from backend.logs import request_id
 from backend.partner_settings import PartnerSettings
@@ -138,7 +138,7 @@ def test_nginx_lets_through_what_the_service_reads_and_no_more():
     all_of_it, of_partners = re.findall(r"client_max_body_size (\w+);", NGINX)
 
     assert size(all_of_it) == Settings().body_limit
-    assert size(of_partners) == max(hearing.LARGEST, receipts.LARGEST)
+    assert size(of_partners) == max(callbacks.LARGEST, receipts.LARGEST)
 
 
 def test_nginx_waits_longer_than_the_service_thinks():

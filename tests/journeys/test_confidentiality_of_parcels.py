@@ -15,7 +15,7 @@ from litestar import Litestar
 
 from backend import auditing, invariants, jobs
 from backend.database import execute, fetch_value
-from backend.deliveries import asking, dispatching, handing_over
+from backend.deliveries import dispatching, handing_over, polling
 from backend.identity import AsResident
 from backend.partners.courier.sandbox.pushing import Lie
 from backend.partners.sandbox import Sandbox
@@ -110,7 +110,7 @@ async def by_post(canary: Caller, desk: Caller, case: str, sandbox: Sandbox) -> 
 
 async def worked() -> None:
     await jobs.drain()
-    await asking.look_out()
+    await polling.enqueue_due_queries()
     await jobs.drain()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from backend import clock, data_subjects, invariants, jobs
 from backend.database import fetch, fetch_value, transaction
-from backend.deliveries.events import DeliveryMoved
+from backend.deliveries.events import DeliveryStateChanged
 from backend.events import record
 from backend.partners.sandbox import Sandbox
 from notifications.invariants import notifying_events
@@ -103,7 +103,7 @@ async def test_every_event_that_notifies_leaves_its_messages_or_the_reason_for_n
 
 
 async def test_the_proof_covers_payments_and_deliveries():
-    assert {"payment.succeeded", "refund.succeeded", "delivery.moved", "delivery-problem.found"} <= set(
+    assert {"payment.succeeded", "refund.succeeded", "delivery.state-changed", "delivery-problem.opened"} <= set(
         notifying_events()
     )
 
@@ -115,7 +115,7 @@ async def test_a_parcels_message_that_vanished_is_found_and_one_that_was_erased_
     delivery = await a_delivery()
     async with transaction():
         await record(
-            DeliveryMoved(
+            DeliveryStateChanged(
                 delivery_id=delivery.id, resident_id=delivery.resident_id, from_state="ordered", to_state="picked_up",
                 at=clock.now(), cause="courier",
             )

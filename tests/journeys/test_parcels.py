@@ -14,7 +14,7 @@ from litestar import Litestar
 
 from backend import jobs
 from backend.database import fetch, fetch_value
-from backend.deliveries import asking, dispatching
+from backend.deliveries import dispatching, polling
 from backend.identity.principals import AsStaff
 from backend.partners import in_use
 from backend.partners.courier.sandbox.platform import Couriers
@@ -44,9 +44,9 @@ async def staff(couriers: Couriers) -> AsStaff:
 async def ordered(staff: AsStaff, courier: str) -> tuple[UUID, str]:
     """A delivery that has been ordered at a courier and is followed; its id and its waybill."""
     delivery = await one_to_send(staff)
-    await dispatching.send(staff, delivery.id, courier, couriers=in_use().couriers)
+    await dispatching.send_delivery(staff, delivery.id, courier, couriers=in_use().couriers)
     await jobs.drain()
-    await asking.look_out()
+    await polling.enqueue_due_queries()
     await jobs.drain()
     return delivery.id, await fetch_value("SELECT waybill FROM shipments WHERE delivery_id = $1", delivery.id)
 
@@ -59,17 +59,17 @@ async def move(couriers: Couriers, waybill: str, kind: str) -> None:
 
 async def ask_now() -> None:
     """The worker asks about what it may ask about by now."""
-    await asking.look_out()
+    await polling.enqueue_due_queries()
     await jobs.drain()
 
 
-async def believed(delivery_id: UUID) -> set[tuple[str, bool]]:
+async def verified(delivery_id: UUID) -> set[tuple[str, bool]]:
     rows = await fetch(
-        "SELECT n.status, n.believed FROM shipment_nodes n JOIN shipments s ON s.id = n.shipment_id "
+        "SELECT n.status, n.verified FROM shipment_nodes n JOIN shipments s ON s.id = n.shipment_id "
         "WHERE s.delivery_id = $1",
         delivery_id,
     )
-    return {(row["status"], row["believed"]) for row in rows}
+    return {(row["status"], row["verified"]) for row in rows}
 
 
 @BOTH
@@ -105,10 +105,10 @@ async def test_what_sf_pushes_of_a_signature_counts_after_a_question(couriers: C
     delivery, waybill = await ordered(staff, "sf")
     await move(couriers, waybill, "signed")
     assert await delivery_state(delivery) == "out_for_delivery"
-    assert ("delivered", False) in await believed(delivery)
+    assert ("delivered", False) in await verified(delivery)
     await ask_now()
     assert await delivery_state(delivery) == "signed"
-    assert ("delivered", True) in await believed(delivery)
+    assert ("delivered", True) in await verified(delivery)
     assert ("sf", "query", "A1000") in couriers.world.calls
 
 
@@ -165,7 +165,7 @@ async def test_pushes_in_the_wrong_order_come_to_the_same_end(couriers: Couriers
     assert await delivery_state(delivery) == "signed"
     told = await told_of(delivery)
     assert told == sorted(told, key=[*HOME].index)
-    statuses = {status for status, _ in await believed(delivery)}
+    statuses = {status for status, _ in await verified(delivery)}
     assert {"collected", "in_transit", "out_for_delivery", "delivered"} <= statuses
 
 
@@ -189,7 +189,7 @@ async def test_a_parcel_that_comes_back_and_one_that_is_lost_alarm_the_office(co
 
 async def test_a_number_that_nobody_finds_is_given_up_and_asked_about(couriers: Couriers, staff: AsStaff):
     delivery = await one_to_send(staff)
-    await dispatching.enter_waybill(
+    await dispatching.enter_department_waybill(
         staff, delivery.id, company="zhongtong", waybill="7001122334455", trackers=in_use().trackers
     )
     await jobs.drain()
@@ -203,7 +203,7 @@ async def test_a_number_that_nobody_finds_is_given_up_and_asked_about(couriers: 
 async def test_the_tracker_corrects_the_company_that_the_office_entered(couriers: Couriers, staff: AsStaff):
     delivery = await one_to_send(staff)
     parcel = await couriers.parcel("youzhengguonei")
-    await dispatching.enter_waybill(
+    await dispatching.enter_department_waybill(
         staff, delivery.id, company="ems", waybill=parcel.waybill, trackers=in_use().trackers
     )
     await jobs.drain()
@@ -215,7 +215,7 @@ async def test_the_tracker_corrects_the_company_that_the_office_entered(couriers
 
 async def test_an_order_is_taken_back_until_the_courier_has_come(couriers: Couriers, staff: AsStaff):
     delivery, waybill = await ordered(staff, "sf")
-    await dispatching.undo(staff, delivery, couriers=in_use().couriers)
+    await dispatching.undo_order(staff, delivery, couriers=in_use().couriers)
     assert couriers.find(waybill).cancelled
     assert await delivery_state(delivery) == "to_send"
 
@@ -223,5 +223,5 @@ async def test_an_order_is_taken_back_until_the_courier_has_come(couriers: Couri
 @BOTH
 async def test_a_label_can_be_printed(couriers: Couriers, staff: AsStaff, courier: str):
     delivery, waybill = await ordered(staff, courier)
-    made = await dispatching.label(staff, delivery, couriers=in_use().couriers)
+    made = await dispatching.get_label(staff, delivery, couriers=in_use().couriers)
     assert f"/couriers/labels/{waybill}.pdf" in str(made)

@@ -1,4 +1,4 @@
-"""`/v1/callbacks/courier/…`: what couriers push is believed or doubted, stored once, answered in their words."""
+"""`/v1/callbacks/courier/…`: what couriers push is verified or doubted, stored once, answered in their words."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from litestar import Litestar
 
 from backend import clock, database, jobs
 from backend.database import fetch, fetch_value
-from backend.deliveries import hearing
+from backend.deliveries import callbacks
 from backend.partners import Partners, equip, partners_from
 from backend.partners.courier.signing import kdniao_signature, kuaidi100_signature
 from backend.settings import settings as values
@@ -114,11 +114,11 @@ async def test_what_was_pushed_can_be_looked_into_word_for_word(client: httpx.As
     body = kuaidi100(await a_shipment(), ("103", -5))
     await post(client, "kuaidi100", body)
 
-    kept = await hearing.kept(await fetch_value("SELECT id FROM inbound_messages"))
+    kept = await callbacks.get_stored_push(await fetch_value("SELECT id FROM inbound_messages"))
 
     assert kept is not None
     assert quote(kept.plaintext)[:40] in body.decode().replace("+", "%20")
-    assert await hearing.kept(await fetch_value("SELECT gen_random_uuid()")) is None
+    assert await callbacks.get_stored_push(await fetch_value("SELECT gen_random_uuid()")) is None
 
 
 async def test_a_repeated_push_is_answered_alike_and_changes_nothing(client: httpx.AsyncClient):
@@ -183,7 +183,7 @@ async def test_a_partner_without_signature_is_believed_in_all_but_the_signature_
 
     assert answer.json() == {"return_code": "0000", "return_msg": "成功"}
     assert await delivery_state(shipment.delivery_id) == "out_for_delivery"
-    assert await fetch_value("SELECT signed_claimed_at IS NOT NULL FROM shipments") is True
+    assert await fetch_value("SELECT unconfirmed_end_at IS NOT NULL FROM shipments") is True
 
 
 async def test_the_same_in_xml_and_in_a_form(client: httpx.AsyncClient):
@@ -282,7 +282,7 @@ async def test_a_push_that_cannot_be_stored_is_sent_again(client: httpx.AsyncCli
         raise database.DatabaseDown
 
     with monkeypatch.context() as broken:
-        broken.setattr(hearing, "fetch_value", down)
+        broken.setattr(callbacks, "fetch_value", down)
         answer = await post(client, "kuaidi100", kuaidi100(shipment, ("103", -5)))
     assert answer.json()["result"] is False
 

@@ -9,8 +9,8 @@ from litestar import Litestar
 
 from backend import jobs
 from backend.database import execute, fetch_value
-from backend.deliveries import asking, choosing, dispatching
-from backend.deliveries.choosing import Wish
+from backend.deliveries import choosing, dispatching, polling
+from backend.deliveries.choosing import DeliveryChoice
 from backend.identity.principals import AsResident, AsStaff
 from backend.partners import Partners
 from backend.partners.sandbox import Sandbox
@@ -35,16 +35,16 @@ async def sent(request: pytest.FixtureRequest, partners: Partners) -> tuple[AsSt
     """A parcel that the courier has taken the order for and that is followed: who sent it, what, and its waybill."""
     staff, _ = await an_office()
     delivery = await one_to_send(staff)
-    await dispatching.send(staff, delivery.id, request.param, couriers=partners.couriers)
+    await dispatching.send_delivery(staff, delivery.id, request.param, couriers=partners.couriers)
     await worked()
     return staff, delivery, await fetch_value("SELECT waybill FROM shipments")
 
 
 async def worked() -> None:
     """The worker has looked out and done everything that is due."""
-    await asking.look_out()
+    await polling.enqueue_due_queries()
     await jobs.drain()
-    await asking.look_out()
+    await polling.enqueue_due_queries()
     await jobs.drain()
 
 
@@ -86,7 +86,7 @@ async def test_a_signature_told_by_sf_is_believed_after_we_have_asked(
     await execute("UPDATE shipments SET last_query_at = NULL")
     await worked()
     assert await delivery_state(delivery.id) == "signed"
-    assert await fetch_value("SELECT bool_and(believed) FROM shipment_nodes WHERE status = 'delivered'") is True
+    assert await fetch_value("SELECT bool_and(verified) FROM shipment_nodes WHERE status = 'delivered'") is True
 
 
 @by("sf")
@@ -103,7 +103,7 @@ async def test_a_signature_that_somebody_made_up_is_never_believed(
     await worked()
 
     assert await delivery_state(delivery.id) == "picked_up"
-    assert await fetch_value("SELECT signed_claimed_at IS NOT NULL FROM shipments") is True
+    assert await fetch_value("SELECT unconfirmed_end_at IS NOT NULL FROM shipments") is True
     assert await fetch_value("SELECT last_query_at IS NOT NULL FROM shipments") is True
 
 
@@ -113,16 +113,16 @@ async def test_another_address_takes_the_order_back_at_the_courier_and_makes_a_n
     staff, _ = await an_office()
     resident: AsResident = await somebody()
     delivery = await one_to_send(staff, resident_id=resident.id)
-    await dispatching.send(staff, delivery.id, "ems", couriers=partners.couriers)
+    await dispatching.send_delivery(staff, delivery.id, "ems", couriers=partners.couriers)
     await jobs.drain()
     region = await a_region(code="980188", name="宽城区")
     new_home = await an_address(resident, street="新居3号", region_code=region.code)
 
-    await choosing.change(
+    await choosing.change_delivery(
         resident,
         delivery.id,
         an_offer(subject_id=delivery.subject_id),
-        Wish(method=Method.POST, address_id=new_home.id),
+        DeliveryChoice(method=Method.POST, address_id=new_home.id),
         couriers=partners.couriers,
     )
     await jobs.drain()
@@ -146,8 +146,8 @@ async def test_a_parcel_that_comes_back_alarms_the_office_and_goes_out_again(
     assert await delivery_state(delivery.id) == "returned"
     assert {kind for kind, _ in await problems_of(delivery.id)} == {"refused", "returned"}
 
-    await dispatching.resend(staff, delivery.id)
-    await dispatching.send(staff, delivery.id, "ems", couriers=partners.couriers)
+    await dispatching.resend_delivery(staff, delivery.id)
+    await dispatching.send_delivery(staff, delivery.id, "ems", couriers=partners.couriers)
     await worked()
     again = await fetch_value("SELECT waybill FROM shipments WHERE attempt = 2")
     await sandbox.couriers.travel(again, "signed")

@@ -111,7 +111,7 @@ async def test_a_page_tells_the_whole_way_and_is_not_sent_twice(client: httpx.As
     parcel = await a_shipment(delivery_changes={"resident_id": resident.id})
     node = a_node("out_for_delivery", -1, raw_text="派件员13912345678", region_code=region.code)
     track = Track(waybill=str(parcel.waybill), company="ems", nodes=(node,), complete=False)
-    await tracking.hear([track], source="kuaidi100", sure=True)
+    await tracking.ingest_tracks([track], source="kuaidi100", trusted=True)
     address = f"{BASE}/{parcel.delivery.number}"
 
     page = await client.get(address, headers=headers_of(resident))
@@ -154,7 +154,7 @@ async def _department_of(number: str) -> Any:
 
 async def _order(number: str, department: Any, courier: ACourier) -> None:
     staff = AsStaff(uuid7(), department, frozenset({dispatching.SEND}))
-    await dispatching.send(staff, number, "ems", couriers={"ems": courier})
+    await dispatching.send_delivery(staff, number, "ems", couriers={"ems": courier})
     await jobs.drain()
 
 

@@ -11,7 +11,7 @@ import pytest
 from litestar import Litestar
 
 from backend import clock, jobs
-from backend.deliveries import following
+from backend.deliveries import resident_views
 from backend.partners.courier.port import CourierAddressRefused
 from models.deliveries import DeliveryState as D
 from models.deliveries import Direction, Method
@@ -90,13 +90,13 @@ async def test_a_mornings_parcels_go_out_as_one_batch_whose_failures_are_named(
     foreign = await client.get(there, headers=office.stranger)
     desk = (await client.get(f"{BASE}/desk", headers=office.headers)).json()
 
-    assert (sent.status_code, sent.json()["parcels"], sent.json()["waiting"]) == (201, 3, 3)
+    assert (sent.status_code, sent.json()["shipments"], sent.json()["waiting"]) == (201, 3, 3)
     assert (after["ordered"], after["failed"], after["waiting"]) == (2, 1, 0)
     assert {each["number"] for each in after["lines"]} == set(numbers)
-    assert [each["trouble"] for each in after["lines"] if each["trouble"]] == ["courier-address-refused"]
-    assert [(each["id"], each["parcels"]) for each in listed] == [(sent.json()["id"], 3)]
+    assert [each["error"] for each in after["lines"] if each["error"]] == ["courier-address-refused"]
+    assert [(each["id"], each["shipments"]) for each in listed] == [(sent.json()["id"], 3)]
     assert (foreign.status_code, foreign.json()["code"]) == (404, "delivery-batch-not-found")
-    assert desk == {"states": {"ordered": 2, "to_send": 1}, "problems": 1, "problems_taken": 0}
+    assert desk == {"states": {"ordered": 2, "to_send": 1}, "problems": 1, "problems_assigned": 0}
 
 
 async def test_one_is_sent_labelled_taken_back_and_sent_by_hand(
@@ -154,7 +154,7 @@ async def test_at_the_counter_the_code_opens_and_five_wrong_ones_close(client: h
 
     ready = await client.post(f"{there}/readiness", json={"kept_days": 10}, headers=office.headers)
     kept = await client.put(f"{there}/kept-until", json={"until": until}, headers=office.headers)
-    code = (await following.one(resident, delivery.number)).pickup_code
+    code = (await resident_views.get_own_delivery(resident, delivery.number)).pickup_code
     wrong = {"name": "王五", "code": "00000000", "signature": a_signature()}
     refused = [await client.post(f"{there}/hand-over", json=wrong, headers=office.headers) for _ in range(2)]
     blank = await client.post(

@@ -253,7 +253,7 @@ def test_a_scene_that_is_not_ours_is_refused(scene: str):
 async def test_the_machines_are_served_as_data(client: httpx.AsyncClient):
     found = (await client.get("/v1/public/lifecycle/appointments")).json()
 
-    moves = {(each["from"], each["move"]): each["to"] for each in found["appointment"]["moves"]}
+    moves = {(each["from"], each["transition"]): each["to"] for each in found["appointment"]["transitions"]}
     assert moves["booked", "check-in"] == "checked-in"
     assert {each["code"] for each in found["appointment"]["states"] if each["terminal"]} == {
         "served", "missed", "cancelled", "expired",

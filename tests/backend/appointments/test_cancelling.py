@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from backend.appointments import booking, cancelling
 from backend.appointments.errors import AppointmentNotFound, AppointmentTransitionRefused, SlotExpired
-from backend.appointments.lifecycle import Move
+from backend.appointments.lifecycle import Transition
 from backend.appointments.places import Booking
 from backend.database import execute, fetch_row, fetch_value, transaction
 from models.appointments import Appointment, AppointmentState, Strike
@@ -94,15 +94,15 @@ async def test_a_strangers_appointment_cannot_be_cancelled_and_is_not_even_there
 @pytest.mark.parametrize(
     ("state", "move", "ends"),
     [
-        (AppointmentState.BOOKED, Move.CANCEL, AppointmentState.CANCELLED),
-        (AppointmentState.HELD, Move.CANCEL, AppointmentState.CANCELLED),
-        (AppointmentState.HELD, Move.EXPIRE, AppointmentState.EXPIRED),
-        (AppointmentState.BOOKED, Move.MISS, AppointmentState.MISSED),
-        (AppointmentState.CHECKED_IN, Move.MISS, AppointmentState.MISSED),
+        (AppointmentState.BOOKED, Transition.CANCEL, AppointmentState.CANCELLED),
+        (AppointmentState.HELD, Transition.CANCEL, AppointmentState.CANCELLED),
+        (AppointmentState.HELD, Transition.EXPIRE, AppointmentState.EXPIRED),
+        (AppointmentState.BOOKED, Transition.MISS, AppointmentState.MISSED),
+        (AppointmentState.CHECKED_IN, Transition.MISS, AppointmentState.MISSED),
     ],
 )
 async def test_whatever_ends_an_appointment_gives_one_place_back(
-    state: AppointmentState, move: Move, ends: AppointmentState
+    state: AppointmentState, move: Transition, ends: AppointmentState
 ):
     slot = await a_slot(4)
     await an_appointment(slot)

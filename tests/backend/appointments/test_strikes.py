@@ -17,7 +17,7 @@ from backend.appointments.errors import (
     StrikeAppealNotPending,
     StrikeNotFound,
 )
-from backend.appointments.lifecycle import Move
+from backend.appointments.lifecycle import Transition
 from backend.appointments.places import locked, move_to
 from backend.appointments.strikes import Kind
 from backend.database import transaction
@@ -278,7 +278,7 @@ async def test_two_workers_and_late_check_ins_leave_each_visit_in_one_state_with
             found = await locked(visit.id)
             if found.state is not S.BOOKED:
                 return False
-            await move_to(found, Move.CHECK_IN)
+            await move_to(found, Transition.CHECK_IN)
         return True
 
     outcomes = await asyncio.gather(

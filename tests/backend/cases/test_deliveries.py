@@ -11,7 +11,7 @@ from backend import jobs, partners
 from backend.cases import deliveries
 from backend.cases.errors import CaseNotFound
 from backend.database import execute, fetch_value, transaction
-from backend.deliveries.choosing import Wish
+from backend.deliveries.choosing import DeliveryChoice
 from backend.deliveries.errors import DeliveryAlreadyChosen, DeliveryNotFound, DeliveryNotOffered
 from backend.events import record
 from backend.identity.principals import AsResident
@@ -45,8 +45,8 @@ async def a_postable_case(*codes: str, **guide: Any) -> tuple[AsResident, Case]:
     return resident, case
 
 
-async def by_post(resident: AsResident) -> Wish:
-    return Wish(method=Method.POST, address_id=(await an_address(resident)).id)
+async def by_post(resident: AsResident) -> DeliveryChoice:
+    return DeliveryChoice(method=Method.POST, address_id=(await an_address(resident)).id)
 
 
 async def happened(case: Case, *codes: str) -> None:
@@ -129,7 +129,7 @@ async def test_a_case_that_ends_without_a_document_sends_nothing(ended: str):
 async def test_the_resident_changes_their_mind_about_the_case_and_nothing_else():
     resident, case = await a_postable_case("受理")
     chosen = await deliveries.choose(resident, case.number, await by_post(resident))
-    counter = Wish(method=Method.PICKUP, pickup_point_id=(await a_pickup_point()).id)
+    counter = DeliveryChoice(method=Method.PICKUP, pickup_point_id=(await a_pickup_point()).id)
 
     changed = await deliveries.change(resident, chosen.number, counter, couriers={})
 

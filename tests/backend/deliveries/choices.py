@@ -6,13 +6,13 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
-from backend.deliveries.choosing import Offer, Wish
+from backend.deliveries.choosing import DeliveryChoice, DeliveryOffer
 from backend.identity.principals import AsResident
 from models.deliveries import Method
 from tests.factories.deliveries import an_address
 
 
-def an_offer(**changes: Any) -> Offer:
+def an_offer(**changes: Any) -> DeliveryOffer:
     """A certificate that exists, by post or at a counter."""
     values: dict[str, Any] = {
         "subject_kind": "case",
@@ -23,8 +23,8 @@ def an_offer(**changes: Any) -> Offer:
         "ready": True,
         **changes,
     }
-    return Offer(**values)
+    return DeliveryOffer(**values)
 
 
-async def by_post(resident: AsResident, **changes: Any) -> Wish:
-    return Wish(method=Method.POST, address_id=(await an_address(resident)).id, **changes)
+async def by_post(resident: AsResident, **changes: Any) -> DeliveryChoice:
+    return DeliveryChoice(method=Method.POST, address_id=(await an_address(resident)).id, **changes)

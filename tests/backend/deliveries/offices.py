@@ -27,8 +27,8 @@ async def one_to_send(staff: AsStaff, **changes: Any) -> Delivery:
 
 
 async def shipments() -> list[tuple[str, str | None, bool]]:
-    rows = await fetch("SELECT state, order_trouble, ended_at IS NOT NULL AS over FROM shipments ORDER BY attempt")
-    return [(row["state"], row["order_trouble"], row["over"]) for row in rows]
+    rows = await fetch("SELECT state, order_error, ended_at IS NOT NULL AS over FROM shipments ORDER BY attempt")
+    return [(row["state"], row["order_error"], row["over"]) for row in rows]
 
 
 async def jobs_later() -> int:

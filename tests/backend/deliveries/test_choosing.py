@@ -10,7 +10,7 @@ from backend import jobs
 from backend.clock import now
 from backend.database import execute, fetch_row, fetch_value
 from backend.deliveries import cancelling, choosing, subjects
-from backend.deliveries.choosing import Wish
+from backend.deliveries.choosing import DeliveryChoice
 from backend.deliveries.errors import (
     AddressNotFound,
     CourierOrderInProgress,
@@ -47,7 +47,9 @@ async def test_what_exists_is_to_be_sent_at_once_to_a_copy_of_the_address():
     resident = await somebody()
     address = await an_address(resident)
 
-    chosen = await choosing.choose(resident, an_offer(), Wish(method=Method.POST, address_id=address.id))
+    chosen = await choosing.choose_delivery(
+        resident, an_offer(), DeliveryChoice(method=Method.POST, address_id=address.id)
+    )
 
     assert (chosen.state, chosen.postage) == (D.TO_SEND, Postage.OFFICE)
     assert await address_of(chosen.id) == {"name": "田秀英", "phone": PHONE, "street": STREET}
@@ -61,11 +63,11 @@ async def test_what_exists_is_to_be_sent_at_once_to_a_copy_of_the_address():
 
 async def test_what_does_not_exist_yet_waits_for_it():
     resident, offer = await somebody(), an_offer(ready=False)
-    chosen = await choosing.choose(resident, offer, await by_post(resident))
+    chosen = await choosing.choose_delivery(resident, offer, await by_post(resident))
     assert chosen.state is D.WAITING
 
-    assert await subjects.contents_ready("case", offer.subject_id) is True
-    assert await subjects.contents_ready("case", offer.subject_id) is False
+    assert await subjects.mark_contents_ready("case", offer.subject_id) is True
+    assert await subjects.mark_contents_ready("case", offer.subject_id) is False
 
     assert await moves_of(chosen.id) == ["waiting", "to_send"]
     assert await told_of(chosen.id) == ["to_send"]
@@ -74,7 +76,9 @@ async def test_what_does_not_exist_yet_waits_for_it():
 async def test_a_counter_may_be_chosen_instead():
     resident, point = await somebody(), await a_pickup_point()
 
-    chosen = await choosing.choose(resident, an_offer(), Wish(method=Method.PICKUP, pickup_point_id=point.id))
+    chosen = await choosing.choose_delivery(
+        resident, an_offer(), DeliveryChoice(method=Method.PICKUP, pickup_point_id=point.id)
+    )
 
     assert (chosen.method, chosen.pickup_point_id, chosen.postage) == (Method.PICKUP, point.id, Postage.FREE)
     assert await fetch_value("SELECT street FROM deliveries") is None
@@ -86,28 +90,28 @@ async def test_only_what_is_offered_and_ones_own_can_be_chosen():
     closed = await a_pickup_point(closed_at=now())
 
     for wish, error in (
-        (Wish(method=Method.POST, address_id=foreign.id), AddressNotFound),
-        (Wish(method=Method.POST, address_id=gone.id), AddressNotFound),
-        (Wish(method=Method.POST), AddressNotFound),
-        (Wish(method=Method.PICKUP, pickup_point_id=closed.id), PickupPointNotFound),
-        (Wish(method=Method.PICKUP), PickupPointNotFound),
+        (DeliveryChoice(method=Method.POST, address_id=foreign.id), AddressNotFound),
+        (DeliveryChoice(method=Method.POST, address_id=gone.id), AddressNotFound),
+        (DeliveryChoice(method=Method.POST), AddressNotFound),
+        (DeliveryChoice(method=Method.PICKUP, pickup_point_id=closed.id), PickupPointNotFound),
+        (DeliveryChoice(method=Method.PICKUP), PickupPointNotFound),
     ):
         with pytest.raises(error):
-            await choosing.choose(resident, an_offer(), wish)
+            await choosing.choose_delivery(resident, an_offer(), wish)
     with pytest.raises(DeliveryNotOffered):
-        await choosing.choose(resident, an_offer(methods=frozenset({Method.PICKUP})), await by_post(resident))
+        await choosing.choose_delivery(resident, an_offer(methods=frozenset({Method.PICKUP})), await by_post(resident))
     assert await fetch_value("SELECT count(*) FROM deliveries") == 0
 
 
 async def test_one_subject_has_one_delivery_under_way():
     resident, offer = await somebody(), an_offer()
-    first = await choosing.choose(resident, offer, await by_post(resident))
+    first = await choosing.choose_delivery(resident, offer, await by_post(resident))
 
     with pytest.raises(DeliveryAlreadyChosen):
-        await choosing.choose(resident, offer, await by_post(resident))
+        await choosing.choose_delivery(resident, offer, await by_post(resident))
 
-    await cancelling.cancel(resident, first.number, couriers={})
-    assert (await choosing.choose(resident, offer, await by_post(resident))).state is D.TO_SEND
+    await cancelling.cancel_delivery(resident, first.number, couriers={})
+    assert (await choosing.choose_delivery(resident, offer, await by_post(resident))).state is D.TO_SEND
 
 
 # -- until it was picked up ------------------------------------------------------------------------
@@ -127,10 +131,12 @@ async def an_ordered_one(courier: ACourier, **changes: Any) -> tuple[AsResident,
 async def test_another_address_after_the_order_takes_it_back_and_orders_anew():
     courier = ACourier()
     resident, first = await an_ordered_one(courier)
-    wish = Wish(method=Method.POST, address_id=(await an_address(resident, street="新居1号")).id)
+    wish = DeliveryChoice(method=Method.POST, address_id=(await an_address(resident, street="新居1号")).id)
 
     with served_by(courier):
-        changed = await choosing.change(resident, first.delivery_id, an_offer(), wish, couriers={"ems": courier})
+        changed = await choosing.change_delivery(
+            resident, first.delivery_id, an_offer(), wish, couriers={"ems": courier}
+        )
         await jobs.drain()
 
     assert courier.cancelled == [first.number]
@@ -147,11 +153,11 @@ async def test_once_picked_up_the_address_is_fixed():
     courier.failures = [CourierOrderRefused("ems", "too-late")]
 
     with pytest.raises(DeliveryAddressFixed):  # the courier says so
-        await choosing.change(resident, shipment.delivery_id, an_offer(), wish, couriers={"ems": courier})
+        await choosing.change_delivery(resident, shipment.delivery_id, an_offer(), wish, couriers={"ems": courier})
     await execute("UPDATE deliveries SET state = 'in_transit'")
     for change in (
-        choosing.change(resident, shipment.delivery_id, an_offer(), wish, couriers={"ems": courier}),
-        cancelling.cancel(resident, shipment.delivery_id, couriers={"ems": courier}),
+        choosing.change_delivery(resident, shipment.delivery_id, an_offer(), wish, couriers={"ems": courier}),
+        cancelling.cancel_delivery(resident, shipment.delivery_id, couriers={"ems": courier}),
     ):
         with pytest.raises(DeliveryAddressFixed):  # we know
             await change
@@ -168,7 +174,7 @@ async def test_picked_up_while_the_order_is_being_taken_back_leaves_the_address_
 
     courier.meanwhile = [picked_up]
     with pytest.raises(DeliveryAddressFixed):
-        await choosing.change(
+        await choosing.change_delivery(
             resident, shipment.delivery_id, an_offer(), await by_post(resident), couriers={"ems": courier}
         )
 
@@ -182,7 +188,7 @@ async def test_a_courier_that_does_not_answer_changes_nothing():
     courier.failures = [PartnerUnreachable("ems")]
 
     with pytest.raises(PartnerUnreachable):
-        await cancelling.cancel(resident, shipment.delivery_id, couriers={"ems": courier})
+        await cancelling.cancel_delivery(resident, shipment.delivery_id, couriers={"ems": courier})
 
     assert await delivery_state(shipment.delivery_id) == "ordered"
 
@@ -193,8 +199,8 @@ async def test_while_the_courier_has_not_answered_nothing_can_be_changed():
     await a_shipment(delivery, state=D.TO_SEND, waybill=None, ordered_at=None)
 
     for change in (
-        choosing.change(resident, delivery.id, an_offer(), await by_post(resident), couriers={}),
-        cancelling.cancel(resident, delivery.id, couriers={}),
+        choosing.change_delivery(resident, delivery.id, an_offer(), await by_post(resident), couriers={}),
+        cancelling.cancel_delivery(resident, delivery.id, couriers={}),
     ):
         with pytest.raises(CourierOrderInProgress):
             await change
@@ -204,7 +210,7 @@ async def test_cancelling_an_ordered_one_takes_it_back_first():
     courier = ACourier()
     resident, shipment = await an_ordered_one(courier)
 
-    await cancelling.cancel(resident, shipment.delivery_id, couriers={"ems": courier})
+    await cancelling.cancel_delivery(resident, shipment.delivery_id, couriers={"ems": courier})
 
     assert courier.cancelled == [shipment.number]
     assert await moves_of(shipment.delivery_id) == ["ordered", "to_send", "cancelled"]
@@ -214,8 +220,8 @@ async def test_somebody_elses_delivery_can_be_neither_changed_nor_cancelled():
     delivery, stranger = await a_delivery(), await somebody()
 
     for wrong in (
-        choosing.change(stranger, delivery.id, an_offer(), await by_post(stranger), couriers={}),
-        cancelling.cancel(stranger, delivery.number, couriers={}),
+        choosing.change_delivery(stranger, delivery.id, an_offer(), await by_post(stranger), couriers={}),
+        cancelling.cancel_delivery(stranger, delivery.number, couriers={}),
     ):
         with pytest.raises(DeliveryNotFound):
             await wrong
@@ -226,8 +232,8 @@ async def test_what_was_signed_for_cannot_be_changed():
     delivery = await a_delivery(resident, state=D.SIGNED)
 
     for wrong in (
-        choosing.change(resident, delivery.id, an_offer(), await by_post(resident), couriers={}),
-        cancelling.cancel(resident, delivery.id, couriers={}),
+        choosing.change_delivery(resident, delivery.id, an_offer(), await by_post(resident), couriers={}),
+        cancelling.cancel_delivery(resident, delivery.id, couriers={}),
     ):
         with pytest.raises(DeliveryTransitionRefused):
             await wrong
@@ -239,8 +245,8 @@ async def test_what_was_signed_for_cannot_be_changed():
 async def test_a_subject_that_ends_cancels_what_has_not_been_sent():
     delivery = await a_delivery(state=D.WAITING)
 
-    assert await subjects.subject_ended("case", delivery.subject_id, "case-ended") is True
-    assert await subjects.subject_ended("case", delivery.subject_id, "case-ended") is False
+    assert await subjects.end_subject_delivery("case", delivery.subject_id, "case-ended") is True
+    assert await subjects.end_subject_delivery("case", delivery.subject_id, "case-ended") is False
 
     assert await delivery_state(delivery.id) == "cancelled"
 
@@ -251,7 +257,7 @@ async def test_a_subject_that_ends_takes_the_order_back_by_a_job():
     subject = await fetch_value("SELECT subject_id FROM deliveries")
 
     with served_by(courier):
-        assert await subjects.subject_ended("case", subject, "case-ended") is True
+        assert await subjects.end_subject_delivery("case", subject, "case-ended") is True
         assert await delivery_state(shipment.delivery_id) == "ordered"
         await jobs.drain()
 
@@ -263,7 +269,7 @@ async def test_what_the_courier_has_goes_its_way_when_the_subject_ends():
     shipment = await a_shipment(state=D.IN_TRANSIT)
     subject = await fetch_value("SELECT subject_id FROM deliveries")
 
-    assert await subjects.subject_ended("case", subject, "case-ended") is False
+    assert await subjects.end_subject_delivery("case", subject, "case-ended") is False
     assert await delivery_state(shipment.delivery_id) == "in_transit"
 
 
@@ -272,5 +278,5 @@ async def test_a_subject_shows_its_deliveries_the_newest_first():
     new = await a_delivery(subject_id=old.subject_id)
     await a_delivery()
 
-    assert [each.id for each in await subjects.of_subject("case", old.subject_id)] == [new.id, old.id]
-    assert await subjects.of_subject("licence", old.subject_id) == []
+    assert [each.id for each in await subjects.list_subject_deliveries("case", old.subject_id)] == [new.id, old.id]
+    assert await subjects.list_subject_deliveries("licence", old.subject_id) == []

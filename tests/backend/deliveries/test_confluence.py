@@ -13,8 +13,8 @@ import pytest
 
 from backend import clock
 from backend.database import fetch, transaction
-from backend.deliveries import moving, proving, receiving, returning, tracking
-from backend.deliveries.lifecycle import LEADS_TO, RANK, Move, come_to
+from backend.deliveries import invariants, receiving, returning, tracking, transitions
+from backend.deliveries.lifecycle import LEADS_TO, RANK, Transition, fold
 from backend.partners.courier.port import Node, Track
 from models.deliveries import DeliveryState as D
 from models.shipments import Shipment, TrackStatus
@@ -34,9 +34,9 @@ class Journey:
     told: list[tuple[Node, str, bool]] = field(default_factory=list)
 
     @property
-    def believed(self) -> set[TrackStatus]:
-        """What somebody who is to be believed has said."""
-        return {TrackStatus(node.status) for node, _, sure in self.told if sure or node.status not in FINAL}
+    def verified(self) -> set[TrackStatus]:
+        """What somebody who is to be verified has said."""
+        return {TrackStatus(node.status) for node, _, trusted in self.told if trusted or node.status not in FINAL}
 
 
 def a_journey(dice: random.Random) -> Journey:
@@ -46,8 +46,8 @@ def a_journey(dice: random.Random) -> Journey:
     minutes = [dice.randint(-55, 0) for _ in statuses]
     journey = Journey([a_node(status, at) for status, at in zip(statuses, minutes, strict=True)])
     for node in journey.nodes:
-        for source, sure in dice.sample(SOURCES, dice.randint(1, 2)):
-            journey.told.append((node, source, sure))
+        for source, trusted in dice.sample(SOURCES, dice.randint(1, 2)):
+            journey.told.append((node, source, trusted))
     return journey
 
 
@@ -56,9 +56,9 @@ def pushes(told: Sequence[tuple[Node, str, bool]], dice: random.Random) -> list[
     pieces: dict[tuple[str, bool, int], list[Node]] = {}
     mixed = [*told, *dice.choices(told, k=dice.randint(0, len(told)))]
     dice.shuffle(mixed)
-    for node, source, sure in mixed:
-        pieces.setdefault((source, sure, dice.randint(1, 3)), []).append(node)
-    order = [(source, sure, nodes) for (source, sure, _), nodes in pieces.items()]
+    for node, source, trusted in mixed:
+        pieces.setdefault((source, trusted, dice.randint(1, 3)), []).append(node)
+    order = [(source, trusted, nodes) for (source, trusted, _), nodes in pieces.items()]
     dice.shuffle(order)
     return order
 
@@ -66,7 +66,7 @@ def pushes(told: Sequence[tuple[Node, str, bool]], dice: random.Random) -> list[
 async def timeline(shipment: Shipment) -> list[tuple[object, ...]]:
     """What the parcel's page shows, without who told it first and when."""
     rows = await fetch(
-        "SELECT digest, status, event_at, believed FROM shipment_nodes WHERE shipment_id = $1 ORDER BY digest",
+        "SELECT digest, status, event_at, verified FROM shipment_nodes WHERE shipment_id = $1 ORDER BY digest",
         shipment.id,
     )
     return [tuple(row.values()) for row in rows]
@@ -84,9 +84,9 @@ async def stands(shipment: Shipment) -> tuple[str, str, bool]:
 async def play(journey: Journey, dice: random.Random) -> tuple[tuple[str, str, bool], list[tuple[object, ...]]]:
     """Tell the journey in one order of a parcel of its own."""
     shipment = await a_shipment(ordered_at=clock.now() - timedelta(hours=2))
-    for source, sure, nodes in pushes(journey.told, dice):
+    for source, trusted, nodes in pushes(journey.told, dice):
         track = Track(waybill=str(shipment.waybill), company="ems", nodes=tuple(nodes), complete=False)
-        await tracking.hear([track], source=source, sure=sure)
+        await tracking.ingest_tracks([track], source=source, trusted=trusted)
     await check_what_was_told(shipment.delivery_id)
     return await stands(shipment), await timeline(shipment)
 
@@ -104,7 +104,7 @@ async def test_every_order_of_telling_comes_to_one_end(tenth: int):
         journey = a_journey(dice)
         ends = [await play(journey, random.Random(f"{seed} {order}")) for order in range(ORDERS)]
 
-        state = come_to(journey.believed).value
+        state = fold(journey.verified).value
         assert [end[0][:2] for end in ends] == [(state, state)] * ORDERS, seed
         assert [end for end in ends if end != ends[0]] == [], seed
         assert len(ends[0][1]) == len({(node.event_at, node.raw_code) for node in journey.nodes})
@@ -115,10 +115,10 @@ def test_the_fold_is_a_maximum_so_no_order_and_no_repeat_can_change_it():
     every = list(TrackStatus)
     for _ in range(1000):
         statuses = dice.choices(every, k=dice.randint(0, 12))
-        end = come_to(statuses)
+        end = fold(statuses)
 
-        assert come_to(dice.sample(statuses, len(statuses))) is end is come_to(statuses * 2)
-        assert RANK[come_to([*statuses, dice.choice(every)])] >= RANK[end]
+        assert fold(dice.sample(statuses, len(statuses))) is end is fold(statuses * 2)
+        assert RANK[fold([*statuses, dice.choice(every)])] >= RANK[end]
     assert {state for state in LEADS_TO.values() if state is not None} <= RANK.keys()
 
 
@@ -132,14 +132,14 @@ async def test_pushes_about_the_same_parcels_at_once_end_alike_and_lock_nobody_o
     ]
     random.Random(7).shuffle(pushes)
 
-    await asyncio.gather(*(tracking.hear(tracks, source="kuaidi100", sure=True) for tracks in pushes))
+    await asyncio.gather(*(tracking.ingest_tracks(tracks, source="kuaidi100", trusted=True) for tracks in pushes))
 
     for parcel in parcels:
         assert (await stands(parcel))[0] == "signed"
         assert len(await timeline(parcel)) == len(journey)
         await check_what_was_told(parcel.delivery_id)
-    assert await proving.illegal(fetch) == []
-    assert await proving.misplaced(fetch) == []
+    assert await invariants.illegal(fetch) == []
+    assert await invariants.misplaced(fetch) == []
 
 
 async def test_what_a_courier_tells_waits_for_what_people_do_at_the_same_moment():
@@ -148,15 +148,15 @@ async def test_what_a_courier_tells_waits_for_what_people_do_at_the_same_moment(
 
     async def confirm() -> None:
         async with transaction():
-            standing = await moving.locked(parcel.delivery_id)
+            delivery = await transitions.lock_row(parcel.delivery_id)
             held.set()
             await asyncio.sleep(0.3)
-            await moving.move(standing, Move.CONFIRM, receiving.CONFIRMED)
-            await returning.arrived(standing)
+            await transitions.apply_transition(delivery, Transition.CONFIRM, receiving.CONFIRMED)
+            await returning.mark_arrived(delivery)
 
     async def tell() -> None:
         await held.wait()
-        await tracking.hear([lost], source="kuaidi100", sure=True)
+        await tracking.ingest_tracks([lost], source="kuaidi100", trusted=True)
 
     await asyncio.gather(confirm(), tell())
 

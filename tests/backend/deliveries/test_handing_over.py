@@ -14,7 +14,7 @@ from backend import clock, data_subjects, jobs
 from backend.cases.collecting import is_applicant
 from backend.crypto import open_sealed
 from backend.database import fetch, fetch_row, fetch_value
-from backend.deliveries import following, handing_over
+from backend.deliveries import handing_over, resident_views
 from backend.deliveries.errors import (
     DeliveryNotFound,
     DeliveryTransitionRefused,
@@ -22,7 +22,7 @@ from backend.deliveries.errors import (
     HandOverTried,
     SignatureUnusable,
 )
-from backend.deliveries.handing_over import Shown
+from backend.deliveries.handing_over import IdentityProof
 from backend.identity import delegating
 from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsResident, AsStaff
@@ -32,7 +32,7 @@ from tests.factories.cases import ID_NUMBER, a_case, facts
 from tests.factories.deliveries import NAME, a_delivery, a_pickup_point, a_signature, delivery_state, moves_of
 from tests.factories.identity import a_delegation, a_resident
 
-NOBODY = Shown(name="王五", code="00000000")
+NOBODY = IdentityProof(name="王五", code="00000000")
 
 
 async def known(kind: str, subject: UUID, name: str, tail: str) -> bool:
@@ -55,13 +55,13 @@ async def at_the_counter(resident: AsResident | None = None, **changes: Any) -> 
 
 
 async def code_of(resident: AsResident, delivery: Delivery) -> str:
-    code = (await following.one(resident, delivery.number)).pickup_code
+    code = (await resident_views.get_own_delivery(resident, delivery.number)).pickup_code
     assert code is not None
     return code
 
 
-async def give(staff: AsStaff, delivery: Delivery, shown: Shown) -> None:
-    await handing_over.hand_over(staff, delivery.number, shown, a_signature(), knows=known)
+async def give(staff: AsStaff, delivery: Delivery, shown: IdentityProof) -> None:
+    await handing_over.hand_over(staff, delivery.number, shown, a_signature(), identity_check=known)
 
 
 async def test_what_came_to_the_counter_is_kept_for_so_many_days_and_told():
@@ -71,7 +71,7 @@ async def test_what_came_to_the_counter_is_kept_for_so_many_days_and_told():
     assert row is not None
     assert row["kept_until"] == clock.today() + timedelta(days=30)
     assert await moves_of(delivery.id) == ["to_send", "ready"]
-    seen = await following.one(resident, delivery.number)
+    seen = await resident_views.get_own_delivery(resident, delivery.number)
     assert seen.pickup_code is not None
     assert len(seen.pickup_code) == 8
     assert seen.pickup_code.isdecimal()
@@ -82,7 +82,7 @@ async def test_what_came_to_the_counter_is_kept_for_so_many_days_and_told():
 async def test_the_residents_own_code_is_enough_and_the_signature_is_kept_sealed():
     delivery, resident, staff = await at_the_counter()
 
-    await give(staff, delivery, Shown(name=NAME, code=await code_of(resident, delivery)))
+    await give(staff, delivery, IdentityProof(name=NAME, code=await code_of(resident, delivery)))
 
     row = await fetch_row("SELECT * FROM hand_overs WHERE delivery_id = $1", delivery.id)
     assert row is not None
@@ -90,7 +90,7 @@ async def test_the_residents_own_code_is_enough_and_the_signature_is_kept_sealed
     assert open_sealed(row["taken_by"], where="hand_overs.taken_by", row=row["id"]) == NAME
     assert open_sealed(row["signature"], where="hand_overs.signature", row=row["id"]) == a_signature()
     assert await delivery_state(delivery.id) == "handed_over"
-    assert (await following.one(resident, delivery.number)).pickup_code is None
+    assert (await resident_views.get_own_delivery(resident, delivery.number)).pickup_code is None
 
 
 async def test_a_delegate_has_a_code_of_their_own_that_says_so_and_ends_with_the_delegation():
@@ -102,9 +102,9 @@ async def test_a_delegate_has_a_code_of_their_own_that_says_so_and_ends_with_the
 
     await delegating.end(mother, delegation)
     with pytest.raises(HandOverRefused):
-        await give(staff, delivery, Shown(name="王小红", code=hers))
+        await give(staff, delivery, IdentityProof(name="王小红", code=hers))
     await a_delegation(mother, daughter, matters=("all",))
-    await give(staff, delivery, Shown(name="王小红", code=hers))
+    await give(staff, delivery, IdentityProof(name="王小红", code=hers))
 
     row = await fetch_row("SELECT relation, checked_with FROM hand_overs")
     assert row is not None
@@ -120,7 +120,7 @@ async def test_a_delegate_in_other_matters_fetches_nothing():
     would_be = handing_over.pickup_codes.code_of(row["secret"], daughter.id)
 
     with pytest.raises(HandOverRefused):
-        await give(staff, delivery, Shown(name="王小红", code=would_be))
+        await give(staff, delivery, IdentityProof(name="王小红", code=would_be))
 
 
 async def test_codes_stay_good_while_the_key_changes_and_the_next_key_makes_new_ones():
@@ -129,7 +129,7 @@ async def test_codes_stay_good_while_the_key_changes_and_the_next_key_makes_new_
         old = await code_of(resident, delivery)
     with using(fingerprint_keys="k2:" + "2" * 64 + ",k1:" + "1" * 64):
         assert await code_of(resident, delivery) != old
-        await give(staff, delivery, Shown(name=NAME, code=old))
+        await give(staff, delivery, IdentityProof(name=NAME, code=old))
 
     assert await delivery_state(delivery.id) == "handed_over"
 
@@ -142,7 +142,7 @@ async def test_the_own_document_is_enough_when_name_and_last_four_are_the_applic
     case = await a_case(**_applicant())
     delivery, _, staff = await at_the_counter(subject_id=case.id)
     handing = handing_over.hand_over(
-        staff, delivery.number, Shown(name=name, id_last_four=tail), a_signature(), knows=is_applicant
+        staff, delivery.number, IdentityProof(name=name, id_last_four=tail), a_signature(), identity_check=is_applicant
     )
 
     if given:
@@ -170,12 +170,12 @@ async def test_whoever_shows_nothing_gets_nothing():
     delivery, _, staff = await at_the_counter()
 
     with pytest.raises(HandOverRefused):
-        await give(staff, delivery, Shown(name=NAME))
+        await give(staff, delivery, IdentityProof(name=NAME))
 
 
 async def test_after_so_many_refusals_nobody_can_try_for_a_while_not_even_with_the_right_code():
     delivery, resident, staff = await at_the_counter()
-    right = Shown(name=NAME, code=await code_of(resident, delivery))
+    right = IdentityProof(name=NAME, code=await code_of(resident, delivery))
 
     for _ in range(5):
         with pytest.raises(HandOverRefused):
@@ -201,7 +201,7 @@ async def test_trying_at_many_counters_at_once_gains_no_try():
 
 async def test_two_who_hand_over_at_once_give_it_away_once():
     delivery, resident, staff = await at_the_counter()
-    shown = Shown(name=NAME, code=await code_of(resident, delivery))
+    shown = IdentityProof(name=NAME, code=await code_of(resident, delivery))
 
     answers = await asyncio.gather(*(give(staff, delivery, shown) for _ in range(4)), return_exceptions=True)
 
@@ -212,10 +212,10 @@ async def test_two_who_hand_over_at_once_give_it_away_once():
 
 async def test_without_a_signature_nothing_is_given_and_no_try_is_counted():
     delivery, resident, staff = await at_the_counter()
-    shown = Shown(name=NAME, code=await code_of(resident, delivery))
+    shown = IdentityProof(name=NAME, code=await code_of(resident, delivery))
 
     with pytest.raises(SignatureUnusable):
-        await handing_over.hand_over(staff, delivery.number, shown, a_signature(drawn=False), knows=known)
+        await handing_over.hand_over(staff, delivery.number, shown, a_signature(drawn=False), identity_check=known)
 
     assert await delivery_state(delivery.id) == "ready"
     assert await fetch_value("SELECT refusals FROM deliveries WHERE id = $1", delivery.id) == 0
@@ -268,11 +268,11 @@ async def reminded(delivery: Delivery) -> list[int]:
 async def test_owners_are_reminded_once_per_reminder_and_not_when_it_was_fetched():
     delivery, _, _ = await at_the_counter()
     fetched, owner, _ = await at_the_counter()
-    await give(staff_of(fetched), fetched, Shown(name=NAME, code=await code_of(owner, fetched)))
+    await give(staff_of(fetched), fetched, IdentityProof(name=NAME, code=await code_of(owner, fetched)))
 
     for days in (0, 22, 23, 23, 24, 29, 29, 30, 31, 40):
         with clock.travel(by=timedelta(days=days)):
-            await handing_over.remind()
+            await handing_over.record_reminders()
 
     assert await reminded(delivery) == [7, 1]
     assert await reminded(fetched) == []
@@ -284,8 +284,11 @@ async def test_a_service_that_was_down_reminds_of_what_is_left_and_not_twice():
     await handing_over.keep_until(staff_of(short), short.number, clock.today())
 
     with clock.travel(by=timedelta(days=29)):
-        assert await asyncio.gather(handing_over.remind(), handing_over.remind()) in ([1, 0], [0, 1])
-    await handing_over.remind()
+        assert await asyncio.gather(handing_over.record_reminders(), handing_over.record_reminders()) in (
+            [1, 0],
+            [0, 1],
+        )
+    await handing_over.record_reminders()
 
     assert await reminded(delivery) == [1]
     assert await reminded(short) == [0]
@@ -294,12 +297,12 @@ async def test_a_service_that_was_down_reminds_of_what_is_left_and_not_twice():
 @pytest.mark.parametrize("wrong", ["soon", "7,-1"])
 def test_reminders_that_nobody_understands_are_refused(wrong: str):
     with using(pickup_reminders=wrong), pytest.raises(SettingsError):
-        handing_over.reminders()
+        handing_over.reminder_days()
 
 
 async def test_whoever_is_forgotten_leaves_no_name_and_no_signature():
     delivery, resident, staff = await at_the_counter()
-    await give(staff, delivery, Shown(name=NAME, code=await code_of(resident, delivery)))
+    await give(staff, delivery, IdentityProof(name=NAME, code=await code_of(resident, delivery)))
 
     copy = await data_subjects.export(resident.id)
     await data_subjects.erase(resident.id)

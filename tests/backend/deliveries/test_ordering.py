@@ -39,7 +39,7 @@ async def test_an_order_names_both_sides_as_a_courier_reads_them():
     delivery, courier = await one_to_send(staff, region_code="980177001001"), ACourier()
 
     with served_by(courier):
-        await dispatching.send(staff, delivery.number, "ems", couriers={"ems": courier})
+        await dispatching.send_delivery(staff, delivery.number, "ems", couriers={"ems": courier})
         assert await delivery_state(delivery.id) == "to_send"
         await jobs.drain()
 
@@ -67,7 +67,7 @@ async def test_what_the_resident_sends_in_goes_the_other_way_and_the_office_pays
     )
 
     with served_by(courier):
-        await ordering.order(shipment.id)
+        await ordering.place_order(shipment.id)
 
     [parcel] = courier.orders
     assert (parcel.sender.name, parcel.receiver.street, parcel.collect) == (NAME, "政务大道88号一楼3窗口", True)
@@ -79,7 +79,7 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_number():
     courier.lost_answers = 2
 
     with served_by(courier):
-        await dispatching.send(staff, delivery.id, "ems", couriers={"ems": courier})
+        await dispatching.send_delivery(staff, delivery.id, "ems", couriers={"ems": courier})
         await jobs.drain()
         assert (await delivery_state(delivery.id), await jobs_later()) == ("to_send", 1)
         await their_time_comes()
@@ -92,17 +92,17 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_number():
     assert await shipments() == [("ordered", None, False)]
 
 
-@pytest.mark.parametrize("trouble", [PartnerBusy("ems"), PartnerMisconfigured("ems")])
-async def test_a_courier_in_trouble_is_waited_for_and_the_office_sees_why(trouble: Exception):
+@pytest.mark.parametrize("error", [PartnerBusy("ems"), PartnerMisconfigured("ems")])
+async def test_a_courier_in_trouble_is_waited_for_and_the_office_sees_why(error: Exception):
     staff, _ = await an_office()
     delivery, courier = await one_to_send(staff), ACourier()
-    courier.failures = [trouble]
+    courier.failures = [error]
 
     with served_by(courier):
-        await dispatching.send(staff, delivery.id, "ems", couriers={"ems": courier})
+        await dispatching.send_delivery(staff, delivery.id, "ems", couriers={"ems": courier})
         await jobs.drain()
 
-    assert await shipments() == [("to_send", trouble.code, False)]  # type: ignore[attr-defined]
+    assert await shipments() == [("to_send", error.code, False)]  # type: ignore[attr-defined]
     assert await jobs_later() == 1
 
 
@@ -111,32 +111,32 @@ async def test_the_same_order_worked_on_twice_at_once_is_one_order():
     delivery, courier = await one_to_send(staff), ACourier()
 
     with served_by(courier):
-        await dispatching.send(staff, delivery.id, "ems", couriers={"ems": courier})
+        await dispatching.send_delivery(staff, delivery.id, "ems", couriers={"ems": courier})
         shipment_id = await fetch_value("SELECT id FROM shipments")
-        await asyncio.gather(*(ordering.order(shipment_id) for _ in range(4)))
+        await asyncio.gather(*(ordering.place_order(shipment_id) for _ in range(4)))
         await jobs.drain()
 
     assert courier.cancelled == []
     assert await moves_of(delivery.id) == ["to_send", "ordered"]
 
 
-@pytest.mark.parametrize("trouble", [CourierAddressRefused("ems"), CourierOrderRefused("ems")])
-async def test_an_order_that_is_refused_is_for_the_office_which_may_send_otherwise(trouble: CourierOrderRefused):
+@pytest.mark.parametrize("error", [CourierAddressRefused("ems"), CourierOrderRefused("ems")])
+async def test_an_order_that_is_refused_is_for_the_office_which_may_send_otherwise(error: CourierOrderRefused):
     staff, _ = await an_office()
     delivery, ems, sf = await one_to_send(staff), ACourier(), ACourier("sf", "shunfeng")
-    ems.failures = [trouble]
+    ems.failures = [error]
     couriers = {"ems": ems, "sf": sf}
 
     with served_by(ems, sf):
-        await dispatching.send(staff, delivery.id, "ems", couriers=couriers)
+        await dispatching.send_delivery(staff, delivery.id, "ems", couriers=couriers)
         await jobs.drain()
         assert await problems_of(delivery.id) == [("order-failed", None)]
         assert await fetch_value("SELECT count(*) FROM events WHERE name = 'shipment.order-failed'") == 1
 
-        await dispatching.send(staff, delivery.id, "sf", couriers=couriers)
+        await dispatching.send_delivery(staff, delivery.id, "sf", couriers=couriers)
         await jobs.drain()
 
-    assert await shipments() == [("to_send", trouble.code, True), ("ordered", None, False)]
+    assert await shipments() == [("to_send", error.code, True), ("ordered", None, False)]
     [(_, ended)] = await problems_of(delivery.id)
     assert ended is not None
 
@@ -146,7 +146,7 @@ async def test_an_office_without_an_address_cannot_send():
     delivery, courier = await one_to_send(staff), ACourier()
 
     with served_by(courier):
-        await dispatching.send(staff, delivery.id, "ems", couriers={"ems": courier})
+        await dispatching.send_delivery(staff, delivery.id, "ems", couriers={"ems": courier})
         await jobs.drain()
 
     assert courier.orders == []
@@ -160,7 +160,7 @@ async def test_a_waybill_that_another_parcel_has_is_taken_back():
     courier.waybills[f"S{delivery.number[1:]}01"] = str(other.waybill)
 
     with served_by(courier):
-        await dispatching.send(staff, delivery.id, "ems", couriers={"ems": courier})
+        await dispatching.send_delivery(staff, delivery.id, "ems", couriers={"ems": courier})
         await jobs.drain()
 
     assert courier.cancelled == [f"S{delivery.number[1:]}01"]
@@ -175,10 +175,10 @@ async def test_an_order_that_nobody_answers_can_be_given_up_and_is_taken_back_wh
     silent.lost_answers = 1
 
     with served_by(silent, other):
-        await dispatching.send(staff, delivery.id, "ems", couriers=couriers)
+        await dispatching.send_delivery(staff, delivery.id, "ems", couriers=couriers)
         await jobs.drain()
-        await dispatching.undo(staff, delivery.id, couriers=couriers)
-        await dispatching.send(staff, delivery.id, "sf", couriers=couriers)
+        await dispatching.undo_order(staff, delivery.id, couriers=couriers)
+        await dispatching.send_delivery(staff, delivery.id, "sf", couriers=couriers)
         await jobs.drain()
         await their_time_comes()
 
@@ -192,11 +192,11 @@ async def test_an_answer_that_comes_after_the_order_was_given_up_is_taken_back()
     delivery, courier = await one_to_send(staff), ACourier()
 
     async def give_up() -> None:
-        await dispatching.undo(staff, delivery.id, couriers={"ems": courier})
+        await dispatching.undo_order(staff, delivery.id, couriers={"ems": courier})
 
     courier.meanwhile = [give_up]
     with served_by(courier):
-        await dispatching.send(staff, delivery.id, "ems", couriers={"ems": courier})
+        await dispatching.send_delivery(staff, delivery.id, "ems", couriers={"ems": courier})
         await jobs.drain()
 
     assert courier.cancelled == [courier.orders[0].number]
@@ -208,7 +208,7 @@ async def test_an_order_to_be_taken_back_that_the_courier_does_not_know_is_settl
     delivery, courier = await one_to_send(staff), ACourier()
 
     async def give_up() -> None:
-        await dispatching.undo(staff, delivery.id, couriers={"ems": courier})
+        await dispatching.undo_order(staff, delivery.id, couriers={"ems": courier})
         courier.meanwhile.append(forget_it)
 
     async def forget_it() -> None:
@@ -216,7 +216,7 @@ async def test_an_order_to_be_taken_back_that_the_courier_does_not_know_is_settl
 
     courier.meanwhile = [give_up]
     with served_by(courier):
-        await dispatching.send(staff, delivery.id, "ems", couriers={"ems": courier})
+        await dispatching.send_delivery(staff, delivery.id, "ems", couriers={"ems": courier})
         await jobs.drain()
 
     assert (courier.failures, courier.cancelled) == ([], [])
@@ -229,7 +229,7 @@ async def test_an_order_that_the_courier_does_not_know_any_more_counts_as_taken_
     shipment, courier = await a_shipment(await one_to_send(staff, state=DeliveryState.ORDERED)), ACourier()
     courier.failures = [CourierWaybillNotFound("ems", "8024")]
 
-    undone = await dispatching.undo(staff, (await shipment.delivery).number, couriers={"ems": courier})
+    undone = await dispatching.undo_order(staff, (await shipment.delivery).number, couriers={"ems": courier})
 
     assert (undone.state, courier.cancelled) == (DeliveryState.TO_SEND, [])
     assert await shipments() == [("ordered", None, True)]
@@ -241,9 +241,9 @@ async def test_a_label_that_came_with_the_order_is_kept_sealed():
     courier.labels = "https://labels.example/13800138000.pdf"
 
     with served_by(courier):
-        await dispatching.send(staff, delivery.id, "ems", couriers={"ems": courier})
+        await dispatching.send_delivery(staff, delivery.id, "ems", couriers={"ems": courier})
         await jobs.drain()
-        label = await dispatching.label(staff, delivery.id, couriers={"ems": courier})
+        label = await dispatching.get_label(staff, delivery.id, couriers={"ems": courier})
 
     assert label == courier.labels
     assert "labels.example" not in str(await fetch_value("SELECT label FROM shipments"))

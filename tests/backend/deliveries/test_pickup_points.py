@@ -42,7 +42,7 @@ async def a_form(**changes: Any) -> PickupPointForm:
 
 
 async def a_keeper(department: UUID | None = None) -> AsStaff:
-    return AsStaff(uuid7(), department or await a_department_id(), frozenset({pickup_points.KEEP}))
+    return AsStaff(uuid7(), department or await a_department_id(), frozenset({pickup_points.MANAGE_PICKUP_POINTS}))
 
 
 async def a_hall() -> Hall:
@@ -55,11 +55,11 @@ async def a_hall() -> Hall:
 async def test_a_counter_in_a_hall_stands_where_the_hall_does_unless_it_says_otherwise():
     keeper, hall = await a_keeper(), await a_hall()
 
-    inside = await pickup_points.open_(keeper, await a_form(hall_id=hall.id))
-    beside = await pickup_points.open_(
+    inside = await pickup_points.open_pickup_point(keeper, await a_form(hall_id=hall.id))
+    beside = await pickup_points.open_pickup_point(
         keeper, await a_form(code="beside", hall_id=hall.id, latitude=Decimal("35.2"), longitude=Decimal("105.2"))
     )
-    somewhere = await pickup_points.open_(keeper, await a_form(code="somewhere"))
+    somewhere = await pickup_points.open_pickup_point(keeper, await a_form(code="somewhere"))
 
     assert (inside.latitude, inside.longitude) == (Decimal("35.100000"), Decimal("105.100000"))
     assert (beside.latitude, beside.longitude) == (Decimal("35.200000"), Decimal("105.200000"))
@@ -72,19 +72,19 @@ async def test_a_counter_in_a_hall_stands_where_the_hall_does_unless_it_says_oth
 async def test_the_list_of_a_region_holds_what_lies_in_it_and_pages_on():
     keeper, region, other = await a_keeper(), await a_region(code="980111"), await a_region(code="980112")
     for number in range(3):
-        await pickup_points.open_(keeper, await a_form(code=f"point-{number}", region_code=region.code))
-    far = await pickup_points.open_(keeper, await a_form(code="far", region_code=other.code))
-    await pickup_points.close(keeper, far.id)
+        await pickup_points.open_pickup_point(keeper, await a_form(code=f"point-{number}", region_code=region.code))
+    far = await pickup_points.open_pickup_point(keeper, await a_form(code="far", region_code=other.code))
+    await pickup_points.close_pickup_point(keeper, far.id)
 
-    first, cursor = await pickup_points.listed(region="980111", limit=2)
-    rest, end = await pickup_points.listed(region="980111", limit=2, cursor=cursor)
+    first, cursor = await pickup_points.list_pickup_points(region="980111", limit=2)
+    rest, end = await pickup_points.list_pickup_points(region="980111", limit=2, cursor=cursor)
 
     assert [each.code for each in (*first, *rest)] == ["point-0", "point-1", "point-2"]
     assert end is None
-    assert len((await pickup_points.listed(region="980100"))[0]) == 3
-    assert (await pickup_points.listed(region="980112"))[0] == []
+    assert len((await pickup_points.list_pickup_points(region="980100"))[0]) == 3
+    assert (await pickup_points.list_pickup_points(region="980112"))[0] == []
     with pytest.raises(RegionNotFound):
-        await pickup_points.listed(region="999999")
+        await pickup_points.list_pickup_points(region="999999")
 
 
 @pytest.mark.parametrize(
@@ -107,50 +107,50 @@ async def test_a_counter_that_nobody_would_find_is_refused(changes: dict[str, An
     keeper = await a_keeper()
 
     with pytest.raises(PickupPointInvalid) as caught:
-        await pickup_points.open_(keeper, await a_form(**changes))
+        await pickup_points.open_pickup_point(keeper, await a_form(**changes))
 
     assert [fault.pointer for fault in caught.value.fields] == [pointer]
 
 
 async def test_a_code_belongs_to_one_counter_and_stays():
     keeper = await a_keeper()
-    made = await pickup_points.open_(keeper, await a_form())
+    made = await pickup_points.open_pickup_point(keeper, await a_form())
 
     with pytest.raises(PickupPointTaken):
-        await pickup_points.open_(await a_keeper(), await a_form())
+        await pickup_points.open_pickup_point(await a_keeper(), await a_form())
     with pytest.raises(PickupPointInvalid):
-        await pickup_points.change(keeper, made.id, await a_form(code="another"))
-    changed = await pickup_points.change(keeper, made.id, await a_form(name="二楼出件窗口"))
+        await pickup_points.change_pickup_point(keeper, made.id, await a_form(code="another"))
+    changed = await pickup_points.change_pickup_point(keeper, made.id, await a_form(name="二楼出件窗口"))
     assert changed.name == "二楼出件窗口"
 
 
 async def test_a_counter_is_not_closed_over_what_lies_there():
     keeper = await a_keeper()
-    made = await pickup_points.open_(keeper, await a_form())
+    made = await pickup_points.open_pickup_point(keeper, await a_form())
     delivery = await a_delivery(method=Method.PICKUP, pickup_point=None, pickup_point_id=made.id)
 
     with pytest.raises(PickupPointInUse):
-        await pickup_points.close(keeper, made.id)
+        await pickup_points.close_pickup_point(keeper, made.id)
     delivery.state = DeliveryState.HANDED_OVER
     await delivery.save()
-    assert not (await pickup_points.close(keeper, made.id)).open
-    assert not (await pickup_points.close(keeper, made.id)).open
-    assert (await pickup_points.reopen(keeper, made.id)).open
-    assert [each.id for each in await pickup_points.kept(keeper)] == [made.id]
+    assert not (await pickup_points.close_pickup_point(keeper, made.id)).open
+    assert not (await pickup_points.close_pickup_point(keeper, made.id)).open
+    assert (await pickup_points.reopen_pickup_point(keeper, made.id)).open
+    assert [each.id for each in await pickup_points.list_department_pickup_points(keeper)] == [made.id]
 
 
 async def test_another_department_and_whoever_lacks_the_duty_keep_nothing():
-    made = await pickup_points.open_(await a_keeper(), await a_form())
+    made = await pickup_points.open_pickup_point(await a_keeper(), await a_form())
     stranger = await a_keeper()
 
-    for act in (pickup_points.close, pickup_points.reopen):
+    for act in (pickup_points.close_pickup_point, pickup_points.reopen_pickup_point):
         with pytest.raises(PickupPointNotFound):
             await act(stranger, made.id)
     with pytest.raises(PickupPointNotFound):
-        await pickup_points.change(stranger, made.id, await a_form())
-    assert await pickup_points.kept(stranger) == []
+        await pickup_points.change_pickup_point(stranger, made.id, await a_form())
+    assert await pickup_points.list_department_pickup_points(stranger) == []
     with pytest.raises(DutyMissing):
-        await pickup_points.kept(AsStaff(uuid7(), uuid7(), frozenset()))
+        await pickup_points.list_department_pickup_points(AsStaff(uuid7(), uuid7(), frozenset()))
 
 
 async def test_the_sample_counters_are_the_same_everywhere_and_stand_in_their_halls():
@@ -158,6 +158,6 @@ async def test_the_sample_counters_are_the_same_everywhere_and_stand_in_their_ha
         await catalogue.seed()
         assert (await seeding.seed(), await seeding.seed()) == (4, 0)
 
-    found, _ = await pickup_points.listed(region="990100")
+    found, _ = await pickup_points.list_pickup_points(region="990100")
     assert [each.code for each in found] == sorted(f"{code}-counter" for code in seeding.COUNTERS)
     assert all(each.latitude and each.hours and each.department for each in found)

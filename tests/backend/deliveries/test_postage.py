@@ -9,8 +9,8 @@ import pytest
 from backend import jobs, payments
 from backend.database import fetch_value, transaction
 from backend.deliveries import cancelling, choosing
-from backend.deliveries.choosing import Wish
-from backend.deliveries.postage import Charged, tariff, zone
+from backend.deliveries.choosing import DeliveryChoice
+from backend.deliveries.postage import PostageCharge, tariff, zone
 from backend.events import record
 from backend.payments.events import FeePaid
 from backend.settings import SettingsError, using
@@ -77,9 +77,9 @@ async def pay(fee_id: UUID) -> None:
 async def test_postage_that_the_resident_pays_is_settled_before_anything_is_sent(how: str):
     resident = await somebody()
     department = await a_department()
-    offer = an_offer(department_id=department.id, charged=Charged(amount_fen=1800, basis="邮资标准"))
+    offer = an_offer(department_id=department.id, charge=PostageCharge(amount_fen=1800, basis="邮资标准"))
 
-    chosen = await choosing.choose(resident, offer, await by_post(resident))
+    chosen = await choosing.choose_delivery(resident, offer, await by_post(resident))
 
     assert (chosen.state, await owed(chosen.id)) == (D.WAITING, [(1800, "open")])
     await settled(chosen.id, how)
@@ -91,9 +91,11 @@ async def test_without_a_charge_in_the_guide_the_rule_of_the_place_decides():
     department = await a_department()
 
     with using(postage_payer="resident", postage_tariff="city:900,province:1100,country:2100"):
-        chosen = await choosing.choose(resident, an_offer(department_id=department.id), await by_post(resident))
+        chosen = await choosing.choose_delivery(
+            resident, an_offer(department_id=department.id), await by_post(resident)
+        )
     with using(postage_payer="free"):
-        free = await choosing.choose(resident, an_offer(), await by_post(resident))
+        free = await choosing.choose_delivery(resident, an_offer(), await by_post(resident))
 
     assert (chosen.postage_fen, await owed(chosen.id)) == (900, [(900, "open")])
     assert (free.postage, await owed(free.id)) == (Postage.FREE, [])
@@ -101,50 +103,50 @@ async def test_without_a_charge_in_the_guide_the_rule_of_the_place_decides():
 
 async def test_a_resident_who_pays_may_rather_pay_at_the_door():
     resident = await somebody()
-    charged = Charged(amount_fen=1800)
+    charged = PostageCharge(amount_fen=1800)
 
-    chosen = await choosing.choose(resident, an_offer(charged=charged), await by_post(resident, collect=True))
-    free = await choosing.choose(resident, an_offer(), await by_post(resident, collect=True))
+    chosen = await choosing.choose_delivery(resident, an_offer(charge=charged), await by_post(resident, collect=True))
+    free = await choosing.choose_delivery(resident, an_offer(), await by_post(resident, collect=True))
     with using(postage_collect=False):
-        paid = await choosing.choose(resident, an_offer(charged=charged), await by_post(resident, collect=True))
+        paid = await choosing.choose_delivery(resident, an_offer(charge=charged), await by_post(resident, collect=True))
 
     assert [each.postage for each in (chosen, free, paid)] == [Postage.COLLECT, Postage.OFFICE, Postage.RESIDENT]
     assert chosen.state is D.TO_SEND
 
 
 async def test_paid_postage_stays_paid_when_the_address_changes():
-    resident, offer = await somebody(), an_offer(charged=Charged(amount_fen=1800))
-    chosen = await choosing.choose(resident, offer, await by_post(resident))
+    resident, offer = await somebody(), an_offer(charge=PostageCharge(amount_fen=1800))
+    chosen = await choosing.choose_delivery(resident, offer, await by_post(resident))
     await settled(chosen.id)
 
-    changed = await choosing.change(resident, chosen.id, offer, await by_post(resident), couriers={})
+    changed = await choosing.change_delivery(resident, chosen.id, offer, await by_post(resident), couriers={})
 
     assert (changed.state, await owed(chosen.id)) == (D.TO_SEND, [(1800, "paid")])
 
 
 async def test_paid_postage_goes_back_for_a_counter_and_is_owed_anew_for_another_change_of_mind():
-    resident, offer = await somebody(), an_offer(charged=Charged(amount_fen=1800))
-    chosen = await choosing.choose(resident, offer, await by_post(resident))
+    resident, offer = await somebody(), an_offer(charge=PostageCharge(amount_fen=1800))
+    chosen = await choosing.choose_delivery(resident, offer, await by_post(resident))
     await settled(chosen.id)
-    counter = Wish(method=Method.PICKUP, pickup_point_id=(await a_pickup_point()).id)
+    counter = DeliveryChoice(method=Method.PICKUP, pickup_point_id=(await a_pickup_point()).id)
 
-    at_counter = await choosing.change(resident, chosen.id, offer, counter, couriers={})
+    at_counter = await choosing.change_delivery(resident, chosen.id, offer, counter, couriers={})
     assert (at_counter.state, await owed(chosen.id)) == (D.TO_SEND, [(1800, "cancelled")])
     assert await fetch_value("SELECT count(*) FROM refunds") == 1
 
-    again = await choosing.change(resident, chosen.id, offer, await by_post(resident), couriers={})
+    again = await choosing.change_delivery(resident, chosen.id, offer, await by_post(resident), couriers={})
     assert (again.state, await owed(chosen.id)) == (D.WAITING, [(1800, "cancelled"), (1800, "open")])
     await settled(chosen.id)
     assert await delivery_state(chosen.id) == "to_send"
 
 
 async def test_cancelling_gives_the_postage_back_once():
-    resident, offer = await somebody(), an_offer(charged=Charged(amount_fen=1800))
-    chosen = await choosing.choose(resident, offer, await by_post(resident))
+    resident, offer = await somebody(), an_offer(charge=PostageCharge(amount_fen=1800))
+    chosen = await choosing.choose_delivery(resident, offer, await by_post(resident))
     await settled(chosen.id)
 
     for _ in range(2):
-        assert (await cancelling.cancel(resident, chosen.id, couriers={})).state is D.CANCELLED
+        assert (await cancelling.cancel_delivery(resident, chosen.id, couriers={})).state is D.CANCELLED
 
     assert await fetch_value("SELECT count(*) FROM refunds") == 1
     assert await told_of(chosen.id) == ["to_send", "cancelled"]

@@ -11,7 +11,7 @@ from backend import jobs
 from backend.cases import sending_in
 from backend.cases.errors import CaseNotFound
 from backend.database import execute, fetch_value
-from backend.deliveries import dispatching, following, receiving, returning, tracking
+from backend.deliveries import dispatching, receiving, resident_views, returning, tracking
 from backend.deliveries.errors import (
     CourierInvalid,
     DeliveryAlreadyChosen,
@@ -23,7 +23,7 @@ from backend.deliveries.errors import (
     WaybillInvalid,
     WaybillTaken,
 )
-from backend.deliveries.moving import Standing
+from backend.deliveries.transitions import DeliveryRow
 from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsResident, AsStaff
 from backend.partners.courier.port import Track
@@ -59,21 +59,21 @@ async def a_case_of(resident: AsResident, state: CaseState = CaseState.CORRECTIO
     return case
 
 
-async def sent_in(resident: AsResident) -> tuple[Standing, AsStaff]:
+async def sent_in(resident: AsResident) -> tuple[DeliveryRow, AsStaff]:
     """Documents that are to be sent, and somebody of the office."""
     case = await a_case_of(resident)
-    standing = await sending_in.send_in(resident, case.number, (await an_address(resident)).id)
-    assert standing.department_id is not None
-    return standing, AsStaff(uuid7(), standing.department_id, frozenset({dispatching.SEND}))
+    delivery = await sending_in.send_in(resident, case.number, (await an_address(resident)).id)
+    assert delivery.department_id is not None
+    return delivery, AsStaff(uuid7(), delivery.department_id, frozenset({dispatching.SEND}))
 
 
 async def test_what_is_missing_is_sent_in_to_the_office_whose_address_the_resident_reads():
     resident = await a_resident()
 
-    standing, _ = await sent_in(resident)
+    delivery, _ = await sent_in(resident)
 
-    assert (standing.direction, standing.state, standing.contents) == (Direction.TO_OFFICE, D.TO_SEND, "补正材料")
-    seen = await following.one(resident, standing.number)
+    assert (delivery.direction, delivery.state, delivery.contents) == (Direction.TO_OFFICE, D.TO_SEND, "补正材料")
+    seen = await resident_views.get_own_delivery(resident, delivery.number)
     assert seen.office is not None
     assert (seen.office.name, seen.office.street) == ("某局", "人民路1号一楼")
     assert seen.state_name == "待您寄出"
@@ -126,101 +126,103 @@ async def test_to_an_office_whose_address_nobody_knows_nothing_is_sent():
 
 async def test_a_waybill_of_ones_own_is_followed_until_the_office_says_that_it_is_there():
     resident = await a_resident()
-    standing, staff = await sent_in(resident)
+    delivery, staff = await sent_in(resident)
 
-    ordered = await returning.enter_waybill(
-        resident, standing.number, company="ems", waybill=" ea123456789cn ", trackers=TRACKERS
+    ordered = await returning.enter_own_waybill(
+        resident, delivery.number, company="ems", waybill=" ea123456789cn ", trackers=TRACKERS
     )
     track = Track(waybill="EA123456789CN", company="ems", nodes=(a_node("in_transit", -1),), complete=False)
-    await tracking.hear([track], source="kuaidi100", sure=True)
-    received = await returning.receive(staff, standing.number)
-    again = await returning.receive(staff, standing.number)
+    await tracking.ingest_tracks([track], source="kuaidi100", trusted=True)
+    received = await returning.receive_documents(staff, delivery.number)
+    again = await returning.receive_documents(staff, delivery.number)
 
     assert ordered.state is D.ORDERED
     assert received.state is again.state is D.SIGNED
-    assert await moves_of(standing.id) == ["waiting", "to_send", "ordered", "in_transit", "signed"]
+    assert await moves_of(delivery.id) == ["waiting", "to_send", "ordered", "in_transit", "signed"]
     assert await fetch_value("SELECT state || (query_after IS NULL) FROM shipments") == "signedtrue"
-    seen = await following.one(resident, standing.number)
+    seen = await resident_views.get_own_delivery(resident, delivery.number)
     assert (seen.state_name, seen.steps[-1].text) == ("办理部门已签收", "办理部门确认已收到")
 
 
 async def test_a_courier_ordered_here_fetches_it_from_the_resident_and_the_office_pays():
     resident, courier = await a_resident(), ACourier()
-    standing, _ = await sent_in(resident)
+    delivery, _ = await sent_in(resident)
 
     with served_by(courier):
-        await returning.order(resident, standing.number, "ems", couriers={"ems": courier})
+        await returning.order_collection(resident, delivery.number, "ems", couriers={"ems": courier})
         await jobs.drain()
 
     [parcel] = courier.orders
     assert (parcel.sender.name, parcel.receiver.name, parcel.collect) == ("田秀英", "某局", True)
-    assert await delivery_state(standing.id) == "ordered"
+    assert await delivery_state(delivery.id) == "ordered"
 
 
 async def test_where_the_office_does_not_pay_no_courier_is_ordered():
     resident, courier = await a_resident(), ACourier()
-    standing, _ = await sent_in(resident)
+    delivery, _ = await sent_in(resident)
 
     with using(documents_fetched=False), pytest.raises(DeliveryNotOffered):
-        await returning.order(resident, standing.number, "ems", couriers={"ems": courier})
+        await returning.order_collection(resident, delivery.number, "ems", couriers={"ems": courier})
     with pytest.raises(CourierInvalid):
-        await returning.order(resident, standing.number, "pigeon", couriers={"ems": courier})
+        await returning.order_collection(resident, delivery.number, "pigeon", couriers={"ems": courier})
 
 
 @pytest.mark.parametrize(("company", "waybill"), [("ems", "12"), ("EMS", "EA123456789CN"), ("ems", "EA1234;DROP")])
 async def test_a_number_that_is_none_is_refused(company: str, waybill: str):
     resident = await a_resident()
-    standing, _ = await sent_in(resident)
+    delivery, _ = await sent_in(resident)
 
     with pytest.raises(WaybillInvalid):
-        await returning.enter_waybill(resident, standing.number, company=company, waybill=waybill, trackers=TRACKERS)
+        await returning.enter_own_waybill(
+            resident, delivery.number, company=company, waybill=waybill, trackers=TRACKERS
+        )
 
 
 async def test_a_number_under_which_another_parcel_travels_is_refused():
     resident, other = await a_resident(), await a_shipment()
-    standing, _ = await sent_in(resident)
+    delivery, _ = await sent_in(resident)
 
     with pytest.raises(WaybillTaken):
-        await returning.enter_waybill(
-            resident, standing.number, company="ems", waybill=str(other.waybill), trackers=TRACKERS
+        await returning.enter_own_waybill(
+            resident, delivery.number, company="ems", waybill=str(other.waybill), trackers=TRACKERS
         )
-    assert await delivery_state(standing.id) == "to_send"
+    assert await delivery_state(delivery.id) == "to_send"
 
 
 async def test_a_second_waybill_and_that_of_a_parcel_home_are_refused():
     resident = await a_resident()
-    standing, _ = await sent_in(resident)
+    delivery, _ = await sent_in(resident)
     home = await a_delivery(resident)
     given = {"company": "ems", "waybill": "EA123456789CN", "trackers": TRACKERS}
-    await returning.enter_waybill(resident, standing.number, **given)
+    await returning.enter_own_waybill(resident, delivery.number, **given)
 
     with pytest.raises(DeliveryTransitionRefused):
-        await returning.enter_waybill(resident, standing.number, **given)
+        await returning.enter_own_waybill(resident, delivery.number, **given)
     with pytest.raises(DeliveryNotFound):
-        await returning.enter_waybill(resident, home.number, **given)
+        await returning.enter_own_waybill(resident, home.number, **given)
     with pytest.raises(DeliveryNotFound):
-        await returning.enter_waybill(await a_resident(), standing.number, **given)
+        await returning.enter_own_waybill(await a_resident(), delivery.number, **given)
 
 
 async def test_only_the_office_itself_receives_and_only_what_comes_to_it():
     resident = await a_resident()
-    standing, staff = await sent_in(resident)
+    delivery, staff = await sent_in(resident)
     home = await a_delivery(resident, department_id=staff.department_id)
 
     with pytest.raises(DeliveryNotFound):
-        await returning.receive(AsStaff(uuid7(), uuid7(), staff.duties), standing.number)
+        await returning.receive_documents(AsStaff(uuid7(), uuid7(), staff.duties), delivery.number)
     with pytest.raises(DeliveryNotFound):
-        await returning.receive(staff, home.number)
+        await returning.receive_documents(staff, home.number)
     with pytest.raises(DutyMissing):
-        await returning.receive(AsStaff(staff.id, staff.department_id, frozenset()), standing.number)
+        await returning.receive_documents(AsStaff(staff.id, staff.department_id, frozenset()), delivery.number)
 
 
 async def test_what_was_brought_by_hand_is_received_without_a_parcel():
     resident = await a_resident()
-    standing, staff = await sent_in(resident)
+    delivery, staff = await sent_in(resident)
 
-    await returning.receive(staff, standing.number)
+    await returning.receive_documents(staff, delivery.number)
 
-    assert await delivery_state(standing.id) == "signed"
+    assert await delivery_state(delivery.id) == "signed"
     with pytest.raises(DeliveryTransitionRefused):
-        await receiving.confirm(resident, standing.number)
+        await receiving.confirm_receipt(resident, delivery.number)

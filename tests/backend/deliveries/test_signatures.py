@@ -28,8 +28,8 @@ def a_picture(*, width: int, height: int, colour: int = 0, depth: int = 8, inter
 def test_a_drawn_signature_is_taken_with_and_without_what_browsers_put_in_front():
     drawn = a_signature()
 
-    assert signatures.checked(drawn) == drawn
-    assert signatures.checked(f"data:image/png;base64,{drawn}") == drawn
+    assert signatures.check_signature(drawn) == drawn
+    assert signatures.check_signature(f"data:image/png;base64,{drawn}") == drawn
 
 
 @pytest.mark.parametrize("filtering", [0, 1, 2, 3, 4])
@@ -40,7 +40,7 @@ def test_a_blank_picture_is_no_signature_under_whatever_filter(filtering: int, c
     rows = b"".join(_filtered(filtering, pixel, width, first=not y) for y in range(height))
 
     with pytest.raises(SignatureUnusable):
-        signatures.checked(a_picture(width=width, height=height, colour=colour, rows=rows))
+        signatures.check_signature(a_picture(width=width, height=height, colour=colour, rows=rows))
 
 
 def _filtered(filtering: int, pixel: bytes, width: int, *, first: bool) -> bytes:
@@ -80,7 +80,7 @@ def _filtered(filtering: int, pixel: bytes, width: int, *, first: bool) -> bytes
 )
 def test_everything_else_is_refused(picture: str):
     with pytest.raises(SignatureUnusable) as caught:
-        signatures.checked(picture)
+        signatures.check_signature(picture)
 
     assert caught.value.fields[0].pointer == "/signature"
 
@@ -90,14 +90,14 @@ def test_a_picture_that_unpacks_to_far_more_than_it_says_is_refused_without_unpa
 
     assert len(bomb) < 150_000
     with pytest.raises(SignatureUnusable):
-        signatures.checked(bomb)
+        signatures.check_signature(bomb)
 
 
 @given(st.binary(max_size=400), st.integers(0, len(GOOD)))
 def test_no_bytes_lead_to_anything_but_a_refusal(noise: bytes, place: int):
     broken = GOOD[:place] + noise + GOOD[place + len(noise) :]
     try:
-        signatures.checked(b64encode(broken).decode())
+        signatures.check_signature(b64encode(broken).decode())
     except SignatureUnusable:
         return
     assert broken == GOOD or noise == b""

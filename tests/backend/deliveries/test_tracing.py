@@ -76,7 +76,7 @@ async def heard(event: WechatPushed, wechat: AWeChat) -> None:
     equip(Partners(wechat=wechat, sms=None, wire=None))  # type: ignore[arg-type]
     try:
         async with transaction():
-            await tracing.hear_wechat(event, EventMeta(uuid7(), clock.now(), "partner", "wechat", "-"))
+            await tracing.apply_wechat_push(event, EventMeta(uuid7(), clock.now(), "partner", "wechat", "-"))
     finally:
         equip(None)
 
@@ -121,7 +121,7 @@ async def test_the_component_gets_a_token_for_a_parcel_that_was_paid_in_wechat()
     wechat = AWeChat()
 
     with using(trace_picture=PICTURE):
-        token = await tracing.trace_token(resident, (await shipment.delivery).number, wechat=wechat)  # type: ignore[arg-type]
+        token = await tracing.get_trace_token(resident, (await shipment.delivery).number, wechat=wechat)  # type: ignore[arg-type]
 
     assert token == "token-1"
     [parcel] = wechat.traced
@@ -138,7 +138,7 @@ async def test_the_fee_of_the_case_counts_as_well():
     await a_shipment(delivery)
 
     with using(trace_picture=PICTURE):
-        assert await tracing.trace_token(resident, delivery.id, wechat=AWeChat()) == "token-1"  # type: ignore[arg-type]
+        assert await tracing.get_trace_token(resident, delivery.id, wechat=AWeChat()) == "token-1"  # type: ignore[arg-type]
 
 
 async def test_without_a_paid_order_a_parcel_or_a_picture_there_is_no_component():
@@ -149,11 +149,11 @@ async def test_without_a_paid_order_a_parcel_or_a_picture_there_is_no_component(
 
     for who, which, picture in cases:
         with using(trace_picture=picture), pytest.raises(TraceNotOffered):
-            await tracing.trace_token(who, which.delivery_id, wechat=AWeChat())  # type: ignore[attr-defined,arg-type]
+            await tracing.get_trace_token(who, which.delivery_id, wechat=AWeChat())  # type: ignore[attr-defined,arg-type]
 
 
 async def test_somebody_elses_parcel_is_not_found():
     _, shipment = await a_paid_parcel()
 
     with pytest.raises(DeliveryNotFound):
-        await tracing.trace_token(await somebody(), shipment.delivery_id, wechat=AWeChat())  # type: ignore[attr-defined,arg-type]
+        await tracing.get_trace_token(await somebody(), shipment.delivery_id, wechat=AWeChat())  # type: ignore[attr-defined,arg-type]

@@ -39,18 +39,18 @@ def a_track(shipment: Shipment, *nodes: Node, **changes: object) -> Track:
 
 
 async def heard(
-    shipment: Shipment, *nodes: Node, source: str = "kuaidi100", sure: bool = True, **changes: object
-) -> tracking.Heard:
-    return await tracking.hear([a_track(shipment, *nodes, **changes)], source=source, sure=sure)
+    shipment: Shipment, *nodes: Node, source: str = "kuaidi100", trusted: bool = True, **changes: object
+) -> tracking.IngestResult:
+    return await tracking.ingest_tracks([a_track(shipment, *nodes, **changes)], source=source, trusted=trusted)
 
 
 async def rows_of(shipment: Shipment) -> list[tuple[str, bool, bool]]:
     """Status, belief and lateness of the parcel's nodes, by their own time."""
     rows = await fetch(
-        "SELECT status, believed, late FROM shipment_nodes WHERE shipment_id = $1 ORDER BY event_at, status",
+        "SELECT status, verified, late FROM shipment_nodes WHERE shipment_id = $1 ORDER BY event_at, status",
         shipment.id,
     )
-    return [(row["status"], row["believed"], row["late"]) for row in rows]
+    return [(row["status"], row["verified"], row["late"]) for row in rows]
 
 
 async def column(shipment: Shipment, name: str) -> object:
@@ -69,7 +69,7 @@ async def test_a_journey_moves_the_delivery_step_by_step():
     assert await told_of(shipment.delivery_id) == ["picked_up", "in_transit", "out_for_delivery", "signed"]
     assert await delivery_state(shipment.delivery_id) == "signed"
     assert await column(shipment, "ended_at") is not None
-    at = await fetch_value("SELECT at FROM delivery_moves WHERE to_state = 'picked_up'")
+    at = await fetch_value("SELECT at FROM delivery_transitions WHERE to_state = 'picked_up'")
     assert at == journey[0].event_at
 
 
@@ -96,7 +96,7 @@ async def test_a_node_told_again_by_a_push_or_by_a_question_is_one_row():
     await heard(shipment, node, node)
     again = await heard(shipment, node, source="kuaidi100:query")
 
-    assert (again.parcels, again.nodes) == (1, 0)
+    assert (again.shipments, again.nodes) == (1, 0)
     assert len(await rows_of(shipment)) == 1
     assert await told_of(shipment.delivery_id) == ["picked_up"]
 
@@ -120,16 +120,16 @@ async def test_late_nodes_enter_the_timeline_and_move_nothing():
     assert late.nodes == 1
     assert await rows_of(shipment) == [("in_transit", True, True), ("delivered", True, False)]
     assert await told_of(shipment.delivery_id) == ["signed"]
-    assert await fetch_value("SELECT count(*) FROM events WHERE name = 'shipment.noted'") == 1
+    assert await fetch_value("SELECT count(*) FROM events WHERE name = 'shipment.nodes-stored'") == 1
 
 
 async def test_a_signature_that_nobody_signed_for_waits_for_the_answer_to_a_question():
     shipment, signed = await a_shipment(tracker="sf", company="shunfeng"), a_node("delivered")
 
-    await heard(shipment, a_node("out_for_delivery", -5), signed, source="sf", sure=False)
+    await heard(shipment, a_node("out_for_delivery", -5), signed, source="sf", trusted=False)
 
     assert await delivery_state(shipment.delivery_id) == "out_for_delivery"
-    assert await column(shipment, "signed_claimed_at") is not None
+    assert await column(shipment, "unconfirmed_end_at") is not None
     due = await column(shipment, "query_after")
     assert isinstance(due, datetime)
     assert due <= clock.now()
@@ -146,14 +146,14 @@ async def test_a_loss_or_return_that_nobody_signed_for_alarms_nobody_until_a_que
 ):
     shipment, end = await a_shipment(tracker="kdniao"), a_node(status)
 
-    await heard(shipment, a_node("in_transit", -5), end, source="kdniao", sure=False)
+    await heard(shipment, a_node("in_transit", -5), end, source="kdniao", trusted=False)
 
     assert await delivery_state(shipment.delivery_id) == "in_transit"
     assert await problems_of(shipment.delivery_id) == []
     due = await column(shipment, "query_after")
     assert isinstance(due, datetime)
     assert due <= clock.now()
-    await heard(shipment, a_node("in_transit", -4), source="kdniao", sure=False)
+    await heard(shipment, a_node("in_transit", -4), source="kdniao", trusted=False)
     assert await column(shipment, "query_after") == due
 
     await heard(shipment, end, source="kdniao:query")
@@ -166,7 +166,7 @@ async def test_a_belief_is_not_lost_to_a_later_claim():
     shipment, signed = await a_shipment(tracker="sf"), a_node("delivered")
 
     await heard(shipment, signed, source="sf:query")
-    await heard(shipment, signed, source="sf", sure=False)
+    await heard(shipment, signed, source="sf", trusted=False)
 
     assert await rows_of(shipment) == [("delivered", True, False)]
 
@@ -201,7 +201,7 @@ async def test_what_goes_wrong_is_found_once(status: str, kind: str):
     await heard(shipment, a_node(status, -5), a_node(status, -4))
 
     assert await problems_of(shipment.delivery_id) == [(kind, None)]
-    assert await fetch_value("SELECT count(*) FROM events WHERE name = 'delivery-problem.found'") == 1
+    assert await fetch_value("SELECT count(*) FROM events WHERE name = 'delivery-problem.opened'") == 1
 
 
 async def test_a_failed_attempt_before_the_next_one_alarms_nobody():
@@ -243,7 +243,7 @@ async def test_a_number_that_the_courier_used_before_belongs_to_the_parcel_of_it
         a_node("collected", -3),
     )
 
-    assert told.parcels == 2
+    assert told.shipments == 2
     assert [status for status, _, _ in await rows_of(old)] == ["collected", "delivered"]
     assert [status for status, _, _ in await rows_of(new)] == ["collected"]
     assert await delivery_state(new.delivery_id) == "picked_up"
@@ -256,7 +256,7 @@ async def test_what_lies_between_two_parcels_of_one_number_belongs_to_neither():
 
     told = await heard(old, a_node("delivered", event_at=clock.now() - timedelta(days=100)))
 
-    assert (told.parcels, told.unknown) == (0, 1)
+    assert (told.shipments, told.unknown) == (0, 1)
 
 
 async def test_what_happened_before_the_order_is_of_another_parcel_unless_the_waybill_was_entered_by_hand():
@@ -273,7 +273,7 @@ async def test_another_companys_parcel_of_the_same_number_is_not_ours():
 
     told = await heard(shipment, a_node("delivered"), company="shunfeng")
 
-    assert told == tracking.Heard(0, 0, 1)
+    assert told == tracking.IngestResult(0, 0, 1)
     assert await delivery_state(shipment.delivery_id) == "ordered"
 
 
@@ -289,7 +289,7 @@ async def test_the_tracker_may_correct_the_company_and_nobody_else_may():
     shipment = await a_shipment()
 
     await heard(shipment, company="yunda", corrected_company="yunda", source="kdniao")
-    await heard(shipment, company="yunda", corrected_company="yunda", sure=False)
+    await heard(shipment, company="yunda", corrected_company="yunda", trusted=False)
     assert await column(shipment, "company") == "ems"
 
     await heard(shipment, corrected_company="yunda", given_up=True)
@@ -303,8 +303,8 @@ async def test_a_correction_that_leads_to_another_parcel_under_way_is_for_the_of
     other = await a_shipment(company="yunda")
     shipment = await a_shipment(waybill=other.waybill)
 
-    await tracking.hear(
-        [a_track(shipment, a_node("collected"), corrected_company="yunda")], source="kuaidi100", sure=True
+    await tracking.ingest_tracks(
+        [a_track(shipment, a_node("collected"), corrected_company="yunda")], source="kuaidi100", trusted=True
     )
 
     assert await column(shipment, "company") == "ems"

@@ -11,7 +11,8 @@ import pytest
 
 from backend import callbacks, clock, jobs
 from backend.database import execute, fetch_row, fetch_value, transaction
-from backend.deliveries import dispatching, hearing, numbering, ordering, unmatched
+from backend.deliveries import callbacks as courier_callbacks
+from backend.deliveries import dispatching, numbering, ordering, unmatched
 from backend.partners.courier.port import CourierPush, Node, Ordered, PushAnswer, ToSend, Track
 from models.deliveries import Delivery
 from tests.backend.deliveries.couriers import ACourier, ATracker, served_by
@@ -44,7 +45,7 @@ class APusher(ATracker):
         return PushAnswer(b"OK" if taken else b"ERR", "text/plain")
 
     async def push(self, body: bytes) -> None:
-        answer = await hearing.receive(self, {}, body)  # type: ignore[arg-type]
+        answer = await courier_callbacks.ingest_push(self, {}, body)  # type: ignore[arg-type]
         assert answer.body == b"OK"
 
 
@@ -54,7 +55,7 @@ async def being_sent(courier: ACourier) -> tuple[Delivery, UUID, str]:
     staff, _ = await an_office()
     delivery, waybill = await one_to_send(staff), a_waybill()
     courier.waybills[numbering.shipment_number(delivery.number, 1)] = waybill
-    await dispatching.send(staff, delivery.id, courier.name, couriers={courier.name: courier})
+    await dispatching.send_delivery(staff, delivery.id, courier.name, couriers={courier.name: courier})
     assert await execute("DELETE FROM pgqueuer WHERE entrypoint = 'deliveries.order'") == 1
     return delivery, await fetch_value("SELECT id FROM shipments WHERE delivery_id = $1", delivery.id), waybill
 
@@ -74,7 +75,7 @@ async def test_a_push_that_comes_before_the_answer_to_the_order_is_worked_off_af
 
     courier.meanwhile = [push_first]
     with served_by(courier, trackers=[pusher]):
-        await ordering.order(shipment_id)
+        await ordering.place_order(shipment_id)
         await jobs.drain()
 
     assert await moves_of(delivery.id) == ["to_send", "ordered", "picked_up"]
@@ -94,7 +95,7 @@ async def test_whoever_dies_between_order_and_answer_finds_what_was_pushed_meanw
     courier.order = die  # type: ignore[method-assign]
     with served_by(courier, trackers=[pusher]):
         with pytest.raises(Died):
-            await ordering.order(shipment_id)
+            await ordering.place_order(shipment_id)
         for status, minutes in (("collected", 30), ("in_transit", 60), ("delivered", 200)):
             with clock.travel(by=timedelta(minutes=minutes)):
                 await pusher.push(pusher.told(waybill, a_node(status)))
@@ -102,12 +103,12 @@ async def test_whoever_dies_between_order_and_answer_finds_what_was_pushed_meanw
 
         courier.order = order  # type: ignore[method-assign]
         with clock.travel(by=timedelta(hours=20)):
-            await ordering.order(shipment_id)
+            await ordering.place_order(shipment_id)
             await jobs.drain()
 
     assert len({str(parcel) for parcel in courier.orders}) == 1
     assert await shipments() == [("signed", None, True)]
-    assert await fetch_value("SELECT count(*) FROM shipment_nodes WHERE believed") == 3
+    assert await fetch_value("SELECT count(*) FROM shipment_nodes WHERE verified") == 3
     assert (await told_of(delivery.id))[-1] == "signed"
 
 
@@ -119,7 +120,7 @@ async def test_what_was_only_claimed_before_the_answer_is_asked_about_after_it()
     await jobs.drain()
 
     with served_by(courier, trackers=[pusher]):
-        await ordering.order(shipment_id)
+        await ordering.place_order(shipment_id)
         await jobs.drain()
 
     assert await delivery_state(delivery.id) == "ordered"
@@ -133,7 +134,7 @@ async def test_what_was_pushed_of_a_waybill_that_is_entered_by_hand_later_is_wor
     await jobs.drain()
 
     with served_by(sf(), trackers=[pusher]):
-        await dispatching.enter_waybill(staff, delivery.id, company="shunfeng", waybill=waybill, trackers={})
+        await dispatching.enter_department_waybill(staff, delivery.id, company="shunfeng", waybill=waybill, trackers={})
         await jobs.drain()
 
     assert await delivery_state(delivery.id) == "picked_up"
@@ -160,7 +161,7 @@ async def test_a_push_that_fits_no_parcel_of_its_number_is_not_worked_for_ever()
     await jobs.drain()
 
     assert await delivery_state(other.delivery_id) == "ordered"
-    assert await fetch_value("SELECT count(*) FROM pgqueuer WHERE entrypoint = $1", unmatched.HEAR_AGAIN) == 0
+    assert await fetch_value("SELECT count(*) FROM pgqueuer WHERE entrypoint = $1", unmatched.REAPPLY) == 0
 
 
 async def test_a_push_that_is_worked_while_the_answer_is_being_written_down_is_not_lost():
@@ -172,7 +173,7 @@ async def test_a_push_that_is_worked_while_the_answer_is_being_written_down_is_n
 
     async def answer() -> None:
         async with transaction():
-            await ordering.take(row, Ordered(waybill))
+            await ordering.accept_order(row, Ordered(waybill))
             written.set()
             await asyncio.sleep(0.4)
 
@@ -195,13 +196,13 @@ async def test_an_answer_that_comes_while_a_push_is_being_worked_is_not_lost():
 
     async def work() -> None:
         async with transaction():
-            await hearing._work_off(message_id)
+            await courier_callbacks._apply(message_id)
             passed_over.set()
             await asyncio.sleep(0.4)
 
     async def answer() -> None:
         await passed_over.wait()
-        await ordering.order(shipment_id)
+        await ordering.place_order(shipment_id)
 
     with served_by(courier, trackers=[pusher]):
         await execute("DELETE FROM pgqueuer")
@@ -223,12 +224,12 @@ async def test_every_parcel_of_a_push_has_a_job_of_its_own():
         await jobs.drain()
         async with transaction():
             for each in (waybill, other):
-                await unmatched.hold(each)
-                await unmatched.work_off(each)
+                await unmatched.lock_waybill(each)
+                await unmatched.reapply_pushes(each)
 
         count = "SELECT count(*) FROM pgqueuer WHERE entrypoint = $1 AND status = 'queued'"
-        assert await fetch_value(count, unmatched.HEAR_AGAIN) == 2
-        await ordering.order(shipment_id)
+        assert await fetch_value(count, unmatched.REAPPLY) == 2
+        await ordering.place_order(shipment_id)
         await jobs.drain()
 
     assert await delivery_state(delivery.id) == "picked_up"

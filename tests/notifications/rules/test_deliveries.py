@@ -9,9 +9,9 @@ import pytest
 
 from backend import clock, jobs
 from backend.database import execute, fetch, transaction
-from backend.deliveries import anomalies, handing_over, moving, problems, receiving, returning, tracking
-from backend.deliveries.handing_over import Shown
-from backend.deliveries.lifecycle import Move
+from backend.deliveries import anomalies, handing_over, problems, receiving, returning, tracking, transitions
+from backend.deliveries.handing_over import IdentityProof
+from backend.deliveries.lifecycle import Transition
 from backend.identity.principals import AsResident, AsStaff
 from backend.partners.courier.port import Node, Track
 from models.deliveries import Delivery, Direction, Method, ProblemKind
@@ -55,7 +55,7 @@ async def a_parcel(resident: AsResident, **changes: Any) -> Shipment:
 
 async def reported(parcel: Shipment, *nodes: Node) -> None:
     track = Track(waybill=str(parcel.waybill), company="ems", nodes=nodes, complete=False)
-    await tracking.hear([track], source="kuaidi100", sure=True)
+    await tracking.ingest_tracks([track], source="kuaidi100", trusted=True)
 
 
 async def test_a_whole_journey_is_notified_step_by_step_and_the_middle_of_it_is_not():
@@ -111,7 +111,7 @@ async def test_a_problem_is_notified_only_when_the_resident_waits_for_it(kind: P
     delivery = await a_delivery(resident, state=D.IN_TRANSIT)
 
     async with transaction():
-        await anomalies.find(delivery.id, kind)
+        await anomalies.open_problem(delivery.id, kind)
 
     assert list(await written(resident)) == (["delivery_problem"] if is_notified else [])
 
@@ -121,9 +121,9 @@ async def test_a_problem_that_ended_meanwhile_is_not_notified():
     delivery = await a_delivery(resident, state=D.IN_TRANSIT)
 
     async with transaction():
-        await anomalies.find(delivery.id, ProblemKind.NO_MOVEMENT)
+        await anomalies.open_problem(delivery.id, ProblemKind.NO_MOVEMENT)
     async with transaction():
-        await anomalies.mend(delivery.id, [ProblemKind.NO_MOVEMENT])
+        await anomalies.resolve_problems(delivery.id, [ProblemKind.NO_MOVEMENT])
 
     assert await written(resident) == {}
 
@@ -132,7 +132,7 @@ async def test_an_answer_is_announced_and_its_words_stay_behind_the_sign_in():
     resident, staff = await a_resident(), await a_staff(duties=("deliveries.send",))
     problem = await a_problem(await a_delivery(resident, department_id=staff.department_id))
 
-    await problems.answer(staff, problem.id, "已放在物业前台，请找李师傅")
+    await problems.answer_problem(staff, problem.id, "已放在物业前台，请找李师傅")
 
     texts = await written(resident)
     assert list(texts) == ["delivery_problem_answered"]
@@ -153,14 +153,14 @@ async def test_a_pickup_is_notified_with_place_and_day_reminded_of_and_confirmed
     ready = await written(resident)
     last = clock.today() + timedelta(days=30)
     await execute("UPDATE deliveries SET kept_until = $2 WHERE id = $1", delivery.id, clock.today() + timedelta(days=7))
-    await handing_over.remind()
+    await handing_over.record_reminders()
     reminded = await written(resident)
 
     async def known(*_: object) -> bool:
         return True
 
-    shown = Shown(name=NAME, id_last_four="002X")
-    await handing_over.hand_over(staff, delivery.number, shown, a_signature(), knows=known)
+    shown = IdentityProof(name=NAME, id_last_four="002X")
+    await handing_over.hand_over(staff, delivery.number, shown, a_signature(), identity_check=known)
 
     assert list(ready) == ["pickup_ready"]
     assert "云山县政务服务中心出件窗口" in ready["pickup_ready"]
@@ -174,7 +174,7 @@ async def test_a_resident_who_fetched_it_before_the_reminder_is_not_reminded():
     delivery, _ = await at_the_counter(resident)
     await written(resident)
     await execute("UPDATE deliveries SET kept_until = $2 WHERE id = $1", delivery.id, clock.today())
-    await handing_over.remind()
+    await handing_over.record_reminders()
     await execute("UPDATE deliveries SET state = 'handed_over' WHERE id = $1", delivery.id)
 
     assert list(await written(resident)) == ["pickup_ready"]
@@ -184,8 +184,8 @@ async def test_what_the_resident_did_is_not_notified():
     resident = await a_resident()
     parcel = await a_parcel(resident, state=D.OUT_FOR_DELIVERY)
 
-    await receiving.confirm(resident, parcel.delivery.number)
-    await receiving.report(resident, parcel.delivery.number, "包装破损")
+    await receiving.confirm_receipt(resident, parcel.delivery.number)
+    await receiving.report_problem(resident, parcel.delivery.number, "包装破损")
 
     assert await written(resident) == {}
 
@@ -196,7 +196,7 @@ async def test_a_cancelled_delivery_is_notified_unless_the_resident_cancelled_it
     delivery = await a_delivery(resident)
 
     async with transaction():
-        await moving.move(await moving.locked(delivery.id), Move.CANCEL, cause)
+        await transitions.apply_transition(await transitions.lock_row(delivery.id), Transition.CANCEL, cause)
 
     assert list(await written(resident)) == messages
 
@@ -212,7 +212,7 @@ async def test_documents_that_arrived_at_the_office_are_notified_and_their_journ
         await reported(parcel, a_node(status, minutes))
         await jobs.drain()
 
-    await returning.receive(staff, parcel.delivery.number)
+    await returning.receive_documents(staff, parcel.delivery.number)
 
     texts = await written(resident)
     assert list(texts) == ["documents_received"]

@@ -8,9 +8,9 @@ import pytest
 
 from backend import clock
 from backend.database import fetch_row, transaction
-from backend.deliveries import moving, numbering
+from backend.deliveries import numbering, transitions
 from backend.deliveries.errors import DeliveryNotFound, DeliveryTransitionRefused
-from backend.deliveries.lifecycle import Move
+from backend.deliveries.lifecycle import Transition
 from models.deliveries import DeliveryState as D
 from tests.factories.deliveries import a_delivery, a_shipment, delivery_state, moves_of, told_of
 
@@ -29,10 +29,10 @@ async def test_a_move_changes_the_row_notes_the_step_and_is_told():
     delivery = await a_delivery()
 
     async with transaction():
-        standing = await moving.locked(delivery.id)
-        await moving.move(standing, Move.ORDER, "staff")
+        delivery = await transitions.lock_row(delivery.id)
+        await transitions.apply_transition(delivery, Transition.ORDER, "staff")
 
-    assert await delivery_state(delivery.id) == "ordered" == standing.state
+    assert await delivery_state(delivery.id) == "ordered" == delivery.state
     assert await moves_of(delivery.id) == ["to_send", "ordered"]
     assert await told_of(delivery.id) == ["ordered"]
 
@@ -42,7 +42,7 @@ async def test_a_move_that_is_not_in_the_table_changes_nothing():
 
     with pytest.raises(DeliveryTransitionRefused):
         async with transaction():
-            await moving.move(await moving.locked(delivery.id), Move.CANCEL, "chosen")
+            await transitions.apply_transition(await transitions.lock_row(delivery.id), Transition.CANCEL, "chosen")
 
     assert await moves_of(delivery.id) == ["signed"]
 
@@ -52,12 +52,12 @@ async def test_a_couriers_words_never_lead_back():
     at = clock.now()
 
     async with transaction():
-        standing = await moving.locked(delivery.id)
-        told = [await moving.come(standing, state, "sf", at) for state in (D.IN_TRANSIT, D.SIGNED, D.RETURNED)]
+        delivery = await transitions.lock_row(delivery.id)
+        told = [await transitions.advance(delivery, state, "sf", at) for state in (D.IN_TRANSIT, D.SIGNED, D.RETURNED)]
 
     assert told == [False, True, False]
     assert await moves_of(delivery.id) == ["out_for_delivery", "signed"]
-    row = await fetch_row("SELECT at, actor FROM delivery_moves WHERE to_state = 'signed'")
+    row = await fetch_row("SELECT at, actor FROM delivery_transitions WHERE to_state = 'signed'")
     assert row is not None
     assert (row["at"], row["actor"]) == (at, "system:-")
 
@@ -65,15 +65,19 @@ async def test_a_couriers_words_never_lead_back():
 async def test_somebody_elses_delivery_is_not_found():
     delivery = await a_delivery()
 
-    assert (await moving.seen(delivery.number, owner=delivery.resident_id)).id == delivery.id
+    assert (await transitions.get_row(delivery.number, owner=delivery.resident_id)).id == delivery.id
     for other in ({"owner": delivery.id}, {"department": delivery.id}):
         with pytest.raises(DeliveryNotFound):
-            await moving.seen(delivery.number, **other)
+            await transitions.get_row(delivery.number, **other)
 
 
 async def test_a_step_outside_a_transaction_is_a_mistake():
     delivery = await a_delivery()
 
-    for wrong in (moving.locked(delivery.id), moving.locked_all([]), moving.note(delivery.id, None, "x", "y")):
+    for wrong in (
+        transitions.lock_row(delivery.id),
+        transitions.lock_rows([]),
+        transitions.record_step(delivery.id, None, "x", "y"),
+    ):
         with pytest.raises(RuntimeError):
             await wrong

@@ -1,4 +1,4 @@
-"""Where something is: regions by code and by name, as an address needs them and as a map wants them."""
+"""Regions by code and by name, as addresses and maps need them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from backend.database import fetch, fetch_row
 from backend.deliveries.errors import AddressInvalid
 from backend.errors import Fault
 
-# Of a code that was given anew the row in use counts; a town that nobody knows is placed by its county.
+# Of a code that was reassigned the row in use counts; an unknown town is placed by its county.
 _NAMES = """
 WITH RECURSIVE line AS (
     (SELECT DISTINCT ON (code) code AS start, parent_id, name, 0 AS distance FROM regions WHERE code = ANY($1)
@@ -29,22 +29,22 @@ ORDER BY r.valid_to DESC NULLS FIRST LIMIT 1
 POINTER = "/region_code"
 
 
-async def names_of(codes: Iterable[str | None]) -> Mapping[str, tuple[str, ...]]:
+async def region_names_of(codes: Iterable[str | None]) -> Mapping[str, tuple[str, ...]]:
     """The names of these regions from the province down: `{"220102": ("吉林省", "长春市", "南关区")}`.
 
-    Codes that nobody knows are left out.
+    Unknown codes are left out.
     """
-    wanted = {code for code in codes if code}
+    known = {code for code in codes if code}
     found: dict[str, tuple[str, ...]] = {}
-    for row in await fetch(_NAMES, sorted(wanted | {code[:6] for code in wanted})):
+    for row in await fetch(_NAMES, sorted(known | {code[:6] for code in known})):
         found[row["start"]] = (*found.get(row["start"], ()), row["name"])
-    return {code: names for code in wanted if (names := found.get(code) or found.get(code[:6]))}
+    return {code: names for code in known if (names := found.get(code) or found.get(code[:6]))}
 
 
-async def check(code: str, *, narrow: bool = True) -> None:
-    """Whether something can be in this region today: its code is in use and, if `narrow`, no wider than a county.
+async def check_region(code: str, *, narrow: bool = True) -> None:
+    """Check that an address can be in this region today: its code is in use and, if `narrow`, no wider than a county.
 
-    Raises AddressInvalid, which names the region that has taken its place.
+    Raises AddressInvalid, which names the region that replaced it.
     """
     row = await fetch_row(_REGION, code, clock.today())
     if row is None:

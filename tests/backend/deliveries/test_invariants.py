@@ -6,7 +6,7 @@ import pytest
 
 from backend import invariants, jobs
 from backend.deliveries import choosing, dispatching, handing_over, receiving, returning, tracking
-from backend.deliveries.handing_over import Shown
+from backend.deliveries.handing_over import IdentityProof
 from backend.invariants import Verdict
 from backend.partners.courier.port import Track
 from models.deliveries import Delivery, Direction, Method
@@ -26,12 +26,12 @@ async def verdicts() -> dict[str, Verdict]:
     return {each.id: each for each in await invariants.check()}
 
 
-async def told(delivery: Delivery, *statuses: str, sure: bool = True) -> None:
+async def told(delivery: Delivery, *statuses: str, trusted: bool = True) -> None:
     shipment = await Shipment.filter(delivery_id=delivery.id).order_by("-attempt").first()
     assert shipment is not None
     nodes = tuple(a_node(status, n - 30) for n, status in enumerate(statuses))
     track = Track(waybill=str(shipment.waybill), company="ems", nodes=nodes, complete=True)
-    await tracking.hear([track], source="kuaidi100", sure=sure)
+    await tracking.ingest_tracks([track], source="kuaidi100", trusted=trusted)
 
 
 async def knows(*shown: object) -> bool:
@@ -47,31 +47,31 @@ async def life() -> None:
     offer = an_offer(department_id=staff.department_id)
     couriers, sent = {"ems": courier}, []
     with served_by(courier):
-        first = await choosing.choose(resident, offer, await by_post(resident))
+        first = await choosing.choose_delivery(resident, offer, await by_post(resident))
         sent.append(await Delivery.get(id=first.id))
         sent += [await a_delivery(resident, department_id=staff.department_id) for _ in range(4)]
         for each in sent:
-            await dispatching.send(staff, each.id, "ems", couriers=couriers)
+            await dispatching.send_delivery(staff, each.id, "ems", couriers=couriers)
         await jobs.drain()
         signed, lost, undone, claimed, confirmed = sent
         await told(signed, "delivered", "collected", "in_transit")
         await told(lost, "collected")
-        await dispatching.declare(staff, lost.id, TrackStatus.LOST)
-        await dispatching.resend(staff, lost.id)
-        await dispatching.send(staff, lost.id, "ems", couriers=couriers)
+        await dispatching.declare_outcome(staff, lost.id, TrackStatus.LOST)
+        await dispatching.resend_delivery(staff, lost.id)
+        await dispatching.send_delivery(staff, lost.id, "ems", couriers=couriers)
         await jobs.drain()
         await told(lost, "collected")
-        await dispatching.undo(staff, undone.id, couriers=couriers)
-        await told(claimed, "out_for_delivery", "delivered", sure=False)
+        await dispatching.undo_order(staff, undone.id, couriers=couriers)
+        await told(claimed, "out_for_delivery", "delivered", trusted=False)
         await told(confirmed, "collected")
-        await receiving.confirm(resident, confirmed.number)
+        await receiving.confirm_receipt(resident, confirmed.number)
         incoming = await a_delivery(department_id=staff.department_id, direction=Direction.TO_OFFICE)
-        await returning.receive(staff, incoming.number)
+        await returning.receive_documents(staff, incoming.number)
         point = await a_pickup_point(department_id=staff.department_id)
         fetched = await a_delivery(department_id=staff.department_id, method=Method.PICKUP, pickup_point=point)
         await handing_over.make_ready(counter, fetched.number)
-        shown = Shown(name="田秀英", id_last_four="0048")
-        await handing_over.hand_over(counter, fetched.number, shown, a_signature(), knows=knows)
+        shown = IdentityProof(name="田秀英", id_last_four="0048")
+        await handing_over.hand_over(counter, fetched.number, shown, a_signature(), identity_check=knows)
         await jobs.drain()
 
 
@@ -82,9 +82,9 @@ async def test_after_a_life_of_parcels_everything_holds():
     assert {name: found[name].findings for name in OURS if found[name].status != "holds"} == {}
 
 
-_CLAIMED = "(SELECT delivery_id FROM shipments WHERE signed_claimed_at IS NOT NULL)"
+_CLAIMED = "(SELECT delivery_id FROM shipments WHERE unconfirmed_end_at IS NOT NULL)"
 _STEP_BACK = (
-    "INSERT INTO delivery_moves (id, created_at, delivery_id, from_state, to_state, at, noted_at, actor, cause) "
+    "INSERT INTO delivery_transitions (id, created_at, delivery_id, from_state, to_state, at, noted_at, actor, cause) "
     "SELECT 'ffffffff-ffff-7fff-8000-000000000000', now(), id, 'out_for_delivery', 'ordered', now(), now(), 'x', 'y' "
     f"FROM deliveries WHERE id = {_CLAIMED}"
 )
@@ -95,22 +95,22 @@ _STEP_BACK = (
     ("name", "sql", "told"),
     [
         ("I-9", _STEP_BACK, "went from out_for_delivery to ordered"),
-        ("I-9", "DELETE FROM delivery_moves WHERE to_state = 'ordered'", "the one before ended at to_send"),
+        ("I-9", "DELETE FROM delivery_transitions WHERE to_state = 'ordered'", "the one before ended at to_send"),
         ("I-9", "UPDATE deliveries SET state = 'in_transit' WHERE state = 'out_for_delivery'",
-                "is in_transit, its steps come to out_for_delivery"),
-        ("I-10", "DELETE FROM delivery_moves WHERE to_state = 'lost'", "differ by -1 at picked_up to lost"),
-        ("I-10", "UPDATE events SET name = 'x' WHERE name = 'delivery.moved' AND payload LIKE '%\"lost\"%'",
+                "is in_transit, its steps lead to out_for_delivery"),
+        ("I-10", "DELETE FROM delivery_transitions WHERE to_state = 'lost'", "differ by -1 at picked_up to lost"),
+        ("I-10", "UPDATE events SET name = 'x' WHERE name = 'delivery.state-changed' AND payload LIKE '%\"lost\"%'",
                  "differ by +1 at picked_up to lost"),
         ("I-11", "UPDATE hand_overs SET signature = 'iVBORw0KGgo'", "hand_overs.signature"),
         ("I-11", "UPDATE deliveries SET street = '人民大街1号' WHERE method = 'post'", "deliveries.street"),
         ("I-11", "UPDATE shipments SET label = 'https://labels.example/1.pdf'", "shipments.label"),
         ("I-11", "UPDATE shipment_nodes SET raw_text = '派件员13900000000'", "shipment_nodes.raw_text"),
         ("I-11", "UPDATE shipment_nodes SET place = '联系13900000000'", "shipment_nodes.place: phone"),
-        ("D-5", "UPDATE shipment_nodes SET believed = true", "is out_for_delivery, its nodes come to signed"),
-        ("D-5", "UPDATE shipments SET state = 'lost' WHERE state = 'picked_up'", "its nodes come to picked_up"),
-        ("D-5", "UPDATE deliveries SET state = 'in_transit' WHERE state = 'to_send'", "its last parcel ordered"),
+        ("D-5", "UPDATE shipment_nodes SET verified = true", "is out_for_delivery, its nodes lead to signed"),
+        ("D-5", "UPDATE shipments SET state = 'lost' WHERE state = 'picked_up'", "its nodes lead to picked_up"),
+        ("D-5", "UPDATE deliveries SET state = 'in_transit' WHERE state = 'to_send'", "its last shipment ordered"),
         ("D-5", "UPDATE deliveries SET state = 'signed' WHERE state = 'handed_over'", "is missing"),
-        ("D-5", "DELETE FROM hand_overs", "its hand-over says otherwise"),
+        ("D-5", "DELETE FROM hand_overs", "its hand-over contradicts it"),
     ],
 )  # fmt: skip
 async def test_whoever_breaks_an_invariant_of_deliveries_is_found(name: str, sql: str, told: str):

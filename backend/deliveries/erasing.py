@@ -1,7 +1,7 @@
-"""What is forgotten of deliveries that came to their end, when the person they were for was erased.
+"""Erasing the personal data of ended deliveries, when their person was erased.
 
-A parcel on its way still has to find its receiver. So erasing a person leaves the address of what is under way; it is
-forgotten at the moment in which the delivery ends, and a sweep takes what couriers and counters write down afterwards.
+A parcel on its way still has to find its receiver. So erasing a person leaves the address of a delivery under way; it
+is erased at the moment when the delivery ends, and a sweep erases what couriers and counters write afterwards.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from models.deliveries import UNDER_WAY
 
 BATCH = 200
 
-FORGET: Mapping[str, str] = {
+ERASE: Mapping[str, str] = {
     "deliveries": "UPDATE deliveries SET name = '', phone = '', street = '' WHERE id = ANY($1) AND street <> ''",
     "shipments": "UPDATE shipments SET label = NULL, phone_tail = NULL WHERE delivery_id = ANY($1) "
     "AND (label IS NOT NULL OR phone_tail IS NOT NULL)",
@@ -24,14 +24,14 @@ FORGET: Mapping[str, str] = {
     "delivery_problems": "UPDATE delivery_problems SET text = NULL WHERE delivery_id = ANY($1) AND text IS NOT NULL",
     "hand_overs": "UPDATE hand_overs SET taken_by = '', signature = '' WHERE delivery_id = ANY($1) AND taken_by <> ''",
 }
-"""Of deliveries by their ids, table by table."""
+"""SQL that erases deliveries by their ids, table by table."""
 
 _ERASED = """
 FROM deliveries d JOIN residents r ON r.id = d.resident_id
 WHERE r.disabled_at IS NOT NULL AND r.phone_fingerprint IS NULL
   AND NOT EXISTS (SELECT FROM wechat_accounts w WHERE w.resident_id = r.id)
 """
-"""SQL: deliveries of people who were erased: closed, without a phone and without an account to come back with."""
+"""SQL: deliveries of erased people: disabled, without a phone and without an account to return with."""
 _IS_ERASED = f"SELECT d.id {_ERASED} AND d.id = $1"
 _OF_PERSON = f"SELECT id FROM deliveries WHERE resident_id = $1 AND NOT ({UNDER_WAY})"
 _LEFT = f"""
@@ -45,26 +45,26 @@ ORDER BY d.id LIMIT $1
 """
 
 
-async def of_person(resident_id: UUID) -> Counter[str]:
-    """Forget what this person's ended deliveries say of them; how many rows of each table. Joins the transaction."""
-    return await _forget([row["id"] for row in await fetch(_OF_PERSON, resident_id)])
+async def erase_person(resident_id: UUID) -> Counter[str]:
+    """Erase the person's data from their ended deliveries; how many rows of each table. Joins the transaction."""
+    return await _erase([row["id"] for row in await fetch(_OF_PERSON, resident_id)])
 
 
-async def at_the_end(delivery_id: UUID) -> None:
-    """The delivery has come to its end: forget its address if its person was erased while it was under way."""
-    await _forget([row["id"] for row in await fetch(_IS_ERASED, delivery_id)])
+async def erase_ended(delivery_id: UUID) -> None:
+    """Erase the data of a delivery that has just ended, if its person was erased while it was under way."""
+    await _erase([row["id"] for row in await fetch(_IS_ERASED, delivery_id)])
 
 
-async def sweep() -> int:
-    """Clockwork: forget what was written down after the end; of how many deliveries. To be called until it is 0."""
+async def sweep_erased() -> int:
+    """Erase what was written after the end; of how many deliveries. Scheduled; to be called until it returns 0."""
     async with transaction():
         ids = [row["id"] for row in await fetch(_LEFT, BATCH)]
-        await _forget(ids)
+        await _erase(ids)
     return len(ids)
 
 
-async def _forget(ids: Sequence[UUID]) -> Counter[str]:
+async def _erase(ids: Sequence[UUID]) -> Counter[str]:
     if not ids:
         return Counter()
     async with transaction():
-        return Counter({table: count for table, sql in FORGET.items() if (count := await execute(sql, list(ids)))})
+        return Counter({table: count for table, sql in ERASE.items() if (count := await execute(sql, list(ids)))})

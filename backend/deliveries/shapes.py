@@ -1,4 +1,4 @@
-"""One delivery as a line of a list, in people's words: what residents and the office read alike."""
+"""The fields of a delivery that residents and the office read alike, with Chinese names."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from backend.deliveries.naming import METHOD_NAMES, company_name, state_name
 from models.deliveries import DeliveryState, Direction, Method
 
 
-class Line(Struct, frozen=True, kw_only=True):
-    """What every list says of a delivery."""
+class DeliveryFields(Struct, frozen=True, kw_only=True):
+    """The fields of a delivery in every list."""
 
     number: str
     subject_kind: str
@@ -31,9 +31,11 @@ class Line(Struct, frozen=True, kw_only=True):
     kept_until: date | None
 
 
-def values_of(kind: type[Line], row: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-    """The fields of this kind of line out of a row with the columns of a delivery and its parcel's company, in words;
-    `more` goes before the row."""
+def fields_of(kind: type[DeliveryFields], row: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """The fields of this struct from a row with the columns of a delivery and its shipment's company.
+
+    `more` takes precedence over the row.
+    """
     direction, method, state = Direction(row["direction"]), Method(row["method"]), DeliveryState(row["state"])
     values: dict[str, Any] = {
         **row,

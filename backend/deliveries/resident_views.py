@@ -1,6 +1,6 @@
-"""My parcels: one list, and one page per delivery with its timeline, where it goes, and what can be done now.
+"""A resident's deliveries: one list, and one page per delivery with its timeline, receiver and possible actions.
 
-Whoever may act for somebody in deliveries sees theirs, too; the courier's phone is shown to the resident alone.
+A delegate sees the deliveries of the person they may act for, too; the courier's phone is shown to the owner alone.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from msgspec import Struct
 
 from backend.crypto import mask_name, mask_phone, open_sealed
 from backend.database import fetch, fetch_row
-from backend.deliveries import acting, parties, pickup_codes, pickup_points, placing, timeline
+from backend.deliveries import acting, parties, pickup_codes, pickup_points, region_codes, timeline
 from backend.deliveries.errors import DeliveryNotFound, DeliveryOfficeInvalid
-from backend.deliveries.lifecycle import MOVES, Move
-from backend.deliveries.lines import Line, values_of
+from backend.deliveries.lifecycle import DELIVERIES, Transition
 from backend.deliveries.naming import DIRECTION_NAMES, POSTAGE_NAMES, PROBLEM_NAMES
-from backend.deliveries.pickup_points import PickupPointSeen
+from backend.deliveries.pickup_points import PickupPointDetail
 from backend.deliveries.receiving import NOTHING_TO_REPORT
+from backend.deliveries.shapes import DeliveryFields, fields_of
 from backend.deliveries.timeline import TimelineStep
 from backend.identity.principals import AsResident
 from backend.paging import USUAL, cursor_of, place_of
@@ -33,13 +33,13 @@ SELECT d.id, d.number, d.subject_kind, d.subject_id, d.resident_id, d.direction,
        d.state_at, d.postage, d.postage_fen, d.fee_id, d.confirmed_at, d.kept_until, d.version, d.department_id,
        d.hall_id, d.name, d.phone, d.region_code, d.street, d.pickup_point_id, d.pickup_code_fingerprint,
        s.company, s.waybill, s.number AS shipment_number, o.name AS office, g.code AS office_region,
-       EXISTS (SELECT 1 FROM delivery_problems p WHERE p.delivery_id = d.id AND p.ended_at IS NULL) AS troubled
+       EXISTS (SELECT 1 FROM delivery_problems p WHERE p.delivery_id = d.id AND p.ended_at IS NULL) AS has_problem
 FROM deliveries d
 LEFT JOIN LATERAL (SELECT company, waybill, number FROM shipments
                    WHERE delivery_id = d.id AND waybill IS NOT NULL ORDER BY attempt DESC LIMIT 1) s ON true
 LEFT JOIN departments o ON o.id = d.department_id LEFT JOIN regions g ON g.id = o.region_id
 """
-_MINE = (
+_LIST = (
     _COLUMNS
     + """
 WHERE d.resident_id IN (SELECT people_of($1, 'deliveries')) AND ($2::text[] IS NULL OR d.state = ANY($2))
@@ -53,18 +53,18 @@ SELECT kind, found_at, answer, ended_at FROM delivery_problems WHERE delivery_id
 """
 
 
-class DeliveryLine(Line, frozen=True, kw_only=True):
-    """One delivery in the list. `person_id` is whose it is."""
+class DeliverySummary(DeliveryFields, frozen=True, kw_only=True):
+    """One delivery in the list. `person_id` is its owner."""
 
     person_id: UUID
     direction_name: str
     company: str | None
-    troubled: bool
-    """Something is wrong with it that the office has not answered yet."""
+    has_problem: bool
+    """Whether it has a problem that the office has not answered yet."""
 
 
 class Place(Struct, frozen=True):
-    """An end of the way, for a map: names from the province down."""
+    """Origin or destination, for a map: names from the province down."""
 
     name: str
     region_code: str | None
@@ -72,7 +72,7 @@ class Place(Struct, frozen=True):
 
 
 class Receiver(Struct, frozen=True, kw_only=True):
-    """Who is to get it; name and phone are masked for everybody but the resident."""
+    """The receiver; name and phone are masked for all but the owner."""
 
     name: str
     phone: str
@@ -81,8 +81,8 @@ class Receiver(Struct, frozen=True, kw_only=True):
     street: str
 
 
-class ProblemFollowed(Struct, frozen=True, kw_only=True):
-    """Something that was wrong, and what the office says about it."""
+class DeliveryProblemDetail(Struct, frozen=True, kw_only=True):
+    """A problem, and the office's answer."""
 
     kind: ProblemKind
     kind_name: str
@@ -91,8 +91,8 @@ class ProblemFollowed(Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
-class DeliveryFollowed(DeliveryLine, frozen=True, kw_only=True):
-    """One delivery as its resident sees it. `actions` are the buttons that make sense now."""
+class DeliveryDetail(DeliverySummary, frozen=True, kw_only=True):
+    """One delivery as a resident reads it. `actions` are those that are possible now."""
 
     postage: Postage
     postage_name: str
@@ -104,49 +104,49 @@ class DeliveryFollowed(DeliveryLine, frozen=True, kw_only=True):
     goal: Place | None
     receiver: Receiver | None
     office: Party | None
-    """Where to send it, for what the resident sends in."""
-    pickup_point: PickupPointSeen | None
+    """Where to send it, for documents that the resident sends in."""
+    pickup_point: PickupPointDetail | None
     pickup_code: str | None
-    """What whoever reads this says at the counter; it is theirs alone."""
+    """The reader's own code for the counter."""
     courier_phone: str | None
     steps: list[TimelineStep]
-    problems: list[ProblemFollowed]
+    problems: list[DeliveryProblemDetail]
     actions: list[str]
 
 
-async def mine(
+async def list_own_deliveries(
     resident: AsResident,
     *,
     states: Sequence[D] | None = None,
     person_id: UUID | None = None,
     cursor: str | None = None,
     limit: int = USUAL,
-) -> tuple[list[DeliveryLine], str | None]:
-    """One page of the deliveries of the resident and of those they may act for, the latest first.
+) -> tuple[list[DeliverySummary], str | None]:
+    """List a page of the deliveries of the resident and of the people they may act for, the latest first.
 
     Raises CursorInvalid.
     """
     purpose = f"deliveries {resident.id} {person_id} {sorted(states or ())}"
     last = UUID(place_of(cursor, purpose)[0]) if cursor else None
-    rows = await fetch(_MINE, resident.id, list(states) if states else None, person_id, last, limit + 1)
-    lines = [DeliveryLine(**_line(row)) for row in rows[:limit]]
+    rows = await fetch(_LIST, resident.id, list(states) if states else None, person_id, last, limit + 1)
+    lines = [DeliverySummary(**_fields(row)) for row in rows[:limit]]
     return lines, cursor_of([str(rows[limit - 1]["id"])], purpose) if len(rows) > limit else None
 
 
-async def one(resident: AsResident, number: str) -> DeliveryFollowed:
-    """One delivery. Raises DeliveryNotFound, also for that of somebody whom the resident may not act for."""
+async def get_own_delivery(resident: AsResident, number: str) -> DeliveryDetail:
+    """Return one delivery. Raises DeliveryNotFound, also for a person whom the resident may not act for."""
     await acting.owner_of(resident, number)
     row = await fetch_row(_ONE, resident.id, number)
     if row is None:
         raise DeliveryNotFound
     own = row["resident_id"] == resident.id
     direction, state = Direction(row["direction"]), D(row["state"])
-    receiver = await receiver_of(row, shown=own)
+    receiver = await receiver_detail(row, masked=not own)
     phone = receiver.phone if receiver and own else None
     origin, goal = await _ends(row, receiver, direction)
-    told = await timeline.of(row["id"], direction, own=own, receiver_phone=phone)
-    return DeliveryFollowed(
-        **_line(row),
+    found = await timeline.get_timeline(row["id"], direction, own=own, receiver_phone=phone)
+    return DeliveryDetail(
+        **_fields(row),
         postage=Postage(row["postage"]),
         postage_name=POSTAGE_NAMES[Postage(row["postage"])],
         postage_fen=row["postage_fen"],
@@ -157,10 +157,10 @@ async def one(resident: AsResident, number: str) -> DeliveryFollowed:
         goal=goal,
         receiver=receiver,
         office=await _office(row) if direction is Direction.TO_OFFICE else None,
-        pickup_point=await pickup_points.one(row["pickup_point_id"]) if row["pickup_point_id"] else None,
+        pickup_point=await pickup_points.get_pickup_point(row["pickup_point_id"]) if row["pickup_point_id"] else None,
         pickup_code=_code(row, resident) if state is D.READY else None,
-        courier_phone=told.courier_phone,
-        steps=told.steps,
+        courier_phone=found.courier_phone,
+        steps=found.steps,
         problems=[_problem(each) for each in await fetch(_PROBLEMS, row["id"])],
         actions=list(actions(state, direction, Method(row["method"]), confirmed=row["confirmed_at"] is not None)),
     )
@@ -169,11 +169,15 @@ async def one(resident: AsResident, number: str) -> DeliveryFollowed:
 def actions(state: D, direction: Direction, method: Method, *, confirmed: bool = False) -> list[str]:
     """What the resident may do now: `change`, `cancel`, `confirm`, `enter-waybill`, `order-courier`, `report`."""
     incoming, possible = direction is Direction.TO_RESIDENT, []
-    if incoming and ((state, Move.CHANGE) in MOVES or state is D.ORDERED):
+    if incoming and (DELIVERIES.allows(state, Transition.CHANGE) or state is D.ORDERED):
         possible.append("change")
-    if (state, Move.CANCEL) in MOVES or state is D.ORDERED:
+    if DELIVERIES.allows(state, Transition.CANCEL) or state is D.ORDERED:
         possible.append("cancel")
-    if incoming and method is Method.POST and ((state, Move.CONFIRM) in MOVES or (state is D.SIGNED and not confirmed)):
+    if (
+        incoming
+        and method is Method.POST
+        and (DELIVERIES.allows(state, Transition.CONFIRM) or (state is D.SIGNED and not confirmed))
+    ):
         possible.append("confirm")
     if not incoming and state is D.TO_SEND:
         possible += ["enter-waybill", "order-courier"]
@@ -182,27 +186,27 @@ def actions(state: D, direction: Direction, method: Method, *, confirmed: bool =
     return possible
 
 
-async def receiver_of(row: Mapping[str, Any], *, shown: bool) -> Receiver | None:
-    """To whom it is posted, or from whom it comes; None for what is fetched at a counter, and once it is forgotten."""
+async def receiver_detail(row: Mapping[str, Any], *, masked: bool) -> Receiver | None:
+    """The receiver of what is posted, or the sender of what is sent in; None at a counter, and after an erasure."""
     if not row["street"]:
         return None
     name, phone, street = (
         open_sealed(row[column], where=f"deliveries.{column}", row=row["id"]) for column in ("name", "phone", "street")
     )
-    region = (await placing.names_of([row["region_code"]])).get(row["region_code"], ())
+    region = (await region_codes.region_names_of([row["region_code"]])).get(row["region_code"], ())
     return Receiver(
-        name=name if shown else mask_name(name),
-        phone=phone if shown else mask_phone(phone),
+        name=mask_name(name) if masked else name,
+        phone=mask_phone(phone) if masked else phone,
         region_code=row["region_code"],
         region=region,
-        street=street if shown else "***",
+        street="***" if masked else street,
     )
 
 
 async def _ends(
     row: Mapping[str, Any], receiver: Receiver | None, direction: Direction
 ) -> tuple[Place | None, Place | None]:
-    names = await placing.names_of([row["office_region"]])
+    names = await region_codes.region_names_of([row["office_region"]])
     office = Place(row["office"], row["office_region"], names.get(row["office_region"], ())) if row["office"] else None
     home = Place("收件地址", receiver.region_code, receiver.region) if receiver else None
     return (office, home) if direction is Direction.TO_RESIDENT else (home, office)
@@ -210,7 +214,7 @@ async def _ends(
 
 async def _office(row: Mapping[str, Any]) -> Party | None:
     try:
-        return await parties.office(row["department_id"], row["hall_id"])
+        return await parties.office_party(row["department_id"], row["hall_id"])
     except DeliveryOfficeInvalid:
         return None
 
@@ -220,9 +224,9 @@ def _code(row: Mapping[str, Any], resident: AsResident) -> str | None:
     return pickup_codes.code_of(secret, resident.id) if secret else None
 
 
-def _problem(row: Mapping[str, Any]) -> ProblemFollowed:
+def _problem(row: Mapping[str, Any]) -> DeliveryProblemDetail:
     kind = ProblemKind(row["kind"])
-    return ProblemFollowed(
+    return DeliveryProblemDetail(
         kind=kind,
         kind_name=PROBLEM_NAMES[kind],
         found_at=row["found_at"],
@@ -231,6 +235,6 @@ def _problem(row: Mapping[str, Any]) -> ProblemFollowed:
     )
 
 
-def _line(row: Mapping[str, Any]) -> dict[str, Any]:
+def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
     direction_name = DIRECTION_NAMES[Direction(row["direction"])]
-    return values_of(DeliveryLine, row, person_id=row["resident_id"], direction_name=direction_name)
+    return fields_of(DeliverySummary, row, person_id=row["resident_id"], direction_name=direction_name)

@@ -9,10 +9,10 @@ import pytest
 from backend import data_subjects, jobs, schedule
 from backend.crypto import seal
 from backend.database import execute, fetch, fetch_row, transaction
-from backend.deliveries import dispatching, forgetting, handing_over, ordering, returning, tracking
+from backend.deliveries import dispatching, erasing, handing_over, ordering, returning, tracking
 from backend.deliveries import subjects as delivery_subjects
 from backend.deliveries.errors import ReceiverForgotten
-from backend.deliveries.handing_over import Shown
+from backend.deliveries.handing_over import IdentityProof
 from backend.identity import disable
 from backend.identity.principals import AsResident, AsStaff
 from backend.partners.courier.port import Track
@@ -51,7 +51,7 @@ async def left() -> list[str]:
 async def told(shipment: Shipment, *statuses: str) -> None:
     nodes = tuple(a_node(status, n - 9) for n, status in enumerate(statuses))
     track = Track(waybill=str(shipment.waybill), company="ems", nodes=nodes, complete=True)
-    await tracking.hear([track], source="kuaidi100", sure=True)
+    await tracking.ingest_tracks([track], source="kuaidi100", trusted=True)
 
 
 async def one_under_way(resident: AsResident, staff: AsStaff | None = None, state: D = D.IN_TRANSIT) -> Shipment:
@@ -78,19 +78,19 @@ async def test_the_address_of_somebody_who_was_erased_goes_with_the_end_of_the_p
 
 
 async def confirmed_by_phone(delivery: Delivery, staff: AsStaff) -> None:
-    await dispatching.declare(staff, delivery.number, TrackStatus.DELIVERED)
+    await dispatching.declare_outcome(staff, delivery.number, TrackStatus.DELIVERED)
 
 
 async def nothing_came_of_it(delivery: Delivery, staff: AsStaff) -> None:
     await execute("UPDATE shipments SET ended_at = now()")
     await execute("UPDATE deliveries SET state = 'to_send'")
     async with transaction():
-        await delivery_subjects.subject_ended(delivery.subject_kind, delivery.subject_id, "case-ended")
+        await delivery_subjects.end_subject_delivery(delivery.subject_kind, delivery.subject_id, "case-ended")
 
 
 async def received_by_the_office(delivery: Delivery, staff: AsStaff) -> None:
     await execute("UPDATE deliveries SET direction = $1", Direction.TO_OFFICE.value)
-    await returning.receive(staff, delivery.number)
+    await returning.receive_documents(staff, delivery.number)
 
 
 @pytest.mark.parametrize("how", [confirmed_by_phone, nothing_came_of_it, received_by_the_office])
@@ -112,7 +112,7 @@ async def test_the_living_keep_their_addresses_and_so_do_those_who_are_only_lock
     for parcel in parcels:
         await told(parcel, "delivered")
 
-    assert await forgetting.sweep() == 0
+    assert await erasing.sweep_erased() == 0
     assert [(await address_of((await each.delivery).id))["street"] for each in parcels] == [STREET, STREET]
 
 
@@ -133,7 +133,7 @@ async def test_what_is_written_down_after_the_end_goes_at_night():
         return True
 
     await handing_over.hand_over(
-        staff, at_counter.number, Shown(name="田秀英", id_last_four="0048"), a_signature(), knows=knows
+        staff, at_counter.number, IdentityProof(name="田秀英", id_last_four="0048"), a_signature(), identity_check=knows
     )
     assert await left() == ["taker", "words"]
 
@@ -142,7 +142,7 @@ async def test_what_is_written_down_after_the_end_goes_at_night():
     await jobs.drain()
 
     assert await left() == []
-    assert await forgetting.sweep() == 0
+    assert await erasing.sweep_erased() == 0
     assert "deliveries.forget" in [name for _, name in schedule.CRON]
 
 
@@ -153,7 +153,7 @@ async def test_what_came_back_for_somebody_who_was_erased_cannot_be_sent_again()
     await told(shipment, "returned")
 
     with pytest.raises(ReceiverForgotten):
-        await dispatching.resend(staff, (await shipment.delivery).number)
+        await dispatching.resend_delivery(staff, (await shipment.delivery).number)
     assert await delivery_state((await shipment.delivery).id) == "returned"
 
 
@@ -162,9 +162,9 @@ async def test_an_order_that_was_given_up_is_settled_when_nobody_knows_any_more_
     delivery, courier = await one_to_send(staff), ACourier()
     courier.lost_answers = 1
     with served_by(courier):
-        await dispatching.send(staff, delivery.id, "ems", couriers={"ems": courier})
+        await dispatching.send_delivery(staff, delivery.id, "ems", couriers={"ems": courier})
         await jobs.drain()
-        await dispatching.undo(staff, delivery.id, couriers={"ems": courier})
+        await dispatching.undo_order(staff, delivery.id, couriers={"ems": courier})
         await execute("UPDATE deliveries SET name = '', phone = '', street = ''")
 
         await their_time_comes()
@@ -173,4 +173,4 @@ async def test_an_order_that_was_given_up_is_settled_when_nobody_knows_any_more_
     row = await fetch_row("SELECT count(*) AS n FROM pgqueuer WHERE entrypoint = 'deliveries.take-back'")
     assert row is not None
     assert row["n"] == 0
-    assert (await fetch("SELECT order_trouble FROM shipments"))[0]["order_trouble"] == ordering.GIVEN_UP
+    assert (await fetch("SELECT order_error FROM shipments"))[0]["order_error"] == ordering.GIVEN_UP

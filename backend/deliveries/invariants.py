@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 
-from backend.deliveries.lifecycle import LEADS_TO, MOVES, RANK
+from backend.deliveries.lifecycle import DELIVERIES, LEADS_TO, RANK
 from backend.deliveries.receiving import CONFIRMED
 from backend.deliveries.returning import RECEIVED
 from models.deliveries import DeliveryState as D
@@ -15,46 +15,46 @@ Rows = Callable[..., Awaitable[list[asyncpg.Record]]]
 """Runs one read-only statement without a time limit."""
 
 _STEPS = """
-SELECT DISTINCT ON (from_state, to_state) from_state, to_state, delivery_id FROM delivery_moves
+SELECT DISTINCT ON (from_state, to_state) from_state, to_state, delivery_id FROM delivery_transitions
 WHERE from_state IS NOT NULL
 """
 _BROKEN = """
 SELECT delivery_id, from_state, before FROM (
     SELECT delivery_id, from_state, lag(to_state) OVER (PARTITION BY delivery_id ORDER BY id) AS before
-    FROM delivery_moves
+    FROM delivery_transitions
 ) m WHERE from_state IS DISTINCT FROM before LIMIT 1000
 """
 _ELSEWHERE = """
 SELECT d.number, d.state, m.to_state FROM deliveries d LEFT JOIN LATERAL (
-    SELECT to_state FROM delivery_moves WHERE delivery_id = d.id ORDER BY id DESC LIMIT 1
+    SELECT to_state FROM delivery_transitions WHERE delivery_id = d.id ORDER BY id DESC LIMIT 1
 ) m ON true WHERE d.state IS DISTINCT FROM m.to_state LIMIT 1000
 """
-_UNTOLD = """
+_UNAUDITED = """
 SELECT delivery_id, from_state, to_state, sum(n) AS n FROM (
-    SELECT delivery_id, from_state, to_state, 1 AS n FROM delivery_moves WHERE from_state IS NOT NULL
+    SELECT delivery_id, from_state, to_state, 1 AS n FROM delivery_transitions WHERE from_state IS NOT NULL
     UNION ALL
     SELECT subject_id, payload::jsonb ->> 'from_state', payload::jsonb ->> 'to_state', -1 FROM events
-    WHERE name = 'delivery.moved'
-) told GROUP BY 1, 2, 3 HAVING sum(n) <> 0 LIMIT 1000
+    WHERE name = 'delivery.state-changed'
+) both_sides GROUP BY 1, 2, 3 HAVING sum(n) <> 0 LIMIT 1000
 """
-# People have said of some parcels that they are there: those are signed for, whatever their couriers told.
-_SAID = "SELECT m.delivery_id FROM delivery_moves m WHERE m.cause = ANY($1)"
+# A resident or the office confirmed some deliveries: those are signed for, regardless of their couriers.
+_BY_PEOPLE = "SELECT m.delivery_id FROM delivery_transitions m WHERE m.cause = ANY($1)"
 _UNFOLDED = f"""
 WITH means AS (SELECT * FROM unnest($2::text[], $3::int[]) AS m (status, rank)),
      ranks AS (SELECT * FROM unnest($4::text[], $5::int[]) AS r (state, rank)),
      folds AS (SELECT n.shipment_id, max(m.rank) AS rank FROM shipment_nodes n JOIN means m USING (status)
-               WHERE n.believed GROUP BY n.shipment_id)
-SELECT s.number, s.state, come.state AS fold FROM shipments s LEFT JOIN folds f ON f.shipment_id = s.id
-JOIN ranks come ON come.rank = greatest(coalesce(f.rank, $6), $6)
-WHERE s.waybill IS NOT NULL AND s.state <> come.state AND NOT (s.state = 'signed' AND s.delivery_id IN ({_SAID}))
+               WHERE n.verified GROUP BY n.shipment_id)
+SELECT s.number, s.state, led.state AS fold FROM shipments s LEFT JOIN folds f ON f.shipment_id = s.id
+JOIN ranks led ON led.rank = greatest(coalesce(f.rank, $6), $6)
+WHERE s.waybill IS NOT NULL AND s.state <> led.state AND NOT (s.state = 'signed' AND s.delivery_id IN ({_BY_PEOPLE}))
 LIMIT 1000
 """
-_WITHOUT_PARCEL = f"""
-SELECT d.number, d.state, s.state AS parcel FROM deliveries d LEFT JOIN LATERAL (
+_WITHOUT_SHIPMENT = f"""
+SELECT d.number, d.state, s.state AS shipment FROM deliveries d LEFT JOIN LATERAL (
     SELECT state, waybill FROM shipments WHERE delivery_id = d.id ORDER BY attempt DESC LIMIT 1
 ) s ON true
 WHERE d.state = ANY($2) AND (s.waybill IS NULL OR s.state <> d.state)
-  AND NOT (d.state = 'signed' AND d.id IN ({_SAID})) LIMIT 1000
+  AND NOT (d.state = 'signed' AND d.id IN ({_BY_PEOPLE})) LIMIT 1000
 """
 _UNSIGNED = """
 SELECT d.number, d.state FROM deliveries d LEFT JOIN hand_overs h ON h.delivery_id = d.id
@@ -63,14 +63,14 @@ WHERE (d.state = 'handed_over') <> (h.id IS NOT NULL) LIMIT 1000
 
 
 def _legal() -> set[tuple[str, str]]:
-    """Every step of the table, and every step forward that a courier's words may be."""
-    people = {(origin.value, goal.value) for (origin, _), goal in MOVES.items() if origin is not goal}
+    """The steps of the machine, and every step forward that a courier's nodes may lead to."""
+    people = {(origin.value, goal.value) for (origin, _), goal in DELIVERIES.transitions.items() if origin is not goal}
     couriers = {(a.value, b.value) for a in RANK for b in RANK if RANK[D.ORDERED] <= RANK[a] < RANK[b]}
     return people | couriers
 
 
 async def illegal(rows: Rows) -> list[str]:
-    """I-9: only steps of the table, one after the other, and the delivery stands where the last one led."""
+    """I-9: only steps of the machine, one after the other, and the delivery is in the state the last one led to."""
     edges = _legal()
     found = [
         f"delivery {row['delivery_id']} went from {row['from_state']} to {row['to_state']}"
@@ -82,7 +82,7 @@ async def illegal(rows: Rows) -> list[str]:
         for row in await rows(_BROKEN)
     ]
     return found + [
-        f"delivery {row['number']} is {row['state']}, its steps come to {row['to_state']}"
+        f"delivery {row['number']} is {row['state']}, its steps lead to {row['to_state']}"
         for row in await rows(_ELSEWHERE)
     ]
 
@@ -92,25 +92,25 @@ async def unaudited(rows: Rows) -> list[str]:
     return [
         f"delivery {row['delivery_id']}: the ledger and its steps differ by {row['n']:+d} "
         f"at {row['from_state']} to {row['to_state']}"
-        for row in await rows(_UNTOLD)
+        for row in await rows(_UNAUDITED)
     ]
 
 
 async def misplaced(rows: Rows) -> list[str]:
-    """D-5: a parcel is where its believed nodes come to, a delivery is where its last parcel is, and what was handed
-    over was signed for."""
+    """D-5: a shipment is where its verified nodes lead, a delivery is where its last shipment is, and a hand-over has
+    a signature."""
     means = {status.value: RANK[state] for status, state in LEADS_TO.items() if state is not None}
     ranks = {state.value: rank for state, rank in RANK.items()}
-    said, under_way = [CONFIRMED, RECEIVED], [state.value for state in RANK if RANK[state] >= RANK[D.ORDERED]]
+    by_people, under_way = [CONFIRMED, RECEIVED], [state.value for state in RANK if RANK[state] >= RANK[D.ORDERED]]
     fold = [[*means], [*means.values()], [*ranks], [*ranks.values()], RANK[D.ORDERED]]
     found = [
-        f"parcel {row['number']} is {row['state']}, its nodes come to {row['fold']}"
-        for row in await rows(_UNFOLDED, said, *fold)
+        f"shipment {row['number']} is {row['state']}, its nodes lead to {row['fold']}"
+        for row in await rows(_UNFOLDED, by_people, *fold)
     ]
     found += [
-        f"delivery {row['number']} is {row['state']}, its last parcel {row['parcel'] or 'is missing'}"
-        for row in await rows(_WITHOUT_PARCEL, said, under_way)
+        f"delivery {row['number']} is {row['state']}, its last shipment {row['shipment'] or 'is missing'}"
+        for row in await rows(_WITHOUT_SHIPMENT, by_people, under_way)
     ]
     return found + [
-        f"delivery {row['number']} is {row['state']} and its hand-over says otherwise" for row in await rows(_UNSIGNED)
+        f"delivery {row['number']} is {row['state']} and its hand-over contradicts it" for row in await rows(_UNSIGNED)
     ]

@@ -10,7 +10,7 @@ import pytest
 
 from backend import clock, jobs
 from backend.database import execute, fetch_value
-from backend.deliveries import anomalies, asking
+from backend.deliveries import anomalies, polling
 from backend.partners.courier.port import (
     CourierTooSoon,
     PartnerBusy,
@@ -50,7 +50,7 @@ async def column(shipment: Shipment, name: str) -> Any:
 
 
 async def look_out() -> int:
-    found = await asking.look_out()
+    found = await polling.enqueue_due_queries()
     await jobs.drain()
     return found
 
@@ -85,7 +85,7 @@ async def test_many_workers_looking_out_ask_once(tracker: ATracker):
     await due()
 
     for _ in range(3):
-        await asking.look_out()
+        await polling.enqueue_due_queries()
     await jobs.drain()
 
     assert len(tracker.asked) == 1
@@ -107,8 +107,8 @@ async def test_what_has_ended_is_left_alone(tracker: ATracker):
     unordered = await due(waybill=None, ordered_at=None)
 
     assert await look_out() == 0
-    assert await asking.ask(unordered.id) is False
-    assert await asking.subscribe(unordered.id) is False
+    assert await polling.query_shipment(unordered.id) is False
+    assert await polling.subscribe_shipment(unordered.id) is False
 
 
 async def test_a_parcel_that_nobody_knows_for_days_is_for_the_office(tracker: ATracker):
@@ -121,7 +121,7 @@ async def test_a_parcel_that_nobody_knows_for_days_is_for_the_office(tracker: AT
 
 
 @pytest.mark.parametrize(
-    ("trouble", "least"),
+    ("error", "least"),
     [
         (CourierTooSoon("kuaidi100"), HOUR),
         (PartnerBusy("kuaidi100"), timedelta(minutes=29)),
@@ -129,11 +129,11 @@ async def test_a_parcel_that_nobody_knows_for_days_is_for_the_office(tracker: AT
         (PartnerMisconfigured("kuaidi100"), HOUR),
     ],
 )
-async def test_a_tracker_in_trouble_is_asked_later(tracker: ATracker, trouble: Exception, least: timedelta):
+async def test_a_tracker_in_trouble_is_asked_later(tracker: ATracker, error: Exception, least: timedelta):
     shipment = await due()
-    tracker.failures = [trouble]
+    tracker.failures = [error]
 
-    assert await asking.ask(shipment.id) is False
+    assert await polling.query_shipment(shipment.id) is False
 
     assert await column(shipment, "query_after") >= clock.now() + least - timedelta(seconds=5)
 
@@ -174,7 +174,7 @@ async def test_no_more_than_four_subscriptions_of_a_number_in_a_month(tracker: A
 
     await execute("UPDATE shipments SET subscribe_after = $1", clock.now())
     with clock.travel(by=timedelta(days=12)):
-        await asking.subscribe(shipment.id)
+        await polling.subscribe_shipment(shipment.id)
     assert (len(tracker.subscribed), await column(shipment, "subscriptions")) == (1, 1)
 
 
@@ -190,7 +190,7 @@ async def test_a_tracker_that_never_pushes_is_only_asked(tracker: ATracker):
 
 
 @pytest.mark.parametrize(
-    ("trouble", "again"),
+    ("error", "again"),
     [
         (PartnerBusy("kuaidi100"), timedelta(minutes=5)),
         (PartnerUnreachable("kuaidi100"), timedelta(minutes=5)),
@@ -200,12 +200,12 @@ async def test_a_tracker_that_never_pushes_is_only_asked(tracker: ATracker):
     ],
 )
 async def test_a_subscription_that_fails_is_tried_again_unless_it_may_have_been_made(
-    tracker: ATracker, trouble: Exception, again: timedelta | None
+    tracker: ATracker, error: Exception, again: timedelta | None
 ):
     shipment = await a_shipment(subscribe_after=clock.now())
-    tracker.failures = [trouble]
+    tracker.failures = [error]
 
-    assert await asking.subscribe(shipment.id) is False
+    assert await polling.subscribe_shipment(shipment.id) is False
 
     then = await column(shipment, "subscribe_after")
     if again is None:
@@ -218,7 +218,7 @@ async def test_a_subscription_that_fails_is_tried_again_unless_it_may_have_been_
 async def test_what_is_not_due_is_not_subscribed_to(tracker: ATracker):
     shipment = await a_shipment(subscribe_after=clock.now() + HOUR)
 
-    assert await asking.subscribe(shipment.id) is False
+    assert await polling.subscribe_shipment(shipment.id) is False
     assert tracker.subscribed == []
 
 
@@ -230,8 +230,8 @@ async def test_a_parcel_that_does_not_move_for_days_is_found_once():
     still = await a_shipment(ordered_at=clock.now() - timedelta(days=9), last_node_at=clock.now() - timedelta(days=6))
     await a_shipment(ordered_at=clock.now() - timedelta(days=9), ended_at=clock.now())
 
-    assert await anomalies.look_for_still_parcels() == 1
-    assert await anomalies.look_for_still_parcels() == 0
+    assert await anomalies.find_stalled_shipments() == 1
+    assert await anomalies.find_stalled_shipments() == 0
 
     assert await problems_of(still.delivery_id) == [("no-movement", None)]
     assert await problems_of(moving_one.delivery_id) == []
@@ -239,11 +239,11 @@ async def test_a_parcel_that_does_not_move_for_days_is_found_once():
 
 async def test_a_parcel_that_the_office_looked_into_is_not_found_again_before_it_has_moved():
     still = await a_shipment(ordered_at=clock.now() - timedelta(days=9))
-    await anomalies.look_for_still_parcels()
+    await anomalies.find_stalled_shipments()
     await execute("UPDATE delivery_problems SET ended_at = now(), answer = '已催促快递公司'")
 
-    assert await anomalies.look_for_still_parcels() == 0
+    assert await anomalies.find_stalled_shipments() == 0
 
     await execute("UPDATE delivery_problems SET found_at = found_at - interval '10 days'")
-    assert await anomalies.look_for_still_parcels() == 1
+    assert await anomalies.find_stalled_shipments() == 1
     assert len(await problems_of(still.delivery_id)) == 2
