@@ -14,7 +14,6 @@ DOCUMENTS = sorted({*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md")} - {HOU
 CODES = {kind.code for kind in pages.problem_classes()}
 OTHERS = {
     "city-hall": "a seeded hall",
-    "justmytype-intl-cjk": "a package",
     "kept-until": "a part of an address",
     "missing-here": "a kind of difference",
     "missing-there": "a kind of difference",
