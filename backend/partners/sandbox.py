@@ -23,8 +23,8 @@ from litestar import Litestar, get
 from litestar.di import Provide
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from backend.partners.alipay.sandbox.levers import AlipayLevers, alipay_gateway
 from backend.partners.alipay.sandbox.platform import AlipayPlatform
+from backend.partners.alipay.sandbox.test_control import AlipayTestControl, alipay_gateway
 from backend.partners.alipay.sandbox.world import AlipayWorld
 from backend.partners.courier.sandbox.app import CourierAddresses
 from backend.partners.courier.sandbox.levers import CourierLevers
@@ -38,8 +38,8 @@ from backend.partners.wechat.sandbox.levers import WeChatLevers
 from backend.partners.wechat.sandbox.pushing import Pusher
 from backend.partners.wechat.sandbox.world import World, sandbox_settings
 from backend.partners.wechat_pay.sandbox.app import wechat_pay
-from backend.partners.wechat_pay.sandbox.levers import PayLevers
 from backend.partners.wechat_pay.sandbox.platform import PayPlatform
+from backend.partners.wechat_pay.sandbox.test_control import PayTestControl
 from backend.partners.wechat_pay.sandbox.world import PayWorld
 from backend.settings import Settings, SettingsError, settings
 from backend.shutdown import Orders
@@ -130,9 +130,9 @@ def _addresses() -> Litestar:
             voiding,
             CourierAddresses,
             WeChatLevers,
-            PayLevers,
+            PayTestControl,
             SmsLevers,
-            AlipayLevers,
+            AlipayTestControl,
             FiscalLevers,
             CourierLevers,
             _told,

@@ -141,12 +141,9 @@ async def told_of_money(base: str, sandbox: Sandbox) -> None:
     """Have both payment platforms push to the service at this address, fast."""
     http = httpx.AsyncClient(base_url=base)
 
-    async def from_wechat(url: str, headers: list[tuple[str, str]], body: bytes) -> int:
-        return (await http.post(urlsplit(url).path, content=body, headers=headers)).status_code
-
-    async def from_alipay(url: str, content_type: str, body: bytes) -> tuple[int, bytes]:
-        answer = await http.post(urlsplit(url).path, content=body, headers={"content-type": content_type})
+    async def post(url: str, headers: list[tuple[str, str]], body: bytes) -> tuple[int, bytes]:
+        answer = await http.post(urlsplit(url).path, content=body, headers=headers)
         return answer.status_code, answer.content
 
-    sandbox.pay.notices.post, sandbox.alipay.notices.post = from_wechat, from_alipay
+    sandbox.pay.notices.post = sandbox.alipay.notices.post = post
     sandbox.pay.world.rules.speed = 6000.0

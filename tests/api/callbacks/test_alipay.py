@@ -25,8 +25,8 @@ async def alipay(sandbox: Sandbox, partners: Partners, client: httpx.AsyncClient
     """Alipay, whose notices are kept back until a test carries them to our door."""
     sandbox.alipay.world.rules.notices = "hold"
 
-    async def post(url: str, content_type: str, body: bytes) -> tuple[int, bytes]:
-        answer = await client.post(urlsplit(url).path, content=body, headers={"content-type": content_type})
+    async def post(url: str, headers: list[tuple[str, str]], body: bytes) -> tuple[int, bytes]:
+        answer = await client.post(urlsplit(url).path, content=body, headers=headers)
         return answer.status_code, answer.content
 
     sandbox.alipay.notices.post = post

@@ -29,9 +29,9 @@ async def pay(sandbox: Sandbox, partners: Partners, client: httpx.AsyncClient) -
     """WeChat Pay, whose notices are kept back until a test carries them to our door."""
     sandbox.pay.world.rules.notices = "hold"
 
-    async def post(url: str, headers: list[tuple[str, str]], body: bytes) -> int:
+    async def post(url: str, headers: list[tuple[str, str]], body: bytes) -> tuple[int, bytes]:
         answer = await client.post(urlsplit(url).path, content=body, headers=headers)
-        return answer.status_code
+        return answer.status_code, answer.content
 
     sandbox.pay.notices.post = post
     return sandbox.pay
@@ -110,13 +110,13 @@ async def test_a_rightly_signed_notice_is_accepted_however_it_is_written(
 
 
 HOSTILE: list[dict[str, Any]] = [
-    {"flaw": "probe"},
-    {"flaw": "bad_signature"},
-    {"flaw": "unsigned"},
-    {"flaw": "stale"},
-    {"flaw": "future"},
-    {"flaw": "unknown_serial"},
-    {"flaw": "other_key"},
+    {"signature": "probe"},
+    {"signature": "bad_signature"},
+    {"signature": "unsigned"},
+    {"signature": "stale"},
+    {"signature": "future"},
+    {"signature": "unknown_serial"},
+    {"signature": "other_key"},
     {"wrong_key": True},
     {"changes": {"amount.total": 1500.0}},
     {"changes": {"amount.total": "2000"}},
@@ -235,7 +235,7 @@ async def test_header_names_may_be_written_in_any_case(client: httpx.AsyncClient
 async def test_a_replayed_notice_has_its_effect_once_with_old_or_fresh_headers(client: httpx.AsyncClient, pay: Any):
     _, order = await an_order(client, pay)
     pay.pay(order.number)
-    (held,) = pay.notices_about(order.number)
+    (held,) = pay.notices.pushes_about(order.number)
 
     for fresh in (True, True, False):
         assert await pay.notices.replay(held, fresh=fresh) == "204"

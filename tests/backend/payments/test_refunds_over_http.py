@@ -120,7 +120,7 @@ async def test_a_refund_of_the_console_is_recorded_and_our_amounts_follow(
 ):
     payment = await paid(sandbox, channel)
     refund = sandbox.pay.refund_in_console(payment.number, 700, xml=xml)
-    (notice,) = [each for each in sandbox.pay.notices_about(refund.number) if each.xml is xml]
+    (notice,) = [each for each in sandbox.pay.notices.pushes_about(refund.number) if each.xml is xml]
 
     for _ in range(2):
         if xml:

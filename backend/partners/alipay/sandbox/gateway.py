@@ -1,4 +1,4 @@
-"""Everything that is asked of Alipay: trades opened by an app, looked up, closed and refunded."""
+"""Every call of Alipay's gateway: trades opened by an app, looked up, closed and refunded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from backend import clock
-from backend.partners.alipay.sandbox.world import TRADE_LIVES, AlipayWorld, Failure, Trade, TradeRefund, wall, yuan
+from backend.amounts import yuan
+from backend.partners.alipay.sandbox.world import TRADE_LIVES, AlipayWorld, Failure, Trade, TradeRefund, wall
 from backend.partners.sandbox_keys import is_signed, sign
 
 NUMBER = re.compile(r"[0-9A-Za-z_\-]{1,64}", re.ASCII)
@@ -30,7 +31,7 @@ def read_form(text: str) -> dict[str, str]:
 
 
 def check_signed(world: AlipayWorld, fields: Mapping[str, str]) -> None:
-    """Believe what the app signed: every field with a value except the signature itself. Raises Failure."""
+    """Check what the app signed: every field with a value except the signature itself. Raises Failure."""
     charset = _CHARSETS.get(fields.get("charset", "").lower())
     if charset is None:
         raise Failure("isv.invalid-charset", "字符集错误", code="40002")
@@ -61,7 +62,7 @@ def content_of(fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def answered(world: AlipayWorld, fields: Mapping[str, str], refunded: Callable[[Trade], None]) -> bytes:
-    """One call: the answer and its signature over the member as it is written. `refunded` hears of money going back."""
+    """Answer one call, signed over the member as it is written. `refunded` is called when money went back."""
     method = fields.get("method", "")
     member = method.replace(".", "_") + "_response" if method in METHODS else "error_response"
     try:
@@ -73,14 +74,14 @@ def answered(world: AlipayWorld, fields: Mapping[str, str], refunded: Callable[[
                 world.failures.remove(each)
                 raise each[1]
         content = {**content_of(fields), "notify_url": fields.get("notify_url", "")}
-        said = {"code": "10000", "msg": "Success", **METHODS[method](world, content)}
-        if said.get("fund_change") == "Y":
+        answer = {"code": "10000", "msg": "Success", **METHODS[method](world, content)}
+        if answer.get("fund_change") == "Y":
             refunded(world.trade_of(content))
     except Failure as failure:
-        said = failure.body()
-    world.calls.append((method, said.get("sub_code") or said["code"]))
+        answer = failure.body()
+    world.calls.append((method, answer.get("sub_code") or answer["code"]))
     charset = _CHARSETS.get(fields.get("charset", "").lower(), "utf-8")
-    written = msgspec.json.encode(said).decode().encode(charset)
+    written = msgspec.json.encode(answer).decode().encode(charset)
     signature = sign(world.own_key, written) if member != "error_response" else ""
     tail = b',"sign":"' + signature.encode() + b'"}'
     return b'{"' + member.encode() + b'":' + written + tail
@@ -122,11 +123,11 @@ def fen_of(text: object) -> int:
 
 def _query(world: AlipayWorld, content: Mapping[str, Any]) -> dict[str, Any]:
     trade = world.trade_of(content)
-    said = {**_names(trade), "trade_status": world.status(trade), "total_amount": yuan(trade.total_fen)}
+    answer = {**_names(trade), "trade_status": world.status(trade), "total_amount": yuan(trade.total_fen)}
     paid = trade.total_fen if trade.paid_at else 0
-    said |= {"buyer_logon_id": "138****0000", "buyer_user_id": trade.buyer, "point_amount": "0.00"}
-    said |= {"receipt_amount": yuan(paid), "buyer_pay_amount": yuan(paid), "invoice_amount": yuan(paid)}
-    return {**said, "send_pay_date": wall(trade.paid_at)} if trade.paid_at else said
+    answer |= {"buyer_logon_id": "138****0000", "buyer_user_id": trade.buyer, "point_amount": "0.00"}
+    answer |= {"receipt_amount": yuan(paid), "buyer_pay_amount": yuan(paid), "invoice_amount": yuan(paid)}
+    return {**answer, "send_pay_date": wall(trade.paid_at)} if trade.paid_at else answer
 
 
 def _close(world: AlipayWorld, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,8 +152,8 @@ def _refund(world: AlipayWorld, content: Mapping[str, Any]) -> dict[str, Any]:
         change = "Y" if moved else "N"
         if world.rules.balance_fen is not None:
             world.rules.balance_fen -= fen
-    said = {**_names(trade), "buyer_logon_id": "138****0000", "buyer_user_id": trade.buyer, "fund_change": change}
-    return {**said, "refund_fee": yuan(trade.refunded_fen), "gmt_refund_pay": wall(world.now())}
+    answer = {**_names(trade), "buyer_logon_id": "138****0000", "buyer_user_id": trade.buyer, "fund_change": change}
+    return {**answer, "refund_fee": yuan(trade.refunded_fen), "gmt_refund_pay": wall(world.now())}
 
 
 def _check_refund(world: AlipayWorld, trade: Trade, fen: int, *, whole: bool) -> None:
@@ -173,13 +174,13 @@ def _query_refund(world: AlipayWorld, content: Mapping[str, Any]) -> dict[str, A
     found = next((each for each in trade.refunds if each.number == content.get("out_request_no")), None)
     if found is None:
         return {}
-    said = {**_names(trade), "out_request_no": found.number, "refund_reason": found.reason}
-    said |= {"total_amount": yuan(trade.total_fen), "refund_amount": yuan(found.fen)}
+    answer = {**_names(trade), "out_request_no": found.number, "refund_reason": found.reason}
+    answer |= {"total_amount": yuan(trade.total_fen), "refund_amount": yuan(found.fen)}
     if found.at is None:
-        return said
-    said["refund_status"] = "REFUND_SUCCESS"
+        return answer
+    answer["refund_status"] = "REFUND_SUCCESS"
     wanted = content.get("query_options", [])
-    return {**said, "gmt_refund_pay": wall(found.at)} if "gmt_refund_pay" in wanted else said
+    return {**answer, "gmt_refund_pay": wall(found.at)} if "gmt_refund_pay" in wanted else answer
 
 
 def _create(world: AlipayWorld, content: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,15 @@
-"""What a tester or a payer does to Alipay, as plain methods; over HTTP the same is under `/sandbox/alipay`."""
+"""What a test or a payer does to Alipay, as plain methods; over HTTP the same is under `/sandbox/alipay`."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from backend.partners import sandbox_keys
 from backend.partners.alipay.sandbox import gateway
-from backend.partners.alipay.sandbox.notices import AlipayDesk, AlipayNotice, Mishap
-from backend.partners.alipay.sandbox.world import AlipayWorld, Failure, Trade, TradeRefund, Way
+from backend.partners.alipay.sandbox.notices import Notice, NoticeFault, NoticeSender
+from backend.partners.alipay.sandbox.world import AlipayWorld, Failure, Trade, TradeRefund
 
 BUYER = "2088000000000002"
 
@@ -18,7 +19,7 @@ class AlipayPlatform:
 
     def __init__(self, world: AlipayWorld) -> None:
         self.world = world
-        self.notices = AlipayDesk(world)
+        self.notices = NoticeSender(world)
 
     def settings(self, base: str) -> dict[str, str]:
         """What to put in force so that our own side talks to this platform."""
@@ -54,74 +55,68 @@ class AlipayPlatform:
         """The payer opens it and pays. Raises Failure."""
         return self.pay(self.open(order_string, buyer).number)
 
-    def pay(self, number: str, *, force: bool = False, mishap: Mishap | None = None) -> Trade:
-        """The payer of an open trade pays, and the notice sets out; `force` although it is closed. Raises Failure."""
+    def pay(self, number: str, *, force: bool = False, fault: NoticeFault | None = None) -> Trade:
+        """The payer of an open trade pays, and its notice is sent; `force` although it is closed. Raises Failure."""
         trade = self.world.trade_of({"out_trade_no": number})
         if trade.paid_at is not None:
             raise Failure("ACQ.TRADE_HAS_SUCCESS", "交易已被支付")
         if self.world.status(trade) == "TRADE_CLOSED" and not force:
             raise Failure("ACQ.TRADE_HAS_CLOSE", "交易已经关闭")
         trade.paid_at = self.world.now()
-        self.notices.tell(trade, None, mishap, self.world.rules.notices)
+        self.notices.notify(trade, None, fault, self.world.rules.notices)
         return trade
 
     def finish(self, number: str) -> Trade:
-        """The time for refunds is over: TRADE_FINISHED, and told of. Raises Failure."""
+        """End the time for refunds: TRADE_FINISHED, and a notice. Raises Failure."""
         trade = self.world.trade_of({"out_trade_no": number})
         if self.world.status(trade) != "TRADE_SUCCESS":
             raise Failure("ACQ.TRADE_STATUS_ERROR", "交易状态不合法")
         trade.finished = True
-        self.notices.tell(trade, None, None, self.world.rules.notices)
+        self.notices.notify(trade, None, None, self.world.rules.notices)
         return trade
 
     def carry_out(self, number: str) -> Trade:
-        """Held refunds of a trade go back now, and are told of. Raises Failure."""
+        """Carry out the held refunds of a trade and send their notices. Raises Failure."""
         trade = self.world.trade_of({"out_trade_no": number})
         for each in trade.refunds:
             if each.at is None:
                 each.at = self.world.now()
-                self._tell_refund(trade, each, self.world.rules.notices)
+                self.notices.notify(trade, each, None, self.world.rules.notices)
         return trade
 
     def refund_in_console(self, number: str, fen: int) -> Trade:
-        """Somebody refunds in the merchant's console, with a number that is not ours. Raises Failure."""
+        """Refund in the merchant's console, with a number that is not ours. Raises Failure."""
         trade = self.world.trade_of({"out_trade_no": number})
         if trade.paid_at is None or not 0 < fen <= trade.total_fen - trade.refunded_fen:
             raise Failure("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", "退款金额超限")
         refund = TradeRefund(self.world.next_id(), fen, "商户后台退款", self.world.now())
         trade.refunds.append(refund)
-        self._tell_refund(trade, refund, self.world.rules.notices)
+        self.notices.notify(trade, refund, None, self.world.rules.notices)
         return trade
 
     # -- notices ---------------------------------------------------------------------------------
 
-    def notify(self, number: str, *, times: int = 1, mishap: Mishap | None = None, **odd: Any) -> list[AlipayNotice]:
-        """Tell of a trade `times` times, each a notice of its own id, whatever the rules say.
+    def notify(self, number: str, *, times: int = 1, fault: NoticeFault | None = None, **wrong: Any) -> list[Notice]:
+        """Send `times` notices of a trade, each with an id of its own, even where the rules hold or swallow notices.
 
-        `odd` are fields of `Mishap`. A trade that nobody paid is told of as paid: a lie.
+        `wrong` are fields of `NoticeFault`. The notice of an unpaid trade states that it was paid: a client has to
+        detect it.
         """
-        trade, mishap = self.world.trade_of({"out_trade_no": number}), replace(mishap or self.notices.mishap, **odd)
-        return [self.notices.tell(trade, None, mishap, "send") for _ in range(times)]
+        trade, fault = self.world.trade_of({"out_trade_no": number}), replace(fault or self.notices.fault, **wrong)
+        return [self.notices.notify(trade, None, fault, "send") for _ in range(times)]
 
-    def lie(self, number: str, **changes: str | None) -> AlipayNotice:
-        """Tell of it rightly signed, with other content."""
+    def forge(self, number: str, **changes: str | None) -> Notice:
+        """Send a rightly signed notice with other content."""
         return self.notify(number, changes=changes)[0]
 
-    def written(self, number: str, *, refund: str = "", **odd: Any) -> bytes:
+    def written(self, number: str, *, refund: str = "", **wrong: Any) -> bytes:
         """The body of a notice that is not sent, about a trade or one refund of it."""
         trade = self.world.trade_of({"out_trade_no": number})
         found = next((each for each in trade.refunds if each.number == refund), None)
-        return self.notices.body(self.notices.tell(trade, found, replace(self.notices.mishap, **odd), "swallow"))
-
-    def notices_about(self, number: str) -> list[AlipayNotice]:
-        """Every notice about a trade, oldest first."""
-        return [each for each in self.notices.sent if each.about == number]
+        return self.notices.body(self.notices.notify(trade, found, replace(self.notices.fault, **wrong), "swallow"))
 
     def _went_back(self, trade: Trade) -> None:
-        self._tell_refund(trade, trade.refunds[-1], self.world.rules.notices)
-
-    def _tell_refund(self, trade: Trade, refund: TradeRefund, way: Way) -> None:
-        self.notices.tell(trade, refund, None, way)
+        self.notices.notify(trade, trade.refunds[-1], None, self.world.rules.notices)
 
     # -- the platform itself ---------------------------------------------------------------------
 
@@ -130,7 +125,7 @@ class AlipayPlatform:
         self.world.failures += [(method, Failure(sub_code, "由沙箱注入", code=code))] * times
 
     def ledger(self) -> list[dict[str, Any]]:
-        """What really happened, for an examiner."""
+        """What really happened, for a comparison."""
         return self.world.ledger()
 
     async def settle(self) -> None:

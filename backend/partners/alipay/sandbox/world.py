@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from backend import clock
 from backend.partners import sandbox_keys, simulated
 from backend.partners.own_time import OwnTime
+from backend.partners.push_kit import PushMode
 from backend.settings import Settings
 
 TRADE_LIVES = timedelta(days=15)
 TradeStatus = Literal["WAIT_BUYER_PAY", "TRADE_SUCCESS", "TRADE_CLOSED", "TRADE_FINISHED"]
-Way = Literal["send", "swallow", "hold"]
 
 DEFAULTS = {name: value for name, value in simulated.MONEY.items() if name.startswith("alipay_")}
 """What the app and the merchant are called where the settings say nothing."""
@@ -36,8 +38,8 @@ class Failure(Exception):
     def body(self) -> dict[str, str]:
         """The member that answers."""
         outside = {"40004": "Business Failed", "40002": "Invalid Arguments", "20000": "Service Currently Unavailable"}
-        said = {"code": self.code, "msg": outside.get(self.code, "Invalid Arguments")}
-        return {**said, "sub_code": self.sub_code, "sub_msg": self.message}
+        names = {"code": self.code, "msg": outside.get(self.code, "Invalid Arguments")}
+        return {**names, "sub_code": self.sub_code, "sub_msg": self.message}
 
 
 @dataclass
@@ -52,7 +54,7 @@ class TradeRefund:
 
 @dataclass
 class Trade:
-    """One trade; it exists from the moment somebody opens its order string."""
+    """One trade; it exists from the moment its order string is opened."""
 
     number: str
     trade_no: str
@@ -69,19 +71,18 @@ class Trade:
 
     @property
     def refunded_fen(self) -> int:
-        """What went back so far."""
+        """Fen refunded so far."""
         return sum(each.fen for each in self.refunds if each.at is not None)
 
 
-@dataclass
-class Rules:
-    """How the platform behaves until a lever changes it."""
+class Rules(Struct, forbid_unknown_fields=True, kw_only=True):
+    """How the platform behaves until a test changes it."""
 
     speed: float = 60.0
     """How many seconds of its schedules pass in a real second."""
-    notices: Way = "send"
+    notices: PushMode = "send"
     hold_refunds: bool = False
-    """Take refunds and carry them out only when a lever says so."""
+    """Take refunds and carry them out only when a test does."""
     balance_fen: int | None = None
     """What the merchant can refund from; None means enough."""
 
@@ -108,7 +109,7 @@ class AlipayWorld(OwnTime):
         return f"{self.now().astimezone(clock.SHANGHAI):%Y%m%d}2200{next(self._ids):016d}"
 
     def status(self, trade: Trade) -> TradeStatus:
-        """Where a trade stands now."""
+        """The status of a trade now."""
         if trade.paid_at is not None:
             if trade.refunded_fen >= trade.total_fen:
                 return "TRADE_CLOSED"
@@ -143,8 +144,3 @@ class AlipayWorld(OwnTime):
 def wall(moment: datetime) -> str:
     """`yyyy-MM-dd HH:mm:ss` in China."""
     return moment.astimezone(clock.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def yuan(fen: int) -> str:
-    """Two decimals."""
-    return f"{fen // 100}.{fen % 100:02d}"

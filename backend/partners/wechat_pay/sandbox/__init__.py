@@ -2,5 +2,5 @@
 notices that repeat.
 
 Signing, checking and sealing are written here once more on purpose: a sandbox that shared them with the adapter
-would share its mistakes. What it imitates and its levers: docs/sandbox.md.
+would share its mistakes. What it imitates and its test control: docs/sandbox.md.
 """

@@ -11,6 +11,8 @@ from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from msgspec import Struct
+
 from backend import clock
 from backend.partners.wechat_pay.sandbox.errors import Refusal, impossible, wrong
 from backend.partners.wechat_pay.sandbox.refunds import owner_of
@@ -46,21 +48,20 @@ SUMMARY += ["申请退款总金额"]
 RATE = Decimal("0.006")
 
 
-@dataclass
-class BillPlan:
-    """What is wrong with every bill until a lever says otherwise."""
+class BillFault(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What is wrong with every bill until a test changes it."""
 
     creating: bool = False
-    """Say that it is still being made."""
+    """Answer that the bill is not made yet."""
     bad_hash: bool = False
     bom: bool = False
     crlf: bool = False
     wrong_sums: bool = False
-    missing: set[str] = field(default_factory=set)
+    missing: set[str] = set()
     """Order or refund numbers that are left out."""
-    foreign: list[dict[str, Any]] = field(default_factory=list)
-    """Payments nobody made: `out_trade_no`, `amount_fen`, and what else to write instead."""
-    amounts: dict[str, int] = field(default_factory=dict)
+    foreign: list[dict[str, Any]] = []
+    """Payments that were never made: `out_trade_no`, `amount_fen`, and what else to write instead."""
+    amounts: dict[str, int] = {}
     """Order number → fen that the bill shows instead."""
 
 
@@ -76,7 +77,7 @@ class Link:
 class BillOffice:
     """Bills that can be fetched, by token."""
 
-    plan: BillPlan = field(default_factory=BillPlan)
+    fault: BillFault = field(default_factory=BillFault)
     links: dict[str, Link] = field(default_factory=dict)
 
     def ask(self, world: PayWorld, given: Mapping[str, str], origin: str) -> dict[str, Any]:
@@ -90,7 +91,7 @@ class BillOffice:
         text = self.written(world, day, kind, owner_of(world, given.get("sub_mchid")), by_sub="sub_mchid" in given)
         token = secrets.token_urlsafe(24)
         self.links[token] = Link(gzip.compress(text) if packed else text, world.now() + LINK_LIVES)
-        digest = hashlib.sha1(text + (b"!" if self.plan.bad_hash else b""), usedforsecurity=False).hexdigest()
+        digest = hashlib.sha1(text + (b"!" if self.fault.bad_hash else b""), usedforsecurity=False).hexdigest()
         url = f"{origin}/v3/billdownload/file?token={token}"
         return {"hash_type": "SHA1", "hash_value": digest, "download_url": url}
 
@@ -101,7 +102,7 @@ class BillOffice:
             raise wrong("/bill_date", "账单日期格式为yyyy-MM-dd") from None
         if day >= day_of(world.now()) or world.now() - ready_at(day) > KEPT:
             raise impossible("账单日期应在最近三个月内，且早于今日")
-        if self.plan.creating or world.now() < ready_at(day):
+        if self.fault.creating or world.now() < ready_at(day):
             raise Refusal(400, "STATEMENT_CREATING", "账单生成中，请稍后再试")
         return day
 
@@ -123,24 +124,24 @@ class BillOffice:
         lines = [",".join(COLUMNS[kind])]
         lines += [",".join("`" + row.get(name, "") for name in COLUMNS[kind]) for row in rows]
         lines += [",".join(SUMMARY), ",".join("`" + each for each in self._sums(rows))]
-        text = ("\r\n" if self.plan.crlf else "\n").join([*lines, ""])
-        return (b"\xef\xbb\xbf" if self.plan.bom else b"") + text.encode()
+        text = ("\r\n" if self.fault.crlf else "\n").join([*lines, ""])
+        return (b"\xef\xbb\xbf" if self.fault.bom else b"") + text.encode()
 
     def _rows(self, world: PayWorld, day: date) -> list[dict[str, str]]:
-        plan = self.plan
+        fault = self.fault
         paid = [o for o in world.orders.values() if o.paid_at and day_of(o.paid_at) == day]
         asked = [r for r in world.refunds.values() if day_of(r.made_at) == day]
         return [
-            *(_payment_row(world, o, plan) for o in paid if o.number not in plan.missing),
-            *(_refund_row(world, r, ready_at(day)) for r in asked if r.number not in plan.missing),
-            *(_foreign_row(world, day, each) for each in plan.foreign),
+            *(_payment_row(world, o, fault) for o in paid if o.number not in fault.missing),
+            *(_refund_row(world, r, ready_at(day)) for r in asked if r.number not in fault.missing),
+            *(_foreign_row(world, day, each) for each in fault.foreign),
         ]
 
     def _sums(self, rows: list[dict[str, str]]) -> list[str]:
         def total(name: str) -> Decimal:
             return sum((Decimal(row[name]) for row in rows), Decimal("0.00"))
 
-        extra = 1 if self.plan.wrong_sums else 0
+        extra = 1 if self.fault.wrong_sums else 0
         return [str(len(rows)), *(str(total(name) + extra) for name in _SUMMED)]
 
 
@@ -183,8 +184,8 @@ def _common(world: PayWorld, order: Order) -> dict[str, str]:
     }
 
 
-def _payment_row(world: PayWorld, order: Order, plan: BillPlan) -> dict[str, str]:
-    paid_at, fen = order.paid_at or order.made_at, plan.amounts.get(order.number, order.total_fen)
+def _payment_row(world: PayWorld, order: Order, fault: BillFault) -> dict[str, str]:
+    paid_at, fen = order.paid_at or order.made_at, fault.amounts.get(order.number, order.total_fen)
     return _common(world, order) | {
         "交易时间": _wall(paid_at),
         "交易状态": "SUCCESS",
@@ -229,4 +230,4 @@ def _foreign_row(world: PayWorld, day: date, given: Mapping[str, Any]) -> dict[s
         paid_at=noon,
         transaction_id=str(given.get("transaction_id", "4299999999999999999999999999")),
     )
-    return _payment_row(world, stranger, BillPlan())
+    return _payment_row(world, stranger, BillFault())

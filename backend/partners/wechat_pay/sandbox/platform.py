@@ -1,34 +1,35 @@
 """What a tester, a payer or the merchant's console does to the platform, as plain methods.
 
-    sandbox.pay.pay(number)              the payer pays; the notice sets out by itself
-    sandbox.pay.notify(number, times=3)  tell of it again, well or badly
+    sandbox.pay.pay(number)              the payer pays; the notice is sent by itself
+    sandbox.pay.notify(number, times=3)  send its notice again, rightly or wrongly
     sandbox.pay.finish_refund(number, "ABNORMAL")
 
-The same is reachable over HTTP under `/sandbox/pay` (`levers.py`).
+The same is reachable over HTTP under `/sandbox/pay` (`test_control.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal
+
+from msgspec.structs import replace
 
 from backend import clock
 from backend.partners import sandbox_keys
+from backend.partners.push_kit import PushMode
 from backend.partners.wechat_pay.sandbox import orders, refunds
 from backend.partners.wechat_pay.sandbox.bills import BillOffice
 from backend.partners.wechat_pay.sandbox.errors import Refusal, impossible, wrong
 from backend.partners.wechat_pay.sandbox.keyring import PUBLIC_KEY, public_key_id
-from backend.partners.wechat_pay.sandbox.notices import Mishap, NoticeDesk, NoticeSent
-from backend.partners.wechat_pay.sandbox.signing import WINDOW, Flaw, check_pay_sign
+from backend.partners.wechat_pay.sandbox.notices import Notice, NoticeFault, NoticeSender
+from backend.partners.wechat_pay.sandbox.signing import WINDOW, SignatureFault, check_pay_sign
 from backend.partners.wechat_pay.sandbox.world import (
     PREPAY_LIVES,
-    Fault,
+    CallFault,
     Order,
     PayWorld,
     Refund,
     RefundState,
-    Way,
     beijing,
 )
 
@@ -40,9 +41,9 @@ class PayPlatform:
 
     def __init__(self, world: PayWorld) -> None:
         self.world = world
-        self.notices = NoticeDesk(world)
+        self.notices = NoticeSender(world)
         self.bills = BillOffice()
-        self.answers: list[Flaw] = []
+        self.answers: list[SignatureFault] = []
         """What is wrong with the signatures of the next answers."""
 
     def settings(self, base: str) -> dict[str, str]:
@@ -89,15 +90,15 @@ class PayPlatform:
         return self.pay(order.number)
 
     def pay(
-        self, name: str, *, force: bool = False, total_fen: int | None = None, mishap: Mishap | None = None
+        self, name: str, *, force: bool = False, total_fen: int | None = None, fault: NoticeFault | None = None
     ) -> Order:
-        """The payer pays the order of this number or prepay id, and the notice sets out.
+        """The payer pays the order of this number or prepay id, and its notice is sent.
 
         `force`: although it is closed; `total_fen`: really with another amount. Raises Refusal.
         """
         order = self.world.order_of(name)
         orders.pay(self.world, order, force=force, total_fen=total_fen)
-        self._tell(order.number, mishap, self.world.rules.notices)
+        self._notify(order.number, fault, self.world.rules.notices)
         return order
 
     def cancel(self, name: str) -> Order:
@@ -112,32 +113,34 @@ class PayPlatform:
 
     # -- notices ---------------------------------------------------------------------------------
 
-    def notify(self, name: str, *, times: int = 1, mishap: Mishap | None = None, **wrong_with: Any) -> list[NoticeSent]:
-        """Tell of a payment or a refund `times` times, each a notice of its own id, whatever the rules say.
+    def notify(self, name: str, *, times: int = 1, fault: NoticeFault | None = None, **wrong: Any) -> list[Notice]:
+        """Send `times` notices of a payment or a refund, each with an id of its own, even where the rules hold or
+        swallow notices.
 
-        `wrong_with` are fields of `Mishap`: `late=`, `copies=`, `flaw=`, `changes=`, … An unpaid order is told of as
-        paid all the same: that is a lie, and a client has to see through it.
+        `wrong` are fields of `NoticeFault`: `late=`, `copies=`, `signature=`, `changes=`, … The notice of an unpaid
+        order states that it was paid: a client has to detect it.
         """
-        return [self._tell(name, self._mishap(mishap, wrong_with), "send") for _ in range(times)]
+        return [self._notify(name, self._fault(fault, wrong), "send") for _ in range(times)]
 
-    def written(self, name: str, **wrong_with: Any) -> tuple[dict[str, str], bytes]:
-        """Headers (in lower case) and body of a notice that is not sent, for whoever carries it there themselves."""
-        notice = self._tell(name, self._mishap(None, wrong_with), "swallow")
-        return {key.lower(): value for key, value in self.notices.headers(notice)}, notice.body
+    def written(self, name: str, **wrong: Any) -> tuple[dict[str, str], bytes]:
+        """Headers (in lower case) and body of a notice that the caller delivers."""
+        fault = self._fault(None, wrong)
+        notice = self._notify(name, fault, "swallow")
+        return {key.lower(): value for key, value in self.notices.headers(notice, fault.signature)}, notice.body
 
-    def _mishap(self, mishap: Mishap | None, wrong_with: Mapping[str, Any]) -> Mishap:
-        return replace(mishap or self.notices.mishap, **wrong_with)
+    def _fault(self, fault: NoticeFault | None, wrong: Mapping[str, Any]) -> NoticeFault:
+        return replace(fault or self.notices.fault, **wrong)
 
-    def lie(self, name: str, **changes: Any) -> NoticeSent:
-        """Tell of it rightly signed, with other content: `lie(number, **{"amount.total": 1})`."""
+    def forge(self, name: str, **changes: Any) -> Notice:
+        """Send a rightly signed notice with other content: `forge(number, **{"amount.total": 1})`."""
         return self.notify(name, changes=changes)[0]
 
-    def _tell(self, name: str, mishap: Mishap | None, way: Way) -> NoticeSent:
+    def _notify(self, name: str, fault: NoticeFault | None, mode: PushMode) -> Notice:
         refund = next((each for each in self.world.refunds.values() if name in (each.number, each.refund_id)), None)
         if refund is not None:
             event = f"REFUND.{refund.state}"
-            content = refunds.told(self.world, refund)
-            return self.notices.tell(event, "refund", refund.number, refund.notify_url, content, mishap, way)
+            content = refunds.notice_content(self.world, refund)
+            return self.notices.notify(event, "refund", refund.number, refund.notify_url, content, fault, mode)
         order = self.world.order_of(name)
         content = orders.shown(self.world, order)
         if order.paid_at is None:
@@ -145,20 +148,16 @@ class PayPlatform:
             content |= {**paid, "success_time": beijing(self.world.now())}
         content |= {"trade_state": "SUCCESS", "trade_state_desc": "支付成功"}
         event, url = "TRANSACTION.SUCCESS", order.notify_url
-        return self.notices.tell(event, "transaction", order.number, url, content, mishap, way)
+        return self.notices.notify(event, "transaction", order.number, url, content, fault, mode)
 
-    def notices_about(self, name: str) -> list[NoticeSent]:
-        """Every notice about an order or refund number, oldest first."""
-        return [each for each in self.notices.sent if each.about == name]
-
-    def next_answer(self) -> Flaw:
+    def next_answer(self) -> SignatureFault:
         """What is wrong with the signature of the answer that is being written."""
         return self.answers.pop(0) if self.answers else "none"
 
     # -- refunds ---------------------------------------------------------------------------------
 
     def refund(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """The merchant asks for a refund; a new one sets out. Raises Refusal."""
+        """Take the merchant's request for a refund and start a new one. Raises Refusal."""
         refund, new = refunds.ask(self.world, content)
         shown = refunds.shown(refund)
         if new:
@@ -166,7 +165,7 @@ class PayPlatform:
         return shown
 
     def begin(self, refund: Refund) -> None:
-        """Let it run on the platform's schedule."""
+        """Run a refund on the platform's schedule."""
         if self.world.rules.refund_seconds is not None:
             self.world.in_background(self._run(refund, self.world.rules.refund_seconds))
 
@@ -175,17 +174,17 @@ class PayPlatform:
         if refund.state == "PROCESSING" and self.world.rules.refund_outcome != "PROCESSING":
             self.finish_refund(refund.number, self.world.rules.refund_outcome)
 
-    def finish_refund(self, name: str, state: RefundState = "SUCCESS", mishap: Mishap | None = None) -> Refund:
-        """A refund comes to an end and is told of. Raises Refusal when it is through already."""
+    def finish_refund(self, name: str, state: RefundState = "SUCCESS", fault: NoticeFault | None = None) -> Refund:
+        """End a refund and send its notice. Raises Refusal when it has ended already."""
         refund = self.world.refund_of(name)
         if refund.state not in ("PROCESSING", "ABNORMAL") or state == "PROCESSING":
             raise impossible("退款单已完结")
         refunds.finish(self.world, refund, state)
-        self._tell(refund.number, mishap, self.world.rules.notices)
+        self._notify(refund.number, fault, self.world.rules.notices)
         return refund
 
     def refund_in_console(self, name: str, amount_fen: int | None = None, *, xml: bool = True) -> Refund:
-        """Somebody refunds in the merchant's console: with a number that is not ours, at once. Raises Refusal."""
+        """Refund in the merchant's console: at once, with a number that is not ours. Raises Refusal."""
         order = self.world.order_of(name)
         amount = order.total_fen - order.given_back if amount_fen is None else amount_fen
         if order.paid_at is None or not 0 < amount <= order.total_fen - order.given_back:
@@ -196,16 +195,16 @@ class PayPlatform:
         refunds.add(self.world, refund)
         refunds.finish(self.world, refund, "SUCCESS")
         if xml:
-            self.notices.tell_in_xml(refund.number, url, _in_xml(refund), self.world.rules.notices)
+            self.notices.notify_in_xml(refund.number, url, _in_xml(refund), self.world.rules.notices)
         else:
-            self._tell(refund.number, None, self.world.rules.notices)
+            self._notify(refund.number, None, self.world.rules.notices)
         return refund
 
     # -- the platform itself ---------------------------------------------------------------------
 
     def refuse(self, operation: str, status: int, code: str, *, times: int = 1, after: bool = False) -> None:
         """Refuse the next calls of an operation (`*`: any); with `after` although the work is done."""
-        self.world.faults.append(Fault(operation, status, code, times, after))
+        self.world.faults.append(CallFault(operation=operation, status=status, code=code, times=times, after=after))
 
     def move_keys(self, move: KeyMove, percent: int = 0) -> str:
         """Rotate certificates or go over to the public key; the serial that signs notices now."""
@@ -220,11 +219,11 @@ class PayPlatform:
         return keys.signs.serial
 
     def ledger(self) -> list[dict[str, Any]]:
-        """What really happened, for an examiner."""
+        """What really happened, for a comparison."""
         return self.world.ledger()
 
     async def settle(self) -> None:
-        """Wait until every notice is answered or given up and every refund is through."""
+        """Wait until every notice is answered or given up and every refund has ended."""
         await self.world.settle()
 
 

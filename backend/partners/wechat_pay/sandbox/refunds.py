@@ -174,7 +174,7 @@ def shown(refund: Refund) -> dict[str, Any]:
     return said
 
 
-def told(world: PayWorld, refund: Refund) -> dict[str, Any]:
+def notice_content(world: PayWorld, refund: Refund) -> dict[str, Any]:
     """The refund as a notice tells it."""
     order = refund.order
     names = {"sp_mchid": world.mchid, "sub_mchid": order.sub_mchid} if order.partner else {"mchid": world.mchid}

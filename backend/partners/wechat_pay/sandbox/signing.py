@@ -1,4 +1,4 @@
-"""Checking what the merchant signs, signing and sealing what the platform says: this sandbox's own hand."""
+"""Checking what the merchant signs, signing and sealing what the platform sends: this sandbox's own hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PART = re.compile(r'([a-z_]+)="([^"]*)"(?:,|$)', re.ASCII)
 _PARTS = {"mchid", "nonce_str", "timestamp", "serial_no", "signature"}
 _LETTERS = string.ascii_letters + string.digits
 
-Flaw = Literal[
+SignatureFault = Literal[
     "none", "unsigned", "bad_signature", "probe", "stale", "future", "unknown_serial", "other_key", "doubled"
 ]
 
@@ -44,7 +44,7 @@ class Claim:
 
 
 def check_request(world: PayWorld, authorization: str, *, method: str, target: str, body: bytes) -> None:
-    """Believe a call of the merchant or refuse it. `target` is path and query exactly as they came.
+    """Accept a call of the merchant or refuse it. `target` is path and query exactly as they came.
 
     Raises Refusal 401 SIGN_ERROR.
     """
@@ -82,23 +82,25 @@ def check_pay_sign(world: PayWorld, given: dict[str, str], *, appid: str) -> boo
     return is_signed(world.merchant_key, message, given.get("paySign", ""))
 
 
-def signed_headers(named: tuple[str, RSAPrivateKey], body: bytes, flaw: Flaw = "none") -> list[tuple[str, str]]:
-    """The Wechatpay-* headers over a body, for this very moment, with one thing wrong if so wished."""
+def signed_headers(
+    named: tuple[str, RSAPrivateKey], body: bytes, fault: SignatureFault = "none"
+) -> list[tuple[str, str]]:
+    """The Wechatpay-* headers over a body, for this very moment, with one fault if a test wants it."""
     serial, key = named
-    if flaw == "other_key":
+    if fault == "other_key":
         key = rsa_key("wechat-pay stranger")
-    if flaw == "unknown_serial":
+    if fault == "unknown_serial":
         serial = secrets.token_hex(20).upper()
-    moment = clock.timestamp() + {"stale": -WINDOW - 60, "future": WINDOW + 60}.get(flaw, 0)
+    moment = clock.timestamp() + {"stale": -WINDOW - 60, "future": WINDOW + 60}.get(fault, 0)
     nonce = random_text(32)
-    over = b"something else" if flaw == "bad_signature" else body
+    over = b"something else" if fault == "bad_signature" else body
     signature = sign(key, f"{moment}\n{nonce}\n".encode() + over + b"\n")
-    if flaw == "probe":
+    if fault == "probe":
         signature = PROBE + signature[len(PROBE) :]
     stamped = [("Wechatpay-Timestamp", str(moment)), ("Wechatpay-Nonce", nonce)]
-    if flaw == "unsigned":
+    if fault == "unsigned":
         return stamped
-    signed = [("Wechatpay-Signature", signature)] * (2 if flaw == "doubled" else 1)
+    signed = [("Wechatpay-Signature", signature)] * (2 if fault == "doubled" else 1)
     return [*stamped, ("Wechatpay-Serial", serial), *signed, ("Wechatpay-Signature-Type", SCHEME)]
 
 

@@ -1,7 +1,7 @@
 """Everything the simulated WeChat Pay remembers, in memory, with a clock of its own that can be moved.
 
 Signatures and their timestamps always go by the true clock; only what happens to orders, refunds and bills follows
-the clock that a lever moves, so that a moved sandbox can still be spoken to.
+the clock that a test moves, so that a moved sandbox can still be spoken to.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from backend import clock
 from backend.partners import sandbox_keys, simulated
 from backend.partners.own_time import OwnTime
+from backend.partners.push_kit import PushMode
 from backend.partners.wechat_pay.sandbox.errors import Refusal
 from backend.partners.wechat_pay.sandbox.keyring import Keyring
 from backend.settings import Settings
@@ -24,7 +27,6 @@ from backend.settings import Settings
 ORDER_LIVES = timedelta(days=7)
 PREPAY_LIVES = timedelta(hours=2)
 TradeState = Literal["NOTPAY", "SUCCESS", "REFUND", "CLOSED"]
-Way = Literal["send", "swallow", "hold"]
 RefundState = Literal["PROCESSING", "SUCCESS", "ABNORMAL", "CLOSED"]
 
 DEFAULTS = {name: value for name, value in simulated.MONEY.items() if name.startswith("wechat_pay_")}
@@ -33,7 +35,7 @@ DEFAULTS = {name: value for name, value in simulated.MONEY.items() if name.start
 
 @dataclass
 class Refund:
-    """One refund. `notify_url` empty means that nobody is told."""
+    """One refund. Without `notify_url` no notice is sent."""
 
     order: Order
     number: str
@@ -57,7 +59,7 @@ class Order:
     """Whose numbers it counts among: the merchant, or the sub-merchant."""
     number: str
     asked: dict[str, Any]
-    """The order as it was asked for, to be compared when it comes again."""
+    """The content of the request, to be compared with a repeated one."""
     partner: bool
     openid: str
     total_fen: int
@@ -84,36 +86,34 @@ class Order:
         return sum(each.amount_fen for each in self.refunds if each.state != "CLOSED")
 
 
-@dataclass
-class Rules:
-    """How the platform behaves until a lever changes it."""
+class Rules(Struct, forbid_unknown_fields=True, kw_only=True):
+    """How the platform behaves until a test changes it."""
 
     speed: float = 60.0
     """How many seconds of its schedules pass in a real second."""
-    notices: Way = "send"
-    """What becomes of notices that nobody asked for expressly."""
+    notices: PushMode = "send"
+    """What becomes of notices that no test asked for expressly."""
     refund_seconds: float | None = 60.0
-    """How long a refund takes on its schedule; None means until a lever ends it."""
+    """How long a refund takes on its schedule; None means until a test ends it."""
     refund_outcome: RefundState = "SUCCESS"
     balance_fen: int | None = None
     """What the merchant can refund from; None means enough."""
-    abnormal_payers: set[str] = field(default_factory=set)
+    abnormal_payers: set[str] = set()
     """Openids to whose account nothing can go back."""
     console_notify_url: str = ""
-    """Where refunds are told of that named no address themselves."""
+    """Where notices of refunds go that named no address themselves."""
     insecure_notify_url: bool = True
     """Take an address without TLS, which WeChat Pay refuses."""
     paid_says: Literal["OUT_TRADE_NO_USED", "INVALID_REQUEST"] = "INVALID_REQUEST"
-    """The answer to a paid order that is asked for once more; with another content it is always the first."""
+    """The answer to a repeated request for a paid order; with another content it is always the first."""
 
 
-@dataclass
-class Fault:
-    """The next `times` calls of an operation are refused; with `after` the work is done all the same."""
+class CallFault(Struct, forbid_unknown_fields=True):
+    """The next `times` calls of an operation (`*`: any) are refused; with `after` the work is done all the same."""
 
-    operation: str
-    status: int
-    code: str
+    operation: str = "*"
+    status: int = 500
+    code: str = "SYSTEM_ERROR"
     times: int = 1
     after: bool = False
 
@@ -141,7 +141,7 @@ class PayWorld(OwnTime):
         self.keys = Keyring()
         self.orders: dict[tuple[str, str], Order] = {}
         self.refunds: dict[tuple[str, str], Refund] = {}
-        self.faults: list[Fault] = []
+        self.faults: list[CallFault] = []
         self.nonces: set[str] = set()
         self.calls: list[tuple[str, int]] = []
         """Operation and status of every call, in order."""
@@ -156,20 +156,20 @@ class PayWorld(OwnTime):
         return found
 
     def order_of(self, name: str) -> Order:
-        """The order of this number, prepay id or transaction id, whoever owns it. Raises Refusal ORDER_NOT_EXIST."""
+        """The order of this number, prepay id or transaction id, of any merchant. Raises Refusal ORDER_NOT_EXIST."""
         for each in self.orders.values():
             if name and name in (each.number, each.prepay_id, each.transaction_id):
                 return each
         raise Refusal(404, "ORDER_NOT_EXIST", "订单不存在")
 
     def state(self, order: Order) -> TradeState:
-        """Where an order stands now; one that nobody paid in time is closed."""
+        """The state of an order now; an order not paid in time is closed."""
         if order.paid_at is not None:
             return "REFUND" if order.refunds else "SUCCESS"
         return "CLOSED" if order.closed or self.now() >= order.expires_at else "NOTPAY"
 
     def refund_of(self, name: str) -> Refund:
-        """The refund of this number or WeChat's id, whoever owns it. Raises Refusal RESOURCE_NOT_EXISTS."""
+        """The refund of this number or WeChat's id, of any merchant. Raises Refusal RESOURCE_NOT_EXISTS."""
         for each in self.refunds.values():
             if name in (each.number, each.refund_id):
                 return each
@@ -198,8 +198,8 @@ class PayWorld(OwnTime):
         """Let seconds of the platform's schedules pass."""
         await asyncio.sleep(seconds / self.rules.speed)
 
-    def take_fault(self, operation: str) -> Fault | None:
-        """The trouble that hits this call, if one does."""
+    def take_fault(self, operation: str) -> CallFault | None:
+        """The fault of this call, if a test set one."""
         for each in self.faults:
             if each.operation in ("*", operation):
                 each.times -= 1
@@ -208,10 +208,10 @@ class PayWorld(OwnTime):
                 return each
         return None
 
-    # -- for examiners ---------------------------------------------------------------------------
+    # -- for a comparison ---------------------------------------------------------------------------
 
     def ledger(self) -> list[dict[str, Any]]:
-        """Every yuan that moved, in fen: payments and refunds, oldest first. Refunds that are not through say so."""
+        """Every yuan that moved, in fen, oldest first. A refund's state shows whether it ended."""
         rows = [_paid_row(self, each) for each in self.orders.values() if each.paid_at is not None]
         rows += [_refund_row(self, each) for each in self.refunds.values()]
         return sorted(rows, key=lambda row: str(row["at"]))

@@ -247,16 +247,16 @@ async def test_both_signed_texts_and_both_charsets_occur(app: App, charset: str,
 
 
 @pytest.mark.parametrize(
-    "odd", [{"flaw": "bad_signature"}, {"flaw": "other_key"}, {"flaw": "unsigned"}, {"tampered": True}]
+    "fault", [{"signature": "bad_signature"}, {"signature": "other_key"}, {"signature": "unsigned"}, {"tampered": True}]
 )
-async def test_a_notice_can_carry_a_signature_that_must_not_be_believed(app: App, odd: dict[str, Any]):
+async def test_a_notice_can_carry_a_signature_that_must_not_be_believed(app: App, fault: dict[str, Any]):
     app.alipay.open(app.order())
-    assert not app.read(app.alipay.written(NUMBER, **odd))[1]
+    assert not app.read(app.alipay.written(NUMBER, **fault))[1]
 
 
 async def test_a_notice_can_be_rightly_signed_and_untrue_or_old_or_repeated(app: App):
     app.alipay.open(app.order())
-    app.alipay.lie(NUMBER, total_amount="0.01", seller_id=None)
+    app.alipay.forge(NUMBER, total_amount="0.01", seller_id=None)
     await app.alipay.settle()
     fields, right = app.read(app.ear.heard[0][1])
     assert right

@@ -165,8 +165,8 @@ async def test_the_foreign_client_follows_a_rotation_and_sees_through_forgeries(
     pay.move_keys("rotate")
     assert (await asked(client.query, out_trade_no=NUMBER))[0] == 200
     assert await asyncio.to_thread(client.callback, *pay.written(NUMBER)) is not None
-    for flaw in ("bad_signature", "probe", "other_key", "unknown_serial"):
-        assert await asyncio.to_thread(client.callback, *pay.written(NUMBER, flaw=flaw)) is None, flaw
+    for fault in ("bad_signature", "probe", "other_key", "unknown_serial"):
+        assert await asyncio.to_thread(client.callback, *pay.written(NUMBER, signature=fault)) is None, fault
     pay.answers.append("probe")
     with pytest.raises(Exception, match="failed to verify"):
         await asked(client.query, out_trade_no=NUMBER)

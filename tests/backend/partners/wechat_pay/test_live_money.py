@@ -63,7 +63,7 @@ async def test_the_xml_notice_of_a_refund_in_the_console_opens_with_the_v2_key(
 ):
     await paid(sandbox, channel)
     refund = sandbox.pay.refund_in_console(NUMBER, 500)
-    sent = sandbox.pay.notices_about(refund.number)[-1]
+    sent = sandbox.pay.notices.pushes_about(refund.number)[-1]
 
     notice = channel.open_v2_notice(sent.body)
 
@@ -149,7 +149,7 @@ async def test_a_bill_has_both_kinds_of_rows_however_its_lines_end(
     await a_day_of_business(sandbox, channel)
     day = clock.today()
     sandbox.pay.world.advance(86_400 * 2)
-    sandbox.pay.bills.plan.bom, sandbox.pay.bills.plan.crlf = bom, crlf
+    sandbox.pay.bills.fault.bom, sandbox.pay.bills.fault.crlf = bom, crlf
 
     bill = await channel.bill(day)
 
@@ -167,19 +167,19 @@ async def test_a_bill_that_is_not_ready_or_empty_or_of_today_says_so(sandbox: Sa
         await channel.bill(clock.today())
     with pytest.raises(ChannelBillEmpty):
         await channel.bill(clock.today() - timedelta(days=3))
-    sandbox.pay.bills.plan.creating = True
+    sandbox.pay.bills.fault.creating = True
     with pytest.raises(ChannelBillNotReady):
         await channel.bill(clock.today() - timedelta(days=3))
 
 
-@pytest.mark.parametrize("lie", ["bad_hash", "wrong_sums"])
+@pytest.mark.parametrize("fault", ["bad_hash", "wrong_sums"])
 async def test_a_bill_that_contradicts_its_hash_or_its_sums_is_not_believed(
-    sandbox: Sandbox, channel: LiveWeChatPay, lie: str
+    sandbox: Sandbox, channel: LiveWeChatPay, fault: str
 ):
     await a_day_of_business(sandbox, channel)
     day = clock.today()
     sandbox.pay.world.advance(86_400 * 2)
-    setattr(sandbox.pay.bills.plan, lie, True)
+    setattr(sandbox.pay.bills.fault, fault, True)
 
     with pytest.raises(ChannelBillInvalid):
         await channel.bill(day)

@@ -25,7 +25,7 @@ from backend.partners.paying.port import (
 )
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat_pay.live import LiveWeChatPay
-from backend.partners.wechat_pay.sandbox.world import Fault
+from backend.partners.wechat_pay.sandbox.world import CallFault
 from backend.settings import settings
 from tests.backend.partners.wechat_pay.live import (
     NUMBER,
@@ -154,7 +154,7 @@ async def test_an_openid_of_another_app_is_refused_for_good_though_the_status_is
 async def test_an_error_code_is_the_trouble_of_the_table_and_only_failures_are_repeated(
     sandbox: Sandbox, channel: LiveWeChatPay, status: int, code: str, kind: Any, asked: int
 ):
-    sandbox.pay.world.faults.append(Fault("place", status, code, times=99))
+    sandbox.pay.world.faults.append(CallFault("place", status, code, times=99))
 
     with pytest.raises(kind) as refused:
         await channel.place(an_order())
@@ -166,7 +166,7 @@ async def test_an_error_code_is_the_trouble_of_the_table_and_only_failures_are_r
 async def test_an_order_whose_answer_was_lost_is_asked_for_again_under_the_same_number(
     sandbox: Sandbox, channel: LiveWeChatPay
 ):
-    sandbox.pay.world.faults.append(Fault("place", 500, "SYSTEM_ERROR", after=True))
+    sandbox.pay.world.faults.append(CallFault("place", 500, "SYSTEM_ERROR", after=True))
 
     placed = await channel.place(an_order())
 
@@ -184,15 +184,15 @@ async def test_no_call_is_made_while_a_transaction_is_open(channel: LiveWeChatPa
 # -- whose answer it is ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("flaw", ["unsigned", "bad_signature", "probe", "stale", "future", "other_key", "doubled"])
+@pytest.mark.parametrize("fault", ["unsigned", "bad_signature", "probe", "stale", "future", "other_key", "doubled"])
 async def test_an_answer_that_the_platform_did_not_sign_is_asked_for_again_and_never_believed(
-    sandbox: Sandbox, channel: LiveWeChatPay, flaw: Any
+    sandbox: Sandbox, channel: LiveWeChatPay, fault: Any
 ):
     await channel.place(an_order())
-    sandbox.pay.answers[:] = [flaw]
+    sandbox.pay.answers[:] = [fault]
     assert (await channel.query(NUMBER)).state is OrderAtChannel.UNPAID
 
-    sandbox.pay.answers[:] = [flaw] * 3
+    sandbox.pay.answers[:] = [fault] * 3
     with pytest.raises(PartnerUnreachable) as refused:
         await channel.query(NUMBER)
 

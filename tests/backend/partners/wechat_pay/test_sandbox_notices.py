@@ -57,7 +57,7 @@ async def test_a_notice_is_repeated_fifteen_times_within_a_day_under_one_id(merc
     assert len({body for _, body in ear.heard}) == 1
     assert len({headers["wechatpay-nonce"] for headers, _ in ear.heard}) == 16
     assert all(merchant.is_from_platform(*each) for each in ear.heard)
-    (notice,) = merchant.sandbox.pay.notices_about(NUMBER)
+    (notice,) = merchant.sandbox.pay.notices.pushes_about(NUMBER)
     assert not notice.arrived
 
 
@@ -65,7 +65,7 @@ async def test_a_notice_is_not_repeated_once_it_is_taken(merchant: Merchant, ear
     ear.answers = [500, 500, 204]
     merchant.sandbox.pay.pay(NUMBER)
     await merchant.sandbox.pay.settle()
-    (notice,) = merchant.sandbox.pay.notices_about(NUMBER)
+    (notice,) = merchant.sandbox.pay.notices.pushes_about(NUMBER)
     assert [each.answer for each in notice.attempts] == ["500", "500", "204"]
 
 
@@ -74,7 +74,7 @@ async def test_an_address_where_nobody_answers_is_tried_again(merchant: Merchant
     await merchant.place("P-deaf-001", notify_url="http://127.0.0.1:9/notify")
     merchant.sandbox.pay.pay("P-deaf-001")
     await merchant.sandbox.pay.settle()
-    (notice,) = merchant.sandbox.pay.notices_about("P-deaf-001")
+    (notice,) = merchant.sandbox.pay.notices.pushes_about("P-deaf-001")
     assert {each.answer for each in notice.attempts} == {"ClientConnectorError"}
     assert len(notice.attempts) == 16
 
@@ -140,27 +140,27 @@ async def test_the_end_of_a_refund_is_told_of(merchant: Merchant, ear: Ear, stat
 
 async def test_a_probe_comes_first_and_the_true_notice_after_it(merchant: Merchant, ear: Ear):
     ear.answers = [401, 204]
-    merchant.sandbox.pay.pay(NUMBER, mishap=None)
+    merchant.sandbox.pay.pay(NUMBER, fault=None)
     await merchant.sandbox.pay.settle()
     ear.heard.clear()
     ear.answers = [401, 204]
-    merchant.sandbox.pay.notify(NUMBER, flaw="probe")
+    merchant.sandbox.pay.notify(NUMBER, signature="probe")
     await merchant.sandbox.pay.settle()
     probe, true = ear.heard
     assert probe[0]["wechatpay-signature"].startswith("WECHATPAY/SIGNTEST/")
     assert [merchant.is_from_platform(*each) for each in (probe, true)] == [False, True]
 
 
-@pytest.mark.parametrize("flaw", ["bad_signature", "other_key", "stale", "future", "unknown_serial", "unsigned"])
-async def test_a_notice_can_carry_a_signature_that_must_not_be_believed(merchant: Merchant, flaw: str):
-    headers, body = merchant.sandbox.pay.written(NUMBER, flaw=flaw)
+@pytest.mark.parametrize("fault", ["bad_signature", "other_key", "stale", "future", "unknown_serial", "unsigned"])
+async def test_a_notice_can_carry_a_signature_that_must_not_be_believed(merchant: Merchant, fault: str):
+    headers, body = merchant.sandbox.pay.written(NUMBER, signature=fault)
     moved = abs(int(headers["wechatpay-timestamp"]) - time.time())
-    if flaw in ("stale", "future"):
+    if fault in ("stale", "future"):
         assert moved > 300
         assert merchant.is_from_platform(headers, body)
-    elif flaw == "unknown_serial":
+    elif fault == "unknown_serial":
         assert headers["wechatpay-serial"] not in {each.serial for each in merchant.sandbox.pay.world.keys.listed}
-    elif flaw == "unsigned":
+    elif fault == "unsigned":
         assert "wechatpay-signature" not in headers
     else:
         assert not merchant.is_from_platform(headers, body)
@@ -168,7 +168,7 @@ async def test_a_notice_can_carry_a_signature_that_must_not_be_believed(merchant
 
 async def test_a_notice_can_be_rightly_signed_and_untrue(merchant: Merchant, ear: Ear):
     pay = merchant.sandbox.pay
-    pay.lie(NUMBER, **{"amount.total": 1, "appid": "wx0000000000000000", "payer": None})
+    pay.forge(NUMBER, **{"amount.total": 1, "appid": "wx0000000000000000", "payer": None})
     await pay.settle()
     ((headers, body),) = ear.heard
     assert merchant.is_from_platform(headers, body)
@@ -188,8 +188,8 @@ async def test_a_plaintext_is_sealed_as_it_stands(merchant: Merchant, ear: Ear):
 
 async def test_oddly_written_bodies_are_signed_as_they_are_sent_and_altered_ones_are_not(merchant: Merchant, ear: Ear):
     pay = merchant.sandbox.pay
-    for mishap in ({"spaced": True}, {"no_associated_data": True}, {"bom": True}, {"tampered": True}):
-        pay.notify(NUMBER, **mishap)
+    for fault in ({"spaced": True}, {"no_associated_data": True}, {"bom": True}, {"tampered": True}):
+        pay.notify(NUMBER, **fault)
         await pay.settle()
     spaced, without, marked, tampered = ear.heard[:4]
     assert b"\n" in spaced[1]
@@ -231,11 +231,11 @@ async def test_the_rules_are_changed_over_http(merchant: Merchant):
     rules = merchant.sandbox.pay.world.rules
     assert (rules.notices, rules.refund_seconds, rules.abnormal_payers) == ("hold", None, {"o1"})
     assert (await merchant.client.put("/sandbox/pay/rules", json={"unknown": 1})).status_code == 400
-    await merchant.client.put("/sandbox/pay/notices", json={"flaw": "stale"})
-    assert merchant.sandbox.pay.notices.mishap.flaw == "stale"
+    await merchant.client.put("/sandbox/pay/notices", json={"signature": "stale"})
+    assert merchant.sandbox.pay.notices.fault.signature == "stale"
 
 
 async def test_a_signature_can_come_twice(merchant: Merchant, ear: Ear):
-    merchant.sandbox.pay.notify(NUMBER, flaw="doubled")
+    merchant.sandbox.pay.notify(NUMBER, signature="doubled")
     await merchant.sandbox.pay.settle()
     assert ear.names[0].count("wechatpay-signature") == 2

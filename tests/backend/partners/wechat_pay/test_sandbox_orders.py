@@ -123,13 +123,13 @@ async def test_the_public_key_signs_when_the_request_asks_and_for_all_after_the_
     assert unknown.status_code == 400
 
 
-@pytest.mark.parametrize("flaw", ["bad_signature", "probe", "other_key"])
-async def test_answers_can_carry_a_signature_that_must_not_be_believed(merchant: Merchant, flaw: Any):
-    merchant.sandbox.pay.answers.append(flaw)
+@pytest.mark.parametrize("fault", ["bad_signature", "probe", "other_key"])
+async def test_answers_can_carry_a_signature_that_must_not_be_believed(merchant: Merchant, fault: Any):
+    merchant.sandbox.pay.answers.append(fault)
     bad, good = [await merchant.call("GET", CERTIFICATES) for _ in range(2)]
     assert not merchant.is_from_platform(bad.headers, bad.content)
     assert merchant.is_from_platform(good.headers, good.content)
-    assert bad.headers["wechatpay-signature"].startswith("WECHATPAY/SIGNTEST/") == (flaw == "probe")
+    assert bad.headers["wechatpay-signature"].startswith("WECHATPAY/SIGNTEST/") == (fault == "probe")
 
 
 async def test_the_same_order_asked_for_again_gives_the_same_prepay_id(merchant: Merchant):

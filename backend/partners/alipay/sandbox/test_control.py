@@ -1,32 +1,19 @@
-"""The gateway's address, and what a tester can do to Alipay over HTTP, under `/sandbox/alipay`."""
+"""The gateway's address, and the test control of Alipay over HTTP, under `/sandbox/alipay`."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import msgspec
 from litestar import Controller, Request, Response, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct, field
 
-from backend.partners.alipay.sandbox.notices import Flaw, Mishap, noticed
+from backend.amounts import yuan
+from backend.partners import sandbox_rules
+from backend.partners.alipay.sandbox.notices import NoticeFault
 from backend.partners.alipay.sandbox.platform import BUYER, AlipayPlatform
-from backend.partners.alipay.sandbox.world import Failure, Trade, Way, yuan
-
-
-class Odd(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What is wrong or unusual with a notice; nothing is where nothing is said."""
-
-    flaw: Flaw = "none"
-    changes: dict[str, str | None] = {}
-    keep_sign_type: bool = False
-    charset: Literal["utf-8", "GBK"] = "utf-8"
-    tampered: bool = False
-    stale_seconds: int = 0
-    late: float = 0.0
-    copies: Annotated[int, Meta(ge=1, le=100)] = 1
+from backend.partners.alipay.sandbox.world import Failure, Rules, Trade
 
 
 class ConfirmIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -41,10 +28,10 @@ class PayIn(Struct, forbid_unknown_fields=True, kw_only=True):
     """How the payer pays; `force` although the trade is closed."""
 
     force: bool = False
-    notice: Odd | None = None
+    notice: NoticeFault | None = None
 
 
-class NotifyIn(Odd, kw_only=True):
+class NotifyIn(NoticeFault, frozen=True, kw_only=True):
     """A notice to send, `times` times."""
 
     times: Annotated[int, Meta(ge=1, le=100)] = 1
@@ -54,15 +41,6 @@ class ConsoleRefundIn(Struct, forbid_unknown_fields=True, kw_only=True):
     """A refund in the merchant's console."""
 
     amount_fen: int
-
-
-class RulesIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """The platform's behaviour; what is left out stays."""
-
-    speed: float | msgspec.UnsetType = msgspec.UNSET
-    notices: Way | msgspec.UnsetType = msgspec.UNSET
-    hold_refunds: bool | msgspec.UnsetType = msgspec.UNSET
-    balance_fen: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class FailureIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -85,8 +63,8 @@ def _failed(_: Request[Any, Any, Any], failure: Failure) -> Response[dict[str, s
     return Response(failure.body(), status_code=400)
 
 
-class AlipayLevers(Controller):
-    """Every lever answers with what it changed."""
+class AlipayTestControl(Controller):
+    """Every route answers with what it changed."""
 
     path = "/sandbox/alipay"
     include_in_schema = False
@@ -101,14 +79,13 @@ class AlipayLevers(Controller):
     async def pay(
         self, alipay: NamedDependency[AlipayPlatform], number: FromPath[str], data: JSONBody[PayIn]
     ) -> dict[str, Any]:
-        mishap = _mishap(data.notice) if data.notice else None
-        return shown(alipay, alipay.pay(number, force=data.force, mishap=mishap))
+        return shown(alipay, alipay.pay(number, force=data.force, fault=data.notice))
 
     @post("/trades/{number:str}/notify")
     async def notify(
         self, alipay: NamedDependency[AlipayPlatform], number: FromPath[str], data: JSONBody[NotifyIn]
     ) -> list[dict[str, Any]]:
-        return [noticed(each) for each in alipay.notify(number, times=data.times, mishap=_mishap(data))]
+        return [each.summary() for each in alipay.notify(number, times=data.times, fault=data)]
 
     @post("/trades/{number:str}/finish")
     async def finish(self, alipay: NamedDependency[AlipayPlatform], number: FromPath[str]) -> dict[str, Any]:
@@ -134,7 +111,7 @@ class AlipayLevers(Controller):
 
     @get("/notices")
     async def notices(self, alipay: NamedDependency[AlipayPlatform]) -> list[dict[str, Any]]:
-        return [noticed(each) for each in alipay.notices.sent]
+        return [each.summary() for each in alipay.notices.sent]
 
     @post("/notices/{number:str}/send")
     async def send(self, alipay: NamedDependency[AlipayPlatform], number: FromPath[str]) -> dict[str, str]:
@@ -145,17 +122,11 @@ class AlipayLevers(Controller):
 
     @post("/notices/release")
     async def release(self, alipay: NamedDependency[AlipayPlatform]) -> list[dict[str, Any]]:
-        held = [each for each in alipay.notices.sent if each.held]
-        for each in held:
-            alipay.notices.send(each)
-        return [noticed(each) for each in held]
+        return [each.summary() for each in alipay.notices.release()]
 
     @put("/rules")
-    async def rules(self, alipay: NamedDependency[AlipayPlatform], data: JSONBody[RulesIn]) -> dict[str, Any]:
-        for name, value in msgspec.structs.asdict(data).items():
-            if value is not msgspec.UNSET:
-                setattr(alipay.world.rules, name, value)
-        return asdict(alipay.world.rules)
+    async def rules(self, alipay: NamedDependency[AlipayPlatform], data: JSONBody[dict[str, Any]]) -> Rules:
+        return sandbox_rules.change(alipay.world.rules, data)
 
     @post("/failures")
     async def failures(self, alipay: NamedDependency[AlipayPlatform], data: JSONBody[FailureIn]) -> dict[str, int]:
@@ -174,11 +145,7 @@ class AlipayLevers(Controller):
 
 
 def shown(alipay: AlipayPlatform, trade: Trade) -> dict[str, Any]:
-    """A trade as a lever shows it."""
+    """A trade with what a test needs beside it."""
     status, amounts = alipay.world.status(trade), {"total_amount": yuan(trade.total_fen)}
     names = {"out_trade_no": trade.number, "trade_no": trade.trade_no, "trade_status": status}
     return {**names, **amounts, "refunded": yuan(trade.refunded_fen), "notify_url": trade.notify_url}
-
-
-def _mishap(given: Odd) -> Mishap:
-    return Mishap(**{name: getattr(given, name) for name in Odd.__struct_fields__})

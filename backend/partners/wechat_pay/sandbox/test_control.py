@@ -1,38 +1,22 @@
-"""What a tester can do to WeChat Pay over HTTP, under `/sandbox/pay`."""
+"""The test control of WeChat Pay over HTTP, under `/sandbox/pay`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
-import msgspec
 from litestar import Controller, Request, Response, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
+from backend.partners import sandbox_rules
 from backend.partners.wechat_pay.sandbox import orders, refunds
+from backend.partners.wechat_pay.sandbox.bills import BillFault
 from backend.partners.wechat_pay.sandbox.errors import Refusal
-from backend.partners.wechat_pay.sandbox.notices import Mishap, NoticeSent
+from backend.partners.wechat_pay.sandbox.notices import NoticeFault
 from backend.partners.wechat_pay.sandbox.platform import KeyMove, PayPlatform
-from backend.partners.wechat_pay.sandbox.signing import Flaw
-from backend.partners.wechat_pay.sandbox.world import Order, RefundState, Way, beijing
-
-
-class WrongWith(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What is wrong with a notice; nothing is where nothing is said."""
-
-    flaw: Flaw = "none"
-    changes: dict[str, Any] = {}
-    plaintext: str | None = None
-    wrong_key: bool = False
-    no_associated_data: bool = False
-    tampered: bool = False
-    bom: bool = False
-    spaced: bool = False
-    late: float = 0.0
-    copies: Annotated[int, Meta(ge=1, le=100)] = 1
+from backend.partners.wechat_pay.sandbox.signing import SignatureFault
+from backend.partners.wechat_pay.sandbox.world import CallFault, Order, RefundState, Rules, beijing
 
 
 class PayIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -40,10 +24,10 @@ class PayIn(Struct, forbid_unknown_fields=True, kw_only=True):
 
     force: bool = False
     total_fen: int | None = None
-    notice: WrongWith | None = None
+    notice: NoticeFault | None = None
 
 
-class NotifyIn(WrongWith, kw_only=True):
+class NotifyIn(NoticeFault, frozen=True, kw_only=True):
     """A notice to send, `times` times."""
 
     times: Annotated[int, Meta(ge=1, le=100)] = 1
@@ -68,35 +52,11 @@ class SendIn(Struct, forbid_unknown_fields=True, kw_only=True):
     headers: Literal["old", "fresh"] = "old"
 
 
-class RulesIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """The platform's behaviour; what is left out stays. `refund_seconds` null means until a lever ends them."""
-
-    speed: float | msgspec.UnsetType = msgspec.UNSET
-    notices: Way | msgspec.UnsetType = msgspec.UNSET
-    refund_seconds: float | msgspec.UnsetType | None = msgspec.UNSET
-    refund_outcome: RefundState | msgspec.UnsetType = msgspec.UNSET
-    balance_fen: int | msgspec.UnsetType | None = msgspec.UNSET
-    abnormal_payers: set[str] | msgspec.UnsetType = msgspec.UNSET
-    console_notify_url: str | msgspec.UnsetType = msgspec.UNSET
-    insecure_notify_url: bool | msgspec.UnsetType = msgspec.UNSET
-    paid_says: Literal["OUT_TRADE_NO_USED", "INVALID_REQUEST"] | msgspec.UnsetType = msgspec.UNSET
-
-
 class AnswersIn(Struct, forbid_unknown_fields=True, kw_only=True):
     """What is wrong with the signatures of the next answers."""
 
-    flaw: Flaw
+    signature: SignatureFault
     times: int = 1
-
-
-class RefusalIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """Calls to refuse; `operation` is one of the names in `/sandbox/pay/calls`, or `*`."""
-
-    operation: str = "*"
-    status: int = 500
-    code: str = "SYSTEM_ERROR"
-    times: int = 1
-    after: bool = False
 
 
 class KeysIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -106,25 +66,12 @@ class KeysIn(Struct, forbid_unknown_fields=True, kw_only=True):
     percent: Annotated[int, Meta(ge=0, le=100)] = 0
 
 
-class BillIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What is wrong with bills; what is left out stays."""
-
-    creating: bool | msgspec.UnsetType = msgspec.UNSET
-    bad_hash: bool | msgspec.UnsetType = msgspec.UNSET
-    bom: bool | msgspec.UnsetType = msgspec.UNSET
-    crlf: bool | msgspec.UnsetType = msgspec.UNSET
-    wrong_sums: bool | msgspec.UnsetType = msgspec.UNSET
-    missing: set[str] | msgspec.UnsetType = msgspec.UNSET
-    foreign: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
-    amounts: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
-
-
 def _refused(_: Request[Any, Any, Any], refusal: Refusal) -> Response[dict[str, Any]]:
     return Response(refusal.body(), status_code=refusal.status)
 
 
-class PayLevers(Controller):
-    """Every lever answers with what it changed."""
+class PayTestControl(Controller):
+    """Every route answers with what it changed."""
 
     path = "/sandbox/pay"
     include_in_schema = False
@@ -140,7 +87,7 @@ class PayLevers(Controller):
     async def pay_it(
         self, pay: NamedDependency[PayPlatform], name: FromPath[str], data: JSONBody[PayIn]
     ) -> dict[str, Any]:
-        order = pay.pay(name, force=data.force, total_fen=data.total_fen, mishap=_mishap(data.notice))
+        order = pay.pay(name, force=data.force, total_fen=data.total_fen, fault=data.notice)
         return shown(pay, order)
 
     @post("/orders/{name:str}/cancel")
@@ -155,7 +102,7 @@ class PayLevers(Controller):
     async def notify(
         self, pay: NamedDependency[PayPlatform], name: FromPath[str], data: JSONBody[NotifyIn]
     ) -> list[dict[str, Any]]:
-        return [noticed(each) for each in pay.notify(name, times=data.times, mishap=_mishap(data))]
+        return [each.summary() for each in pay.notify(name, times=data.times, fault=data)]
 
     @post("/orders/{name:str}/console-refund")
     async def console_refund(
@@ -183,13 +130,13 @@ class PayLevers(Controller):
 
     @get("/notices")
     async def notices(self, pay: NamedDependency[PayPlatform]) -> list[dict[str, Any]]:
-        return [noticed(each) for each in pay.notices.sent]
+        return [each.summary() for each in pay.notices.sent]
 
     @post("/notices/release")
     async def release(
         self, pay: NamedDependency[PayPlatform], data: JSONBody[dict[str, list[str]]]
     ) -> list[dict[str, Any]]:
-        return [noticed(each) for each in pay.notices.release(*data.get("order", []))]
+        return [each.summary() for each in pay.notices.release(*data.get("order", []))]
 
     @post("/notices/{number:str}/send")
     async def send(
@@ -205,28 +152,26 @@ class PayLevers(Controller):
         return [{"operation": name, "status": status} for name, status in pay.world.calls]
 
     @put("/rules")
-    async def rules(self, pay: NamedDependency[PayPlatform], data: JSONBody[RulesIn]) -> dict[str, Any]:
-        _set(pay.world.rules, data)
-        return asdict(pay.world.rules)
+    async def rules(self, pay: NamedDependency[PayPlatform], data: JSONBody[dict[str, Any]]) -> Rules:
+        return sandbox_rules.change(pay.world.rules, data)
 
     @put("/bill")
-    async def bill(self, pay: NamedDependency[PayPlatform], data: JSONBody[BillIn]) -> dict[str, Any]:
-        _set(pay.bills.plan, data)
-        return asdict(pay.bills.plan)
+    async def bill(self, pay: NamedDependency[PayPlatform], data: JSONBody[dict[str, Any]]) -> BillFault:
+        return sandbox_rules.change(pay.bills.fault, data)
 
     @put("/notices")
-    async def wrong(self, pay: NamedDependency[PayPlatform], data: JSONBody[WrongWith]) -> dict[str, Any]:
-        pay.notices.mishap = _mishap(data) or Mishap()
-        return asdict(pay.notices.mishap)
+    async def notice_fault(self, pay: NamedDependency[PayPlatform], data: JSONBody[NoticeFault]) -> NoticeFault:
+        pay.notices.fault = data
+        return data
 
     @post("/answers")
     async def answers(self, pay: NamedDependency[PayPlatform], data: JSONBody[AnswersIn]) -> dict[str, int]:
-        pay.answers += [data.flaw] * data.times
+        pay.answers += [data.signature] * data.times
         return {"answers": len(pay.answers)}
 
     @post("/faults")
-    async def refuse(self, pay: NamedDependency[PayPlatform], data: JSONBody[RefusalIn]) -> dict[str, int]:
-        pay.refuse(data.operation, data.status, data.code, times=data.times, after=data.after)
+    async def refuse(self, pay: NamedDependency[PayPlatform], data: JSONBody[CallFault]) -> dict[str, int]:
+        pay.world.faults.append(data)
         return {"faults": len(pay.world.faults)}
 
     @post("/keys")
@@ -247,32 +192,6 @@ class PayLevers(Controller):
 
 
 def shown(pay: PayPlatform, order: Order) -> dict[str, Any]:
-    """An order as a lever shows it."""
+    """An order with what a test needs beside it."""
     about = {"prepay_id": order.prepay_id, "notify_url": order.notify_url, "expires_at": beijing(order.expires_at)}
     return {**orders.shown(pay.world, order), **about}
-
-
-def noticed(notice: NoticeSent) -> dict[str, Any]:
-    """A notice as a lever shows it."""
-    return {
-        "id": notice.id,
-        "event": notice.event,
-        "about": notice.about,
-        "url": notice.url,
-        "held": notice.held,
-        "arrived": notice.arrived,
-        "attempts": [{"at": each.at, "answer": each.answer} for each in notice.attempts],
-    }
-
-
-def _mishap(given: WrongWith | None) -> Mishap | None:
-    if given is None:
-        return None
-    fields: Mapping[str, Any] = {name: getattr(given, name) for name in WrongWith.__struct_fields__}
-    return Mishap(**fields)
-
-
-def _set(target: object, given: Struct) -> None:
-    for name, value in msgspec.structs.asdict(given).items():
-        if value is not msgspec.UNSET:
-            setattr(target, name, value)
