@@ -26,7 +26,7 @@ from prometheus_client import Counter, Histogram
 from backend import clock, jobs
 from backend.database import may_pass
 from backend.partners import in_use
-from backend.partners.errors import PartnerTrouble, PartnerUnreachable, Remedy
+from backend.partners.errors import PartnerError, PartnerUnreachable, Remedy
 from backend.partners.wechat.port import WechatNotSubscribed
 from backend.settings import settings
 from models.notifications import ChannelName, ConsentAnswer, ConsentSource, MessageState, Outcome
@@ -197,7 +197,7 @@ async def _send(channel: ChannelName, prepared: PreparedMessage | None, message:
         # A call that outlives the lease would be repeated while it still runs.
         async with asyncio.timeout(settings().notification_lease_seconds * 0.8):
             partner_id = await prepared.send()
-    except PartnerTrouble as error:
+    except PartnerError as error:
         return await _result_of(error, channel, prepared, message, begun)
     except TimeoutError:
         return _retry(channel, message, Outcome.UNCERTAIN, "timeout")
@@ -209,7 +209,7 @@ async def _send(channel: ChannelName, prepared: PreparedMessage | None, message:
 
 
 async def _result_of(
-    error: PartnerTrouble, channel: ChannelName, prepared: PreparedMessage, message: LeasedMessage, begun: datetime
+    error: PartnerError, channel: ChannelName, prepared: PreparedMessage, message: LeasedMessage, begun: datetime
 ) -> Result:
     code = error.partner_code or error.code
     facts = {"channel": str(channel), "partner_code": code, "template": message.name}

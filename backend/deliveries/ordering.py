@@ -35,7 +35,7 @@ from backend.deliveries.transitions import DeliveryRow
 from backend.errors import DomainError
 from backend.events import record
 from backend.partners import in_use
-from backend.partners.courier.port import CourierOrderRefused, CourierWaybillNotFound, Ordered, Ordering, PartnerTrouble
+from backend.partners.courier.port import CourierOrderRefused, CourierWaybillNotFound, Ordered, Ordering, PartnerError
 from backend.settings import settings
 from models.deliveries import DeliveryState as D
 from models.deliveries import ProblemKind
@@ -142,7 +142,7 @@ async def place_order(shipment_id: UUID) -> None:
         if courier is None:
             raise CourierInvalid(courier=row["courier"])
         ordered = await courier.order(await parties.courier_request(shipment_id))
-    except (DeliveryOfficeInvalid, ReceiverForgotten, CourierInvalid, PartnerTrouble) as error:
+    except (DeliveryOfficeInvalid, ReceiverForgotten, CourierInvalid, PartnerError) as error:
         await _not_ordered(row, error)
         return
     await accept_order(row, ordered)

@@ -21,9 +21,9 @@ from backend.partners.courier.port import (
     CourierTooSoon,
     CourierWaybillNotFound,
     Parcel,
+    PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
-    PartnerTrouble,
     PartnerUnreachable,
     Tracking,
 )
@@ -114,14 +114,14 @@ async def query_shipment(shipment_id: UUID) -> bool:
         )
     try:
         track = await tracker.query(_tracked(row))
-    except PartnerTrouble as error:
+    except PartnerError as error:
         await _no_answer(row, error, interval)
         return False
     await tracking.ingest_tracks([track], source=f"{row['tracker']}{tracking.QUERIED}", trusted=True)
     return True
 
 
-async def _no_answer(row: asyncpg.Record, error: PartnerTrouble, interval: timedelta) -> None:
+async def _no_answer(row: asyncpg.Record, error: PartnerError, interval: timedelta) -> None:
     facts = {"tracker": row["tracker"], "reason": str(error)}
     log.warning("tracking query failed", extra={"event": "tracking.query-failed", **facts})
     if isinstance(error, CourierWaybillNotFound):
@@ -155,7 +155,7 @@ async def subscribe_shipment(shipment_id: UUID) -> bool:
         await execute(_SUBSCRIBING, shipment_id, now + TRY_AGAIN)
     try:
         await tracker.subscribe(_tracked(row))
-    except PartnerTrouble as error:
+    except PartnerError as error:
         await _not_subscribed(row, error)
         return False
     await _subscribed(row)
@@ -173,7 +173,7 @@ async def _subscribed(row: asyncpg.Record) -> None:
     await execute(_SUBSCRIBED, row["id"], now, quiet_until, now - MONTH)
 
 
-async def _not_subscribed(row: asyncpg.Record, error: PartnerTrouble) -> None:
+async def _not_subscribed(row: asyncpg.Record, error: PartnerError) -> None:
     facts = {"tracker": row["tracker"], "reason": str(error)}
     log.warning("tracking subscription failed", extra={"event": "tracking.subscription-failed", **facts})
     now = clock.now()

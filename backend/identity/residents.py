@@ -88,7 +88,7 @@ async def openid_of(resident_id: UUID, account: port.Account = "mini_program") -
 async def confirm_phone(resident: AsResident, code: str, *, wechat: port.WeChat) -> Me:
     """Take over the phone number that a `getPhoneNumber` code stands for.
 
-    Raises PhoneCodeInvalid for a code that is unknown, old or used; PhoneBusy and PartnerTrouble when it may be
+    Raises PhoneCodeInvalid for a code that is unknown, old or used; PhoneBusy and PartnerError when it may be
     tried again with a fresh code.
     """
     number = await _ask(code, await openid_of(resident.id), wechat)

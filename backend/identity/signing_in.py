@@ -65,7 +65,7 @@ async def sign_in(code: str, *, device: DeviceClass, wechat: port.WeChat) -> Tok
     """Exchange a `wx.login` code for a new session; whoever comes for the first time becomes a resident.
 
     Raises SignInCodeInvalid for a code that is unknown, old or used, here or at WeChat; SignInRisky and
-    AccountDisabled when the account may not enter; SignInBusy and PartnerTrouble when it may be tried again with a
+    AccountDisabled when the account may not enter; SignInBusy and PartnerError when it may be tried again with a
     fresh code; CacheDown when nobody can count, because then nobody may guess either.
     """
     await watching.fresh()

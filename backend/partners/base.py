@@ -22,7 +22,7 @@ from yarl import URL
 
 from backend import clock, database
 from backend.partners.breaker import Breaker
-from backend.partners.errors import CalledInsideTransaction, PartnerBusy, PartnerTrouble, PartnerUnreachable
+from backend.partners.errors import CalledInsideTransaction, PartnerBusy, PartnerError, PartnerUnreachable
 from backend.settings import Settings
 
 # Functions import aiohttp: a process that calls no partner (`migrate`, `check-invariants`) never loads it.
@@ -143,7 +143,7 @@ class PartnerClient:
         """Ask the partner and read the answer: any status below 500 except redirects and 429.
 
         `call` is the name under which it is counted and logged. `read` makes a value of the reply or raises a
-        PartnerTrouble. The whole takes at most `partner_timeout` seconds.
+        PartnerError. The whole takes at most `partner_timeout` seconds.
 
         Raises PartnerUnreachable (no usable answer), PartnerBusy (429), CalledInsideTransaction (our
         mistake), and what `read` raises.
@@ -156,7 +156,7 @@ class PartnerClient:
             value = await self._guarded(request, read)
             outcome = "ok"
             return value
-        except PartnerTrouble as trouble:
+        except PartnerError as trouble:
             outcome = trouble.partner_code or trouble.code
             raise
         finally:
@@ -179,7 +179,7 @@ class PartnerClient:
             # Where the time went is unknown, so the partner may have done it.
             judge = self.breaker.failed
             raise PartnerUnreachable(self.name, "timeout", maybe_done=True) from None
-        except PartnerTrouble as trouble:
+        except PartnerError as trouble:
             judge = self.breaker.failed if isinstance(trouble, PartnerUnreachable) else self.breaker.succeeded
             raise
         finally:
@@ -234,7 +234,7 @@ class PartnerClient:
         if 300 <= answer.status < 400:
             raise PartnerUnreachable(self.name, "redirect", maybe_done=True)
         if answer.status == 429 and not request.reads_failures:
-            raise PartnerBusy(self.name, "429", retry_after=seconds_of(answer.headers.get("Retry-After")))
+            raise PartnerBusy(self.name, "429", retry_after=retry_after_seconds(answer.headers.get("Retry-After")))
         if answer.status >= 500 and not request.reads_failures:
             raise PartnerUnreachable(self.name, str(answer.status), maybe_done=True)
         body, limit = bytearray(), self._limit if request.limit is None else request.limit
@@ -283,6 +283,6 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     return headers
 
 
-def seconds_of(header: str | None) -> float | None:
+def retry_after_seconds(header: str | None) -> float | None:
     """A Retry-After in seconds; None when it is missing or a date."""
     return float(header) if header is not None and header.isdecimal() else None

@@ -27,7 +27,7 @@ class Remedy(StrEnum):
     """The operator has to repair something: a secret, a permission, a template."""
 
 
-class PartnerTrouble(Unavailable):
+class PartnerError(Unavailable):
     """A partner did not do what we asked. The partner's own words stay in attributes: they are for the record
     of the attempt and the log, never for a resident."""
 
@@ -51,13 +51,13 @@ class PartnerTrouble(Unavailable):
         return f"{self.partner}: {self.code} ({self.partner_code or 'no code'})"
 
 
-class PartnerBusy(PartnerTrouble):
+class PartnerBusy(PartnerError):
     """The partner is up and asks us to come back later; nothing was done."""
 
     title = "合作平台繁忙，请稍后再试"
 
 
-class PartnerUnreachable(PartnerTrouble):
+class PartnerUnreachable(PartnerError):
     """No usable answer came: refused connection, timeout, 5xx, broken body, or the breaker is open.
 
     `maybe_done` is True when the request may have reached the partner: then repeating it can do it twice.
@@ -78,7 +78,7 @@ class PartnerUnreachable(PartnerTrouble):
         self.maybe_done = maybe_done
 
 
-class PartnerRefused(PartnerTrouble):
+class PartnerRefused(PartnerError):
     """The partner understood and said no; repeating the same call gives the same answer."""
 
     title = "合作平台未接受该请求"

@@ -23,14 +23,14 @@ from backend.identity.principals import AsStaff
 from backend.partners.paying.port import (
     ChannelNotOffered,
     ChannelPayerRefused,
+    ChannelRefund,
     ChannelRefundNotFound,
     PartnerBusy,
+    PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
-    PartnerTrouble,
     PartnerUnreachable,
     PayerCard,
-    RefundSeen,
 )
 from backend.payments.errors import (
     PaymentNotFound,
@@ -208,10 +208,10 @@ async def refund_to_card(staff: AsStaff, number: str, card: PayerCard) -> Refund
         found = await _begin_repetition(staff, number, to_card=True)
     channel = Channel(found["channel"])
     try:
-        seen: RefundSeen = await channel_of(channel).refund_to_card(
+        seen: ChannelRefund = await channel_of(channel).refund_to_card(
             number, found["channel_refund_id"], card, sub_merchant_id=found["sub_merchant_id"]
         )
-    except PartnerTrouble as error:
+    except PartnerError as error:
         if not (isinstance(error, PartnerUnreachable) and error.maybe_done):
             await _mark_abnormal(number, error)
         raise
@@ -229,7 +229,7 @@ async def _begin_repetition(staff: AsStaff, number: str, *, to_card: bool) -> as
     return found
 
 
-async def _mark_abnormal(number: str, error: PartnerTrouble) -> None:
+async def _mark_abnormal(number: str, error: PartnerError) -> None:
     async with transaction():
         found = await lock_refund(number)
         if found is not None and found["state"] == RefundState.PROCESSING:

@@ -11,12 +11,12 @@ from backend.partners.paying.port import (
     BillRow,
     ChannelBillEmpty,
     ChannelBillNotOffered,
+    ChannelOrder,
     ChannelOrderNotFound,
+    ChannelRefund,
     ChannelRefundNotFound,
-    OrderSeen,
+    ChannelRefundState,
     PayChannel,
-    RefundAtChannel,
-    RefundSeen,
 )
 from backend.payments import comparing, settling
 from backend.payments.comparing import Account
@@ -56,7 +56,7 @@ async def _bill_of_queries(account: Account, day: date, channel: PayChannel) -> 
     return Bill(day=day, digest="", rows=tuple(each for each in rows if each is not None))
 
 
-def _row_of_order(seen: OrderSeen) -> BillRow | None:
+def _row_of_order(seen: ChannelOrder) -> BillRow | None:
     if seen.state not in settling.PAID_STATES or not seen.amount_fen:
         return None
     at, transaction_id = seen.paid_at or clock.now(), seen.transaction_id or ""
@@ -65,14 +65,14 @@ def _row_of_order(seen: OrderSeen) -> BillRow | None:
     )
 
 
-def _row_of_refund(seen: RefundSeen) -> BillRow | None:
-    if seen.state is RefundAtChannel.CLOSED:
+def _row_of_refund(seen: ChannelRefund) -> BillRow | None:
+    if seen.state is ChannelRefundState.CLOSED:
         return None
     return BillRow(
         number=seen.payment_number,
         transaction_id=seen.transaction_id or "",
         amount_fen=seen.amount_fen,
-        state="SUCCESS" if seen.state is RefundAtChannel.SUCCEEDED else "PROCESSING",
+        state="SUCCESS" if seen.state is ChannelRefundState.SUCCEEDED else "PROCESSING",
         at=seen.succeeded_at or clock.now(),
         refund_number=seen.number,
         refund_id=seen.refund_id,

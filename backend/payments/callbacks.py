@@ -17,14 +17,14 @@ from backend.errors import DomainError, raises
 from backend.events import act_as, record
 from backend.jobs import enqueue
 from backend.partners.paying.port import (
+    ChannelOrder,
+    ChannelRefund,
     Notice,
     NoticeKind,
-    OrderSeen,
     PayChannel,
     PaymentNoticeExpired,
     PaymentNoticeInvalid,
     PaymentNoticeSignatureInvalid,
-    RefundSeen,
 )
 from backend.payments import settling
 from backend.payments.errors import PaymentNoticeMismatch, PaymentNoticeOrderNotFound
@@ -105,7 +105,7 @@ async def _apply(channel: Channel, notice: Notice) -> bool:
     return True
 
 
-async def _enqueue_query(channel: Channel, seen: RefundSeen) -> None:
+async def _enqueue_query(channel: Channel, seen: ChannelRefund) -> None:
     """Have the channel queried about a refund that a notice mentions without being proof of it."""
     if await fetch_value("SELECT 1 FROM refunds WHERE number = $1", seen.number):
         await enqueue("payments.check-refund", {"number": seen.number}, key=f"check-refund:{seen.number}")
@@ -113,7 +113,7 @@ async def _enqueue_query(channel: Channel, seen: RefundSeen) -> None:
         await enqueue_unrequested_refund(channel, seen.payment_number, seen.number)
 
 
-async def _apply_order(channel: Channel, notice: Notice, seen: OrderSeen) -> bool:
+async def _apply_order(channel: Channel, notice: Notice, seen: ChannelOrder) -> bool:
     async with transaction():
         found = await settling.lock_order(seen, channel, notice)
         if found.row["notice_state"] == HANDLED:
@@ -140,7 +140,7 @@ async def _suspect_order(found: LockedOrder, notice: Notice, wrong: list[str]) -
     logs.security.error("a notice does not match our order", extra=facts)
 
 
-async def _apply_refund(channel: Channel, notice: Notice, seen: RefundSeen) -> bool:
+async def _apply_refund(channel: Channel, notice: Notice, seen: ChannelRefund) -> bool:
     try:
         async with transaction():
             state = await fetch_value(_NOTICE_STATE, PARTNERS[channel], notice.identity)
@@ -157,7 +157,7 @@ async def _apply_refund(channel: Channel, notice: Notice, seen: RefundSeen) -> b
     return True
 
 
-async def _suspect_refund(channel: Channel, notice: Notice, seen: RefundSeen, wrong: list[str]) -> None:
+async def _suspect_refund(channel: Channel, notice: Notice, seen: ChannelRefund, wrong: list[str]) -> None:
     async with transaction():
         payment = await fetch_value(
             "SELECT p.id FROM payments p JOIN refunds r ON r.payment_id = p.id WHERE r.number = $1", seen.number

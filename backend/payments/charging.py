@@ -30,12 +30,12 @@ from backend.partners.paying.port import (
     ChannelOrderInConflict,
     ChannelOrderPaid,
     ChannelPayerRefused,
+    OrderRequest,
     PartnerBusy,
-    PartnerTrouble,
+    PartnerError,
     PartnerUnreachable,
     PayChannel,
-    Placed,
-    Wanted,
+    PrepaidOrder,
 )
 from backend.payments import checking
 from backend.payments.errors import (
@@ -122,7 +122,7 @@ async def close_stale_order(
         return
     try:
         await checking.close_order(found["number"], "replaced", channels=channels)
-    except PartnerTrouble as error:
+    except PartnerError as error:
         raise PaymentBeingMade(retry_after=error.retry_after or 3) from error
 
 
@@ -260,8 +260,8 @@ async def _order(resident: AsResident, number: str) -> asyncpg.Record:
     return order
 
 
-def _request(order: Mapping[str, Any]) -> Wanted:
-    return Wanted(
+def _request(order: Mapping[str, Any]) -> OrderRequest:
+    return OrderRequest(
         number=order["number"],
         description=order["description"],
         amount_fen=order["amount_fen"],
@@ -272,7 +272,7 @@ def _request(order: Mapping[str, Any]) -> Wanted:
     )
 
 
-async def _mark_prepaid(order: Mapping[str, Any], prepaid: Placed) -> None:
+async def _mark_prepaid(order: Mapping[str, Any], prepaid: PrepaidOrder) -> None:
     """Mark a created order as prepaid; a second tap gets the same from the channel, and a payer may even have been
     faster than this answer."""
     async with transaction():
@@ -287,7 +287,7 @@ async def _find_out(number: str, channels: Mapping[str, PayChannel], *, close: b
             await checking.close_order(number, "refused-by-channel", channels=channels)
         else:
             await checking.check_payment(number, channels=channels)
-    except PartnerTrouble as error:
+    except PartnerError as error:
         checking.log_unanswered(number, error)
 
 
@@ -303,6 +303,6 @@ def _attempt(order: Mapping[str, Any], channel: PayChannel, *, retry_after: int 
         state=state.value,
         amount_fen=order["amount_fen"],
         expires_at=order["expires_at"],
-        parameters=channel.to_front_end(order["prepay_id"]) if payable else None,
+        parameters=channel.front_end_parameters(order["prepay_id"]) if payable else None,
         retry_after=retry_after,
     )

@@ -18,13 +18,13 @@ from backend import clock, partners
 from backend.database import execute, fetch, fetch_row, transaction
 from backend.errors import DomainError
 from backend.jobs import enqueue, job
-from backend.partners.errors import PartnerTrouble
+from backend.partners.errors import PartnerError
 from backend.partners.paying.port import (
+    ChannelOrder,
     ChannelOrderClosed,
     ChannelOrderNotFound,
     ChannelOrderPaid,
-    OrderAtChannel,
-    OrderSeen,
+    ChannelOrderState,
     PayChannel,
 )
 from backend.payments.closing import mark_closed
@@ -70,7 +70,7 @@ async def enqueue_due_checks() -> int:
 async def _check_job(payload: dict[str, Any]) -> None:
     try:
         await check_payment(payload["number"])
-    except (PartnerTrouble, PaymentChannelInvalid) as error:
+    except (PartnerError, PaymentChannelInvalid) as error:
         log_unanswered(payload["number"], error)  # the next query is in the row already
 
 
@@ -86,7 +86,7 @@ async def check_payment(number: str, *, channels: Mapping[str, PayChannel] | Non
         return state
     channel = _channel(order, channels)
     seen = await _query(channel, order)
-    if seen is not None and (seen.state in PAID_STATES or seen.state is OrderAtChannel.CLOSED):
+    if seen is not None and (seen.state in PAID_STATES or seen.state is ChannelOrderState.CLOSED):
         state = await settle_payment(seen, channel=Channel(order["channel"]), known_by="query", why=close_reason(order))
     if state in OPEN and (reason := close_reason(order)):
         return await close_order(number, reason, channels=channels)
@@ -129,7 +129,7 @@ async def close_order(number: str, why: str, *, channels: Mapping[str, PayChanne
 async def _close_unknown(order: asyncpg.Record, why: str) -> PaymentState:
     """Close an order that the channel does not know: the request to place it was lost."""
     async with transaction():
-        unpaid = OrderSeen(number=order["number"], state=OrderAtChannel.UNPAID, app_id="", merchant_id="")
+        unpaid = ChannelOrder(number=order["number"], state=ChannelOrderState.UNPAID, app_id="", merchant_id="")
         found = await lock_order(unpaid, Channel(order["channel"]))
         if found.state not in OPEN:
             return found.state
@@ -137,7 +137,7 @@ async def _close_unknown(order: asyncpg.Record, why: str) -> PaymentState:
     return PaymentState.CLOSED
 
 
-async def _query(channel: PayChannel, order: asyncpg.Record) -> OrderSeen | None:
+async def _query(channel: PayChannel, order: asyncpg.Record) -> ChannelOrder | None:
     try:
         return await channel.query(order["number"], sub_merchant_id=order["sub_merchant_id"])
     except ChannelOrderNotFound:

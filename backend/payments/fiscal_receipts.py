@@ -16,7 +16,7 @@ import asyncpg
 from backend import jobs, partners
 from backend.database import execute, fetch_row, fetch_value
 from backend.jobs import Later
-from backend.partners.errors import PartnerRefused, PartnerTrouble
+from backend.partners.errors import PartnerError, PartnerRefused
 from backend.partners.fiscal_receipt.port import FiscalOrder, FiscalReceipts, FiscalState
 from backend.settings import settings
 
@@ -77,7 +77,7 @@ async def issue_fiscal_receipt(receipt_id: UUID) -> None:
         log.error("the fiscal receipt was refused", extra={**facts, "why": error.partner_code or error.code})
         await execute(_REFUSED, receipt_id, f"{error.partner_code} {error.message}"[:120])
         return
-    except PartnerTrouble as error:
+    except PartnerError as error:
         raise _later() from error
     if answer.state is FiscalState.WAITING:
         raise _later()
@@ -98,7 +98,7 @@ async def void_fiscal_receipt(receipt_id: UUID) -> None:
         log.error("the fiscal receipt could not be voided", extra={**facts, "why": error.partner_code})
         await execute(_SET_PROBLEM, receipt_id, f"{error.partner_code} {error.message}"[:120])
         return
-    except PartnerTrouble as error:
+    except PartnerError as error:
         raise _later() from error
     await execute(_SET_PROBLEM, receipt_id, f"已冲红 {answer.code} {answer.number}"[:120])
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from backend import clock, jobs, partners
 from backend.database import fetch, transaction
 from backend.errors import DomainError, Fault, raises
-from backend.partners.paying.port import PartnerTrouble, PayChannel
+from backend.partners.paying.port import PartnerError, PayChannel
 from backend.payments import checking, refund_sending
 from backend.payments.comparing import Account
 from backend.payments.errors import BillDayOutOfRange
@@ -102,7 +102,7 @@ async def _reconcile_job(payload: dict[str, Any]) -> None:
         return
     try:
         await reconcile_bill(account, date.fromisoformat(payload["day"]), channels=channels)
-    except PartnerTrouble as error:
+    except PartnerError as error:
         # The day stays due: the next hour tries again, for `bill_days` days.
         facts = {"channel": account.channel.value, "day": payload["day"], "why": error.code}
         log.warning("the bill could not be fetched", extra={"event": "payments.bill-unavailable", **facts})
@@ -187,7 +187,7 @@ async def _reconcile_due(each: DueBill, channels: Mapping[str, PayChannel]) -> B
     account = each.account
     try:
         return await reconcile_bill(account, each.day, channels=channels)
-    except PartnerTrouble as error:
+    except PartnerError as error:
         return BillComparison(
             channel=account.channel.value,
             merchant_id=account.holder,

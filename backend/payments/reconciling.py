@@ -23,7 +23,7 @@ from backend.partners.paying.port import (
     BillRow,
     ChannelBillInvalid,
     ChannelBillNotReady,
-    PartnerTrouble,
+    PartnerError,
     PayChannel,
 )
 from backend.payments import bills, comparing, difference_store, refund_settling, settling, unrequested_refunds
@@ -70,7 +70,7 @@ class BillComparison(Struct, kw_only=True, frozen=True):
 async def reconcile_bill(account: Account, day: date, *, channels: Mapping[str, PayChannel]) -> BillComparison:
     """Compare the day, repair what the channel's own answers repair, store the rest as differences.
 
-    Raises PartnerTrouble when the bill cannot be fetched at all; nothing is recorded then.
+    Raises PartnerError when the bill cannot be fetched at all; nothing is recorded then.
     """
     channel = channels[account.channel.value]
     try:
@@ -113,7 +113,7 @@ def _report(
     )
 
 
-async def _put_off(account: Account, day: date, error: PartnerTrouble) -> BillComparison:
+async def _put_off(account: Account, day: date, error: PartnerError) -> BillComparison:
     state = await difference_store.mark_waiting(account, day)
     BILLS.labels(account.channel.value, "not-ready").inc()
     return BillComparison(
@@ -121,7 +121,7 @@ async def _put_off(account: Account, day: date, error: PartnerTrouble) -> BillCo
     )
 
 
-async def _refused(account: Account, day: date, error: PartnerTrouble) -> BillComparison:
+async def _refused(account: Account, day: date, error: PartnerError) -> BillComparison:
     """Refuse a bill that contradicts the channel's hash or its own sums: nothing is used, operators are alarmed."""
     why = (error.message or error.partner_code or error.code)[:200]
     await difference_store.mark_refused(account, day, why)
@@ -156,7 +156,7 @@ async def _query(account: Account, channel: PayChannel, found: list[Mismatch]) -
             query = _query_payment if each.entity == "payment" else _query_refund
             try:
                 return (each.entity, each.number), await query(account, channel, each)
-            except PartnerTrouble as error:
+            except PartnerError as error:
                 return (each.entity, each.number), ChannelAnswer(error.code[:32], None)
 
     # Payments first: a refund can only be applied where its payment is known to be paid.
@@ -192,7 +192,7 @@ def _leaving_differences(each: Mismatch) -> Iterator[None]:
     """Leave a number that cannot be applied as a difference: a person sees it, the other numbers go on."""
     try:
         yield
-    except PartnerTrouble:
+    except PartnerError:
         raise
     except DomainError as error:
         facts = {"event": "payments.bill-row-not-applied", each.entity: each.number, "why": error.code}

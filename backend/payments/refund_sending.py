@@ -21,11 +21,11 @@ from backend.partners.paying.port import (
     ChannelPayerRefused,
     ChannelRefundNotFound,
     PartnerBusy,
+    PartnerError,
     PartnerMisconfigured,
-    PartnerTrouble,
     PartnerUnreachable,
     PayChannel,
-    RefundOrder,
+    RefundRequest,
 )
 from backend.payments.errors import PaymentChannelInvalid, PaymentNoticeMismatch, RefundNotFound
 from backend.payments.lifecycle import REFUNDS, RefundTransition
@@ -70,7 +70,7 @@ async def send_refund(refund_id: UUID) -> None:
     begun = await fetch_row(_BEGIN, refund_id, next_check(await _checks(refund_id)))
     if begun is None:
         return
-    order = RefundOrder(
+    order = RefundRequest(
         number=begun["number"],
         payment_number=begun["payment_number"],
         transaction_id=begun["transaction_id"],
@@ -88,14 +88,14 @@ async def send_refund(refund_id: UUID) -> None:
         await _wait_for_operator(order, channel, "mismatch")
     except PaymentChannelInvalid:
         await _wait_for_operator(order, channel, "channel-off")
-    except PartnerTrouble as error:
+    except PartnerError as error:
         await _handle_error(order, channel, error)
 
 
 async def check_refund(number: str) -> RefundState:
     """Query the refund at its channel and settle by the answer; a refund that was never sent is sent.
 
-    Raises RefundNotFound; PartnerTrouble when the channel does not answer.
+    Raises RefundNotFound; PartnerError when the channel does not answer.
     """
     row = await fetch_row(
         "SELECT r.id, r.state, r.checks, p.channel FROM refunds r JOIN payments p ON p.id = r.payment_id "
@@ -148,7 +148,7 @@ async def _state(number: str) -> RefundState:
     return RefundState(await fetch_value("SELECT state FROM refunds WHERE number = $1", number))
 
 
-async def _handle_error(order: RefundOrder, channel: Channel, error: PartnerTrouble) -> None:
+async def _handle_error(order: RefundRequest, channel: Channel, error: PartnerError) -> None:
     """Run the reaction to this class of error; the first that fits."""
     for kind, react in _REACTIONS:
         if isinstance(error, kind):
@@ -156,33 +156,33 @@ async def _handle_error(order: RefundOrder, channel: Channel, error: PartnerTrou
             return
 
 
-async def _later(order: RefundOrder, channel: Channel, error: PartnerTrouble) -> None:
+async def _later(order: RefundRequest, channel: Channel, error: PartnerError) -> None:
     """SYSTEM_ERROR, timeouts, limits: it may be done or not, so the same number is sent again."""
     await _put_off(order, channel, error.partner_code or error.code, error.retry_after or 0)
 
 
-async def _operator(order: RefundOrder, channel: Channel, error: PartnerTrouble) -> None:
+async def _operator(order: RefundRequest, channel: Channel, error: PartnerError) -> None:
     await _wait_for_operator(order, channel, error.partner_code or error.code)
 
 
-async def _wait_for_operator(order: RefundOrder, channel: Channel, why: str) -> None:
+async def _wait_for_operator(order: RefundRequest, channel: Channel, why: str) -> None:
     """NOT_ENOUGH, a wrong key, an order that the channel does not know: an operator is alarmed, the sweeper goes on."""
     facts = {"event": "payments.refund-waits-for-operator", "refund": order.number, "why": why[:64]}
     log.error("the refund waits for an operator", extra=facts)
     await _put_off(order, channel, why, 600)
 
 
-async def _put_off(order: RefundOrder, channel: Channel, why: str, seconds: float) -> None:
+async def _put_off(order: RefundRequest, channel: Channel, why: str, seconds: float) -> None:
     PROBLEMS.labels(channel.value, why[:64]).inc()
     await execute(_PUT_OFF, order.number, clock.now() + timedelta(seconds=seconds), why[:64])
 
 
-async def _abnormal(order: RefundOrder, channel: Channel, error: PartnerTrouble) -> None:
+async def _abnormal(order: RefundRequest, channel: Channel, error: PartnerError) -> None:
     """USER_ACCOUNT_ABNORMAL: the payer's account does not accept it."""
     await _failed(order, RefundState.ABNORMAL, error)
 
 
-async def _refused(order: RefundOrder, channel: Channel, error: PartnerTrouble) -> None:
+async def _refused(order: RefundRequest, channel: Channel, error: PartnerError) -> None:
     """Refused for another reason: a query finds out whether there is such a refund; if not, a person has to look."""
     try:
         seen = await channel_of(channel).query_refund(
@@ -190,13 +190,13 @@ async def _refused(order: RefundOrder, channel: Channel, error: PartnerTrouble) 
         )
     except ChannelRefundNotFound:
         await _failed(order, RefundState.CLOSED, error)
-    except PartnerTrouble as silent:
+    except PartnerError as silent:
         await _later(order, channel, silent)
     else:
         await settle_refund(seen, channel=channel, known_by="query")
 
 
-async def _failed(order: RefundOrder, after: RefundState, error: PartnerTrouble) -> None:
+async def _failed(order: RefundRequest, after: RefundState, error: PartnerError) -> None:
     transition = RefundTransition.FAIL if after is RefundState.ABNORMAL else RefundTransition.GIVE_UP
     async with transaction():
         found = await lock_refund(order.number)
@@ -205,13 +205,13 @@ async def _failed(order: RefundOrder, after: RefundState, error: PartnerTrouble)
             await mark_failed(found, after, error.partner_code or error.code, "request")
 
 
-Reaction = Callable[[RefundOrder, Channel, PartnerTrouble], Awaitable[None]]
-_REACTIONS: tuple[tuple[type[PartnerTrouble], Reaction], ...] = (
+Reaction = Callable[[RefundRequest, Channel, PartnerError], Awaitable[None]]
+_REACTIONS: tuple[tuple[type[PartnerError], Reaction], ...] = (
     (PartnerBusy, _later),
     (PartnerUnreachable, _later),
     (ChannelPayerRefused, _abnormal),
     (ChannelNotEnoughMoney, _operator),
     (PartnerMisconfigured, _operator),
     (ChannelOrderNotFound, _operator),
-    (PartnerTrouble, _refused),
+    (PartnerError, _refused),
 )

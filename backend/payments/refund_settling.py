@@ -17,7 +17,7 @@ from backend import clock, jobs
 from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.errors import raises
 from backend.events import record
-from backend.partners.paying.port import RefundAtChannel, RefundSeen
+from backend.partners.paying.port import ChannelRefund, ChannelRefundState
 from backend.payments import ledger
 from backend.payments.errors import PaymentNoticeMismatch, PaymentNoticeOrderNotFound
 from backend.payments.events import FeeCancelled, RefundFailed, RefundSucceeded
@@ -30,11 +30,11 @@ log = logging.getLogger("zhangban.payments")
 
 PROBLEMS = Counter("zhangban_refund_problems_total", "Refunds that did not go as requested.", ("channel", "why"))
 
-TRANSITION_OF: Mapping[RefundAtChannel, RefundTransition] = {
-    RefundAtChannel.PROCESSING: RefundTransition.ACCEPT,
-    RefundAtChannel.SUCCEEDED: RefundTransition.SUCCEED,
-    RefundAtChannel.ABNORMAL: RefundTransition.FAIL,
-    RefundAtChannel.CLOSED: RefundTransition.GIVE_UP,
+TRANSITION_OF: Mapping[ChannelRefundState, RefundTransition] = {
+    ChannelRefundState.PROCESSING: RefundTransition.ACCEPT,
+    ChannelRefundState.SUCCEEDED: RefundTransition.SUCCEED,
+    ChannelRefundState.ABNORMAL: RefundTransition.FAIL,
+    ChannelRefundState.CLOSED: RefundTransition.GIVE_UP,
 }
 NEVER_SENT = frozenset({RefundState.REQUESTED, RefundState.REJECTED})
 """In these states no channel has got the refund from us."""
@@ -79,7 +79,7 @@ async def lock_refund(number: str) -> asyncpg.Record | None:
 
 
 @raises(PaymentNoticeOrderNotFound, PaymentNoticeMismatch)
-async def settle_refund(seen: RefundSeen, *, channel: Channel, known_by: str) -> RefundState:
+async def settle_refund(seen: ChannelRefund, *, channel: Channel, known_by: str) -> RefundState:
     """Apply the channel's refund; its state afterwards. Joins an open transaction or makes its own.
 
     A refund of one of our payments that we never requested (made in the channel's console, or lost by us in a restore)
@@ -97,7 +97,7 @@ async def settle_refund(seen: RefundSeen, *, channel: Channel, known_by: str) ->
         return await apply_channel_refund(seen, found, known_by)
 
 
-def mismatched_fields(seen: RefundSeen, ours: Mapping[str, object], channel: Channel) -> list[str]:
+def mismatched_fields(seen: ChannelRefund, ours: Mapping[str, object], channel: Channel) -> list[str]:
     """The fields in which the channel's refund is not ours; empty when it is the same."""
     known = ours["transaction_id"]
     wrong = {
@@ -112,7 +112,7 @@ def mismatched_fields(seen: RefundSeen, ours: Mapping[str, object], channel: Cha
     return [name for name, differs in wrong.items() if differs]
 
 
-async def apply_channel_refund(seen: RefundSeen, found: asyncpg.Record, known_by: str) -> RefundState:
+async def apply_channel_refund(seen: ChannelRefund, found: asyncpg.Record, known_by: str) -> RefundState:
     """Apply a compared refund, whose rows are locked; its state afterwards."""
     state, transition = RefundState(found["state"]), TRANSITION_OF[seen.state]
     if not REFUNDS.allows(state, transition):  # a repetition, or older than what is known
@@ -128,7 +128,7 @@ async def apply_channel_refund(seen: RefundSeen, found: asyncpg.Record, known_by
 
 
 async def mark_failed(
-    found: asyncpg.Record, after: RefundState, problem: str, known_by: str, *, seen: RefundSeen | None = None
+    found: asyncpg.Record, after: RefundState, problem: str, known_by: str, *, seen: ChannelRefund | None = None
 ) -> None:
     """Mark the refund as abnormal or given up. It stays promised, a person has to act, the payer is notified.
 
@@ -177,14 +177,14 @@ async def _update(
     *,
     check_after: datetime | None,
     problem: str | None = None,
-    seen: RefundSeen | None = None,
+    seen: ChannelRefund | None = None,
 ) -> None:
     refund_id, account = (seen.refund_id, seen.account) if seen else (None, None)
     await execute(_UPDATE, found["id"], after.value, clock.now(), check_after, problem, refund_id, _short(account))
     await record_transition("refund", found["id"], found["state"], after.value, known_by)
 
 
-async def _succeed(seen: RefundSeen, found: asyncpg.Record, known_by: str) -> None:
+async def _succeed(seen: ChannelRefund, found: asyncpg.Record, known_by: str) -> None:
     now, at, amount = clock.now(), seen.succeeded_at or clock.now(), found["amount_fen"]
     before = PaymentState(found["payment_state"])
     whole = found["refunded_fen"] + amount == found["paid_fen"]
@@ -228,7 +228,7 @@ async def _cancel_fee(found: asyncpg.Record) -> None:
     )
 
 
-async def _apply_unknown(seen: RefundSeen, channel: Channel) -> RefundState:
+async def _apply_unknown(seen: ChannelRefund, channel: Channel) -> RefundState:
     payment = await fetch_value(
         "SELECT number FROM payments WHERE number = $1 AND channel = $2", seen.payment_number, channel.value
     )

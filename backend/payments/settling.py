@@ -22,7 +22,7 @@ from backend.crypto import fingerprints, seal
 from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.errors import raises
 from backend.events import Event, fact_parameters, record, statement_with_facts
-from backend.partners.paying.port import Notice, OrderAtChannel, OrderSeen
+from backend.partners.paying.port import ChannelOrder, ChannelOrderState, Notice
 from backend.payments import ledger
 from backend.payments.closing import mark_closed
 from backend.payments.errors import PaymentNoticeOrderNotFound
@@ -38,7 +38,7 @@ SEALED_NOTICE = "inbound_messages.body"
 PARTNERS: Mapping[str, str] = {Channel.WECHAT_PAY: "wechat-pay", Channel.ALIPAY: "alipay"}
 """The partner's name in `inbound_messages`, by channel."""
 HANDLED = "handled"
-PAID_STATES = frozenset({OrderAtChannel.PAID, OrderAtChannel.REFUNDED})
+PAID_STATES = frozenset({ChannelOrderState.PAID, ChannelOrderState.REFUNDED})
 OPEN = frozenset({PaymentState.CREATED, PaymentState.PREPAID})
 REASONS = {
     RefundCause.LATE: "费用已无需缴纳，原路退回",
@@ -101,7 +101,7 @@ class LockedOrder(NamedTuple):
 
 
 @raises(PaymentNoticeOrderNotFound)
-async def lock_order(seen: OrderSeen, channel: Channel, notice: Notice | None = None) -> LockedOrder:
+async def lock_order(seen: ChannelOrder, channel: Channel, notice: Notice | None = None) -> LockedOrder:
     """The order of this number, locked with its fee. Belongs inside transaction()."""
     row = await fetch_row(
         _LOCK, seen.number, channel, notice.identity if notice else "", seen.transaction_id, PARTNERS[channel]
@@ -112,7 +112,9 @@ async def lock_order(seen: OrderSeen, channel: Channel, notice: Notice | None = 
 
 
 @raises(PaymentNoticeOrderNotFound)
-async def settle_payment(seen: OrderSeen, *, channel: Channel, known_by: str, why: str | None = None) -> PaymentState:
+async def settle_payment(
+    seen: ChannelOrder, *, channel: Channel, known_by: str, why: str | None = None
+) -> PaymentState:
     """Apply the channel's own answer, which is the truth; the state of the order afterwards.
 
     Joins the open transaction or makes its own. Money of another amount is taken and refunded whole. An answer about
@@ -128,7 +130,7 @@ async def settle_payment(seen: OrderSeen, *, channel: Channel, known_by: str, wh
         return await apply_channel_order(found, seen, known_by, why=why)
 
 
-def mismatched_fields(found: LockedOrder, seen: OrderSeen) -> list[str]:
+def mismatched_fields(found: LockedOrder, seen: ChannelOrder) -> list[str]:
     """The fields in which the channel's order is not ours. Payer, amount and the channel's number are compared only
     once money came."""
     ours = found.row
@@ -151,14 +153,14 @@ def mismatched_fields(found: LockedOrder, seen: OrderSeen) -> list[str]:
 
 
 async def apply_channel_order(
-    found: LockedOrder, seen: OrderSeen, known_by: str, *, notice: Notice | None = None, why: str | None = None
+    found: LockedOrder, seen: ChannelOrder, known_by: str, *, notice: Notice | None = None, why: str | None = None
 ) -> PaymentState:
     """Apply a compared order, in the transaction that locked the rows; the state of the order afterwards."""
     if seen.state in PAID_STATES and not found.settled and seen.amount_fen:
         return await _arrive(found, seen, known_by, notice)
     if notice is not None:
         await store_notice(notice, found.row["channel"])
-    if seen.state is OrderAtChannel.CLOSED and found.state in OPEN:
+    if seen.state is ChannelOrderState.CLOSED and found.state in OPEN:
         await mark_closed(found.row, why or "closed-by-channel", known_by)
         return PaymentState.CLOSED
     return found.state
@@ -173,7 +175,7 @@ async def store_notice(notice: Notice, channel: str, *, state: str = HANDLED) ->
     return await fetch_value(_STORE, *values) is not None
 
 
-def reason_not_counted(row: Mapping[str, Any], seen: OrderSeen) -> RefundCause | None:
+def reason_not_counted(row: Mapping[str, Any], seen: ChannelOrder) -> RefundCause | None:
     """Why this money does not count for the fee; None when it does."""
     if not seen.amount_fen == row["amount_fen"] == row["fee_fen"]:
         return RefundCause.WRONG_AMOUNT
@@ -182,7 +184,7 @@ def reason_not_counted(row: Mapping[str, Any], seen: OrderSeen) -> RefundCause |
     return RefundCause.DOUBLE if row["fee_state"] == FeeState.PAID else RefundCause.LATE
 
 
-async def _arrive(found: LockedOrder, seen: OrderSeen, known_by: str, notice: Notice | None) -> PaymentState:
+async def _arrive(found: LockedOrder, seen: ChannelOrder, known_by: str, notice: Notice | None) -> PaymentState:
     row, cause = found.row, reason_not_counted(found.row, seen)
     state = PAYMENTS.after(found.state, Transition.EXCEED if cause else Transition.SUCCEED)
     now, fen = clock.now(), seen.amount_fen or 0

@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 from backend import clock, jobs
 from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.events import record
-from backend.partners.paying.port import ChannelRefundNotFound, RefundAtChannel, RefundSeen
+from backend.partners.paying.port import ChannelRefund, ChannelRefundNotFound, ChannelRefundState
 from backend.payments.errors import PaymentNotFound
 from backend.payments.events import RefundUnrequested
 from backend.payments.refund_sending import channel_of
@@ -49,7 +49,7 @@ async def _adopt(payload: dict[str, Any]) -> None:
 async def adopt_refund(channel: Channel, payment_number: str, refund_number: str) -> RefundState | None:
     """Query the refund at its channel and have our books follow; its state, None when they cannot.
 
-    A payment that is not known to be paid is queried first. Raises PaymentNotFound, and PartnerTrouble when the
+    A payment that is not known to be paid is queried first. Raises PaymentNotFound, and PartnerError when the
     channel does not answer.
     """
     payment = await fetch_row(_PAYMENT, payment_number, channel.value)
@@ -71,14 +71,14 @@ async def adopt_refund(channel: Channel, payment_number: str, refund_number: str
         return await _follow(seen, channel)
 
 
-async def _follow(seen: RefundSeen, channel: Channel) -> RefundState | None:
+async def _follow(seen: ChannelRefund, channel: Channel) -> RefundState | None:
     await fetch_value(_LOCK_FEE, seen.payment_number)
     payment = await fetch_row(_LOCK, seen.payment_number)
     if payment is None:
         raise PaymentNotFound
     if await fetch_value("SELECT 1 FROM refunds WHERE number = $1", seen.number):
         return await settle_refund(seen, channel=channel, known_by="query")
-    if seen.state is RefundAtChannel.CLOSED:  # it came to nothing
+    if seen.state is ChannelRefundState.CLOSED:  # it came to nothing
         return RefundState.CLOSED
     counted = bool(await execute(_RESERVE, payment["id"], seen.amount_fen))
     await record(

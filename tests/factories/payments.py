@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from backend import clock
 from backend.crypto import fingerprint, seal
 from backend.database import execute, fetch_row, fetch_value, transaction
-from backend.partners.paying.port import OrderAtChannel, OrderSeen
+from backend.partners.paying.port import ChannelOrder, ChannelOrderState
 from backend.payments import ledger, numbering, transitions
 from models.payments import Channel, Fee, FeeState, Payment, PaymentState, PaymentTransition
 from tests.factories.appointments import somebody
@@ -111,11 +111,11 @@ async def a_paid_payment(fee: Fee | None = None, *, paid_at: datetime | None = N
     return payment
 
 
-def a_seen_order(payment: Payment, **changes: Any) -> OrderSeen:
+def a_seen_order(payment: Payment, **changes: Any) -> ChannelOrder:
     """What the channel says of the order: paid as wished, just now."""
     values: dict[str, Any] = {
         "number": payment.number,
-        "state": OrderAtChannel.PAID,
+        "state": ChannelOrderState.PAID,
         "app_id": payment.app_id,
         "merchant_id": payment.merchant_id,
         "sub_merchant_id": payment.sub_merchant_id,
@@ -127,10 +127,10 @@ def a_seen_order(payment: Payment, **changes: Any) -> OrderSeen:
         "raw_state": "SUCCESS",
         **changes,
     }
-    if values["state"] not in (OrderAtChannel.PAID, OrderAtChannel.REFUNDED):
+    if values["state"] not in (ChannelOrderState.PAID, ChannelOrderState.REFUNDED):
         unpaid: dict[str, Any] = {"transaction_id": None, "amount_fen": None, "paid_at": None, "payer": None}
         values |= {name: changes.get(name) for name in unpaid}
-    return OrderSeen(**values)
+    return ChannelOrder(**values)
 
 
 async def payment_row(number: str) -> asyncpg.Record:

@@ -15,23 +15,23 @@ from backend.partners.paying.port import (
     Bill,
     ChannelBillEmpty,
     ChannelNotOffered,
+    ChannelOrder,
     ChannelOrderClosed,
     ChannelOrderInConflict,
     ChannelOrderNotFound,
     ChannelOrderPaid,
+    ChannelOrderState,
+    ChannelRefund,
     ChannelRefundNotFound,
+    ChannelRefundState,
     Notice,
     NoticeKind,
-    OrderAtChannel,
-    OrderSeen,
+    OrderRequest,
     PartnerUnreachable,
     PayerCard,
     PaymentNoticeSignatureInvalid,
-    Placed,
-    RefundAtChannel,
-    RefundOrder,
-    RefundSeen,
-    Wanted,
+    PrepaidOrder,
+    RefundRequest,
 )
 from tests.factories.payments import APP_ID, MERCHANT_ID, a_transaction_id
 
@@ -40,9 +40,9 @@ from tests.factories.payments import APP_ID, MERCHANT_ID, a_transaction_id
 class StoredOrder:
     """An order as the channel has it."""
 
-    wanted: Wanted
+    wanted: OrderRequest
     prepay_id: str
-    state: OrderAtChannel = OrderAtChannel.UNPAID
+    state: ChannelOrderState = ChannelOrderState.UNPAID
     transaction_id: str | None = None
     paid_fen: int | None = None
     paid_at: datetime | None = None
@@ -58,7 +58,7 @@ class Till:
     merchant_id: str = MERCHANT_ID
     sub_merchants: Mapping[str, str] = field(default_factory=dict)
     orders: dict[str, StoredOrder] = field(default_factory=dict)
-    refunds: dict[str, RefundSeen] = field(default_factory=dict)
+    refunds: dict[str, ChannelRefund] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     signed: int = 0
     refunds_at_once: bool = True
@@ -75,58 +75,58 @@ class Till:
         """The next calls of this name do what they should, and the answer is lost."""
         self._lost[call] += times
 
-    def pay(self, number: str, *, fen: int | None = None, payer: str | None = None) -> OrderSeen:
+    def pay(self, number: str, *, fen: int | None = None, payer: str | None = None) -> ChannelOrder:
         """The payer confirms; a closed order is paid in its last second."""
         order = self.orders[number]
-        if order.state is not OrderAtChannel.PAID:
-            order.state, order.transaction_id = OrderAtChannel.PAID, a_transaction_id()
+        if order.state is not ChannelOrderState.PAID:
+            order.state, order.transaction_id = ChannelOrderState.PAID, a_transaction_id()
             order.paid_fen, order.paid_at = fen or order.wanted.amount_fen, clock.now()
             order.payer = payer or order.wanted.payer
         return self._seen(order)
 
-    def notice(self, seen: OrderSeen | RefundSeen | None, identity: str | None = None) -> bytes:
+    def notice(self, seen: ChannelOrder | ChannelRefund | None, identity: str | None = None) -> bytes:
         """The body of a push that says so; pushed again with the same `identity` it is the same notice."""
         identity = identity or uuid7().hex
-        kind = {OrderSeen: NoticeKind.ORDER, RefundSeen: NoticeKind.REFUND}.get(type(seen), NoticeKind.FOREIGN)
+        kind = {ChannelOrder: NoticeKind.ORDER, ChannelRefund: NoticeKind.REFUND}.get(type(seen), NoticeKind.FOREIGN)
         body = f"{identity} {len(self._notices)}".encode()
         self._notices[body] = Notice(
             identity=identity,
             kind=kind,
             event="TRANSACTION.SUCCESS" if kind is NoticeKind.ORDER else "REFUND.SUCCESS",
-            order=seen if isinstance(seen, OrderSeen) else None,
-            refund=seen if isinstance(seen, RefundSeen) else None,
+            order=seen if isinstance(seen, ChannelOrder) else None,
+            refund=seen if isinstance(seen, ChannelRefund) else None,
             plaintext='{"what": "it said"}',
         )
         return body
 
-    def refunded(self, number: str, state: RefundAtChannel = RefundAtChannel.SUCCEEDED) -> RefundSeen:
+    def refunded(self, number: str, state: ChannelRefundState = ChannelRefundState.SUCCEEDED) -> ChannelRefund:
         """The refund has come to this."""
-        at = clock.now() if state is RefundAtChannel.SUCCEEDED else None
+        at = clock.now() if state is ChannelRefundState.SUCCEEDED else None
         before = self.refunds[number]
-        values = {name: getattr(before, name) for name in RefundSeen.__struct_fields__}
-        self.refunds[number] = RefundSeen(**{**values, "state": state, "succeeded_at": at})
+        values = {name: getattr(before, name) for name in ChannelRefund.__struct_fields__}
+        self.refunds[number] = ChannelRefund(**{**values, "state": state, "succeeded_at": at})
         return self.refunds[number]
 
     # -- the port -------------------------------------------------------------------------------
-    async def place(self, order: Wanted) -> Placed:
+    async def place(self, order: OrderRequest) -> PrepaidOrder:
         self._begin("place")
         there = self.orders.get(order.number)
         if there is None:
             there = self.orders[order.number] = StoredOrder(order, f"wx{uuid7().hex}")
         elif there.wanted != order:
             raise ChannelOrderInConflict(self.name)
-        elif there.state is OrderAtChannel.PAID:
+        elif there.state is ChannelOrderState.PAID:
             raise ChannelOrderPaid(self.name)
-        elif there.state is OrderAtChannel.CLOSED:
+        elif there.state is ChannelOrderState.CLOSED:
             raise ChannelOrderClosed(self.name)
         self._end("place")
-        return Placed(there.prepay_id, clock.now() + timedelta(hours=2))
+        return PrepaidOrder(there.prepay_id, clock.now() + timedelta(hours=2))
 
-    def to_front_end(self, prepay_id: str) -> Mapping[str, str]:
+    def front_end_parameters(self, prepay_id: str) -> Mapping[str, str]:
         self.signed += 1
         return {"package": f"prepay_id={prepay_id}", "nonceStr": str(self.signed), "signType": "RSA"}
 
-    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
+    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> ChannelOrder:
         self._begin("query")
         if number not in self.orders:
             raise ChannelOrderNotFound(self.name)
@@ -137,18 +137,18 @@ class Till:
         self._begin("close")
         if number not in self.orders:
             raise ChannelOrderNotFound(self.name)
-        if self.orders[number].state is OrderAtChannel.PAID:
+        if self.orders[number].state is ChannelOrderState.PAID:
             raise ChannelOrderPaid(self.name)
-        self.orders[number].state = OrderAtChannel.CLOSED
+        self.orders[number].state = ChannelOrderState.CLOSED
         self._end("close")
 
-    async def refund(self, wanted: RefundOrder) -> RefundSeen:
+    async def refund(self, wanted: RefundRequest) -> ChannelRefund:
         self._begin("refund")
         if wanted.number not in self.refunds:
-            self.refunds[wanted.number] = RefundSeen(
+            self.refunds[wanted.number] = ChannelRefund(
                 number=wanted.number,
                 payment_number=wanted.payment_number,
-                state=RefundAtChannel.PROCESSING,
+                state=ChannelRefundState.PROCESSING,
                 merchant_id=self.merchant_id,
                 refund_id=f"5{uuid7().hex[:20]}",
                 transaction_id=wanted.transaction_id,
@@ -162,10 +162,12 @@ class Till:
 
     async def refund_to_card(
         self, number: str, refund_id: str, card: PayerCard, *, sub_merchant_id: str | None = None
-    ) -> RefundSeen:
+    ) -> ChannelRefund:
         raise ChannelNotOffered(self.name)
 
-    async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
+    async def query_refund(
+        self, number: str, *, payment_number: str, sub_merchant_id: str | None = None
+    ) -> ChannelRefund:
         self._begin("query_refund")
         if number not in self.refunds:
             raise ChannelRefundNotFound(self.name)
@@ -190,8 +192,8 @@ class Till:
             self._lost[call] -= 1
             raise PartnerUnreachable(self.name, "timeout", maybe_done=True)
 
-    def _seen(self, order: StoredOrder) -> OrderSeen:
-        return OrderSeen(
+    def _seen(self, order: StoredOrder) -> ChannelOrder:
+        return ChannelOrder(
             number=order.wanted.number,
             state=order.state,
             app_id=self.app_id,

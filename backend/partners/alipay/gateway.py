@@ -24,15 +24,15 @@ from backend.partners.paying.port import (
     ChannelOrderPaid,
     ChannelPayerRefused,
     PartnerBusy,
+    PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
-    PartnerTrouble,
     PartnerUnreachable,
 )
 from backend.settings import Settings
 
 SUCCESS = "10000"
-_TROUBLES: Mapping[str, type[PartnerTrouble]] = {
+_TROUBLES: Mapping[str, type[PartnerError]] = {
     "ACQ.TRADE_NOT_EXIST": ChannelOrderNotFound,
     "ACQ.TRADE_HAS_SUCCESS": ChannelOrderPaid,
     "ACQ.TRADE_STATUS_ERROR": ChannelOrderPaid,
@@ -135,7 +135,7 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def _trouble(answer: dict[str, Any]) -> PartnerTrouble:
+def _trouble(answer: dict[str, Any]) -> PartnerError:
     code, sub = str(answer.get("code", ""))[:16], str(answer.get("sub_code", ""))[:64]
     message = str(answer.get("sub_msg") or answer.get("msg") or "")[:200]
     if sub in _TROUBLES:

@@ -17,27 +17,27 @@ from backend.partners.paying.port import (
     Bill,
     ChannelBillNotOffered,
     ChannelNotOffered,
+    ChannelOrder,
     ChannelOrderClosed,
     ChannelOrderNotFound,
     ChannelOrderPaid,
+    ChannelOrderState,
+    ChannelRefund,
     ChannelRefundNotFound,
+    ChannelRefundState,
     Notice,
-    OrderAtChannel,
-    OrderSeen,
+    OrderRequest,
     PartnerRefused,
     PartnerUnreachable,
     PayerCard,
-    Placed,
-    RefundAtChannel,
-    RefundOrder,
-    RefundSeen,
-    Wanted,
+    PrepaidOrder,
+    RefundRequest,
 )
 from backend.settings import Settings
 
 LONGEST_SUBJECT = 60
 """Characters of a description that travel in what stands for a prepay_id, which is kept in 128."""
-_PAID = frozenset({OrderAtChannel.PAID, OrderAtChannel.REFUNDED})
+_PAID = frozenset({ChannelOrderState.PAID, ChannelOrderState.REFUNDED})
 
 
 class LiveAlipay:
@@ -56,14 +56,14 @@ class LiveAlipay:
         self.sub_merchants: Mapping[str, str] = {}
         self.gateway = AlipayGateway(self.merchant, wire, values)
 
-    async def place(self, order: Wanted) -> Placed:
+    async def place(self, order: OrderRequest) -> PrepaidOrder:
         if order.currency != "CNY":
             raise PartnerRefused(NAME, "currency")
         subject = order.description.replace("|", " ")[:LONGEST_SUBJECT]
         told = f"{order.number}|{order.amount_fen}|{int(order.expires_at.timestamp())}|{subject}"
-        return Placed(told, order.expires_at)
+        return PrepaidOrder(told, order.expires_at)
 
-    def to_front_end(self, prepay_id: str) -> Mapping[str, str]:
+    def front_end_parameters(self, prepay_id: str) -> Mapping[str, str]:
         number, amount, until, subject = prepay_id.split("|", 3)
         content = {
             "out_trade_no": number,
@@ -75,7 +75,7 @@ class LiveAlipay:
         fields = self.gateway.fields("alipay.trade.app.pay", content, notify=True)
         return {"orderStr": signed_form(self.merchant.key, fields)}
 
-    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
+    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> ChannelOrder:
         answer = await self.gateway.call("alipay.trade.query", {"out_trade_no": number})
         try:
             return self._order(number, answer)
@@ -92,7 +92,7 @@ class LiveAlipay:
             if (await self.query(number)).state in _PAID:
                 raise
 
-    async def refund(self, wanted: RefundOrder) -> RefundSeen:
+    async def refund(self, wanted: RefundRequest) -> ChannelRefund:
         content = {
             "out_trade_no": wanted.payment_number,
             "out_request_no": wanted.number,
@@ -104,10 +104,10 @@ class LiveAlipay:
             # Its answer tells the sum of all refunds; the question tells of this one.
             return await self.query_refund(wanted.number, payment_number=wanted.payment_number)
         except ChannelRefundNotFound:
-            return RefundSeen(
+            return ChannelRefund(
                 number=wanted.number,
                 payment_number=wanted.payment_number,
-                state=RefundAtChannel.PROCESSING,
+                state=ChannelRefundState.PROCESSING,
                 merchant_id=self.merchant_id,
                 transaction_id=wanted.transaction_id,
                 amount_fen=wanted.amount_fen,
@@ -117,10 +117,12 @@ class LiveAlipay:
 
     async def refund_to_card(
         self, number: str, refund_id: str, card: PayerCard, *, sub_merchant_id: str | None = None
-    ) -> RefundSeen:
+    ) -> ChannelRefund:
         raise ChannelNotOffered(NAME, "refund-to-card")
 
-    async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
+    async def query_refund(
+        self, number: str, *, payment_number: str, sub_merchant_id: str | None = None
+    ) -> ChannelRefund:
         content = {
             "out_trade_no": payment_number,
             "out_request_no": number,
@@ -143,15 +145,15 @@ class LiveAlipay:
     async def open_notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
         return notices.open_notice(self.merchant, body)
 
-    def _order(self, number: str, answer: dict[str, Any]) -> OrderSeen:
+    def _order(self, number: str, answer: dict[str, Any]) -> ChannelOrder:
         raw = text(answer, "trade_status")
         if raw not in notices.STATES or text(answer, "out_trade_no") != number:
             raise Ambiguous("another order, or an unknown trade_status")
         state = notices.STATES[raw]
         paid_at = instant_of(answer["send_pay_date"]) if answer.get("send_pay_date") else None
         if raw == "TRADE_CLOSED" and paid_at is not None:
-            state = OrderAtChannel.REFUNDED  # closed because everything went back
-        return OrderSeen(
+            state = ChannelOrderState.REFUNDED  # closed because everything went back
+        return ChannelOrder(
             number=number,
             state=state,
             app_id=self.app_id,
@@ -163,13 +165,13 @@ class LiveAlipay:
             raw_state=raw,
         )
 
-    def _refund(self, answer: dict[str, Any]) -> RefundSeen:
+    def _refund(self, answer: dict[str, Any]) -> ChannelRefund:
         raw = text_or_none(answer, "refund_status") or ""
         done = raw == "REFUND_SUCCESS"
-        return RefundSeen(
+        return ChannelRefund(
             number=text(answer, "out_request_no"),
             payment_number=text(answer, "out_trade_no"),
-            state=RefundAtChannel.SUCCEEDED if done else RefundAtChannel.PROCESSING,
+            state=ChannelRefundState.SUCCEEDED if done else ChannelRefundState.PROCESSING,
             merchant_id=self.merchant_id,
             transaction_id=text_or_none(answer, "trade_no"),
             amount_fen=fen_of(answer.get("refund_amount")),

@@ -18,15 +18,15 @@ from backend.partners.alipay.merchant import AlipayMerchant
 from backend.partners.alipay.signing import content_of, fits
 from backend.partners.paying.exact_json import Ambiguous, text, text_or_none
 from backend.partners.paying.port import (
+    ChannelOrder,
+    ChannelOrderState,
+    ChannelRefund,
+    ChannelRefundState,
     Notice,
     NoticeKind,
-    OrderAtChannel,
-    OrderSeen,
     PaymentNoticeExpired,
     PaymentNoticeInvalid,
     PaymentNoticeSignatureInvalid,
-    RefundAtChannel,
-    RefundSeen,
 )
 
 LARGEST = 65_536
@@ -38,10 +38,10 @@ OLDEST = timedelta(hours=26)
 AHEAD = timedelta(minutes=5)
 CHARSETS = {"utf-8": "utf-8", "utf8": "utf-8", "gbk": "gb18030", "gb2312": "gb18030", "gb18030": "gb18030"}
 STATES = {
-    "WAIT_BUYER_PAY": OrderAtChannel.UNPAID,
-    "TRADE_CLOSED": OrderAtChannel.CLOSED,
-    "TRADE_SUCCESS": OrderAtChannel.PAID,
-    "TRADE_FINISHED": OrderAtChannel.PAID,
+    "WAIT_BUYER_PAY": ChannelOrderState.UNPAID,
+    "TRADE_CLOSED": ChannelOrderState.CLOSED,
+    "TRADE_SUCCESS": ChannelOrderState.PAID,
+    "TRADE_FINISHED": ChannelOrderState.PAID,
 }
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _NAME = re.compile(rb"[0-9A-Za-z_]{1,64}")
@@ -106,11 +106,11 @@ def _notice(fields: dict[str, str]) -> Notice:
     return Notice(identity=identity, kind=NoticeKind.ORDER, event=status, order=_order(fields), plaintext=told)
 
 
-def _order(fields: dict[str, str]) -> OrderSeen:
+def _order(fields: dict[str, str]) -> ChannelOrder:
     raw = text(fields, "trade_status")
     if raw not in STATES:
         raise Ambiguous("trade_status is unknown")
-    return OrderSeen(
+    return ChannelOrder(
         number=text(fields, "out_trade_no"),
         state=STATES[raw],
         app_id=text(fields, "app_id"),
@@ -123,12 +123,12 @@ def _order(fields: dict[str, str]) -> OrderSeen:
     )
 
 
-def _refund(fields: dict[str, str]) -> RefundSeen:
+def _refund(fields: dict[str, str]) -> ChannelRefund:
     # Without out_biz_no it is the refund of a whole order made in the console.
-    return RefundSeen(
+    return ChannelRefund(
         number=text_or_none(fields, "out_biz_no") or text(fields, "out_trade_no"),
         payment_number=text(fields, "out_trade_no"),
-        state=RefundAtChannel.SUCCEEDED,
+        state=ChannelRefundState.SUCCEEDED,
         merchant_id=text(fields, "seller_id"),
         transaction_id=text(fields, "trade_no"),
         amount_fen=fen_of(fields.get("refund_fee")),

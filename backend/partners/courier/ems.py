@@ -24,8 +24,8 @@ from backend.partners.courier.port import (
     Ordered,
     Parcel,
     PartnerBusy,
+    PartnerError,
     PartnerRefused,
-    PartnerTrouble,
     Party,
     PushAnswer,
     ToSend,
@@ -111,7 +111,7 @@ class Ems:
         content: Any,
         *,
         repeat: Repeat = Repeat.ALWAYS,
-        otherwise: type[PartnerTrouble] = PartnerRefused,
+        otherwise: type[PartnerError] = PartnerRefused,
     ) -> Any:
         def read(reply: Reply) -> Any:
             return self._read(reply, otherwise)
@@ -129,7 +129,7 @@ class Ems:
             fields["userCode"] = self._values.ems_user_code
         return await self._client.ask(service, form("", fields, repeat=repeat), read)
 
-    def _read(self, reply: Reply, otherwise: type[PartnerTrouble]) -> Any:
+    def _read(self, reply: Reply, otherwise: type[PartnerError]) -> Any:
         """`retBody`, which is JSON as a text, JSON itself, or a bare text (a label)."""
         with understanding(self.name):
             answer = told(self.name, reply)

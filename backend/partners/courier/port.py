@@ -15,9 +15,9 @@ from msgspec import Struct
 from backend.errors import Malformed, Unauthenticated
 from backend.partners.errors import (
     PartnerBusy,
+    PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
-    PartnerTrouble,
     PartnerUnreachable,
     Remedy,
 )
@@ -35,9 +35,9 @@ __all__ = [
     "Ordering",
     "Parcel",
     "PartnerBusy",
+    "PartnerError",
     "PartnerMisconfigured",
     "PartnerRefused",
-    "PartnerTrouble",
     "PartnerUnreachable",
     "Party",
     "PushAnswer",

@@ -10,7 +10,7 @@ import msgspec
 
 from backend import clock
 from backend.partners.base import PartnerClient, Repeat, Reply, Wire
-from backend.partners.courier.port import PartnerRefused, PartnerTrouble
+from backend.partners.courier.port import PartnerError, PartnerRefused
 from backend.partners.courier.reading import text
 from backend.partners.courier.replies import form, told, told_text, understanding
 from backend.partners.courier.signing import sf_digest
@@ -32,7 +32,7 @@ class SfCalls:
         content: Mapping[str, Any],
         *,
         repeat: Repeat = Repeat.ALWAYS,
-        otherwise: type[PartnerTrouble] = PartnerRefused,
+        otherwise: type[PartnerError] = PartnerRefused,
     ) -> tuple[str, dict[str, Any]]:
         """What the answer means (`ok`, `again`, `done`) and its inner object. `service` is a name of the table.
 
@@ -56,7 +56,7 @@ class SfCalls:
             "msgData": data,
         }
 
-    def _read(self, reply: Reply, otherwise: type[PartnerTrouble]) -> tuple[str, dict[str, Any]]:
+    def _read(self, reply: Reply, otherwise: type[PartnerError]) -> tuple[str, dict[str, Any]]:
         with understanding("sf"):
             outer = told("sf", reply)
             self._table.check("platform", text(outer, "apiResultCode"), text(outer, "apiErrorMsg"))

@@ -13,9 +13,9 @@ from backend.partners.courier.port import (
     CourierTooSoon,
     CourierWaybillNotFound,
     PartnerBusy,
+    PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
-    PartnerTrouble,
 )
 from backend.settings import SettingsError
 
@@ -30,7 +30,7 @@ STATUSES = frozenset(
 OTHER = "other"
 FINE = frozenset({"ok", "again", "done"})
 """Meanings of an answer that are no refusal: done now, ordered before, cancelled before."""
-REFUSALS: Mapping[str, type[PartnerTrouble]] = {
+REFUSALS: Mapping[str, type[PartnerError]] = {
     "refused": PartnerRefused,
     "order": CourierOrderRefused,
     "address": CourierAddressRefused,
@@ -77,9 +77,7 @@ class Table(Struct, frozen=True, kw_only=True):
         """The partner's word for a company of ours."""
         return next((theirs for theirs, word in self.companies.items() if word == ours), ours.upper())
 
-    def check(
-        self, kind: str, code: str, message: str = "", *, otherwise: type[PartnerTrouble] = PartnerRefused
-    ) -> str:
+    def check(self, kind: str, code: str, message: str = "", *, otherwise: type[PartnerError] = PartnerRefused) -> str:
         """The meaning of an answer that is fine; raises the trouble of one that is not.
 
         `otherwise` is what a plain refusal is called in this call. An answer without any code raises PartnerBusy.
@@ -92,8 +90,8 @@ class Table(Struct, frozen=True, kw_only=True):
         return meaning
 
     def trouble(
-        self, meaning: str, code: str, message: str = "", *, otherwise: type[PartnerTrouble] = PartnerRefused
-    ) -> PartnerTrouble:
+        self, meaning: str, code: str, message: str = "", *, otherwise: type[PartnerError] = PartnerRefused
+    ) -> PartnerError:
         """The trouble that a meaning is; see `check`."""
         kind = otherwise if meaning == "refused" else REFUSALS.get(meaning, otherwise)
         return kind(self.name, code[:_LONGEST_CODE], message[:_LONGEST_MESSAGE])

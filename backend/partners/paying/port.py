@@ -16,9 +16,9 @@ from msgspec import Struct
 from backend.errors import Refused, Unauthenticated
 from backend.partners.errors import (
     PartnerBusy,
+    PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
-    PartnerTrouble,
     PartnerUnreachable,
     Remedy,
 )
@@ -32,36 +32,36 @@ __all__ = [
     "ChannelBillNotReady",
     "ChannelNotEnoughMoney",
     "ChannelNotOffered",
+    "ChannelOrder",
     "ChannelOrderClosed",
     "ChannelOrderInConflict",
     "ChannelOrderNotFound",
     "ChannelOrderPaid",
+    "ChannelOrderState",
     "ChannelPayerRefused",
+    "ChannelRefund",
     "ChannelRefundNotFound",
+    "ChannelRefundState",
     "Notice",
     "NoticeKind",
-    "OrderAtChannel",
-    "OrderSeen",
+    "OrderRequest",
     "PartnerBusy",
+    "PartnerError",
     "PartnerMisconfigured",
     "PartnerRefused",
-    "PartnerTrouble",
     "PartnerUnreachable",
     "PayChannel",
     "PayerCard",
     "PaymentNoticeExpired",
     "PaymentNoticeInvalid",
     "PaymentNoticeSignatureInvalid",
-    "Placed",
-    "RefundAtChannel",
-    "RefundOrder",
-    "RefundSeen",
+    "PrepaidOrder",
+    "RefundRequest",
     "Remedy",
-    "Wanted",
 ]
 
 
-class Wanted(Struct, frozen=True, kw_only=True):
+class OrderRequest(Struct, frozen=True, kw_only=True):
     """The order we want the channel to have. The same number must always come with the same content."""
 
     number: str
@@ -76,14 +76,14 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """IP address of the payer, when known."""
 
 
-class Placed(Struct, frozen=True):
+class PrepaidOrder(Struct, frozen=True):
     """The channel has the order. `prepay_id` makes the front end's parameters at any time until `good_until`."""
 
     prepay_id: str
     good_until: datetime
 
 
-class OrderAtChannel(StrEnum):
+class ChannelOrderState(StrEnum):
     """Where an order stands at the channel."""
 
     UNPAID = "unpaid"
@@ -95,11 +95,11 @@ class OrderAtChannel(StrEnum):
     FAILED = "failed"
 
 
-class OrderSeen(Struct, frozen=True, kw_only=True):
+class ChannelOrder(Struct, frozen=True, kw_only=True):
     """What the channel says of one order, in a notice or in answer to a query. Nothing of it is compared yet."""
 
     number: str
-    state: OrderAtChannel
+    state: ChannelOrderState
     app_id: str
     merchant_id: str
     sub_merchant_id: str | None = None
@@ -112,7 +112,7 @@ class OrderSeen(Struct, frozen=True, kw_only=True):
     raw_state: str = ""
 
 
-class RefundAtChannel(StrEnum):
+class ChannelRefundState(StrEnum):
     """Where a refund stands at the channel."""
 
     PROCESSING = "processing"
@@ -121,7 +121,7 @@ class RefundAtChannel(StrEnum):
     ABNORMAL = "abnormal"
 
 
-class RefundOrder(Struct, frozen=True, kw_only=True):
+class RefundRequest(Struct, frozen=True, kw_only=True):
     """The refund we want. The same number refunds once however often it is asked for."""
 
     number: str
@@ -145,12 +145,12 @@ class PayerCard(Struct, frozen=True, kw_only=True):
     """Of its holder."""
 
 
-class RefundSeen(Struct, frozen=True, kw_only=True):
+class ChannelRefund(Struct, frozen=True, kw_only=True):
     """What the channel says of one refund."""
 
     number: str
     payment_number: str
-    state: RefundAtChannel
+    state: ChannelRefundState
     merchant_id: str
     refund_id: str | None = None
     transaction_id: str | None = None
@@ -179,8 +179,8 @@ class Notice(Struct, frozen=True, kw_only=True):
     kind: NoticeKind
     event: str
     """The channel's name of what happened, such as `TRANSACTION.SUCCESS`."""
-    order: OrderSeen | None = None
-    refund: RefundSeen | None = None
+    order: ChannelOrder | None = None
+    refund: ChannelRefund | None = None
     plaintext: str
     """What was in it, kept sealed."""
 
@@ -318,7 +318,7 @@ class PayChannel(Protocol):
     sub_merchants: Mapping[str, str]
     """Which sub-merchant the fees of a department (by its USCC) go to; empty where we are the merchant ourselves."""
 
-    async def place(self, order: Wanted) -> Placed:
+    async def place(self, order: OrderRequest) -> PrepaidOrder:
         """Have the order at the channel. Safe to repeat with the same content.
 
         Raises ChannelOrderPaid, ChannelOrderClosed, ChannelOrderInConflict, ChannelPayerRefused,
@@ -326,11 +326,11 @@ class PayChannel(Protocol):
         """
         ...
 
-    def to_front_end(self, prepay_id: str) -> Mapping[str, str]:
+    def front_end_parameters(self, prepay_id: str) -> Mapping[str, str]:
         """Exactly what the front end hands to the channel's own dialogue (`wx.requestPayment`), freshly signed."""
         ...
 
-    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
+    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> ChannelOrder:
         """The truth about an order. Raises ChannelOrderNotFound, PartnerBusy, PartnerUnreachable,
         PartnerMisconfigured."""
         ...
@@ -340,7 +340,7 @@ class PayChannel(Protocol):
         PartnerUnreachable, PartnerMisconfigured."""
         ...
 
-    async def refund(self, wanted: RefundOrder) -> RefundSeen:
+    async def refund(self, wanted: RefundRequest) -> ChannelRefund:
         """Ask for a refund; repeating with the same number refunds once.
 
         Raises ChannelNotEnoughMoney, ChannelPayerRefused, ChannelOrderNotFound, PartnerRefused, PartnerBusy,
@@ -350,7 +350,7 @@ class PayChannel(Protocol):
 
     async def refund_to_card(
         self, number: str, refund_id: str, card: PayerCard, *, sub_merchant_id: str | None = None
-    ) -> RefundSeen:
+    ) -> ChannelRefund:
         """Send an abnormal refund to a bank card of the payer instead; `number` is ours, `refund_id` the channel's.
 
         Raises ChannelNotOffered when the channel has no such way, ChannelRefundNotFound, ChannelPayerRefused,
@@ -358,7 +358,9 @@ class PayChannel(Protocol):
         """
         ...
 
-    async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
+    async def query_refund(
+        self, number: str, *, payment_number: str, sub_merchant_id: str | None = None
+    ) -> ChannelRefund:
         """The truth about a refund. Raises ChannelRefundNotFound, PartnerBusy, PartnerUnreachable,
         PartnerMisconfigured."""
         ...

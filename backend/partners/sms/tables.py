@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from backend.partners import tables
-from backend.partners.errors import PartnerBusy, PartnerTrouble
+from backend.partners.errors import PartnerBusy, PartnerError
 from backend.partners.sms.port import SmsMisconfigured, SmsPhoneRefused, SmsQuotaSpent, SmsRefused, SmsTooOften
 from backend.settings import SettingsError
 
@@ -19,7 +19,7 @@ GATEWAYS: tuple[Gateway, ...] = get_args(Gateway)
 """The gateways whose receipts we understand, whichever of them sends our texts now: those of the last one still come
 after a change."""
 Meaning = Literal["phone", "refused", "quota", "misconfigured", "busy", "often"]
-_KINDS: Mapping[Meaning, type[PartnerTrouble]] = {
+_KINDS: Mapping[Meaning, type[PartnerError]] = {
     "phone": SmsPhoneRefused,
     "refused": SmsRefused,
     "quota": SmsQuotaSpent,
@@ -62,7 +62,7 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     receipt: Receipt
     answers: Answers
 
-    def trouble(self, code: str, message: str) -> PartnerTrouble:
+    def trouble(self, code: str, message: str) -> PartnerError:
         """What a refusal is; one without a code says nothing that could be relied on."""
         message = message[:_LONGEST_MESSAGE]
         if not code:

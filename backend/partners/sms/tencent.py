@@ -9,7 +9,7 @@ from yarl import URL
 
 from backend import clock
 from backend.partners.base import PartnerClient, Reply, Request, Wire, decoded
-from backend.partners.errors import PartnerBusy, PartnerTrouble
+from backend.partners.errors import PartnerBusy, PartnerError
 from backend.partners.sms.numbers import e164
 from backend.partners.sms.port import SmsAccepted, SmsMessage
 from backend.partners.sms.tables import load
@@ -72,5 +72,5 @@ class TencentSms:
             raise self._trouble(status)
         return SmsAccepted(str(status.get("SerialNo", "")))
 
-    def _trouble(self, told: dict[str, Any]) -> PartnerTrouble:
+    def _trouble(self, told: dict[str, Any]) -> PartnerError:
         return self._table.trouble(str(told.get("Code") or ""), str(told.get("Message") or ""))

@@ -10,7 +10,7 @@ import msgspec
 
 from backend import clock
 from backend.partners.base import PartnerClient, Repeat, Reply, Request, decoded
-from backend.partners.errors import PartnerTrouble
+from backend.partners.errors import PartnerError
 from backend.partners.wechat.errors import (
     WechatBusy,
     WechatMisconfigured,
@@ -21,7 +21,7 @@ from backend.partners.wechat.token import IssuedToken, TokenKeeper
 
 T = TypeVar("T")
 
-DomainError = Callable[[str, str, str], PartnerTrouble]
+DomainError = Callable[[str, str, str], PartnerError]
 Errors = Mapping[int, DomainError]
 """What an errcode means in one call; the codes that mean the same everywhere are in `COMMON`."""
 
@@ -110,7 +110,7 @@ class WeChatApi:
         token = await self.tokens.current()
         try:
             return await self._ask(request, token, read)
-        except PartnerTrouble as trouble:
+        except PartnerError as trouble:
             if trouble.partner_code not in {str(code) for code in STALE_TOKEN}:
                 raise
         return await self._ask(request, await self.tokens.instead_of(token), read)
@@ -151,7 +151,7 @@ class WeChatApi:
             raise WechatMisconfigured("wechat", "not-configured")
 
 
-def problem_of(code: Any, message: str, errors: Errors) -> PartnerTrouble:
+def problem_of(code: Any, message: str, errors: Errors) -> PartnerError:
     """What WeChat's refusal means in this call; a code nobody wrote down is a WechatRefused that keeps it."""
     number = int(code) if isinstance(code, int) or str(code).lstrip("-").isdecimal() else 0
     kind: DomainError = errors.get(number) or COMMON.get(number) or WechatRefused

@@ -15,9 +15,9 @@ from msgspec import Struct, field
 from backend.partners.courier.port import Track
 from backend.partners.errors import (
     PartnerBusy,
+    PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
-    PartnerTrouble,
     PartnerUnreachable,
     Remedy,
 )
@@ -53,9 +53,9 @@ __all__ = [
     "Follower",
     "Goods",
     "PartnerBusy",
+    "PartnerError",
     "PartnerMisconfigured",
     "PartnerRefused",
-    "PartnerTrouble",
     "PartnerUnreachable",
     "PhoneNumber",
     "Push",

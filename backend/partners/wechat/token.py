@@ -16,7 +16,7 @@ from datetime import timedelta
 import msgspec
 
 from backend import cache, clock, crypto
-from backend.partners.errors import PartnerTrouble
+from backend.partners.errors import PartnerError
 from backend.partners.wechat.errors import WechatBusy
 
 log = logging.getLogger("zhangban.partners")
@@ -75,7 +75,7 @@ class TokenKeeper:
             self._asked_at = clock.now().timestamp()
             try:
                 self._known = await self._shared_or_renewed(refused=None)
-            except PartnerTrouble:
+            except PartnerError:
                 if self._known is None or not self._known.is_alive():
                     raise
             return self._known.text

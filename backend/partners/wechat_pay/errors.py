@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from backend.partners.base import Reply, seconds_of
+from backend.partners.base import Reply, retry_after_seconds
 from backend.partners.paying.port import (
     ChannelBillEmpty,
     ChannelBillNotReady,
@@ -22,16 +22,16 @@ from backend.partners.paying.port import (
     ChannelPayerRefused,
     ChannelRefundNotFound,
     PartnerBusy,
+    PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
-    PartnerTrouble,
     PartnerUnreachable,
 )
 
 NAME = "wechat-pay"
 """How the partner is called in metrics, logs and the table of received messages."""
 
-Errors = Mapping[str, type[PartnerTrouble]]
+Errors = Mapping[str, type[PartnerError]]
 COMMON: Errors = {
     "SIGN_ERROR": PartnerMisconfigured,
     "NO_AUTH": PartnerMisconfigured,
@@ -73,7 +73,7 @@ _AMBIGUOUS = frozenset({"INVALID_REQUEST", "OUT_TRADE_NO_USED"})
 _LONGEST_MESSAGE = 200
 
 
-def problem_of(reply: Reply, errors: Errors) -> PartnerTrouble:
+def problem_of(reply: Reply, errors: Errors) -> PartnerError:
     """What an answer that is no success means. Repeating helps after 5xx, 429 and SYSTEM_ERROR only, and always with
     the same number."""
     told = _told(reply.body)
@@ -83,7 +83,7 @@ def problem_of(reply: Reply, errors: Errors) -> PartnerTrouble:
     kind = errors.get(code) or COMMON.get(code)
     if code in _AMBIGUOUS:
         kind = _by_words(message) or kind
-    after = seconds_of(reply.headers.get("retry-after"))
+    after = retry_after_seconds(reply.headers.get("retry-after"))
     if reply.status == 429 or (kind is not None and issubclass(kind, PartnerBusy)):
         return (kind if kind and issubclass(kind, PartnerBusy) else PartnerBusy)(
             NAME, code or str(reply.status), message, retry_after=after
@@ -98,7 +98,7 @@ def problem_of(reply: Reply, errors: Errors) -> PartnerTrouble:
     return kind(NAME, code, message)
 
 
-def _by_words(message: str) -> type[PartnerTrouble] | None:
+def _by_words(message: str) -> type[PartnerError] | None:
     """One code says both that a number is paid and that it came with another content; only the words tell. Either way
     the state is asked for next, so that a change of wording costs a question and no money."""
     if "已支付" in message:

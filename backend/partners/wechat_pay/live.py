@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from datetime import date
 
 from backend.partners.base import Wire
-from backend.partners.paying.port import Bill, Notice, OrderSeen, PayerCard, Placed, RefundOrder, RefundSeen, Wanted
+from backend.partners.paying.port import (
+    Bill,
+    ChannelOrder,
+    ChannelRefund,
+    Notice,
+    OrderRequest,
+    PayerCard,
+    PrepaidOrder,
+    RefundRequest,
+)
 from backend.partners.wechat_pay import bills, notices, orders, refunds, v2_notice
 from backend.partners.wechat_pay.api import WeChatPayApi
 from backend.partners.wechat_pay.merchant import merchant_from, sub_merchants
@@ -31,30 +40,32 @@ class LiveWeChatPay:
         self.api = WeChatPayApi(self.merchant, wire, values)
         self._bill_limit = values.wechat_pay_bill_limit
 
-    async def place(self, order: Wanted) -> Placed:
+    async def place(self, order: OrderRequest) -> PrepaidOrder:
         return await orders.place(self.api, order)
 
-    def to_front_end(self, prepay_id: str) -> Mapping[str, str]:
+    def front_end_parameters(self, prepay_id: str) -> Mapping[str, str]:
         return pay_parameters(self.merchant, prepay_id)
 
-    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
+    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> ChannelOrder:
         return await orders.query(self.api, number, sub_merchant_id)
 
-    async def query_by_transaction(self, transaction_id: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
+    async def query_by_transaction(self, transaction_id: str, *, sub_merchant_id: str | None = None) -> ChannelOrder:
         return await orders.query_by_transaction(self.api, transaction_id, sub_merchant_id)
 
     async def close(self, number: str, *, sub_merchant_id: str | None = None) -> None:
         await orders.close(self.api, number, sub_merchant_id)
 
-    async def refund(self, wanted: RefundOrder) -> RefundSeen:
+    async def refund(self, wanted: RefundRequest) -> ChannelRefund:
         return await refunds.refund(self.api, wanted)
 
-    async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
+    async def query_refund(
+        self, number: str, *, payment_number: str, sub_merchant_id: str | None = None
+    ) -> ChannelRefund:
         return await refunds.query_refund(self.api, number, sub_merchant_id)
 
     async def refund_to_card(
         self, number: str, refund_id: str, card: PayerCard, *, sub_merchant_id: str | None = None
-    ) -> RefundSeen:
+    ) -> ChannelRefund:
         return await refunds.refund_to_card(self.api, number, refund_id, card, sub_merchant_id)
 
     async def bill(self, day: date, *, sub_merchant_id: str | None = None) -> Bill:

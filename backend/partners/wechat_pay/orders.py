@@ -10,16 +10,16 @@ from urllib.parse import quote
 from backend import clock
 from backend.partners.paying.exact_json import Ambiguous, text
 from backend.partners.paying.port import (
+    ChannelOrder,
     ChannelOrderClosed,
     ChannelOrderInConflict,
     ChannelOrderPaid,
-    OrderAtChannel,
-    OrderSeen,
+    ChannelOrderState,
+    OrderRequest,
+    PartnerError,
     PartnerMisconfigured,
-    PartnerTrouble,
     PartnerUnreachable,
-    Placed,
-    Wanted,
+    PrepaidOrder,
 )
 from backend.partners.wechat_pay.api import WeChatPayApi
 from backend.partners.wechat_pay.errors import NAME
@@ -30,7 +30,7 @@ GOOD_FOR = timedelta(hours=2)
 LONGEST_DESCRIPTION = 127
 
 
-async def place(api: WeChatPayApi, order: Wanted) -> Placed:
+async def place(api: WeChatPayApi, order: OrderRequest) -> PrepaidOrder:
     """See the port."""
     asked = clock.now()
     try:
@@ -41,19 +41,19 @@ async def place(api: WeChatPayApi, order: Wanted) -> Placed:
         prepay_id = text(answer, "prepay_id", most=128)
     except Ambiguous:
         raise PartnerUnreachable(NAME, "no-prepay-id", maybe_done=True) from None
-    return Placed(prepay_id, min(asked + GOOD_FOR, order.expires_at))
+    return PrepaidOrder(prepay_id, min(asked + GOOD_FOR, order.expires_at))
 
 
-async def _what_stands(api: WeChatPayApi, order: Wanted, trouble: ChannelOrderInConflict) -> PartnerTrouble:
+async def _what_stands(api: WeChatPayApi, order: OrderRequest, trouble: ChannelOrderInConflict) -> PartnerError:
     """A number that is in use may be paid, closed, or another order: its state tells which."""
     state = (await query(api, order.number, order.sub_merchant_id)).state
     told = (NAME, trouble.partner_code, trouble.message)
-    if state in (OrderAtChannel.PAID, OrderAtChannel.REFUNDED):
+    if state in (ChannelOrderState.PAID, ChannelOrderState.REFUNDED):
         return ChannelOrderPaid(*told)
-    return ChannelOrderClosed(*told) if state is OrderAtChannel.CLOSED else trouble
+    return ChannelOrderClosed(*told) if state is ChannelOrderState.CLOSED else trouble
 
 
-def content_of(api: WeChatPayApi, order: Wanted) -> dict[str, Any]:
+def content_of(api: WeChatPayApi, order: OrderRequest) -> dict[str, Any]:
     """What is sent for an order: the same for the same order, byte for byte, whenever it is asked for."""
     merchant = api.merchant
     until = order.expires_at.astimezone(clock.SHANGHAI).replace(microsecond=0).isoformat()
@@ -77,7 +77,7 @@ def content_of(api: WeChatPayApi, order: Wanted) -> dict[str, Any]:
     }
 
 
-async def query(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> OrderSeen:
+async def query(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> ChannelOrder:
     """See the port."""
     seen = await _asked(api, "query", f"out-trade-no/{quote(number, safe='')}", sub_merchant_id)
     if seen.number != number:
@@ -85,7 +85,7 @@ async def query(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> 
     return seen
 
 
-async def query_by_transaction(api: WeChatPayApi, transaction_id: str, sub_merchant_id: str | None) -> OrderSeen:
+async def query_by_transaction(api: WeChatPayApi, transaction_id: str, sub_merchant_id: str | None) -> ChannelOrder:
     """A paid order by the platform's number. Raises as `query`."""
     return await _asked(api, "query_by_transaction", f"id/{quote(transaction_id, safe='')}", sub_merchant_id)
 
@@ -99,7 +99,7 @@ async def close(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> 
         return
 
 
-async def _asked(api: WeChatPayApi, call: str, path: str, sub_merchant_id: str | None) -> OrderSeen:
+async def _asked(api: WeChatPayApi, call: str, path: str, sub_merchant_id: str | None) -> ChannelOrder:
     answer = await api.get(call, f"{_root(api)}/{path}", _who(api, sub_merchant_id), errors={})
     try:
         return order_of(answer)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from backend import clock
 from backend.partners.base import Reply
-from backend.partners.errors import PartnerTrouble
+from backend.partners.errors import PartnerError
 from backend.partners.paying import exact_json, keys
 from backend.partners.paying.port import PaymentNoticeSignatureInvalid
 from backend.partners.wechat_pay.merchant import TEST_SERIALS, Merchant
@@ -34,7 +34,7 @@ MOST = 50
 PUBLIC_KEY_ID = "PUB_KEY_ID_"
 
 
-class CertificatesUnbelievable(ValueError):
+class CertificatesInvalid(ValueError):
     """The answer is not the platform's, or its certificates are not what it says of them."""
 
 
@@ -137,7 +137,7 @@ class PlatformKeys:
                 "platform certificates fetched",
                 extra={"event": "platform-certificates.fetched", "certificates": len(self._certificates)},
             )
-        except (PartnerTrouble, CertificatesUnbelievable) as trouble:
+        except (PartnerError, CertificatesInvalid) as trouble:
             # What we had stays: it was believed and has an end of its own.
             facts = {"event": "platform-certificates.failed", "reason": str(trouble)}
             log.warning("platform certificates not fetched", extra=facts)
@@ -148,22 +148,22 @@ def opened(merchant: Merchant, reply: Reply, before: Mapping[str, PlatformKey]) 
 
     The answer is signed with a key that may be among what it brings: only our APIv3 key opens those, so they are
     believed when they open, say of themselves what the answer says of them, and one of them, or one known before,
-    signed the answer. Raises CertificatesUnbelievable.
+    signed the answer. Raises CertificatesInvalid.
     """
     try:
         listed = exact_json.read_object(reply.body).get("data")
         if not isinstance(listed, list) or not 0 < len(listed) <= MOST:
-            raise CertificatesUnbelievable("no list")
+            raise CertificatesInvalid("no list")
         found = {each.serial: each for each in (_certificate(merchant, entry) for entry in listed if _is_rsa(entry))}
         claim = signed(reply.headers, reply.body)
         signer = found.get(claim.serial.upper()) or before.get(claim.serial.upper())
         if signer is None and merchant.public_key is not None and claim.serial == merchant.public_key_id:
             signer = PlatformKey(claim.serial, merchant.public_key)
         if signer is None or not signer.holds():
-            raise CertificatesUnbelievable("signed by nobody we know")
+            raise CertificatesInvalid("signed by nobody we know")
         claim.believe(signer.key)
     except (exact_json.Ambiguous, Sealed, PaymentNoticeSignatureInvalid) as trouble:
-        raise CertificatesUnbelievable(getattr(trouble, "why", str(trouble))) from None
+        raise CertificatesInvalid(getattr(trouble, "why", str(trouble))) from None
     return found
 
 
@@ -175,22 +175,22 @@ def _is_rsa(entry: Any) -> bool:
 
 def _certificate(merchant: Merchant, entry: Any) -> PlatformKey:
     if not isinstance(entry, dict):
-        raise CertificatesUnbelievable("no certificate")
+        raise CertificatesInvalid("no certificate")
     serial = exact_json.text(entry, "serial_no").upper()
     pem = open_resource(merchant.api_v3_key, exact_json.group(entry, "encrypt_certificate"))
     try:
         certificate = x509.load_pem_x509_certificate(pem)
         key = certificate.public_key()
     except ValueError:
-        raise CertificatesUnbelievable("no certificate") from None
+        raise CertificatesInvalid("no certificate") from None
     if not isinstance(key, RSAPublicKey) or key.key_size < keys.SMALLEST:
-        raise CertificatesUnbelievable("no RSA key")
+        raise CertificatesInvalid("no RSA key")
     if certificate.serial_number != int(serial, 16):
-        raise CertificatesUnbelievable("another serial number")
+        raise CertificatesInvalid("another serial number")
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     # What the answer says may narrow the certificate's own validity and never widens it.
     begins = max(begins, exact_json.moment_or_none(entry, "effective_time") or begins)
     ends = min(ends, exact_json.moment_or_none(entry, "expire_time") or ends)
     if not merchant.sandbox and (serial in TEST_SERIALS or keys.is_published(key)):
-        raise CertificatesUnbelievable("a key that everybody has")
+        raise CertificatesInvalid("a key that everybody has")
     return PlatformKey(serial, key, begins, ends)

@@ -8,27 +8,27 @@ from __future__ import annotations
 from typing import Any
 
 from backend.partners.paying.exact_json import Ambiguous, fen, group, moment, moment_or_none, text, text_or_none
-from backend.partners.paying.port import OrderAtChannel, OrderSeen, RefundAtChannel, RefundSeen
+from backend.partners.paying.port import ChannelOrder, ChannelOrderState, ChannelRefund, ChannelRefundState
 
 _ORDER_STATES = {
-    "NOTPAY": OrderAtChannel.UNPAID,
-    "USERPAYING": OrderAtChannel.PAYING,
-    "SUCCESS": OrderAtChannel.PAID,
-    "REFUND": OrderAtChannel.REFUNDED,
-    "CLOSED": OrderAtChannel.CLOSED,
-    "REVOKED": OrderAtChannel.CLOSED,
-    "PAYERROR": OrderAtChannel.FAILED,
+    "NOTPAY": ChannelOrderState.UNPAID,
+    "USERPAYING": ChannelOrderState.PAYING,
+    "SUCCESS": ChannelOrderState.PAID,
+    "REFUND": ChannelOrderState.REFUNDED,
+    "CLOSED": ChannelOrderState.CLOSED,
+    "REVOKED": ChannelOrderState.CLOSED,
+    "PAYERROR": ChannelOrderState.FAILED,
 }
-_WITH_MONEY = frozenset({OrderAtChannel.PAID, OrderAtChannel.REFUNDED})
+_WITH_MONEY = frozenset({ChannelOrderState.PAID, ChannelOrderState.REFUNDED})
 _REFUND_STATES = {
-    "SUCCESS": RefundAtChannel.SUCCEEDED,
-    "PROCESSING": RefundAtChannel.PROCESSING,
-    "CLOSED": RefundAtChannel.CLOSED,
-    "ABNORMAL": RefundAtChannel.ABNORMAL,
+    "SUCCESS": ChannelRefundState.SUCCEEDED,
+    "PROCESSING": ChannelRefundState.PROCESSING,
+    "CLOSED": ChannelRefundState.CLOSED,
+    "ABNORMAL": ChannelRefundState.ABNORMAL,
 }
 
 
-def order_of(content: dict[str, Any]) -> OrderSeen:
+def order_of(content: dict[str, Any]) -> ChannelOrder:
     """An order, out of a notice or an answer. Raises Ambiguous."""
     raw = text(content, "trade_state")
     if raw not in _ORDER_STATES:
@@ -37,7 +37,7 @@ def order_of(content: dict[str, Any]) -> OrderSeen:
     paid = state in _WITH_MONEY
     amount = group(content, "amount") if paid or content.get("amount") is not None else {}
     total = fen(amount, "total") if paid or "total" in amount else None
-    return OrderSeen(
+    return ChannelOrder(
         number=text(content, "out_trade_no"),
         state=state,
         app_id=_one_of(content, "appid", "sp_appid"),
@@ -52,13 +52,13 @@ def order_of(content: dict[str, Any]) -> OrderSeen:
     )
 
 
-def refund_of(content: dict[str, Any], *, merchant_id: str | None = None) -> RefundSeen:
+def refund_of(content: dict[str, Any], *, merchant_id: str | None = None) -> ChannelRefund:
     """A refund, out of a notice or, with the `merchant_id` that asked, out of an answer. Raises Ambiguous."""
     raw = _one_of(content, "status", "refund_status")
     if raw not in _REFUND_STATES:
         raise Ambiguous("the refund's status is unknown")
     amount = group(content, "amount")
-    return RefundSeen(
+    return ChannelRefund(
         number=text(content, "out_refund_no"),
         payment_number=text(content, "out_trade_no"),
         state=_REFUND_STATES[raw],

@@ -8,11 +8,11 @@ from urllib.parse import quote
 from backend.partners.base import Repeat
 from backend.partners.paying.exact_json import Ambiguous
 from backend.partners.paying.port import (
+    ChannelRefund,
     PartnerUnreachable,
     PayerCard,
     PaymentNoticeSignatureInvalid,
-    RefundOrder,
-    RefundSeen,
+    RefundRequest,
 )
 from backend.partners.wechat_pay.api import WeChatPayApi
 from backend.partners.wechat_pay.errors import NAME, OF_REFUND_QUERIES
@@ -24,7 +24,7 @@ PATH = "/v3/refund/domestic/refunds"
 LONGEST_REASON = 80
 
 
-async def refund(api: WeChatPayApi, wanted: RefundOrder) -> RefundSeen:
+async def refund(api: WeChatPayApi, wanted: RefundRequest) -> ChannelRefund:
     """See the port."""
     content: dict[str, Any] = {
         **_who(api, wanted.sub_merchant_id),
@@ -38,7 +38,7 @@ async def refund(api: WeChatPayApi, wanted: RefundOrder) -> RefundSeen:
     return _seen(api, wanted.number, await api.post("refund", PATH, content, errors={}))
 
 
-async def query_refund(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> RefundSeen:
+async def query_refund(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> ChannelRefund:
     """See the port."""
     path = f"{PATH}/{quote(number, safe='')}"
     return _seen(api, number, await api.get("query_refund", path, _who(api, sub_merchant_id), errors=OF_REFUND_QUERIES))
@@ -46,7 +46,7 @@ async def query_refund(api: WeChatPayApi, number: str, sub_merchant_id: str | No
 
 async def refund_to_card(
     api: WeChatPayApi, number: str, refund_id: str, card: PayerCard, sub_merchant_id: str | None
-) -> RefundSeen:
+) -> ChannelRefund:
     """See the port. Holder and number are sealed for the platform before they leave us; not repeated by itself once it
     was sent."""
     try:
@@ -73,7 +73,7 @@ async def refund_to_card(
     return _seen(api, number, answer)
 
 
-def _seen(api: WeChatPayApi, number: str, answer: dict[str, Any]) -> RefundSeen:
+def _seen(api: WeChatPayApi, number: str, answer: dict[str, Any]) -> ChannelRefund:
     try:
         seen = refund_of(answer, merchant_id=api.merchant.mchid)
     except Ambiguous as trouble:

@@ -20,12 +20,12 @@ from backend import clock
 from backend.partners.bodies import Bounds, Unreadable, text_of, xml_fields
 from backend.partners.paying.exact_json import MOST_FEN
 from backend.partners.paying.port import (
+    ChannelRefund,
+    ChannelRefundState,
     Notice,
     NoticeKind,
     PaymentNoticeInvalid,
     PaymentNoticeSignatureInvalid,
-    RefundAtChannel,
-    RefundSeen,
 )
 
 BOUNDS = Bounds(largest=65_536, deepest=4, most=100)
@@ -33,9 +33,9 @@ EVENT = "V2.REFUND"
 ACCEPTED = b"<xml><return_code><![CDATA[SUCCESS]]></return_code><return_msg><![CDATA[OK]]></return_msg></xml>"
 """What the platform wants to hear; anything else makes it repeat."""
 _STATES = {
-    "SUCCESS": RefundAtChannel.SUCCEEDED,
-    "CHANGE": RefundAtChannel.ABNORMAL,
-    "REFUNDCLOSE": RefundAtChannel.CLOSED,
+    "SUCCESS": ChannelRefundState.SUCCEEDED,
+    "CHANGE": ChannelRefundState.ABNORMAL,
+    "REFUNDCLOSE": ChannelRefundState.CLOSED,
 }
 _BLOCK = 128
 
@@ -88,11 +88,11 @@ def _opened(sealed: str, v2_key: str) -> bytes:
     return plain
 
 
-def _refund(content: dict[str, Any], merchant_id: str) -> RefundSeen:
+def _refund(content: dict[str, Any], merchant_id: str) -> ChannelRefund:
     raw = _text(content, "refund_status")
     if raw not in _STATES:
         raise PaymentNoticeInvalid("refund_status is unknown")
-    return RefundSeen(
+    return ChannelRefund(
         number=_text(content, "out_refund_no"),
         payment_number=_text(content, "out_trade_no"),
         state=_STATES[raw],

@@ -16,7 +16,7 @@ from backend import payments
 from backend.database import execute
 from backend.identity import AsResident
 from backend.partners import Partners
-from backend.partners.paying.port import OrderAtChannel, PartnerUnreachable
+from backend.partners.paying.port import ChannelOrderState, PartnerUnreachable
 from models.payments import Fee, Payment
 from tests.factories.appointments import somebody
 from tests.factories.cases import PHONE, a_case, a_resident_with_phone
@@ -148,7 +148,7 @@ async def test_what_is_settled_and_what_is_over_are_distinguished(client: httpx.
     resident, fee = await owing(state="waived", reason="-")
     other, open_fee = await owing()
     first = await pay(client, other, open_fee, "key-1")
-    till.orders[first.json()["number"]].state = OrderAtChannel.CLOSED
+    till.orders[first.json()["number"]].state = ChannelOrderState.CLOSED
     await in_use_close(first.json()["number"])
 
     settled = await pay(client, resident, fee)

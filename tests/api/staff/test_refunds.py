@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from backend import jobs
-from backend.partners.paying.port import RefundAtChannel
+from backend.partners.paying.port import ChannelRefundState
 from models.payments import Payment
 from tests.backend.payments.fake_channel import FakeChannel, equipped
 from tests.factories.identity import a_department_id, a_staff, staff_headers_of
@@ -177,7 +177,7 @@ async def test_an_abnormal_refund_is_repeated_or_goes_to_a_card_that_is_never_sh
     client: httpx.AsyncClient, channel: FakeChannel
 ):
     office = await an_office()
-    channel.answers = RefundAtChannel.ABNORMAL
+    channel.answers = ChannelRefundState.ABNORMAL
     number = (await asked(client, office, 1_000)).json()["number"]
     await jobs.drain()
     abnormal = (await client.get(f"{REFUNDS}/{number}", headers=office.second)).json()

@@ -14,17 +14,17 @@ from backend.partners.paying.port import (
     Bill,
     BillRow,
     ChannelBillEmpty,
+    ChannelOrder,
     ChannelOrderNotFound,
+    ChannelOrderState,
+    ChannelRefund,
     ChannelRefundNotFound,
+    ChannelRefundState,
     Notice,
-    OrderAtChannel,
-    OrderSeen,
-    PartnerTrouble,
-    Placed,
-    RefundAtChannel,
-    RefundOrder,
-    RefundSeen,
-    Wanted,
+    OrderRequest,
+    PartnerError,
+    PrepaidOrder,
+    RefundRequest,
 )
 from backend.payments.comparing import Account
 from backend.payments.reconciling import BillComparison, reconcile_bill
@@ -43,20 +43,20 @@ class BillingChannel:
 
     def __init__(self) -> None:
         self.sub_merchants: Mapping[str, str] = {}
-        self.orders: dict[str, OrderSeen] = {}
-        self.refunds: dict[str, RefundSeen] = {}
+        self.orders: dict[str, ChannelOrder] = {}
+        self.refunds: dict[str, ChannelRefund] = {}
         self.rows: list[BillRow] = []
-        self.bill_error: PartnerTrouble | None = None
+        self.bill_error: PartnerError | None = None
         self.asked: list[str] = []
 
-    def paid(self, payment: Payment, **changes: Any) -> OrderSeen:
+    def paid(self, payment: Payment, **changes: Any) -> ChannelOrder:
         """The order is paid there, and stands on the bill of its day."""
         seen = a_seen_order(payment, **{"paid_at": payment.paid_at or clock.now(), **changes})
         self.orders[seen.number] = seen
         self.list(seen)
         return seen
 
-    def list(self, seen: OrderSeen, **changes: Any) -> BillRow:
+    def list(self, seen: ChannelOrder, **changes: Any) -> BillRow:
         """Put the order on a bill."""
         assert seen.transaction_id
         assert seen.amount_fen
@@ -68,19 +68,20 @@ class BillingChannel:
         self.rows.append(BillRow(**values))
         return self.rows[-1]
 
-    def refunded(self, number: str, payment_number: str, fen: int, **changes: Any) -> RefundSeen:
+    def refunded(self, number: str, payment_number: str, fen: int, **changes: Any) -> ChannelRefund:
         """The refund has arrived, and stands on the bill of today."""
         values: dict[str, Any] = {
-            "number": number, "payment_number": payment_number, "state": RefundAtChannel.SUCCEEDED,
+            "number": number, "payment_number": payment_number, "state": ChannelRefundState.SUCCEEDED,
             "merchant_id": self.merchant_id, "refund_id": f"5030{number[-20:]}", "amount_fen": fen,
             "succeeded_at": clock.now(), **changes,
         }  # fmt: skip
-        seen = RefundSeen(**values)
+        seen = ChannelRefund(**values)
         self.refunds[number] = seen
         self.rows.append(
             BillRow(
                 number=payment_number, transaction_id="4200", amount_fen=fen, at=clock.now(), refund_number=number,
-                refund_id=seen.refund_id, state="SUCCESS" if seen.state is RefundAtChannel.SUCCEEDED else "PROCESSING",
+                refund_id=seen.refund_id,
+                state="SUCCESS" if seen.state is ChannelRefundState.SUCCEEDED else "PROCESSING",
             )
         )  # fmt: skip
         return seen
@@ -93,13 +94,15 @@ class BillingChannel:
             raise ChannelBillEmpty("wechat-pay", "NO_STATEMENT_EXIST")
         return Bill(day=day, digest="d" * 40, rows=rows)
 
-    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
+    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> ChannelOrder:
         self.asked.append(number)
         if number not in self.orders:
             raise ChannelOrderNotFound("wechat-pay", "ORDER_NOT_EXIST")
         return self.orders[number]
 
-    async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
+    async def query_refund(
+        self, number: str, *, payment_number: str, sub_merchant_id: str | None = None
+    ) -> ChannelRefund:
         self.asked.append(number)
         if number not in self.refunds:
             raise ChannelRefundNotFound("wechat-pay", "RESOURCE_NOT_EXISTS")
@@ -110,20 +113,20 @@ class BillingChannel:
         if seen is None:
             raise ChannelOrderNotFound("wechat-pay", "ORDER_NOT_EXIST")
 
-    async def refund(self, wanted: RefundOrder) -> RefundSeen:
+    async def refund(self, wanted: RefundRequest) -> ChannelRefund:
         return self.refunded(wanted.number, wanted.payment_number, wanted.amount_fen)
 
-    async def place(self, order: Wanted) -> Placed:
+    async def place(self, order: OrderRequest) -> PrepaidOrder:
         raise AssertionError("no order is placed here")
 
-    def to_front_end(self, prepay_id: str) -> Mapping[str, str]:
+    def front_end_parameters(self, prepay_id: str) -> Mapping[str, str]:
         raise AssertionError("no payment is made here")
 
     async def open_notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
         raise AssertionError("no notice is pushed here")
 
 
-UNPAID = OrderAtChannel.UNPAID
+UNPAID = ChannelOrderState.UNPAID
 
 
 @contextmanager

@@ -16,13 +16,13 @@ from backend.database import transaction
 from backend.partners import Partners
 from backend.partners.paying.port import (
     ChannelNotOffered,
+    ChannelOrder,
     ChannelOrderNotFound,
+    ChannelRefund,
     ChannelRefundNotFound,
-    OrderSeen,
+    ChannelRefundState,
     PayerCard,
-    RefundAtChannel,
-    RefundOrder,
-    RefundSeen,
+    RefundRequest,
 )
 from backend.payments.refund_settling import settle_refund
 from backend.payments.refunding import refund_remainder
@@ -41,14 +41,14 @@ class FakeChannel:
     merchant_id = MERCHANT_ID
 
     def __init__(self) -> None:
-        self.refunds: dict[str, RefundSeen] = {}
-        self.orders: dict[str, OrderSeen] = {}
+        self.refunds: dict[str, ChannelRefund] = {}
+        self.orders: dict[str, ChannelOrder] = {}
         self.calls: Counter[str] = Counter()
         self.before: list[Exception | None] = []
         """Raised by the next calls, before the channel gets them."""
         self.afterwards: list[Exception | None] = []
         """Raised by the next calls, when the channel has done what was asked: the answer is lost."""
-        self.answers = RefundAtChannel.PROCESSING
+        self.answers = ChannelRefundState.PROCESSING
         self.during: Callable[[], Any] | None = None
         """Awaited while the caller waits for the answer."""
 
@@ -58,10 +58,10 @@ class FakeChannel:
         if self.before and (error := self.before.pop(0)) is not None:
             raise error
 
-    async def refund(self, wanted: RefundOrder) -> RefundSeen:
+    async def refund(self, wanted: RefundRequest) -> ChannelRefund:
         await self._called("refund")
         if wanted.number not in self.refunds:
-            self.refunds[wanted.number] = RefundSeen(
+            self.refunds[wanted.number] = ChannelRefund(
                 number=wanted.number,
                 payment_number=wanted.payment_number,
                 state=self.answers,
@@ -81,47 +81,49 @@ class FakeChannel:
 
     async def refund_to_card(
         self, number: str, refund_id: str, card: PayerCard, *, sub_merchant_id: str | None = None
-    ) -> RefundSeen:
+    ) -> ChannelRefund:
         await self._called("refund_to_card")
         if self.refunds[number].refund_id != refund_id:
             raise ChannelNotOffered(self.name)
-        return self.now(number, RefundAtChannel.PROCESSING)
+        return self.now(number, ChannelRefundState.PROCESSING)
 
-    async def query_refund(self, number: str, *, payment_number: str, sub_merchant_id: str | None = None) -> RefundSeen:
+    async def query_refund(
+        self, number: str, *, payment_number: str, sub_merchant_id: str | None = None
+    ) -> ChannelRefund:
         await self._called("query_refund")
         try:
             return self.refunds[number]
         except KeyError:
             raise ChannelRefundNotFound(self.name, "RESOURCE_NOT_EXISTS") from None
 
-    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> OrderSeen:
+    async def query(self, number: str, *, sub_merchant_id: str | None = None) -> ChannelOrder:
         await self._called("query")
         try:
             return self.orders[number]
         except KeyError:
             raise ChannelOrderNotFound(self.name, "ORDER_NOT_EXIST") from None
 
-    def now(self, number: str, state: RefundAtChannel, at: datetime | None = None) -> RefundSeen:
+    def now(self, number: str, state: ChannelRefundState, at: datetime | None = None) -> ChannelRefund:
         """The refund stands there now."""
         before = self.refunds[number]
         values = {name: getattr(before, name) for name in before.__struct_fields__}
-        done = (at or clock.now()) if state is RefundAtChannel.SUCCEEDED else None
+        done = (at or clock.now()) if state is ChannelRefundState.SUCCEEDED else None
         values |= {"state": state, "succeeded_at": done, "raw_state": state.upper()}
-        self.refunds[number] = RefundSeen(**values)
+        self.refunds[number] = ChannelRefund(**values)
         return self.refunds[number]
 
-    def given(self, payment: Payment, number: str, amount_fen: int, state: RefundAtChannel) -> RefundSeen:
+    def given(self, payment: Payment, number: str, amount_fen: int, state: ChannelRefundState) -> ChannelRefund:
         """A refund is made in the channel's console."""
         self.refunds[number] = a_seen_refund(payment, number, amount_fen, state=state)
         return self.refunds[number]
 
 
-def a_seen_refund(payment: Payment, number: str, amount_fen: int, **changes: Any) -> RefundSeen:
+def a_seen_refund(payment: Payment, number: str, amount_fen: int, **changes: Any) -> ChannelRefund:
     """What the channel says of a refund of the payment: it has arrived."""
     values: dict[str, Any] = {
         "number": number,
         "payment_number": payment.number,
-        "state": RefundAtChannel.SUCCEEDED,
+        "state": ChannelRefundState.SUCCEEDED,
         "merchant_id": payment.merchant_id,
         "refund_id": "50300000000000000000000000001",
         "transaction_id": payment.transaction_id,
@@ -132,7 +134,7 @@ def a_seen_refund(payment: Payment, number: str, amount_fen: int, **changes: Any
         **changes,
     }
     values.setdefault("raw_state", values["state"].upper())
-    return RefundSeen(**values)
+    return ChannelRefund(**values)
 
 
 @contextmanager
@@ -166,7 +168,9 @@ async def sent(payment: Payment) -> str:
     return number
 
 
-async def report(payment: Payment, number: str, amount: int, state: RefundAtChannel, known_by: str = "notice") -> None:
+async def report(
+    payment: Payment, number: str, amount: int, state: ChannelRefundState, known_by: str = "notice"
+) -> None:
     """The channel says so."""
     await settle_refund(
         a_seen_refund(payment, number, amount, state=state), channel=Channel.WECHAT_PAY, known_by=known_by

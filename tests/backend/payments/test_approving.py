@@ -17,7 +17,7 @@ from backend.errors import DomainError
 from backend.identity.duties import checked
 from backend.identity.errors import DutiesInConflict, DutyMissing
 from backend.identity.principals import AsStaff
-from backend.partners.paying.port import ChannelPayerRefused, PartnerUnreachable, RefundAtChannel
+from backend.partners.paying.port import ChannelPayerRefused, ChannelRefundState, PartnerUnreachable
 from backend.payments import approving
 from backend.payments.errors import (
     PaymentNotFound,
@@ -190,7 +190,7 @@ async def test_one_may_take_ones_own_request_back():
 
 async def test_parts_come_back_one_by_one_until_everything_is_back(channel: FakeChannel):
     payment, first, _ = await paid(3_000)
-    channel.answers = RefundAtChannel.SUCCEEDED
+    channel.answers = ChannelRefundState.SUCCEEDED
     states = []
     for fen in (1_000, 500, 1_500):
         await asked(first, payment, fen)
@@ -280,22 +280,22 @@ def test_staff_who_make_accounts_or_grant_duties_cannot_be_both_people_of_a_refu
 
 async def an_abnormal_one(channel: FakeChannel) -> tuple[Payment, str, AsStaff]:
     payment, first, second = await paid()
-    channel.answers = RefundAtChannel.ABNORMAL
+    channel.answers = ChannelRefundState.ABNORMAL
     number = await asked(first, payment, 10_000)
     await jobs.drain()
     assert (await refund_of(number)).state is S.ABNORMAL
     return payment, number, second
 
 
-@pytest.mark.parametrize("state", [RefundAtChannel.ABNORMAL, RefundAtChannel.CLOSED])
+@pytest.mark.parametrize("state", [ChannelRefundState.ABNORMAL, ChannelRefundState.CLOSED])
 async def test_what_did_not_arrive_is_asked_for_again_with_the_same_number(
-    state: RefundAtChannel, channel: FakeChannel
+    state: ChannelRefundState, channel: FakeChannel
 ):
     payment, first, second = await paid()
     channel.answers = state
     number = await asked(first, payment, 10_000)
     await jobs.drain()
-    channel.now(number, RefundAtChannel.SUCCEEDED)
+    channel.now(number, ChannelRefundState.SUCCEEDED)
 
     assert (await approving.repeat_refund(second, number)).state is S.PROCESSING
     await jobs.drain()
@@ -319,7 +319,7 @@ async def test_an_abnormal_refund_can_go_to_a_bank_card_of_the_payer_which_is_ke
     _, number, second = await an_abnormal_one(channel)
 
     decided = await approving.refund_to_card(second, number, CARD)
-    seen = channel.now(number, RefundAtChannel.SUCCEEDED)
+    seen = channel.now(number, ChannelRefundState.SUCCEEDED)
     await settle_refund(seen, channel=Channel.WECHAT_PAY, known_by="notice")
 
     kept = await fetch_value(
@@ -351,7 +351,7 @@ async def test_a_card_about_which_no_answer_came_is_asked_about(channel: FakeCha
     with pytest.raises(PartnerUnreachable):
         await approving.refund_to_card(second, number, CARD)
     before = (await refund_of(number)).state
-    channel.now(number, RefundAtChannel.SUCCEEDED)
+    channel.now(number, ChannelRefundState.SUCCEEDED)
     with clock.travel(by=timedelta(hours=1)):
         await enqueue_due_refund_checks()
         await jobs.drain()

@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from itertools import permutations
 
 import pytest
+from msgspec import structs
 from prometheus_client import REGISTRY
 
 from backend import crypto, jobs, payments
 from backend.database import fetch, fetch_row, fetch_value, transaction
 from backend.partners.paying.port import (
-    OrderAtChannel,
-    OrderSeen,
+    ChannelOrder,
+    ChannelOrderState,
+    ChannelRefund,
+    ChannelRefundState,
+    OrderRequest,
     PaymentNoticeSignatureInvalid,
-    RefundAtChannel,
-    RefundSeen,
-    Wanted,
 )
 from backend.payments.errors import PaymentNoticeMismatch, PaymentNoticeOrderNotFound
 from backend.payments.settling import PARTNERS
@@ -42,9 +43,9 @@ async def ingest(till: Till, body: bytes) -> None:
     await payments.ingest_notice(till, {}, body)
 
 
-def there(till: Till, payment: Payment, seen: OrderSeen) -> None:
+def there(till: Till, payment: Payment, seen: ChannelOrder) -> None:
     """The channel really has it so."""
-    wanted = Wanted(
+    wanted = OrderRequest(
         number=payment.number, description="-", amount_fen=payment.amount_fen, payer="-", expires_at=payment.expires_at
     )
     till.orders[payment.number] = StoredOrder(
@@ -177,12 +178,12 @@ async def test_another_amount_that_the_channel_confirms_is_refunded_and_its_noti
 
 async def test_closed_and_paid_end_the_same_in_either_order(till: Till):
     ends = []
-    for order in permutations((OrderAtChannel.CLOSED, OrderAtChannel.PAID)):
+    for order in permutations((ChannelOrderState.CLOSED, ChannelOrderState.PAID)):
         fee = await a_fee()
         payment = await a_payment(fee)
         paid = a_seen_order(payment)
         for state in order:
-            seen = paid if state is OrderAtChannel.PAID else a_seen_order(payment, state=state)
+            seen = paid if state is ChannelOrderState.PAID else a_seen_order(payment, state=state)
             await ingest(till, till.notice(seen))
         ends.append(((await payment_row(payment.number))["state"], await fee_state(fee.id)))
 
@@ -196,7 +197,7 @@ async def test_what_we_do_not_act_upon_is_kept(till: Till):
     assert await InboundMessage.filter(partner_id="foreign").count() == 1
 
 
-async def two_refunds(till: Till) -> tuple[Payment, OrderSeen, RefundSeen, RefundSeen]:
+async def two_refunds(till: Till) -> tuple[Payment, ChannelOrder, ChannelRefund, ChannelRefund]:
     """A payment of 20 yuan with two refunds of 5 and 15 that the channel has taken and not finished."""
     till.refunds_at_once = False
     payment = await a_payment()
@@ -217,8 +218,8 @@ async def two_refunds(till: Till) -> tuple[Payment, OrderSeen, RefundSeen, Refun
             )
             numbers.append((number, fen))
     seen = [
-        RefundSeen(
-            number=number, payment_number=payment.number, state=RefundAtChannel.SUCCEEDED,
+        ChannelRefund(
+            number=number, payment_number=payment.number, state=ChannelRefundState.SUCCEEDED,
             merchant_id=payment.merchant_id, refund_id=f"50{number[-4:]}", transaction_id=paid.transaction_id,
             amount_fen=fen, total_fen=2000, succeeded_at=paid.paid_at,
         )
@@ -246,7 +247,7 @@ async def test_payment_and_refunds_end_the_same_in_every_order_with_repeats(till
 
 async def test_a_refund_that_does_not_fit_is_kept_and_moves_nothing(till: Till):
     payment, _, first, _ = await two_refunds(till)
-    wrong = RefundSeen(**{name: getattr(first, name) for name in RefundSeen.__struct_fields__} | {"amount_fen": 501})
+    wrong = structs.replace(first, amount_fen=501)
     body = till.notice(wrong)
 
     for _ in range(2):
@@ -260,8 +261,8 @@ async def test_a_refund_that_does_not_fit_is_kept_and_moves_nothing(till: Till):
 
 async def test_the_refund_of_an_order_that_we_do_not_have_is_refused_and_not_kept(till: Till):
     _, _, first, _ = await two_refunds(till)
-    foreign = RefundSeen(
-        **{name: getattr(first, name) for name in RefundSeen.__struct_fields__}
+    foreign = ChannelRefund(
+        **{name: getattr(first, name) for name in ChannelRefund.__struct_fields__}
         | {"number": "R-unknown", "payment_number": "P00000000"}
     )
 

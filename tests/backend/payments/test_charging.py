@@ -14,8 +14,8 @@ from backend.database import execute, transaction
 from backend.identity.principals import AsResident
 from backend.partners.paying.port import (
     ChannelOrderInConflict,
+    ChannelOrderState,
     ChannelPayerRefused,
-    OrderAtChannel,
     PartnerBusy,
     PartnerUnreachable,
 )
@@ -161,7 +161,7 @@ async def test_the_order_of_the_other_channel_is_closed_once_the_fee_is_paid(til
     await payments.enqueue_due_checks()
     await jobs.drain()
 
-    assert other.orders[two.number].state is OrderAtChannel.CLOSED
+    assert other.orders[two.number].state is ChannelOrderState.CLOSED
     assert (await payment_row(two.number))["problem"] == "not-owed"
 
 
@@ -184,7 +184,7 @@ async def test_an_order_that_is_over_is_closed_at_the_channel_and_a_new_one_made
     second = await payments.charge(resident, fee.id, WECHAT, channels=channels)
 
     assert second.number != first.number
-    assert till.orders[first.number].state is OrderAtChannel.CLOSED
+    assert till.orders[first.number].state is ChannelOrderState.CLOSED
     assert (await payment_row(first.number))["state"] == "closed"
     with pytest.raises(PaymentClosed):
         await payments.start_payment(resident, first.number, channels=channels)
@@ -239,7 +239,7 @@ async def test_an_order_that_the_channel_closed_or_has_otherwise_is_closed_here(
         till.lose("place")
         unanswered = await payments.charge(resident, fee.id, WECHAT, channels=channels)
         if error is None:
-            till.orders[unanswered.number].state = OrderAtChannel.CLOSED
+            till.orders[unanswered.number].state = ChannelOrderState.CLOSED
         else:
             till.fail("place", error)
 
@@ -291,7 +291,7 @@ async def test_the_order_of_another_payer_for_the_same_fee_gives_way(till: Till,
     second = await payments.charge(heir, fee.id, WECHAT, channels=channels)
 
     assert second.number != first.number
-    assert till.orders[first.number].state is OrderAtChannel.CLOSED
+    assert till.orders[first.number].state is ChannelOrderState.CLOSED
 
 
 async def test_in_partner_mode_the_money_goes_to_the_department(till: Till, channels: Mapping[str, Till]):

@@ -10,7 +10,7 @@ import pytest
 from backend import clock, jobs, payments
 from backend.database import execute, fetch_value, transaction
 from backend.identity.principals import AsResident
-from backend.partners.paying.port import OrderAtChannel, PartnerUnreachable
+from backend.partners.paying.port import ChannelOrderState, PartnerUnreachable
 from backend.payments.errors import PaymentNotFound
 from backend.settings import settings
 from models.events import EventRecord
@@ -88,7 +88,7 @@ async def test_an_order_that_is_over_is_closed_there_and_then_here(till: Till):
 
     await swept(minutes=2)
 
-    assert till.orders[number].state is OrderAtChannel.CLOSED
+    assert till.orders[number].state is ChannelOrderState.CLOSED
     assert (await payment_row(number))["state"] == "closed"
     assert (await payment_row(number))["problem"] == "expired"
     assert await fee_state(fee.id) == "open"
@@ -172,7 +172,7 @@ async def test_an_order_whose_fee_is_waived_is_closed_before_it_is_over(till: Ti
     assert await payments.check_payment(number) is PaymentState.CLOSED
 
     assert (await payment_row(number))["problem"] == "not-owed"
-    assert till.orders[number].state is OrderAtChannel.CLOSED
+    assert till.orders[number].state is ChannelOrderState.CLOSED
 
 
 async def test_an_order_that_still_may_be_paid_is_left_alone(till: Till):

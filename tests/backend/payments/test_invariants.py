@@ -9,7 +9,7 @@ import pytest
 from backend import clock, invariants
 from backend.database import transaction
 from backend.invariants import PATIENCE, Verdict
-from backend.partners.paying.port import RefundAtChannel, RefundSeen
+from backend.partners.paying.port import ChannelRefund, ChannelRefundState
 from backend.payments import invariants as payment_invariants
 from backend.payments import receipts, settling
 from backend.payments.refund_settling import settle_refund
@@ -38,8 +38,8 @@ async def life() -> None:
     async with transaction():
         number = await refund_remainder(returned.id, RefundCause.CANCELLED, "撤回申请")
     assert number
-    seen = RefundSeen(
-        number=number, payment_number=returned.number, state=RefundAtChannel.SUCCEEDED, merchant_id=MERCHANT_ID,
+    seen = ChannelRefund(
+        number=number, payment_number=returned.number, state=ChannelRefundState.SUCCEEDED, merchant_id=MERCHANT_ID,
         amount_fen=2000, succeeded_at=clock.now(),
     )  # fmt: skip
     await settle_refund(seen, channel=Channel.WECHAT_PAY, known_by="request")

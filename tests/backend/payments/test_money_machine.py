@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from backend import clock, jobs, partners, payments
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.identity.principals import AsStaff
-from backend.partners.paying.port import OrderAtChannel, PartnerUnreachable, RefundAtChannel
+from backend.partners.paying.port import ChannelOrderState, ChannelRefundState, PartnerUnreachable
 from backend.payments import approving, refund_sending
 from backend.payments.errors import (
     FeeNotFound,
@@ -117,7 +117,7 @@ class Money(Machine):
     @rule(data=st.data(), fen=st.sampled_from([None, None, None, 1, FEN + 1]), copies=st.integers(0, 3))
     def the_payer_confirms_and_the_channel_notifies(self, data: st.DataObject, fen: int | None, copies: int) -> None:
         till, number = data.draw(st.sampled_from(self.orders()))
-        closed = till.orders[number].state is OrderAtChannel.CLOSED
+        closed = till.orders[number].state is ChannelOrderState.CLOSED
         body = till.notice(till.pay(number, fen=fen))
         self.bodies.append((till, body))
         # In its very last second: a payment without a notice is found by the bill, not here.
@@ -133,13 +133,13 @@ class Money(Machine):
         self.ingest(till, body, 1)
 
     @precondition(lambda self: any(till.refunds for till in self.tills))
-    @rule(data=st.data(), state=st.sampled_from(list(RefundAtChannel)), notifies=st.booleans())
-    def a_refund_goes_on(self, data: st.DataObject, state: RefundAtChannel, notifies: bool) -> None:
+    @rule(data=st.data(), state=st.sampled_from(list(ChannelRefundState)), notifies=st.booleans())
+    def a_refund_goes_on(self, data: st.DataObject, state: ChannelRefundState, notifies: bool) -> None:
         till = data.draw(st.sampled_from([each for each in self.tills if each.refunds]))
         number = data.draw(st.sampled_from(sorted(till.refunds)))
         # What has arrived has arrived; what the channel closed it does not take up again by itself.
-        unfinished = till.refunds[number].state in (RefundAtChannel.PROCESSING, RefundAtChannel.ABNORMAL)
-        if unfinished and state is not RefundAtChannel.CLOSED:
+        unfinished = till.refunds[number].state in (ChannelRefundState.PROCESSING, ChannelRefundState.ABNORMAL)
+        if unfinished and state is not ChannelRefundState.CLOSED:
             till.refunded(number, state)
         if notifies:
             body = till.notice(till.refunds[number])
@@ -240,7 +240,7 @@ class Money(Machine):
             self.moved += timedelta(hours=2)
             for till in self.tills:
                 for number, refund in till.refunds.items():
-                    if refund.state in (RefundAtChannel.PROCESSING, RefundAtChannel.ABNORMAL):
+                    if refund.state in (ChannelRefundState.PROCESSING, ChannelRefundState.ABNORMAL):
                         till.refunded(number)
             await self._background()
         await self._sound()
@@ -248,7 +248,7 @@ class Money(Machine):
             order.paid_fen or 0
             for till in self.tills
             for order in till.orders.values()
-            if order.state is OrderAtChannel.PAID
+            if order.state is ChannelOrderState.PAID
         )
         back = sum(refund.amount_fen for till in self.tills for refund in till.refunds.values())
         paid, refunded = await self._sums()

@@ -10,7 +10,7 @@ import pytest
 from backend import clock
 from backend.database import fetch_row, fetch_value, transaction
 from backend.partners.paying.port import (
-    RefundAtChannel,
+    ChannelRefundState,
 )
 from backend.payments import numbering, refund_settling
 from backend.payments.refunding import refund_remainder
@@ -161,7 +161,7 @@ async def test_a_refund_that_the_bill_shows_as_it_was_is_no_difference_when_we_k
     async with transaction():
         number = await refund_remainder(payment.id, RefundCause.CANCELLED, "撤回申请")
     assert number
-    seen = channel.refunded(number, payment.number, 2000, state=RefundAtChannel.PROCESSING)
+    seen = channel.refunded(number, payment.number, 2000, state=ChannelRefundState.PROCESSING)
     await refund_settling.settle_refund(seen, channel=Channel.WECHAT_PAY, known_by="request")
     arrived = channel.refunds[number] = channel.refunded(number, payment.number, 2000)
     channel.rows.pop()

@@ -15,12 +15,12 @@ from backend.partners.paying.port import (
     ChannelNotEnoughMoney,
     ChannelOrderNotFound,
     ChannelPayerRefused,
+    ChannelRefundState,
     PartnerBusy,
+    PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
-    PartnerTrouble,
     PartnerUnreachable,
-    RefundAtChannel,
 )
 from backend.payments import ledger, refund_sending
 from backend.payments.errors import RefundNotFound
@@ -37,7 +37,7 @@ from tests.backend.payments.fake_channel import (
 from tests.factories.payments import a_paid_payment, balance, payment_row, states_of
 
 WECHAT = Channel.WECHAT_PAY
-S = RefundAtChannel
+S = ChannelRefundState
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def channel() -> Iterator[FakeChannel]:
         yield each
 
 
-RETRIED: list[PartnerTrouble] = [
+RETRIED: list[PartnerError] = [
     PartnerUnreachable("wechat-pay", "500", maybe_done=True),
     PartnerBusy("wechat-pay", "FREQUENCY_LIMITED"),
     ChannelNotEnoughMoney("wechat-pay", "NOT_ENOUGH"),
@@ -56,7 +56,7 @@ RETRIED: list[PartnerTrouble] = [
 
 
 @pytest.mark.parametrize("error", RETRIED, ids=lambda error: str(error.partner_code))
-async def test_what_may_pass_is_asked_for_again_with_the_same_number(error: PartnerTrouble, channel: FakeChannel):
+async def test_what_may_pass_is_asked_for_again_with_the_same_number(error: PartnerError, channel: FakeChannel):
     payment = await a_paid_payment()
     channel.before = [error]
     number = await sent(payment)

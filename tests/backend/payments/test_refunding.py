@@ -13,7 +13,7 @@ import pytest
 from backend import clock, jobs
 from backend.database import execute, fetch_value, transaction
 from backend.partners.paying.port import (
-    RefundAtChannel,
+    ChannelRefundState,
 )
 from backend.payments import ledger
 from backend.payments.errors import PaymentNoticeMismatch, PaymentNoticeOrderNotFound
@@ -34,7 +34,7 @@ from tests.backend.payments.fake_channel import (
 from tests.factories.payments import a_fee, a_paid_payment, a_payment, balance, fee_state, payment_row, states_of
 
 WECHAT = Channel.WECHAT_PAY
-S = RefundAtChannel
+S = ChannelRefundState
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ ORDERS = list(itertools.permutations([S.PROCESSING, S.ABNORMAL, S.SUCCEEDED]))
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: ">".join(order))
 async def test_in_any_order_and_however_often_it_is_reported_the_end_is_the_same(
-    order: tuple[RefundAtChannel, ...], channel: FakeChannel
+    order: tuple[ChannelRefundState, ...], channel: FakeChannel
 ):
     payment = await a_paid_payment()
     number = await promised(payment)

@@ -13,7 +13,7 @@ from backend import partners as outside
 from backend.database import transaction
 from backend.identity.principals import AsStaff
 from backend.partners import Partners
-from backend.partners.paying.port import Wanted
+from backend.partners.paying.port import OrderRequest
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat_pay.live import LiveWeChatPay
 from backend.payments import approving
@@ -43,7 +43,7 @@ async def paid(sandbox: Sandbox, channel: LiveWeChatPay, fen: int = 2000) -> Pay
         await a_fee(unit_fen=fen), app_id=channel.app_id, merchant_id=channel.merchant_id, prepay_id=None
     )
     await channel.place(
-        Wanted(
+        OrderRequest(
             number=payment.number,
             description=payment.description,
             amount_fen=payment.amount_fen,

@@ -13,7 +13,7 @@ from backend import clock, jobs
 from backend.amounts import in_yuan
 from backend.database import execute, transaction
 from backend.identity.principals import AsResident, AsStaff
-from backend.partners.paying.port import PartnerUnreachable, RefundAtChannel
+from backend.partners.paying.port import ChannelRefundState, PartnerUnreachable
 from backend.payments import approving
 from backend.payments.errors import PaymentNotFound
 from backend.payments.refund_sending import check_refund
@@ -89,7 +89,7 @@ async def test_money_that_does_not_count_says_why_and_that_all_of_it_comes_back(
     promised = await page(payment)
     await jobs.drain()
     at_channel = await page(payment)
-    channel.now(f"R{payment.number}A", RefundAtChannel.SUCCEEDED)
+    channel.now(f"R{payment.number}A", ChannelRefundState.SUCCEEDED)
     await check_refund(f"R{payment.number}A")
     back = await page(payment)
 
@@ -108,7 +108,7 @@ async def test_money_that_does_not_count_says_why_and_that_all_of_it_comes_back(
 async def test_a_refund_that_does_not_arrive_says_what_happens_next_and_whom_to_call(channel: FakeChannel):
     department = await a_department_id()
     payment = await a_paid_payment(await a_fee(department_id=department))
-    channel.answers = RefundAtChannel.ABNORMAL
+    channel.answers = ChannelRefundState.ABNORMAL
     await given_back(payment)
     await jobs.drain()
 
@@ -131,7 +131,7 @@ async def test_a_part_that_came_back_leaves_the_rest_counted(channel: FakeChanne
     fee = await a_fee()
     payment = await a_paid_payment(fee)
     assert fee.department_id is not None
-    channel.answers = RefundAtChannel.SUCCEEDED
+    channel.answers = ChannelRefundState.SUCCEEDED
     staff = AsStaff(uuid7(), fee.department_id, frozenset({approving.REQUEST_REFUNDS}))
     await approving.request_refund(staff, payment.number, 500, "多收工本费")
     await jobs.drain()

@@ -10,7 +10,7 @@ import pytest
 
 from backend import clock, jobs, payments
 from backend.database import fetch, fetch_value, transaction
-from backend.partners.paying.port import OrderAtChannel
+from backend.partners.paying.port import ChannelOrderState
 from backend.payments.errors import PaymentNoticeOrderNotFound
 from models.events import EventRecord
 from models.payments import Channel, FeeState, PaymentState, Refund
@@ -189,8 +189,8 @@ async def test_any_payer_whom_the_channel_reports_has_paid():
 async def test_the_channel_closes_an_order_and_says_so():
     payment = await a_payment()
 
-    assert await settled(payment, state=OrderAtChannel.CLOSED) is PaymentState.CLOSED
-    assert await settled(payment, state=OrderAtChannel.CLOSED) is PaymentState.CLOSED
+    assert await settled(payment, state=ChannelOrderState.CLOSED) is PaymentState.CLOSED
+    assert await settled(payment, state=ChannelOrderState.CLOSED) is PaymentState.CLOSED
 
     row = await payment_row(payment.number)
     assert row["problem"] == "closed-by-channel"
@@ -199,8 +199,8 @@ async def test_the_channel_closes_an_order_and_says_so():
     assert await events("payment.closed") == 1
 
 
-@pytest.mark.parametrize("state", [OrderAtChannel.UNPAID, OrderAtChannel.PAYING, OrderAtChannel.FAILED])
-async def test_an_unpaid_order_stays_as_it_is(state: OrderAtChannel):
+@pytest.mark.parametrize("state", [ChannelOrderState.UNPAID, ChannelOrderState.PAYING, ChannelOrderState.FAILED])
+async def test_an_unpaid_order_stays_as_it_is(state: ChannelOrderState):
     payment = await a_payment()
 
     assert await settled(payment, state=state) is PaymentState.PREPAID
@@ -208,8 +208,8 @@ async def test_an_unpaid_order_stays_as_it_is(state: OrderAtChannel):
     assert await states_of(payment.id) == ["prepaid"]
 
 
-@pytest.mark.parametrize("state", [OrderAtChannel.UNPAID, OrderAtChannel.CLOSED])
-async def test_an_older_word_does_not_undo_what_was_paid(state: OrderAtChannel):
+@pytest.mark.parametrize("state", [ChannelOrderState.UNPAID, ChannelOrderState.CLOSED])
+async def test_an_older_word_does_not_undo_what_was_paid(state: ChannelOrderState):
     payment = await a_paid_payment()
 
     assert await settled(payment, state=state) is PaymentState.PAID
@@ -218,7 +218,7 @@ async def test_an_older_word_does_not_undo_what_was_paid(state: OrderAtChannel):
 async def test_an_order_that_is_refunded_there_was_paid_before():
     payment = await a_payment()
 
-    assert await settled(payment, state=OrderAtChannel.REFUNDED) is PaymentState.PAID
+    assert await settled(payment, state=ChannelOrderState.REFUNDED) is PaymentState.PAID
 
 
 async def test_a_number_that_we_do_not_have_or_have_at_another_channel_is_unknown():

@@ -11,7 +11,7 @@ import pytest
 
 from backend import jobs
 from backend.database import fetch, fetch_value, transaction
-from backend.partners.paying.port import OrderAtChannel, RefundAtChannel, RefundSeen
+from backend.partners.paying.port import ChannelOrderState, ChannelRefund, ChannelRefundState
 from backend.payments import ledger
 from backend.payments.errors import PaymentNotFound
 from backend.payments.refund_settling import settle_refund
@@ -23,7 +23,7 @@ from tests.backend.payments.fake_channel import FakeChannel, equipped, refund_of
 from tests.factories.payments import a_paid_payment, a_payment, a_seen_order, balance, payment_row
 
 WECHAT = Channel.WECHAT_PAY
-DONE = RefundAtChannel.SUCCEEDED
+DONE = ChannelRefundState.SUCCEEDED
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def channel() -> Iterator[FakeChannel]:
         yield each
 
 
-async def report(seen: RefundSeen) -> None:
+async def report(seen: ChannelRefund) -> None:
     await settle_refund(seen, channel=WECHAT, known_by="notice")
     await jobs.drain()
 
@@ -86,14 +86,14 @@ async def test_a_notice_of_what_the_channel_does_not_know_moves_nothing(channel:
 async def test_one_that_came_to_nothing_at_the_channel_moves_nothing(channel: FakeChannel):
     payment = await a_paid_payment()
 
-    await report(channel.given(payment, "console-1", 700, RefundAtChannel.CLOSED))
+    await report(channel.given(payment, "console-1", 700, ChannelRefundState.CLOSED))
 
     assert await stands(payment) == ("paid", 0, 0)
 
 
 async def test_one_that_is_under_way_is_followed_to_its_end(channel: FakeChannel):
     payment = await a_paid_payment()
-    await report(channel.given(payment, "console-1", 700, RefundAtChannel.PROCESSING))
+    await report(channel.given(payment, "console-1", 700, ChannelRefundState.PROCESSING))
     under_way = await stands(payment)
 
     await report(channel.now("console-1", DONE))
@@ -132,7 +132,7 @@ async def test_payment_and_refunds_reported_in_any_order_and_repeated_end_alike(
     order: tuple[str, ...], channel: FakeChannel
 ):
     payment = await a_payment()
-    paid = a_seen_order(payment, state=OrderAtChannel.REFUNDED)
+    paid = a_seen_order(payment, state=ChannelOrderState.REFUNDED)
     channel.orders[payment.number] = paid
     payment.transaction_id = paid.transaction_id
     refunds = {f"refund {each}": channel.given(payment, f"console-{each}", 600, DONE) for each in (1, 2)}

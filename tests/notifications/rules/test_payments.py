@@ -10,7 +10,7 @@ from backend import clock, jobs
 from backend.database import execute, fetch, transaction
 from backend.events import record
 from backend.identity.principals import AsResident, AsStaff
-from backend.partners.paying.port import RefundAtChannel
+from backend.partners.paying.port import ChannelRefundState
 from backend.payments import approving, events, fees
 from backend.payments.refund_sending import check_refund
 from backend.payments.refunding import refund_remainder
@@ -100,7 +100,7 @@ async def test_money_that_does_not_count_and_comes_back_is_notified_in_two_messa
     payment = await a_payment(await a_fee(resident_id=resident.id))
     await settle_payment(a_seen_order(payment, amount_fen=2500), channel=WECHAT, known_by="query")
     first = await written(resident)
-    channel.now(f"R{payment.number}A", RefundAtChannel.SUCCEEDED)
+    channel.now(f"R{payment.number}A", ChannelRefundState.SUCCEEDED)
     await check_refund(f"R{payment.number}A")
 
     found = await written(resident)
@@ -117,10 +117,10 @@ async def test_a_cancelled_payment_is_notified_as_promised_blocked_and_done(chan
         number = await refund_remainder(payment.id, RefundCause.CANCELLED, "申请人病故，亲属撤回")
     assert number is not None
     first = await written(resident)
-    channel.now(number, RefundAtChannel.ABNORMAL)
+    channel.now(number, ChannelRefundState.ABNORMAL)
     await check_refund(number)
     second = await written(resident)
-    channel.now(number, RefundAtChannel.SUCCEEDED)
+    channel.now(number, ChannelRefundState.SUCCEEDED)
     await check_refund(number)
 
     found = await written(resident)
@@ -138,7 +138,7 @@ async def test_a_blocked_refund_that_arrived_before_its_event_is_handled_is_not_
         number = await refund_remainder(payment.id, RefundCause.CANCELLED, "不再办理")
     assert number is not None
     await jobs.drain()
-    for state in (RefundAtChannel.ABNORMAL, RefundAtChannel.SUCCEEDED):
+    for state in (ChannelRefundState.ABNORMAL, ChannelRefundState.SUCCEEDED):
         channel.now(number, state)
         await check_refund(number)
 

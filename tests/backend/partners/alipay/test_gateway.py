@@ -25,15 +25,15 @@ from backend.partners.paying.port import (
     ChannelNotOffered,
     ChannelOrderNotFound,
     ChannelOrderPaid,
+    ChannelOrderState,
     ChannelRefundNotFound,
-    OrderAtChannel,
+    ChannelRefundState,
+    OrderRequest,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerUnreachable,
     PayerCard,
-    RefundAtChannel,
-    RefundOrder,
-    Wanted,
+    RefundRequest,
 )
 from backend.settings import Settings, SettingsError
 from tests.backend.partners.alipay.platform import (
@@ -120,7 +120,7 @@ BACK = {
     "refund_status": "REFUND_SUCCESS",
     "gmt_refund_pay": "2026-01-02 09:00:00",
 }
-WANTED = RefundOrder(
+WANTED = RefundRequest(
     number="R1", payment_number=NUMBER, transaction_id="2026010122001", amount_fen=500, total_fen=1500, reason="撤回"
 )
 
@@ -130,7 +130,7 @@ def failed(sub_code: str, code: str = "40004") -> dict[str, str]:
 
 
 async def test_an_order_is_a_string_that_the_app_brings_to_alipay(channel: LiveAlipay):
-    order = Wanted(
+    order = OrderRequest(
         number=NUMBER,
         description="居住证|工本费" * 20,
         amount_fen=1505,
@@ -139,7 +139,7 @@ async def test_an_order_is_a_string_that_the_app_brings_to_alipay(channel: LiveA
     )
 
     placed = await channel.place(order)
-    string = channel.to_front_end(placed.prepay_id)["orderStr"]
+    string = channel.front_end_parameters(placed.prepay_id)["orderStr"]
 
     assert len(placed.prepay_id) <= 128
     assert placed == await channel.place(order)
@@ -155,7 +155,7 @@ async def test_an_order_is_a_string_that_the_app_brings_to_alipay(channel: LiveA
         await channel.place(replace_currency(order))
 
 
-def replace_currency(order: Wanted) -> Wanted:
+def replace_currency(order: OrderRequest) -> OrderRequest:
     import msgspec
 
     return msgspec.structs.replace(order, currency="USD")
@@ -166,7 +166,7 @@ async def test_a_signed_answer_tells_where_an_order_stands(gateway: Gateway, cha
 
     seen = await channel.query(NUMBER)
 
-    assert (seen.state, seen.amount_fen, seen.transaction_id) == (OrderAtChannel.PAID, 1500, "2026010122001")
+    assert (seen.state, seen.amount_fen, seen.transaction_id) == (ChannelOrderState.PAID, 1500, "2026010122001")
     assert seen.paid_at == SENT - timedelta(seconds=1)
     assert gateway.content() == {"out_trade_no": NUMBER}
 
@@ -174,14 +174,14 @@ async def test_a_signed_answer_tells_where_an_order_stands(gateway: Gateway, cha
 @pytest.mark.parametrize(
     ("changes", "state"),
     [
-        ({"trade_status": "WAIT_BUYER_PAY", "send_pay_date": ""}, OrderAtChannel.UNPAID),
-        ({"trade_status": "TRADE_CLOSED", "send_pay_date": ""}, OrderAtChannel.CLOSED),
-        ({"trade_status": "TRADE_CLOSED"}, OrderAtChannel.REFUNDED),
-        ({"trade_status": "TRADE_FINISHED"}, OrderAtChannel.PAID),
+        ({"trade_status": "WAIT_BUYER_PAY", "send_pay_date": ""}, ChannelOrderState.UNPAID),
+        ({"trade_status": "TRADE_CLOSED", "send_pay_date": ""}, ChannelOrderState.CLOSED),
+        ({"trade_status": "TRADE_CLOSED"}, ChannelOrderState.REFUNDED),
+        ({"trade_status": "TRADE_FINISHED"}, ChannelOrderState.PAID),
     ],
 )
 async def test_a_closed_order_that_was_paid_has_been_refunded(
-    gateway: Gateway, channel: LiveAlipay, changes: dict[str, str], state: OrderAtChannel
+    gateway: Gateway, channel: LiveAlipay, changes: dict[str, str], state: ChannelOrderState
 ):
     gateway.answers["alipay.trade.query"] = {**TRADE, **changes}
 
@@ -253,8 +253,8 @@ async def test_a_refund_is_what_the_query_says_it_is(gateway: Gateway, channel: 
 
     done, unknown, going = [await channel.refund(WANTED) for _ in range(3)]
 
-    assert (done.state, done.amount_fen, done.number) == (RefundAtChannel.SUCCEEDED, 500, "R1")
-    assert (unknown.state, going.state) == (RefundAtChannel.PROCESSING, RefundAtChannel.PROCESSING)
+    assert (done.state, done.amount_fen, done.number) == (ChannelRefundState.SUCCEEDED, 500, "R1")
+    assert (unknown.state, going.state) == (ChannelRefundState.PROCESSING, ChannelRefundState.PROCESSING)
     assert gateway.content(0)["out_request_no"] == "R1"
     assert gateway.content(0)["refund_amount"] == "5.00"
 

@@ -15,8 +15,8 @@ from backend.partners.alipay.notices import open_notice
 from backend.partners.alipay.signing import content_of, sign
 from backend.partners.paying.exact_json import Ambiguous
 from backend.partners.paying.port import (
+    ChannelOrderState,
     NoticeKind,
-    OrderAtChannel,
     PaymentNoticeExpired,
     PaymentNoticeInvalid,
     PaymentNoticeSignatureInvalid,
@@ -52,7 +52,7 @@ def test_the_published_notice_is_believed_in_both_varieties(variety: str):
     assert notice.kind is NoticeKind.ORDER
     assert notice.identity == KNOWN["params_without_sign"]["notify_id"]
     assert notice.order is not None
-    assert notice.order.state is OrderAtChannel.PAID
+    assert notice.order.state is ChannelOrderState.PAID
     assert (notice.order.number, notice.order.amount_fen) == ("GOV20260101000002", 1000)
     assert (notice.order.app_id, notice.order.merchant_id) == ("2021000000000001", "2088000000000001")
     assert notice.order.paid_at == SENT - timedelta(seconds=1)

@@ -19,7 +19,7 @@ from backend.partners.courier.port import (
     Ordered,
     Parcel,
     PartnerBusy,
-    PartnerTrouble,
+    PartnerError,
     PartnerUnreachable,
 )
 from backend.settings import SettingsError
@@ -100,7 +100,7 @@ async def test_to_be_collected_is_another_product_and_a_user_code_is_named(couri
     ],
 )
 async def test_every_answer_to_an_order_has_its_meaning(
-    courier: Courier, ours: Partners, answer: Any, kind: type[PartnerTrouble]
+    courier: Courier, ours: Partners, answer: Any, kind: type[PartnerError]
 ):
     courier.say(answer)
 
@@ -165,7 +165,7 @@ async def test_a_trace_is_the_whole_journey(courier: Courier, ours: Partners):
         ({"responseItems": [{**STEP, "opTime": "x"}]}, PartnerUnreachable),
     ],
 )
-async def test_a_trace_without_steps_says_so(courier: Courier, ours: Partners, body: Any, kind: type[PartnerTrouble]):
+async def test_a_trace_without_steps_says_so(courier: Courier, ours: Partners, body: Any, kind: type[PartnerError]):
     courier.say(fine(body))
 
     with pytest.raises(kind) as trouble:

@@ -23,9 +23,9 @@ from backend.partners.courier.port import (
     CourierWaybillNotFound,
     Parcel,
     PartnerBusy,
+    PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
-    PartnerTrouble,
     PartnerUnreachable,
 )
 from backend.partners.courier.signing import kdniao_signature
@@ -233,7 +233,7 @@ async def test_a_subscription_is_signed(courier: Courier, ours: Partners):
     ],
 )
 async def test_the_words_of_a_refusal_have_their_meaning(
-    courier: Courier, ours: Partners, reason: str, kind: type[PartnerTrouble] | None
+    courier: Courier, ours: Partners, reason: str, kind: type[PartnerError] | None
 ):
     courier.say({"EBusinessID": "1234567", "Success": False, "Reason": reason})
 
@@ -271,7 +271,7 @@ async def test_a_question_gives_the_whole_journey_by_the_paid_number_if_there_is
     ],
 )
 async def test_an_answer_that_tells_nothing_says_so(
-    courier: Courier, ours: Partners, answer: Any, kind: type[PartnerTrouble]
+    courier: Courier, ours: Partners, answer: Any, kind: type[PartnerError]
 ):
     courier.say(answer)
 

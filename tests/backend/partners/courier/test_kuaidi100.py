@@ -22,9 +22,9 @@ from backend.partners.courier.port import (
     CourierWaybillNotFound,
     Parcel,
     PartnerBusy,
+    PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
-    PartnerTrouble,
     PartnerUnreachable,
 )
 from backend.partners.courier.signing import kuaidi100_signature
@@ -291,7 +291,7 @@ async def test_without_a_salt_the_address_is_the_secret(courier: Courier):
     ],
 )
 async def test_every_answer_to_a_subscription_has_its_meaning(
-    courier: Courier, ours: Partners, code: str, kind: type[PartnerTrouble] | None
+    courier: Courier, ours: Partners, code: str, kind: type[PartnerError] | None
 ):
     courier.say({"result": False, "returnCode": code, "message": "说明"})
 
@@ -344,7 +344,7 @@ async def test_the_known_question_is_asked_byte_for_byte(courier: Courier):
     ],
 )
 async def test_every_answer_to_a_question_has_its_meaning(
-    courier: Courier, ours: Partners, answer: Any, kind: type[PartnerTrouble]
+    courier: Courier, ours: Partners, answer: Any, kind: type[PartnerError]
 ):
     courier.say(answer)
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from backend import clock
 from backend.partners.base import Request
 from backend.partners.courier import ems, kdniao, kuaidi100, replies, sf_calls
-from backend.partners.courier.port import PartnerTrouble, Party
+from backend.partners.courier.port import PartnerError, Party
 from backend.partners.courier.signing import ems_seal, kdniao_signature, kuaidi100_signature, sf_digest
 from tests.backend.partners.courier.conftest import a_parcel
 from tests.backend.partners.courier.ear import Ear, asked
@@ -120,7 +120,7 @@ async def test_a_mistake_of_ours_is_refused(ear: Ear, monkeypatch: pytest.Monkey
     name, module, what, wrong = MISTAKES[mistake]
     monkeypatch.setattr(module, what, wrong)
 
-    with pytest.raises(PartnerTrouble):
+    with pytest.raises(PartnerError):
         await ask(ear, name)
 
 
@@ -137,7 +137,7 @@ async def test_what_is_not_sent_as_a_form_in_utf_8_is_refused(
     for module in (kuaidi100, sf_calls, ems, kdniao):
         monkeypatch.setattr(module, "form", form)
 
-    with pytest.raises(PartnerTrouble):
+    with pytest.raises(PartnerError):
         await ask(ear, name)
 
 
@@ -169,7 +169,7 @@ async def test_a_question_to_sf_that_is_not_as_it_should_be_is_refused(ear: Ear,
     calls = ear.partners.trackers["sf"]._calls  # type: ignore[attr-defined]
 
     assert (await calls.ask("routes", right))[0] == "ok"
-    with pytest.raises(PartnerTrouble) as trouble:
+    with pytest.raises(PartnerError) as trouble:
         await calls.ask("routes", {**right, **wrong})
     assert trouble.value.partner_code == "S0001"
 
@@ -178,7 +178,7 @@ async def test_an_edition_that_does_not_exist_is_refused(ear: Ear, monkeypatch: 
     parcel, tracker = await ear.couriers.parcel("ems"), ear.partners.trackers["kuaidi100"]
     monkeypatch.setattr(tracker, "_values", replace(tracker._values, kuaidi100_edition="3"))  # type: ignore[attr-defined]
 
-    with pytest.raises(PartnerTrouble) as trouble:
+    with pytest.raises(PartnerError) as trouble:
         await tracker.subscribe(asked(parcel))
     assert trouble.value.partner_code == "700"
 
@@ -187,5 +187,5 @@ async def test_a_call_to_ems_of_an_hour_ago_is_refused(ear: Ear, monkeypatch: py
     stamp = f"{(clock.now() - timedelta(hours=1)).astimezone(clock.SHANGHAI):%Y-%m-%d %H:%M:%S}"
     monkeypatch.setattr(ems, "_written", lambda _: stamp)
 
-    with pytest.raises(PartnerTrouble):
+    with pytest.raises(PartnerError):
         await ask(ear, "ems")

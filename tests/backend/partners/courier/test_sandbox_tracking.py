@@ -14,7 +14,7 @@ import pytest
 
 from backend import clock
 from backend.partners import Partners, partners_from
-from backend.partners.courier.port import CourierWaybillNotFound, PartnerMisconfigured, PartnerRefused, PartnerTrouble
+from backend.partners.courier.port import CourierWaybillNotFound, PartnerError, PartnerMisconfigured, PartnerRefused
 from backend.partners.courier.sandbox.journeys import JOURNEYS, KINDS, Person, kinds_of
 from backend.partners.courier.sandbox.places import COMPANIES
 from backend.partners.courier.sandbox.platform import Couriers, Unknown
@@ -241,7 +241,7 @@ async def test_a_question_tells_the_whole_list_and_not_twice_within_half_an_hour
     with pytest.raises(CourierWaybillNotFound):
         await tracker.query(asked(parcel))
     await ear.couriers.travel(parcel.waybill, "signed")
-    with pytest.raises(PartnerTrouble):
+    with pytest.raises(PartnerError):
         await tracker.query(asked(parcel))
     await ear.couriers.advance(tracker.query_seconds)
     track = await tracker.query(asked(parcel))

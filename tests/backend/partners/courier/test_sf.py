@@ -24,8 +24,8 @@ from backend.partners.courier.port import (
     Ordered,
     Parcel,
     PartnerBusy,
+    PartnerError,
     PartnerMisconfigured,
-    PartnerTrouble,
     PartnerUnreachable,
 )
 from backend.partners.courier.sf import Sf
@@ -273,7 +273,7 @@ async def test_an_order_whose_answer_is_lost_is_sent_again_under_the_same_number
     ],
 )
 async def test_every_answer_to_an_order_has_its_meaning(
-    courier: Courier, ours: Partners, answer: Any, kind: type[PartnerTrouble]
+    courier: Courier, ours: Partners, answer: Any, kind: type[PartnerError]
 ):
     courier.say(answer)
 

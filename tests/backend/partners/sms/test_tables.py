@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backend.partners import partners_from
-from backend.partners.errors import PartnerBusy, PartnerTrouble, PartnerUnreachable
+from backend.partners.errors import PartnerBusy, PartnerError, PartnerUnreachable
 from backend.partners.sandbox import Sandbox
 from backend.partners.sms.faults import faults
 from backend.partners.sms.port import (
@@ -24,7 +24,7 @@ from backend.partners.sms.tables import GATEWAYS, Gateway, load
 from backend.settings import Settings, SettingsError, settings
 
 at_both = pytest.mark.parametrize("gateway", GATEWAYS)
-MEANINGS: list[tuple[Gateway, str, type[PartnerTrouble]]] = [
+MEANINGS: list[tuple[Gateway, str, type[PartnerError]]] = [
     ("tencent", "InternalError.SendAndRecvFail", PartnerBusy),
     ("tencent", "RequestLimitExceeded", PartnerBusy),
     ("tencent", "LimitExceeded.PhoneNumberOneHourLimit", SmsTooOften),
@@ -49,11 +49,11 @@ MEANINGS: list[tuple[Gateway, str, type[PartnerTrouble]]] = [
 ]
 
 
-async def sent(gateway: Gateway, template: str = "100001") -> PartnerTrouble:
+async def sent(gateway: Gateway, template: str = "100001") -> PartnerError:
     """What the gateway at the address of the settings has against a text."""
     bundle = partners_from(replace(settings(), sms_provider=gateway))
     assert bundle.sms is not None
-    with pytest.raises(PartnerTrouble) as trouble:
+    with pytest.raises(PartnerError) as trouble:
         await bundle.sms.send(SmsMessage(phone="13800000001", template=template, parameters={"a": "b"}))
     await bundle.close()
     return trouble.value
@@ -61,7 +61,7 @@ async def sent(gateway: Gateway, template: str = "100001") -> PartnerTrouble:
 
 @pytest.mark.parametrize(("gateway", "code", "kind"), MEANINGS)
 async def test_every_code_of_the_gateway_has_its_meaning(
-    sandbox: Sandbox, gateway: Gateway, code: str, kind: type[PartnerTrouble]
+    sandbox: Sandbox, gateway: Gateway, code: str, kind: type[PartnerError]
 ):
     sandbox.sms.refusals = [code]
 

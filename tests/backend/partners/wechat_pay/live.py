@@ -9,9 +9,9 @@ from typing import Any
 from backend import clock
 from backend.partners.base import Wire
 from backend.partners.paying.port import (
+    OrderRequest,
     PayerCard,
-    RefundOrder,
-    Wanted,
+    RefundRequest,
 )
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat_pay.live import LiveWeChatPay
@@ -23,7 +23,7 @@ CARD = PayerCard(bank="ICBC_DEBIT", number="6222020000000000000", name="张三")
 SUB = "1900000200"
 
 
-def an_order(number: str = NUMBER, **changes: Any) -> Wanted:
+def an_order(number: str = NUMBER, **changes: Any) -> OrderRequest:
     values: dict[str, Any] = {
         "number": number,
         "description": "居住证工本费",
@@ -32,10 +32,10 @@ def an_order(number: str = NUMBER, **changes: Any) -> Wanted:
         "expires_at": clock.now() + timedelta(minutes=30),
         **changes,
     }
-    return Wanted(**values)
+    return OrderRequest(**values)
 
 
-def a_refund(number: str = f"R{NUMBER}01", amount: int = 1500, **changes: Any) -> RefundOrder:
+def a_refund(number: str = f"R{NUMBER}01", amount: int = 1500, **changes: Any) -> RefundRequest:
     values: dict[str, Any] = {
         "number": number,
         "payment_number": NUMBER,
@@ -45,7 +45,7 @@ def a_refund(number: str = f"R{NUMBER}01", amount: int = 1500, **changes: Any) -
         "reason": "申请撤回",
         **changes,
     }
-    return RefundOrder(**values)
+    return RefundRequest(**values)
 
 
 def with_certificates(wire: Wire, **changes: Any) -> LiveWeChatPay:

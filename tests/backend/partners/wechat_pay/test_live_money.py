@@ -17,9 +17,9 @@ from backend.partners.paying.port import (
     ChannelNotEnoughMoney,
     ChannelOrderNotFound,
     ChannelRefundNotFound,
+    ChannelRefundState,
     NoticeKind,
     PartnerMisconfigured,
-    RefundAtChannel,
 )
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat_pay.live import LiveWeChatPay
@@ -55,7 +55,7 @@ async def test_the_platforms_notice_of_a_refund_says_what_its_query_says(sandbox
     truth = await channel.query_refund(asked.number, payment_number=NUMBER)
     assert notice.kind is NoticeKind.REFUND
     assert notice.refund == truth
-    assert truth.state is RefundAtChannel.SUCCEEDED
+    assert truth.state is ChannelRefundState.SUCCEEDED
 
 
 async def test_the_xml_notice_of_a_refund_in_the_console_opens_with_the_v2_key(
@@ -70,7 +70,7 @@ async def test_the_xml_notice_of_a_refund_in_the_console_opens_with_the_v2_key(
     assert notice.kind is NoticeKind.FOREIGN
     assert notice.refund is not None
     assert (notice.refund.amount_fen, notice.refund.payment_number) == (500, NUMBER)
-    assert notice.refund.state is RefundAtChannel.SUCCEEDED
+    assert notice.refund.state is ChannelRefundState.SUCCEEDED
 
 
 # -- refunds ---------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ async def test_a_refund_asked_for_twice_under_one_number_is_one_refund(sandbox: 
     first, again = await channel.refund(a_refund(amount=500)), await channel.refund(a_refund(amount=500))
 
     assert again == first
-    assert first.state is RefundAtChannel.PROCESSING
+    assert first.state is ChannelRefundState.PROCESSING
     assert (first.amount_fen, first.total_fen, first.merchant_id) == (500, 1500, channel.merchant_id)
     assert len(sandbox.pay.world.refunds) == 1
 
@@ -114,7 +114,7 @@ async def test_a_refund_that_the_account_does_not_take_goes_to_a_card_whose_numb
     asked = await channel.refund(a_refund())
     sandbox.pay.finish_refund(asked.number, "ABNORMAL")
     stuck = await channel.query_refund(asked.number, payment_number=NUMBER)
-    assert stuck.state is RefundAtChannel.ABNORMAL
+    assert stuck.state is ChannelRefundState.ABNORMAL
     assert stuck.refund_id is not None
     sent: list[dict[str, Any]] = []
     posting = channel.api.post
@@ -126,7 +126,7 @@ async def test_a_refund_that_the_account_does_not_take_goes_to_a_card_whose_numb
     monkeypatch.setattr(channel.api, "post", watched)
     seen = await channel.refund_to_card(asked.number, stuck.refund_id, CARD)
 
-    assert seen.state is RefundAtChannel.PROCESSING
+    assert seen.state is ChannelRefundState.PROCESSING
     assert sent[0]["serial"] == channel.merchant.public_key_id
     assert CARD.number not in str(sent)
     assert CARD.name not in str(sent)
@@ -202,7 +202,7 @@ async def test_a_service_provider_takes_money_for_its_sub_merchant(sandbox: Sand
     sandbox.pay.world.rules.notices = "swallow"
     sub = channel.sub_merchants["gongan"]
     placed = await channel.place(an_order(sub_merchant_id=sub))
-    sandbox.pay.confirm(channel.to_front_end(placed.prepay_id), PAYER)
+    sandbox.pay.confirm(channel.front_end_parameters(placed.prepay_id), PAYER)
 
     seen = await channel.query(NUMBER, sub_merchant_id=sub)
     notice = await channel.open_notice(*sandbox.pay.written(NUMBER))

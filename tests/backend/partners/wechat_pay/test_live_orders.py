@@ -16,8 +16,8 @@ from backend.partners.paying.port import (
     ChannelOrderInConflict,
     ChannelOrderNotFound,
     ChannelOrderPaid,
+    ChannelOrderState,
     ChannelPayerRefused,
-    OrderAtChannel,
     PartnerBusy,
     PartnerMisconfigured,
     PartnerRefused,
@@ -42,7 +42,7 @@ async def test_an_order_is_placed_and_the_dialogue_opens_with_what_the_front_end
 ):
     placed = await channel.place(an_order())
 
-    order = sandbox.pay.confirm(channel.to_front_end(placed.prepay_id), PAYER)
+    order = sandbox.pay.confirm(channel.front_end_parameters(placed.prepay_id), PAYER)
 
     assert order.number == NUMBER
     assert order.total_fen == 1500
@@ -90,7 +90,7 @@ async def test_an_unpaid_order_is_unpaid_and_an_unknown_one_is_unknown(channel: 
 
     seen = await channel.query(NUMBER)
 
-    assert (seen.state, seen.transaction_id, seen.raw_state) == (OrderAtChannel.UNPAID, None, "NOTPAY")
+    assert (seen.state, seen.transaction_id, seen.raw_state) == (ChannelOrderState.UNPAID, None, "NOTPAY")
     with pytest.raises(ChannelOrderNotFound):
         await channel.query("P20260101NOBODYSORDER000")
 
@@ -102,7 +102,7 @@ async def test_a_paid_order_is_told_the_same_by_both_queries(sandbox: Sandbox, c
     by_transaction = await channel.query_by_transaction(transaction_id)
 
     assert by_number == by_transaction
-    assert by_number.state is OrderAtChannel.PAID
+    assert by_number.state is ChannelOrderState.PAID
     assert (by_number.amount_fen, by_number.currency, by_number.payer) == (1500, "CNY", PAYER)
     assert (by_number.app_id, by_number.merchant_id) == (channel.app_id, channel.merchant_id)
     assert by_number.paid_at is not None
@@ -113,7 +113,7 @@ async def test_closing_is_repeatable_and_a_paid_order_cannot_be_closed(sandbox: 
     await channel.place(an_order())
     await channel.close(NUMBER)
     await channel.close(NUMBER)
-    assert (await channel.query(NUMBER)).state is OrderAtChannel.CLOSED
+    assert (await channel.query(NUMBER)).state is ChannelOrderState.CLOSED
 
     sandbox.pay.pay(NUMBER, force=True)
 
@@ -190,7 +190,7 @@ async def test_an_answer_that_the_platform_did_not_sign_is_asked_for_again_and_n
 ):
     await channel.place(an_order())
     sandbox.pay.answers[:] = [fault]
-    assert (await channel.query(NUMBER)).state is OrderAtChannel.UNPAID
+    assert (await channel.query(NUMBER)).state is ChannelOrderState.UNPAID
 
     sandbox.pay.answers[:] = [fault] * 3
     with pytest.raises(PartnerUnreachable) as refused:

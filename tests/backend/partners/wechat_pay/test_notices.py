@@ -11,13 +11,13 @@ import pytest
 
 from backend import clock
 from backend.partners.paying.port import (
+    ChannelOrderState,
+    ChannelRefundState,
     Notice,
     NoticeKind,
-    OrderAtChannel,
     PaymentNoticeExpired,
     PaymentNoticeInvalid,
     PaymentNoticeSignatureInvalid,
-    RefundAtChannel,
 )
 from backend.partners.wechat_pay.merchant import Merchant, merchant_from
 from backend.partners.wechat_pay.notices import open_notice
@@ -66,7 +66,7 @@ async def test_a_published_notice_of_a_payment_is_read(name: str):
     assert notice.identity == json.loads(MESSAGES[name]["body"])["id"]
     assert notice.plaintext == MESSAGES[name]["expected_plaintext"]
     assert notice.order is not None
-    assert notice.order.state is OrderAtChannel.PAID
+    assert notice.order.state is ChannelOrderState.PAID
     assert (notice.order.number, notice.order.amount_fen) == ("GOV20260101000001", 1000)
     assert (notice.order.app_id, notice.order.merchant_id) == (MESSAGES["appid"], MESSAGES["mchid"])
     assert notice.order.payer == MESSAGES["openid"]
@@ -78,7 +78,7 @@ async def test_the_published_notice_of_a_refund_is_read():
 
     assert notice.kind is NoticeKind.REFUND
     assert notice.refund is not None
-    assert notice.refund.state is RefundAtChannel.SUCCEEDED
+    assert notice.refund.state is ChannelRefundState.SUCCEEDED
     assert notice.refund.number == REFUNDED["out_refund_no"]
     assert notice.refund.amount_fen == REFUNDED["amount"]["refund"]
 

@@ -14,7 +14,7 @@ from backend.partners.base import Reply
 from backend.partners.errors import PartnerUnreachable
 from backend.partners.paying.port import PaymentNoticeSignatureInvalid
 from backend.partners.wechat_pay.merchant import merchant_from
-from backend.partners.wechat_pay.platform_keys import CertificatesUnbelievable, PlatformKeys, opened
+from backend.partners.wechat_pay.platform_keys import CertificatesInvalid, PlatformKeys, opened
 from tests.backend.partners.wechat_pay.platform import JAVA, Platform, Signer, a_signer, private, published
 
 
@@ -147,15 +147,15 @@ def test_a_list_of_certificates_that_contradicts_itself_is_not_believed():
     }
     for name, listed in lists.items():
         body = json.dumps({"data": listed}).encode()
-        with pytest.raises(CertificatesUnbelievable):
+        with pytest.raises(CertificatesInvalid):
             opened(merchant, reply_of(body, platform.signers[0]), {})
         assert name
 
     stranger = a_signer()
     good = platform.certificates()
-    with pytest.raises(CertificatesUnbelievable):
+    with pytest.raises(CertificatesInvalid):
         opened(merchant, platform.certificates(signed_by=stranger), {})
-    with pytest.raises(CertificatesUnbelievable):
+    with pytest.raises(CertificatesInvalid):
         opened(merchant, Reply(200, good.headers, good.body.replace(b"certificate", b"certificatE", 1)), {})
     assert set(opened(merchant, good, {})) == {each.serial for each in platform.signers}
 
@@ -195,7 +195,7 @@ def test_a_certificate_that_everybody_can_sign_with_is_refused_outside_the_sandb
 
     with clock.travel(by=timedelta(0)):
         body = json.dumps({"data": [platform.listed(public)]}).encode()
-        with pytest.raises(CertificatesUnbelievable, match="everybody"):
+        with pytest.raises(CertificatesInvalid, match="everybody"):
             opened(merchant_from(platform.settings()), reply_of(body, public), {})
         own = Signer(inside.public_key_id, key)
         assert list(opened(inside, reply_of(body, own), {})) == [public.serial]

@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from backend.partners.paying.port import (
+    ChannelRefundState,
     NoticeKind,
     PaymentNoticeInvalid,
     PaymentNoticeSignatureInvalid,
-    RefundAtChannel,
 )
 from backend.partners.wechat_pay.v2_notice import ACCEPTED, is_v2, open_v2_notice
 
@@ -57,7 +57,7 @@ def test_a_console_refund_is_recognised_and_kept_without_being_acted_upon():
     assert notice.refund is not None
     assert (notice.refund.number, notice.refund.payment_number) == ("50000001", "P20260101X")
     assert (notice.refund.amount_fen, notice.refund.total_fen) == (500, 1500)
-    assert notice.refund.state is RefundAtChannel.SUCCEEDED
+    assert notice.refund.state is ChannelRefundState.SUCCEEDED
     assert notice.refund.succeeded_at is not None
     assert notice.refund.succeeded_at.isoformat() == "2026-01-02T09:00:00+08:00"
     assert notice.plaintext == INSIDE
