@@ -208,14 +208,14 @@ async def refund_to_card(staff: AsStaff, number: str, card: PayerCard) -> Refund
         found = await _begin_repetition(staff, number, to_card=True)
     channel = Channel(found["channel"])
     try:
-        seen: ChannelRefund = await channel_of(channel).refund_to_card(
+        observed: ChannelRefund = await channel_of(channel).refund_to_card(
             number, found["channel_refund_id"], card, sub_merchant_id=found["sub_merchant_id"]
         )
     except PartnerError as error:
         if not (isinstance(error, PartnerUnreachable) and error.maybe_done):
             await _mark_abnormal(number, error)
         raise
-    return RefundDecision(number, await settle_refund(seen, channel=channel, known_by="request"))
+    return RefundDecision(number, await settle_refund(observed, channel=channel, known_by="request"))
 
 
 async def _begin_repetition(staff: AsStaff, number: str, *, to_card: bool) -> asyncpg.Record:

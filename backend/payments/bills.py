@@ -45,10 +45,10 @@ async def _bill_of_queries(account: Account, day: date, channel: PayChannel) -> 
             try:
                 if payment_number is None:
                     return _row_of_order(await channel.query(number, sub_merchant_id=account.sub_merchant_id))
-                seen = await channel.query_refund(
+                observed = await channel.query_refund(
                     number, payment_number=payment_number, sub_merchant_id=account.sub_merchant_id
                 )
-                return _row_of_refund(seen)
+                return _row_of_refund(observed)
             except (ChannelOrderNotFound, ChannelRefundNotFound):
                 return None
 
@@ -56,24 +56,24 @@ async def _bill_of_queries(account: Account, day: date, channel: PayChannel) -> 
     return Bill(day=day, digest="", rows=tuple(each for each in rows if each is not None))
 
 
-def _row_of_order(seen: ChannelOrder) -> BillRow | None:
-    if seen.state not in settling.PAID_STATES or not seen.amount_fen:
+def _row_of_order(observed: ChannelOrder) -> BillRow | None:
+    if observed.state not in settling.PAID_STATES or not observed.amount_fen:
         return None
-    at, transaction_id = seen.paid_at or clock.now(), seen.transaction_id or ""
+    at, transaction_id = observed.paid_at or clock.now(), observed.transaction_id or ""
     return BillRow(
-        number=seen.number, transaction_id=transaction_id, amount_fen=seen.amount_fen, state="SUCCESS", at=at
+        number=observed.number, transaction_id=transaction_id, amount_fen=observed.amount_fen, state="SUCCESS", at=at
     )
 
 
-def _row_of_refund(seen: ChannelRefund) -> BillRow | None:
-    if seen.state is ChannelRefundState.CLOSED:
+def _row_of_refund(observed: ChannelRefund) -> BillRow | None:
+    if observed.state is ChannelRefundState.CLOSED:
         return None
     return BillRow(
-        number=seen.payment_number,
-        transaction_id=seen.transaction_id or "",
-        amount_fen=seen.amount_fen,
-        state="SUCCESS" if seen.state is ChannelRefundState.SUCCEEDED else "PROCESSING",
-        at=seen.succeeded_at or clock.now(),
-        refund_number=seen.number,
-        refund_id=seen.refund_id,
+        number=observed.payment_number,
+        transaction_id=observed.transaction_id or "",
+        amount_fen=observed.amount_fen,
+        state="SUCCESS" if observed.state is ChannelRefundState.SUCCEEDED else "PROCESSING",
+        at=observed.succeeded_at or clock.now(),
+        refund_number=observed.number,
+        refund_id=observed.refund_id,
     )

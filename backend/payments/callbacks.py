@@ -105,22 +105,22 @@ async def _apply(channel: Channel, notice: Notice) -> bool:
     return True
 
 
-async def _enqueue_query(channel: Channel, seen: ChannelRefund) -> None:
+async def _enqueue_query(channel: Channel, observed: ChannelRefund) -> None:
     """Have the channel queried about a refund that a notice mentions without being proof of it."""
-    if await fetch_value("SELECT 1 FROM refunds WHERE number = $1", seen.number):
-        await enqueue("payments.check-refund", {"number": seen.number}, key=f"check-refund:{seen.number}")
-    elif await fetch_value(_OURS, seen.payment_number, channel.value):
-        await enqueue_unrequested_refund(channel, seen.payment_number, seen.number)
+    if await fetch_value("SELECT 1 FROM refunds WHERE number = $1", observed.number):
+        await enqueue("payments.check-refund", {"number": observed.number}, key=f"check-refund:{observed.number}")
+    elif await fetch_value(_OURS, observed.payment_number, channel.value):
+        await enqueue_unrequested_refund(channel, observed.payment_number, observed.number)
 
 
-async def _apply_order(channel: Channel, notice: Notice, seen: ChannelOrder) -> bool:
+async def _apply_order(channel: Channel, notice: Notice, observed: ChannelOrder) -> bool:
     async with transaction():
-        found = await settling.lock_order(seen, channel, notice)
+        found = await settling.lock_order(observed, channel, notice)
         if found.row["notice_state"] == HANDLED:
             return False
-        wrong = settling.mismatched_fields(found, seen)
+        wrong = settling.mismatched_fields(found, observed)
         if not wrong:
-            await settling.apply_channel_order(found, seen, "notice", notice=notice)
+            await settling.apply_channel_order(found, observed, "notice", notice=notice)
             if found.row["notice_state"]:  # it did not fit before; the query that it led to has been answered since
                 await execute(_MARK_HANDLED, PARTNERS[channel], notice.identity)
         elif not found.row["notice_state"]:
@@ -140,31 +140,31 @@ async def _suspect_order(found: LockedOrder, notice: Notice, wrong: list[str]) -
     logs.security.error("a notice does not match our order", extra=facts)
 
 
-async def _apply_refund(channel: Channel, notice: Notice, seen: ChannelRefund) -> bool:
+async def _apply_refund(channel: Channel, notice: Notice, observed: ChannelRefund) -> bool:
     try:
         async with transaction():
             state = await fetch_value(_NOTICE_STATE, PARTNERS[channel], notice.identity)
             if state == HANDLED:
                 return False
-            await settle_refund(seen, channel=channel, known_by="notice")
+            await settle_refund(observed, channel=channel, known_by="notice")
             if state:
                 await execute(_MARK_HANDLED, PARTNERS[channel], notice.identity)
             else:
                 await store_notice(notice, channel)
     except PaymentNoticeMismatch as mismatch:
-        await _suspect_refund(channel, notice, seen, list(mismatch.facts.get("fields_that_differ", ["refund"])))
+        await _suspect_refund(channel, notice, observed, list(mismatch.facts.get("fields_that_differ", ["refund"])))
         raise
     return True
 
 
-async def _suspect_refund(channel: Channel, notice: Notice, seen: ChannelRefund, wrong: list[str]) -> None:
+async def _suspect_refund(channel: Channel, notice: Notice, observed: ChannelRefund, wrong: list[str]) -> None:
     async with transaction():
         payment = await fetch_value(
-            "SELECT p.id FROM payments p JOIN refunds r ON r.payment_id = p.id WHERE r.number = $1", seen.number
+            "SELECT p.id FROM payments p JOIN refunds r ON r.payment_id = p.id WHERE r.number = $1", observed.number
         )
         if payment is None or not await store_notice(notice, channel, state="received"):
             return
         await record(NoticeRefused(payment_id=payment, channel=channel.value, fields=wrong))
-        await enqueue("payments.check-refund", {"number": seen.number}, key=f"check-refund:{seen.number}")
-    facts = {"event": "payments.notice-mismatched", "refund": seen.number, "fields": wrong}
+        await enqueue("payments.check-refund", {"number": observed.number}, key=f"check-refund:{observed.number}")
+    facts = {"event": "payments.notice-mismatched", "refund": observed.number, "fields": wrong}
     logs.security.error("a notice does not match our refund", extra=facts)

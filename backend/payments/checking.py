@@ -85,9 +85,11 @@ async def check_payment(number: str, *, channels: Mapping[str, PayChannel] | Non
     if state not in OPEN and state is not PaymentState.CLOSED:
         return state
     channel = _channel(order, channels)
-    seen = await _query(channel, order)
-    if seen is not None and (seen.state in PAID_STATES or seen.state is ChannelOrderState.CLOSED):
-        state = await settle_payment(seen, channel=Channel(order["channel"]), known_by="query", why=close_reason(order))
+    observed = await _query(channel, order)
+    if observed is not None and (observed.state in PAID_STATES or observed.state is ChannelOrderState.CLOSED):
+        state = await settle_payment(
+            observed, channel=Channel(order["channel"]), known_by="query", why=close_reason(order)
+        )
     if state in OPEN and (reason := close_reason(order)):
         return await close_order(number, reason, channels=channels)
     if state is PaymentState.CLOSED:
@@ -118,9 +120,9 @@ async def close_order(number: str, why: str, *, channels: Mapping[str, PayChanne
         log.info("the order had ended before it was closed", extra={"event": "payments.order-ended", "payment": number})
     except ChannelOrderNotFound:
         known = False
-    seen = await _query(channel, order)
-    if seen is not None:
-        return await settle_payment(seen, channel=Channel(order["channel"]), known_by="query", why=why)
+    observed = await _query(channel, order)
+    if observed is not None:
+        return await settle_payment(observed, channel=Channel(order["channel"]), known_by="query", why=why)
     if known:
         return PaymentState(order["state"])
     return await _close_unknown(order, why)

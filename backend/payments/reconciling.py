@@ -166,25 +166,25 @@ async def _query(account: Account, channel: PayChannel, found: list[Mismatch]) -
 
 
 async def _query_payment(account: Account, channel: PayChannel, each: Mismatch) -> ChannelAnswer:
-    seen = await channel.query(each.number, sub_merchant_id=account.sub_merchant_id)
-    came = seen.state in settling.PAID_STATES
+    observed = await channel.query(each.number, sub_merchant_id=account.sub_merchant_id)
+    came = observed.state in settling.PAID_STATES
     if came and each.kind is DifferenceKind.MISSING_HERE:
         with _leaving_differences(each):
-            await settling.settle_payment(seen, channel=account.channel, known_by="bill")
-    return ChannelAnswer(seen.state.value, seen.amount_fen if came else None)
+            await settling.settle_payment(observed, channel=account.channel, known_by="bill")
+    return ChannelAnswer(observed.state.value, observed.amount_fen if came else None)
 
 
 async def _query_refund(account: Account, channel: PayChannel, each: Mismatch) -> ChannelAnswer:
     assert each.payment_number is not None
-    seen = await channel.query_refund(
+    observed = await channel.query_refund(
         each.number, payment_number=each.payment_number, sub_merchant_id=account.sub_merchant_id
     )
     with _leaving_differences(each):
         if each.kind is DifferenceKind.UNKNOWN:
             await unrequested_refunds.adopt_refund(account.channel, each.payment_number, each.number)
         elif each.kind in (DifferenceKind.MISSING_HERE, DifferenceKind.STATE):
-            await refund_settling.settle_refund(seen, channel=account.channel, known_by="bill")
-    return ChannelAnswer(seen.state.value, seen.amount_fen)
+            await refund_settling.settle_refund(observed, channel=account.channel, known_by="bill")
+    return ChannelAnswer(observed.state.value, observed.amount_fen)
 
 
 @contextmanager

@@ -82,8 +82,8 @@ async def send_refund(refund_id: UUID) -> None:
     )
     channel = Channel(begun["channel"])
     try:
-        seen = await channel_of(channel).refund(order)
-        await settle_refund(seen, channel=channel, known_by="request")
+        observed = await channel_of(channel).refund(order)
+        await settle_refund(observed, channel=channel, known_by="request")
     except PaymentNoticeMismatch:
         await _wait_for_operator(order, channel, "mismatch")
     except PaymentChannelInvalid:
@@ -113,14 +113,14 @@ async def check_refund(number: str) -> RefundState:
     query = await fetch_row(_BEGIN_QUERY, row["id"], next_check(row["checks"]))
     assert query is not None
     try:
-        seen = await channel_of(channel).query_refund(
+        observed = await channel_of(channel).query_refund(
             number, payment_number=query["payment_number"], sub_merchant_id=query["sub_merchant_id"]
         )
     except ChannelRefundNotFound:
         # The channel had accepted the refund, or refused it without keeping it: the same number is the same refund.
         await send_refund(row["id"])
         return await _state(number)
-    return await settle_refund(seen, channel=channel, known_by="query")
+    return await settle_refund(observed, channel=channel, known_by="query")
 
 
 async def enqueue_due_refund_checks() -> int:
@@ -185,7 +185,7 @@ async def _abnormal(order: RefundRequest, channel: Channel, error: PartnerError)
 async def _refused(order: RefundRequest, channel: Channel, error: PartnerError) -> None:
     """Refused for another reason: a query finds out whether there is such a refund; if not, a person has to look."""
     try:
-        seen = await channel_of(channel).query_refund(
+        observed = await channel_of(channel).query_refund(
             order.number, payment_number=order.payment_number, sub_merchant_id=order.sub_merchant_id
         )
     except ChannelRefundNotFound:
@@ -193,7 +193,7 @@ async def _refused(order: RefundRequest, channel: Channel, error: PartnerError) 
     except PartnerError as silent:
         await _later(order, channel, silent)
     else:
-        await settle_refund(seen, channel=channel, known_by="query")
+        await settle_refund(observed, channel=channel, known_by="query")
 
 
 async def _failed(order: RefundRequest, after: RefundState, error: PartnerError) -> None:

@@ -79,7 +79,7 @@ async def lock_refund(number: str) -> asyncpg.Record | None:
 
 
 @raises(PaymentNoticeOrderNotFound, PaymentNoticeMismatch)
-async def settle_refund(seen: ChannelRefund, *, channel: Channel, known_by: str) -> RefundState:
+async def settle_refund(observed: ChannelRefund, *, channel: Channel, known_by: str) -> RefundState:
     """Apply the channel's refund; its state afterwards. Joins an open transaction or makes its own.
 
     A refund of one of our payments that we never requested (made in the channel's console, or lost by us in a restore)
@@ -89,46 +89,46 @@ async def settle_refund(seen: ChannelRefund, *, channel: Channel, known_by: str)
     amount, payment or merchant are not those of our refund, or when it is one that we never sent: nothing moves.
     """
     async with transaction():
-        found = await lock_refund(seen.number)
+        found = await lock_refund(observed.number)
         if found is None:
-            return await _apply_unknown(seen, channel)
-        if wrong := mismatched_fields(seen, found, channel):
+            return await _apply_unknown(observed, channel)
+        if wrong := mismatched_fields(observed, found, channel):
             raise PaymentNoticeMismatch(fields_that_differ=wrong)
-        return await apply_channel_refund(seen, found, known_by)
+        return await apply_channel_refund(observed, found, known_by)
 
 
-def mismatched_fields(seen: ChannelRefund, ours: Mapping[str, object], channel: Channel) -> list[str]:
+def mismatched_fields(observed: ChannelRefund, ours: Mapping[str, object], channel: Channel) -> list[str]:
     """The fields in which the channel's refund is not ours; empty when it is the same."""
     known = ours["transaction_id"]
     wrong = {
         "channel": ours["channel"] != channel,
-        "payment": seen.payment_number != ours["payment_number"],
-        "merchant_id": seen.merchant_id != ours["merchant_id"],
-        "amount": seen.amount_fen != ours["amount_fen"],
-        "total": seen.total_fen is not None and seen.total_fen != ours["paid_fen"],
-        "transaction_id": None not in (seen.transaction_id, known) and seen.transaction_id != known,
+        "payment": observed.payment_number != ours["payment_number"],
+        "merchant_id": observed.merchant_id != ours["merchant_id"],
+        "amount": observed.amount_fen != ours["amount_fen"],
+        "total": observed.total_fen is not None and observed.total_fen != ours["paid_fen"],
+        "transaction_id": None not in (observed.transaction_id, known) and observed.transaction_id != known,
         "state": ours["state"] in NEVER_SENT,
     }
     return [name for name, differs in wrong.items() if differs]
 
 
-async def apply_channel_refund(seen: ChannelRefund, found: asyncpg.Record, known_by: str) -> RefundState:
+async def apply_channel_refund(observed: ChannelRefund, found: asyncpg.Record, known_by: str) -> RefundState:
     """Apply a compared refund, whose rows are locked; its state afterwards."""
-    state, transition = RefundState(found["state"]), TRANSITION_OF[seen.state]
+    state, transition = RefundState(found["state"]), TRANSITION_OF[observed.state]
     if not REFUNDS.allows(state, transition):  # a repetition, or older than what is known
         return state
     after = REFUNDS.after(state, transition)
     if after is RefundState.SUCCEEDED:
-        await _succeed(seen, found, known_by)
+        await _succeed(observed, found, known_by)
     elif after is RefundState.PROCESSING:
-        await _update(found, after, known_by, check_after=next_check(0), seen=seen)
+        await _update(found, after, known_by, check_after=next_check(0), observed=observed)
     else:
-        await mark_failed(found, after, seen.raw_state or seen.state.value, known_by, seen=seen)
+        await mark_failed(found, after, observed.raw_state or observed.state.value, known_by, observed=observed)
     return after
 
 
 async def mark_failed(
-    found: asyncpg.Record, after: RefundState, problem: str, known_by: str, *, seen: ChannelRefund | None = None
+    found: asyncpg.Record, after: RefundState, problem: str, known_by: str, *, observed: ChannelRefund | None = None
 ) -> None:
     """Mark the refund as abnormal or given up. It stays promised, a person has to act, the payer is notified.
 
@@ -136,7 +136,7 @@ async def mark_failed(
     """
     problem = problem[:64]
     again = next_check(6) if after is RefundState.ABNORMAL else None
-    await _update(found, after, known_by, check_after=again, problem=problem, seen=seen)
+    await _update(found, after, known_by, check_after=again, problem=problem, observed=observed)
     PROBLEMS.labels(found["channel"], after.value).inc()
     facts = {"event": "payments.refund-failed", "refund": found["number"], "state": after.value, "why": problem}
     log.error("the refund failed, a person has to act", extra=facts)
@@ -177,21 +177,21 @@ async def _update(
     *,
     check_after: datetime | None,
     problem: str | None = None,
-    seen: ChannelRefund | None = None,
+    observed: ChannelRefund | None = None,
 ) -> None:
-    refund_id, account = (seen.refund_id, seen.account) if seen else (None, None)
+    refund_id, account = (observed.refund_id, observed.account) if observed else (None, None)
     await execute(_UPDATE, found["id"], after.value, clock.now(), check_after, problem, refund_id, _short(account))
     await record_transition("refund", found["id"], found["state"], after.value, known_by)
 
 
-async def _succeed(seen: ChannelRefund, found: asyncpg.Record, known_by: str) -> None:
-    now, at, amount = clock.now(), seen.succeeded_at or clock.now(), found["amount_fen"]
+async def _succeed(observed: ChannelRefund, found: asyncpg.Record, known_by: str) -> None:
+    now, at, amount = clock.now(), observed.succeeded_at or clock.now(), found["amount_fen"]
     before = PaymentState(found["payment_state"])
     whole = found["refunded_fen"] + amount == found["paid_fen"]
     transition = Transition.REFUND_REST if whole else Transition.REFUND_PART
     # A part of money that does not count is only refunded in the channel's console; the payment stays what it is.
     after = PAYMENTS.after(before, transition) if PAYMENTS.allows(before, transition) else before
-    await execute(_SUCCEED, found["id"], now, at, seen.refund_id, _short(seen.account))
+    await execute(_SUCCEED, found["id"], now, at, observed.refund_id, _short(observed.account))
     await execute(_REFUNDED, found["payment_id"], amount, after.value, now)
     owed_from = ledger.OWED if before is PaymentState.SURPLUS else ledger.revenue_account(found["department_id"])
     taken_from = ledger.channel_account(found["channel"], found["merchant_id"])
@@ -228,14 +228,14 @@ async def _cancel_fee(found: asyncpg.Record) -> None:
     )
 
 
-async def _apply_unknown(seen: ChannelRefund, channel: Channel) -> RefundState:
+async def _apply_unknown(observed: ChannelRefund, channel: Channel) -> RefundState:
     payment = await fetch_value(
-        "SELECT number FROM payments WHERE number = $1 AND channel = $2", seen.payment_number, channel.value
+        "SELECT number FROM payments WHERE number = $1 AND channel = $2", observed.payment_number, channel.value
     )
     if payment is None:
-        raise PaymentNoticeOrderNotFound(number=seen.payment_number)
-    await enqueue_unrequested_refund(channel, payment, seen.number)
-    return RefundState(seen.state.value)
+        raise PaymentNoticeOrderNotFound(number=observed.payment_number)
+    await enqueue_unrequested_refund(channel, payment, observed.number)
+    return RefundState(observed.state.value)
 
 
 def _short(text: str | None) -> str | None:

@@ -101,19 +101,19 @@ class LockedOrder(NamedTuple):
 
 
 @raises(PaymentNoticeOrderNotFound)
-async def lock_order(seen: ChannelOrder, channel: Channel, notice: Notice | None = None) -> LockedOrder:
+async def lock_order(observed: ChannelOrder, channel: Channel, notice: Notice | None = None) -> LockedOrder:
     """The order of this number, locked with its fee. Belongs inside transaction()."""
     row = await fetch_row(
-        _LOCK, seen.number, channel, notice.identity if notice else "", seen.transaction_id, PARTNERS[channel]
+        _LOCK, observed.number, channel, notice.identity if notice else "", observed.transaction_id, PARTNERS[channel]
     )
     if row is None:
-        raise PaymentNoticeOrderNotFound(number=seen.number)
+        raise PaymentNoticeOrderNotFound(number=observed.number)
     return LockedOrder(row, PaymentState(row["state"]))
 
 
 @raises(PaymentNoticeOrderNotFound)
 async def settle_payment(
-    seen: ChannelOrder, *, channel: Channel, known_by: str, why: str | None = None
+    observed: ChannelOrder, *, channel: Channel, known_by: str, why: str | None = None
 ) -> PaymentState:
     """Apply the channel's own answer, which is the truth; the state of the order afterwards.
 
@@ -122,45 +122,45 @@ async def settle_payment(
     order that the channel has closed.
     """
     async with transaction():
-        found = await lock_order(seen, channel)
+        found = await lock_order(observed, channel)
         # The payer may be anyone whom the channel let pay; money that was not ours to take is another matter.
-        if wrong := [name for name in mismatched_fields(found, seen) if name not in ("amount", "payer")]:
+        if wrong := [name for name in mismatched_fields(found, observed) if name not in ("amount", "payer")]:
             await _alarm_once(found, wrong)
             return found.state
-        return await apply_channel_order(found, seen, known_by, why=why)
+        return await apply_channel_order(found, observed, known_by, why=why)
 
 
-def mismatched_fields(found: LockedOrder, seen: ChannelOrder) -> list[str]:
+def mismatched_fields(found: LockedOrder, observed: ChannelOrder) -> list[str]:
     """The fields in which the channel's order is not ours. Payer, amount and the channel's number are compared only
     once money came."""
     ours = found.row
     wrong = {
-        "app_id": seen.app_id != ours["app_id"],
-        "merchant_id": seen.merchant_id != ours["merchant_id"],
-        "sub_merchant_id": seen.sub_merchant_id != ours["sub_merchant_id"],
-        "currency": seen.currency != ours["currency"],
+        "app_id": observed.app_id != ours["app_id"],
+        "merchant_id": observed.merchant_id != ours["merchant_id"],
+        "sub_merchant_id": observed.sub_merchant_id != ours["sub_merchant_id"],
+        "currency": observed.currency != ours["currency"],
     }
-    if seen.state in PAID_STATES:
+    if observed.state in PAID_STATES:
         known, expected = ours["transaction_id"], ours["paid_fen"] or ours["amount_fen"]
         wrong |= {
-            "amount": seen.amount_fen != expected,
-            "payer": _is_another(seen.payer, ours["payer_fingerprint"]),
-            "transaction_id": seen.transaction_id is None
+            "amount": observed.amount_fen != expected,
+            "payer": _is_another(observed.payer, ours["payer_fingerprint"]),
+            "transaction_id": observed.transaction_id is None
             or ours["others_money"]
-            or (known is not None and seen.transaction_id != known),
+            or (known is not None and observed.transaction_id != known),
         }
     return [name for name, differs in wrong.items() if differs]
 
 
 async def apply_channel_order(
-    found: LockedOrder, seen: ChannelOrder, known_by: str, *, notice: Notice | None = None, why: str | None = None
+    found: LockedOrder, observed: ChannelOrder, known_by: str, *, notice: Notice | None = None, why: str | None = None
 ) -> PaymentState:
     """Apply a compared order, in the transaction that locked the rows; the state of the order afterwards."""
-    if seen.state in PAID_STATES and not found.settled and seen.amount_fen:
-        return await _arrive(found, seen, known_by, notice)
+    if observed.state in PAID_STATES and not found.settled and observed.amount_fen:
+        return await _arrive(found, observed, known_by, notice)
     if notice is not None:
         await store_notice(notice, found.row["channel"])
-    if seen.state is ChannelOrderState.CLOSED and found.state in OPEN:
+    if observed.state is ChannelOrderState.CLOSED and found.state in OPEN:
         await mark_closed(found.row, why or "closed-by-channel", known_by)
         return PaymentState.CLOSED
     return found.state
@@ -175,27 +175,27 @@ async def store_notice(notice: Notice, channel: str, *, state: str = HANDLED) ->
     return await fetch_value(_STORE, *values) is not None
 
 
-def reason_not_counted(row: Mapping[str, Any], seen: ChannelOrder) -> RefundCause | None:
+def reason_not_counted(row: Mapping[str, Any], observed: ChannelOrder) -> RefundCause | None:
     """Why this money does not count for the fee; None when it does."""
-    if not seen.amount_fen == row["amount_fen"] == row["fee_fen"]:
+    if not observed.amount_fen == row["amount_fen"] == row["fee_fen"]:
         return RefundCause.WRONG_AMOUNT
     if row["fee_state"] == FeeState.OPEN:
         return None
     return RefundCause.DOUBLE if row["fee_state"] == FeeState.PAID else RefundCause.LATE
 
 
-async def _arrive(found: LockedOrder, seen: ChannelOrder, known_by: str, notice: Notice | None) -> PaymentState:
-    row, cause = found.row, reason_not_counted(found.row, seen)
+async def _arrive(found: LockedOrder, observed: ChannelOrder, known_by: str, notice: Notice | None) -> PaymentState:
+    row, cause = found.row, reason_not_counted(found.row, observed)
     state = PAYMENTS.after(found.state, Transition.EXCEED if cause else Transition.SUCCEED)
-    now, fen = clock.now(), seen.amount_fen or 0
-    paid_at = seen.paid_at or now
+    now, fen = clock.now(), observed.amount_fen or 0
+    paid_at = observed.paid_at or now
     message_id: UUID | None = uuid7() if notice else None
     values = {
         "payment_id": row["id"],
         "number": row["number"],
         "state": state.value,
         "now": now,
-        "transaction_id": seen.transaction_id,
+        "transaction_id": observed.transaction_id,
         "fen": fen,
         "paid_at": paid_at,
         "settled_fee_id": None if cause else row["fee_id"],

@@ -57,7 +57,7 @@ async def adopt_refund(channel: Channel, payment_number: str, refund_number: str
         raise PaymentNotFound
     at_channel = channel_of(channel)
     try:
-        seen = await at_channel.query_refund(
+        observed = await at_channel.query_refund(
             refund_number, payment_number=payment_number, sub_merchant_id=payment["sub_merchant_id"]
         )
     except ChannelRefundNotFound:
@@ -68,28 +68,32 @@ async def adopt_refund(channel: Channel, payment_number: str, refund_number: str
         order = await at_channel.query(payment_number, sub_merchant_id=payment["sub_merchant_id"])
         await settle_payment(order, channel=channel, known_by="query")
     async with transaction():
-        return await _follow(seen, channel)
+        return await _follow(observed, channel)
 
 
-async def _follow(seen: ChannelRefund, channel: Channel) -> RefundState | None:
-    await fetch_value(_LOCK_FEE, seen.payment_number)
-    payment = await fetch_row(_LOCK, seen.payment_number)
+async def _follow(observed: ChannelRefund, channel: Channel) -> RefundState | None:
+    await fetch_value(_LOCK_FEE, observed.payment_number)
+    payment = await fetch_row(_LOCK, observed.payment_number)
     if payment is None:
         raise PaymentNotFound
-    if await fetch_value("SELECT 1 FROM refunds WHERE number = $1", seen.number):
-        return await settle_refund(seen, channel=channel, known_by="query")
-    if seen.state is ChannelRefundState.CLOSED:  # it came to nothing
+    if await fetch_value("SELECT 1 FROM refunds WHERE number = $1", observed.number):
+        return await settle_refund(observed, channel=channel, known_by="query")
+    if observed.state is ChannelRefundState.CLOSED:  # it came to nothing
         return RefundState.CLOSED
-    counted = bool(await execute(_RESERVE, payment["id"], seen.amount_fen))
+    counted = bool(await execute(_RESERVE, payment["id"], observed.amount_fen))
     await record(
-        RefundUnrequested(payment_id=payment["id"], channel=channel.value, amount_fen=seen.amount_fen, counted=counted)
+        RefundUnrequested(
+            payment_id=payment["id"], channel=channel.value, amount_fen=observed.amount_fen, counted=counted
+        )
     )
     if not counted:
-        facts = {"event": "payments.refund-exceeds-rest", "refund": seen.number, "payment": seen.payment_number}
+        facts = {"event": "payments.refund-exceeds-rest", "refund": observed.number, "payment": observed.payment_number}
         log.error("the refund is more than what is left of the payment", extra=facts)
         await execute(_SET_PROBLEM, payment["id"])
         return None
     refund_id, now = uuid7(), clock.now()
-    await execute(_INSERT, refund_id, now, seen.number, payment["id"], seen.amount_fen, seen.refund_id, next_check(0))
+    await execute(
+        _INSERT, refund_id, now, observed.number, payment["id"], observed.amount_fen, observed.refund_id, next_check(0)
+    )
     await record_transition("refund", refund_id, None, RefundState.PROCESSING, RefundCause.CONSOLE)
-    return await settle_refund(seen, channel=channel, known_by="query")
+    return await settle_refund(observed, channel=channel, known_by="query")

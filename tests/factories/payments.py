@@ -111,7 +111,7 @@ async def a_paid_payment(fee: Fee | None = None, *, paid_at: datetime | None = N
     return payment
 
 
-def a_seen_order(payment: Payment, **changes: Any) -> ChannelOrder:
+def a_channel_order(payment: Payment, **changes: Any) -> ChannelOrder:
     """What the channel says of the order: paid as wished, just now."""
     values: dict[str, Any] = {
         "number": payment.number,

@@ -142,23 +142,23 @@ class Till:
         self.orders[number].state = ChannelOrderState.CLOSED
         self._end("close")
 
-    async def refund(self, wanted: RefundRequest) -> ChannelRefund:
+    async def refund(self, request: RefundRequest) -> ChannelRefund:
         self._begin("refund")
-        if wanted.number not in self.refunds:
-            self.refunds[wanted.number] = ChannelRefund(
-                number=wanted.number,
-                payment_number=wanted.payment_number,
+        if request.number not in self.refunds:
+            self.refunds[request.number] = ChannelRefund(
+                number=request.number,
+                payment_number=request.payment_number,
                 state=ChannelRefundState.PROCESSING,
                 merchant_id=self.merchant_id,
                 refund_id=f"5{uuid7().hex[:20]}",
-                transaction_id=wanted.transaction_id,
-                amount_fen=wanted.amount_fen,
-                total_fen=wanted.total_fen,
+                transaction_id=request.transaction_id,
+                amount_fen=request.amount_fen,
+                total_fen=request.total_fen,
             )
             if self.refunds_at_once:
-                self.refunded(wanted.number)
+                self.refunded(request.number)
         self._end("refund")
-        return self.refunds[wanted.number]
+        return self.refunds[request.number]
 
     async def refund_to_card(
         self, number: str, refund_id: str, card: PayerCard, *, sub_merchant_id: str | None = None

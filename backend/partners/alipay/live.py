@@ -92,26 +92,26 @@ class LiveAlipay:
             if (await self.query(number)).state in _PAID:
                 raise
 
-    async def refund(self, wanted: RefundRequest) -> ChannelRefund:
+    async def refund(self, request: RefundRequest) -> ChannelRefund:
         content = {
-            "out_trade_no": wanted.payment_number,
-            "out_request_no": wanted.number,
-            "refund_amount": yuan_of(wanted.amount_fen),
-            "refund_reason": wanted.reason[:80],
+            "out_trade_no": request.payment_number,
+            "out_request_no": request.number,
+            "refund_amount": yuan_of(request.amount_fen),
+            "refund_reason": request.reason[:80],
         }
         await self.gateway.call("alipay.trade.refund", content)
         try:
             # Its answer tells the sum of all refunds; the question tells of this one.
-            return await self.query_refund(wanted.number, payment_number=wanted.payment_number)
+            return await self.query_refund(request.number, payment_number=request.payment_number)
         except ChannelRefundNotFound:
             return ChannelRefund(
-                number=wanted.number,
-                payment_number=wanted.payment_number,
+                number=request.number,
+                payment_number=request.payment_number,
                 state=ChannelRefundState.PROCESSING,
                 merchant_id=self.merchant_id,
-                transaction_id=wanted.transaction_id,
-                amount_fen=wanted.amount_fen,
-                total_fen=wanted.total_fen,
+                transaction_id=request.transaction_id,
+                amount_fen=request.amount_fen,
+                total_fen=request.total_fen,
                 raw_state="",
             )
 

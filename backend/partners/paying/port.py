@@ -340,7 +340,7 @@ class PayChannel(Protocol):
         PartnerUnreachable, PartnerMisconfigured."""
         ...
 
-    async def refund(self, wanted: RefundRequest) -> ChannelRefund:
+    async def refund(self, request: RefundRequest) -> ChannelRefund:
         """Ask for a refund; repeating with the same number refunds once.
 
         Raises ChannelNotEnoughMoney, ChannelPayerRefused, ChannelOrderNotFound, PartnerRefused, PartnerBusy,

@@ -55,8 +55,8 @@ class LiveWeChatPay:
     async def close(self, number: str, *, sub_merchant_id: str | None = None) -> None:
         await orders.close(self.api, number, sub_merchant_id)
 
-    async def refund(self, wanted: RefundRequest) -> ChannelRefund:
-        return await refunds.refund(self.api, wanted)
+    async def refund(self, request: RefundRequest) -> ChannelRefund:
+        return await refunds.refund(self.api, request)
 
     async def query_refund(
         self, number: str, *, payment_number: str, sub_merchant_id: str | None = None

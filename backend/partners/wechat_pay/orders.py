@@ -79,10 +79,10 @@ def content_of(api: WeChatPayApi, order: OrderRequest) -> dict[str, Any]:
 
 async def query(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> ChannelOrder:
     """See the port."""
-    seen = await _asked(api, "query", f"out-trade-no/{quote(number, safe='')}", sub_merchant_id)
-    if seen.number != number:
+    observed = await _asked(api, "query", f"out-trade-no/{quote(number, safe='')}", sub_merchant_id)
+    if observed.number != number:
         raise PartnerUnreachable(NAME, "another-order", maybe_done=True)
-    return seen
+    return observed
 
 
 async def query_by_transaction(api: WeChatPayApi, transaction_id: str, sub_merchant_id: str | None) -> ChannelOrder:

@@ -24,24 +24,24 @@ PATH = "/v3/refund/domestic/refunds"
 LONGEST_REASON = 80
 
 
-async def refund(api: WeChatPayApi, wanted: RefundRequest) -> ChannelRefund:
+async def refund(api: WeChatPayApi, request: RefundRequest) -> ChannelRefund:
     """See the port."""
     content: dict[str, Any] = {
-        **_who(api, wanted.sub_merchant_id),
+        **_who(api, request.sub_merchant_id),
         # Always by our own number: the same refund is then the same bytes whatever else has become known.
-        "out_trade_no": wanted.payment_number,
-        "out_refund_no": wanted.number,
-        "reason": wanted.reason[:LONGEST_REASON],
+        "out_trade_no": request.payment_number,
+        "out_refund_no": request.number,
+        "reason": request.reason[:LONGEST_REASON],
         "notify_url": api.merchant.notify_url,
-        "amount": {"refund": wanted.amount_fen, "total": wanted.total_fen, "currency": wanted.currency},
+        "amount": {"refund": request.amount_fen, "total": request.total_fen, "currency": request.currency},
     }
-    return _seen(api, wanted.number, await api.post("refund", PATH, content, errors={}))
+    return _read(api, request.number, await api.post("refund", PATH, content, errors={}))
 
 
 async def query_refund(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> ChannelRefund:
     """See the port."""
     path = f"{PATH}/{quote(number, safe='')}"
-    return _seen(api, number, await api.get("query_refund", path, _who(api, sub_merchant_id), errors=OF_REFUND_QUERIES))
+    return _read(api, number, await api.get("query_refund", path, _who(api, sub_merchant_id), errors=OF_REFUND_QUERIES))
 
 
 async def refund_to_card(
@@ -70,17 +70,17 @@ async def refund_to_card(
         repeat=Repeat.IF_NEVER_SENT,
         serial=key.serial,
     )
-    return _seen(api, number, answer)
+    return _read(api, number, answer)
 
 
-def _seen(api: WeChatPayApi, number: str, answer: dict[str, Any]) -> ChannelRefund:
+def _read(api: WeChatPayApi, number: str, answer: dict[str, Any]) -> ChannelRefund:
     try:
-        seen = refund_of(answer, merchant_id=api.merchant.mchid)
+        observed = refund_of(answer, merchant_id=api.merchant.mchid)
     except Ambiguous as trouble:
         raise PartnerUnreachable(NAME, "unreadable", str(trouble), maybe_done=True) from None
-    if seen.number != number:
+    if observed.number != number:
         raise PartnerUnreachable(NAME, "another-refund", maybe_done=True)
-    return seen
+    return observed
 
 
 def _who(api: WeChatPayApi, sub_merchant_id: str | None) -> dict[str, str]:

@@ -29,7 +29,7 @@ from backend.partners.paying.port import (
 from backend.payments.comparing import Account
 from backend.payments.reconciling import BillComparison, reconcile_bill
 from models.payments import Channel, Payment
-from tests.factories.payments import APP_ID, MERCHANT_ID, a_seen_order
+from tests.factories.payments import APP_ID, MERCHANT_ID, a_channel_order
 
 ACCOUNT = Account(Channel.WECHAT_PAY, MERCHANT_ID)
 NOON = datetime(2026, 3, 2, 12, tzinfo=clock.SHANGHAI)
@@ -51,7 +51,7 @@ class BillingChannel:
 
     def paid(self, payment: Payment, **changes: Any) -> ChannelOrder:
         """The order is paid there, and stands on the bill of its day."""
-        seen = a_seen_order(payment, **{"paid_at": payment.paid_at or clock.now(), **changes})
+        seen = a_channel_order(payment, **{"paid_at": payment.paid_at or clock.now(), **changes})
         self.orders[seen.number] = seen
         self.list(seen)
         return seen
@@ -113,8 +113,8 @@ class BillingChannel:
         if seen is None:
             raise ChannelOrderNotFound("wechat-pay", "ORDER_NOT_EXIST")
 
-    async def refund(self, wanted: RefundRequest) -> ChannelRefund:
-        return self.refunded(wanted.number, wanted.payment_number, wanted.amount_fen)
+    async def refund(self, request: RefundRequest) -> ChannelRefund:
+        return self.refunded(request.number, request.payment_number, request.amount_fen)
 
     async def place(self, order: OrderRequest) -> PrepaidOrder:
         raise AssertionError("no order is placed here")

@@ -58,18 +58,18 @@ class FakeChannel:
         if self.before and (error := self.before.pop(0)) is not None:
             raise error
 
-    async def refund(self, wanted: RefundRequest) -> ChannelRefund:
+    async def refund(self, request: RefundRequest) -> ChannelRefund:
         await self._called("refund")
-        if wanted.number not in self.refunds:
-            self.refunds[wanted.number] = ChannelRefund(
-                number=wanted.number,
-                payment_number=wanted.payment_number,
+        if request.number not in self.refunds:
+            self.refunds[request.number] = ChannelRefund(
+                number=request.number,
+                payment_number=request.payment_number,
                 state=self.answers,
                 merchant_id=MERCHANT_ID,
                 refund_id=f"5030{len(self.refunds):024d}",
-                transaction_id=wanted.transaction_id,
-                amount_fen=wanted.amount_fen,
-                total_fen=wanted.total_fen,
+                transaction_id=request.transaction_id,
+                amount_fen=request.amount_fen,
+                total_fen=request.total_fen,
                 account="招商银行信用卡0403",
                 raw_state=self.answers.upper(),
             )
@@ -77,7 +77,7 @@ class FakeChannel:
             await self.during()
         if self.afterwards and (error := self.afterwards.pop(0)) is not None:
             raise error
-        return self.refunds[wanted.number]
+        return self.refunds[request.number]
 
     async def refund_to_card(
         self, number: str, refund_id: str, card: PayerCard, *, sub_merchant_id: str | None = None
@@ -114,11 +114,11 @@ class FakeChannel:
 
     def given(self, payment: Payment, number: str, amount_fen: int, state: ChannelRefundState) -> ChannelRefund:
         """A refund is made in the channel's console."""
-        self.refunds[number] = a_seen_refund(payment, number, amount_fen, state=state)
+        self.refunds[number] = a_channel_refund(payment, number, amount_fen, state=state)
         return self.refunds[number]
 
 
-def a_seen_refund(payment: Payment, number: str, amount_fen: int, **changes: Any) -> ChannelRefund:
+def a_channel_refund(payment: Payment, number: str, amount_fen: int, **changes: Any) -> ChannelRefund:
     """What the channel says of a refund of the payment: it has arrived."""
     values: dict[str, Any] = {
         "number": number,
@@ -173,7 +173,7 @@ async def report(
 ) -> None:
     """The channel says so."""
     await settle_refund(
-        a_seen_refund(payment, number, amount, state=state), channel=Channel.WECHAT_PAY, known_by=known_by
+        a_channel_refund(payment, number, amount, state=state), channel=Channel.WECHAT_PAY, known_by=known_by
     )
 
 

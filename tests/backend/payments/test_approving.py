@@ -32,7 +32,7 @@ from backend.payments.errors import (
 from backend.payments.refund_sending import enqueue_due_refund_checks
 from backend.payments.refund_settling import settle_refund
 from models.payments import Channel, Payment, RefundState
-from tests.backend.payments.fake_channel import CARD, FakeChannel, a_seen_refund, equipped, refund_of
+from tests.backend.payments.fake_channel import CARD, FakeChannel, a_channel_refund, equipped, refund_of
 from tests.factories.payments import a_fee, a_paid_payment, a_payment, fee_state, payment_row, states_of
 
 BOTH = frozenset({approving.REQUEST_REFUNDS, approving.APPROVE_REFUNDS})
@@ -377,6 +377,6 @@ async def test_a_success_of_a_refund_that_was_never_sent_is_refused():
     number = await asked(first, payment, 30_000)
 
     with pytest.raises(DomainError):
-        await settle_refund(a_seen_refund(payment, number, 30_000), channel=Channel.WECHAT_PAY, known_by="notice")
+        await settle_refund(a_channel_refund(payment, number, 30_000), channel=Channel.WECHAT_PAY, known_by="notice")
 
     assert (await refund_of(number)).state is S.REQUESTED

@@ -26,9 +26,9 @@ from models.callbacks import InboundMessage
 from models.events import EventRecord
 from models.payments import Channel, Payment, RefundCause
 from tests.factories.payments import (
+    a_channel_order,
     a_fee,
     a_payment,
-    a_seen_order,
     balance,
     fee_state,
     payment_row,
@@ -56,7 +56,7 @@ def there(till: Till, payment: Payment, seen: ChannelOrder) -> None:
 async def test_a_notice_is_kept_sealed_with_its_effect(till: Till):
     payment = await a_payment()
 
-    await ingest(till, till.notice(a_seen_order(payment), "notice-1"))
+    await ingest(till, till.notice(a_channel_order(payment), "notice-1"))
 
     kept = await InboundMessage.get()
     assert (kept.partner, kept.partner_id, kept.state) == ("wechat-pay", "notice-1", "handled")
@@ -77,7 +77,7 @@ def repeated_count() -> float:
 
 async def test_forty_copies_at_once_and_fifteen_later_have_one_effect(till: Till):
     payment = await a_payment()
-    body = till.notice(a_seen_order(payment), "notice-1")
+    body = till.notice(a_channel_order(payment), "notice-1")
 
     await asyncio.gather(*(ingest(till, body) for _ in range(40)))
     before = repeated_count()
@@ -93,7 +93,7 @@ async def test_forty_copies_at_once_and_fifteen_later_have_one_effect(till: Till
 
 async def test_another_notice_of_the_same_money_is_kept_and_moves_nothing(till: Till):
     payment = await a_payment()
-    seen = a_seen_order(payment)
+    seen = a_channel_order(payment)
 
     await ingest(till, till.notice(seen, "notice-1"))
     await ingest(till, till.notice(seen, "notice-2"))
@@ -116,7 +116,7 @@ async def test_a_number_that_we_do_not_have_is_refused_until_we_have_it(till: Ti
     fee = await a_fee()
     payment = await a_payment(fee)
     await fetch("DELETE FROM payments WHERE number = $1", payment.number)
-    body = till.notice(a_seen_order(payment))
+    body = till.notice(a_channel_order(payment))
 
     with pytest.raises(PaymentNoticeOrderNotFound):
         await ingest(till, body)
@@ -141,8 +141,8 @@ MISMATCHES: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("what", MISMATCHES)
 async def test_a_notice_that_does_not_fit_is_kept_moves_nothing_and_the_truth_is_asked(till: Till, what: str):
     payment = await a_payment()
-    there(till, payment, a_seen_order(payment))
-    body = till.notice(a_seen_order(payment, **MISMATCHES[what]))
+    there(till, payment, a_channel_order(payment))
+    body = till.notice(a_channel_order(payment, **MISMATCHES[what]))
 
     for _ in range(3):
         with pytest.raises(PaymentNoticeMismatch):
@@ -161,7 +161,7 @@ async def test_a_notice_that_does_not_fit_is_kept_moves_nothing_and_the_truth_is
 async def test_another_amount_that_the_channel_confirms_is_refunded_and_its_notice_is_accepted_then(till: Till):
     fee = await a_fee()
     payment = await a_payment(fee)
-    wrong = a_seen_order(payment, amount_fen=1)
+    wrong = a_channel_order(payment, amount_fen=1)
     there(till, payment, wrong)
     body = till.notice(wrong)
 
@@ -181,9 +181,9 @@ async def test_closed_and_paid_end_the_same_in_either_order(till: Till):
     for order in permutations((ChannelOrderState.CLOSED, ChannelOrderState.PAID)):
         fee = await a_fee()
         payment = await a_payment(fee)
-        paid = a_seen_order(payment)
+        paid = a_channel_order(payment)
         for state in order:
-            seen = paid if state is ChannelOrderState.PAID else a_seen_order(payment, state=state)
+            seen = paid if state is ChannelOrderState.PAID else a_channel_order(payment, state=state)
             await ingest(till, till.notice(seen))
         ends.append(((await payment_row(payment.number))["state"], await fee_state(fee.id)))
 
@@ -201,7 +201,7 @@ async def two_refunds(till: Till) -> tuple[Payment, ChannelOrder, ChannelRefund,
     """A payment of 20 yuan with two refunds of 5 and 15 that the channel has taken and not finished."""
     till.refunds_at_once = False
     payment = await a_payment()
-    paid = a_seen_order(payment)
+    paid = a_channel_order(payment)
     await payments.settle_payment(paid, channel=payment.channel, known_by="query")
     numbers = []
     async with transaction() as connection:
@@ -276,7 +276,7 @@ async def test_a_notice_of_surplus_money_promises_its_refund_in_the_same_transac
     fee = await a_fee(state="waived", reason="-")
     payment = await a_payment(fee)
 
-    await ingest(till, till.notice(a_seen_order(payment)))
+    await ingest(till, till.notice(a_channel_order(payment)))
 
     row = await fetch_row("SELECT number, amount_fen, cause FROM refunds")
     assert tuple(row) == (f"R{payment.number}A", 2000, RefundCause.LATE.value)

@@ -15,7 +15,7 @@ from models.events import EventRecord
 from models.payments import Fee, FeeState, Payment
 from tests.factories.appointments import somebody
 from tests.factories.identity import a_staff
-from tests.factories.payments import a_fee, a_paid_payment, a_payment, a_seen_order, balance
+from tests.factories.payments import a_channel_order, a_fee, a_paid_payment, a_payment, balance
 from tests.factories.regions import a_department
 
 
@@ -123,4 +123,4 @@ async def test_a_paid_payment_of_the_factory_keeps_every_promise_of_the_tables()
     assert (await Fee.get(id=fee.id)).paid_by_id == payment.id
     assert await balance(f"revenue:{fee.department_id}") == -2000
     assert (await Payment.get(id=waiting.id)).state == "prepaid"
-    assert a_seen_order(waiting).amount_fen == waiting.amount_fen
+    assert a_channel_order(waiting).amount_fen == waiting.amount_fen

@@ -16,7 +16,7 @@ from backend.payments.refund_settling import settle_refund
 from backend.payments.refunding import refund_remainder
 from models.payments import Channel, PaymentState, RefundCause
 from tests.factories.ledger import tamper
-from tests.factories.payments import MERCHANT_ID, a_fee, a_payment, a_seen_order, payment_row
+from tests.factories.payments import MERCHANT_ID, a_channel_order, a_fee, a_payment, payment_row
 
 OURS = ("I-1", "I-2", "I-3", "I-4", "I-9", "D-4")
 
@@ -32,7 +32,7 @@ async def life() -> None:
     first, second = await a_payment(fee), await a_payment(fee, channel=Channel.ALIPAY)
     returned, _open = await a_payment(), await a_payment()
     for each in (first, second, returned):
-        await settling.settle_payment(a_seen_order(each), channel=each.channel, known_by="query")
+        await settling.settle_payment(a_channel_order(each), channel=each.channel, known_by="query")
     await receipts.issue_receipt(first.id)
     await receipts.issue_receipt(returned.id)
     async with transaction():

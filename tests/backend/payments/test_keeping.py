@@ -11,7 +11,7 @@ from backend.settings import settings, using
 from models.callbacks import InboundMessage
 from models.payments import Fee, Payment
 from tests.factories.identity import a_resident
-from tests.factories.payments import OPENID, a_fee, a_paid_payment, a_payment, a_seen_order, balance, payment_row
+from tests.factories.payments import OPENID, a_channel_order, a_fee, a_paid_payment, a_payment, balance, payment_row
 from tests.factories.till import Till
 
 OLD, NEW = (f"{name}:{os.urandom(32).hex()}" for name in ("k1", "k2"))
@@ -22,10 +22,10 @@ async def test_with_a_new_key_the_payer_is_sealed_anew_and_notices_fit_before_an
     with using(data_keys=OLD, fingerprint_keys=OLD_INDEX):
         first, second = await a_payment(), await a_payment()
     with using(data_keys=f"{NEW},{OLD}", fingerprint_keys=f"{NEW_INDEX},{OLD_INDEX}"):
-        await payments.ingest_notice(till, {}, till.notice(a_seen_order(first)))
+        await payments.ingest_notice(till, {}, till.notice(a_channel_order(first)))
         done = await key_rotation.reseal()
     with using(data_keys=NEW, fingerprint_keys=NEW_INDEX):
-        await payments.ingest_notice(till, {}, till.notice(a_seen_order(second)))
+        await payments.ingest_notice(till, {}, till.notice(a_channel_order(second)))
         row = await payment_row(second.number)
 
         assert done["payments.payer"] == 2
@@ -53,7 +53,7 @@ async def test_an_erased_resident_leaves_accounts_without_their_openid(till: Til
     order = await a_payment(open_fee, resident_id=resident.id)
 
     erased = await data_subjects.erase(resident.id)
-    await payments.ingest_notice(till, {}, till.notice(a_seen_order(order, payer=OPENID)))
+    await payments.ingest_notice(till, {}, till.notice(a_channel_order(order, payer=OPENID)))
 
     assert (erased["payments"], erased["fees"]) == (2, 1)
     assert await Payment.filter(payer__isnull=False).count() == 0
@@ -65,7 +65,7 @@ async def test_an_erased_resident_leaves_accounts_without_their_openid(till: Til
 
 async def test_a_notice_that_was_forgotten_and_comes_again_moves_nothing(till: Till):
     payment = await a_payment()
-    body = till.notice(a_seen_order(payment))
+    body = till.notice(a_channel_order(payment))
     await payments.ingest_notice(till, {}, body)
 
     with clock.travel(by=timedelta(days=settings().inbound_kept_days + 1)):

@@ -35,9 +35,9 @@ from tests.backend.payments.billing_channel import (
 from tests.factories.ledger import tamper
 from tests.factories.payments import (
     MERCHANT_ID,
+    a_channel_order,
     a_paid_payment,
     a_payment,
-    a_seen_order,
     a_transaction_id,
     payment_row,
     states_of,
@@ -52,7 +52,7 @@ def channel() -> Iterator[BillingChannel]:
 
 async def test_the_same_day_again_keeps_its_history_and_closes_what_agrees_by_now(channel: BillingChannel):
     payment = await a_paid_payment()
-    seen = a_seen_order(payment, paid_at=NOON)
+    seen = a_channel_order(payment, paid_at=NOON)
     other = channel.paid(await a_paid_payment())
     first = await compared(channel)
 
@@ -210,8 +210,8 @@ def test_in_partner_mode_every_sub_merchant_has_a_bill_of_its_own(channel: Billi
 
 async def test_catching_up_asks_about_everything_that_is_open_and_every_day_that_is_due(channel: BillingChannel):
     waiting, paid = await a_payment(), await a_payment()
-    channel.orders[waiting.number] = a_seen_order(waiting, state=UNPAID)
-    channel.orders[paid.number] = a_seen_order(paid)
+    channel.orders[waiting.number] = a_channel_order(waiting, state=UNPAID)
+    channel.orders[paid.number] = a_channel_order(paid)
 
     done = await catch_up(channels={"wechat_pay": channel})
 
@@ -242,7 +242,7 @@ async def test_a_province_of_a_day_is_compared_in_a_few_statements(channel: Bill
         "'42' || lpad(n::text, 26, '0'), 2000, $1, 0, 0, 0 FROM generate_series(1, $3::int) n",
         NOON, MERCHANT_ID, count,
     )  # fmt: skip
-    pattern = a_seen_order(await a_payment(), paid_at=NOON, transaction_id=a_transaction_id())
+    pattern = a_channel_order(await a_payment(), paid_at=NOON, transaction_id=a_transaction_id())
     for n in range(1, count):
         channel.list(pattern, number=f"P20260302B{n:014d}", transaction_id=f"42{n:026d}")
     started = clock.monotonic()

@@ -26,10 +26,10 @@ from tests.backend.payments.billing_channel import (
 )
 from tests.factories.ledger import tamper
 from tests.factories.payments import (
+    a_channel_order,
     a_fee,
     a_paid_payment,
     a_payment,
-    a_seen_order,
     fee_state,
     payment_row,
 )
@@ -89,9 +89,9 @@ async def test_money_for_an_order_that_was_closed_and_is_not_owed_goes_back_by_i
 
 async def test_a_difference_each_way_names_both_orders_and_corrects_nothing_silently(channel: BillingChannel):
     ours = await a_paid_payment()
-    channel.orders[ours.number] = a_seen_order(ours, state=UNPAID)
+    channel.orders[ours.number] = a_channel_order(ours, state=UNPAID)
     theirs = numbering.payment_number()
-    channel.list(a_seen_order(ours, number=theirs, transaction_id="4200000000000000000000000099"), at=NOON)
+    channel.list(a_channel_order(ours, number=theirs, transaction_id="4200000000000000000000000099"), at=NOON)
 
     done = await compared(channel)
 

@@ -23,7 +23,7 @@ from backend.payments.refunding import refund_remainder
 from models.payments import Channel, Payment, RefundCause, RefundState
 from tests.backend.payments.fake_channel import (
     FakeChannel,
-    a_seen_refund,
+    a_channel_refund,
     count_events,
     equipped,
     promised,
@@ -215,7 +215,7 @@ async def test_the_notice_may_come_while_we_wait_for_the_answer(channel: FakeCha
 async def test_a_notice_that_is_not_about_our_refund_moves_nothing(changes: dict[str, Any], channel: FakeChannel):
     payment = await a_paid_payment()
     number = await sent(payment)
-    seen = a_seen_refund(payment, number, 2000)
+    seen = a_channel_refund(payment, number, 2000)
     seen = msgspec.structs.replace(seen, **changes)
 
     with pytest.raises(PaymentNoticeMismatch):
@@ -226,7 +226,7 @@ async def test_a_notice_that_is_not_about_our_refund_moves_nothing(changes: dict
 
 async def test_a_refund_of_a_payment_that_we_do_not_have_is_to_be_repeated():
     payment = await a_paid_payment()
-    seen = a_seen_refund(payment, "R1", 1, payment_number="P20260101BBBBBBBBBBBBBBBB")
+    seen = a_channel_refund(payment, "R1", 1, payment_number="P20260101BBBBBBBBBBBBBBBB")
 
     with pytest.raises(PaymentNoticeOrderNotFound):
         await settle_refund(seen, channel=WECHAT, known_by="notice")

@@ -23,7 +23,7 @@ from backend.payments.settling import settle_payment
 from models.payments import Channel, Payment, RefundCause
 from tests.backend.payments.fake_channel import FakeChannel, equipped
 from tests.factories.identity import a_department_id
-from tests.factories.payments import a_fee, a_paid_payment, a_payment, a_seen_order
+from tests.factories.payments import a_channel_order, a_fee, a_paid_payment, a_payment
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_money_that_does_not_count_says_why_and_that_all_of_it_comes_back(
     payment = await a_payment()
     await execute("UPDATE fees SET state = $2, reason = '免' WHERE id = (SELECT fee_id FROM payments WHERE id = $1)",
                   payment.id, fee_state)  # fmt: skip
-    await settle_payment(a_seen_order(payment, **changes), channel=Channel.WECHAT_PAY, known_by="query")
+    await settle_payment(a_channel_order(payment, **changes), channel=Channel.WECHAT_PAY, known_by="query")
     promised = await page(payment)
     await jobs.drain()
     at_channel = await page(payment)

@@ -15,10 +15,10 @@ from backend.payments.errors import PaymentNoticeOrderNotFound
 from models.events import EventRecord
 from models.payments import Channel, FeeState, PaymentState, Refund
 from tests.factories.payments import (
+    a_channel_order,
     a_fee,
     a_paid_payment,
     a_payment,
-    a_seen_order,
     balance,
     fee_state,
     payment_row,
@@ -32,7 +32,7 @@ TILL = "channel:wechat_pay:1900000001"
 
 
 async def settled(payment: object, **changes: object) -> PaymentState:
-    return await payments.settle_payment(a_seen_order(payment, **changes), channel=WECHAT, known_by="query")  # type: ignore[arg-type]
+    return await payments.settle_payment(a_channel_order(payment, **changes), channel=WECHAT, known_by="query")  # type: ignore[arg-type]
 
 
 async def events(name: str) -> int:
@@ -42,7 +42,7 @@ async def events(name: str) -> int:
 async def test_money_that_arrives_pays_the_fee_and_is_posted_once():
     fee = await a_fee()
     payment = await a_payment(fee)
-    seen = a_seen_order(payment, paid_at=clock.now() - timedelta(minutes=3))
+    seen = a_channel_order(payment, paid_at=clock.now() - timedelta(minutes=3))
 
     for _ in range(3):
         assert await payments.settle_payment(seen, channel=WECHAT, known_by="query") is PaymentState.PAID
@@ -59,7 +59,7 @@ async def test_money_that_arrives_pays_the_fee_and_is_posted_once():
 
 async def test_many_who_know_it_at_once_settle_it_once():
     payment = await a_payment()
-    seen = a_seen_order(payment)
+    seen = a_channel_order(payment)
 
     states = await asyncio.gather(
         *(payments.settle_payment(seen, channel=WECHAT, known_by="query") for _ in range(20)), return_exceptions=True
@@ -101,8 +101,8 @@ async def test_two_payments_of_one_fee_at_once_count_once_and_one_goes_back(till
     one, other = await a_payment(fee), await a_payment(fee, channel=Channel.ALIPAY)
 
     await asyncio.gather(
-        payments.settle_payment(a_seen_order(one), channel=WECHAT, known_by="query"),
-        payments.settle_payment(a_seen_order(other), channel=Channel.ALIPAY, known_by="query"),
+        payments.settle_payment(a_channel_order(one), channel=WECHAT, known_by="query"),
+        payments.settle_payment(a_channel_order(other), channel=Channel.ALIPAY, known_by="query"),
     )
 
     states = sorted([(await payment_row(each.number))["state"] for each in (one, other)])
@@ -170,7 +170,7 @@ async def test_an_answer_about_another_order_moves_nothing_and_alarms_once(chang
 
 async def test_the_money_of_one_transaction_is_never_taken_twice():
     one, other = await a_payment(), await a_payment()
-    seen = a_seen_order(one)
+    seen = a_channel_order(one)
     await payments.settle_payment(seen, channel=WECHAT, known_by="query")
 
     assert await settled(other, transaction_id=seen.transaction_id) is PaymentState.PREPAID
@@ -225,9 +225,9 @@ async def test_a_number_that_we_do_not_have_or_have_at_another_channel_is_unknow
     payment = await a_payment()
 
     with pytest.raises(PaymentNoticeOrderNotFound):
-        await payments.settle_payment(a_seen_order(payment, number="P0000000"), channel=WECHAT, known_by="query")
+        await payments.settle_payment(a_channel_order(payment, number="P0000000"), channel=WECHAT, known_by="query")
     with pytest.raises(PaymentNoticeOrderNotFound):
-        await payments.settle_payment(a_seen_order(payment), channel=Channel.ALIPAY, known_by="query")
+        await payments.settle_payment(a_channel_order(payment), channel=Channel.ALIPAY, known_by="query")
 
 
 async def test_cancelling_gives_back_what_was_paid_and_closes_what_is_open(till: Till, channels: Mapping[str, Till]):

@@ -20,7 +20,7 @@ from backend.payments.settling import settle_payment
 from backend.payments.unrequested_refunds import adopt_refund
 from models.payments import Channel, Payment, RefundCause, RefundState
 from tests.backend.payments.fake_channel import FakeChannel, equipped, refund_of
-from tests.factories.payments import a_paid_payment, a_payment, a_seen_order, balance, payment_row
+from tests.factories.payments import a_channel_order, a_paid_payment, a_payment, balance, payment_row
 
 WECHAT = Channel.WECHAT_PAY
 DONE = ChannelRefundState.SUCCEEDED
@@ -117,7 +117,7 @@ async def test_more_than_what_is_left_is_not_counted_and_alarms(channel: FakeCha
 
 async def test_part_of_money_that_does_not_count_leaves_it_what_it_is(channel: FakeChannel):
     payment = await a_payment()
-    seen = a_seen_order(payment, amount_fen=2500)
+    seen = a_channel_order(payment, amount_fen=2500)
     await settle_payment(seen, channel=WECHAT, known_by="query")
     assert (await payment_row(payment.number))["state"] == "surplus"
 
@@ -132,7 +132,7 @@ async def test_payment_and_refunds_reported_in_any_order_and_repeated_end_alike(
     order: tuple[str, ...], channel: FakeChannel
 ):
     payment = await a_payment()
-    paid = a_seen_order(payment, state=ChannelOrderState.REFUNDED)
+    paid = a_channel_order(payment, state=ChannelOrderState.REFUNDED)
     channel.orders[payment.number] = paid
     payment.transaction_id = paid.transaction_id
     refunds = {f"refund {each}": channel.given(payment, f"console-{each}", 600, DONE) for each in (1, 2)}

@@ -18,7 +18,7 @@ from backend.payments.settling import settle_payment
 from models.payments import Channel, RefundCause
 from tests.backend.payments.fake_channel import FakeChannel, equipped
 from tests.factories.identity import a_department_id, a_resident
-from tests.factories.payments import a_fee, a_paid_payment, a_payment, a_seen_order
+from tests.factories.payments import a_channel_order, a_fee, a_paid_payment, a_payment
 
 WECHAT = Channel.WECHAT_PAY
 
@@ -87,7 +87,7 @@ async def test_money_that_counts_is_notified_once_with_its_number():
     resident = await a_resident()
     payment = await a_payment(await a_fee(resident_id=resident.id))
     for _ in range(2):
-        await settle_payment(a_seen_order(payment, transaction_id="4200"), channel=WECHAT, known_by="query")
+        await settle_payment(a_channel_order(payment, transaction_id="4200"), channel=WECHAT, known_by="query")
 
     found = await written(resident)
 
@@ -98,7 +98,7 @@ async def test_money_that_counts_is_notified_once_with_its_number():
 async def test_money_that_does_not_count_and_comes_back_is_notified_in_two_messages(channel: FakeChannel):
     resident = await a_resident()
     payment = await a_payment(await a_fee(resident_id=resident.id))
-    await settle_payment(a_seen_order(payment, amount_fen=2500), channel=WECHAT, known_by="query")
+    await settle_payment(a_channel_order(payment, amount_fen=2500), channel=WECHAT, known_by="query")
     first = await written(resident)
     channel.now(f"R{payment.number}A", ChannelRefundState.SUCCEEDED)
     await check_refund(f"R{payment.number}A")
