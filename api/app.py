@@ -13,7 +13,7 @@ from litestar.types import ControllerRouterHandler
 from api import agency, callbacks, docs, health, openapi, problems, public, resident, staff
 from api.doors import Door
 from api.edge import Edge, Span
-from api.fast_path import ShortWays
+from api.fast_path import FastPath
 from api.partners import provide_partners
 from api.requests import StrictRequest
 from api.wiring import wire
@@ -21,7 +21,7 @@ from backend import cache, cases, database, identity
 from backend.partners import partners_from
 from backend.settings import settings
 
-SHORT_WAYS = {"/v1/resident/cases/{number}": cases.followed}
+FAST_PATHS = {"/v1/resident/cases/{number}": cases.followed}
 """Reads that are answered before the router; each has an ordinary handler too."""
 
 
@@ -72,9 +72,9 @@ def build() -> Litestar:
     )
 
 
-def front(app: Litestar) -> ShortWays:
-    """The application behind the short ways of its most frequent reads."""
-    return ShortWays(app, SHORT_WAYS)
+def front(app: Litestar) -> FastPath:
+    """The application behind the fast path of its most frequent reads."""
+    return FastPath(app, FAST_PATHS)
 
 
 def application() -> Edge:

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _is_plain(error: Exception) -> bool:
-    """Whether the message alone tells an operator enough. The bundled servers are known by name, not by import."""
+    """Whether the message alone is enough for an operator. The bundled servers are known by name, not by import."""
     plain = isinstance(error, CommandFailed | SettingsError | OSError)
     return plain or type(error).__name__ == "EmbeddedFailed"
 

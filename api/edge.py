@@ -134,9 +134,9 @@ class Edge:
             logs.request_id.reset(token)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        trouble = _unreadable(scope)
-        if trouble is not None:
-            await _refuse(send, trouble)
+        problem = _unreadable(scope)
+        if problem is not None:
+            await _refuse(send, problem)
             return
         await self.app(scope, receive, send)
 
@@ -169,7 +169,7 @@ def _unreadable(scope: Scope) -> DomainError | None:
     return None
 
 
-async def _refuse(send: Send, trouble: DomainError) -> None:
-    status, headers, body = problems.encoded(trouble)
+async def _refuse(send: Send, problem: DomainError) -> None:
+    status, headers, body = problems.encoded(problem)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

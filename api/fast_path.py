@@ -1,8 +1,8 @@
-"""Short ways for the reads that the whole service lives by: from a known token straight to finished bytes.
+"""The fast path for the hottest reads: from a known token straight to finished bytes.
 
 What a framework does for a request (routing, guards, parameters, dependencies, a response object) costs more than such
-a read itself. `ShortWays` stands in front of the router. A resident whose token this process has checked before gets
-the bytes at once, with the ETag of the ordinary way and, when there is trouble, the same problem document. Everything
+a read itself. `FastPath` stands in front of the router. A resident whose token this process has checked before gets
+the bytes at once, with the ETag of the ordinary way and, after an error the same problem document. Everything
 else (a token seen for the first time, an ended session, no token, another spelling of the address) goes the ordinary
 way, where the guard decides: nothing is allowed here that would not be allowed there. docs/performance.md has figures.
 """
@@ -30,7 +30,7 @@ _JSON = (b"content-type", b"application/json")
 _CACHING = (b"cache-control", PRIVATE.encode())
 
 
-class ShortWays:
+class FastPath:
     """Wraps the Litestar application; `reads` names each route by its template, whose last part is the parameter."""
 
     def __init__(self, app: ASGIApp, reads: Mapping[str, Read]) -> None:
@@ -38,7 +38,7 @@ class ShortWays:
         self._reads = {template.rpartition("/")[0]: (template, read) for template, read in reads.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Go the short way if there is one and we know who is asking."""
+        """Answer at once when the route has a fast path and the token is known."""
         if scope["type"] == ScopeType.HTTP and scope["method"] == "GET":
             prefix, _, last = scope["path"].rpartition("/")
             found = self._reads.get(prefix)
@@ -53,9 +53,9 @@ async def _answer(scope: Any, send: Send, read: Read, resident: AsResident, last
     try:
         body = await read(resident, last)
     except Exception as error:
-        trouble = problems.problem_of(error)
-        problems.note(trouble, error, scope["path_template"])
-        await _send(send, *problems.encoded(trouble))
+        problem = problems.problem_of(error)
+        problems.log_problem(problem, error, scope["path_template"])
+        await _send(send, *problems.encoded(problem))
         return
     tag = strong(body)
     given = [value for name, value in scope["headers"] if name == b"if-none-match"]

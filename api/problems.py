@@ -49,7 +49,7 @@ class Internal(DomainError):
 
 
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The problem document as the OpenAPI shows it; facts of one kind of trouble may stand beside these fields."""
+    """The problem document as the OpenAPI shows it; facts of one kind of error may stand beside these fields."""
 
     type: str
     title: str
@@ -76,35 +76,35 @@ _BY_STATUS: dict[int, type[DomainError]] = {
 }
 
 
-def document(trouble: DomainError) -> dict[str, Any]:
-    """The problem document of a trouble."""
+def document(problem: DomainError) -> dict[str, Any]:
+    """The problem document of a domain error."""
     body: dict[str, Any] = {
-        "type": TYPE_BASE + trouble.code,
-        "title": trouble.title,
-        "status": trouble.status,
-        "code": trouble.code,
+        "type": TYPE_BASE + problem.code,
+        "title": problem.title,
+        "status": problem.status,
+        "code": problem.code,
         "request_id": logs.request_id.get(),
-        "retryable": trouble.retryable,
+        "retryable": problem.retryable,
     }
-    if trouble.detail:
-        body["detail"] = trouble.detail
-    if trouble.fields:
-        body["errors"] = trouble.fields
-    return {**trouble.facts, **body}
+    if problem.detail:
+        body["detail"] = problem.detail
+    if problem.fields:
+        body["errors"] = problem.fields
+    return {**problem.facts, **body}
 
 
-def encoded(trouble: DomainError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """Status, headers and body of the answer to a trouble."""
+def encoded(problem: DomainError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and body of the answer to a domain error."""
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"cache-control", b"no-store")]
-    if trouble.retry_after is not None:
-        headers.append((b"retry-after", str(max(1, round(trouble.retry_after))).encode()))
-    if trouble.status == 401:
+    if problem.retry_after is not None:
+        headers.append((b"retry-after", str(max(1, round(problem.retry_after))).encode()))
+    if problem.status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="zhangban"'))
-    return trouble.status, headers, msgspec.json.encode(document(trouble), enc_hook=str)
+    return problem.status, headers, msgspec.json.encode(document(problem), enc_hook=str)
 
 
 def problem_of(error: Exception) -> DomainError:
-    """The trouble that an exception amounts to."""
+    """The domain error that an exception amounts to."""
     if isinstance(error, DomainError):
         return error
     if isinstance(error, ValidationException):
@@ -121,20 +121,20 @@ def problem_of(error: Exception) -> DomainError:
     return Internal()
 
 
-def note(trouble: DomainError, error: Exception, route: str | None) -> None:
+def log_problem(problem: DomainError, error: Exception, route: str | None) -> None:
     """Write into the log what an operator should know of: our own mistakes, and what is out of order."""
-    if isinstance(trouble, Internal) and not isinstance(error, Internal):
+    if isinstance(problem, Internal) and not isinstance(error, Internal):
         log.error("unexpected error", exc_info=error, extra={"event": "request.unexpected-error", "route": route})
-    elif trouble.status == 503:
-        facts = {"code": trouble.code, "reason": repr(error.__cause__ or error)}
+    elif problem.status == 503:
+        facts = {"code": problem.code, "reason": repr(error.__cause__ or error)}
         log.warning("request refused: a dependency failed", extra={"event": "request.unavailable", **facts})
 
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Litestar's exception handler for everything."""
-    trouble = problem_of(error)
-    note(trouble, error, request.scope.get("path_template"))
-    status, headers, body = encoded(trouble)
+    problem = problem_of(error)
+    log_problem(problem, error, request.scope.get("path_template"))
+    status, headers, body = encoded(problem)
     named = {name.decode(): value.decode() for name, value in headers if name != b"content-type"}
     named |= deprecation.headers_of(request.scope.get("route_handler"))
     return Response(body, status_code=status, headers=named, media_type=MEDIA_TYPE)

@@ -79,13 +79,13 @@ def answer(app: str, subscriber: socket.socket, lifeline: int | None) -> int:
     )
     try:
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_until_told(Server(config), subscriber, lifeline))
+            runner.run(_until_signalled(Server(config), subscriber, lifeline))
     except SystemExit as failed:  # uvicorn's word for an application that does not start
         return int(failed.code or 0)
     return 0
 
 
-async def _until_told(server: Server, subscriber: socket.socket, lifeline: int | None) -> None:
+async def _until_signalled(server: Server, subscriber: socket.socket, lifeline: int | None) -> None:
     orders = _orders(_begin_draining)
     if lifeline is not None:
         orders.watch(lifeline)

@@ -187,7 +187,7 @@ class Appointment(Record):
     )
     """Who booked it."""
     person_id = fields.UUIDField()
-    """Who comes: the resident, or somebody they may act for."""
+    """Who comes: the resident, or a principal of theirs."""
     line_id = fields.UUIDField()
     item: fields.ForeignKeyRelation[ServiceItem] = fields.ForeignKeyField(
         "models.ServiceItem", related_name="appointments", on_delete=OnDelete.RESTRICT
@@ -212,9 +212,9 @@ class Appointment(Record):
 
 
 class RestingPlace(Record):
-    """A place that was given back to a full slot and that nobody can take before `free_at`; its slot counts it as held.
+    """A place that was given back to a full slot and cannot be taken before `free_at`; its slot counts it as held.
 
-    So that nobody can hand a place over to somebody who taps at the very moment at which it is cancelled.
+    So that no place can be handed over by a tap at the very moment of its cancellation.
     """
 
     slot: fields.ForeignKeyRelation[Slot] = fields.ForeignKeyField(
@@ -259,7 +259,7 @@ class Strike(Record):
 
 
 class WaitingEntry(Record):
-    """Somebody who wants a place on a day that is full; freed places are offered to one person at a time."""
+    """A resident who wants a place on a day that is full; freed places are offered to one person at a time."""
 
     line: fields.ForeignKeyRelation[ServiceLine] = fields.ForeignKeyField(
         "models.ServiceLine", related_name="waiting", on_delete=OnDelete.CASCADE
@@ -312,7 +312,7 @@ class Draw(Record):
 
 
 class DrawEntry(Record):
-    """Somebody who asked within the time of a draw."""
+    """A resident who entered within the time of a draw."""
 
     draw: fields.ForeignKeyRelation[Draw] = fields.ForeignKeyField(
         "models.Draw", related_name="entries", on_delete=OnDelete.CASCADE

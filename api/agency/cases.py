@@ -33,7 +33,7 @@ from backend.identity import AsAgency
 from models.cases import Case, CaseEvent
 
 Moment = Annotated[datetime, Meta(tz=True)]
-"""A time with its offset from UTC; without one it is refused, because nobody can tell what it means."""
+"""A time with its offset from UTC; without one it is refused, because its meaning would be unknown."""
 
 
 class ApplicantIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -123,7 +123,7 @@ class NumberedEventsIn(Struct, forbid_unknown_fields=True, kw_only=True):
 class EventOut(Struct, kw_only=True):
     """An event as it stands now. `kind` is our word for the code; `flag` says why it did not count.
 
-    `state` is that of the case at this moment; null while we have not heard of the case.
+    `state` is that of the case at this moment; null until the case itself is pushed.
     """
 
     number: str

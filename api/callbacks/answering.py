@@ -54,7 +54,7 @@ async def ingest_v2_push(request: Request[Any, Any, Any], channel: PayChannel | 
 def fail(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The usual problem document in WeChat Pay's words: `code` is FAIL, `message` is the title."""
     problem = problems.problem_of(error)
-    problems.note(problem, error, request.scope.get("path_template"))
+    problems.log_problem(problem, error, request.scope.get("path_template"))
     status, headers, _ = problems.encoded(problem)
     body = {**problems.document(problem), "code": "FAIL", "message": problem.title}
     named = {name.decode(): value.decode() for name, value in headers if name != b"content-type"}

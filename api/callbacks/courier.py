@@ -1,4 +1,4 @@
-"""`/v1/callbacks/courier/{name}`: where couriers and those who follow parcels tell us where they are."""
+"""`/v1/callbacks/courier/{name}`: the couriers' and trackers' pushes about shipments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Token = Annotated[str, PathParameter(description="仅双方知晓的地址尾段
 
 
 def _headers(request: Request[Any, Any, Any]) -> Mapping[str, str]:
-    """Names in lower case; of a header that came twice both, so that whoever reads it sees that."""
+    """Names in lower case; of a header that came twice both, so that its verification sees both."""
     found: dict[str, str] = {}
     for name, value in request.scope["headers"]:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
@@ -38,7 +38,7 @@ async def _receive(request: Request[Any, Any, Any], tracker: Tracking | None) ->
 
 
 class CourierController(Controller):
-    """Whoever pushes reads the answer in its own dialect; what we do not take, it sends again."""
+    """Each courier gets the answer in its own form; it repeats a push that is not accepted."""
 
     path = "/courier"
     tags = ["合作方回调"]

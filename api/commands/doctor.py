@@ -35,7 +35,7 @@ def run(arguments: Namespace) -> int:
     else:
         remarks = remarks_on(production=production)
     remarks.sort(key=lambda each: ORDER.index(each.weight))
-    return _tell(remarks, profile, as_json=arguments.json)
+    return _print(remarks, profile, as_json=arguments.json)
 
 
 def remarks_on(*, production: bool) -> list[Remark]:
@@ -52,7 +52,7 @@ def remarks_on(*, production: bool) -> list[Remark]:
     return found
 
 
-def _tell(remarks: list[Remark], profile: str, *, as_json: bool) -> int:
+def _print(remarks: list[Remark], profile: str, *, as_json: bool) -> int:
     fatal = [each for each in remarks if each.fatal]
     if as_json:
         answer = {"profile": profile, "ok": not fatal, "remarks": remarks}

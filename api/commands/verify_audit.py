@@ -29,7 +29,7 @@ def run(arguments: Namespace) -> int:
     """Verify; 1 when something is wrong."""
     try:
         if arguments.file:
-            return _tell(auditing.verify_export(arguments.file, arguments.anchor), as_json=arguments.json)
+            return _print(auditing.verify_export(arguments.file, arguments.anchor), as_json=arguments.json)
         return run_main(lambda: _verify(arguments))
     except AnchorUnreadable as error:
         raise CommandFailed(str(error)) from error
@@ -44,10 +44,10 @@ async def _verify(arguments: Namespace) -> int:
             anchor = await auditing.anchors()
             await asyncio.to_thread(auditing.write_anchor, arguments.write_anchor, anchor)
             say(f"anchor of {len(anchor.heads)} chains added to {arguments.write_anchor}")
-    return _tell(findings, as_json=arguments.json)
+    return _print(findings, as_json=arguments.json)
 
 
-def _tell(findings: list[Finding], *, as_json: bool) -> int:
+def _print(findings: list[Finding], *, as_json: bool) -> int:
     if as_json:
         answer = {"ok": not findings, "findings": findings}
         print(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())

@@ -24,11 +24,11 @@ def add(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Work; 0 after a stop that was ordered."""
     with prepared(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_told(arguments.lifeline))
+        runner.run(_until_signalled(arguments.lifeline))
     return 0
 
 
-async def _until_told(lifeline: int | None) -> None:
+async def _until_signalled(lifeline: int | None) -> None:
     patience = settings().shutdown_seconds
     orders = Orders(patience + LAST_SECONDS)
     if lifeline is not None:

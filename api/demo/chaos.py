@@ -31,15 +31,15 @@ class Chaos:
     async def weather(self) -> None:
         """WeChat and the gateway stumble, and every access token is suddenly invalid."""
         for path, mode, how, words in BAD_WEATHER:
-            await self._house.levers.ask("POST", "/sandbox/faults", {"path": path, "mode": mode, **how})
+            await self._house.controls.ask("POST", "/sandbox/faults", {"path": path, "mode": mode, **how})
             self._timeline.fault(words)
         self.lost_replies += LOST_REPLIES
-        await self._house.levers.ask("POST", "/sandbox/tokens/kill")
+        await self._house.controls.ask("POST", "/sandbox/tokens/kill")
         self._timeline.fault("微信的 access_token 全部作废（40001）")
 
     async def slow(self) -> None:
         """WeChat takes its time, so that a worker always has messages in its hands."""
-        await self._house.levers.ask("PUT", "/sandbox/rules", {"send_seconds": SLOW})
+        await self._house.controls.ask("PUT", "/sandbox/rules", {"send_seconds": SLOW})
         self._timeline.fault(f"微信变慢：每条订阅消息要 {SLOW} 秒")
 
     async def power_cut(self) -> None:
@@ -54,7 +54,7 @@ class Chaos:
         await redis.flushall()
         await redis.aclose()
         self._timeline.fault("Redis 被清空（FLUSHALL）")
-        await self._house.levers.ask("PUT", "/sandbox/rules", {"send_seconds": 0})
+        await self._house.controls.ask("PUT", "/sandbox/rules", {"send_seconds": 0})
         asyncio.get_running_loop().call_later(0.5, self._start_again)
 
     def _start_again(self) -> None:

@@ -1,4 +1,4 @@
-"""The three who speak HTTP in the story: a phone, a department's system, and whoever holds the sandbox's levers."""
+"""The three HTTP clients of the story: a phone, a department's system, and the sandbox's test controls."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Caller:
         any_status: bool = False,
     ) -> Answer:
         """One request, repeated for as long as the service is busy. With `expect`, another status raises DemoFailed;
-        without, it must be a success; with `any_status`, whatever comes is the answer, and nothing is repeated."""
+        without, it must be a success; with `any_status`, any status is the answer, and nothing is repeated."""
         if any_status:
             return await self._ask_once(method, path, body, headers())
         found = await _patiently(lambda: self._ask_once(method, path, body, headers()))
@@ -74,7 +74,7 @@ def _refused(method: str, path: str, answer: Answer) -> DemoFailed:
 
 
 async def _patiently(once: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Ask, and again for as long as the service is busy, as docs/api-manners.md tells front ends."""
+    """Ask, and again for as long as the service is busy, as docs/api-manners.md asks of front ends."""
     for _ in range(TRIES):
         answer = await once()
         if answer.status != BUSY:
@@ -90,7 +90,7 @@ def _decoded(raw: bytes) -> Any:
         return raw.decode(errors="replace")
 
 
-class Levers(Caller):
+class TestControls(Caller):
     """The sandbox: WeChat and the SMS gateway, and what a tester does to them."""
 
     async def code(self, person: str, kind: str) -> str:
@@ -98,16 +98,16 @@ class Levers(Caller):
         return str((await self.ask("POST", f"/sandbox/personas/{person}/{kind}-code")).body["code"])
 
     async def popup(self, person: str, answers: dict[str, str]) -> None:
-        """The person answers a subscribe popup; WeChat tells us by an event, too."""
+        """The person answers a subscribe popup; WeChat pushes an event about it, too."""
         await self.ask("POST", f"/sandbox/personas/{person}/popup", {"answers": answers})
 
     async def sent(self) -> list[dict[str, Any]]:
-        """Everything that reached somebody's WeChat."""
+        """Every message that reached a persona's WeChat."""
         found: list[dict[str, Any]] = (await self.ask("GET", "/sandbox/sent")).body
         return found
 
     async def texts(self) -> list[dict[str, Any]]:
-        """Everything that reached somebody as a text message."""
+        """Every text message that reached a phone."""
         found: list[dict[str, Any]] = (await self.ask("GET", "/sandbox/sms/sent")).body
         return found
 
@@ -161,19 +161,19 @@ class Phone(Caller):
         headers = self._headers(**{"idempotency-key": key or str(uuid.uuid4())})
         return await self.ask(method, path, body, headers=lambda: headers, expect=expect, any_status=any_status)
 
-    async def hand_in(self, kind: str, levers: Levers, method: str, path: str) -> Answer:
-        """Hand in a code of this kind. A code serves once, so whoever is told to come again comes with a new one."""
+    async def hand_in(self, kind: str, controls: TestControls, method: str, path: str) -> Answer:
+        """Hand in a code of this kind. A code serves once, so a repetition needs a new one."""
 
         async def once() -> Answer:
-            return await self.send(method, path, {"code": await levers.code(self.name, kind)}, any_status=True)
+            return await self.send(method, path, {"code": await controls.code(self.name, kind)}, any_status=True)
 
         answer = await _patiently(once)
         if answer.status >= 400:
             raise _refused(method, path, answer)
         return answer
 
-    async def sign_in(self, levers: Levers) -> Answer:
+    async def sign_in(self, controls: TestControls) -> Answer:
         """Exchange a `wx.login` code for tokens."""
-        answer = await self.hand_in("login", levers, "POST", "/v1/public/sessions")
+        answer = await self.hand_in("login", controls, "POST", "/v1/public/sessions")
         self.tokens = answer.body
         return answer

@@ -14,7 +14,7 @@ import asyncpg
 
 from api.commands.migrate import MIGRATED
 from api.demo import visit
-from api.demo.client import Department, Levers, Phone
+from api.demo.client import Department, Phone, TestControls
 from api.demo.money import Money
 from api.demo.parcel import Parcel
 from api.demo.people import cast
@@ -49,7 +49,7 @@ QUICK = {
     "NOTIFICATION_LEASE_SECONDS": "2.5",
     "NOTIFICATION_SWEEP_SECONDS": "2",
 }
-"""Patience scaled down, so that a story with accidents ends while somebody is watching."""
+"""Patience scaled down, so that a story with accidents ends while its reader is watching."""
 
 _UNHEARD = "SELECT EXISTS (SELECT FROM pgqueuer WHERE entrypoint = 'events.dispatch')"
 
@@ -63,39 +63,39 @@ class House:
     urls: Urls
     processes: Processes
     http: aiohttp.ClientSession
-    levers: Levers
+    controls: TestControls
     timeline: Timeline
 
     async def story(self, *, chaos: bool) -> Story:
         """The cast with their phones and the departments with their keys, ready to begin."""
         people = cast()
         for person in people:
-            shown = await self.levers.ask("POST", "/sandbox/personas", {"name": person.name})
+            shown = await self.controls.ask("POST", "/sandbox/personas", {"name": person.name})
             person.phone = shown.body["phone"]
         deaf = [f"+86{person.phone}" for person in people if not person.takes_texts]
-        await self.levers.ask("PUT", "/sandbox/sms/rules", {"blocked": deaf})
+        await self.controls.ask("PUT", "/sandbox/sms/rules", {"blocked": deaf})
         self.timeline.record.people = [person.as_data() for person in people]
         phones = {name: Phone(self.http, self.api, name) for name in (*(person.name for person in people), STRANGER)}
         patience = PATIENCE_IN_CHAOS if chaos else PATIENCE
-        return Story(people, self._departments(), phones, self.levers, self.timeline, patience=patience)
+        return Story(people, self._departments(), phones, self.controls, self.timeline, patience=patience)
 
     def visit(self, story: Story) -> visit.Visit:
-        """The chapter of the halls, with somebody whose item the hall of the story handles."""
+        """The chapter of the halls, with a person whose item the hall of the story handles."""
         person = next(each for each in story.people if each.item == visit.ITEM)
-        return visit.Visit(self.http, self.api, person, story.phones[person.name], self.levers, self.timeline)
+        return visit.Visit(self.http, self.api, person, story.phones[person.name], self.controls, self.timeline)
 
     def money(self, story: Story) -> Money:
         """The chapter of the fees, with those of the story who owe some."""
         return Money(
-            self.http, self.api, story.people, story.phones, self.levers, self.timeline,
+            self.http, self.api, story.people, story.phones, self.controls, self.timeline,
             processes=self.processes, patience=story.patience,
         )  # fmt: skip
 
     def parcel(self, story: Story, money: Money) -> Parcel:
-        """The chapter of the way home, with somebody whose document can be posted."""
+        """The chapter of the delivery, with a person whose document can be posted."""
         person = next(each for each in story.people if each.item == visit.ITEM)
         phone = story.phones[person.name]
-        return Parcel(person, phone, money, self.levers, self.timeline, patience=story.patience)
+        return Parcel(person, phone, money, self.controls, self.timeline, patience=story.patience)
 
     def _departments(self) -> dict[str, Department]:
         return {
@@ -107,9 +107,12 @@ class House:
         """One more worker, under the name that `Processes.kill` knows."""
         self.processes.start("work", "api.cli", "work", lifeline=True)
 
-    async def until_heard(self) -> None:
-        """Wait until the worker has told every fact to all who listen. What a resident is told depends on what was
-        known of them when it happened, so nobody signs in before. Raises DemoFailed when the worker does not come."""
+    async def until_handled(self) -> None:
+        """Wait until the worker has dispatched every event to its subscribers.
+
+        A resident's messages depend on what was known of them when it happened, so no resident signs in before. Raises
+        DemoFailed when the worker does not come.
+        """
         connection = await asyncpg.connect(self.urls.database_url)
         try:
             async with asyncio.timeout(READY):
@@ -123,14 +126,14 @@ class House:
             await connection.close()
 
     async def register_templates(self) -> None:
-        """Tell the sandbox of the templates that WeChat's console would hold."""
+        """Give the sandbox the templates that WeChat's console would hold."""
         known = partner_templates()
         for account, templates in (("mini_program", known.mini_program), ("official_account", known.official_account)):
             for name, each in templates.items():
                 title = each.title or known.mini_program[name].title
                 kind = "long_term" if each.kind == "long-term" else "once"
                 body = {"account": account, "template_id": each.id, "title": title, "kind": kind}
-                await self.levers.ask("POST", "/sandbox/templates", body)
+                await self.controls.ask("POST", "/sandbox/templates", body)
 
 
 @asynccontextmanager
@@ -146,18 +149,18 @@ async def opened(timeline: Timeline) -> AsyncIterator[House]:
         given = ("--port", str(sandbox_port), "--callback", f"{api}/v1/callbacks/wechat")
         processes.start("sandbox", "backend.partners.sandbox", *given, lifeline=True)
         urls = stack.enter_context(servers(durable=False, say=timeline.say))
-        stack.push_async_callback(processes.stop)  # before the servers, too: whoever holds them ends first
+        stack.push_async_callback(processes.stop)  # before the servers, too: their holders end first
         processes.know({"DATABASE_URL": urls.database_url, "REDIS_URL": urls.redis_url})
-        # Connections that nobody used for longer may be gone at the other end.
+        # Connections that were idle for longer may be gone at the other end.
         connector = aiohttp.TCPConnector(keepalive_timeout=2.0)
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
-        house = House(api, sandbox, urls, processes, http, Levers(http, sandbox), timeline)
+        house = House(api, sandbox, urls, processes, http, TestControls(http, sandbox), timeline)
         await _start(house)
         yield house
 
 
 def _environment(api: str, port: int) -> dict[str, str]:
-    """The environment of the children. Whatever settings ours holds are left out: a demo never touches real data."""
+    """The environment of the children. Our own settings are left out: a demo never touches real data."""
     ours = {each.name.upper() for each in fields(Settings)}
     plain = {name: value for name, value in environment().items() if name not in ours}
     return {
@@ -174,7 +177,7 @@ async def _start(house: House) -> None:
     processes, say = house.processes, house.timeline.say
     house.timeline.record.addresses = {"api": house.api, "sandbox": house.sandbox}
     await processes.until_ready("sandbox", f"{house.sandbox}/sandbox/settings", house.http)
-    known = (await house.levers.ask("GET", "/sandbox/settings")).body
+    known = (await house.controls.ask("GET", "/sandbox/settings")).body
     processes.know({name.upper(): str(value) for name, value in known.items()})
     processes.start("serve", "api.cli", "serve", lifeline=True)  # it answers 503 on /readyz until the tables are there
     say("正在建立数据库结构，装入示例目录……")
@@ -186,6 +189,6 @@ async def _start(house: House) -> None:
     await processes.until_ended("seed")
     say(f"示例目录、部门密钥就绪，{clock.monotonic() - began:.1f} 秒")
     await processes.until_ready("serve", f"{house.api}/readyz", house.http)
-    await house.until_heard()
+    await house.until_handled()
     say(f"微信与短信沙箱 {house.sandbox} · 接口服务 {house.api} · 后台工作进程，均已就绪")
     await house.register_templates()

@@ -1,4 +1,4 @@
-"""`zhangban demo --keep`: the house stays open, and whoever reads the screen can walk around in it."""
+"""`zhangban demo --keep`: the house stays open, for requests from another terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _READ = "python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])'
 
 
 async def stay(house: House, story: Story, timeline: Timeline) -> None:
-    """Print the addresses and commands to copy, then wait until told to stop. Raises DemoFailed when a process dies."""
+    """Print the addresses and commands to copy, then wait for the signal to stop. Raises DemoFailed when a process
+    dies."""
     timeline.heading("服务仍在运行，按 Ctrl-C 结束")
     for line in [*addresses(house), "", "  可直接复制的命令：", "", *commands(house, story), ""]:
         timeline.plain(line)
@@ -41,7 +42,7 @@ def addresses(house: House) -> list[str]:
 
 
 def commands(house: House, story: Story) -> list[str]:
-    """Sign in as somebody of the story with curl, and look at the case."""
+    """Sign in as a person of the story with curl, and read the case."""
     person = story.people[1]
     authorised = '-H "Authorization: Bearer $TOKEN"'
     return [

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from api.demo.client import Levers, Phone
+from api.demo.client import Phone, TestControls
 from api.demo.people import ACCOUNT, INBOX, SUBSCRIBE, TEMPLATE_OF, TEXT, Person
 from api.demo.processes import DemoFailed
 from api.demo.showing import Received, Timeline
@@ -28,7 +28,7 @@ class Expected(NamedTuple):
 
 
 class Arrived(NamedTuple):
-    """A message on somebody's phone, by our own id of it."""
+    """A message on a phone, by our own id of it."""
 
     way: str
     template: str
@@ -38,8 +38,8 @@ class Arrived(NamedTuple):
 class Mail:
     """Expects messages, watches for them, and counts how often each arrived."""
 
-    def __init__(self, levers: Levers, phones: dict[str, Phone], timeline: Timeline) -> None:
-        self._levers, self._phones, self._timeline = levers, phones, timeline
+    def __init__(self, controls: TestControls, phones: dict[str, Phone], timeline: Timeline) -> None:
+        self._controls, self._phones, self._timeline = controls, phones, timeline
         self.expected: list[Expected] = []
         self.copies: Counter[tuple[str, str]] = Counter()
         """(message id, way) → how often it arrived."""
@@ -79,7 +79,7 @@ class Mail:
         """What has arrived, by message id and way; inboxes of people we wait for are read again."""
         arrived: dict[str, dict[str, Arrived]] = {}
         self.copies.clear()
-        for identity, message in [*_wechat(await self._levers.sent()), *_texts(await self._levers.texts())]:
+        for identity, message in [*_wechat(await self._controls.sent()), *_texts(await self._controls.texts())]:
             arrived.setdefault(identity, {})[message.way] = message
             self.copies[identity, message.way] += 1
         for name in {each.person.name for each in self._open}:

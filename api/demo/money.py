@@ -10,7 +10,7 @@ from typing import Any
 
 import aiohttp
 
-from api.demo.client import TRIES, Answer, Levers, Phone
+from api.demo.client import TRIES, Answer, Phone, TestControls
 from api.demo.people import Person
 from api.demo.processes import DemoFailed, Processes
 from api.demo.showing import Timeline
@@ -32,19 +32,19 @@ class Money:
         api: str,
         people: list[Person],
         phones: dict[str, Phone],
-        levers: Levers,
+        controls: TestControls,
         timeline: Timeline,
         *,
         processes: Processes,
         patience: float,
     ) -> None:
-        self.people, self.phones, self.levers, self.timeline = people, phones, levers, timeline
+        self.people, self.phones, self.controls, self.timeline = people, phones, controls, timeline
         self.processes, self.patience = processes, patience
         self.clerk, self.chief = Staff(http, api), Staff(http, api)
         self.numbers: list[str] = []
         self.bill: dict[str, Any] = {}
 
-    async def tell(self) -> None:
+    async def play(self) -> None:
         """The whole chapter."""
         self.timeline.heading("六、缴费：付款、反复回调、退款")
         for item in (PAYS, GIVEN_BACK):
@@ -52,7 +52,7 @@ class Money:
         await self._give_back(self.numbers[-1])
 
     async def pay(self, person: Person, *, charge: str = "cost") -> None:
-        """Somebody pays what they owe; WeChat Pay tells of it once, and then twice more."""
+        """A resident pays a fee; WeChat Pay sends its notice once, and then twice more."""
         phone = self.phones[person.name]
         owed = await phone.get("/v1/resident/fees?state=open")
         fee = next(each for each in owed.body["items"] if each["charge_ref"] == charge)
@@ -62,18 +62,18 @@ class Money:
         number, parameters = begun.body["number"], begun.body["parameters"]
         self.numbers.append(number)
         self.timeline.step(person.name, "发起微信支付", f"订单 {number}", begun.ms)
-        paid = await self.levers.ask("POST", "/sandbox/pay/confirm", parameters)
+        paid = await self.controls.ask("POST", "/sandbox/pay/confirm", parameters)
         self.timeline.step(person.name, "输入密码确认（wx.requestPayment）", paid.body["errMsg"], paid.ms)
         page = await self._until(phone, number, "paid")
-        again = await self.levers.ask("POST", f"/sandbox/pay/orders/{number}/notify", {"copies": 2})
-        await self.levers.ask("POST", "/sandbox/pay/settle")
-        notices = (await self.levers.ask("GET", "/sandbox/pay/notices")).body
+        again = await self.controls.ask("POST", f"/sandbox/pay/orders/{number}/notify", {"copies": 2})
+        await self.controls.ask("POST", "/sandbox/pay/settle")
+        notices = (await self.controls.ask("GET", "/sandbox/pay/notices")).body
         answers = [each["answer"] for notice in notices if notice["about"] == number for each in notice["attempts"]]
         self.timeline.step("微信支付", "支付通知，同一结果再送两遍", f"应答 {'、'.join(answers)}", again.ms)
         self.timeline.step(person.name, "我的钱在哪里", str(page.body["where"]), page.ms)
 
     async def _begin(self, phone: Phone, body: dict[str, Any]) -> Answer:
-        """Begin to pay; again, with the same key, while the channel does not answer, as a front end is told to."""
+        """Begin to pay; again, with the same key, while the channel does not answer, as front ends do."""
         key = str(uuid.uuid4())
         for _ in range(TRIES):
             begun = await phone.send("POST", "/v1/resident/payments", body, expect=201, key=key)
@@ -113,10 +113,10 @@ class Money:
             await asyncio.sleep(0.05)
 
     async def reconcile(self) -> None:
-        """The next morning comes, for the channel alone: nobody pays after it. The day is compared as operators do."""
+        """The next morning comes, for the channel alone: no payment follows it. The day is compared as operators do."""
         now = clock.now().astimezone(clock.SHANGHAI)
         morning = datetime.combine(now.date() + timedelta(days=1), BILL_TIME, clock.SHANGHAI)
-        await self.levers.ask("POST", "/sandbox/pay/time", {"seconds": (morning - now).total_seconds()})
+        await self.controls.ask("POST", "/sandbox/pay/time", {"seconds": (morning - now).total_seconds()})
         began = clock.monotonic()
         for _ in range(TRIES):
             self.bill = await self._compare(now.date())
@@ -143,7 +143,7 @@ class Money:
     async def check(self) -> None:
         """Our books, the channel's and the bill say the same; that ours sum to zero is for check-invariants to say."""
         theirs: dict[str, list[int]] = {}
-        for row in (await self.levers.ask("GET", "/sandbox/pay/ledger")).body:
+        for row in (await self.controls.ask("GET", "/sandbox/pay/ledger")).body:
             sums = theirs.setdefault(row["out_trade_no"], [0, 0])
             sums[row["kind"] == "refund"] += row["amount_fen"]
         listed = await self.chief.get("/v1/staff/payments?limit=100")

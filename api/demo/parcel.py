@@ -6,7 +6,7 @@ import asyncio
 from datetime import datetime
 from typing import Any
 
-from api.demo.client import Answer, Levers, Phone
+from api.demo.client import Answer, Phone, TestControls
 from api.demo.money import Money
 from api.demo.people import Person
 from api.demo.processes import DemoFailed
@@ -30,13 +30,13 @@ class Parcel:
         person: Person,
         phone: Phone,
         money: Money,
-        levers: Levers,
+        controls: TestControls,
         timeline: Timeline,
         *,
         patience: float,
     ) -> None:
         self.person, self.phone, self.money = person, phone, money
-        self.levers, self.timeline, self.patience = levers, timeline, patience
+        self.controls, self.timeline, self.patience = controls, timeline, patience
         self.office = money.clerk
         self.number = self.waybill = ""
         self.page: dict[str, Any] = {}
@@ -47,7 +47,7 @@ class Parcel:
         self.timeline.heading("三、办理之前先选好怎么领证")
         await self._choose()
 
-    async def tell(self) -> None:
+    async def play(self) -> None:
         """It is decided: the certificate is sent, travels, and is signed for."""
         self.timeline.heading("九、证照寄到家：下单、在途、签收")
         await self._send()
@@ -90,18 +90,18 @@ class Parcel:
 
     async def _travel(self) -> None:
         lie = {"times": 2, "copies": 2}
-        await self.levers.ask("PUT", "/sandbox/couriers/lies", lie)
+        await self.controls.ask("PUT", "/sandbox/couriers/lies", lie)
         for step, state in STEPS:
-            moved = await self.levers.ask("POST", f"/sandbox/couriers/parcels/{self.waybill}/travel", {"to": step})
+            moved = await self.controls.ask("POST", f"/sandbox/couriers/parcels/{self.waybill}/travel", {"to": step})
             page = await self._until(state)
             self.timeline.step("顺丰", f"路由推送（{step}，每条送两遍）", page.body["state_name"], moved.ms)
         forged = {"kind": "signed", "partner": "sf"}
-        told = await self.levers.ask("POST", f"/sandbox/couriers/parcels/{self.waybill}/forge", forged)
+        answered = await self.controls.ask("POST", f"/sandbox/couriers/parcels/{self.waybill}/forge", forged)
         page = await self.phone.get(f"/v1/resident/deliveries/{self.number}")
-        self.timeline.step("冒充者", "伪造一条“已签收”", f"被拒收，仍是{page.body['state_name']}", told.ms)
+        self.timeline.step("冒充者", "伪造一条“已签收”", f"被拒收，仍是{page.body['state_name']}", answered.ms)
         if page.body["state"] == "signed":
             raise DemoFailed("伪造的签收被采信了")
-        await self.levers.ask("POST", f"/sandbox/couriers/parcels/{self.waybill}/travel", {"to": "signed"})
+        await self.controls.ask("POST", f"/sandbox/couriers/parcels/{self.waybill}/travel", {"to": "signed"})
         page = await self._until("signed")
         self.page = page.body
         self.timeline.step(self.person.name, "我的快递（顺丰推送不签名，先查询核实）", page.body["state_name"], page.ms)

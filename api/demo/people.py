@@ -36,7 +36,7 @@ class Report(NamedTuple):
 
     code: str
     ago: timedelta
-    tells: str | None
+    message: str | None
     event_id: str
     more: dict[str, Any] = {}
     note: str = ""

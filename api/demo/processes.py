@@ -27,7 +27,7 @@ class DemoFailed(Exception):
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nobody uses now, all different."""
+    """Ports of the loopback address that are free now, all different."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:
@@ -49,7 +49,7 @@ class Processes:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def know(self, environment: Mapping[str, str]) -> None:
-        """Whoever is started from now on finds this in its environment, too."""
+        """Every process that is started from now on has this in its environment, too."""
         self.environment.update(environment)
 
     def start(self, name: str, *arguments: str, lifeline: bool = False) -> None:
@@ -117,7 +117,7 @@ class Processes:
         process.wait()
 
     async def stop(self) -> None:
-        """Ask everyone to end, last started first; whoever does not within `GOODBYE` seconds is killed."""
+        """Ask every process to end, last started first; after `GOODBYE` seconds the rest are killed."""
         ending = list(reversed(self._running.values()))
         self._running.clear()
         for process in ending:

@@ -1,4 +1,4 @@
-"""`zhangban demo`: start everything, tell the story, look whether it is true, leave nothing behind."""
+"""`zhangban demo`: start everything, play the story, check its outcome, leave nothing behind."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ NEXT = """\
 LONGEST = 90.0
 """Seconds that a story may take from the first server to the last check."""
 STOPPED = 130
-"""The exit status of a program that was told to stop, as shells give it."""
+"""The exit status of a program that was stopped by a signal, as shells give it."""
 
 
 def run(*, chaos: bool = False, keep: bool = False, json_file: str | None = None) -> int:
-    """The whole demo. 0: everything was as it must be; 1: something was not; 2: it could not run; 130: told to stop."""
+    """The whole demo. 0: everything was as it must be; 1: something was not; 2: it could not run; 130: stopped by a
+    signal."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a tick is no reason to stop
     timeline = Timeline(chaos=chaos)
     try:
-        return asyncio.run(_until_told(timeline, chaos=chaos, keep=keep, json_file=json_file))
+        return asyncio.run(_until_signalled(timeline, chaos=chaos, keep=keep, json_file=json_file))
     except (DemoFailed, EmbeddedFailed) as failure:
         print(f"\n演示没有完成：{failure}", file=sys.stderr, flush=True)
         return 2
@@ -47,13 +48,13 @@ def run(*, chaos: bool = False, keep: bool = False, json_file: str | None = None
             timeline.write(json_file)
 
 
-async def _until_told(timeline: Timeline, *, chaos: bool, keep: bool, json_file: str | None) -> int:
-    telling = asyncio.create_task(_tell(timeline, chaos=chaos, keep=keep, json_file=json_file))
+async def _until_signalled(timeline: Timeline, *, chaos: bool, keep: bool, json_file: str | None) -> int:
+    playing = asyncio.create_task(_play(timeline, chaos=chaos, keep=keep, json_file=json_file))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, telling.cancel)
+        loop.add_signal_handler(number, playing.cancel)
     try:
-        return await telling
+        return await playing
     except asyncio.CancelledError:
         timeline.say("已按要求停止，全部进程都已结束")
         return 0 if keep and timeline.record.ok else STOPPED
@@ -66,33 +67,33 @@ def until_tomorrow(now: datetime) -> float:
     return left + 1 if left < LONGEST else 0
 
 
-async def _tell(timeline: Timeline, *, chaos: bool, keep: bool, json_file: str | None) -> int:
+async def _play(timeline: Timeline, *, chaos: bool, keep: bool, json_file: str | None) -> int:
     timeline.plain(BEGINNING)
     if wait := until_tomorrow(clock.now()):
         timeline.say(f"就要到零点了：预约、账单都按天算，演示等 {wait:.0f} 秒，从新的一天讲起")
         await asyncio.sleep(wait)
     async with opened(timeline) as house:
         story = await house.story(chaos=chaos)
-        trouble = Chaos(house, timeline)
+        accidents = Chaos(house, timeline)
         timeline.begin()
         await story.push_cases()
-        await house.until_heard()
+        await house.until_handled()
         await story.sign_in()
         money = house.money(story)
         parcel = house.parcel(story, money)
         await parcel.choose()
         if chaos:
-            await story.progress(before={1: trouble.weather, 2: trouble.slow}, after={2: trouble.power_cut})
+            await story.progress(before={1: accidents.weather, 2: accidents.slow}, after={2: accidents.power_cut})
         else:
             await story.progress()
         await story.look_around()
-        await money.tell()
+        await money.play()
         visit = house.visit(story)
-        await visit.tell()
-        await parcel.tell()
+        await visit.play()
+        await parcel.play()
         timeline.heading("十一、对账与核对")
         await money.reconcile()
-        await story.check(bound=await trouble.bound())
+        await story.check(bound=await accidents.bound())
         await money.check()
         await visit.check()
         await parcel.check()

@@ -15,7 +15,7 @@ WHO, WHAT = 14, 46
 
 
 class Step(msgspec.Struct):
-    """Something that somebody did. `at` and `ms` are milliseconds: since the story began, and of the step itself."""
+    """A step of the story. `at` and `ms` are milliseconds: since the story began, and of the step itself."""
 
     at: float
     ms: float
@@ -91,7 +91,7 @@ class Timeline:
         self._print(self._bold(f"── {text} {'─' * max(4, 72 - width(text))}"))
 
     def step(self, who: str, what: str, result: str, ms: float, **facts: Any) -> Step:
-        """Somebody did something."""
+        """Show a step of a person or a system."""
         step = Step(self.now() - ms, ms, who, what, result, facts)
         self.record.steps.append(step)
         self._print(f"{_at(step.at)}  {pad(who, WHO)}{pad(what, WHAT)}→ {result}{self._dim(f'  {ms:.0f} ms')}")
@@ -133,7 +133,7 @@ class Timeline:
         return record.ok
 
     def write(self, path: str) -> None:
-        """The record as JSON. Whoever looks at the file meanwhile sees the whole of it or nothing."""
+        """The record as JSON. A reader of the file meanwhile sees the whole of it or nothing."""
         half = Path(f"{path}.half")
         half.write_bytes(msgspec.json.format(msgspec.json.encode(self.record), indent=2) + b"\n")
         half.replace(path)

@@ -1,4 +1,4 @@
-"""The main job: departments push cases and their progress, residents sign in, see them, and are told."""
+"""The main job: departments push cases and their progress, residents sign in, see them, and are notified."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from api.demo.client import Department, Levers, Phone
+from api.demo.client import Department, Phone, TestControls
 from api.demo.mail import Expected, Mail
 from api.demo.people import INBOX, TEMPLATE_OF, Person, Report
 from api.demo.processes import DemoFailed
@@ -21,21 +21,21 @@ Storms = dict[int, Callable[[], Awaitable[None]]]
 
 
 class Story:
-    """One telling of it: who takes part, and what has been said so far."""
+    """One playing of it: who takes part, and what has been said so far."""
 
     def __init__(
         self,
         people: list[Person],
         departments: dict[str, Department],
         phones: dict[str, Phone],
-        levers: Levers,
+        controls: TestControls,
         timeline: Timeline,
         *,
         patience: float,
     ) -> None:
         self.people, self.departments, self.phones = people, departments, phones
-        self.levers, self.timeline, self.patience = levers, timeline, patience
-        self.mail = Mail(levers, phones, timeline)
+        self.controls, self.timeline, self.patience = controls, timeline, patience
+        self.mail = Mail(controls, phones, timeline)
         self.began = clock.now()
 
     # -- departments -----------------------------------------------------------------------------
@@ -73,7 +73,7 @@ class Story:
         )
 
     async def _report(self, person: Person, report: Report) -> None:
-        """One event, signed; whoever it must be told to is expected to hear of it."""
+        """One event, signed; the message that it must lead to is expected."""
         body = {"event_id": report.event_id, "code": report.code, "occurred_at": self._ago(report), **report.more}
         path = f"/v1/agency/cases/{person.number}/events"
         answer = await self.departments[person.department].send("POST", path, body)
@@ -83,16 +83,16 @@ class Story:
         self.timeline.step(
             person.department, f"{person.name}：{report.code}{note}", state, answer.ms, case=person.number
         )
-        if report.tells:
-            way = person.way(report.tells)
-            self.mail.expect(Expected(person, person.case, report.tells, way, report.code, self.timeline.now()))
+        if report.message:
+            way = person.way(report.message)
+            self.mail.expect(Expected(person, person.case, report.message, way, report.code, self.timeline.now()))
 
     def _ago(self, report: Report, *, minutes: int = 0) -> str:
         moment = self.began - report.ago
         return datetime.fromtimestamp(moment.timestamp() - minutes * 60, clock.SHANGHAI).isoformat(timespec="seconds")
 
     async def progress(self, *, before: Storms | None = None, after: Storms | None = None) -> None:
-        """Wave by wave, each department reports the next thing, and everybody hears of it before the next wave.
+        """Wave by wave, each department reports the next event, and every message arrives before the next wave.
 
         What is to go wrong breaks before the reports of its wave, or after them.
         """
@@ -112,7 +112,7 @@ class Story:
 
     async def _let_the_gateway_rest(self) -> None:
         """The SMS gateway takes one text per number in thirty seconds: its clock is moved, not ours."""
-        await self.levers.ask("PUT", "/sandbox/sms/rules", {"advance_seconds": 31})
+        await self.controls.ask("PUT", "/sandbox/sms/rules", {"advance_seconds": 31})
 
     async def _ask_again(self) -> None:
         for person in self.people:
@@ -126,12 +126,12 @@ class Story:
         self.timeline.heading("二、居民登录小程序，看到自己的办件")
         for person in self.people:
             phone = self.phones[person.name]
-            answer = await phone.sign_in(self.levers)
+            answer = await phone.sign_in(self.controls)
             self.timeline.step(person.name, f"wx.login 登录（{person.habit}）", "已登录", answer.ms)
-            answer = await phone.hand_in("phone", self.levers, "PUT", "/v1/resident/phone")
+            answer = await phone.hand_in("phone", self.controls, "PUT", "/v1/resident/phone")
             self.timeline.step(person.name, "授权手机号", answer.body["phone"], answer.ms)
             if person.follows:
-                await self.levers.ask("POST", f"/sandbox/personas/{person.name}/follow")
+                await self.controls.ask("POST", f"/sandbox/personas/{person.name}/follow")
             await self._find_the_case(person)
             await self._popups(person, max(person.yes, 1))
 
@@ -156,7 +156,7 @@ class Story:
             results = dict.fromkeys(asked["template_ids"], said)
             if not results:
                 break
-            await self.levers.popup(person.name, results)
+            await self.controls.popup(person.name, results)
             answer = await phone.send("POST", "/v1/resident/subscriptions", {"page": "case", "results": results})
             given.update(titles[each] for each in results if person.yes)
         person.consents.update(given)
@@ -206,7 +206,7 @@ class Story:
     # -- in the end ------------------------------------------------------------------------------
 
     async def check(self, bound: int) -> None:
-        """What the story itself can tell: states, messages, copies, timelines."""
+        """Check what the story itself knows: states, messages, copies, timelines."""
         await self.mail.recount()
         await self._check_states()
         expected, copies = self.mail.expected, self.mail.copies
@@ -234,7 +234,7 @@ class Story:
         )
 
     async def _check_silence(self) -> None:
-        """Nobody heard anything that nothing said: what repeats or changes no state makes no message."""
+        """No message came without a cause: what repeats or changes no state makes none."""
         extra: list[str] = []
         for person in self.people:
             items = (await self.phones[person.name].get("/v1/resident/messages?limit=100")).body["items"]

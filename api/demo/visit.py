@@ -12,7 +12,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from api.demo.client import Answer, Caller, Levers, Phone
+from api.demo.client import Answer, Caller, Phone, TestControls
 from api.demo.people import Person
 from api.demo.processes import DemoFailed
 from api.demo.showing import Timeline
@@ -24,7 +24,7 @@ ITEM = "居民身份证到期换领"
 PLACES = (7, 20)
 """The slots that are opened for the story: one for the visit, one for the rush."""
 SCREENS, LOOKS = 2, 5.0
-"""How many follow the live board, and for how many seconds somebody waits for a call to be shown."""
+"""How many follow the live board, and for how many seconds a call may take to be shown."""
 CROWD, AT_ONCE = 200, 20
 """How many want one of the places of the second slot, and how many of them sign in at a time."""
 
@@ -52,7 +52,7 @@ class Staff(Caller):
 
 
 class Screen:
-    """Somebody who follows the hall's live board."""
+    """A follower of the hall's live board."""
 
     def __init__(self) -> None:
         self.shown: dict[str, float] = {}
@@ -77,7 +77,7 @@ class Screen:
             raise DemoFailed("叫号屏没有连上") from error
 
     async def until(self, label: str) -> float | None:
-        """When the number was first seen; None when it was not in all the time that somebody looks at a screen."""
+        """When the number was first seen; None when it was not within the patience of a waiting resident."""
         with suppress(TimeoutError):
             async with asyncio.timeout(LOOKS):
                 while label not in self.shown:
@@ -90,17 +90,23 @@ class Visit:
     """The chapter of the halls."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, api: str, person: Person, phone: Phone, levers: Levers, timeline: Timeline
+        self,
+        http: aiohttp.ClientSession,
+        api: str,
+        person: Person,
+        phone: Phone,
+        controls: TestControls,
+        timeline: Timeline,
     ) -> None:
         self.http, self.api, self.person, self.phone = http, api, person, phone
-        self.levers, self.timeline = levers, timeline
+        self.controls, self.timeline = controls, timeline
         self.clerk, self.kiosk = Staff(http, api), Staff(http, api)
         self.delays: list[float] = []
         self.outcomes: Counter[int] = Counter()
         self.hall = self.appointment = ""
         self.slots: list[dict[str, Any]] = []
 
-    async def tell(self) -> None:
+    async def play(self) -> None:
         """The whole chapter."""
         self.timeline.heading("七、预约大厅：预约、签到、叫号")
         await self._look()
@@ -197,8 +203,8 @@ class Visit:
         name = f"居民{number:03d}"
         phone = Phone(self.http, self.api, name, address=f"10.{number // 250}.0.{number % 250 + 1}")
         async with turn:
-            await self.levers.ask("POST", "/sandbox/personas", {"name": name})
-            await phone.sign_in(self.levers)
+            await self.controls.ask("POST", "/sandbox/personas", {"name": name})
+            await phone.sign_in(self.controls)
         return phone
 
     async def _tap(self, phone: Phone, body: Any) -> Answer:
@@ -207,7 +213,7 @@ class Visit:
     # -- in the end ------------------------------------------------------------------------------
 
     async def check(self) -> None:
-        """What the chapter itself can tell."""
+        """Check what the chapter itself knows."""
         mine = (await self.phone.get(f"/v1/resident/appointments/{self.appointment}")).body
         self.timeline.check("预约、签到、叫号、办结走完", mine["state"] == "served", mine["state_name"])
         told = "、".join(f"{late:.0f} ms" for late in self.delays)

@@ -48,7 +48,7 @@ class CalendarController(Controller):
         response_headers=HEADERS,
         responses=answers(CalendarYearNotCovered) | NOT_MODIFIED,
     )
-    async def one(self, year: FromPath[Year]) -> YearOut:
+    async def get_year(self, year: FromPath[Year]) -> YearOut:
         return YearOut(year, [SpecialDay(day, *what) for day, what in await calendar.special_days(year)])
 
 

@@ -22,7 +22,7 @@ from backend.regions.errors import RegionNotFound
 
 
 class ItemPage(Struct):
-    """A page of items. `match` tells how they were found: exact, reworded, similar; all without a query."""
+    """A page of items. `match` is how they were found: exact, reworded, similar; all without a query."""
 
     items: list[Card]
     match: Match

@@ -1,4 +1,4 @@
-"""The live board of a hall, for its screen and for residents' phones: numbers only, nobody's name."""
+"""The live board of a hall, for its screen and for residents' phones: numbers only, no names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def _messages(frames: AsyncIterator[Frame]) -> AsyncIterator[ServerSentEve
 
 
 class Closing(ASGIMiddleware):
-    """End the frames when the answer ends, however it ends: a generator that nobody asks any more ends only when the
+    """End the frames when the answer ends, however it ends: an abandoned generator ends only when the
     garbage is collected, and until then its subscriber would be counted."""
 
     scopes = (ScopeType.HTTP,)

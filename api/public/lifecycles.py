@@ -101,7 +101,7 @@ class TrackedOut(Struct):
 
 
 class DeliveryLifecycleOut(Struct):
-    """The machine of a delivery. A shipment is in the state of its furthest node, in whatever order the nodes come; any
+    """The machine of a delivery. A shipment is in the state of its furthest node, in any order of the nodes; any
     other transition is refused with `delivery-transition-refused`."""
 
     states: list[NamedOut]

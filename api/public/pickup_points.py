@@ -39,7 +39,7 @@ class PickupPointController(Controller):
         operation_id="listPickupPoints",
         responses=etag.NOT_MODIFIED | answers(RegionNotFound, CursorInvalid),
     )
-    async def listed(
+    async def list_pickup_points(
         self, region: RegionCode = None, limit: Limit = USUAL, cursor: Cursor = None
     ) -> Page[PickupPointDetail]:
         return Page(*await pickup_points.list_pickup_points(region=region, limit=limit, cursor=cursor))
@@ -50,7 +50,7 @@ class PickupPointController(Controller):
         operation_id="getPickupPoint",
         responses=etag.NOT_MODIFIED | answers(PickupPointNotFound),
     )
-    async def one(self, point_id: FromPath[UUID]) -> PickupPointDetail:
+    async def get_pickup_point(self, point_id: FromPath[UUID]) -> PickupPointDetail:
         return await pickup_points.get_pickup_point(point_id)
 
 

@@ -55,7 +55,7 @@ class AddressIn(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class NewAddressIn(AddressIn, forbid_unknown_fields=True, kw_only=True):
-    """An address to be kept, for oneself or somebody one may act for."""
+    """An address to be kept, for the resident or a principal."""
 
     person_id: Annotated[UUID | None, Meta(description="为谁保存；缺省为本人，只能是可代办的人")] = None
 
@@ -80,7 +80,7 @@ class AddressController(Controller):
         response_headers=HEADERS,
         responses=answers(DeliveryReceiverNotFound) | NOT_MODIFIED,
     )
-    async def mine(
+    async def list_own_addresses(
         self, resident: NamedDependency[AsResident], person_id: FromQuery[OfPerson] = None
     ) -> list[AddressDetail]:
         return await addresses.list_addresses(resident, person_id)
@@ -112,7 +112,7 @@ class AddressController(Controller):
         response_headers=HEADERS,
         responses=answers(AddressNotFound) | NOT_MODIFIED,
     )
-    async def one(self, resident: NamedDependency[AsResident], address_id: FromPath[UUID]) -> AddressDetail:
+    async def get_own_address(self, resident: NamedDependency[AsResident], address_id: FromPath[UUID]) -> AddressDetail:
         return await addresses.get_address(resident, address_id)
 
     @put(

@@ -194,7 +194,7 @@ class AppointmentController(Controller):
         response_headers=HEADERS,
         responses=answers(CursorInvalid, errors.PersonNotFound) | NOT_MODIFIED,
     )
-    async def mine(
+    async def list_own_appointments(
         self,
         resident: NamedDependency[AsResident],
         person_id: FromQuery[OfPerson] = None,
@@ -214,7 +214,9 @@ class AppointmentController(Controller):
         response_headers=HEADERS,
         responses=answers(errors.AppointmentNotFound) | NOT_MODIFIED,
     )
-    async def one(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> AppointmentSeen:
+    async def get_own_appointment(
+        self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]
+    ) -> AppointmentSeen:
         return await browsing.one(resident, appointment_id)
 
 

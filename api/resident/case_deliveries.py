@@ -56,7 +56,7 @@ class WishIn(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class ChoiceIn(WishIn, forbid_unknown_fields=True, kw_only=True):
-    """A choice, for oneself or somebody one may act for."""
+    """A choice, for the resident or a principal."""
 
     person_id: PersonId = None
 

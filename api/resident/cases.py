@@ -38,7 +38,7 @@ class CaseController(Controller):
         response_headers=HEADERS,
         responses=answers(CursorInvalid) | NOT_MODIFIED,
     )
-    async def mine(
+    async def list_own_cases(
         self,
         resident: NamedDependency[AsResident],
         states: FromQuery[States] = None,
@@ -59,7 +59,7 @@ class CaseController(Controller):
         response_headers=HEADERS,
         responses=answers(CaseNotFound) | NOT_MODIFIED,
     )
-    async def one(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> Response[Followed]:
+    async def get_own_case(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> Response[Followed]:
         # The statement has written the JSON already; the type is what it says.
         body: Any = await cases.followed(resident, number)
         return Response(body, media_type="application/json")

@@ -1,4 +1,4 @@
-"""Residents let somebody act for them, accept to act for somebody, and end it (亲友代办)."""
+"""Residents invite a delegate, accept to act for a principal, and end delegations (亲友代办)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DelegationIn(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class InvitationIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """An invitation that somebody was shown or sent."""
+    """An invitation that the principal has shown or sent."""
 
     code: Code
 
@@ -93,7 +93,7 @@ class DelegationController(Controller):
         response_headers=HEADERS,
         responses=NOT_MODIFIED,
     )
-    async def mine(self, resident: NamedDependency[AsResident]) -> list[DelegationSeen]:
+    async def list_own_delegations(self, resident: NamedDependency[AsResident]) -> list[DelegationSeen]:
         return await delegating.mine(resident)
 
     @get(
@@ -104,7 +104,9 @@ class DelegationController(Controller):
         response_headers=HEADERS,
         responses=answers(errors.DelegationNotFound) | NOT_MODIFIED,
     )
-    async def one(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> DelegationSeen:
+    async def get_own_delegation(
+        self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]
+    ) -> DelegationSeen:
         return await delegating.one(resident, delegation_id)
 
     @get(

@@ -93,7 +93,7 @@ class DeliveryController(Controller):
         response_headers=HEADERS,
         responses=answers(CursorInvalid) | NOT_MODIFIED,
     )
-    async def mine(
+    async def list_own_deliveries(
         self,
         resident: NamedDependency[AsResident],
         states: FromQuery[States] = None,
@@ -119,7 +119,7 @@ class DeliveryController(Controller):
         response_headers=HEADERS,
         responses=answers(DeliveryNotFound) | NOT_MODIFIED,
     )
-    async def one(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> DeliveryDetail:
+    async def get_own_delivery(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> DeliveryDetail:
         return await resident_views.get_own_delivery(resident, number)
 
     @post(

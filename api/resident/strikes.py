@@ -38,7 +38,7 @@ class StrikeController(Controller):
         operation_id="listStrikes",
         responses=answers(CursorInvalid),
     )
-    async def mine(
+    async def list_own_strikes(
         self,
         resident: NamedDependency[AsResident],
         limit: FromQuery[Limit] = USUAL,

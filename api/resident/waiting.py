@@ -76,7 +76,7 @@ class WaitingController(Controller):
         response_headers=HEADERS,
         responses=NOT_MODIFIED,
     )
-    async def mine(self, resident: NamedDependency[AsResident]) -> list[Waiting]:
+    async def list_own_waiting_entries(self, resident: NamedDependency[AsResident]) -> list[Waiting]:
         return await waiting.mine(resident)
 
     @delete(
@@ -125,7 +125,7 @@ class DrawEntryController(Controller):
         response_headers=HEADERS,
         responses=NOT_MODIFIED,
     )
-    async def mine(self, resident: NamedDependency[AsResident]) -> list[DrawEntrySeen]:
+    async def list_own_draw_entries(self, resident: NamedDependency[AsResident]) -> list[DrawEntrySeen]:
         return await draw_entries.mine(resident)
 
 

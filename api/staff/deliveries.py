@@ -78,7 +78,7 @@ class DeliveryController(Controller):
         operation_id="listDepartmentDeliveries",
         responses=answers(DutyMissing, CursorInvalid),
     )
-    async def listed(
+    async def list_deliveries(
         self,
         staff: NamedDependency[AsStaff],
         states: FromQuery[States] = None,
@@ -103,7 +103,7 @@ class DeliveryController(Controller):
         operation_id="getDepartmentDelivery",
         responses=answers(DutyMissing, DeliveryNotFound),
     )
-    async def one(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> StaffDeliveryDetail:
+    async def get_delivery(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> StaffDeliveryDetail:
         return await staff_views.get_department_delivery(staff, number)
 
     @get(

@@ -42,7 +42,7 @@ class DeliveryProblemController(Controller):
         operation_id="listDeliveryProblems",
         responses=answers(DutyMissing, CursorInvalid),
     )
-    async def listed(
+    async def list_delivery_problems(
         self,
         staff: NamedDependency[AsStaff],
         is_open: FromQuery[IsOpen] = None,
@@ -61,7 +61,9 @@ class DeliveryProblemController(Controller):
         operation_id="getDeliveryProblem",
         responses=answers(DutyMissing, DeliveryProblemNotFound),
     )
-    async def one(self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]) -> StaffProblemDetail:
+    async def get_delivery_problem(
+        self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]
+    ) -> StaffProblemDetail:
         return await problems.get_problem(staff, problem_id)
 
     @put(
@@ -71,7 +73,7 @@ class DeliveryProblemController(Controller):
         operation_id="takeDeliveryProblem",
         responses=answers(DutyMissing, DeliveryProblemNotFound, DeliveryProblemResolved),
     )
-    async def take(self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]) -> StaffProblemDetail:
+    async def take_over(self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]) -> StaffProblemDetail:
         return await problems.assign_problem(staff, problem_id)
 
     @post(

@@ -64,7 +64,7 @@ class WaybillIn(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class DeclarationIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What the courier has told the office by phone: `delivered`, `returned` or `lost`."""
+    """What the courier has reported to the office by phone: `delivered`, `returned` or `lost`."""
 
     status: Annotated[TrackStatus, Meta(description="delivered 已签收、returned 已退回、lost 丢失")]
     at: Annotated[datetime, Meta(tz=True, description="发生时间，缺省为现在")] | None = None

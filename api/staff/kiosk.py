@@ -38,14 +38,14 @@ class ScannedIn(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class KnownIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What somebody without a phone types in."""
+    """What a visitor without a phone types in."""
 
     id_last_four: Annotated[str, Meta(pattern=r"^\d{3}[\dXx]$", description="证件号码后四位")]
     phone: Annotated[str, Meta(pattern=r"^1\d{10}$", description="预约时填写的手机号")]
 
 
 class WalkInIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What somebody without an appointment came for."""
+    """The item of a visitor without an appointment."""
 
     line_id: Annotated[UUID, Meta(description="业务类别")]
 

@@ -110,8 +110,8 @@ END $$
     "FOR EACH ROW EXECUTE FUNCTION refuse_node_change()",
 ]
 
-# The resident first, and everybody whose delegation in this matter (or in all) runs at this moment. The planner is told
-# that they are few, so that lists go by the index of the person.
+# The resident first, and every principal whose delegation in this matter (or in all) runs at this moment. `ROWS 2` lets
+# the planner know that they are few, so that lists go by the index of the person.
 PEOPLE_OF = """
 CREATE FUNCTION people_of(resident uuid, matter text) RETURNS SETOF uuid LANGUAGE sql STABLE ROWS 2 AS $$
     SELECT resident

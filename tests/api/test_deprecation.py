@@ -11,7 +11,7 @@ import pytest
 from litestar import Litestar, get
 from litestar.params import FromQuery
 
-from api.app import SHORT_WAYS, build
+from api.app import FAST_PATHS, build
 from api.deprecation import deprecated
 from api.etag import HEADERS
 from api.openapi import describe
@@ -77,4 +77,4 @@ def test_a_route_may_not_end_sooner_than_half_a_year_after_the_announcement():
 def test_no_route_in_front_of_the_router_is_deprecated():
     marked = {key for key, handler in routes(build()) if handler.deprecated}
 
-    assert not marked & {f"GET {path}" for path in SHORT_WAYS}
+    assert not marked & {f"GET {path}" for path in FAST_PATHS}

@@ -10,7 +10,7 @@ import pytest
 from litestar import Litestar
 
 from api import app as app_module
-from api.app import SHORT_WAYS, front
+from api.app import FAST_PATHS, front
 from api.edge import REQUESTS, Edge
 from backend import cases, database, identity
 from backend.identity import AsResident
@@ -41,7 +41,7 @@ async def both(app: Litestar, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         ways[0].taken += 1
         return await cases.followed(resident, number)
 
-    monkeypatch.setattr(app_module, "SHORT_WAYS", dict.fromkeys(SHORT_WAYS, followed))
+    monkeypatch.setattr(app_module, "FAST_PATHS", dict.fromkeys(FAST_PATHS, followed))
     transports: list[Any] = [httpx.ASGITransport(app=Edge(each)) for each in (app, front(app))]
     async with (
         httpx.AsyncClient(transport=transports[0], base_url="http://zhangban.test") as ordinary,
@@ -169,4 +169,4 @@ async def test_other_methods_go_the_ordinary_way(both: Both):
 async def test_every_short_way_has_an_ordinary_one(app: Litestar):
     routes = {route.path_format for route in app.routes}
 
-    assert SHORT_WAYS.keys() <= routes
+    assert FAST_PATHS.keys() <= routes

@@ -63,7 +63,7 @@ class LineController(Controller):
     @get(
         "/lines/{line_id:uuid}", summary="一个业务类别", operation_id="getLine", responses=answers(ServiceLineNotFound)
     )
-    async def one(self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID]) -> LineSeen:
+    async def get_line(self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID]) -> LineSeen:
         return await lines.line(staff, line_id)
 
     @put(

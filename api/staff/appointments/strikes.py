@@ -1,4 +1,4 @@
-"""A hall's staff hear appeals against strikes and decide on them."""
+"""A hall's staff list appeals against strikes and decide on them."""
 
 from __future__ import annotations
 
