@@ -1,6 +1,6 @@
 """The cast: who applies for what, what each of them allows WeChat to send, and what the departments report.
 
-`Person.way` is the demo's own idea of how a message must reach somebody. It is written from the rules for residents,
+`Person.way` is the demo's own idea of how a message must reach a resident. It is written from the rules for residents,
 not from the code that sends, so that the two can disagree.
 """
 
