@@ -107,7 +107,7 @@ async def _until_signalled(server: Server, subscriber: socket.socket, lifeline: 
 
 def _begin_draining() -> None:
     Draining.begun = True
-    board.end_all()
+    board.end_streams()
 
 
 def _orders(on_stop: Callable[[], None]) -> shutdown.Orders:

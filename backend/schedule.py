@@ -63,7 +63,7 @@ async def _close_days(_: dict[str, Any]) -> None:
 
 @jobs.job("appointments.forget-codes")
 async def _forget_codes(_: dict[str, Any]) -> None:
-    await check_in_codes.forget_spent()
+    await check_in_codes.delete_spent_codes()
 
 
 @jobs.job("payments.bills")
@@ -95,11 +95,11 @@ def timetable() -> Timetable:
             (settings().ledger_seal_seconds, auditing.seal_all),
             # Each is safe beside itself in another worker: the second one finds nothing to do.
             (settings().booking_clock_seconds, cancelling.expire_holds),
-            (settings().booking_clock_seconds, waiting.offer_what_is_free),
-            (settings().booking_clock_seconds, resting.wake),
+            (settings().booking_clock_seconds, waiting.offer_free_places),
+            (settings().booking_clock_seconds, resting.release_rested),
             (settings().booking_clock_seconds, drawing.hold_due_draws),
             (30.0, drawing.prepare_draws),
-            (30.0, reminding.remind),
+            (30.0, reminding.record_reminders),
             (300.0, waiting.close_past_days),
             (60.0, delegating.end_over),
             (settings().courier_sweep_seconds, polling.enqueue_due_queries),

@@ -17,10 +17,10 @@ from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
-from backend.appointments import admission, booking, browsing, cancelling, errors, rescheduling
+from backend.appointments import admission, booking, cancelling, errors, rescheduling, resident_views
 from backend.appointments.booking import Visitor
-from backend.appointments.browsing import AppointmentLine, AppointmentSeen
 from backend.appointments.places import Booking
+from backend.appointments.resident_views import AppointmentDetail, AppointmentSummary
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 from backend.settings import settings
@@ -100,7 +100,7 @@ class AppointmentController(Controller):
         resident: NamedDependency[AsResident],
         data: JSONBody[AppointmentIn],
     ) -> Booking:
-        return await booking.book(
+        return await booking.book_place(
             resident, data.slot_id, data.item_code, person_id=data.person_id, visitor=data.visitor
         )
 
@@ -117,7 +117,7 @@ class AppointmentController(Controller):
         resident: NamedDependency[AsResident],
         data: JSONBody[HoldIn],
     ) -> Booking:
-        return await booking.hold(resident, data.slot_id, data.item_code, person_id=data.person_id)
+        return await booking.hold_place(resident, data.slot_id, data.item_code, person_id=data.person_id)
 
     @post(
         "/{appointment_id:uuid}/confirmation",
@@ -132,14 +132,14 @@ class AppointmentController(Controller):
             errors.BookingRushLimitExceeded,
         ),
     )
-    @idempotent(lambda _: admission.in_turn())
+    @idempotent(lambda _: admission.queued())
     async def confirm(
         self,
         resident: NamedDependency[AsResident],
         appointment_id: FromPath[UUID],
         data: JSONBody[ConfirmationIn],
     ) -> Booking:
-        return await booking.confirm(resident, appointment_id, visitor=data.visitor)
+        return await booking.confirm_booking(resident, appointment_id, visitor=data.visitor)
 
     @post(
         "/{appointment_id:uuid}/move",
@@ -162,7 +162,7 @@ class AppointmentController(Controller):
         appointment_id: FromPath[UUID],
         data: JSONBody[MoveIn],
     ) -> Booking:
-        return await rescheduling.reschedule(resident, appointment_id, data.slot_id)
+        return await rescheduling.reschedule_appointment(resident, appointment_id, data.slot_id)
 
     @post(
         "/{appointment_id:uuid}/cancellation",
@@ -177,14 +177,14 @@ class AppointmentController(Controller):
             errors.BookingRushLimitExceeded,
         ),
     )
-    @idempotent(lambda _: admission.in_turn())
+    @idempotent(lambda _: admission.queued())
     async def cancel(
         self,
         resident: NamedDependency[AsResident],
         appointment_id: FromPath[UUID],
-    ) -> AppointmentSeen:
-        await cancelling.cancel(resident, appointment_id)
-        return await browsing.one(resident, appointment_id)
+    ) -> AppointmentDetail:
+        await cancelling.cancel_appointment(resident, appointment_id)
+        return await resident_views.get_own_appointment(resident, appointment_id)
 
     @get(
         summary="我的预约和我代办的预约",
@@ -201,8 +201,10 @@ class AppointmentController(Controller):
         states: FromQuery[States] = None,
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[AppointmentLine]:
-        found = await browsing.mine(resident, person_id=person_id, states=states, cursor=cursor, limit=limit)
+    ) -> Page[AppointmentSummary]:
+        found = await resident_views.list_own_appointments(
+            resident, person_id=person_id, states=states, cursor=cursor, limit=limit
+        )
         return Page(*found)
 
     @get(
@@ -216,8 +218,8 @@ class AppointmentController(Controller):
     )
     async def get_own_appointment(
         self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]
-    ) -> AppointmentSeen:
-        return await browsing.one(resident, appointment_id)
+    ) -> AppointmentDetail:
+        return await resident_views.get_own_appointment(resident, appointment_id)
 
 
 openapi.LINKS["bookAppointment"] = {

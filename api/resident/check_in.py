@@ -51,7 +51,7 @@ class CheckInController(Controller):
     )
     async def code(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> CheckInCode:
         await tapped(resident)
-        return await check_in_codes.code_for(resident, appointment_id)
+        return await check_in_codes.issue_code(resident, appointment_id)
 
     @get(
         "/check-in-code.png",
@@ -62,8 +62,8 @@ class CheckInController(Controller):
     )
     async def png(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> Response[bytes]:
         await tapped(resident)
-        found = await check_in_codes.code_for(resident, appointment_id)
-        return Response(qr_images.png(found.code), media_type=PNG)
+        found = await check_in_codes.issue_code(resident, appointment_id)
+        return Response(qr_images.png_code(found.code), media_type=PNG)
 
     @get(
         "/check-in-code.svg",
@@ -74,8 +74,8 @@ class CheckInController(Controller):
     )
     async def svg(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> Response[bytes]:
         await tapped(resident)
-        found = await check_in_codes.code_for(resident, appointment_id)
-        return Response(qr_images.svg(found.code), media_type=SVG)
+        found = await check_in_codes.issue_code(resident, appointment_id)
+        return Response(qr_images.svg_code(found.code), media_type=SVG)
 
     @get(
         "/mini-program-code",
@@ -106,7 +106,7 @@ class CheckInController(Controller):
         responses=answers(AppointmentNotFound, TicketNotFound),
     )
     async def queue(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> QueuePlace:
-        return await estimating.place_in_queue(resident, appointment_id)
+        return await estimating.get_queue_place(resident, appointment_id)
 
 
 openapi.PARAMETERS.setdefault("appointment_id", "预约的标识")

@@ -129,7 +129,7 @@ class DelegationController(Controller):
     )
     async def png(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> Response[bytes]:
         found = await delegating.invitation(resident, delegation_id)
-        return Response(qr_images.png(found.code), media_type=PNG)
+        return Response(qr_images.png_code(found.code), media_type=PNG)
 
     @delete(
         "/{delegation_id:uuid}",

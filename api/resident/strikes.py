@@ -15,7 +15,7 @@ from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.appointments import strikes
 from backend.appointments.errors import StrikeAlreadyAppealed, StrikeNotFound
-from backend.appointments.strikes import StrikeSeen
+from backend.appointments.strikes import StrikeDetail
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 
@@ -43,8 +43,8 @@ class StrikeController(Controller):
         resident: NamedDependency[AsResident],
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[StrikeSeen]:
-        return Page(*await strikes.strikes_of(resident, limit=limit, cursor=cursor))
+    ) -> Page[StrikeDetail]:
+        return Page(*await strikes.list_own_strikes(resident, limit=limit, cursor=cursor))
 
     @post(
         "/{strike_id:uuid}/appeal",
@@ -57,7 +57,7 @@ class StrikeController(Controller):
     async def appeal(
         self, resident: NamedDependency[AsResident], strike_id: FromPath[UUID], data: JSONBody[AppealIn]
     ) -> None:
-        await strikes.appeal(resident, strike_id, data.words)
+        await strikes.appeal_strike(resident, strike_id, data.words)
 
 
 openapi.LINKS["listStrikes"] = {

@@ -17,9 +17,9 @@ from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from api.resident.appointments import ItemCode, PersonId
 from backend.appointments import admission, draw_entries, drawing, errors, waiting
-from backend.appointments.draw_entries import DrawEntrySeen
-from backend.appointments.drawing import Entered
-from backend.appointments.waiting import Waiting
+from backend.appointments.draw_entries import DrawEntrySummary
+from backend.appointments.drawing import DrawEntryReceipt
+from backend.appointments.waiting import WaitingEntryDetail
 from backend.identity import AsResident
 
 
@@ -61,13 +61,15 @@ class WaitingController(Controller):
             errors.BookingRushLimitExceeded,
         ),
     )  # fmt: skip
-    @idempotent(lambda _: admission.in_turn())
+    @idempotent(lambda _: admission.queued())
     async def join(
         self,
         resident: NamedDependency[AsResident],
         data: JSONBody[WaitingIn],
-    ) -> Waiting:
-        return await waiting.join(resident, data.line_id, data.day, data.item_code, person_id=data.person_id)
+    ) -> WaitingEntryDetail:
+        return await waiting.join_waiting_list(
+            resident, data.line_id, data.day, data.item_code, person_id=data.person_id
+        )
 
     @get(
         summary="我的候补",
@@ -76,8 +78,8 @@ class WaitingController(Controller):
         response_headers=HEADERS,
         responses=NOT_MODIFIED,
     )
-    async def list_own_waiting_entries(self, resident: NamedDependency[AsResident]) -> list[Waiting]:
-        return await waiting.mine(resident)
+    async def list_own_waiting_entries(self, resident: NamedDependency[AsResident]) -> list[WaitingEntryDetail]:
+        return await waiting.list_own_entries(resident)
 
     @delete(
         "/{entry_id:uuid}",
@@ -86,7 +88,7 @@ class WaitingController(Controller):
         responses=answers(errors.WaitingEntryNotFound, errors.AppointmentTransitionRefused),
     )
     async def leave(self, resident: NamedDependency[AsResident], entry_id: FromPath[UUID]) -> None:
-        await waiting.leave(resident, entry_id)
+        await waiting.leave_waiting_list(resident, entry_id)
 
 
 class DrawEntryController(Controller):
@@ -104,13 +106,13 @@ class DrawEntryController(Controller):
             errors.SlotNotFound, errors.AlreadyEntered, errors.BookingBlocked, errors.BookingRushLimitExceeded,
         ),
     )  # fmt: skip
-    @idempotent(lambda _: admission.in_turn())
+    @idempotent(lambda _: admission.queued())
     async def enter(
         self,
         resident: NamedDependency[AsResident],
         data: JSONBody[DrawEntryIn],
-    ) -> Entered:
-        return await drawing.enter(
+    ) -> DrawEntryReceipt:
+        return await drawing.enter_draw(
             resident, data.line_id, data.day, data.item_code, data.slot_ids, person_id=data.person_id
         )
 
@@ -125,8 +127,8 @@ class DrawEntryController(Controller):
         response_headers=HEADERS,
         responses=NOT_MODIFIED,
     )
-    async def list_own_draw_entries(self, resident: NamedDependency[AsResident]) -> list[DrawEntrySeen]:
-        return await draw_entries.mine(resident)
+    async def list_own_draw_entries(self, resident: NamedDependency[AsResident]) -> list[DrawEntrySummary]:
+        return await draw_entries.list_own_draw_entries(resident)
 
 
 openapi.LINKS["listDrawEntries"] = {

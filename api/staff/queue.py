@@ -52,7 +52,7 @@ class QueueController(Controller):
         responses=answers(HallNotFound),
     )
     async def queue(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[QueueTicket]:
-        return await calling.queue_of(staff, hall_id)
+        return await calling.list_queue(staff, hall_id)
 
     @get(
         "/halls/{hall_id:uuid}/poster-code",
@@ -101,7 +101,7 @@ class QueueController(Controller):
         responses=answers(TicketNotFound, AppointmentTransitionRefused),
     )
     async def call_again(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
-        return await calling.call_again(staff, ticket_id)
+        return await calling.call_ticket_again(staff, ticket_id)
 
     @post(
         "/tickets/{ticket_id:uuid}/serve",
@@ -111,7 +111,7 @@ class QueueController(Controller):
         responses=answers(TicketNotFound, AppointmentTransitionRefused),
     )
     async def serve(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
-        return await calling.serve(staff, ticket_id)
+        return await calling.serve_ticket(staff, ticket_id)
 
     @post(
         "/tickets/{ticket_id:uuid}/miss",
@@ -121,7 +121,7 @@ class QueueController(Controller):
         responses=answers(TicketNotFound, AppointmentTransitionRefused),
     )
     async def miss(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
-        return await calling.miss(staff, ticket_id)
+        return await calling.miss_ticket(staff, ticket_id)
 
     @post(
         "/tickets/{ticket_id:uuid}/rejoin",
@@ -132,7 +132,7 @@ class QueueController(Controller):
         responses=answers(TicketNotFound, AppointmentTransitionRefused),
     )
     async def rejoin(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
-        return await calling.rejoin(staff, ticket_id)
+        return await calling.rejoin_queue(staff, ticket_id)
 
     @post(
         "/tickets/{ticket_id:uuid}/hand-over",
@@ -145,7 +145,7 @@ class QueueController(Controller):
     async def hand_over(
         self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID], data: JSONBody[HandOverIn]
     ) -> QueueTicket:
-        return await calling.hand_over(staff, ticket_id, window_id=data.window_id, line_id=data.line_id)
+        return await calling.hand_over_ticket(staff, ticket_id, window_id=data.window_id, line_id=data.line_id)
 
 
 openapi.PARAMETERS.setdefault("ticket_id", "排队号的标识")

@@ -33,6 +33,6 @@ async def person_for(resident: AsResident, person_id: UUID | None) -> UUID:
 _THEIRS = "SELECT 1 FROM appointments WHERE id = $1 AND person_id IN (SELECT people_of($2, 'appointments'))"
 
 
-async def sees(resident: AsResident, appointment_id: UUID) -> bool:
+async def may_read(resident: AsResident, appointment_id: UUID) -> bool:
     """Whether there is such an appointment of the resident or of somebody they may act for."""
     return await fetch_value(_THEIRS, appointment_id, resident.id) is not None

@@ -108,7 +108,7 @@ async def admitted(resident: AsResident, slot_id: UUID) -> AsyncIterator[None]:
     """
     counted = await _pass(str(resident.id), slot_id)
     try:
-        async with in_turn():
+        async with queued():
             yield
     except SlotFull:
         await _back(str(resident.id) if counted else "", slot_id, "empty")
@@ -231,7 +231,7 @@ _turns: _Turns | None = None
 
 
 @asynccontextmanager
-async def in_turn() -> AsyncIterator[None]:
+async def queued() -> AsyncIterator[None]:
     """The block is one of the few that write appointments in this process at a time.
 
     Raises BookingRushLimitExceeded when too many are waiting, or it took too long.
@@ -263,7 +263,7 @@ def _refuse() -> None:
     raise BookingRushLimitExceeded(retry_after=random.randint(1, 3))  # noqa: S311 - jitter, no secret
 
 
-def forget() -> None:
+def clear() -> None:
     """Forget this process's counts: for tests and after a fork."""
     global _turns
     _own.clear()

@@ -13,8 +13,8 @@ from uuid import UUID
 from backend import cache, clock, logs
 from backend.appointments import board
 from backend.appointments.booking import visitor_keys
-from backend.appointments.check_in_codes import read, refused, spend
-from backend.appointments.duty import Runner, hall_of_appointment, in_hall
+from backend.appointments.check_in_codes import check_in_refused, decode_code, spend_code
+from backend.appointments.duty import Runner, authorize_appointment, authorize_hall
 from backend.appointments.errors import (
     AppointmentNotFound,
     KioskAttemptLimitExceeded,
@@ -25,9 +25,9 @@ from backend.appointments.errors import (
 )
 from backend.appointments.events import AppointmentCheckedIn, AppointmentMissed
 from backend.appointments.lifecycle import Transition
-from backend.appointments.places import Booking, locked, move_to
+from backend.appointments.places import Booking, apply_transition, lock_booking
 from backend.appointments.strikes import give_strike
-from backend.appointments.tickets import QueueTicket, issue
+from backend.appointments.tickets import QueueTicket, issue_ticket
 from backend.crypto import fingerprint
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.events import record
@@ -43,13 +43,13 @@ TRIES_OF_KIOSK = (60, 60)
 """Tries in one hall in so many seconds."""
 
 
-async def at_kiosk(staff: Runner, hall_id: UUID) -> UUID:
+async def authorize_kiosk(staff: Runner, hall_id: UUID) -> UUID:
     """The hall, if this is a kiosk of it (duty `kiosk:<code>`) or somebody who runs it. Raises HallNotFound."""
     if isinstance(staff, AsStaff) and any(duty.startswith("kiosk:") for duty in staff.duties):
         code = await fetch_value("SELECT code FROM halls WHERE id = $1", hall_id)
         if code is not None and kiosk_duty(code) in staff.duties:
             return hall_id
-    return await in_hall(staff, hall_id)
+    return await authorize_hall(staff, hall_id)
 
 
 async def check_in_by_code(staff: Runner, hall_id: UUID, code: str) -> QueueTicket:
@@ -58,20 +58,20 @@ async def check_in_by_code(staff: Runner, hall_id: UUID, code: str) -> QueueTick
     Raises CheckInRefused for a code that is forged, over, used, or of another hall, day or state; TooEarlyToCheckIn and
     TooLateToCheckIn, which leave the code unused; HallNotFound.
     """
-    await at_kiosk(staff, hall_id)
-    scanned = read(code, hall_id)
+    await authorize_kiosk(staff, hall_id)
+    scanned = decode_code(code, hall_id)
     async with transaction():
-        await spend(scanned)
+        await spend_code(scanned)
         try:
-            visit = await locked(scanned.appointment_id)
+            visit = await lock_booking(scanned.appointment_id)
         except AppointmentNotFound as error:
-            raise refused("no-appointment", scanned.appointment_id) from error
+            raise check_in_refused("no-appointment", scanned.appointment_id) from error
         if (visit.hall_id, visit.day) != (scanned.hall_id, scanned.day):
-            raise refused("moved", visit.id)
+            raise check_in_refused("moved", visit.id)
         if visit.state is not AppointmentState.BOOKED:
-            raise refused(f"state-{visit.state}", visit.id)
+            raise check_in_refused(f"state-{visit.state}", visit.id)
         found = await _admit(visit, "qr", until_end_of_day=False)
-    await board.announce(hall_id)
+    await board.announce_board(hall_id)
     return found
 
 
@@ -90,18 +90,18 @@ async def check_in_by_identity(staff: Runner, hall_id: UUID, id_last_four: str, 
     KioskAttemptLimitExceeded, CacheDown when nobody can count the tries, TooEarlyToCheckIn, TooLateToCheckIn,
     HallNotFound.
     """
-    await at_kiosk(staff, hall_id)
+    await authorize_kiosk(staff, hall_id)
     await _count(hall_id, phone)
     async with transaction():
         known = await fetch_value(_BY_KEY, hall_id, visitor_keys(id_last_four, phone))
-        visit = await locked(known) if known else None
+        visit = await lock_booking(known) if known else None
         if visit is None or visit.state is not AppointmentState.BOOKED:
             logs.security.info(
                 "kiosk check-in found no appointment", extra={"event": "kiosk.not-found", "hall_id": str(hall_id)}
             )
             raise AppointmentNotFound
         found = await _admit(visit, "kiosk", until_end_of_day=False)
-    await board.announce(hall_id)
+    await board.announce_board(hall_id)
     return found
 
 
@@ -119,11 +119,11 @@ async def check_in(staff: Runner, appointment_id: UUID) -> QueueTicket:
 
     Raises AppointmentNotFound, AppointmentTransitionRefused, TooEarlyToCheckIn, TooLateToCheckIn on another day.
     """
-    hall_id = await hall_of_appointment(staff, appointment_id)
+    hall_id = await authorize_appointment(staff, appointment_id)
     async with transaction():
-        visit = await locked(appointment_id)
+        visit = await lock_booking(appointment_id)
         found = await _admit(visit, "staff", until_end_of_day=True)
-    await board.announce(hall_id)
+    await board.announce_board(hall_id)
     return found
 
 
@@ -141,10 +141,10 @@ async def _admit(visit: Booking, means: str, *, until_end_of_day: bool) -> Queue
     assert timely is not None, "an appointment always has its slot"
     if timely["early"]:
         raise TooEarlyToCheckIn(opens_at=visit.starts_at - EARLIEST)
-    await move_to(visit, Transition.CHECK_IN)
+    await apply_transition(visit, Transition.CHECK_IN)
     if timely["another_day" if until_end_of_day else "late"]:
         raise TooLateToCheckIn(ended_at=visit.ends_at)
-    found = await issue(visit.hall_id, visit.line_id, visit.day, visit.starts_at, appointment_id=visit.id)
+    found = await issue_ticket(visit.hall_id, visit.line_id, visit.day, visit.starts_at, appointment_id=visit.id)
     await record(
         AppointmentCheckedIn(
             appointment_id=visit.id,
@@ -176,7 +176,7 @@ async def walk_in(staff: Runner, hall_id: UUID, line_id: UUID) -> QueueTicket:
     They take a place of the slot that runs, or of the next that has one left, and queue from its start on: whoever
     booked an earlier time is not overtaken. Raises WalkInsFull, ServiceLineNotFound, HallNotFound.
     """
-    await at_kiosk(staff, hall_id)
+    await authorize_kiosk(staff, hall_id)
     own = "SELECT 1 FROM service_lines WHERE id = $1 AND hall_id = $2 AND active"
     if not await fetch_value(own, line_id, hall_id):
         raise ServiceLineNotFound
@@ -186,8 +186,8 @@ async def walk_in(staff: Runner, hall_id: UUID, line_id: UUID) -> QueueTicket:
             # Somebody took the last place of the slot that we waited for; another slot may have one.
             if not await fetch_value(_WALK_INS_LEFT, line_id, hall_id, day):
                 raise WalkInsFull
-        found = await issue(hall_id, line_id, day, wanted_at)
-    await board.announce(hall_id)
+        found = await issue_ticket(hall_id, line_id, day, wanted_at)
+    await board.announce_board(hall_id)
     return found
 
 
@@ -212,13 +212,13 @@ async def close_days(before: date | None = None) -> int:
 
 async def _close(appointment_id: UUID, ticket_id: UUID | None, ticket_state: str | None) -> bool:
     async with transaction():
-        visit = await locked(appointment_id)
+        visit = await lock_booking(appointment_id)
         if visit.state is not AppointmentState.CHECKED_IN:
             return False
         ended = await execute(
             "UPDATE tickets SET state = 'served', served_at = now() WHERE id = $1 AND state = 'called'", ticket_id
         )
-        await move_to(visit, Transition.SERVE if ended else Transition.MISS)
+        await apply_transition(visit, Transition.SERVE if ended else Transition.MISS)
         if not ended:
             told = AppointmentMissed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id)
             await record(told)

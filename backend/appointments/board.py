@@ -43,7 +43,7 @@ CHANNEL = "board:"
 FOLLOWING = Gauge("zhangban_board_connections", "Connections that follow a live board")
 
 
-class Called(Struct, frozen=True, kw_only=True):
+class CalledTicket(Struct, frozen=True, kw_only=True):
     """A number at a window. `calls` counts how often it was called."""
 
     label: str
@@ -70,7 +70,7 @@ class Board(Struct, frozen=True, kw_only=True):
     hall_id: UUID
     hall_name: str
     day: date
-    called: list[Called]
+    called: list[CalledTicket]
     lines: list[LineQueue]
 
 
@@ -118,11 +118,11 @@ class _Counted(Struct, frozen=True, kw_only=True):
     seconds: float | None
 
 
-_called = msgspec.json.Decoder(list[Called])
+_called = msgspec.json.Decoder(list[CalledTicket])
 _counted = msgspec.json.Decoder(list[_Counted])
 
 
-async def snapshot(hall_id: UUID) -> Board:
+async def get_board(hall_id: UUID) -> Board:
     """The board as it is now, today. Raises HallNotFound."""
     row = await fetch_row(_BOARD, hall_id, LOOKED_AT)
     if row is None:
@@ -148,13 +148,13 @@ def _queue(line: _Counted) -> LineQueue:
     )
 
 
-async def frame_of(hall_id: UUID) -> Frame:
+async def get_frame(hall_id: UUID) -> Frame:
     """The snapshot as bytes. Raises HallNotFound."""
-    body = msgspec.json.encode(await snapshot(hall_id))
+    body = msgspec.json.encode(await get_board(hall_id))
     return Frame(hashlib.sha256(body).hexdigest()[:16], body)
 
 
-async def announce(hall_id: UUID) -> None:
+async def announce_board(hall_id: UUID) -> None:
     """Say that the hall's queue has changed. Call it after the commit; inside a transaction it says nothing, because
     nobody could see the change yet, and the next look of each process finds it."""
     if in_transaction():
@@ -184,7 +184,7 @@ class _Following:
                     await self.wake.wait()
             self.wake.clear()
             try:
-                self.show(await frame_of(self.hall_id))
+                self.show(await get_frame(self.hall_id))
             except Exception as error:
                 # Whoever follows keeps what was last known; the next look may find the database again.
                 facts = {"reason": type(error).__name__}
@@ -201,7 +201,7 @@ class _Following:
         changed.set()
 
 
-class _Ear:
+class _Listener:
     """The one subscription of this process, to the announcements of every hall."""
 
     def __init__(self) -> None:
@@ -235,7 +235,7 @@ class _Ear:
 
 
 _halls: dict[UUID, _Following] = {}
-_ear = _Ear()
+_ear = _Listener()
 _ended = False
 
 
@@ -250,12 +250,12 @@ def _wake_all() -> None:
         following.wake.set()
 
 
-async def follow(hall_id: UUID) -> AsyncGenerator[Frame, None]:
+async def stream_board(hall_id: UUID) -> AsyncGenerator[Frame, None]:
     """The snapshot, and every newer one as soon as it is there, with heartbeats in between; ends after `LONGEST`
     seconds. Whoever follows must close it. Raises HallNotFound and BoardFull before the first frame."""
     if _ended or sum(each.subscribers for each in _halls.values()) >= LISTENERS:
         raise BoardFull(retry_after=5)
-    return _frames(hall_id, await frame_of(hall_id))
+    return _frames(hall_id, await get_frame(hall_id))
 
 
 async def _frames(hall_id: UUID, first: Frame) -> AsyncGenerator[Frame, None]:
@@ -299,7 +299,7 @@ def _leave(following: _Following) -> None:
         _ear.close()
 
 
-def end_all() -> None:
+def end_streams() -> None:
     """End every stream of this process and begin no other: it is going to stop, and the clients connect elsewhere."""
     global _ended
     _ended = True
@@ -307,7 +307,7 @@ def end_all() -> None:
         following.rouse()
 
 
-def begin() -> None:
+def begin_streams() -> None:
     """Streams may begin (again)."""
     global _ended
     _ended = False

@@ -32,7 +32,7 @@ from backend.appointments.errors import (
 )
 from backend.appointments.events import AppointmentBooked, AppointmentHeld
 from backend.appointments.lifecycle import Transition
-from backend.appointments.places import Booking, a_number, locked, move_to
+from backend.appointments.places import Booking, apply_transition, lock_booking, new_number
 from backend.crypto import fingerprint, fingerprints, seal
 from backend.database import execute, fetch_row, transaction
 from backend.events import record
@@ -95,7 +95,7 @@ FROM taken RETURNING hold_until
 """
 
 
-async def book(
+async def book_place(
     resident: AsResident,
     slot_id: UUID,
     item_code: str,
@@ -111,7 +111,7 @@ async def book(
     return await _take(resident, slot_id, item_code, S.BOOKED, person_id, visitor)
 
 
-async def hold(resident: AsResident, slot_id: UUID, item_code: str, *, person_id: UUID | None = None) -> Booking:
+async def hold_place(resident: AsResident, slot_id: UUID, item_code: str, *, person_id: UUID | None = None) -> Booking:
     """Keep one place for as long as the line's `hold_seconds` say, by the database's clock, while the resident fills
     in. `confirm` makes it theirs. Raises what `book` raises."""
     return await _take(resident, slot_id, item_code, S.HELD, person_id, None)
@@ -126,10 +126,10 @@ async def _take(
         facts = await fetch_row(_FACTS, slot_id, person, item_code)
         if facts is None:
             raise SlotNotFound
-        await refuse(facts, person)
+        await check_bookable(facts, person)
         booking = Booking(
             id=appointment_id,
-            number=a_number(facts["day"]),
+            number=new_number(facts["day"]),
             state=state,
             slot_id=slot_id,
             line_id=facts["line_id"],
@@ -154,7 +154,7 @@ async def _take(
     return msgspec.structs.replace(booking, hold_until=hold_until)
 
 
-async def refuse(facts: asyncpg.Record, person: UUID) -> None:
+async def check_bookable(facts: asyncpg.Record, person: UUID) -> None:
     """Say what stands against taking a place, as far as it can be known before."""
     obstacles: tuple[tuple[bool, Callable[[], Exception]], ...] = (
         (facts["item_id"] is None, ItemNotHandled),
@@ -231,7 +231,7 @@ async def _tell_booked(booking: Booking) -> None:
     )
 
 
-async def confirm(resident: AsResident, appointment_id: UUID, *, visitor: Visitor | None = None) -> Booking:
+async def confirm_booking(resident: AsResident, appointment_id: UUID, *, visitor: Visitor | None = None) -> Booking:
     """Make a held place, or an offered one, one's own.
 
     Raises AppointmentNotFound for one that does not exist or is somebody else's, HoldExpired when its time is over by
@@ -239,10 +239,10 @@ async def confirm(resident: AsResident, appointment_id: UUID, *, visitor: Visito
     to confirm.
     """
     async with transaction():
-        before = await locked(appointment_id, owner=resident.id)
+        before = await lock_booking(appointment_id, owner=resident.id)
         if before.state is S.EXPIRED:
             raise HoldExpired
-        state = await move_to(before, Transition.CONFIRM)
+        state = await apply_transition(before, Transition.CONFIRM)
         await _still_held(before)
         if visitor:
             await execute(

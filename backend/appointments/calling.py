@@ -15,7 +15,7 @@ from uuid import UUID
 from msgspec import convert
 
 from backend.appointments import board
-from backend.appointments.duty import Runner, in_hall
+from backend.appointments.duty import Runner, authorize_hall
 from backend.appointments.errors import (
     AppointmentTransitionRefused,
     NobodyWaiting,
@@ -27,8 +27,8 @@ from backend.appointments.errors import (
 )
 from backend.appointments.events import AppointmentServed, TicketCalled, TicketMoved, TicketSoon
 from backend.appointments.lifecycle import TICKETS, TicketTransition, Transition
-from backend.appointments.places import Booking, locked, move_to
-from backend.appointments.tickets import TICKET, QueueTicket, locked_ticket, ticket
+from backend.appointments.places import Booking, apply_transition, lock_booking
+from backend.appointments.tickets import TICKET, QueueTicket, get_ticket, lock_ticket
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.events import record
 from backend.regions.errors import HallNotFound
@@ -84,10 +84,10 @@ async def call_next(staff: Runner, window_id: UUID) -> QueueTicket:
         called = await fetch_value(_NEXT, window_id, hall_id, row["line_ids"])
         if called is None:
             raise NobodyWaiting
-        found = await ticket(called)
+        found = await get_ticket(called)
         await record(TicketCalled(ticket_id=found.id, hall_id=hall_id, window_id=window_id))
         await _tell_soon(found)
-    await board.announce(hall_id)
+    await board.announce_board(hall_id)
     return found
 
 
@@ -103,12 +103,12 @@ async def _hall_of_window(staff: Runner, window_id: UUID) -> UUID:
     if hall_id is None:
         raise WindowNotFound
     try:
-        return await in_hall(staff, hall_id)
+        return await authorize_hall(staff, hall_id)
     except HallNotFound as error:
         raise WindowNotFound from error
 
 
-async def call_again(staff: Runner, ticket_id: UUID) -> QueueTicket:
+async def call_ticket_again(staff: Runner, ticket_id: UUID) -> QueueTicket:
     """Call a number that did not come yet once more. Raises TicketNotFound, AppointmentTransitionRefused when it is
     not being called."""
     async with transaction():
@@ -121,21 +121,21 @@ async def call_again(staff: Runner, ticket_id: UUID) -> QueueTicket:
     return await _told(found)
 
 
-async def serve(staff: Runner, ticket_id: UUID) -> QueueTicket:
+async def serve_ticket(staff: Runner, ticket_id: UUID) -> QueueTicket:
     """The person was served; their visit is over. Raises TicketNotFound, AppointmentTransitionRefused."""
     async with transaction():
         visit = await _visit_of(ticket_id)
         found = await _theirs(staff, ticket_id)
         await _move(found, TicketTransition.SERVE)
         if visit is not None and visit.state is AppointmentState.CHECKED_IN:
-            await move_to(visit, Transition.SERVE)
+            await apply_transition(visit, Transition.SERVE)
             await record(
                 AppointmentServed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id)
             )
     return await _told(found)
 
 
-async def miss(staff: Runner, ticket_id: UUID) -> QueueTicket:
+async def miss_ticket(staff: Runner, ticket_id: UUID) -> QueueTicket:
     """Nobody answered the call; the window is free again. Raises TicketNotFound, AppointmentTransitionRefused."""
     async with transaction():
         found = await _theirs(staff, ticket_id)
@@ -143,7 +143,7 @@ async def miss(staff: Runner, ticket_id: UUID) -> QueueTicket:
     return await _told(found)
 
 
-async def rejoin(staff: Runner, ticket_id: UUID) -> QueueTicket:
+async def rejoin_queue(staff: Runner, ticket_id: UUID) -> QueueTicket:
     """A missed number comes back, behind everybody who waits now. Raises TicketNotFound,
     AppointmentTransitionRefused."""
     async with transaction():
@@ -152,7 +152,7 @@ async def rejoin(staff: Runner, ticket_id: UUID) -> QueueTicket:
     return await _told(found)
 
 
-async def hand_over(
+async def hand_over_ticket(
     staff: Runner, ticket_id: UUID, *, window_id: UUID | None = None, line_id: UUID | None = None
 ) -> QueueTicket:
     """Send a number to another window, or to another line's windows, of the same hall; with neither it only leaves the
@@ -173,13 +173,13 @@ async def hand_over(
 async def _visit_of(ticket_id: UUID) -> Booking | None:
     """The visit of the number, locked; before the number itself, as everywhere."""
     appointment_id = await fetch_value("SELECT appointment_id FROM tickets WHERE id = $1", ticket_id)
-    return await locked(appointment_id) if appointment_id else None
+    return await lock_booking(appointment_id) if appointment_id else None
 
 
 async def _theirs(staff: Runner, ticket_id: UUID) -> QueueTicket:
-    found = await locked_ticket(ticket_id)
+    found = await lock_ticket(ticket_id)
     try:
-        await in_hall(staff, found.hall_id)
+        await authorize_hall(staff, found.hall_id)
     except HallNotFound as error:
         raise TicketNotFound from error
     return found
@@ -203,14 +203,14 @@ async def _move(found: QueueTicket, move: TicketTransition, *more: UUID | None) 
 
 
 async def _told(before: QueueTicket) -> QueueTicket:
-    await board.announce(before.hall_id)
-    return await ticket(before.id)
+    await board.announce_board(before.hall_id)
+    return await get_ticket(before.id)
 
 
-async def queue_of(staff: Runner, hall_id: UUID) -> list[QueueTicket]:
+async def list_queue(staff: Runner, hall_id: UUID) -> list[QueueTicket]:
     """Every number of the hall's day that is waiting, called or missed, in the order of calling. Raises
     HallNotFound."""
-    await in_hall(staff, hall_id)
+    await authorize_hall(staff, hall_id)
     rows = await fetch(_QUEUE, hall_id)
     return [convert(dict(row), QueueTicket) for row in rows]
 

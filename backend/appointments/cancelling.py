@@ -9,7 +9,7 @@ from backend.appointments import resting, strikes, waiting
 from backend.appointments.errors import SlotExpired
 from backend.appointments.events import AppointmentCancelled, AppointmentExpired
 from backend.appointments.lifecycle import Transition
-from backend.appointments.places import Booking, locked, move_to
+from backend.appointments.places import Booking, apply_transition, lock_booking
 from backend.database import fetch, fetch_row, transaction
 from backend.events import record
 from backend.identity.principals import AsResident
@@ -18,7 +18,7 @@ from models.appointments import AppointmentState as S
 _HOW = {Transition.EXPIRE: "lapsed", Transition.CANCEL: "declined"}
 
 
-async def give_back(appointment_id: UUID, move: Transition = Transition.CANCEL, *, offer: bool = True) -> Booking:
+async def release_place(appointment_id: UUID, move: Transition = Transition.CANCEL, *, offer: bool = True) -> Booking:
     """End the appointment by this move, give its place back to the slot and pass it on: to the next one waiting,
     or to everybody after a rest.
 
@@ -28,16 +28,16 @@ async def give_back(appointment_id: UUID, move: Transition = Transition.CANCEL, 
     Raises AppointmentNotFound, AppointmentTransitionRefused.
     """
     async with transaction():
-        before = await locked(appointment_id)
+        before = await lock_booking(appointment_id)
         return await _given_back(before, move, offer=offer)
 
 
 async def _given_back(before: Booking, move: Transition, *, offer: bool = True) -> Booking:
-    await move_to(before, move)
+    await apply_transition(before, move)
     if before.from_waiting_list and before.state is S.HELD:
         await waiting.end_offer(before.id, _HOW[move])
     if offer:
-        await resting.pass_on(before.slot_id)
+        await resting.rest_place(before.slot_id)
     return before
 
 
@@ -47,7 +47,7 @@ FROM slots s JOIN service_lines l ON l.id = s.line_id WHERE s.id = $1
 """
 
 
-async def cancel(resident: AsResident, appointment_id: UUID) -> Booking:
+async def cancel_appointment(resident: AsResident, appointment_id: UUID) -> Booking:
     """Give up an appointment of one's own, held or booked. After the cut-off it still frees the place, and counts as a
     strike; a held place that was never confirmed does not.
 
@@ -55,7 +55,7 @@ async def cancel(resident: AsResident, appointment_id: UUID) -> Booking:
     has ended, SlotExpired when the visit has begun.
     """
     async with transaction():
-        before = await locked(appointment_id, owner=resident.id)
+        before = await lock_booking(appointment_id, owner=resident.id)
         slot = await fetch_row(_LATENESS, before.slot_id)
         assert slot is not None, "an appointment always has its slot"
         if before.state is S.BOOKED and slot["over"]:
@@ -90,7 +90,7 @@ async def expire_holds(limit: int = 200) -> int:
 
 async def _expire(appointment_id: UUID) -> bool:
     async with transaction():
-        before = await locked(appointment_id)
+        before = await lock_booking(appointment_id)
         due = await fetch_row(
             "SELECT 1 FROM appointments WHERE id = $1 AND state = 'held' AND hold_until <= now()", appointment_id
         )

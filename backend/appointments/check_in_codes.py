@@ -41,7 +41,7 @@ class CheckInCode(Struct, frozen=True, kw_only=True):
     refresh_in: int
 
 
-class Scanned(Struct, frozen=True, kw_only=True):
+class ScannedCode(Struct, frozen=True, kw_only=True):
     """What a genuine code says."""
 
     appointment_id: UUID
@@ -51,7 +51,7 @@ class Scanned(Struct, frozen=True, kw_only=True):
     nonce: str
 
 
-async def code_for(resident: AsResident, appointment_id: UUID) -> CheckInCode:
+async def issue_code(resident: AsResident, appointment_id: UUID) -> CheckInCode:
     """A new code for a booked visit of the resident or of somebody they may act for; codes given before stay good until
     their minute is over.
 
@@ -62,7 +62,7 @@ async def code_for(resident: AsResident, appointment_id: UUID) -> CheckInCode:
     if booking.state is not AppointmentState.BOOKED:
         raise AppointmentTransitionRefused(state=booking.state, move=Transition.CHECK_IN)
     expires_at = datetime.fromtimestamp(int((timing.now() + LIFE).timestamp()), UTC)
-    code = written(booking.id, booking.hall_id, booking.day, expires_at)
+    code = encode_code(booking.id, booking.hall_id, booking.day, expires_at)
     return CheckInCode(code=code, expires_at=expires_at, refresh_in=int(LIFE.total_seconds()) // 2)
 
 
@@ -76,34 +76,34 @@ async def _own(resident: AsResident, appointment_id: UUID) -> Booking:
     return booking_of(row)
 
 
-def written(appointment_id: UUID, hall_id: UUID, day: date, expires_at: datetime) -> str:
+def encode_code(appointment_id: UUID, hall_id: UUID, day: date, expires_at: datetime) -> str:
     """A signed code for this appointment, hall and day that ends at this whole second."""
     ends, nonce = int(expires_at.timestamp()), secrets.randbits(64)
     body = _BODY.pack(appointment_id.bytes, hall_id.bytes, day.toordinal(), ends, nonce)
     return signed_codes.written(SCHEME, body, signs=body.hex(), domain=_DOMAIN)
 
 
-def read(code: str, hall_id: UUID) -> Scanned:
+def decode_code(code: str, hall_id: UUID) -> ScannedCode:
     """What the code says, if it is one of ours, for this hall, and not over. Raises CheckInRefused.
 
     The day is compared by whoever knows the appointment, and so is whether it was used.
     """
     scanned = _genuine(code)
     if scanned is None:
-        raise refused("forged")
+        raise check_in_refused("forged")
     if scanned.hall_id != hall_id:
-        raise refused("other-hall", scanned.appointment_id)
+        raise check_in_refused("other-hall", scanned.appointment_id)
     if scanned.expires_at <= timing.now():
-        raise refused("expired", scanned.appointment_id)
+        raise check_in_refused("expired", scanned.appointment_id)
     return scanned
 
 
-def _genuine(code: str) -> Scanned | None:
+def _genuine(code: str) -> ScannedCode | None:
     found = signed_codes.read(SCHEME, code, _BODY.size)
     if found is None or not signed_codes.genuine(found[1], signs=found[0].hex(), domain=_DOMAIN):
         return None
     appointment, hall, ordinal, ends, nonce = _BODY.unpack(found[0])
-    return Scanned(
+    return ScannedCode(
         appointment_id=UUID(bytes=appointment),
         hall_id=UUID(bytes=hall),
         day=date.fromordinal(ordinal),
@@ -112,7 +112,7 @@ def _genuine(code: str) -> Scanned | None:
     )
 
 
-def refused(why: str, appointment_id: UUID | None = None) -> CheckInRefused:
+def check_in_refused(why: str, appointment_id: UUID | None = None) -> CheckInRefused:
     """The one refusal; `why` goes into the security log only."""
     facts = {"reason": why, "appointment_id": str(appointment_id or "")}
     logs.security.warning("check-in code refused", extra={"event": "check-in.refused", **facts})
@@ -122,15 +122,15 @@ def refused(why: str, appointment_id: UUID | None = None) -> CheckInRefused:
 _SPEND = "INSERT INTO spent_check_ins (nonce, spent_at) VALUES ($1, now()) ON CONFLICT (nonce) DO NOTHING RETURNING id"
 
 
-async def spend(scanned: Scanned) -> None:
+async def spend_code(scanned: ScannedCode) -> None:
     """Use the code up, in the caller's transaction: of two scans at once, one waits for the other and is refused.
 
     Raises CheckInRefused when it was used before.
     """
     if await fetch_value(_SPEND, scanned.nonce) is None:
-        raise refused("replayed", scanned.appointment_id)
+        raise check_in_refused("replayed", scanned.appointment_id)
 
 
-async def forget_spent() -> int:
+async def delete_spent_codes() -> int:
     """Forget codes that were used long ago; how many. Nobody could use them again, because their time is over."""
     return await execute("DELETE FROM spent_check_ins WHERE spent_at < now() - $1::interval", KEPT)

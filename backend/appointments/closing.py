@@ -18,11 +18,11 @@ from uuid_utils.compat import uuid7
 
 from backend.appointments import waiting
 from backend.appointments.booking import SEALED_IN
-from backend.appointments.cancelling import give_back
-from backend.appointments.duty import Runner, hall_of_line, hall_of_slot, in_hall
+from backend.appointments.cancelling import release_place
+from backend.appointments.duty import Runner, authorize_hall, authorize_line, authorize_slot
 from backend.appointments.errors import ServiceLineNotFound, SlotClosed, SlotExpired, SlotNotFound, SlotOpen
 from backend.appointments.events import AppointmentCancelled, PlaceOffered, SlotClosedByHall, SlotReopenedByHall
-from backend.appointments.places import a_number, lock_slots
+from backend.appointments.places import lock_slots, new_number
 from backend.crypto import open_sealed, seal
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.events import record
@@ -31,7 +31,7 @@ from backend.settings import settings
 from models.appointments import ACTIVE
 
 
-class Closed(Struct, frozen=True, kw_only=True):
+class SlotClosure(Struct, frozen=True, kw_only=True):
     """What closing a slot did: how many lost their place there, and how many of them hold another one now."""
 
     slot_id: UUID
@@ -39,7 +39,7 @@ class Closed(Struct, frozen=True, kw_only=True):
     offered: int
 
 
-class DayClosed(Struct, frozen=True, kw_only=True):
+class DayClosure(Struct, frozen=True, kw_only=True):
     """How many slots of the day were closed now, and how many people lose their place; they are told at once."""
 
     slots: int
@@ -98,23 +98,25 @@ RETURNING id
 """
 
 
-async def close_slot(staff: Runner, slot_id: UUID, because: str) -> Closed:
+async def close_slot(staff: Runner, slot_id: UUID, because: str) -> SlotClosure:
     """Receive nobody in this slot: everybody who holds or has booked a place loses it and is told why.
 
     All in one transaction: nobody is told who keeps a place, and nobody books in between.
 
     Raises SlotNotFound, SlotClosed, SlotExpired when it is past.
     """
-    await hall_of_slot(staff, slot_id)
+    await authorize_slot(staff, slot_id)
     async with transaction():
         others = await _nearest(slot_id, None)
         await lock_slots(slot_id, *others)
         cancelled = await _mark(slot_id, because)
         offered = await _clear(slot_id, because, others)
-    return Closed(slot_id=slot_id, cancelled=cancelled, offered=offered)
+    return SlotClosure(slot_id=slot_id, cancelled=cancelled, offered=offered)
 
 
-async def close_day(staff: Runner, hall_id: UUID, day: date, because: str, *, line_id: UUID | None = None) -> DayClosed:
+async def close_day(
+    staff: Runner, hall_id: UUID, day: date, because: str, *, line_id: UUID | None = None
+) -> DayClosure:
     """Close every slot of the hall's day that is not past, or those of one line.
 
     When it returns, none can be booked any more; people are told and offered places on other days by one job per slot,
@@ -140,7 +142,7 @@ async def close_day(staff: Runner, hall_id: UUID, day: date, because: str, *, li
                 continue
             slots += 1
             await enqueue("appointments.clear-slot", {"slot_id": str(row["id"])}, key=f"clear:{row['id']}")
-    return DayClosed(slots=slots, cancelled=cancelled)
+    return DayClosure(slots=slots, cancelled=cancelled)
 
 
 @job("appointments.clear-slot")
@@ -160,7 +162,7 @@ async def reopen_slot(staff: Runner, slot_id: UUID) -> None:
 
     Whoever lost their place is not put back. Raises SlotNotFound, SlotOpen, SlotExpired when it has begun.
     """
-    await hall_of_slot(staff, slot_id)
+    await authorize_slot(staff, slot_id)
     async with transaction():
         await lock_slots(slot_id)
         slot = await fetch_row("SELECT closed_at, starts_at <= now() AS over FROM slots WHERE id = $1", slot_id)
@@ -199,8 +201,8 @@ async def reopen_day(staff: Runner, hall_id: UUID, day: date, *, line_id: UUID |
 
 
 async def _line_in(staff: Runner, hall_id: UUID, line_id: UUID | None) -> None:
-    await in_hall(staff, hall_id)
-    if line_id is not None and await hall_of_line(staff, line_id) != hall_id:
+    await authorize_hall(staff, hall_id)
+    if line_id is not None and await authorize_line(staff, line_id) != hall_id:
         raise ServiceLineNotFound
 
 
@@ -237,7 +239,7 @@ async def _clear(slot_id: UUID, because: str, others: Sequence[UUID]) -> int:
                 "WHERE appointment_id = $1 AND state = 'offered'",
                 each["id"],
             )
-        await give_back(each["id"], offer=False)
+        await release_place(each["id"], offer=False)
         await record(
             AppointmentCancelled(
                 appointment_id=each["id"], resident_id=each["resident_id"], slot_id=slot_id, by="hall", because=because
@@ -257,7 +259,7 @@ async def _offer_another(slot_id: UUID, lost: asyncpg.Record, others: Sequence[U
     appointment_id, name = uuid7(), lost["visitor_name"]
     if name is not None:
         name = seal(open_sealed(name, where=SEALED_IN, row=lost["id"]), where=SEALED_IN, row=appointment_id)
-    number, hours = a_number(free["day"]), settings().replacement_hours
+    number, hours = new_number(free["day"]), settings().replacement_hours
     until = await fetch_value(
         _HOLD, free["id"], appointment_id, number, who, person, item, hours, name, lost["visitor_key"]
     )

@@ -15,8 +15,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from backend import calendar
-from backend.appointments.duty import Runner, in_hall
-from backend.appointments.hours import Opening, rows_of, template_of
+from backend.appointments.duty import Runner, authorize_hall
+from backend.appointments.hours import Opening, list_template, rows_of
 from backend.calendar import CalendarYearNotCovered, WorkingCalendar
 from backend.database import fetch
 
@@ -43,14 +43,14 @@ GROUP BY s.day, s.line_id, l.name, l.code ORDER BY s.day, l.code
 """
 
 
-async def days_off(staff: Runner, hall_id: UUID) -> list[DayOff]:
+async def list_days_off(staff: Runner, hall_id: UUID) -> list[DayOff]:
     """Every line and day to come that has open slots although the calendar closes it, by day. Raises HallNotFound."""
-    await in_hall(staff, hall_id)
+    await authorize_hall(staff, hall_id)
     known, found = await calendar.load(), []
     templates: defaultdict[UUID, list[Opening]] = defaultdict(list)
     for row in await fetch(_OPEN, hall_id):
         if row["line_id"] not in templates:
-            templates[row["line_id"]] = await template_of(row["line_id"])
+            templates[row["line_id"]] = await list_template(row["line_id"])
         if _closed_by_calendar(templates[row["line_id"]], row["day"], known):
             found.append(DayOff(**dict(row), name=known.day(row["day"]).name))
     return found

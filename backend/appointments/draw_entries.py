@@ -16,7 +16,7 @@ SHOWN = 100
 """So many entries a list shows, the latest first."""
 
 
-class DrawEntrySeen(Struct, frozen=True, kw_only=True):
+class DrawEntrySummary(Struct, frozen=True, kw_only=True):
     """An entry and its result. With its `id` one finds oneself in the proof, which lies at `proof` for everybody.
 
     `state` is "entered" until the draw is held, then "won" or "lost". `slot_id` is the slot that was won; the
@@ -51,10 +51,10 @@ WHERE e.person_id IN (SELECT people_of($1, 'appointments')) ORDER BY d.day DESC,
 """
 
 
-async def mine(resident: AsResident) -> list[DrawEntrySeen]:
+async def list_own_draw_entries(resident: AsResident) -> list[DrawEntrySummary]:
     """The entries of the resident and of everybody they may act for, the latest day first."""
     return [_seen(row) for row in await fetch(_MINE, resident.id, SHOWN)]
 
 
-def _seen(row: asyncpg.Record) -> DrawEntrySeen:
-    return DrawEntrySeen(**dict(row), proof=f"/v1/public/lines/{row['line_id']}/draws/{row['day']}")
+def _seen(row: asyncpg.Record) -> DrawEntrySummary:
+    return DrawEntrySummary(**dict(row), proof=f"/v1/public/lines/{row['line_id']}/draws/{row['day']}")

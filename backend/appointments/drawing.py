@@ -23,7 +23,7 @@ from backend.appointments import strikes
 from backend.appointments.acting import person_for
 from backend.appointments.errors import AlreadyEntered, DrawClosed, DrawNotFound, ItemNotHandled, SlotNotFound
 from backend.appointments.events import AppointmentBooked, DrawEntered, DrawHeld, DrawLost
-from backend.appointments.places import a_number, lock_slots
+from backend.appointments.places import lock_slots, new_number
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.events import record
 from backend.identity.principals import AsResident
@@ -44,7 +44,7 @@ def digest_of_entries(entries: Iterable[UUID]) -> str:
     return hashlib.sha256(b"".join(sorted(each.bytes for each in entries))).hexdigest()
 
 
-def draw(seed: str, entries: Iterable[UUID]) -> list[UUID]:
+def draw_order(seed: str, entries: Iterable[UUID]) -> list[UUID]:
     """The order in which entries are served; pure, so that anybody can do it again.
 
     Each entry is ranked by SHA-256(seed ‖ digest of all entries ‖ entry): 32, 32 and 16 bytes; the smallest is first.
@@ -55,7 +55,9 @@ def draw(seed: str, entries: Iterable[UUID]) -> list[UUID]:
     return sorted(unique, key=lambda each: hashlib.sha256(prefix + each.bytes).digest())
 
 
-def allot(order: Sequence[UUID], wishes: Mapping[UUID, Sequence[UUID]], places: Mapping[UUID, int]) -> dict[UUID, UUID]:
+def allot_places(
+    order: Sequence[UUID], wishes: Mapping[UUID, Sequence[UUID]], places: Mapping[UUID, int]
+) -> dict[UUID, UUID]:
     """Which entry gets which slot: in this order, each the first of its wishes that has a place left; pure."""
     left, given = dict(places), {}
     for entry in order:
@@ -67,7 +69,7 @@ def allot(order: Sequence[UUID], wishes: Mapping[UUID, Sequence[UUID]], places: 
     return given
 
 
-class DrawSeen(Struct, frozen=True, kw_only=True):
+class DrawDetail(Struct, frozen=True, kw_only=True):
     """A draw as everybody sees it before it was held."""
 
     id: UUID
@@ -80,7 +82,7 @@ class DrawSeen(Struct, frozen=True, kw_only=True):
     drawn_at: datetime | None
 
 
-class EntryShown(Struct, frozen=True, kw_only=True):
+class DrawEntryDetail(Struct, frozen=True, kw_only=True):
     """An entry in the proof: nobody's name. Whoever entered knows the id of theirs.
 
     `passed_over`: a place was left, but by then the person had an appointment that day, or too many on the line.
@@ -93,17 +95,17 @@ class EntryShown(Struct, frozen=True, kw_only=True):
     passed_over: bool
 
 
-class Proof(Struct, frozen=True, kw_only=True):
+class DrawProof(Struct, frozen=True, kw_only=True):
     """Everything that is needed to do the draw again. `places` had each slot when it was held."""
 
-    draw: DrawSeen
+    draw: DrawDetail
     seed: str | None
     entries_digest: str | None
     places: dict[str, int]
-    entries: list[EntryShown]
+    entries: list[DrawEntryDetail]
 
 
-class Entered(Struct, frozen=True, kw_only=True):
+class DrawEntryReceipt(Struct, frozen=True, kw_only=True):
     """The receipt of an entry: with its id one finds oneself in the proof."""
 
     id: UUID
@@ -158,7 +160,7 @@ FROM draws d WHERE d.line_id = $1 AND d.day = $2 FOR SHARE OF d
 """
 
 
-async def enter(
+async def enter_draw(
     resident: AsResident,
     line_id: UUID,
     day: date,
@@ -166,7 +168,7 @@ async def enter(
     slot_ids: Sequence[UUID],
     *,
     person_id: UUID | None = None,
-) -> Entered:
+) -> DrawEntryReceipt:
     """Take part in the draw of a line and day, with the slots one would like, best first.
 
     Raises DrawNotFound, DrawClosed outside its time by the database's clock, ItemNotHandled, SlotNotFound for a slot
@@ -183,7 +185,7 @@ async def enter(
         await strikes.refuse_blocked(person, line_id)
         await _write(entry_id, found, resident.id, person, wishes)
         await record(DrawEntered(draw_id=found["id"], resident_id=resident.id))
-    return Entered(
+    return DrawEntryReceipt(
         id=entry_id,
         draw_id=found["id"],
         day=day,
@@ -251,7 +253,7 @@ async def hold_draw(draw_id: UUID) -> bool:
             "SELECT id, resident_id, person_id, item_id, slot_ids FROM draw_entries WHERE draw_id = $1", draw_id
         )
         entries = {row["id"]: _Entry(**row) for row in rows}
-        order = draw(found["seed"], entries)
+        order = draw_order(found["seed"], entries)
         places = await _free(found)
         won = await _give(found, order, entries, dict(places))
         await _write_down(draw_id, order, won, places)
@@ -301,7 +303,7 @@ async def _give(
         slot_id = next((slot for slot in entry.slot_ids if left.get(slot, 0) > 0), None)
         if slot_id is None:
             continue
-        new, number = uuid7(), a_number(found["day"])
+        new, number = uuid7(), new_number(found["day"])
         starts_at = await fetch_value(_BOOK, new, number, slot_id, entry.resident_id, entry.person_id, entry.item_id)
         if starts_at is not None:
             left[slot_id] -= 1
@@ -358,7 +360,7 @@ SELECT id, rank, slot_ids, slot_id FROM draw_entries WHERE draw_id = $1 ORDER BY
 """
 
 
-async def proof(line_id: UUID, day: date) -> Proof:
+async def get_draw_proof(line_id: UUID, day: date) -> DrawProof:
     """The draw of a line and day: before it was held its times and the seed's digest, afterwards everything.
 
     Raises DrawNotFound.
@@ -367,17 +369,17 @@ async def proof(line_id: UUID, day: date) -> Proof:
     if row is None:
         raise DrawNotFound
     held = row["drawn_at"] is not None
-    seen = DrawSeen(**{name: row[name] for name in DrawSeen.__struct_fields__})
+    seen = DrawDetail(**{name: row[name] for name in DrawDetail.__struct_fields__})
     if not held:
-        return Proof(draw=seen, seed=None, entries_digest=None, places={}, entries=[])
+        return DrawProof(draw=seen, seed=None, entries_digest=None, places={}, entries=[])
     places = {slot: int(free) for slot, _, free in (each.partition("=") for each in row["places"])}
     shown = await fetch(_SHOWN, row["id"])
-    return Proof(
+    return DrawProof(
         draw=seen, seed=row["seed"], entries_digest=row["entries_digest"], places=places, entries=_shown(shown, places)
     )
 
 
-def _shown(rows: Sequence[asyncpg.Record], places: Mapping[str, int]) -> list[EntryShown]:
+def _shown(rows: Sequence[asyncpg.Record], places: Mapping[str, int]) -> list[DrawEntryDetail]:
     """The entries in their order; whoever got nothing while a wish had a place left was passed over."""
     left, shown = dict(places), []
     for row in rows:
@@ -386,7 +388,7 @@ def _shown(rows: Sequence[asyncpg.Record], places: Mapping[str, int]) -> list[En
         if won is not None:
             left[str(won)] = left.get(str(won), 0) - 1
         shown.append(
-            EntryShown(
+            DrawEntryDetail(
                 id=row["id"],
                 rank=row["rank"],
                 slot_ids=list(row["slot_ids"]),

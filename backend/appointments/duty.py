@@ -49,7 +49,7 @@ _OF = {
 }
 
 
-async def halls_run_by(staff: Runner) -> list[UUID]:
+async def halls_in_charge(staff: Runner) -> list[UUID]:
     """The halls that they run, by code."""
     if isinstance(staff, AsOperator):
         return [row["id"] for row in await fetch("SELECT id FROM halls ORDER BY code")]
@@ -59,28 +59,28 @@ async def halls_run_by(staff: Runner) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-async def in_hall(staff: Runner, hall_id: UUID) -> UUID:
+async def authorize_hall(staff: Runner, hall_id: UUID) -> UUID:
     """The hall, if they run it. Raises HallNotFound."""
     row = await fetch_row("SELECT id, code FROM halls WHERE id = $1", hall_id)
     return await _theirs(staff, row, HallNotFound)
 
 
-async def hall_of_line(staff: Runner, line_id: UUID) -> UUID:
+async def authorize_line(staff: Runner, line_id: UUID) -> UUID:
     """The hall of the line, if they run it. Raises ServiceLineNotFound."""
     return await _found(staff, "line", line_id)
 
 
-async def hall_of_slot(staff: Runner, slot_id: UUID) -> UUID:
+async def authorize_slot(staff: Runner, slot_id: UUID) -> UUID:
     """The hall of the slot, if they run it. Raises SlotNotFound."""
     return await _found(staff, "slot", slot_id)
 
 
-async def hall_of_appointment(staff: Runner, appointment_id: UUID) -> UUID:
+async def authorize_appointment(staff: Runner, appointment_id: UUID) -> UUID:
     """The hall of the appointment, if they run it. Raises AppointmentNotFound."""
     return await _found(staff, "appointment", appointment_id)
 
 
-async def hall_of_strike(staff: Runner, strike_id: UUID) -> UUID:
+async def authorize_strike(staff: Runner, strike_id: UUID) -> UUID:
     """The hall where the strike was given, if they run it. Raises StrikeNotFound."""
     return await _found(staff, "strike", strike_id)
 

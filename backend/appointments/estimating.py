@@ -13,7 +13,7 @@ from msgspec import Struct, convert
 
 from backend.appointments import acting
 from backend.appointments.errors import AppointmentNotFound, TicketNotFound
-from backend.appointments.tickets import QueueTicket, ticket_of
+from backend.appointments.tickets import QueueTicket, get_appointment_ticket
 from backend.database import fetch_row, fetch_value
 from backend.identity.principals import AsResident
 from models.appointments import TicketState
@@ -64,7 +64,7 @@ SELECT l.name AS line_name, h.name AS hall_name FROM service_lines l JOIN halls 
 """
 
 
-async def pace(queue: QueueTicket) -> Pace:
+async def estimate_pace(queue: QueueTicket) -> Pace:
     """How fast the line of this number moves on its day."""
     row = await fetch_row(_PACE, queue.line_id, queue.day, queue.hall_id, LOOKED_AT)
     assert row is not None, "an aggregate always has a row"
@@ -77,18 +77,18 @@ def minutes_for(ahead: int, seconds: float, windows: int) -> int | None:
     return ceil(ahead * seconds / windows / 60) if windows else None
 
 
-async def place_in_queue(resident: AsResident, appointment_id: UUID) -> QueuePlace:
+async def get_queue_place(resident: AsResident, appointment_id: UUID) -> QueuePlace:
     """Where the resident's visit stands in the queue. Raises AppointmentNotFound, TicketNotFound before the
     check-in."""
-    if not await acting.sees(resident, appointment_id):
+    if not await acting.may_read(resident, appointment_id):
         raise AppointmentNotFound
-    queue = await ticket_of(appointment_id)
+    queue = await get_appointment_ticket(appointment_id)
     names = await fetch_row(_NAMES, queue.line_id)
     if names is None:
         raise TicketNotFound
     waiting = queue.state is TicketState.WAITING
     ahead = int(await fetch_value(_AHEAD, queue.id)) if waiting else 0
-    speed = await pace(queue)
+    speed = await estimate_pace(queue)
     return QueuePlace(
         label=queue.label,
         state=queue.state,

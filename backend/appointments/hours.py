@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 from msgspec import Meta, Struct
 
-from backend.appointments.duty import Runner, hall_of_line
+from backend.appointments.duty import Runner, authorize_line
 from backend.appointments.errors import ServiceLineInvalid, ServiceLineNotFound
 from backend.appointments.events import LineChanged
 from backend.appointments.lines import ClockTime, as_column, lock_line
@@ -75,7 +75,7 @@ def rows_of(openings: Sequence[Opening], day: date, calendar: WorkingCalendar) -
     return sorted((each for each in openings if each.weekday == weekday), key=lambda each: each.opens)
 
 
-def cut(openings: Sequence[Opening], day: date, *, slot_minutes: int, zone: tzinfo) -> list[Stretch]:
+def cut_slots(openings: Sequence[Opening], day: date, *, slot_minutes: int, zone: tzinfo) -> list[Stretch]:
     """The slots of these stretches on the day; what is left at the end of a stretch is shorter than a slot."""
     length, cuts = timedelta(minutes=slot_minutes), []
     for each in openings:
@@ -90,7 +90,7 @@ def cut(openings: Sequence[Opening], day: date, *, slot_minutes: int, zone: tzin
     return cuts
 
 
-def faults_of(openings: Sequence[Opening], slot_minutes: int) -> list[Fault]:
+def check_openings(openings: Sequence[Opening], slot_minutes: int) -> list[Fault]:
     """What cannot be: a stretch that ends before it begins, has no room for a slot, or overlaps another."""
     faults = []
     for number, each in enumerate(openings):
@@ -105,13 +105,13 @@ def faults_of(openings: Sequence[Opening], slot_minutes: int) -> list[Fault]:
     return faults
 
 
-async def hours_of(staff: Runner, line_id: UUID) -> list[Opening]:
+async def list_hours(staff: Runner, line_id: UUID) -> list[Opening]:
     """The template of the line. Raises ServiceLineNotFound."""
-    await hall_of_line(staff, line_id)
-    return await template_of(line_id)
+    await authorize_line(staff, line_id)
+    return await list_template(line_id)
 
 
-async def template_of(line_id: UUID) -> list[Opening]:
+async def list_template(line_id: UUID) -> list[Opening]:
     """The template, without asking who wants to know."""
     return [_opening(row) for row in await fetch(_ROWS, line_id)]
 
@@ -121,18 +121,18 @@ async def set_hours(staff: Runner, line_id: UUID, openings: Sequence[Opening]) -
 
     Raises ServiceLineNotFound, ServiceLineInvalid with a pointer to every row that cannot be.
     """
-    await hall_of_line(staff, line_id)
+    await authorize_line(staff, line_id)
     async with transaction() as connection:
         await lock_line(line_id)
         minutes: int | None = await fetch_value("SELECT slot_minutes FROM service_lines WHERE id = $1", line_id)
         if minutes is None:
             raise ServiceLineNotFound
-        if faults := faults_of(openings, minutes):
+        if faults := check_openings(openings, minutes):
             raise ServiceLineInvalid(fields=faults)
         await execute("DELETE FROM opening_hours WHERE line_id = $1", line_id)
         await connection.executemany(_INSERT, [_row(line_id, each) for each in openings])
         await record(LineChanged(line_id=line_id, what="hours"))
-    return await template_of(line_id)
+    return await list_template(line_id)
 
 
 def _row(line_id: UUID, each: Opening) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ import asyncpg
 from msgspec import Meta, Struct, structs
 from tortoise.exceptions import IntegrityError
 
-from backend.appointments.duty import Runner, hall_of_line, in_hall
+from backend.appointments.duty import Runner, authorize_hall, authorize_line
 from backend.appointments.errors import ItemOnOtherLine, LineExists, ServiceLineInvalid, ServiceLineNotFound
 from backend.appointments.events import LineChanged
 from backend.database import execute, fetch, transaction
@@ -46,7 +46,7 @@ class LineRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     block_days: Annotated[int, Meta(ge=0, le=3650)] = 30
 
 
-class LineSeen(Struct, frozen=True, kw_only=True):
+class LineDetail(Struct, frozen=True, kw_only=True):
     """A line as its hall sees it: the rules, and the codes of the items."""
 
     id: UUID
@@ -64,21 +64,21 @@ _DUPLICATE = (IntegrityError, asyncpg.UniqueViolationError)
 _RULES = tuple(field.name for field in structs.fields(LineRules))
 
 
-async def lines_of(staff: Runner, hall_id: UUID) -> list[LineSeen]:
+async def list_lines(staff: Runner, hall_id: UUID) -> list[LineDetail]:
     """The lines of the hall, by code. Raises HallNotFound."""
-    await in_hall(staff, hall_id)
+    await authorize_hall(staff, hall_id)
     return [_seen(row) for row in await fetch(_LINES, hall_id, None)]
 
 
-async def line(staff: Runner, line_id: UUID) -> LineSeen:
+async def get_line(staff: Runner, line_id: UUID) -> LineDetail:
     """One line. Raises ServiceLineNotFound."""
-    await hall_of_line(staff, line_id)
+    await authorize_line(staff, line_id)
     return await _one(line_id)
 
 
-async def define_line(staff: Runner, hall_id: UUID, rules: LineRules, *, line_id: UUID | None = None) -> LineSeen:
+async def define_line(staff: Runner, hall_id: UUID, rules: LineRules, *, line_id: UUID | None = None) -> LineDetail:
     """A new line of the hall; seeds give it an id of their own. Raises HallNotFound, LineExists."""
-    await in_hall(staff, hall_id)
+    await authorize_hall(staff, hall_id)
     given: dict[str, Any] = {} if line_id is None else {"id": line_id}
     try:
         async with transaction():
@@ -89,10 +89,10 @@ async def define_line(staff: Runner, hall_id: UUID, rules: LineRules, *, line_id
     return await _one(made.id)
 
 
-async def update_line(staff: Runner, line_id: UUID, rules: LineRules) -> LineSeen:
+async def update_line(staff: Runner, line_id: UUID, rules: LineRules) -> LineDetail:
     """Set every rule of the line. Raises ServiceLineNotFound, LineExists when another line of the hall has the
     letter."""
-    await hall_of_line(staff, line_id)
+    await authorize_line(staff, line_id)
     try:
         async with transaction():
             await lock_line(line_id)
@@ -103,12 +103,12 @@ async def update_line(staff: Runner, line_id: UUID, rules: LineRules) -> LineSee
     return await _one(line_id)
 
 
-async def set_items(staff: Runner, line_id: UUID, codes: list[str]) -> LineSeen:
+async def set_items(staff: Runner, line_id: UUID, codes: list[str]) -> LineDetail:
     """Let the line handle exactly these items. Appointments for items that it no longer handles stay.
 
     Raises ServiceLineNotFound, ServiceLineInvalid for a code that no item has, ItemOnOtherLine.
     """
-    hall_id = await hall_of_line(staff, line_id)
+    hall_id = await authorize_line(staff, line_id)
     async with transaction():
         await lock_line(line_id)
         found = await fetch("SELECT id, code FROM service_items WHERE code = ANY($1)", codes)
@@ -150,14 +150,16 @@ def _columns(rules: LineRules) -> dict[str, Any]:
     return {**structs.asdict(rules), "release_time": as_column(rules.release_time)}
 
 
-async def _one(line_id: UUID) -> LineSeen:
+async def _one(line_id: UUID) -> LineDetail:
     rows = await fetch(_LINES, None, line_id)
     if not rows:
         raise ServiceLineNotFound
     return _seen(rows[0])
 
 
-def _seen(row: asyncpg.Record) -> LineSeen:
+def _seen(row: asyncpg.Record) -> LineDetail:
     values = {name: row[name] for name in _RULES}
     values |= {"release_time": f"{row['release_time']:%H:%M}", "admission": Admission(row["admission"])}
-    return LineSeen(id=row["id"], hall_id=row["hall_id"], rules=LineRules(**values), item_codes=list(row["item_codes"]))
+    return LineDetail(
+        id=row["id"], hall_id=row["hall_id"], rules=LineRules(**values), item_codes=list(row["item_codes"])
+    )

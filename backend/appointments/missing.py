@@ -12,7 +12,7 @@ from uuid import UUID
 from backend import clock
 from backend.appointments.events import AppointmentMissed
 from backend.appointments.lifecycle import Transition
-from backend.appointments.places import locked, move_to
+from backend.appointments.places import apply_transition, lock_booking
 from backend.appointments.strikes import give_strike
 from backend.database import fetch, transaction
 from backend.events import record
@@ -43,10 +43,10 @@ async def mark_missed(before: date | None = None) -> int:
 
 async def _mark(appointment_id: UUID) -> bool:
     async with transaction():
-        visit = await locked(appointment_id)
+        visit = await lock_booking(appointment_id)
         if visit.state is not S.BOOKED:  # checked in or cancelled meanwhile
             return False
-        await move_to(visit, Transition.MISS)
+        await apply_transition(visit, Transition.MISS)
         await record(AppointmentMissed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id))
         await give_strike(visit.id, "no-show")
     return True

@@ -55,7 +55,7 @@ FROM appointments a JOIN slots s ON s.id = a.slot_id WHERE a.id = $1
 """
 
 
-def a_number(day: date) -> str:
+def new_number(day: date) -> str:
     """A new number for a visit on this day."""
     return f"{day:%y%m%d}-" + "".join(secrets.choice(LETTERS) for _ in range(8))
 
@@ -70,7 +70,7 @@ async def lock_slots(*slot_ids: UUID) -> None:
     await execute("SELECT id FROM slots WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", list(slot_ids))
 
 
-async def locked(appointment_id: UUID, *, owner: UUID | None = None) -> Booking:
+async def lock_booking(appointment_id: UUID, *, owner: UUID | None = None) -> Booking:
     """The appointment with its slot and itself locked, as it is now.
 
     Raises AppointmentNotFound when there is none, or when it is neither this owner's nor of somebody they may act for.
@@ -90,7 +90,7 @@ async def locked(appointment_id: UUID, *, owner: UUID | None = None) -> Booking:
             return booking_of(row)
 
 
-async def move_to(booking: Booking, move: Transition) -> S:
+async def apply_transition(booking: Booking, move: Transition) -> S:
     """Make the move on a locked appointment and count its slot anew; the state it leads to. Raises
     AppointmentTransitionRefused."""
     state = APPOINTMENTS.after(booking.state, move)

@@ -10,7 +10,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from uuid import UUID
 
 from backend.appointments import acting
-from backend.appointments.duty import Runner, in_hall
+from backend.appointments.duty import Runner, authorize_hall
 from backend.appointments.errors import AppointmentNotFound
 from backend.identity.principals import AsResident
 from backend.partners.wechat.port import CodeImage, WeChat
@@ -37,7 +37,7 @@ async def hall_poster(staff: Runner, hall_id: UUID, *, wechat: WeChat, width: in
 
     Raises HallNotFound, WechatPageNotFound, and what the partner's port says of a WeChat that does not answer.
     """
-    await in_hall(staff, hall_id)
+    await authorize_hall(staff, hall_id)
     return await wechat.mini_program_code(scene_of("h", hall_id), page=HALL_PAGE, width=width)
 
 
@@ -47,6 +47,6 @@ async def appointment_poster(resident: AsResident, appointment_id: UUID, *, wech
     Raises AppointmentNotFound for one that neither they nor anybody they may act for has, and what `hall_poster` raises
     of WeChat.
     """
-    if not await acting.sees(resident, appointment_id):
+    if not await acting.may_read(resident, appointment_id):
         raise AppointmentNotFound
     return await wechat.mini_program_code(scene_of("a", appointment_id), page=APPOINTMENT_PAGE)

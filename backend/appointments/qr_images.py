@@ -22,7 +22,7 @@ def _matrix(text: str) -> tuple[tuple[bool, ...], ...]:
     return tuple(tuple(map(bool, row)) for row in code.get_matrix())
 
 
-def png(text: str, width: int = 480) -> bytes:
+def png_code(text: str, width: int = 480) -> bytes:
     """The code as a PNG, at most `width` pixels wide and at least one per module; black on white."""
     matrix = _matrix(text)
     scale = max(1, width // len(matrix))
@@ -36,7 +36,7 @@ def png(text: str, width: int = 480) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 
-def svg(text: str) -> bytes:
+def svg_code(text: str) -> bytes:
     """The code as an SVG without scripts, styles or references: it scales to whatever it is put into."""
     matrix = _matrix(text)
     side = len(matrix)

@@ -22,7 +22,7 @@ from backend.appointments.errors import (
     TooLateToChange,
 )
 from backend.appointments.events import AppointmentRescheduled
-from backend.appointments.places import BOOKING, Booking, a_number, booking_of, lock_slots
+from backend.appointments.places import BOOKING, Booking, booking_of, lock_slots, new_number
 from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.events import record
 from backend.identity.principals import AsResident
@@ -38,7 +38,7 @@ FROM slots n, slots o JOIN service_lines l ON l.id = o.line_id WHERE n.id = $1 A
 """
 
 
-async def reschedule(resident: AsResident, appointment_id: UUID, slot_id: UUID) -> Booking:
+async def reschedule_appointment(resident: AsResident, appointment_id: UUID, slot_id: UUID) -> Booking:
     """Move a booked appointment to another slot of its line. It gets a new number when the day changes, and the place
     it leaves goes to whoever waits, or rests.
 
@@ -54,7 +54,7 @@ async def reschedule(resident: AsResident, appointment_id: UUID, slot_id: UUID) 
         if slot is None:
             raise SlotNotFound
         _refuse(slot)
-        number = before.number if slot["day"] == before.day else a_number(slot["day"])
+        number = before.number if slot["day"] == before.day else new_number(slot["day"])
         await _move(before, slot_id, slot, number)
         await record(
             AppointmentRescheduled(
@@ -65,7 +65,7 @@ async def reschedule(resident: AsResident, appointment_id: UUID, slot_id: UUID) 
                 starts_at=slot["starts_at"],
             )
         )
-        await resting.pass_on(before.slot_id)
+        await resting.rest_place(before.slot_id)
     facts = {name: slot[name] for name in ("day", "starts_at", "ends_at")}
     return msgspec.structs.replace(before, slot_id=slot_id, number=number, **facts)
 

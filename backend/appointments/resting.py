@@ -48,7 +48,7 @@ RETURNING (SELECT count(*) FROM given_up)::int
 """
 
 
-async def pass_on(slot_id: UUID) -> None:
+async def rest_place(slot_id: UUID) -> None:
     """A place of this slot has just been given back: offer it to whoever waits, or let it rest.
 
     Call inside the transaction that freed it.
@@ -60,7 +60,7 @@ async def pass_on(slot_id: UUID) -> None:
     await execute(_REST, slot_id, uuid7(), seconds, SHARE)
 
 
-async def wake(limit: int = 200) -> int:
+async def release_rested(limit: int = 200) -> int:
     """Clockwork: let places whose rest is over be taken, first by whoever waits by now; how many.
 
     Each is a transaction of its own; of two workers one finds the row gone.
@@ -75,7 +75,7 @@ async def wake(limit: int = 200) -> int:
     return woken
 
 
-async def give_up(slot_id: UUID, places: int) -> int:
+async def withdraw_rested(slot_id: UUID, places: int) -> int:
     """Let so many resting places of the locked slot be free at once, because the hall needs them; how many there were.
 
     Call inside a transaction.

@@ -126,7 +126,7 @@ async def _slots(line: UUID) -> int:
     last = slots.last_covered(await calendar.load(), first, first + timedelta(days=DAYS_AHEAD))
     if last is None:
         return 0
-    made = await slots.generate(_OPERATOR, line, first, last, new_id=lambda each: slot_id(line, each))
+    made = await slots.generate_slots(_OPERATOR, line, first, last, new_id=lambda each: slot_id(line, each))
     return made.slots
 
 

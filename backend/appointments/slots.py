@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 
 from backend import calendar, clock
 from backend.appointments import resting, waiting
-from backend.appointments.duty import Runner, hall_of_line, hall_of_slot
+from backend.appointments.duty import Runner, authorize_line, authorize_slot
 from backend.appointments.errors import (
     CapacityTaken,
     ServiceLineNotFound,
@@ -26,7 +26,7 @@ from backend.appointments.errors import (
     SlotRangeInvalid,
 )
 from backend.appointments.events import SlotCapacityChanged, SlotsOpened
-from backend.appointments.hours import Opening, Stretch, cut, rows_of, template_of
+from backend.appointments.hours import Opening, Stretch, cut_slots, list_template, rows_of
 from backend.appointments.lines import lock_line
 from backend.calendar import CalendarYearNotCovered, WorkingCalendar
 from backend.database import fetch, fetch_row, transaction
@@ -40,7 +40,7 @@ LONGEST_RANGE = 92
 """Days that can be generated at once."""
 
 
-class Generated(Struct, frozen=True, kw_only=True):
+class GeneratedSlots(Struct, frozen=True, kw_only=True):
     """How many slots a range got that it did not have before."""
 
     line_id: UUID
@@ -49,7 +49,7 @@ class Generated(Struct, frozen=True, kw_only=True):
     slots: int
 
 
-class Capacity(Struct, frozen=True, kw_only=True):
+class SlotCapacity(Struct, frozen=True, kw_only=True):
     """The places of a slot as they are now."""
 
     slot_id: UUID
@@ -76,7 +76,7 @@ ON CONFLICT (line_id, starts_at) DO NOTHING RETURNING id
 """
 
 
-def plan(
+def plan_slots(
     openings: Sequence[Opening], first: date, last: date, calendar: WorkingCalendar, *, slot_minutes: int
 ) -> list[Stretch]:
     """The slots of every day from first to last, by time. Pure. Raises CalendarYearNotCovered."""
@@ -84,7 +84,7 @@ def plan(
     return [
         each
         for day in days
-        for each in cut(rows_of(openings, day, calendar), day, slot_minutes=slot_minutes, zone=clock.SHANGHAI)
+        for each in cut_slots(rows_of(openings, day, calendar), day, slot_minutes=slot_minutes, zone=clock.SHANGHAI)
     ]
 
 
@@ -97,9 +97,9 @@ def _new_id(_: Stretch) -> UUID:
     return uuid7()
 
 
-async def generate(
+async def generate_slots(
     staff: Runner, line_id: UUID, first: date, last: date, *, new_id: Callable[[Stretch], UUID] = _new_id
-) -> Generated:
+) -> GeneratedSlots:
     """Open the slots of the line in this range, both days included; what exists stays as it is.
 
     Seeds say with `new_id` which id a slot gets.
@@ -107,7 +107,7 @@ async def generate(
     Raises ServiceLineNotFound, SlotRangeInvalid for a range that is empty, over or longer than `LONGEST_RANGE` days,
     CalendarYearNotCovered when the holidays of a day in it are not known; then nothing is opened.
     """
-    await hall_of_line(staff, line_id)
+    await authorize_line(staff, line_id)
     if last < first:
         raise SlotRangeInvalid(fields=[Fault("/last", "结束日期不能早于开始日期")])
     if last < clock.today():
@@ -119,13 +119,13 @@ async def generate(
 
 async def _generate(
     line_id: UUID, first: date, last: date, known: WorkingCalendar, new_id: Callable[[Stretch], UUID] = _new_id
-) -> Generated:
+) -> GeneratedSlots:
     async with transaction():
         await lock_line(line_id)
         line = await fetch_row(_LINE, line_id)
         if line is None:
             raise ServiceLineNotFound
-        planned = plan(await template_of(line_id), first, last, known, slot_minutes=line["slot_minutes"])
+        planned = plan_slots(await list_template(line_id), first, last, known, slot_minutes=line["slot_minutes"])
         released = [released_at(each.day, days=line["release_days"], at=line["release_time"]) for each in planned]
         made = await fetch(
             _INSERT,
@@ -142,7 +142,7 @@ async def _generate(
         )
         if made:
             await record(SlotsOpened(line_id=line_id, first=first, last=last, slots=len(made)))
-    return Generated(line_id=line_id, first=first, last=last, slots=len(made))
+    return GeneratedSlots(line_id=line_id, first=first, last=last, slots=len(made))
 
 
 async def keep_horizon() -> int:
@@ -176,13 +176,13 @@ def last_covered(known: WorkingCalendar, first: date, last: date) -> date | None
     return covered
 
 
-async def set_capacity(staff: Runner, slot_id: UUID, capacity: int, walk_in_quota: int | None = None) -> Capacity:
+async def set_capacity(staff: Runner, slot_id: UUID, capacity: int, walk_in_quota: int | None = None) -> SlotCapacity:
     """Let more or fewer people book this slot; `walk_in_quota` changes how many may come without an appointment.
 
     Places that appear go to the waiting list first; resting ones count for nobody. Raises SlotNotFound, SlotExpired,
     SlotClosed, and CapacityTaken when more are taken already than there would be places.
     """
-    await hall_of_slot(staff, slot_id)
+    await authorize_slot(staff, slot_id)
     async with transaction() as connection:
         slot = await connection.fetchrow(
             "SELECT capacity, held + booked AS taken, walk_in_quota, walk_ins, closed_at IS NOT NULL AS closed, "
@@ -196,7 +196,7 @@ async def set_capacity(staff: Runner, slot_id: UUID, capacity: int, walk_in_quot
         if slot["closed"]:
             raise SlotClosed
         quota = slot["walk_in_quota"] if walk_in_quota is None else walk_in_quota
-        taken = slot["taken"] - await resting.give_up(slot_id, slot["taken"] - capacity)
+        taken = slot["taken"] - await resting.withdraw_rested(slot_id, slot["taken"] - capacity)
         if capacity < taken or quota < slot["walk_ins"]:
             raise CapacityTaken(taken=taken, walk_ins=slot["walk_ins"])
         if (capacity, quota) != (slot["capacity"], slot["walk_in_quota"]):
@@ -213,7 +213,7 @@ async def set_capacity(staff: Runner, slot_id: UUID, capacity: int, walk_in_quot
                 )
             )
         offered = await waiting.offer_next(slot_id) if capacity > slot["capacity"] else 0
-    return Capacity(
+    return SlotCapacity(
         slot_id=slot_id,
         capacity=capacity,
         taken=taken + offered,

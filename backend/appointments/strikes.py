@@ -16,7 +16,7 @@ from msgspec import Struct
 from uuid_utils.compat import uuid7
 
 from backend import clock
-from backend.appointments.duty import Runner, hall_of_strike, in_hall
+from backend.appointments.duty import Runner, authorize_hall, authorize_strike
 from backend.appointments.errors import (
     BookingBlocked,
     OwnStrikeDecisionRefused,
@@ -36,7 +36,7 @@ KIND_NAMES: dict[str, str] = {"no-show": "未按时到场", "late-cancel": "临�
 _SEALED_IN = "strikes.appeal"
 
 
-class StrikeSeen(Struct, kw_only=True):
+class StrikeDetail(Struct, kw_only=True):
     """One strike as its person sees it. `standing` is counting, appealed, upheld or waived."""
 
     id: UUID
@@ -53,7 +53,7 @@ class StrikeSeen(Struct, kw_only=True):
     """Until when the person cannot book on this line, whichever strikes made it so; null when they can."""
 
 
-class AppealSeen(Struct, kw_only=True):
+class AppealDetail(Struct, kw_only=True):
     """A strike that somebody asks to be taken back."""
 
     id: UUID
@@ -134,9 +134,9 @@ async def refuse_blocked(person_id: UUID, line_id: UUID) -> None:
         raise BookingBlocked(f"{until.astimezone(clock.SHANGHAI):%Y年%m月%d日 %H:%M}前不能网上预约", until=until)
 
 
-async def strikes_of(
+async def list_own_strikes(
     resident: AsResident, *, limit: int = USUAL, cursor: str | None = None
-) -> tuple[list[StrikeSeen], str | None]:
+) -> tuple[list[StrikeDetail], str | None]:
     """One page of the strikes of the resident and of those they may act for, the latest first."""
     purpose = f"strikes {resident.id}"
     at, after = _place(cursor, purpose)
@@ -146,7 +146,7 @@ async def strikes_of(
     return seen, more
 
 
-async def appeal(resident: AsResident, strike_id: UUID, words: str) -> None:
+async def appeal_strike(resident: AsResident, strike_id: UUID, words: str) -> None:
     """Ask for a strike of one's own, or of somebody one may act for, to be taken back. Once.
 
     Raises StrikeNotFound, StrikeAlreadyAppealed (also when it was decided on without an appeal).
@@ -167,16 +167,16 @@ async def appeal(resident: AsResident, strike_id: UUID, words: str) -> None:
         await record(StrikeAppealed(strike_id=strike_id, person_id=strike["person_id"]))
 
 
-async def appeals_in(
+async def list_appeals(
     staff: Runner, hall_id: UUID, *, limit: int = USUAL, cursor: str | None = None
-) -> tuple[list[AppealSeen], str | None]:
+) -> tuple[list[AppealDetail], str | None]:
     """One page of the appeals that wait for a decision in this hall, the oldest first. Raises HallNotFound."""
-    await in_hall(staff, hall_id)
+    await authorize_hall(staff, hall_id)
     purpose = f"appeals {hall_id}"
     at, after = _place(cursor, purpose)
     rows = await fetch(_APPEALS, hall_id, at, after, limit + 1)
     seen = [
-        AppealSeen(
+        AppealDetail(
             id=row["id"],
             kind=row["kind"],
             kind_name=KIND_NAMES[row["kind"]],
@@ -193,13 +193,13 @@ async def appeals_in(
     return seen, cursor_of([seen[-1].appealed_at, seen[-1].id], purpose) if len(rows) > limit else None
 
 
-async def decide(staff: AsStaff, strike_id: UUID, *, waive: bool) -> None:
+async def decide_appeal(staff: AsStaff, strike_id: UUID, *, waive: bool) -> None:
     """Take the strike back, or let it stand. Taking back needs no appeal; letting stand answers one.
 
     Raises StrikeNotFound for a strike of another hall, OwnStrikeDecisionRefused when they marked the visit as missed
     themselves, StrikeAppealNotPending when it was decided on or when there is no appeal to turn down.
     """
-    await hall_of_strike(staff, strike_id)
+    await authorize_strike(staff, strike_id)
     async with transaction():
         strike = await fetch_row(
             "SELECT person_id, given_by, appealed_at, decided_at FROM strikes WHERE id = $1 FOR UPDATE", strike_id
@@ -228,9 +228,9 @@ def _place(cursor: str | None, purpose: str) -> tuple[datetime | None, UUID | No
     return datetime.fromisoformat(at), UUID(identity)
 
 
-async def _seen(row: asyncpg.Record) -> StrikeSeen:
+async def _seen(row: asyncpg.Record) -> StrikeDetail:
     sealed: str | None = row["appeal"]
-    return StrikeSeen(
+    return StrikeDetail(
         id=row["id"],
         kind=row["kind"],
         kind_name=KIND_NAMES[row["kind"]],

@@ -56,7 +56,7 @@ FROM service_lines l WHERE l.id = $3
 """
 
 
-async def issue(
+async def issue_ticket(
     hall_id: UUID, line_id: UUID, day: date, wanted_at: datetime, *, appointment_id: UUID | None = None
 ) -> QueueTicket:
     """The next number of the hall's day, for this line. Call inside transaction(); last, because others wait for it."""
@@ -65,10 +65,10 @@ async def issue(
         ticket_id = uuid7()
         await execute(_ISSUE, ticket_id, hall_id, line_id, day, sequence, appointment_id, wanted_at)
         await record(TicketIssued(ticket_id=ticket_id, hall_id=hall_id, line_id=line_id, sequence=sequence))
-        return await ticket(ticket_id)
+        return await get_ticket(ticket_id)
 
 
-async def ticket(ticket_id: UUID) -> QueueTicket:
+async def get_ticket(ticket_id: UUID) -> QueueTicket:
     """The queue number as it is now. Raises TicketNotFound."""
     row = await fetch_row(TICKET + "WHERE t.id = $1", ticket_id)
     if row is None:
@@ -76,7 +76,7 @@ async def ticket(ticket_id: UUID) -> QueueTicket:
     return convert(dict(row), QueueTicket)
 
 
-async def ticket_of(appointment_id: UUID) -> QueueTicket:
+async def get_appointment_ticket(appointment_id: UUID) -> QueueTicket:
     """The queue number of the visit. Raises TicketNotFound before the check-in."""
     row = await fetch_row(TICKET + "WHERE t.appointment_id = $1", appointment_id)
     if row is None:
@@ -84,11 +84,11 @@ async def ticket_of(appointment_id: UUID) -> QueueTicket:
     return convert(dict(row), QueueTicket)
 
 
-async def locked_ticket(ticket_id: UUID) -> QueueTicket:
+async def lock_ticket(ticket_id: UUID) -> QueueTicket:
     """The queue number, locked until the transaction ends. Raises TicketNotFound.
 
     Whoever changes a visit too locks that first (`places.locked`): slots, appointments, queue numbers, in this order.
     """
     if not await fetch_value("SELECT 1 FROM tickets WHERE id = $1 FOR UPDATE", ticket_id):
         raise TicketNotFound
-    return await ticket(ticket_id)
+    return await get_ticket(ticket_id)

@@ -28,7 +28,7 @@ from backend.appointments.errors import (
     WaitingEntryNotFound,
 )
 from backend.appointments.events import PlaceOffered, WaitingEnded, WaitingJoined
-from backend.appointments.places import a_number, lock_slots
+from backend.appointments.places import lock_slots, new_number
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.events import record
 from backend.identity.principals import AsResident
@@ -37,7 +37,7 @@ from models.appointments import ACTIVE
 ENDS = frozenset({"taken", "declined", "lapsed", "left"})
 
 
-class Waiting(Struct, frozen=True, kw_only=True):
+class WaitingEntryDetail(Struct, frozen=True, kw_only=True):
     """Somebody's place in the list. `ahead` people came earlier; an offer is taken by confirming `appointment_id`."""
 
     id: UUID
@@ -80,9 +80,9 @@ WHERE l.id = $1 AND l.active GROUP BY l.id
 """
 
 
-async def join(
+async def join_waiting_list(
     resident: AsResident, line_id: UUID, day: date, item_code: str, *, person_id: UUID | None = None
-) -> Waiting:
+) -> WaitingEntryDetail:
     """Wait for a place on a day that is full.
 
     Raises ServiceLineNotFound, ItemNotHandled, SlotExpired when nothing of the day is to come, PlacesLeft when there
@@ -98,7 +98,7 @@ async def join(
         await strikes.refuse_blocked(person, line_id)
         await _enter(entry_id, line_id, day, resident.id, person, found["item_id"])
         await record(WaitingJoined(entry_id=entry_id, resident_id=resident.id))
-        return await one(resident, entry_id)
+        return await get_own_entry(resident, entry_id)
 
 
 def _refuse(found: asyncpg.Record) -> None:
@@ -128,12 +128,12 @@ async def _enter(entry_id: UUID, line_id: UUID, day: date, resident_id: UUID, pe
         raise AlreadyWaiting from error
 
 
-async def mine(resident: AsResident) -> list[Waiting]:
+async def list_own_entries(resident: AsResident) -> list[WaitingEntryDetail]:
     """Where the resident, or somebody they may act for, waits or has an offer, the oldest first."""
     return [_seen(row) for row in await fetch(_WAITING, resident.id, None)]
 
 
-async def one(resident: AsResident, entry_id: UUID) -> Waiting:
+async def get_own_entry(resident: AsResident, entry_id: UUID) -> WaitingEntryDetail:
     """One entry of the resident or of somebody they may act for. Raises WaitingEntryNotFound."""
     row = await fetch_row(_WAITING, resident.id, entry_id)
     if row is None:
@@ -141,11 +141,11 @@ async def one(resident: AsResident, entry_id: UUID) -> Waiting:
     return _seen(row)
 
 
-def _seen(row: asyncpg.Record) -> Waiting:
-    return msgspec.convert(dict(row), Waiting)
+def _seen(row: asyncpg.Record) -> WaitingEntryDetail:
+    return msgspec.convert(dict(row), WaitingEntryDetail)
 
 
-async def leave(resident: AsResident, entry_id: UUID) -> None:
+async def leave_waiting_list(resident: AsResident, entry_id: UUID) -> None:
     """Wait no longer. Raises WaitingEntryNotFound, AppointmentTransitionRefused when the wait is over or a place is
     offered: that one is declined by cancelling it."""
     async with transaction():
@@ -159,10 +159,10 @@ async def leave(resident: AsResident, entry_id: UUID) -> None:
             raise WaitingEntryNotFound
         if state != "waiting":
             raise AppointmentTransitionRefused(state=state, move="leave")
-        await end(entry_id, resident.id, "left")
+        await end_entry(entry_id, resident.id, "left")
 
 
-async def end(entry_id: UUID, resident_id: UUID, how: str) -> None:
+async def end_entry(entry_id: UUID, resident_id: UUID, how: str) -> None:
     """The wait is over; in the caller's transaction."""
     await execute("UPDATE waiting_entries SET state = $2, offer_until = NULL WHERE id = $1", entry_id, how)
     await record(WaitingEnded(entry_id=entry_id, resident_id=resident_id, how=how))
@@ -175,7 +175,7 @@ async def end_offer(appointment_id: UUID, how: str) -> None:
         appointment_id,
     )
     if row is not None:
-        await end(row["id"], row["resident_id"], how)
+        await end_entry(row["id"], row["resident_id"], how)
 
 
 _NEXT = """
@@ -223,9 +223,11 @@ async def offer_next(slot_id: UUID) -> int:
 async def _offer(slot_id: UUID, day: date, entry: asyncpg.Record) -> bool:
     appointment_id = uuid7()
     who = entry["resident_id"]
-    until = await fetch_value(_OFFER, slot_id, appointment_id, a_number(day), who, entry["person_id"], entry["item_id"])
+    until = await fetch_value(
+        _OFFER, slot_id, appointment_id, new_number(day), who, entry["person_id"], entry["item_id"]
+    )
     if until is None:
-        await end(entry["id"], who, "left")
+        await end_entry(entry["id"], who, "left")
         return False
     await execute(
         "UPDATE waiting_entries SET state = 'offered', appointment_id = $2, offer_until = $3 WHERE id = $1",
@@ -239,7 +241,7 @@ async def _offer(slot_id: UUID, day: date, entry: asyncpg.Record) -> bool:
     return True
 
 
-async def offer_what_is_free(limit: int = 50) -> int:
+async def offer_free_places(limit: int = 50) -> int:
     """Clockwork: offer places that became free otherwise (more capacity, a reopened slot, somebody who came to the
     list a moment too late); how many offers were made."""
     rows = await fetch(
@@ -262,6 +264,6 @@ async def close_past_days() -> int:
         async with transaction():
             state = await fetch_value("SELECT state FROM waiting_entries WHERE id = $1 FOR UPDATE", row["id"])
             if state == "waiting":
-                await end(row["id"], row["resident_id"], "lapsed")
+                await end_entry(row["id"], row["resident_id"], "lapsed")
                 closed += 1
     return closed

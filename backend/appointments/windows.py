@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 from uuid_utils.compat import uuid7
 
-from backend.appointments.duty import Runner, in_hall
+from backend.appointments.duty import Runner, authorize_hall
 from backend.appointments.errors import ServiceLineInvalid
 from backend.appointments.events import WindowChanged
 from backend.database import fetch, fetch_value, transaction
@@ -15,7 +15,7 @@ from backend.errors import Fault
 from backend.events import record
 
 
-class WindowSeen(Struct, frozen=True, kw_only=True):
+class WindowDetail(Struct, frozen=True, kw_only=True):
     """A window: its number as the sign shows it, and the lines that it serves."""
 
     id: UUID
@@ -30,25 +30,27 @@ ON CONFLICT (hall_id, number) DO UPDATE SET line_ids = excluded.line_ids, open =
 """
 
 
-async def windows_of(staff: Runner, hall_id: UUID) -> list[WindowSeen]:
+async def list_windows(staff: Runner, hall_id: UUID) -> list[WindowDetail]:
     """The windows of the hall, in the order of their numbers. Raises HallNotFound."""
-    await in_hall(staff, hall_id)
+    await authorize_hall(staff, hall_id)
     rows = await fetch(
         "SELECT id, number, line_ids, open FROM windows WHERE hall_id = $1 ORDER BY length(number), number", hall_id
     )
-    return [WindowSeen(id=row["id"], number=row["number"], line_ids=row["line_ids"], open=row["open"]) for row in rows]
+    return [
+        WindowDetail(id=row["id"], number=row["number"], line_ids=row["line_ids"], open=row["open"]) for row in rows
+    ]
 
 
 async def set_window(
     staff: Runner, hall_id: UUID, number: str, *, line_ids: list[UUID], open: bool, window_id: UUID | None = None
-) -> WindowSeen:
+) -> WindowDetail:
     """Make or change the window with this number; seeds give a new one an id of their own.
 
     A window that is shut calls nobody; it is never deleted, because queue numbers of the past name it.
 
     Raises HallNotFound, ServiceLineInvalid for a line that is not one of this hall's.
     """
-    await in_hall(staff, hall_id)
+    await authorize_hall(staff, hall_id)
     wanted = list(dict.fromkeys(line_ids))
     async with transaction():
         rows = await fetch(
@@ -61,4 +63,4 @@ async def set_window(
             )
         known: UUID = await fetch_value(_SET, window_id or uuid7(), hall_id, number, wanted, open)
         await record(WindowChanged(window_id=known, hall_id=hall_id, line_ids=tuple(wanted), open=open))
-    return WindowSeen(id=known, number=number, line_ids=wanted, open=open)
+    return WindowDetail(id=known, number=number, line_ids=wanted, open=open)

@@ -60,7 +60,7 @@ def ours() -> Once:
     """`book`, with everything that it looks at and leaves behind."""
 
     async def once(slot_id: UUID, resident_id: UUID) -> None:
-        await booking.book(AsResident(resident_id, resident_id), slot_id, ITEM)
+        await booking.book_place(AsResident(resident_id, resident_id), slot_id, ITEM)
 
     return once
 

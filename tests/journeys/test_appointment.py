@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from backend import auditing, clock, invariants, jobs
-from backend.appointments import browsing, reminding
+from backend.appointments import reminding, resident_views
 from backend.database import execute, fetch
 from backend.identity.duties import hall_duty, kiosk_duty
 from models.regions import Hall
@@ -30,7 +30,7 @@ def with_key(headers: dict[str, str], key: str) -> dict[str, str]:
 
 
 async def test_a_visit_from_the_free_place_to_the_window(client: httpx.AsyncClient):
-    browsing.forget()
+    resident_views.clear_availability()
     line = await a_line()
     window = await a_window(line, "5")
     slot = await a_slot(1, line, timedelta(days=2))
@@ -57,7 +57,7 @@ async def test_a_visit_from_the_free_place_to_the_window(client: httpx.AsyncClie
     moved = "UPDATE slots SET starts_at = now() + $1, ends_at = now() + $1 + interval '30 minutes'"
     for ahead in (timedelta(hours=23), timedelta(hours=1, minutes=50)):
         await execute(moved, ahead)
-        await reminding.remind()
+        await reminding.record_reminders()
     await execute(moved, timedelta(seconds=1))
     await execute("UPDATE slots SET day = $1", clock.today())
     await execute("UPDATE appointments SET day = $1", clock.today())

@@ -13,9 +13,9 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
-from backend.appointments import days_off, overseeing
+from backend.appointments import days_off, staff_views
 from backend.appointments.days_off import DayOff
-from backend.appointments.overseeing import Visit
+from backend.appointments.staff_views import StaffAppointmentSummary
 from backend.identity import AsStaff
 from backend.paging import USUAL, CursorInvalid
 from backend.regions import HallSeen
@@ -46,7 +46,7 @@ class DayController(Controller):
         operation_id="listOwnHalls",
     )
     async def own(self, staff: NamedDependency[AsStaff]) -> list[HallSeen]:
-        return await overseeing.own_halls(staff)
+        return await staff_views.list_own_halls(staff)
 
     @get(
         "/{hall_id:uuid}/appointments",
@@ -63,9 +63,9 @@ class DayController(Controller):
         states: FromQuery[States] = None,
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[Visit]:
+    ) -> Page[StaffAppointmentSummary]:
         wanted = [str(each) for each in states] if states else None
-        found = await overseeing.day_list(
+        found = await staff_views.list_day_appointments(
             staff, hall_id, day, line_id=line_id, states=wanted, limit=limit, cursor=cursor
         )
         return Page(*found)
@@ -78,7 +78,7 @@ class DayController(Controller):
         responses=answers(HallNotFound),
     )
     async def days_off(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[DayOff]:
-        return await days_off.days_off(staff, hall_id)
+        return await days_off.list_days_off(staff, hall_id)
 
 
 openapi.LINKS["listOwnHalls"] = {

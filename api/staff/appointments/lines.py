@@ -15,7 +15,7 @@ from api.problems import answers
 from backend.appointments import hours, lines
 from backend.appointments.errors import ItemOnOtherLine, LineExists, ServiceLineInvalid, ServiceLineNotFound
 from backend.appointments.hours import Opening
-from backend.appointments.lines import LineRules, LineSeen
+from backend.appointments.lines import LineDetail, LineRules
 from backend.identity import AsStaff
 from backend.regions.errors import HallNotFound
 
@@ -46,8 +46,8 @@ class LineController(Controller):
         operation_id="listLines",
         responses=answers(HallNotFound),
     )
-    async def list_lines(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[LineSeen]:
-        return await lines.lines_of(staff, hall_id)
+    async def list_lines(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[LineDetail]:
+        return await lines.list_lines(staff, hall_id)
 
     @post(
         "/halls/{hall_id:uuid}/lines",
@@ -57,14 +57,14 @@ class LineController(Controller):
     )
     async def define(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[LineRules]
-    ) -> LineSeen:
+    ) -> LineDetail:
         return await lines.define_line(staff, hall_id, data)
 
     @get(
         "/lines/{line_id:uuid}", summary="一个业务类别", operation_id="getLine", responses=answers(ServiceLineNotFound)
     )
-    async def get_line(self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID]) -> LineSeen:
-        return await lines.line(staff, line_id)
+    async def get_line(self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID]) -> LineDetail:
+        return await lines.get_line(staff, line_id)
 
     @put(
         "/lines/{line_id:uuid}",
@@ -75,7 +75,7 @@ class LineController(Controller):
     )
     async def update(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[LineRules]
-    ) -> LineSeen:
+    ) -> LineDetail:
         return await lines.update_line(staff, line_id, data)
 
     @put(
@@ -87,7 +87,7 @@ class LineController(Controller):
     )
     async def set_items(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[ItemsIn]
-    ) -> LineSeen:
+    ) -> LineDetail:
         return await lines.set_items(staff, line_id, data.item_codes)
 
     @get(
@@ -97,7 +97,7 @@ class LineController(Controller):
         responses=answers(ServiceLineNotFound),
     )
     async def get_hours(self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID]) -> HoursBody:
-        return HoursBody(hours=await hours.hours_of(staff, line_id))
+        return HoursBody(hours=await hours.list_hours(staff, line_id))
 
     @put(
         "/lines/{line_id:uuid}/hours",

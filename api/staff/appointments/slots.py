@@ -13,8 +13,8 @@ from msgspec import Meta, Struct
 
 from api import openapi
 from api.problems import answers
-from backend.appointments import closing, overseeing, slots
-from backend.appointments.closing import Closed, DayClosed
+from backend.appointments import closing, slots, staff_views
+from backend.appointments.closing import DayClosure, SlotClosure
 from backend.appointments.errors import (
     CapacityTaken,
     ServiceLineNotFound,
@@ -25,8 +25,8 @@ from backend.appointments.errors import (
     SlotRangeInvalid,
 )
 from backend.appointments.hours import Places
-from backend.appointments.overseeing import SlotFigures
-from backend.appointments.slots import Capacity, Generated
+from backend.appointments.slots import GeneratedSlots, SlotCapacity
+from backend.appointments.staff_views import SlotSummary
 from backend.calendar import CalendarYearNotCovered
 from backend.identity import AsStaff
 from backend.regions.errors import HallNotFound
@@ -93,8 +93,8 @@ class SlotController(Controller):
     )
     async def generate(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[RangeIn]
-    ) -> Generated:
-        return await slots.generate(staff, line_id, data.first, data.last)
+    ) -> GeneratedSlots:
+        return await slots.generate_slots(staff, line_id, data.first, data.last)
 
     @get(
         "/halls/{hall_id:uuid}/slots",
@@ -108,8 +108,8 @@ class SlotController(Controller):
         hall_id: FromPath[UUID],
         day: FromQuery[Day],
         line_id: FromQuery[OfLine] = None,
-    ) -> list[SlotFigures]:
-        return await overseeing.figures(staff, hall_id, day, line_id=line_id)
+    ) -> list[SlotSummary]:
+        return await staff_views.list_slot_summaries(staff, hall_id, day, line_id=line_id)
 
     @put(
         "/slots/{slot_id:uuid}/capacity",
@@ -120,7 +120,7 @@ class SlotController(Controller):
     )
     async def set_capacity(
         self, staff: NamedDependency[AsStaff], slot_id: FromPath[UUID], data: JSONBody[CapacityIn]
-    ) -> Capacity:
+    ) -> SlotCapacity:
         return await slots.set_capacity(staff, slot_id, data.capacity, data.walk_in_quota)
 
     @post(
@@ -131,7 +131,9 @@ class SlotController(Controller):
         status_code=200,
         responses=answers(SlotNotFound, SlotExpired, SlotClosed),
     )
-    async def close(self, staff: NamedDependency[AsStaff], slot_id: FromPath[UUID], data: JSONBody[CloseIn]) -> Closed:
+    async def close(
+        self, staff: NamedDependency[AsStaff], slot_id: FromPath[UUID], data: JSONBody[CloseIn]
+    ) -> SlotClosure:
         return await closing.close_slot(staff, slot_id, data.because)
 
     @post(
@@ -154,7 +156,7 @@ class SlotController(Controller):
     )
     async def close_day(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[CloseDayIn]
-    ) -> DayClosed:
+    ) -> DayClosure:
         return await closing.close_day(staff, hall_id, data.day, data.because, line_id=data.line_id)
 
     @post(

@@ -14,7 +14,7 @@ from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.appointments import strikes
 from backend.appointments.errors import OwnStrikeDecisionRefused, StrikeAppealNotPending, StrikeNotFound
-from backend.appointments.strikes import AppealSeen
+from backend.appointments.strikes import AppealDetail
 from backend.identity import AsStaff
 from backend.paging import USUAL, CursorInvalid
 from backend.regions.errors import HallNotFound
@@ -44,8 +44,8 @@ class StrikeController(Controller):
         hall_id: FromPath[UUID],
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[AppealSeen]:
-        return Page(*await strikes.appeals_in(staff, hall_id, limit=limit, cursor=cursor))
+    ) -> Page[AppealDetail]:
+        return Page(*await strikes.list_appeals(staff, hall_id, limit=limit, cursor=cursor))
 
     @post(
         "/strikes/{strike_id:uuid}/decision",
@@ -58,7 +58,7 @@ class StrikeController(Controller):
     async def decide(
         self, staff: NamedDependency[AsStaff], strike_id: FromPath[UUID], data: JSONBody[DecisionIn]
     ) -> None:
-        await strikes.decide(staff, strike_id, waive=data.waive)
+        await strikes.decide_appeal(staff, strike_id, waive=data.waive)
 
 
 openapi.LINKS["listAppeals"] = {

@@ -14,7 +14,7 @@ from api import openapi
 from api.problems import answers
 from backend.appointments import windows
 from backend.appointments.errors import ServiceLineInvalid
-from backend.appointments.windows import WindowSeen
+from backend.appointments.windows import WindowDetail
 from backend.identity import AsStaff
 from backend.regions.errors import HallNotFound
 
@@ -37,8 +37,8 @@ class WindowController(Controller):
     tags = ["大厅号源"]
 
     @get(summary="大厅的窗口", operation_id="listWindows", responses=answers(HallNotFound))
-    async def list_windows(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[WindowSeen]:
-        return await windows.windows_of(staff, hall_id)
+    async def list_windows(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[WindowDetail]:
+        return await windows.list_windows(staff, hall_id)
 
     @put(
         "/{number:str}",
@@ -53,7 +53,7 @@ class WindowController(Controller):
         hall_id: FromPath[UUID],
         number: Number,
         data: JSONBody[WindowIn],
-    ) -> WindowSeen:
+    ) -> WindowDetail:
         return await windows.set_window(staff, hall_id, number, line_ids=data.line_ids, open=data.open)
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from backend import clock
-from backend.appointments import admission, browsing, cancelling, drawing
+from backend.appointments import admission, cancelling, drawing, resident_views
 from backend.database import execute
 from backend.identity import AsResident
 from backend.settings import using
@@ -27,11 +27,11 @@ BASE = "/v1/resident/appointments"
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> Iterator[None]:
-    admission.forget()
-    browsing.forget()
+    admission.clear()
+    resident_views.clear_availability()
     yield
-    admission.forget()
-    browsing.forget()
+    admission.clear()
+    resident_views.clear_availability()
 
 
 def keyed(resident: AsResident, key: str | None = None) -> dict[str, str]:
@@ -281,15 +281,17 @@ async def test_a_hall_that_does_not_handle_the_item_and_no_hall_at_all_are_404(c
 async def test_a_thousand_who_look_at_once_are_one_statement(monkeypatch: pytest.MonkeyPatch):
     _, slot, body = await a_place(3)
     reads: list[date] = []
-    real = browsing._read
+    real = resident_views._read
 
     async def counted(key: Any) -> Any:
         reads.append(key[2])
         return await real(key)
 
-    monkeypatch.setattr(browsing, "_read", counted)
+    monkeypatch.setattr(resident_views, "_read", counted)
 
-    seen = await asyncio.gather(*(browsing.free_places(slot.hall_id, body["item_code"], slot.day) for _ in range(1000)))
+    seen = await asyncio.gather(
+        *(resident_views.get_availability(slot.hall_id, body["item_code"], slot.day) for _ in range(1000))
+    )
 
     assert len(reads) == 1
     assert len({id(each) for each in seen}) == 1

@@ -33,9 +33,9 @@ from tests.factories.appointments import a_line, a_slot, item_of, many_people, p
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> Iterator[None]:
-    admission.forget()
+    admission.clear()
     yield
-    admission.forget()
+    admission.clear()
 
 
 @asynccontextmanager
@@ -67,7 +67,7 @@ def transactions(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 async def tries(resident: AsResident, slot_id: UUID, item: str) -> str:
     try:
         async with admission.admitted(resident, slot_id):
-            await booking.book(resident, slot_id, item)
+            await booking.book_place(resident, slot_id, item)
     except (SlotFull, BookingRushLimitExceeded) as refused:
         return type(refused).__name__
     return "booked"
@@ -129,7 +129,7 @@ async def test_sixty_four_people_book_and_cancel_on_seven_places_while_redis_is_
         while clock.monotonic() < until:
             try:
                 async with admission.admitted(who, slot.id):
-                    made = await booking.book(who, slot.id, item)
+                    made = await booking.book_place(who, slot.id, item)
             except (SlotFull, BookingRushLimitExceeded, database.DatabaseBusy) as refused:
                 seen[type(refused).__name__] += 1
                 await asyncio.sleep(0.02)
@@ -140,7 +140,7 @@ async def test_sixty_four_people_book_and_cancel_on_seven_places_while_redis_is_
             seen["booked"] += 1
             await asyncio.sleep(0.005)
             certainly.discard(made.id)
-            await cancelling.cancel(who, made.id)
+            await cancelling.cancel_appointment(who, made.id)
 
     async def flushes() -> None:
         await asyncio.sleep(2)
@@ -200,10 +200,10 @@ async def test_a_cancelled_place_is_let_out_again_within_a_second():
     line = await a_line()
     slot, item, first = await a_slot(1, line), await item_of(line), await somebody()
     async with admission.admitted(first, slot.id):
-        made = await booking.book(first, slot.id, item)
+        made = await booking.book_place(first, slot.id, item)
     second = await somebody()
     assert await tries(second, slot.id, item) == "SlotFull"
-    await cancelling.cancel(first, made.id)
+    await cancelling.cancel_appointment(first, made.id)
 
     await asyncio.sleep(0.9)
 
@@ -258,7 +258,7 @@ async def test_more_than_may_wait_are_told_to_come_back_and_the_rest_have_their_
     async def works() -> str:
         nonlocal inside
         try:
-            async with admission.in_turn():
+            async with admission.queued():
                 inside += 1
                 assert inside <= 2
                 await going.wait()
@@ -278,13 +278,13 @@ async def test_more_than_may_wait_are_told_to_come_back_and_the_rest_have_their_
 
 
 async def test_nobody_waits_longer_than_they_would_like():
-    async with admission.in_turn():
+    async with admission.queued():
         with using(booking_wait_seconds=0.05, booking_concurrency=4):
-            turns = [admission.in_turn() for _ in range(3)]
+            turns = [admission.queued() for _ in range(3)]
             for each in turns:
                 await each.__aenter__()
             with pytest.raises(BookingRushLimitExceeded):
-                async with admission.in_turn():
+                async with admission.queued():
                     pytest.fail("there is no turn")
             for each in turns:
                 await each.__aexit__(None, None, None)

@@ -210,7 +210,7 @@ async def test_a_kiosk_checks_in_at_its_hall_and_may_do_nothing_else():
     with pytest.raises(calling.WindowNotFound):
         await calling.call_next(kiosk, window.id)
     with pytest.raises(calling.TicketNotFound):
-        await calling.miss(kiosk, found.id)
+        await calling.miss_ticket(kiosk, found.id)
 
 
 @pytest.mark.parametrize("duties", [(), ("cases.read",), ("kiosk:other-hall",), ("hall:other-hall",)])
@@ -287,7 +287,7 @@ async def test_whoever_had_come_and_was_not_served_is_missed_without_a_strike():
     untouched = await an_appointment(slot, await somebody())
     for each in (called, served, waiting):
         await attending.check_in(STAFF, each.id)
-    await calling.serve(STAFF, (await calling.call_next(STAFF, window.id)).id)
+    await calling.serve_ticket(STAFF, (await calling.call_next(STAFF, window.id)).id)
     await calling.call_next(STAFF, window.id)
     await execute("UPDATE appointments SET day = day - 1")
 
@@ -312,10 +312,10 @@ async def test_whoever_was_called_and_never_came_to_the_window_counts_as_a_no_sh
     for each in (gone, back):
         await attending.check_in(STAFF, each.id)
     for _ in range(2):
-        await calling.miss(STAFF, (await calling.call_next(STAFF, window.id)).id)
+        await calling.miss_ticket(STAFF, (await calling.call_next(STAFF, window.id)).id)
     assert await fetch_value("SELECT count(*) FROM strikes") == 0, "they may still come back today"
     again = await fetch_value("SELECT id FROM tickets WHERE appointment_id = $1", back.id)
-    await calling.rejoin(STAFF, again)
+    await calling.rejoin_queue(STAFF, again)
     await execute("UPDATE appointments SET day = day - 1")
 
     assert await attending.close_days() == 2

@@ -51,8 +51,8 @@ async def test_the_board_shows_who_is_called_where_and_how_many_wait():
     shut = await a_line(hall=await line.hall)
 
     first = await calling.call_next(STAFF, window.id)
-    await calling.call_again(STAFF, first.id)
-    found = await board.snapshot(hall_id)
+    await calling.call_ticket_again(STAFF, first.id)
+    found = await board.get_board(hall_id)
 
     assert [(each.label, each.window, each.calls) for each in found.called] == [(first.label, "7", 2)]
     assert [(each.code, each.waiting, each.windows) for each in found.lines] == sorted(
@@ -72,7 +72,7 @@ async def test_the_board_names_nobody():
     for each in visits:
         await attending.check_in(STAFF, each.id)
 
-    shown = (await board.frame_of(slot.hall_id)).body.decode()
+    shown = (await board.get_frame(slot.hall_id)).body.decode()
 
     for secret in (*(each.number for each in visits), *(str(each.id) for each in (*visits, *people))):
         assert secret not in shown
@@ -83,7 +83,7 @@ async def test_yesterday_is_not_on_the_board():
     await calling.call_next(STAFF, window.id)
     await execute("UPDATE tickets SET day = day - 1")
 
-    found = await board.snapshot(hall_id)
+    found = await board.get_board(hall_id)
 
     assert found.called == []
     assert [each.waiting for each in found.lines] == [0]
@@ -91,9 +91,9 @@ async def test_yesterday_is_not_on_the_board():
 
 async def test_a_hall_that_does_not_exist_has_no_board():
     with pytest.raises(HallNotFound):
-        await board.snapshot(uuid7())
+        await board.get_board(uuid7())
     with pytest.raises(HallNotFound):
-        await board.follow(uuid7())
+        await board.stream_board(uuid7())
 
 
 # -- following it over real HTTP -------------------------------------------------------------------------
@@ -113,10 +113,10 @@ async def address(app: Litestar) -> AsyncIterator[str]:
     server = Server(config)
     serving = asyncio.create_task(server.serve(sockets=[socket]))
     yield f"http://127.0.0.1:{socket.getsockname()[1]}"
-    board.end_all()
+    board.end_streams()
     server.should_exit = True
     await serving
-    board.begin()
+    board.begin_streams()
 
 
 class Follower:
@@ -233,7 +233,7 @@ async def test_without_redis_the_board_is_looked_at_every_few_seconds(address: s
 async def test_many_listeners_cost_one_look_per_change(address: str, monkeypatch: pytest.MonkeyPatch):
     _, window, hall_id = await a_hall_at_work()
     looks = 0
-    real = board.snapshot
+    real = board.get_board
 
     async def counted(hall: UUID) -> board.Board:
         nonlocal looks
@@ -242,7 +242,7 @@ async def test_many_listeners_cost_one_look_per_change(address: str, monkeypatch
 
     async with following(address, hall_id, 30) as clients:
         await asyncio.sleep(0.5)
-        monkeypatch.setattr(board, "snapshot", counted)
+        monkeypatch.setattr(board, "get_board", counted)
         await calling.call_next(STAFF, window.id)
         await asyncio.gather(*(each.until(2) for each in clients))
         await asyncio.sleep(0.3)
@@ -256,7 +256,7 @@ async def test_a_burst_of_changes_ends_with_the_last_one_on_every_screen(address
 
     async with following(address, hall_id, 3) as clients:
         for _ in tickets:
-            await calling.serve(STAFF, (await calling.call_next(STAFF, window.id)).id)
+            await calling.serve_ticket(STAFF, (await calling.call_next(STAFF, window.id)).id)
         await until(lambda: not any(each.boards[-1][1]["lines"][0]["waiting"] for each in clients))
 
     assert all(len(each.boards) <= 26 for each in clients)
@@ -322,7 +322,7 @@ async def test_a_client_that_does_not_read_is_dropped(address: str, monkeypatch:
     async def heavy(_: UUID) -> board.Frame:
         return big
 
-    monkeypatch.setattr(board, "frame_of", heavy)
+    monkeypatch.setattr(board, "get_frame", heavy)
     monkeypatch.setattr(board, "HEARTBEAT", 0.1)
     host, port = address.removeprefix("http://").split(":")
     with using(request_timeout=0.4):
@@ -341,9 +341,9 @@ async def test_a_process_that_stops_ends_its_streams_at_once(address: str):
     running = asyncio.create_task(client.run(address, hall_id))
     await client.until(1)
 
-    board.end_all()
+    board.end_streams()
     async with asyncio.timeout(2):
         await running
 
     with pytest.raises(BoardFull):
-        await board.follow(hall_id)
+        await board.stream_board(hall_id)

@@ -57,7 +57,7 @@ async def test_a_booking_takes_one_place_and_leaves_a_fact_and_a_job():
     slot = await a_slot(3, line)
     resident = await somebody()
 
-    made = await booking.book(resident, slot.id, await item_of(line))
+    made = await booking.book_place(resident, slot.id, await item_of(line))
 
     assert (made.state, made.slot_id, made.person_id) == ("booked", slot.id, resident.id)
     assert await places(slot.id) == (3, 0, 1)
@@ -74,7 +74,7 @@ async def test_four_hundred_people_buy_exactly_fifty_places():
 
     outcomes: Counter[str] = Counter()
     for start in range(0, 400, 100):  # the pool refuses a queue that is too long, and that is not what is tested
-        outcomes += await outcomes_of(*(booking.book(each, slot.id, item) for each in crowd[start : start + 100]))
+        outcomes += await outcomes_of(*(booking.book_place(each, slot.id, item) for each in crowd[start : start + 100]))
 
     assert outcomes == {"Booking": 50, "SlotFull": 350}
     assert await places(slot.id) == (50, 0, 50)
@@ -87,7 +87,7 @@ async def test_numbers_say_the_day_and_nothing_else_and_never_repeat():
     slot = await a_slot(60, line)
     item = await item_of(line)
 
-    made = [await booking.book(each, slot.id, item) for each in await many_people(60)]
+    made = [await booking.book_place(each, slot.id, item) for each in await many_people(60)]
 
     numbers = {each.number for each in made}
     assert len(numbers) == 60
@@ -109,10 +109,10 @@ async def test_slots_that_are_over_closed_or_not_released_are_refused_each_in_it
 
     for trouble, slot in refused.items():
         with pytest.raises(trouble):
-            await booking.book(resident, slot.id, item)
+            await booking.book_place(resident, slot.id, item)
         assert await places(slot.id) == (3, 0, 0)
     with pytest.raises(SlotNotFound):
-        await booking.book(resident, uuid7(), item)
+        await booking.book_place(resident, uuid7(), item)
 
 
 async def test_an_item_of_another_hall_and_an_item_nobody_knows_are_refused_alike():
@@ -121,7 +121,7 @@ async def test_an_item_of_another_hall_and_an_item_nobody_knows_are_refused_alik
 
     for item in (await item_of(other), "nonsense"):
         with pytest.raises(ItemNotHandled):
-            await booking.book(resident, slot.id, item)
+            await booking.book_place(resident, slot.id, item)
 
     assert await places(slot.id) == (3, 0, 0)
 
@@ -132,7 +132,7 @@ async def test_the_database_decides_what_time_it_is():
     item = await item_of(line)
 
     with clock.travel(by=timedelta(hours=5)):
-        made = await booking.book(await somebody(), slot.id, item)
+        made = await booking.book_place(await somebody(), slot.id, item)
 
     assert made.state == "booked"
 
@@ -143,12 +143,12 @@ async def test_one_active_booking_per_person_item_and_day_and_another_after_it_w
     noon_day = await fetch_value("UPDATE slots SET day = $2 WHERE id = $1 RETURNING day", noon.id, morning.day)
     assert noon_day == morning.day
     item, resident = await item_of(line), await somebody()
-    first = await booking.book(resident, morning.id, item)
+    first = await booking.book_place(resident, morning.id, item)
 
     with pytest.raises(AlreadyBooked):
-        await booking.book(resident, noon.id, item)
-    await cancelling.cancel(resident, first.id)
-    second = await booking.book(resident, noon.id, item)
+        await booking.book_place(resident, noon.id, item)
+    await cancelling.cancel_appointment(resident, first.id)
+    second = await booking.book_place(resident, noon.id, item)
 
     assert second.number != first.number
     assert await places(morning.id) == (3, 0, 0)
@@ -159,7 +159,7 @@ async def test_twenty_taps_of_one_person_are_one_booking():
     line = await a_line(person_limit=2)
     slot, resident, item = await a_slot(30, line), await somebody(), await item_of(line)
 
-    outcomes = await outcomes_of(*(booking.book(resident, slot.id, item) for _ in range(20)))
+    outcomes = await outcomes_of(*(booking.book_place(resident, slot.id, item) for _ in range(20)))
 
     assert outcomes == {"Booking": 1, "AlreadyBooked": 19}
     assert await places(slot.id) == (30, 0, 1)
@@ -170,7 +170,7 @@ async def test_taps_in_many_slots_at_once_never_pass_the_limit_of_the_line():
     slots = [await a_slot(3, line, starts_in=timedelta(days=n)) for n in range(1, 9)]
     resident, item = await somebody(), await item_of(line)
 
-    outcomes = await outcomes_of(*(booking.book(resident, slot.id, item) for slot in slots))
+    outcomes = await outcomes_of(*(booking.book_place(resident, slot.id, item) for slot in slots))
 
     assert outcomes == {"Booking": 2, "AppointmentLimitExceeded": 6}
     assert sum([(await places(slot.id))[2] for slot in slots]) == 2
@@ -181,7 +181,7 @@ async def test_two_items_of_one_line_may_be_booked_on_one_day():
     slot, resident = await a_slot(3, line), await somebody()
 
     for item in await items_of(line):
-        await booking.book(resident, slot.id, item)
+        await booking.book_place(resident, slot.id, item)
 
     assert await places(slot.id) == (3, 0, 2)
 
@@ -192,8 +192,8 @@ async def test_nobody_books_for_somebody_they_may_not_act_for():
 
     for person in (stranger.id, uuid4()):
         with pytest.raises(PersonNotFound):
-            await booking.book(me, slot.id, await item_of(line), person_id=person)
-    made = await booking.book(me, slot.id, await item_of(line), person_id=me.id)
+            await booking.book_place(me, slot.id, await item_of(line), person_id=person)
+    made = await booking.book_place(me, slot.id, await item_of(line), person_id=me.id)
 
     assert made.person_id == me.id
 
@@ -203,7 +203,7 @@ async def test_a_line_with_a_draw_is_not_booked_before_it_was_drawn():
     slot = await a_slot(3, line)
 
     with pytest.raises(SlotAllocatedByDraw):
-        await booking.book(await somebody(), slot.id, await item_of(line))
+        await booking.book_place(await somebody(), slot.id, await item_of(line))
 
 
 async def test_somebody_who_missed_too_often_is_blocked_until_a_day_that_is_named():
@@ -220,7 +220,7 @@ async def test_somebody_who_missed_too_often_is_blocked_until_a_day_that_is_name
     )
 
     with pytest.raises(BookingBlocked) as refused:
-        await booking.book(resident, slot.id, await item_of(line))
+        await booking.book_place(resident, slot.id, await item_of(line))
 
     assert refused.value.facts["until"]
 
@@ -230,7 +230,7 @@ async def test_the_visitor_is_sealed_and_found_by_what_they_type():
     slot = await a_slot(3, line)
     visitor = Visitor(name="田秀英", id_last_four="002x", phone="13800138000")
 
-    made = await booking.book(await somebody(), slot.id, await item_of(line), visitor=visitor)
+    made = await booking.book_place(await somebody(), slot.id, await item_of(line), visitor=visitor)
 
     row = await fetch_row("SELECT visitor_name, visitor_key FROM appointments WHERE id = $1", made.id)
     assert row is not None
@@ -246,7 +246,7 @@ async def held(**line: Any) -> tuple[Any, Booking, UUID]:
     """A resident who holds the only place of a slot."""
     made_line = await a_line(**line)
     slot, resident = await a_slot(1, made_line), await somebody()
-    return resident, await booking.hold(resident, slot.id, await item_of(made_line)), slot.id
+    return resident, await booking.hold_place(resident, slot.id, await item_of(made_line)), slot.id
 
 
 async def run_out(appointment_id: UUID) -> None:
@@ -260,9 +260,9 @@ async def test_a_held_place_is_nobody_elses_until_it_is_confirmed_or_runs_out():
     assert timedelta(seconds=80) < kept.hold_until - clock.now() <= timedelta(seconds=91)
 
     with pytest.raises(SlotFull):
-        await booking.book(await somebody(), slot_id, item)
+        await booking.book_place(await somebody(), slot_id, item)
     assert await cancelling.expire_holds() == 0
-    confirmed = await booking.confirm(resident, kept.id)
+    confirmed = await booking.confirm_booking(resident, kept.id)
 
     assert (confirmed.state, confirmed.hold_until) == ("booked", None)
     assert await places(slot_id) == (1, 0, 1)
@@ -273,11 +273,11 @@ async def test_a_hold_that_ran_out_cannot_be_confirmed_even_before_anybody_notic
     await run_out(kept.id)
 
     with pytest.raises(HoldExpired):
-        await booking.confirm(resident, kept.id)
+        await booking.confirm_booking(resident, kept.id)
     assert await places(slot_id) == (1, 1, 0)
     assert await cancelling.expire_holds() == 1
     with pytest.raises(HoldExpired):
-        await booking.confirm(resident, kept.id)
+        await booking.confirm_booking(resident, kept.id)
 
     assert await places(slot_id) == (1, 0, 0)
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'appointment.expired'") == 1
@@ -293,7 +293,7 @@ async def test_a_late_expiry_against_a_confirmation_ends_in_exactly_one_of_the_t
         await asyncio.sleep(late_by)
 
         results = await asyncio.gather(
-            booking.confirm(resident, kept.id),
+            booking.confirm_booking(resident, kept.id),
             *(cancelling.expire_holds() for _ in range(4)),
             return_exceptions=True,
         )
@@ -313,17 +313,17 @@ async def test_a_second_confirmation_is_a_wrong_move_and_a_strangers_finds_nothi
     resident, kept, _ = await held()
 
     with pytest.raises(AppointmentNotFound):
-        await booking.confirm(await somebody(), kept.id)
-    await booking.confirm(resident, kept.id)
+        await booking.confirm_booking(await somebody(), kept.id)
+    await booking.confirm_booking(resident, kept.id)
     with pytest.raises(AppointmentTransitionRefused):
-        await booking.confirm(resident, kept.id)
+        await booking.confirm_booking(resident, kept.id)
 
 
 async def test_the_limit_counts_what_is_held():
     line = await a_line(person_limit=1)
     one, two = await a_slot(3, line), await a_slot(3, line, starts_in=timedelta(days=3))
     resident, item = await somebody(), await item_of(line)
-    await booking.hold(resident, one.id, item)
+    await booking.hold_place(resident, one.id, item)
 
     with pytest.raises(AppointmentLimitExceeded):
-        await booking.book(resident, two.id, item)
+        await booking.book_place(resident, two.id, item)

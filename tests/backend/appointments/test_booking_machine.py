@@ -145,7 +145,7 @@ class Places(Machine):
 
     @rule(person=people, slot=slots, held=st.booleans())
     def take(self, person: int, slot: int, held: bool) -> None:
-        way = booking.hold if held else booking.book
+        way = booking.hold_place if held else booking.book_place
         result = self.tried(way(self.crowd[person], self.slots[slot].id, self.item))
         expected = self.refusal(person, slot)
         if expected:
@@ -166,14 +166,14 @@ class Places(Machine):
             person = next(p for p in range(PEOPLE) if self.crowd[p].id == found.person_id)
             assert person in eligible
             eligible.discard(person)
-            self.do(cancelling.cancel(self.crowd[person], found.id))
+            self.do(cancelling.cancel_appointment(self.crowd[person], found.id))
             self.made[found.id] = Held(person, slot, "cancelled")
         assert all(
             isinstance(found, Booking | AlreadyBooked | SlotFull | AppointmentLimitExceeded) for found in results
         ), results
 
     async def _burst(self, slot: int, each: int) -> list[Any]:
-        taps = [booking.book(who, self.slots[slot].id, self.item) for who in self.crowd for _ in range(each)]
+        taps = [booking.book_place(who, self.slots[slot].id, self.item) for who in self.crowd for _ in range(each)]
         return list(await asyncio.gather(*taps, return_exceptions=True))
 
     @precondition(lambda self: self.any_in("held"))
@@ -181,7 +181,7 @@ class Places(Machine):
     def confirm(self, data: st.DataObject) -> None:
         key = self.some(data, "held")
         held = self.made[key]
-        assert isinstance(self.tried(booking.confirm(self.crowd[held.person], key)), Booking)
+        assert isinstance(self.tried(booking.confirm_booking(self.crowd[held.person], key)), Booking)
         held.state = "booked"
         for entry in self.entries.values():
             if entry.appointment == key:
@@ -191,7 +191,7 @@ class Places(Machine):
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         key = self.some(data, "held", "booked")
-        assert isinstance(self.tried(cancelling.cancel(self.crowd[self.made[key].person], key)), Booking)
+        assert isinstance(self.tried(cancelling.cancel_appointment(self.crowd[self.made[key].person], key)), Booking)
         self.gone(key, "cancelled", "declined")
 
     @precondition(lambda self: self.any_in("cancelled", "expired"))
@@ -199,11 +199,14 @@ class Places(Machine):
     def wake_the_dead(self, data: st.DataObject, slot: int) -> None:
         key = self.some(data, "cancelled", "expired")
         who, state = self.crowd[self.made[key].person], self.made[key].state
-        assert self.tried(booking.confirm(who, key)) is (
+        assert self.tried(booking.confirm_booking(who, key)) is (
             HoldExpired if state == "expired" else AppointmentTransitionRefused
         )
-        assert self.tried(cancelling.cancel(who, key)) is AppointmentTransitionRefused
-        assert self.tried(rescheduling.reschedule(who, key, self.slots[slot].id)) is AppointmentTransitionRefused
+        assert self.tried(cancelling.cancel_appointment(who, key)) is AppointmentTransitionRefused
+        assert (
+            self.tried(rescheduling.reschedule_appointment(who, key, self.slots[slot].id))
+            is AppointmentTransitionRefused
+        )
 
     @precondition(lambda self: self.any_in("held"))
     @rule(data=st.data(), confirming=st.booleans())
@@ -211,7 +214,7 @@ class Places(Machine):
         key = self.some(data, "held")
         self.do(execute("UPDATE appointments SET hold_until = now() WHERE id = $1", key))
         if confirming:
-            assert self.tried(booking.confirm(self.crowd[self.made[key].person], key)) is HoldExpired
+            assert self.tried(booking.confirm_booking(self.crowd[self.made[key].person], key)) is HoldExpired
         assert self.do(cancelling.expire_holds()) == 1
         self.gone(key, "expired", "lapsed")
 
@@ -220,7 +223,7 @@ class Places(Machine):
     def reschedule(self, data: st.DataObject, slot: int) -> None:
         key = self.some(data, "booked") if self.any_in("booked") else self.some(data, "held")
         held = self.made[key]
-        result = self.tried(rescheduling.reschedule(self.crowd[held.person], key, self.slots[slot].id))
+        result = self.tried(rescheduling.reschedule_appointment(self.crowd[held.person], key, self.slots[slot].id))
         if held.state != "booked":
             assert result is AppointmentTransitionRefused
         elif slot == held.slot:
@@ -250,7 +253,9 @@ class Places(Machine):
 
     @rule(person=people, day=st.integers(0, 1))
     def wait(self, person: int, day: int) -> None:
-        result = self.tried(waiting.join(self.crowd[person], self.line.id, self.slots[day * 2].day, self.item))
+        result = self.tried(
+            waiting.join_waiting_list(self.crowd[person], self.line.id, self.slots[day * 2].day, self.item)
+        )
         waits = any(e.person == person and e.day == day and e.state == "waiting" for e in self.entries.values())
         if self.has(person, day):
             assert result is AlreadyBooked
@@ -259,19 +264,19 @@ class Places(Machine):
         elif waits:
             assert result is AlreadyWaiting
         else:
-            assert isinstance(result, waiting.Waiting), result
+            assert isinstance(result, waiting.WaitingEntryDetail), result
             self.entries[result.id] = Entry(person, day)
 
     @precondition(lambda self: any(each.state == "waiting" for each in self.entries.values()))
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from([key for key, each in self.entries.items() if each.state == "waiting"]))
-        self.do(waiting.leave(self.crowd[self.entries[key].person], key))
+        self.do(waiting.leave_waiting_list(self.crowd[self.entries[key].person], key))
         self.entries[key].state = "left"
 
     @rule()
     def the_clock(self) -> None:
-        self.do(waiting.offer_what_is_free())
+        self.do(waiting.offer_free_places())
         for slot in range(4):
             self.offer(slot)
         assert self.do(cancelling.expire_holds()) == 0

@@ -25,7 +25,7 @@ from backend.appointments.errors import (
     WindowNotFound,
     WindowShut,
 )
-from backend.appointments.tickets import QueueTicket, issue
+from backend.appointments.tickets import QueueTicket, issue_ticket
 from backend.database import execute, fetch, transaction
 from backend.identity.principals import AsOperator, AsStaff
 from models.appointments import Appointment, AppointmentState, ServiceLine, TicketState, Window
@@ -39,7 +39,7 @@ STAFF = AsOperator()
 async def in_queue(line: ServiceLine, wanted_at: datetime | None = None) -> QueueTicket:
     """Somebody without an appointment, who waits today."""
     async with transaction():
-        return await issue(line.hall_id, line.id, clock.today(), wanted_at or clock.now())  # type: ignore[attr-defined]
+        return await issue_ticket(line.hall_id, line.id, clock.today(), wanted_at or clock.now())  # type: ignore[attr-defined]
 
 
 async def checked_in(line: ServiceLine, number: int) -> list[QueueTicket]:
@@ -79,7 +79,7 @@ async def test_numbers_are_called_by_the_time_they_are_wanted_then_by_number(
         except NobodyWaiting:
             break
         called.append(found.id)
-        await calling.serve(STAFF, found.id)
+        await calling.serve_ticket(STAFF, found.id)
 
     wanted = sorted((each for which, each in tickets if which in served), key=lambda t: (t.wanted_at, t.sequence))
     assert called == [each.id for each in wanted]
@@ -100,7 +100,7 @@ async def test_windows_that_call_at_once_never_get_the_same_number(windows: int)
             except NobodyWaiting:
                 return
             called.append(found.id)
-            await calling.serve(STAFF, found.id)
+            await calling.serve_ticket(STAFF, found.id)
 
     await asyncio.gather(*(work(each) for each in at))
 
@@ -150,7 +150,7 @@ async def test_serving_ends_the_visit_and_says_so_in_the_ledger():
     [ticket] = await checked_in(line, 1)
 
     await calling.call_next(STAFF, window.id)
-    served = await calling.serve(STAFF, ticket.id)
+    served = await calling.serve_ticket(STAFF, ticket.id)
 
     visit = await Appointment.get(id=ticket.appointment_id)
     names = [row["name"] for row in await fetch("SELECT name FROM events ORDER BY id")]
@@ -160,7 +160,7 @@ async def test_serving_ends_the_visit_and_says_so_in_the_ledger():
         "ticket.issued", "appointment.checked-in", "ticket.called", "ticket.moved", "appointment.served",
     ]  # fmt: skip
     with pytest.raises(AppointmentTransitionRefused):
-        await calling.serve(STAFF, ticket.id)
+        await calling.serve_ticket(STAFF, ticket.id)
 
 
 async def test_a_number_that_does_not_come_is_called_again_then_missed_and_may_rejoin_at_the_end():
@@ -169,14 +169,14 @@ async def test_a_number_that_does_not_come_is_called_again_then_missed_and_may_r
     first, second, third = await checked_in(line, 3)
 
     await calling.call_next(STAFF, window.id)
-    again = await calling.call_again(STAFF, first.id)
-    missed = await calling.miss(STAFF, first.id)
-    back = await calling.rejoin(STAFF, first.id)
+    again = await calling.call_ticket_again(STAFF, first.id)
+    missed = await calling.miss_ticket(STAFF, first.id)
+    back = await calling.rejoin_queue(STAFF, first.id)
     order = []
     for _ in range(3):
         found = await calling.call_next(STAFF, window.id)
         order.append(found.id)
-        await calling.serve(STAFF, found.id)
+        await calling.serve_ticket(STAFF, found.id)
 
     assert (again.calls, missed.state, back.state) == (2, TicketState.MISSED, TicketState.WAITING)
     assert missed.window_id is None
@@ -190,7 +190,7 @@ async def test_a_number_that_is_handed_to_a_window_is_called_by_that_one_only_an
     first, second = await checked_in(line, 2)
     await calling.call_next(STAFF, here.id)
 
-    given = await calling.hand_over(STAFF, first.id, window_id=there.id)
+    given = await calling.hand_over_ticket(STAFF, first.id, window_id=there.id)
     next_here = await calling.call_next(STAFF, here.id)
     next_there = await calling.call_next(STAFF, there.id)
 
@@ -206,7 +206,7 @@ async def test_a_number_that_is_handed_to_another_line_keeps_its_label_and_its_t
     await in_queue(other, clock.now() + timedelta(minutes=5))
     await calling.call_next(STAFF, here.id)
 
-    await calling.hand_over(STAFF, first.id, line_id=other.id)
+    await calling.hand_over_ticket(STAFF, first.id, line_id=other.id)
     found = await calling.call_next(STAFF, there.id)
 
     assert (found.id, found.label, found.line_id) == (first.id, first.label, other.id)
@@ -218,11 +218,11 @@ async def test_a_number_goes_to_no_window_and_no_line_of_another_hall():
     found = await in_queue(line)
 
     with pytest.raises(WindowNotFound):
-        await calling.hand_over(STAFF, found.id, window_id=far.id)
+        await calling.hand_over_ticket(STAFF, found.id, window_id=far.id)
     with pytest.raises(ServiceLineNotFound):
-        await calling.hand_over(STAFF, found.id, line_id=elsewhere.id)
+        await calling.hand_over_ticket(STAFF, found.id, line_id=elsewhere.id)
     with pytest.raises(WindowNotFound):
-        await calling.hand_over(STAFF, found.id, window_id=uuid7())
+        await calling.hand_over_ticket(STAFF, found.id, window_id=uuid7())
 
 
 @pytest.mark.parametrize("move", ["call_again", "serve", "miss", "rejoin"])
@@ -258,7 +258,13 @@ async def test_staff_of_another_hall_see_neither_window_nor_number():
 
     with pytest.raises(WindowNotFound):
         await calling.call_next(stranger, window.id)
-    for act in (calling.serve, calling.miss, calling.rejoin, calling.call_again, calling.hand_over):
+    for act in (
+        calling.serve_ticket,
+        calling.miss_ticket,
+        calling.rejoin_queue,
+        calling.call_ticket_again,
+        calling.hand_over_ticket,
+    ):
         with pytest.raises(TicketNotFound):
             await act(stranger, found.id)
 
@@ -279,7 +285,7 @@ async def test_those_who_are_next_are_told_once_to_come_near():
         return [(number[row["subject_id"]], row["ahead"]) for row in rows]
 
     for _ in range(2):
-        await calling.serve(STAFF, (await calling.call_next(STAFF, window.id)).id)
+        await calling.serve_ticket(STAFF, (await calling.call_next(STAFF, window.id)).id)
 
     assert sorted(await told()) == [("002", "0"), ("003", "1"), ("004", "2"), ("005", "2")]
 
@@ -293,13 +299,13 @@ async def test_a_place_in_the_queue_says_how_many_are_before_and_how_long_that_t
     earlier = await checked_in(line, 5)
     await attending.check_in(STAFF, mine.id)
 
-    guessed = await estimating.place_in_queue(resident, mine.id)
+    guessed = await estimating.get_queue_place(resident, mine.id)
     for _ in range(2):
-        await calling.serve(STAFF, (await calling.call_next(STAFF, windows[0].id)).id)
+        await calling.serve_ticket(STAFF, (await calling.call_next(STAFF, windows[0].id)).id)
     await execute("UPDATE tickets SET called_at = served_at - interval '10 minutes' WHERE state = 'served'")
-    measured = await estimating.place_in_queue(resident, mine.id)
+    measured = await estimating.get_queue_place(resident, mine.id)
     await execute("UPDATE windows SET open = false")
-    shut = await estimating.place_in_queue(resident, mine.id)
+    shut = await estimating.get_queue_place(resident, mine.id)
 
     assert (guessed.ahead, guessed.measured) == (len(earlier), False)
     assert guessed.minutes == estimating.minutes_for(5, estimating.USUAL_SECONDS, 2)
@@ -313,15 +319,15 @@ async def test_a_called_number_knows_its_window_and_waits_for_nothing():
     resident = await somebody()
     mine = await an_appointment(await a_slot(10, line, timedelta(seconds=1), day=clock.today()), resident)
     with pytest.raises(TicketNotFound):
-        await estimating.place_in_queue(resident, mine.id)
+        await estimating.get_queue_place(resident, mine.id)
     await attending.check_in(STAFF, mine.id)
     await calling.call_next(STAFF, window.id)
 
-    found = await estimating.place_in_queue(resident, mine.id)
+    found = await estimating.get_queue_place(resident, mine.id)
 
     assert (found.state, found.window, found.ahead, found.minutes) == (TicketState.CALLED, "7", 0, None)
     with pytest.raises(AppointmentNotFound):
-        await estimating.place_in_queue(await somebody(), mine.id)
+        await estimating.get_queue_place(await somebody(), mine.id)
 
 
 async def test_the_queue_shows_who_is_called_then_who_waits_in_order_then_who_was_missed():
@@ -329,9 +335,9 @@ async def test_the_queue_shows_who_is_called_then_who_waits_in_order_then_who_wa
     window = await a_window(line)
     first, second, third = await checked_in(line, 3)
     await calling.call_next(STAFF, window.id)
-    await calling.miss(STAFF, first.id)
+    await calling.miss_ticket(STAFF, first.id)
     await calling.call_next(STAFF, window.id)
 
-    found = await calling.queue_of(STAFF, line.hall_id)  # type: ignore[attr-defined]
+    found = await calling.list_queue(STAFF, line.hall_id)  # type: ignore[attr-defined]
 
     assert [each.id for each in found] == [second.id, third.id, first.id]

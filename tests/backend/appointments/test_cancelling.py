@@ -20,9 +20,9 @@ from tests.factories.appointments import a_line, a_slot, an_appointment, item_of
 async def test_a_cancelled_place_is_free_again_and_the_fact_says_who_and_when():
     line = await a_line(cancel_minutes=120)
     slot, resident = await a_slot(1, line, starts_in=timedelta(minutes=121)), await somebody()
-    made = await booking.book(resident, slot.id, await item_of(line))
+    made = await booking.book_place(resident, slot.id, await item_of(line))
 
-    await cancelling.cancel(resident, made.id)
+    await cancelling.cancel_appointment(resident, made.id)
 
     assert await places(slot.id) == (1, 0, 0)
     fact = await fetch_row(
@@ -37,9 +37,9 @@ async def test_a_cancelled_place_is_free_again_and_the_fact_says_who_and_when():
 async def test_after_the_cut_off_the_place_is_free_and_a_strike_is_given():
     line = await a_line(cancel_minutes=120)
     slot, resident = await a_slot(1, line, starts_in=timedelta(minutes=119)), await somebody()
-    made = await booking.book(resident, slot.id, await item_of(line))
+    made = await booking.book_place(resident, slot.id, await item_of(line))
 
-    await cancelling.cancel(resident, made.id)
+    await cancelling.cancel_appointment(resident, made.id)
 
     assert await places(slot.id) == (1, 0, 0)
     strike = await Strike.get(appointment_id=made.id)
@@ -49,9 +49,9 @@ async def test_after_the_cut_off_the_place_is_free_and_a_strike_is_given():
 async def test_giving_up_a_hold_is_never_a_strike():
     line = await a_line(cancel_minutes=120)
     slot, resident = await a_slot(1, line, starts_in=timedelta(minutes=60)), await somebody()
-    made = await booking.hold(resident, slot.id, await item_of(line))
+    made = await booking.hold_place(resident, slot.id, await item_of(line))
 
-    await cancelling.cancel(resident, made.id)
+    await cancelling.cancel_appointment(resident, made.id)
 
     assert await places(slot.id) == (1, 0, 0)
     assert await Strike.all().count() == 0
@@ -62,7 +62,7 @@ async def test_a_visit_that_has_begun_is_not_cancelled():
     made = await an_appointment(slot, resident)
 
     with pytest.raises(SlotExpired):
-        await cancelling.cancel(resident, made.id)
+        await cancelling.cancel_appointment(resident, made.id)
 
     assert await places(slot.id) == (1, 0, 1)
 
@@ -71,9 +71,11 @@ async def test_ten_cancellations_at_once_give_back_one_place():
     line = await a_line()
     slot, resident = await a_slot(5, line), await somebody()
     await an_appointment(slot)
-    made = await booking.book(resident, slot.id, await item_of(line))
+    made = await booking.book_place(resident, slot.id, await item_of(line))
 
-    results = await asyncio.gather(*(cancelling.cancel(resident, made.id) for _ in range(10)), return_exceptions=True)
+    results = await asyncio.gather(
+        *(cancelling.cancel_appointment(resident, made.id) for _ in range(10)), return_exceptions=True
+    )
 
     assert sum(isinstance(each, Booking) for each in results) == 1
     assert sum(isinstance(each, AppointmentTransitionRefused) for each in results) == 9
@@ -86,7 +88,7 @@ async def test_a_strangers_appointment_cannot_be_cancelled_and_is_not_even_there
 
     for appointment_id in (theirs.id, uuid7()):
         with pytest.raises(AppointmentNotFound):
-            await cancelling.cancel(await somebody(), appointment_id)
+            await cancelling.cancel_appointment(await somebody(), appointment_id)
 
     assert await places(slot.id) == (3, 0, 1)
 
@@ -109,7 +111,7 @@ async def test_whatever_ends_an_appointment_gives_one_place_back(
     made = await an_appointment(slot, state=state)
 
     async with transaction():
-        before = await cancelling.give_back(made.id, move)
+        before = await cancelling.release_place(made.id, move)
 
     assert before.state == state
     assert await places(slot.id) == (4, 0, 1)

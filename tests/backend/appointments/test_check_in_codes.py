@@ -18,7 +18,7 @@ from uuid_utils.compat import uuid7
 
 from backend import clock
 from backend.appointments import attending, check_in_codes, qr_images
-from backend.appointments.check_in_codes import LIFE, SCHEME, code_for, written
+from backend.appointments.check_in_codes import LIFE, SCHEME, encode_code, issue_code
 from backend.appointments.errors import (
     AppointmentNotFound,
     AppointmentTransitionRefused,
@@ -49,7 +49,7 @@ async def a_visit(**changes: object) -> tuple[AsResident, Appointment, UUID]:
 async def test_a_code_checks_its_visit_in_and_gives_a_number():
     resident, appointment, hall_id = await a_visit()
 
-    shown = await code_for(resident, appointment.id)
+    shown = await issue_code(resident, appointment.id)
     found = await attending.check_in_by_code(STAFF, hall_id, shown.code)
 
     assert re.fullmatch(r"[A-Z]{1,2}001", found.label)
@@ -61,7 +61,7 @@ async def test_a_code_checks_its_visit_in_and_gives_a_number():
 async def test_a_code_is_no_address_and_names_nobody():
     resident, appointment, _ = await a_visit()
 
-    code = (await code_for(resident, appointment.id)).code
+    code = (await issue_code(resident, appointment.id)).code
 
     assert re.fullmatch(r"ZB1\.[A-Z2-7]{103}", code)
     assert "://" not in code
@@ -72,7 +72,7 @@ async def test_a_code_is_no_address_and_names_nobody():
 @pytest.mark.parametrize("times", [2, 64])
 async def test_a_code_is_used_once_however_many_scan_it_at_once(times: int):
     resident, appointment, hall_id = await a_visit()
-    code = (await code_for(resident, appointment.id)).code
+    code = (await issue_code(resident, appointment.id)).code
 
     scans = [attending.check_in_by_code(STAFF, hall_id, code) for _ in range(times)]
     outcomes = await asyncio.gather(*scans, return_exceptions=True)
@@ -84,7 +84,7 @@ async def test_a_code_is_used_once_however_many_scan_it_at_once(times: int):
 
 async def test_of_two_codes_of_one_visit_one_is_used():
     resident, appointment, hall_id = await a_visit()
-    codes = [(await code_for(resident, appointment.id)).code for _ in range(2)]
+    codes = [(await issue_code(resident, appointment.id)).code for _ in range(2)]
 
     scans = [attending.check_in_by_code(STAFF, hall_id, code) for code in codes]
     outcomes = await asyncio.gather(*scans, return_exceptions=True)
@@ -95,8 +95,8 @@ async def test_of_two_codes_of_one_visit_one_is_used():
 
 async def test_an_expired_code_is_refused_and_one_of_this_second_is_not():
     _, appointment, hall_id = await a_visit()
-    over = written(appointment.id, hall_id, appointment.day, timing.now() - timedelta(seconds=1))
-    good = written(appointment.id, hall_id, appointment.day, timing.now() + timedelta(seconds=30))
+    over = encode_code(appointment.id, hall_id, appointment.day, timing.now() - timedelta(seconds=1))
+    good = encode_code(appointment.id, hall_id, appointment.day, timing.now() + timedelta(seconds=30))
 
     with pytest.raises(CheckInRefused):
         await attending.check_in_by_code(STAFF, hall_id, over)
@@ -110,9 +110,9 @@ async def test_a_code_for_another_hall_or_another_day_is_refused():
     resident, appointment, hall_id = await a_visit()
     _, _, other_hall = await a_visit()
     ends = timing.now() + LIFE
-    tomorrow = written(appointment.id, hall_id, appointment.day + timedelta(days=1), ends)
-    moved_hall = written(appointment.id, other_hall, appointment.day, ends)
-    good = (await code_for(resident, appointment.id)).code
+    tomorrow = encode_code(appointment.id, hall_id, appointment.day + timedelta(days=1), ends)
+    moved_hall = encode_code(appointment.id, other_hall, appointment.day, ends)
+    good = (await issue_code(resident, appointment.id)).code
 
     for code, at in ((good, other_hall), (tomorrow, hall_id), (moved_hall, other_hall)):
         with pytest.raises(CheckInRefused):
@@ -127,20 +127,20 @@ async def test_a_code_of_a_visit_that_was_cancelled_or_never_was_is_refused():
 
     for identity in (appointment.id, uuid7()):
         with pytest.raises(CheckInRefused):
-            await attending.check_in_by_code(STAFF, hall_id, written(identity, hall_id, appointment.day, ends))
+            await attending.check_in_by_code(STAFF, hall_id, encode_code(identity, hall_id, appointment.day, ends))
 
 
 async def test_every_refusal_looks_the_same_and_only_the_security_log_knows_why(caplog: pytest.LogCaptureFixture):
     resident, appointment, hall_id = await a_visit()
-    good = (await code_for(resident, appointment.id)).code
-    over = written(appointment.id, hall_id, appointment.day, timing.now() - timedelta(minutes=5))
+    good = (await issue_code(resident, appointment.id)).code
+    over = encode_code(appointment.id, hall_id, appointment.day, timing.now() - timedelta(minutes=5))
     await attending.check_in_by_code(STAFF, hall_id, good)
     caplog.set_level(logging.INFO)
 
     told = []
     for code, at in ((good, hall_id), (over, hall_id), (good, uuid7()), ("ZB1.FORGED", hall_id)):
         with pytest.raises(CheckInRefused) as caught:
-            check_in_codes.read(code, at) if at != hall_id else None
+            check_in_codes.decode_code(code, at) if at != hall_id else None
             await attending.check_in_by_code(STAFF, hall_id, code)
         told.append((str(caught.value), caught.value.facts, caught.value.detail))
 
@@ -157,14 +157,14 @@ async def test_every_refusal_looks_the_same_and_only_the_security_log_knows_why(
 @given(place=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_a_code_with_any_bit_changed_is_forged(place: int, bit: int):
     hall_id, day = UUID(int=7), clock.today()
-    code = written(UUID(int=9), hall_id, day, timing.now() + LIFE)
+    code = encode_code(UUID(int=9), hall_id, day, timing.now() + LIFE)
     raw = bytearray(b32decode(code.removeprefix(SCHEME) + "=" * (-len(code.removeprefix(SCHEME)) % 8)))
     raw[place % len(raw)] ^= 1 << bit
 
     with pytest.raises(CheckInRefused):
-        check_in_codes.read(SCHEME + b32encode(bytes(raw)).decode().rstrip("="), hall_id)
+        check_in_codes.decode_code(SCHEME + b32encode(bytes(raw)).decode().rstrip("="), hall_id)
 
-    assert check_in_codes.read(code, hall_id).day == day
+    assert check_in_codes.decode_code(code, hall_id).day == day
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_a_code_with_any_bit_changed_is_forged(place: int, bit: int):
 )
 def test_whatever_else_is_scanned_is_refused(text: str):
     with pytest.raises(CheckInRefused):
-        check_in_codes.read(text, UUID(int=7))
+        check_in_codes.decode_code(text, UUID(int=7))
 
 
 @given(st.text(max_size=150))
@@ -180,25 +180,25 @@ def test_whatever_else_is_scanned_is_refused(text: str):
 def test_no_text_makes_the_scanner_fall_over(text: str):
     for code in (text, SCHEME + text):
         with pytest.raises(CheckInRefused):
-            check_in_codes.read(code, UUID(int=7))
+            check_in_codes.decode_code(code, UUID(int=7))
 
 
 def test_a_code_written_under_an_older_key_is_believed_while_the_key_is_on_the_ring():
     old, new = f"old:{'11' * 32}", f"new:{'22' * 32}"
     with using(fingerprint_keys=old):
-        code = written(UUID(int=9), UUID(int=7), clock.today(), timing.now() + LIFE)
+        code = encode_code(UUID(int=9), UUID(int=7), clock.today(), timing.now() + LIFE)
 
     with using(fingerprint_keys=f"{new},{old}"):
-        assert check_in_codes.read(code, UUID(int=7)).appointment_id == UUID(int=9)
+        assert check_in_codes.decode_code(code, UUID(int=7)).appointment_id == UUID(int=9)
     with using(fingerprint_keys=new), pytest.raises(CheckInRefused):
-        check_in_codes.read(code, UUID(int=7))
+        check_in_codes.decode_code(code, UUID(int=7))
 
 
 async def test_too_early_leaves_the_code_unused_and_says_when_to_come():
     resident = await somebody()
     slot = await a_slot(starts_in=attending.EARLIEST + timedelta(minutes=10))
     appointment = await an_appointment(slot, resident)
-    code = (await code_for(resident, appointment.id)).code
+    code = (await issue_code(resident, appointment.id)).code
 
     with pytest.raises(TooEarlyToCheckIn) as caught:
         await attending.check_in_by_code(STAFF, slot.hall_id, code)
@@ -212,20 +212,20 @@ async def test_only_the_owner_gets_a_code_and_only_for_a_visit_to_come():
     resident, appointment, hall_id = await a_visit()
 
     with pytest.raises(AppointmentNotFound):
-        await code_for(await somebody(), appointment.id)
-    await attending.check_in_by_code(STAFF, hall_id, (await code_for(resident, appointment.id)).code)
+        await issue_code(await somebody(), appointment.id)
+    await attending.check_in_by_code(STAFF, hall_id, (await issue_code(resident, appointment.id)).code)
     with pytest.raises(AppointmentTransitionRefused):
-        await code_for(resident, appointment.id)
+        await issue_code(resident, appointment.id)
 
 
 async def test_spent_codes_are_forgotten_after_a_day():
     resident, appointment, hall_id = await a_visit()
-    await attending.check_in_by_code(STAFF, hall_id, (await code_for(resident, appointment.id)).code)
+    await attending.check_in_by_code(STAFF, hall_id, (await issue_code(resident, appointment.id)).code)
 
-    await check_in_codes.forget_spent()
+    await check_in_codes.delete_spent_codes()
     kept = await fetch_value("SELECT count(*) FROM spent_check_ins")
     await execute("UPDATE spent_check_ins SET spent_at = now() - interval '25 hours'")
-    await check_in_codes.forget_spent()
+    await check_in_codes.delete_spent_codes()
 
     assert (kept, await fetch_value("SELECT count(*) FROM spent_check_ins")) == (1, 0)
 
@@ -241,14 +241,14 @@ def modules(image: bytes) -> list[list[bool]]:
 
 
 def test_both_pictures_show_the_same_code_with_a_quiet_zone():
-    code = written(UUID(int=9), UUID(int=7), clock.today(), timing.now() + LIFE)
+    code = encode_code(UUID(int=9), UUID(int=7), clock.today(), timing.now() + LIFE)
 
-    pixels, drawn = modules(qr_images.png(code, 1)), qr_images.svg(code).decode()
+    pixels, drawn = modules(qr_images.png_code(code, 1)), qr_images.svg_code(code).decode()
 
     runs = re.findall(r"M(\d+) (\d+)h(\d+)v1", drawn)
     dark = {(int(x) + step, int(y)) for x, y, length in runs for step in range(int(length))}
     assert dark == {(x, y) for y, row in enumerate(pixels) for x, is_dark in enumerate(row) if is_dark}
     assert len(pixels) <= 45, "it stays small enough for an old phone's screen"
     assert min(min(each) for each in dark) == qr_images.QUIET
-    assert len(modules(qr_images.png(code, 480))) in range(400, 481)
+    assert len(modules(qr_images.png_code(code, 480))) in range(400, 481)
     assert "script" not in drawn

@@ -81,7 +81,7 @@ async def test_the_offer_is_taken_by_confirming_and_lapses_by_itself():
     assert taken is not None
     assert left is not None
 
-    await booking.confirm(takes, taken.id)
+    await booking.confirm_booking(takes, taken.id)
     await execute("UPDATE appointments SET hold_until = now() - interval '1 second' WHERE id = $1", left.id)
     await cancelling.expire_holds()
 
@@ -159,7 +159,7 @@ async def test_somebody_who_waits_for_that_day_gets_the_place_as_the_one_they_wa
     owner, blocker = await many_people(2)
     await an_appointment(slot, owner)
     blocking = await an_appointment(full, blocker)
-    entry = await waiting.join(owner, line.id, full.day, item)
+    entry = await waiting.join_waiting_list(owner, line.id, full.day, item)
     await Appointment.filter(id=blocking.id).update(state=S.CANCELLED)
     await Slot.filter(id=full.id).update(booked=0)
 
@@ -177,19 +177,19 @@ async def test_whoever_fills_in_chooses_again_and_an_offer_of_the_list_is_follow
     item = await item_of(line)
     slot, other = await a_slot(2, line), await a_slot(5, line, 2 * DAY)
     fills_in = await somebody()
-    await booking.hold(fills_in, slot.id, item)
+    await booking.hold_place(fills_in, slot.id, item)
     leaver, waits = await many_people(2)
-    leaving = await booking.book(leaver, slot.id, item)
-    entry = await waiting.join(waits, line.id, slot.day, item)
-    await cancelling.cancel(leaver, leaving.id)
-    assert (await waiting.one(waits, entry.id)).state == "offered"
+    leaving = await booking.book_place(leaver, slot.id, item)
+    entry = await waiting.join_waiting_list(waits, line.id, slot.day, item)
+    await cancelling.cancel_appointment(leaver, leaving.id)
+    assert (await waiting.get_own_entry(waits, entry.id)).state == "offered"
 
     done = await closing.close_slot(OPERATOR, slot.id, "停电")
 
     assert (done.cancelled, done.offered) == (2, 1)
     assert (await places(slot.id), await places(other.id)) == ((2, 0, 0), (5, 1, 0))
     assert await held_by(waits) is not None
-    assert (await waiting.one(waits, entry.id)).state == "waiting"
+    assert (await waiting.get_own_entry(waits, entry.id)).state == "waiting"
     assert await held_by(fills_in) is None
 
 
@@ -209,7 +209,7 @@ async def test_the_name_for_the_window_and_the_key_of_the_kiosk_go_along():
     slot, _ = await a_slot(1, line), await a_slot(1, line, 2 * DAY)
     owner = await somebody()
     visitor = Visitor(name="田秀英", id_last_four="123X", phone="13800000000")
-    made = await booking.book(owner, slot.id, await item_of(line), visitor=visitor)
+    made = await booking.book_place(owner, slot.id, await item_of(line), visitor=visitor)
     before = await Appointment.get(id=made.id)
 
     await closing.close_slot(OPERATOR, slot.id, "停电")
@@ -251,7 +251,7 @@ async def test_a_day_closes_at_once_and_offers_nothing_of_the_same_day():
 
     done = await closing.close_day(OPERATOR, hall_of(line), first.day, "暴雪停办")
     with pytest.raises(SlotClosed):
-        await booking.book(await somebody(), first.id, await item_of(line))
+        await booking.book_place(await somebody(), first.id, await item_of(line))
     await drain()
 
     assert (done.slots, done.cancelled) == (2, 4)
@@ -308,14 +308,14 @@ async def test_a_reopened_slot_is_offered_to_whoever_waits():
     slot, item = await a_slot(1, line), await item_of(line)
     await an_appointment(slot)
     waits = await somebody()
-    await waiting.join(waits, line.id, slot.day, item)
+    await waiting.join_waiting_list(waits, line.id, slot.day, item)
     await closing.close_slot(OPERATOR, slot.id, "停电")
 
     await closing.reopen_slot(OPERATOR, slot.id)
 
     assert await held_by(waits) is not None
     with pytest.raises(SlotFull):
-        await booking.book(await somebody(), slot.id, item)
+        await booking.book_place(await somebody(), slot.id, item)
 
 
 async def test_only_a_closed_slot_that_has_not_begun_is_reopened():
@@ -335,16 +335,16 @@ async def test_nobody_keeps_a_place_in_a_slot_that_closes_while_they_book():
     slot, other, item = await a_slot(40, line), await a_slot(40, line, 2 * DAY), await item_of(line)
     crowd = await many_people(40)
 
-    async def late_close() -> closing.Closed:
+    async def late_close() -> closing.SlotClosure:
         await asyncio.sleep(0.05)
         return await closing.close_slot(OPERATOR, slot.id, "停电")
 
     outcomes = await asyncio.gather(
-        late_close(), *(booking.book(each, slot.id, item) for each in crowd), return_exceptions=True
+        late_close(), *(booking.book_place(each, slot.id, item) for each in crowd), return_exceptions=True
     )
 
     done = outcomes[0]
-    assert isinstance(done, closing.Closed)
+    assert isinstance(done, closing.SlotClosure)
     booked = sum(isinstance(each, booking.Booking) for each in outcomes[1:])
     assert all(isinstance(each, booking.Booking | SlotClosed) for each in outcomes[1:])
     assert done.cancelled == booked == done.offered
@@ -362,12 +362,12 @@ async def test_two_slots_that_close_at_once_and_people_who_cancel_end_in_order()
     outcomes = await asyncio.gather(
         closing.close_slot(OPERATOR, one.id, "停电"),
         closing.close_slot(OPERATOR, two.id, "停电"),
-        *(cancelling.cancel(each, which.id) for each, which in zip(people[:4], made[:4], strict=True)),
+        *(cancelling.cancel_appointment(each, which.id) for each, which in zip(people[:4], made[:4], strict=True)),
         return_exceptions=True,
     )
 
-    assert isinstance(outcomes[0], closing.Closed)
-    assert isinstance(outcomes[1], closing.Closed)
+    assert isinstance(outcomes[0], closing.SlotClosure)
+    assert isinstance(outcomes[1], closing.SlotClosure)
     assert await Appointment.filter(slot_id__in=[one.id, two.id], state=S.BOOKED).count() == 0
     held = await Appointment.filter(state=S.HELD).count()
     assert (await places(one.id))[1:] == (0, 0) or (await Slot.get(id=one.id)).closed_at is not None

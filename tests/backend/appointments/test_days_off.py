@@ -42,16 +42,16 @@ async def a_day(day: date, *, weekdays: tuple[int, ...] = (1, 2, 3, 4, 5)) -> tu
 async def test_a_day_declared_off_is_shown_with_its_visits_until_it_is_closed():
     day = await a_working_day()
     line, slot = await a_day(day)
-    assert await days_off.days_off(STAFF, slot.hall_id) == []
+    assert await days_off.list_days_off(STAFF, slot.hall_id) == []
 
     await calendar.set_day(day, working=False, name="台风停工")
 
-    [found] = await days_off.days_off(STAFF, slot.hall_id)
+    [found] = await days_off.list_days_off(STAFF, slot.hall_id)
     assert (found.day, found.name, found.line_id, found.slots, found.taken) == (day, "台风停工", line.id, 1, 2)
     assert (await Slot.get(id=slot.id)).closed_at is None, "people keep their visits until the hall decides"
 
     await closing.close_day(STAFF, slot.hall_id, day, "台风停工")
-    assert await days_off.days_off(STAFF, slot.hall_id) == []
+    assert await days_off.list_days_off(STAFF, slot.hall_id) == []
 
 
 async def test_a_day_that_is_taken_back_is_an_ordinary_day_again():
@@ -60,7 +60,7 @@ async def test_a_day_that_is_taken_back_is_an_ordinary_day_again():
     await calendar.set_day(day, working=False, name="台风停工")
     await calendar.unset_day(day)
 
-    assert await days_off.days_off(STAFF, slot.hall_id) == []
+    assert await days_off.list_days_off(STAFF, slot.hall_id) == []
 
 
 async def test_a_line_that_receives_people_on_saturdays_is_not_shown_and_one_that_does_not_is():
@@ -72,8 +72,8 @@ async def test_a_line_that_receives_people_on_saturdays_is_not_shown_and_one_tha
     _, receives = await a_day(saturday, weekdays=(6,))
     _, closed = await a_day(saturday, weekdays=(1,))
 
-    assert await days_off.days_off(STAFF, receives.hall_id) == []
-    assert [each.day for each in await days_off.days_off(STAFF, closed.hall_id)] == [saturday]
+    assert await days_off.list_days_off(STAFF, receives.hall_id) == []
+    assert [each.day for each in await days_off.list_days_off(STAFF, closed.hall_id)] == [saturday]
 
 
 async def test_only_the_halls_own_staff_see_it(client: httpx.AsyncClient):
@@ -87,4 +87,4 @@ async def test_only_the_halls_own_staff_see_it(client: httpx.AsyncClient):
 
     assert [(each["day"], each["taken"]) for each in answer.json()] == [(day.isoformat(), 2)]
     with pytest.raises(HallNotFound):
-        await days_off.days_off(other, slot.hall_id)
+        await days_off.list_days_off(other, slot.hall_id)

@@ -29,10 +29,10 @@ def test_the_order_is_a_permutation_that_does_not_depend_on_who_came_first(seed:
     shuffled = entries[:]
     chance.shuffle(shuffled)
 
-    order = drawing.draw(seed, entries)
+    order = drawing.draw_order(seed, entries)
 
     assert sorted(order) == sorted(entries)
-    assert drawing.draw(seed, shuffled + shuffled[:3]) == order
+    assert drawing.draw_order(seed, shuffled + shuffled[:3]) == order
 
 
 def test_the_order_is_what_the_documentation_says_done_by_hand():
@@ -41,13 +41,13 @@ def test_the_order_is_what_the_documentation_says_done_by_hand():
 
     expected = sorted(entries, key=lambda e: hashlib.sha256(bytes([7] * 32) + everything + e.bytes).hexdigest())
 
-    assert drawing.draw(seed, entries) == expected
+    assert drawing.draw_order(seed, entries) == expected
 
 
 def test_every_entry_is_first_about_equally_often():
     entries = [UUID(int=n + 1) for n in range(10)]
 
-    firsts = Counter(drawing.draw(f"{n:064x}", entries)[0] for n in range(5_000))
+    firsts = Counter(drawing.draw_order(f"{n:064x}", entries)[0] for n in range(5_000))
 
     chi_square = sum((firsts[each] - 500) ** 2 / 500 for each in entries)
     assert chi_square < 27.9  # 9 degrees of freedom, one in a thousand; the seeds are fixed, so it never wavers
@@ -56,9 +56,9 @@ def test_every_entry_is_first_about_equally_often():
 def test_one_more_entry_changes_the_order_of_the_others():
     seed, entries = "a1" * 32, [UUID(int=n) for n in range(1, 40)]
 
-    with_one_more = [each for each in drawing.draw(seed, [*entries, UUID(int=99)]) if each != UUID(int=99)]
+    with_one_more = [each for each in drawing.draw_order(seed, [*entries, UUID(int=99)]) if each != UUID(int=99)]
 
-    assert with_one_more != drawing.draw(seed, entries)
+    assert with_one_more != drawing.draw_order(seed, entries)
 
 
 @given(st.data())
@@ -69,7 +69,7 @@ def test_nobody_is_left_without_while_a_wish_of_theirs_has_a_place_or_went_to_so
     order = [UUID(int=n) for n in range(data.draw(st.integers(0, 12)))]
     wishes = {each: data.draw(st.lists(st.sampled_from(slots), unique=True)) for each in order}
 
-    given_out = drawing.allot(order, wishes, room)
+    given_out = drawing.allot_places(order, wishes, room)
 
     used: Counter[UUID] = Counter(given_out.values())
     assert all(used[slot] <= room[slot] for slot in slots)
@@ -96,12 +96,12 @@ async def over() -> None:
 
 async def test_the_digest_is_public_before_and_the_seed_only_after():
     line, slot, item = await an_open_draw()
-    await drawing.enter(await somebody(), line.id, slot.day, item, [slot.id])
+    await drawing.enter_draw(await somebody(), line.id, slot.day, item, [slot.id])
 
-    before = await drawing.proof(line.id, slot.day)
+    before = await drawing.get_draw_proof(line.id, slot.day)
     await over()
     assert await drawing.hold_due_draws() == 1
-    after = await drawing.proof(line.id, slot.day)
+    after = await drawing.get_draw_proof(line.id, slot.day)
 
     assert (before.seed, before.entries, before.entries_digest) == (None, [], None)
     assert after.seed is not None
@@ -115,23 +115,25 @@ async def test_anybody_can_do_the_draw_again_from_what_is_published():
     await execute("UPDATE slots SET day = $2 WHERE id = $1", second.id, first.day)
     crowd = await many_people(30)
     receipts = [
-        await drawing.enter(who, line.id, first.day, item, [first.id, second.id] if n % 2 else [second.id])
+        await drawing.enter_draw(who, line.id, first.day, item, [first.id, second.id] if n % 2 else [second.id])
         for n, who in enumerate(crowd)
     ]
     await over()
     await drawing.hold_due_draws()
 
-    shown = await drawing.proof(line.id, first.day)
+    shown = await drawing.get_draw_proof(line.id, first.day)
 
     assert shown.seed is not None
     ids = [each.id for each in shown.entries]
     assert set(ids) == {each.id for each in receipts}
     assert drawing.digest_of_entries(ids) == shown.entries_digest
-    order = drawing.draw(shown.seed, ids)
+    order = drawing.draw_order(shown.seed, ids)
     assert [each.id for each in shown.entries] == order
     wishes = {each.id: each.slot_ids for each in shown.entries}
     room = {UUID(slot): free for slot, free in shown.places.items()}
-    assert {each.id: each.slot_id for each in shown.entries if each.slot_id} == drawing.allot(order, wishes, room)
+    assert {each.id: each.slot_id for each in shown.entries if each.slot_id} == drawing.allot_places(
+        order, wishes, room
+    )
     assert not any(each.passed_over for each in shown.entries)
     assert (await places(first.id), await places(second.id)) == ((3, 0, 3), (2, 0, 2))
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'appointment.booked'") == 5
@@ -141,7 +143,7 @@ async def test_anybody_can_do_the_draw_again_from_what_is_published():
 async def test_two_workers_hold_a_draw_once():
     line, slot, item = await an_open_draw(1)
     for who in await many_people(5):
-        await drawing.enter(who, line.id, slot.day, item, [slot.id])
+        await drawing.enter_draw(who, line.id, slot.day, item, [slot.id])
     await over()
 
     held = await asyncio.gather(*(drawing.hold_due_draws() for _ in range(4)))
@@ -162,14 +164,14 @@ async def test_entries_and_the_draw_at_the_same_moment_agree_on_who_took_part():
 
     async def enters(n: int, who: Any) -> Any:
         await asyncio.sleep(n * 0.004)
-        return await drawing.enter(who, line.id, slot.day, item, [slot.id])
+        return await drawing.enter_draw(who, line.id, slot.day, item, [slot.id])
 
     results = await asyncio.gather(
         *(enters(n, who) for n, who in enumerate(crowd)), draws_until_held(), return_exceptions=True
     )
 
-    entered = [each for each in results if isinstance(each, drawing.Entered)]
-    shown = await drawing.proof(line.id, slot.day)
+    entered = [each for each in results if isinstance(each, drawing.DrawEntryReceipt)]
+    shown = await drawing.get_draw_proof(line.id, slot.day)
     assert {each.id for each in entered} == {each.id for each in shown.entries}
     assert sum(isinstance(each, DrawClosed) for each in results) == 30 - len(entered)
     assert await places(slot.id) == (50, 0, len(entered))
@@ -178,7 +180,7 @@ async def test_entries_and_the_draw_at_the_same_moment_agree_on_who_took_part():
 async def test_whoever_found_a_place_meanwhile_is_passed_over_and_the_proof_says_so():
     line, slot, item = await an_open_draw(1)
     lucky = await somebody()
-    await drawing.enter(lucky, line.id, slot.day, item, [slot.id])
+    await drawing.enter_draw(lucky, line.id, slot.day, item, [slot.id])
     elsewhere = await a_slot(1, await a_line())
     item_row = await fetch_value("SELECT id FROM service_items WHERE code = $1", item)
     theirs = await an_appointment(elsewhere, lucky)
@@ -187,7 +189,7 @@ async def test_whoever_found_a_place_meanwhile_is_passed_over_and_the_proof_says
 
     await drawing.hold_due_draws()
 
-    (entry,) = (await drawing.proof(line.id, slot.day)).entries
+    (entry,) = (await drawing.get_draw_proof(line.id, slot.day)).entries
     assert (entry.slot_id, entry.passed_over) == (None, True)
     assert await places(slot.id) == (1, 0, 0)
 
@@ -195,17 +197,17 @@ async def test_whoever_found_a_place_meanwhile_is_passed_over_and_the_proof_says
 async def test_moving_a_place_that_was_won_does_not_change_the_proof():
     line, slot, item = await an_open_draw(1)
     who = await somebody()
-    await drawing.enter(who, line.id, slot.day, item, [slot.id])
+    await drawing.enter_draw(who, line.id, slot.day, item, [slot.id])
     await over()
     await drawing.hold_due_draws()
-    before = await drawing.proof(line.id, slot.day)
+    before = await drawing.get_draw_proof(line.id, slot.day)
     other = await a_slot(1, line, starts_in=timedelta(days=1, minutes=30))
     await execute("UPDATE slots SET day = $2 WHERE id = $1", other.id, slot.day)
     made = await Appointment.get(slot_id=slot.id)
 
-    await rescheduling.reschedule(who, made.id, other.id)
+    await rescheduling.reschedule_appointment(who, made.id, other.id)
 
-    assert await drawing.proof(line.id, slot.day) == before
+    assert await drawing.get_draw_proof(line.id, slot.day) == before
 
 
 async def test_what_a_draw_leaves_is_booked_like_anything_else():
@@ -213,7 +215,7 @@ async def test_what_a_draw_leaves_is_booked_like_anything_else():
     await over()
     await drawing.hold_due_draws()
 
-    made = await booking.book(await somebody(), slot.id, item)
+    made = await booking.book_place(await somebody(), slot.id, item)
 
     assert made.state == "booked"
 
@@ -223,19 +225,19 @@ async def test_entries_are_taken_in_time_once_and_for_slots_of_the_day_only():
     other, resident = await a_slot(1, line, starts_in=timedelta(days=5)), await somebody()
 
     with pytest.raises(SlotNotFound):
-        await drawing.enter(resident, line.id, slot.day, item, [slot.id, other.id])
+        await drawing.enter_draw(resident, line.id, slot.day, item, [slot.id, other.id])
     with pytest.raises(SlotNotFound):
-        await drawing.enter(resident, line.id, slot.day, item, [])
+        await drawing.enter_draw(resident, line.id, slot.day, item, [])
     with pytest.raises(ItemNotHandled):
-        await drawing.enter(resident, line.id, slot.day, "nonsense", [slot.id])
+        await drawing.enter_draw(resident, line.id, slot.day, "nonsense", [slot.id])
     with pytest.raises(DrawNotFound):
-        await drawing.enter(resident, uuid4(), slot.day, item, [slot.id])
-    await drawing.enter(resident, line.id, slot.day, item, [slot.id])
+        await drawing.enter_draw(resident, uuid4(), slot.day, item, [slot.id])
+    await drawing.enter_draw(resident, line.id, slot.day, item, [slot.id])
     with pytest.raises(AlreadyEntered):
-        await drawing.enter(resident, line.id, slot.day, item, [slot.id])
+        await drawing.enter_draw(resident, line.id, slot.day, item, [slot.id])
     await over()
     with pytest.raises(DrawClosed):
-        await drawing.enter(await somebody(), line.id, slot.day, item, [slot.id])
+        await drawing.enter_draw(await somebody(), line.id, slot.day, item, [slot.id])
 
 
 async def test_draws_are_prepared_a_day_ahead_and_once():
@@ -250,4 +252,4 @@ async def test_draws_are_prepared_a_day_ahead_and_once():
     (made,) = await Draw.all()
     assert (made.opens_at, made.closes_at) == (near.release_at, near.release_at + timedelta(seconds=60))
     with pytest.raises(DrawClosed):
-        await drawing.enter(await somebody(), line.id, near.day, await item_of(line), [near.id])
+        await drawing.enter_draw(await somebody(), line.id, near.day, await item_of(line), [near.id])

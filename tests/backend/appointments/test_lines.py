@@ -48,10 +48,10 @@ async def test_a_halls_own_duty_opens_that_hall_and_no_other():
     hall, other = await a_hall(), await a_hall()
     staff = await runner_of(hall)
 
-    assert await duty.in_hall(staff, hall.id) == hall.id
-    assert await duty.halls_run_by(staff) == [hall.id]
+    assert await duty.authorize_hall(staff, hall.id) == hall.id
+    assert await duty.halls_in_charge(staff) == [hall.id]
     with pytest.raises(HallNotFound):
-        await duty.in_hall(staff, other.id)
+        await duty.authorize_hall(staff, other.id)
 
 
 async def test_managing_halls_reaches_the_departments_region_and_below_but_not_above():
@@ -63,23 +63,23 @@ async def test_managing_halls_reaches_the_departments_region_and_below_but_not_a
     chief = AsStaff(uuid4(), of_city.id, frozenset({"halls.manage"}))
     local = AsStaff(uuid4(), of_county.id, frozenset({"halls.manage"}))
 
-    assert set(await duty.halls_run_by(chief)) == {below.id, same.id, elsewhere.id}
-    assert await duty.halls_run_by(local) == [below.id]
+    assert set(await duty.halls_in_charge(chief)) == {below.id, same.id, elsewhere.id}
+    assert await duty.halls_in_charge(local) == [below.id]
     with pytest.raises(HallNotFound):
-        await duty.in_hall(local, same.id)
+        await duty.authorize_hall(local, same.id)
 
 
 async def test_without_a_duty_no_hall_no_line_and_no_slot_exists():
     line = await a_line()
     slot, nobody = await a_slot(line=line), AsStaff(uuid4(), uuid4(), frozenset({"cases.handle"}))
 
-    assert await duty.halls_run_by(nobody) == []
+    assert await duty.halls_in_charge(nobody) == []
     with pytest.raises(HallNotFound):
-        await duty.in_hall(nobody, line.hall_id)  # type: ignore[attr-defined]
+        await duty.authorize_hall(nobody, line.hall_id)  # type: ignore[attr-defined]
     with pytest.raises(ServiceLineNotFound):
-        await lines.line(nobody, line.id)
+        await lines.get_line(nobody, line.id)
     with pytest.raises(SlotNotFound):
-        await duty.hall_of_slot(nobody, slot.id)
+        await duty.authorize_slot(nobody, slot.id)
 
 
 def test_the_duty_of_a_hall_is_a_duty_and_what_only_looks_like_one_is_not():
@@ -121,7 +121,7 @@ async def test_a_line_is_defined_with_its_rules_and_changed_whole():
         3,
         "07:45",
     )
-    assert await lines.lines_of(staff, hall.id) == [changed]
+    assert await lines.list_lines(staff, hall.id) == [changed]
     assert await EventRecord.filter(name="line.changed", subject_id=made.id).count() == 2
 
 
@@ -135,7 +135,7 @@ async def test_a_letter_belongs_to_one_line_of_a_hall_even_when_two_ask_at_once(
     second = await lines.define_line(OPERATOR, hall.id, structs.replace(rules, code="B"))
     await lines.define_line(OPERATOR, other.id, rules)
 
-    assert sum(isinstance(each, lines.LineSeen) for each in outcomes) == 1
+    assert sum(isinstance(each, lines.LineDetail) for each in outcomes) == 1
     assert sum(isinstance(each, LineExists) for each in outcomes) == 4
     with pytest.raises(LineExists):
         await lines.update_line(OPERATOR, second.id, rules)
@@ -167,7 +167,7 @@ async def test_hours_are_replaced_whole():
 
     after = await hours.set_hours(OPERATOR, line.id, [opening(weekday=0), opening(weekday=6)])
 
-    assert after == await hours.hours_of(OPERATOR, line.id) == [opening(weekday=0), opening(weekday=6)]
+    assert after == await hours.list_hours(OPERATOR, line.id) == [opening(weekday=0), opening(weekday=6)]
     assert await EventRecord.filter(name="line.changed", subject_id=line.id).count() == 2
 
 
@@ -189,7 +189,7 @@ async def test_hours_that_cannot_be_are_pointed_to(openings: list[Opening], poin
         await hours.set_hours(OPERATOR, line.id, openings)
 
     assert [each.pointer for each in refused.value.fields] == pointers
-    assert await hours.hours_of(OPERATOR, line.id) == []
+    assert await hours.list_hours(OPERATOR, line.id) == []
 
 
 async def test_stretches_that_touch_do_not_overlap():
@@ -205,12 +205,12 @@ async def test_lines_hours_and_items_of_another_hall_do_not_exist():
     rules = LineRules(code="A", name="综合业务")
 
     for attempt in (
-        lines.line(stranger, line.id),
+        lines.get_line(stranger, line.id),
         lines.update_line(stranger, line.id, rules),
         lines.set_items(stranger, line.id, []),
-        hours.hours_of(stranger, line.id),
+        hours.list_hours(stranger, line.id),
         hours.set_hours(stranger, line.id, []),
-        lines.line(OPERATOR, uuid4()),
+        lines.get_line(OPERATOR, uuid4()),
     ):
         with pytest.raises(ServiceLineNotFound):
             await attempt
@@ -229,7 +229,7 @@ async def test_a_window_is_made_once_and_changed_by_its_number():
     await windows.set_window(OPERATOR, hall_id, "12", line_ids=[], open=True)
 
     assert (made.id, made.line_ids) == (changed.id, [line.id])
-    seen = await windows.windows_of(OPERATOR, hall_id)
+    seen = await windows.list_windows(OPERATOR, hall_id)
     assert [(each.number, each.line_ids, each.open) for each in seen] == [("3", [second.id], False), ("12", [], True)]
     assert await EventRecord.filter(name="window.changed", subject_id=made.id).count() == 2
 
@@ -242,4 +242,4 @@ async def test_a_window_serves_only_lines_of_its_hall():
         await windows.set_window(OPERATOR, hall_id, "1", line_ids=[line.id, foreign.id], open=True)
 
     assert [each.pointer for each in refused.value.fields] == ["/line_ids/1"]
-    assert await windows.windows_of(OPERATOR, hall_id) == []
+    assert await windows.list_windows(OPERATOR, hall_id) == []

@@ -39,9 +39,9 @@ async def test_an_appointment_moves_with_its_place_its_day_and_its_number():
     line = await a_line()
     old, new = await days(line, 2)
     resident = await somebody()
-    made = await booking.book(resident, old.id, await item_of(line))
+    made = await booking.book_place(resident, old.id, await item_of(line))
 
-    moved = await rescheduling.reschedule(resident, made.id, new.id)
+    moved = await rescheduling.reschedule_appointment(resident, made.id, new.id)
 
     assert (moved.id, moved.slot_id, moved.day) == (made.id, new.id, new.day)
     assert moved.number.startswith(f"{new.day:%y%m%d}-")
@@ -55,9 +55,9 @@ async def test_moving_to_where_it_is_changes_nothing():
     line = await a_line()
     (slot,) = await days(line, 1)
     resident = await somebody()
-    made = await booking.book(resident, slot.id, await item_of(line))
+    made = await booking.book_place(resident, slot.id, await item_of(line))
 
-    assert await rescheduling.reschedule(resident, made.id, slot.id) == made
+    assert await rescheduling.reschedule_appointment(resident, made.id, slot.id) == made
 
     assert await places(slot.id) == (1, 0, 1)
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'appointment.rescheduled'") == 0
@@ -67,7 +67,7 @@ async def test_what_stands_against_the_new_slot_leaves_the_old_one_as_it_was():
     line, other = await a_line(), await a_line()
     slot = await a_slot(1, line)
     resident = await somebody()
-    made = await booking.book(resident, slot.id, await item_of(line))
+    made = await booking.book_place(resident, slot.id, await item_of(line))
     soon = clock.now() + timedelta(hours=1)
     full = await a_slot(1, line, starts_in=timedelta(days=2))
     await an_appointment(full)
@@ -82,10 +82,10 @@ async def test_what_stands_against_the_new_slot_leaves_the_old_one_as_it_was():
     for trouble, target in refused.items():
         before = await places(target.id)
         with pytest.raises(trouble):
-            await rescheduling.reschedule(resident, made.id, target.id)
+            await rescheduling.reschedule_appointment(resident, made.id, target.id)
         assert await places(target.id) == before
     with pytest.raises(SlotNotFound):
-        await rescheduling.reschedule(resident, made.id, uuid7())
+        await rescheduling.reschedule_appointment(resident, made.id, uuid7())
 
     assert await places(slot.id) == (1, 0, 1)
     assert (await Appointment.get(id=made.id)).number == made.number
@@ -95,10 +95,10 @@ async def test_after_the_cut_off_it_stays_where_it_is():
     line = await a_line(cancel_minutes=120)
     soon, later = await a_slot(1, line, starts_in=timedelta(minutes=119)), await a_slot(1, line)
     resident = await somebody()
-    made = await booking.book(resident, soon.id, await item_of(line))
+    made = await booking.book_place(resident, soon.id, await item_of(line))
 
     with pytest.raises(TooLateToChange):
-        await rescheduling.reschedule(resident, made.id, later.id)
+        await rescheduling.reschedule_appointment(resident, made.id, later.id)
 
 
 async def test_a_strangers_appointment_and_one_that_does_not_exist_are_the_same():
@@ -107,7 +107,7 @@ async def test_a_strangers_appointment_and_one_that_does_not_exist_are_the_same(
 
     for appointment_id in (theirs.id, uuid7()):
         with pytest.raises(AppointmentNotFound):
-            await rescheduling.reschedule(await somebody(), appointment_id, slot.id)
+            await rescheduling.reschedule_appointment(await somebody(), appointment_id, slot.id)
 
 
 @pytest.mark.parametrize("state", [AppointmentState.HELD, AppointmentState.CHECKED_IN, AppointmentState.CANCELLED])
@@ -118,7 +118,7 @@ async def test_only_what_is_booked_moves(state: AppointmentState):
     made = await an_appointment(old, resident, state)
 
     with pytest.raises(AppointmentTransitionRefused):
-        await rescheduling.reschedule(resident, made.id, new.id)
+        await rescheduling.reschedule_appointment(resident, made.id, new.id)
 
     assert await places(new.id) == (1, 0, 0)
 
@@ -127,11 +127,11 @@ async def test_moving_onto_a_day_with_the_same_item_booked_is_refused_whole():
     line = await a_line()
     first, second = await days(line, 2, capacity=5)
     resident, item = await somebody(), await item_of(line)
-    made = await booking.book(resident, first.id, item)
-    await booking.book(resident, second.id, item)
+    made = await booking.book_place(resident, first.id, item)
+    await booking.book_place(resident, second.id, item)
 
     with pytest.raises(AlreadyBooked):
-        await rescheduling.reschedule(resident, made.id, second.id)
+        await rescheduling.reschedule_appointment(resident, made.id, second.id)
 
     assert (await places(first.id), await places(second.id)) == ((5, 0, 1), (5, 0, 1))
 
@@ -140,11 +140,11 @@ async def test_a_circle_of_full_slots_moves_nobody_and_blocks_nobody():
     line = await a_line()
     ring = await days(line, 3)
     people, item = await many_people(3), await item_of(line)
-    made = [await booking.book(who, slot.id, item) for who, slot in zip(people, ring, strict=True)]
+    made = [await booking.book_place(who, slot.id, item) for who, slot in zip(people, ring, strict=True)]
 
     for _ in range(15):
         results = await asyncio.gather(
-            *(rescheduling.reschedule(people[n], made[n].id, ring[(n + 1) % 3].id) for n in range(3)),
+            *(rescheduling.reschedule_appointment(people[n], made[n].id, ring[(n + 1) % 3].id) for n in range(3)),
             return_exceptions=True,
         )
         assert [type(each) for each in results] == [SlotFull] * 3
@@ -156,14 +156,14 @@ async def test_a_circle_with_one_free_place_turns_without_a_deadlock_and_keeps_e
     line = await a_line()
     ring = await days(line, 4)
     people, item = await many_people(3), await item_of(line)
-    made = [await booking.book(who, slot.id, item) for who, slot in zip(people, ring[:3], strict=True)]
+    made = [await booking.book_place(who, slot.id, item) for who, slot in zip(people, ring[:3], strict=True)]
     chance = random.Random(5)
     seen: Counter[str] = Counter()
 
     async def wander(n: int) -> None:
         for _ in range(40):
             try:
-                await rescheduling.reschedule(people[n], made[n].id, chance.choice(ring).id)
+                await rescheduling.reschedule_appointment(people[n], made[n].id, chance.choice(ring).id)
                 seen["moved"] += 1
             except SlotFull:
                 seen["full"] += 1

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from backend.appointments import booking, browsing, cancelling, closing, rescheduling, resting, slots, waiting
+from backend.appointments import booking, cancelling, closing, rescheduling, resident_views, resting, slots, waiting
 from backend.appointments.errors import CapacityTaken, SlotFull
 from backend.database import execute, fetch, fetch_value, transaction
 from backend.identity import AsOperator
@@ -21,16 +21,16 @@ from tests.factories.appointments import a_line, a_slot, an_appointment, item_of
 
 @pytest.fixture(autouse=True)
 def _rests() -> Iterator[None]:
-    browsing.forget()
+    resident_views.clear_availability()
     with using(freed_place_min_seconds=60.0, freed_place_max_seconds=600.0):
         yield
-    browsing.forget()
+    resident_views.clear_availability()
 
 
 async def until_awake() -> int:
     """The rest of every place is over."""
     await execute("UPDATE resting_places SET free_at = now()")
-    return await resting.wake()
+    return await resting.release_rested()
 
 
 async def invariant() -> str:
@@ -41,22 +41,22 @@ async def test_nobody_takes_a_cancelled_place_of_a_full_slot_before_its_rest_is_
     line = await a_line()
     slot, item = await a_slot(1, line), await item_of(line)
     seller, buyer = await somebody(), await somebody()
-    made = await booking.book(seller, slot.id, item)
+    made = await booking.book_place(seller, slot.id, item)
 
-    await cancelling.cancel(seller, made.id)
+    await cancelling.cancel_appointment(seller, made.id)
 
     assert await places(slot.id) == (1, 1, 0)
     assert await invariant() == "holds"
     with pytest.raises(SlotFull):
-        await booking.book(buyer, slot.id, item)
-    [seen] = (await browsing.free_places(slot.hall_id, item, slot.day)).slots
+        await booking.book_place(buyer, slot.id, item)
+    [seen] = (await resident_views.get_availability(slot.hall_id, item, slot.day)).slots
     assert (seen.free, seen.state) == (0, "full")
-    assert await resting.wake() == 0
+    assert await resting.release_rested() == 0
 
     assert await until_awake() == 1
 
     assert await places(slot.id) == (1, 0, 0)
-    assert (await booking.book(buyer, slot.id, item)).state is AppointmentState.BOOKED
+    assert (await booking.book_place(buyer, slot.id, item)).state is AppointmentState.BOOKED
     assert await invariant() == "holds"
 
 
@@ -67,7 +67,7 @@ async def test_how_long_is_drawn_by_lot_within_the_limits():
     visits = [await an_appointment(slot, each) for each in people]
 
     for who, visit in zip(people, visits, strict=True):
-        await cancelling.cancel(who, visit.id)
+        await cancelling.cancel_appointment(who, visit.id)
 
     rows = await fetch("SELECT extract(epoch FROM free_at - created_at)::float8 AS seconds FROM resting_places")
     assert len(rows) == 20
@@ -84,7 +84,7 @@ async def test_shortly_before_the_visit_it_rests_for_a_tenth_of_what_is_left():
     who = await somebody()
     visit = await an_appointment(slot, who)
 
-    await cancelling.cancel(who, visit.id)
+    await cancelling.cancel_appointment(who, visit.id)
 
     seconds = await fetch_value("SELECT extract(epoch FROM free_at - created_at)::float8 FROM resting_places")
     assert 25 <= seconds <= 30
@@ -94,15 +94,15 @@ async def test_holds_that_are_left_and_places_that_are_moved_away_from_rest_too(
     line = await a_line()
     first, second = await a_slot(1, line), await a_slot(2, line, starts_in=timedelta(days=2))
     item = await item_of(line)
-    held = await booking.hold(await somebody(), first.id, item)
+    held = await booking.hold_place(await somebody(), first.id, item)
     await execute("UPDATE appointments SET hold_until = now() - interval '1 second' WHERE id = $1", held.id)
     assert await cancelling.expire_holds() == 1
     assert await places(first.id) == (1, 1, 0)
     await until_awake()
     mover = await somebody()
-    made = await booking.book(mover, first.id, item)
+    made = await booking.book_place(mover, first.id, item)
 
-    await rescheduling.reschedule(mover, made.id, second.id)
+    await rescheduling.reschedule_appointment(mover, made.id, second.id)
 
     assert (await places(first.id), await places(second.id)) == ((1, 1, 0), (2, 0, 1))
 
@@ -112,20 +112,20 @@ async def test_whoever_waits_gets_it_at_once_and_whoever_joins_while_it_rests_is
     slot, item = await a_slot(1, line), await item_of(line)
     first, second = await somebody(), await somebody()
     visit = await an_appointment(slot)
-    await waiting.join(first, line.id, slot.day, item)
+    await waiting.join_waiting_list(first, line.id, slot.day, item)
     async with transaction():
-        await cancelling.give_back(visit.id)
-    assert [each.state for each in await waiting.mine(first)] == ["offered"]
+        await cancelling.release_place(visit.id)
+    assert [each.state for each in await waiting.list_own_entries(first)] == ["offered"]
     assert await fetch_value("SELECT count(*) FROM resting_places") == 0
 
-    [offer] = await waiting.mine(first)
+    [offer] = await waiting.list_own_entries(first)
     assert offer.appointment_id is not None
-    await cancelling.cancel(first, offer.appointment_id)
+    await cancelling.cancel_appointment(first, offer.appointment_id)
     assert await places(slot.id) == (1, 1, 0)
-    joined = await waiting.join(second, line.id, slot.day, item)
+    joined = await waiting.join_waiting_list(second, line.id, slot.day, item)
     await until_awake()
 
-    assert (await waiting.one(second, joined.id)).state == "offered"
+    assert (await waiting.get_own_entry(second, joined.id)).state == "offered"
     assert await places(slot.id) == (1, 1, 0)
     assert await invariant() == "holds"
 
@@ -134,13 +134,13 @@ async def test_where_there_are_others_left_and_where_the_setting_says_so_nothing
     line = await a_line()
     wide, narrow, item = await a_slot(2, line), await a_slot(1, line, starts_in=timedelta(days=2)), await item_of(line)
     who = await somebody()
-    one = await booking.book(who, wide.id, item)
-    await cancelling.cancel(who, one.id)
+    one = await booking.book_place(who, wide.id, item)
+    await cancelling.cancel_appointment(who, one.id)
     assert await places(wide.id) == (2, 0, 0)
 
-    other = await booking.book(who, narrow.id, item)
+    other = await booking.book_place(who, narrow.id, item)
     with using(freed_place_max_seconds=0.0):
-        await cancelling.cancel(who, other.id)
+        await cancelling.cancel_appointment(who, other.id)
 
     assert await places(narrow.id) == (1, 0, 0)
 
@@ -151,7 +151,7 @@ async def test_a_hall_that_needs_fewer_places_takes_the_resting_ones_and_not_tho
     who = await somebody()
     visit = await an_appointment(slot, who)
     await an_appointment(slot)
-    await cancelling.cancel(who, visit.id)
+    await cancelling.cancel_appointment(who, visit.id)
     assert await places(slot.id) == (2, 1, 1)
 
     with pytest.raises(CapacityTaken):
@@ -169,7 +169,7 @@ async def test_a_slot_that_is_closed_while_a_place_rests_comes_out_even():
     slot = await a_slot(1, line)
     who = await somebody()
     visit = await an_appointment(slot, who)
-    await cancelling.cancel(who, visit.id)
+    await cancelling.cancel_appointment(who, visit.id)
 
     await closing.close_slot(AsOperator(), slot.id, "停电")
     await until_awake()
@@ -185,10 +185,10 @@ async def test_two_workers_wake_a_place_once():
     for who in people:
         visit = await an_appointment(slot, who)
         if who is people[-1]:
-            await cancelling.cancel(who, visit.id)
+            await cancelling.cancel_appointment(who, visit.id)
     await execute("UPDATE resting_places SET free_at = now()")
 
-    woken = await asyncio.gather(*(resting.wake() for _ in range(4)))
+    woken = await asyncio.gather(*(resting.release_rested() for _ in range(4)))
 
     assert sum(woken) == 1
     assert await places(slot.id) == (3, 0, 2)
@@ -199,7 +199,7 @@ async def test_a_place_whose_row_is_lost_is_noticed():
     slot = await a_slot(1, line)
     who = await somebody()
     visit = await an_appointment(slot, who)
-    await cancelling.cancel(who, visit.id)
+    await cancelling.cancel_appointment(who, visit.id)
 
     await execute("DELETE FROM resting_places")
 

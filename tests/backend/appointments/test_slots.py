@@ -23,7 +23,7 @@ from backend.appointments.errors import (
     SlotNotFound,
     SlotRangeInvalid,
 )
-from backend.appointments.hours import Opening, faults_of
+from backend.appointments.hours import Opening, check_openings
 from backend.calendar import PUBLISHED, CalendarYearNotCovered, Day, WorkingCalendar
 from backend.database import transaction
 from backend.identity.principals import AsOperator, AsStaff
@@ -65,7 +65,7 @@ async def test_a_stretch_is_cut_into_slots_and_the_rest_is_left_over():
     line = await a_line_with([opening(1, "09:00", "10:50", capacity=5, walk_ins=2)], slot_minutes=30)
 
     with clock.travel(to=BEFORE):
-        made = await slots.generate(OPERATOR, line.id, MONDAY, SUNDAY)
+        made = await slots.generate_slots(OPERATOR, line.id, MONDAY, SUNDAY)
 
     found = await slots_of(line)
     assert made.slots == len(found) == 3
@@ -80,7 +80,7 @@ async def test_places_are_released_days_ahead_at_the_lines_time_in_shanghai():
     line = await a_line_with([opening()], release_days=7, release_time=time(8, 30))
 
     with clock.travel(to=BEFORE):
-        await slots.generate(OPERATOR, line.id, MONDAY, MONDAY)
+        await slots.generate_slots(OPERATOR, line.id, MONDAY, MONDAY)
 
     assert {each.release_at for each in await slots_of(line)} == {datetime(2026, 2, 23, 0, 30, tzinfo=UTC)}
 
@@ -88,13 +88,13 @@ async def test_places_are_released_days_ahead_at_the_lines_time_in_shanghai():
 async def test_generating_again_adds_nothing_and_changes_nothing():
     line = await a_line_with(every_day())
     with clock.travel(to=BEFORE):
-        first = await slots.generate(OPERATOR, line.id, MONDAY, SUNDAY)
+        first = await slots.generate_slots(OPERATOR, line.id, MONDAY, SUNDAY)
         before = [dict(each) for each in await slots_of(line)]
         await hours.set_hours(
             OPERATOR, line.id, [opening(weekday, "09:00", "11:00", capacity=99) for weekday in range(8)]
         )
 
-        again = await slots.generate(OPERATOR, line.id, MONDAY, SUNDAY)
+        again = await slots.generate_slots(OPERATOR, line.id, MONDAY, SUNDAY)
 
     assert (first.slots, again.slots) == (7 * 4, 0)
     assert [dict(each) for each in await slots_of(line)] == before
@@ -104,11 +104,11 @@ async def test_generating_again_adds_nothing_and_changes_nothing():
 async def test_a_changed_template_fills_gaps_but_never_overlaps_what_exists():
     line = await a_line_with([opening(1, "09:00", "10:00")], slot_minutes=30)
     with clock.travel(to=BEFORE):
-        await slots.generate(OPERATOR, line.id, MONDAY, MONDAY)
+        await slots.generate_slots(OPERATOR, line.id, MONDAY, MONDAY)
         await ServiceLine.filter(id=line.id).update(slot_minutes=20)
         await hours.set_hours(OPERATOR, line.id, [opening(1, "08:40", "10:20")])
 
-        await slots.generate(OPERATOR, line.id, MONDAY, MONDAY)
+        await slots.generate_slots(OPERATOR, line.id, MONDAY, MONDAY)
 
     assert [local(each.starts_at)[6:] for each in await slots_of(line)] == ["08:40", "09:00", "09:30", "10:00"]
 
@@ -116,10 +116,10 @@ async def test_a_changed_template_fills_gaps_but_never_overlaps_what_exists():
 async def test_two_generators_make_the_same_set_as_one():
     one, other = await a_line_with(every_day()), await a_line_with(every_day())
     with clock.travel(to=BEFORE):
-        await slots.generate(OPERATOR, one.id, MONDAY, SUNDAY)
+        await slots.generate_slots(OPERATOR, one.id, MONDAY, SUNDAY)
 
         made = await asyncio.gather(
-            *(slots.generate(OPERATOR, other.id, MONDAY + timedelta(days=n % 3), SUNDAY) for n in range(8))
+            *(slots.generate_slots(OPERATOR, other.id, MONDAY + timedelta(days=n % 3), SUNDAY) for n in range(8))
         )
 
     assert sum(each.slots for each in made) == 7 * 4
@@ -131,7 +131,7 @@ async def test_holidays_have_no_slots_and_make_up_days_have_their_own():
     line = await a_line_with([*(opening(day) for day in range(1, 6)), opening(0, "13:00", "14:00")], slot_minutes=60)
 
     with clock.travel(to=datetime(2026, 9, 1, tzinfo=UTC)):
-        await slots.generate(OPERATOR, line.id, date(2026, 9, 20), date(2026, 10, 11))
+        await slots.generate_slots(OPERATOR, line.id, date(2026, 9, 20), date(2026, 10, 11))
 
     days = {each.day for each in await slots_of(line)}
     assert not days & {date(2026, 10, day) for day in range(1, 8)}
@@ -145,8 +145,8 @@ async def test_an_ordinary_saturday_is_open_only_when_the_template_says_so():
     saturday = MONDAY + timedelta(days=5)
 
     with clock.travel(to=BEFORE):
-        none = await slots.generate(OPERATOR, without.id, saturday, saturday)
-        some = await slots.generate(OPERATOR, with_saturday.id, saturday, saturday)
+        none = await slots.generate_slots(OPERATOR, without.id, saturday, saturday)
+        some = await slots.generate_slots(OPERATOR, with_saturday.id, saturday, saturday)
 
     assert (none.slots, some.slots) == (0, 4)
 
@@ -156,7 +156,7 @@ async def test_a_day_that_was_declared_off_by_hand_has_no_slots():
     await calendar.set_day(MONDAY, working=False, name="暴雪停办")
 
     with clock.travel(to=BEFORE):
-        made = await slots.generate(OPERATOR, line.id, MONDAY, MONDAY)
+        made = await slots.generate_slots(OPERATOR, line.id, MONDAY, MONDAY)
 
     assert made.slots == 0
 
@@ -168,11 +168,11 @@ async def test_a_year_without_a_published_calendar_is_refused_whole_until_somebo
 
     with clock.travel(to=datetime(unknown - 1, 12, 1, tzinfo=UTC)):
         with pytest.raises(CalendarYearNotCovered) as refused:
-            await slots.generate(OPERATOR, line.id, first, last)
+            await slots.generate_slots(OPERATOR, line.id, first, last)
         assert await slots_of(line) == []
 
         await calendar.vouch_for(unknown, source="测试")
-        made = await slots.generate(OPERATOR, line.id, first, last)
+        made = await slots.generate_slots(OPERATOR, line.id, first, last)
 
     assert refused.value.facts["year"] == unknown
     assert made.slots > 0
@@ -182,7 +182,7 @@ async def test_what_has_begun_is_not_opened_any_more():
     line = await a_line_with([opening(1, "09:00", "11:00")], slot_minutes=30)
 
     with clock.travel(to=datetime(2026, 3, 2, 1, 40, tzinfo=UTC)):  # 09:40 in Shanghai
-        await slots.generate(OPERATOR, line.id, MONDAY, MONDAY)
+        await slots.generate_slots(OPERATOR, line.id, MONDAY, MONDAY)
 
     assert [local(each.starts_at)[6:] for each in await slots_of(line)] == ["10:00", "10:30"]
 
@@ -196,7 +196,7 @@ async def test_a_range_that_cannot_be_is_refused(first: date, last: date):
     line = await a_line_with(every_day())
 
     with clock.travel(to=BEFORE), pytest.raises(SlotRangeInvalid):
-        await slots.generate(OPERATOR, line.id, first, last)
+        await slots.generate_slots(OPERATOR, line.id, first, last)
 
 
 async def test_a_line_or_slot_of_another_hall_does_not_exist():
@@ -204,7 +204,7 @@ async def test_a_line_or_slot_of_another_hall_does_not_exist():
     stranger = AsStaff(uuid4(), uuid4(), frozenset({"hall:somewhere-else", "halls.manage"}))
 
     with pytest.raises(ServiceLineNotFound):
-        await slots.generate(stranger, line.id, clock.today(), clock.today())
+        await slots.generate_slots(stranger, line.id, clock.today(), clock.today())
     with pytest.raises(SlotNotFound):
         await slots.set_capacity(stranger, slot.id, 5)
 
@@ -287,9 +287,9 @@ async def test_a_closed_or_past_slot_has_no_capacity_to_change():
 async def test_places_that_appear_go_to_the_waiting_list_first():
     line = await a_line()
     slot, item = await a_slot(1, line), await item_of(line)
-    await booking.book(await somebody(), slot.id, item)
+    await booking.book_place(await somebody(), slot.id, item)
     for each in await many_people(2):
-        await waiting.join(each, line.id, slot.day, item)
+        await waiting.join_waiting_list(each, line.id, slot.day, item)
 
     after = await slots.set_capacity(OPERATOR, slot.id, 4)
 
@@ -311,7 +311,7 @@ async def test_capacity_lowered_in_a_rush_never_oversells_nor_goes_below_what_is
 
     async def one(person: Any) -> bool:
         try:
-            await booking.book(person, slot.id, item)
+            await booking.book_place(person, slot.id, item)
         except SlotFull:
             return False
         return True
@@ -322,7 +322,7 @@ async def test_capacity_lowered_in_a_rush_never_oversells_nor_goes_below_what_is
     assert (held, booked) == (0, sum(sold))
     assert booked <= capacity
     assert len(outcomes) == 7
-    assert all(each.taken <= each.capacity for each in outcomes if isinstance(each, slots.Capacity))
+    assert all(each.taken <= each.capacity for each in outcomes if isinstance(each, slots.SlotCapacity))
 
 
 # -- every template and every stretch of days -------------------------------------------------------
@@ -345,7 +345,7 @@ def accepted(openings: list[Opening], length: int) -> list[Opening]:
     """As many of the rows as a hall would be allowed to set together."""
     kept: list[Opening] = []
     for each in openings:
-        if not faults_of([*kept, each], length):
+        if not check_openings([*kept, each], length):
             kept.append(each)
     return kept
 
@@ -358,7 +358,7 @@ def test_slots_are_disjoint_inside_the_hours_and_never_on_a_day_off(
     shut = {data.draw(st.dates(first, last)): Day(False, "停办")}
     known = WorkingCalendar(shut)
 
-    planned = slots.plan(template, first, last, known, slot_minutes=length)
+    planned = slots.plan_slots(template, first, last, known, slot_minutes=length)
 
     for earlier, later in itertools.pairwise(planned):
         assert earlier.ends_at <= later.starts_at
@@ -377,6 +377,6 @@ def test_slots_are_disjoint_inside_the_hours_and_never_on_a_day_off(
 
 @given(st.dates(date(2020, 1, 1), date(2026, 11, 30)))
 def test_a_whole_day_of_hours_gives_slots_exactly_on_days_that_are_worked(day: date):
-    planned = slots.plan(every_day()[:6], day, day, PUBLISHED, slot_minutes=60)
+    planned = slots.plan_slots(every_day()[:6], day, day, PUBLISHED, slot_minutes=60)
 
     assert bool(planned) is PUBLISHED.is_working(day)

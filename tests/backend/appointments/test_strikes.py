@@ -18,7 +18,7 @@ from backend.appointments.errors import (
     StrikeNotFound,
 )
 from backend.appointments.lifecycle import Transition
-from backend.appointments.places import locked, move_to
+from backend.appointments.places import apply_transition, lock_booking
 from backend.appointments.strikes import Kind
 from backend.database import transaction
 from backend.events import acting_as
@@ -90,10 +90,10 @@ async def test_whoever_is_blocked_cannot_book_on_this_line_but_on_another():
     slot, elsewhere = await a_slot(3, line), await a_slot(3, other)
 
     with pytest.raises(BookingBlocked):
-        await booking.book(who, slot.id, await item_of(line))
+        await booking.book_place(who, slot.id, await item_of(line))
     with pytest.raises(BookingBlocked) as refused:
         await strikes.refuse_blocked(who.id, line.id)
-    made = await booking.book(who, elsewhere.id, await item_of(other))
+    made = await booking.book_place(who, elsewhere.id, await item_of(other))
 
     assert made.state == "booked"
     assert isinstance(refused.value.facts["until"], datetime)
@@ -128,7 +128,7 @@ async def test_a_waived_strike_never_counted():
     first, _ = await a_strike(who, line), await a_strike(who, line)
     blocked = await strikes.blocked_until(who.id, line.id)
 
-    await strikes.decide(await staff_of(line), first, waive=True)
+    await strikes.decide_appeal(await staff_of(line), first, waive=True)
 
     assert blocked is not None
     assert await strikes.blocked_until(who.id, line.id) is None
@@ -143,11 +143,11 @@ async def test_an_appeal_is_sealed_heard_in_the_hall_and_answered():
     strike = await a_strike(who, line)
     staff = await staff_of(line)
 
-    await strikes.appeal(who, strike, "当天住院")
-    heard, _ = await strikes.appeals_in(staff, hall_of(line))
-    [mine], _ = await strikes.strikes_of(who)
-    await strikes.decide(staff, strike, waive=False)
-    [after], _ = await strikes.strikes_of(who)
+    await strikes.appeal_strike(who, strike, "当天住院")
+    heard, _ = await strikes.list_appeals(staff, hall_of(line))
+    [mine], _ = await strikes.list_own_strikes(who)
+    await strikes.decide_appeal(staff, strike, waive=False)
+    [after], _ = await strikes.list_own_strikes(who)
 
     assert [(each.id, each.appeal) for each in heard] == [(strike, "当天住院")]
     assert (mine.standing, mine.appeal, mine.kind_name) == ("appealed", "当天住院", "未按时到场")
@@ -157,23 +157,23 @@ async def test_an_appeal_is_sealed_heard_in_the_hall_and_answered():
     assert row.appeal is not None
     assert "住院" not in row.appeal
     assert row.decided_by == staff.id
-    assert (await strikes.appeals_in(staff, hall_of(line)))[0] == []
+    assert (await strikes.list_appeals(staff, hall_of(line)))[0] == []
 
 
 async def test_one_appeals_once_and_only_for_oneself():
     line, who = await a_line(), await somebody()
     strike, decided = await a_strike(who, line), await a_strike(who, line)
-    await strikes.decide(await staff_of(line), decided, waive=True)
-    await strikes.appeal(who, strike, "当天住院")
+    await strikes.decide_appeal(await staff_of(line), decided, waive=True)
+    await strikes.appeal_strike(who, strike, "当天住院")
 
     with pytest.raises(StrikeAlreadyAppealed):
-        await strikes.appeal(who, strike, "再说一次")
+        await strikes.appeal_strike(who, strike, "再说一次")
     with pytest.raises(StrikeAlreadyAppealed):
-        await strikes.appeal(who, decided, "已经撤销")
+        await strikes.appeal_strike(who, decided, "已经撤销")
     with pytest.raises(StrikeNotFound):
-        await strikes.appeal(await somebody(), strike, "别人的")
+        await strikes.appeal_strike(await somebody(), strike, "别人的")
     with pytest.raises(StrikeNotFound):
-        await strikes.appeal(who, uuid4(), "没有的")
+        await strikes.appeal_strike(who, uuid4(), "没有的")
     assert await EventRecord.filter(name="strike.appealed").count() == 1
 
 
@@ -182,12 +182,12 @@ async def test_whoever_gave_the_strike_does_not_decide_on_it():
     staff, colleague = await staff_of(line), await staff_of(line)
     with acting_as("staff", staff.id):
         strike = await a_strike(who, line)
-    await strikes.appeal(who, strike, "排队时听不到叫号")
+    await strikes.appeal_strike(who, strike, "排队时听不到叫号")
 
     with pytest.raises(OwnStrikeDecisionRefused):
-        await strikes.decide(staff, strike, waive=True)
-    [heard], _ = await strikes.appeals_in(colleague, hall_of(line))
-    await strikes.decide(colleague, strike, waive=True)
+        await strikes.decide_appeal(staff, strike, waive=True)
+    [heard], _ = await strikes.list_appeals(colleague, hall_of(line))
+    await strikes.decide_appeal(colleague, strike, waive=True)
 
     assert heard.given_by == staff.id
     assert (await Strike.get(id=strike)).waived_at is not None
@@ -198,9 +198,9 @@ async def test_a_decision_is_made_once_and_only_on_an_appeal_can_one_be_turned_d
     strike, staff = await a_strike(who, line), await staff_of(line)
 
     with pytest.raises(StrikeAppealNotPending):
-        await strikes.decide(staff, strike, waive=False)
+        await strikes.decide_appeal(staff, strike, waive=False)
     outcomes = await asyncio.gather(
-        *(strikes.decide(staff, strike, waive=True) for _ in range(5)), return_exceptions=True
+        *(strikes.decide_appeal(staff, strike, waive=True) for _ in range(5)), return_exceptions=True
     )
 
     assert sum(each is None for each in outcomes) == 1
@@ -212,28 +212,28 @@ async def test_staff_of_another_hall_see_and_decide_nothing():
     strike, stranger = await a_strike(who, line), await staff_of(await a_line())
 
     with pytest.raises(StrikeNotFound):
-        await strikes.decide(stranger, strike, waive=True)
+        await strikes.decide_appeal(stranger, strike, waive=True)
     with pytest.raises(HallNotFound):
-        await strikes.appeals_in(stranger, hall_of(line))
+        await strikes.list_appeals(stranger, hall_of(line))
 
 
 async def test_lists_come_in_pages_that_hold_everything_once():
     line, who = await a_line(), await somebody()
     given = [await a_strike(who, line, ago=timedelta(hours=9 - n)) for n in range(5)]
     for each in given:
-        await strikes.appeal(who, each, "申诉")
+        await strikes.appeal_strike(who, each, "申诉")
     staff = await staff_of(line)
 
-    first, cursor = await strikes.strikes_of(who, limit=3)
-    rest, end = await strikes.strikes_of(who, limit=3, cursor=cursor)
-    heard, more = await strikes.appeals_in(staff, hall_of(line), limit=4)
-    last, _ = await strikes.appeals_in(staff, hall_of(line), limit=4, cursor=more)
+    first, cursor = await strikes.list_own_strikes(who, limit=3)
+    rest, end = await strikes.list_own_strikes(who, limit=3, cursor=cursor)
+    heard, more = await strikes.list_appeals(staff, hall_of(line), limit=4)
+    last, _ = await strikes.list_appeals(staff, hall_of(line), limit=4, cursor=more)
 
     assert [each.id for each in (*first, *rest)] == given[::-1]
     assert [each.id for each in (*heard, *last)] == given
     assert end is None
     with pytest.raises(CursorInvalid):
-        await strikes.strikes_of(await somebody(), cursor=cursor)
+        await strikes.list_own_strikes(await somebody(), cursor=cursor)
 
 
 # -- whoever never came -----------------------------------------------------------------------------
@@ -275,10 +275,10 @@ async def test_two_workers_and_late_check_ins_leave_each_visit_in_one_state_with
 
     async def check_in(visit: Appointment) -> bool:
         async with transaction():
-            found = await locked(visit.id)
+            found = await lock_booking(visit.id)
             if found.state is not S.BOOKED:
                 return False
-            await move_to(found, Transition.CHECK_IN)
+            await apply_transition(found, Transition.CHECK_IN)
         return True
 
     outcomes = await asyncio.gather(

@@ -26,7 +26,7 @@ _PURPOSE = "resident-appointments"
 MOST_KEPT = 2_000
 
 
-class SlotFree(Struct, frozen=True, kw_only=True):
+class SlotAvailability(Struct, frozen=True, kw_only=True):
     """A slot and how many places it has left. `state`: open, full, closed, over, early (not released yet)."""
 
     id: UUID
@@ -37,7 +37,7 @@ class SlotFree(Struct, frozen=True, kw_only=True):
     state: str
 
 
-class FreePlaces(Struct, frozen=True, kw_only=True):
+class DayAvailability(Struct, frozen=True, kw_only=True):
     """What one line of a hall has left on a day for one item. `read_at` is when the database said so.
 
     `admission` "draw" with `drawn` false: enter the draw instead of booking.
@@ -52,7 +52,7 @@ class FreePlaces(Struct, frozen=True, kw_only=True):
     drawn: bool
     waiting: int
     """How many wait for a place on this day."""
-    slots: list[SlotFree]
+    slots: list[SlotAvailability]
     read_at: datetime
 
 
@@ -76,11 +76,11 @@ FROM service_lines l JOIN line_items li ON li.line_id = l.id JOIN service_items 
 WHERE li.hall_id = $1 AND i.code = $2 AND l.active
 """
 
-_kept: dict[tuple[UUID, str, date], tuple[float, FreePlaces | None]] = {}
-_reading: dict[tuple[UUID, str, date], asyncio.Task[FreePlaces | None]] = {}
+_kept: dict[tuple[UUID, str, date], tuple[float, DayAvailability | None]] = {}
+_reading: dict[tuple[UUID, str, date], asyncio.Task[DayAvailability | None]] = {}
 
 
-async def free_places(hall_id: UUID, item_code: str, day: date) -> FreePlaces:
+async def get_availability(hall_id: UUID, item_code: str, day: date) -> DayAvailability:
     """What is free, at most `free_places_seconds` old; however many ask, one statement in that time is sent.
 
     Raises ServiceLineNotFound when nothing in the hall handles the item.
@@ -100,22 +100,22 @@ async def free_places(hall_id: UUID, item_code: str, day: date) -> FreePlaces:
     return found
 
 
-async def _read(key: tuple[UUID, str, date]) -> FreePlaces | None:
+async def _read(key: tuple[UUID, str, date]) -> DayAvailability | None:
     began = clock.monotonic()
     body = await fetch_value(_FREE, *key)
-    found = msgspec.json.decode(body, type=FreePlaces) if body else None
+    found = msgspec.json.decode(body, type=DayAvailability) if body else None
     if len(_kept) >= MOST_KEPT:
         _kept.clear()
     _kept[key] = (began, found)
     return found
 
 
-def forget() -> None:
+def clear_availability() -> None:
     """Forget what was read: for tests."""
     _kept.clear()
 
 
-class AppointmentLine(Struct, frozen=True, kw_only=True):
+class AppointmentSummary(Struct, frozen=True, kw_only=True):
     """One appointment in a resident's list."""
 
     id: UUID
@@ -134,7 +134,7 @@ class AppointmentLine(Struct, frozen=True, kw_only=True):
     hold_until: datetime | None
 
 
-class Way(Struct, frozen=True, kw_only=True):
+class HallDirections(Struct, frozen=True, kw_only=True):
     """How to get to the hall. Coordinates are GCJ-02 degrees, as the maps on phones take them."""
 
     hall_id: UUID
@@ -148,7 +148,7 @@ class Way(Struct, frozen=True, kw_only=True):
     """Numbers of the windows that serve the line."""
 
 
-class AppointmentSeen(AppointmentLine, frozen=True, kw_only=True):
+class AppointmentDetail(AppointmentSummary, frozen=True, kw_only=True):
     """One appointment as its resident sees it: the number, until when it can be cancelled freely, the way there."""
 
     slot_id: UUID
@@ -156,7 +156,7 @@ class AppointmentSeen(AppointmentLine, frozen=True, kw_only=True):
     from_waiting_list: bool
     cancel_until: datetime
     """Until then it can be moved, and cancelled without a strike."""
-    way: Way
+    way: HallDirections
 
 
 _ONE = """
@@ -180,14 +180,14 @@ ORDER BY a.day DESC, a.id DESC LIMIT $5
 )
 
 
-async def mine(
+async def list_own_appointments(
     resident: AsResident,
     *,
     person_id: UUID | None = None,
     states: list[S] | None = None,
     cursor: str | None = None,
     limit: int,
-) -> tuple[list[AppointmentLine], str | None]:
+) -> tuple[list[AppointmentSummary], str | None]:
     """One page of appointments, the latest day first, and the next cursor: of the resident and of everybody they may
     act for, or of one of them. Raises CursorInvalid, PersonNotFound.
     """
@@ -197,19 +197,19 @@ async def mine(
     place = (date.fromisoformat(day), UUID(last)) if day and last else (None, None)
     wanted = [str(each) for each in states] if states else None
     rows = await fetch(_LIST, resident.id, wanted, *place, limit + 1, person_id)
-    lines = [_as(AppointmentLine, row) for row in rows[:limit]]
+    lines = [_as(AppointmentSummary, row) for row in rows[:limit]]
     more = cursor_of([lines[-1].day.isoformat(), str(lines[-1].id)], _PURPOSE) if len(rows) > limit else None
     return lines, more
 
 
-async def one(resident: AsResident, appointment_id: UUID) -> AppointmentSeen:
+async def get_own_appointment(resident: AsResident, appointment_id: UUID) -> AppointmentDetail:
     """One appointment of the resident or of somebody they may act for. Raises AppointmentNotFound for somebody else's
     too, in the same words."""
     row = await fetch_row(_ONE + " AND a.id = $2", resident.id, appointment_id)
     if row is None:
         raise AppointmentNotFound
-    way = Way(**{name: row[name] for name in Way.__struct_fields__})
-    seen: AppointmentSeen = _as(AppointmentSeen, row, way=way)
+    way = HallDirections(**{name: row[name] for name in HallDirections.__struct_fields__})
+    seen: AppointmentDetail = _as(AppointmentDetail, row, way=way)
     return seen
 
 

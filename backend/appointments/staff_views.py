@@ -11,14 +11,14 @@ import msgspec
 from msgspec import Struct
 
 from backend.appointments.booking import SEALED_IN
-from backend.appointments.duty import Runner, halls_run_by, in_hall
+from backend.appointments.duty import Runner, authorize_hall, halls_in_charge
 from backend.crypto import mask_name, open_sealed
 from backend.database import fetch
 from backend.paging import USUAL, cursor_of, place_of
 from backend.regions import HallSeen, halls_of
 
 
-class SlotFigures(Struct, frozen=True, kw_only=True):
+class SlotSummary(Struct, frozen=True, kw_only=True):
     """One slot in numbers. `held`, `booked` and `walk_ins` take places; the others say how the visits went."""
 
     id: UUID
@@ -39,7 +39,7 @@ class SlotFigures(Struct, frozen=True, kw_only=True):
     closed_because: str
 
 
-class Visit(Struct, frozen=True, kw_only=True):
+class StaffAppointmentSummary(Struct, frozen=True, kw_only=True):
     """One line of the day list. The name is masked, and null when the resident gave none."""
 
     id: UUID
@@ -83,18 +83,20 @@ ORDER BY s.starts_at, a.id LIMIT $7
 _COMING = ["booked", "checked-in", "served", "missed"]
 
 
-async def own_halls(staff: Runner) -> list[HallSeen]:
+async def list_own_halls(staff: Runner) -> list[HallSeen]:
     """The halls that they run, by code."""
-    return await halls_of(tuple(await halls_run_by(staff)))
+    return await halls_of(tuple(await halls_in_charge(staff)))
 
 
-async def figures(staff: Runner, hall_id: UUID, day: date, *, line_id: UUID | None = None) -> list[SlotFigures]:
+async def list_slot_summaries(
+    staff: Runner, hall_id: UUID, day: date, *, line_id: UUID | None = None
+) -> list[SlotSummary]:
     """Every slot of the hall's day, by time. Raises HallNotFound."""
-    await in_hall(staff, hall_id)
-    return [msgspec.convert(dict(row), SlotFigures) for row in await fetch(_FIGURES, hall_id, day, line_id)]
+    await authorize_hall(staff, hall_id)
+    return [msgspec.convert(dict(row), SlotSummary) for row in await fetch(_FIGURES, hall_id, day, line_id)]
 
 
-async def day_list(
+async def list_day_appointments(
     staff: Runner,
     hall_id: UUID,
     day: date,
@@ -103,11 +105,11 @@ async def day_list(
     states: list[str] | None = None,
     limit: int = USUAL,
     cursor: str | None = None,
-) -> tuple[list[Visit], str | None]:
+) -> tuple[list[StaffAppointmentSummary], str | None]:
     """One page of the people of the day, by time: those who are expected, are here, came or did not come; other states
     when asked for. Raises HallNotFound, CursorInvalid.
     """
-    await in_hall(staff, hall_id)
+    await authorize_hall(staff, hall_id)
     purpose = f"day {hall_id} {day} {line_id} {states}"
     at, after = place_of(cursor, purpose) if cursor else (None, None)
     place: tuple[Any, Any] = (datetime.fromisoformat(at), UUID(after)) if at and after else (None, None)
@@ -116,8 +118,8 @@ async def day_list(
     return page, cursor_of([page[-1].starts_at, page[-1].id], purpose) if len(rows) > limit else None
 
 
-def _visit(row: asyncpg.Record) -> Visit:
+def _visit(row: asyncpg.Record) -> StaffAppointmentSummary:
     values = dict(row)
     sealed = values.pop("visitor_name")
     name = mask_name(open_sealed(sealed, where=SEALED_IN, row=row["id"])) if sealed else None
-    return msgspec.convert({**values, "name": name}, Visit)
+    return msgspec.convert({**values, "name": name}, StaffAppointmentSummary)

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from backend.appointments import booking, overseeing
+from backend.appointments import booking, staff_views
 from backend.appointments.booking import Visitor
 from backend.identity.principals import AsOperator, AsStaff
 from backend.paging import CursorInvalid
@@ -32,7 +32,7 @@ async def test_each_slot_comes_with_its_figures():
     await a_slot(9, line, timedelta(days=3))
     await a_slot(9, await a_line())
 
-    [found] = await overseeing.figures(OPERATOR, hall_of(line), slot.day)
+    [found] = await staff_views.list_slot_summaries(OPERATOR, hall_of(line), slot.day)
 
     assert (found.id, found.line_name, found.capacity, found.held, found.booked) == (slot.id, "户籍", 9, 1, 4)
     assert (found.walk_in_quota, found.walk_ins, found.checked_in, found.served, found.missed) == (4, 1, 1, 1, 0)
@@ -44,8 +44,8 @@ async def test_figures_and_list_can_be_asked_for_one_line():
     mine, theirs = await a_slot(1, line), await a_slot(1, other)
     visit, _ = await an_appointment(mine), await an_appointment(theirs)
 
-    figures = await overseeing.figures(OPERATOR, hall_of(line), mine.day, line_id=line.id)
-    people, _ = await overseeing.day_list(OPERATOR, hall_of(line), mine.day, line_id=line.id)
+    figures = await staff_views.list_slot_summaries(OPERATOR, hall_of(line), mine.day, line_id=line.id)
+    people, _ = await staff_views.list_day_appointments(OPERATOR, hall_of(line), mine.day, line_id=line.id)
 
     assert [each.id for each in figures] == [mine.id]
     assert [each.id for each in people] == [visit.id]
@@ -55,7 +55,7 @@ async def test_the_day_list_masks_names_and_shows_number_state_and_ticket():
     line = await a_line()
     slot, item = await a_slot(5, line), await item_of(line)
     visitor = Visitor(name="田秀英", id_last_four="1234", phone="13800000000")
-    named = await booking.book(await somebody(), slot.id, item, visitor=visitor)
+    named = await booking.book_place(await somebody(), slot.id, item, visitor=visitor)
     nameless = await an_appointment(slot, state=S.CHECKED_IN)
     await Ticket.create(
         hall_id=hall_of(line),
@@ -68,8 +68,8 @@ async def test_the_day_list_masks_names_and_shows_number_state_and_ticket():
     )
     await an_appointment(slot, state=S.CANCELLED)
 
-    people, end = await overseeing.day_list(OPERATOR, hall_of(line), slot.day)
-    gone, _ = await overseeing.day_list(OPERATOR, hall_of(line), slot.day, states=["cancelled"])
+    people, end = await staff_views.list_day_appointments(OPERATOR, hall_of(line), slot.day)
+    gone, _ = await staff_views.list_day_appointments(OPERATOR, hall_of(line), slot.day, states=["cancelled"])
 
     assert end is None
     assert {(each.id, each.number, each.name, each.state, each.ticket) for each in people} == {
@@ -87,15 +87,15 @@ async def test_the_list_comes_in_pages_that_hold_everybody_once_in_the_order_of_
         late = early
     visits = [await an_appointment(slot) for slot in (late, early, late, early, early)]
 
-    first, cursor = await overseeing.day_list(OPERATOR, hall_of(line), early.day, limit=3)
-    rest, end = await overseeing.day_list(OPERATOR, hall_of(line), early.day, limit=3, cursor=cursor)
+    first, cursor = await staff_views.list_day_appointments(OPERATOR, hall_of(line), early.day, limit=3)
+    rest, end = await staff_views.list_day_appointments(OPERATOR, hall_of(line), early.day, limit=3, cursor=cursor)
 
     everybody = [*first, *rest]
     assert {each.id for each in everybody} == {each.id for each in visits}
     assert [each.starts_at for each in everybody] == sorted(each.starts_at for each in everybody)
     assert (len(everybody), end) == (5, None)
     with pytest.raises(CursorInvalid):
-        await overseeing.day_list(OPERATOR, hall_of(await a_line()), early.day, cursor=cursor)
+        await staff_views.list_day_appointments(OPERATOR, hall_of(await a_line()), early.day, cursor=cursor)
 
 
 async def test_another_hall_is_not_seen():
@@ -103,10 +103,10 @@ async def test_another_hall_is_not_seen():
     slot = await a_slot(1, line)
 
     with pytest.raises(HallNotFound):
-        await overseeing.figures(stranger, hall_of(line), slot.day)
+        await staff_views.list_slot_summaries(stranger, hall_of(line), slot.day)
     with pytest.raises(HallNotFound):
-        await overseeing.day_list(stranger, hall_of(line), slot.day)
-    assert await overseeing.own_halls(stranger) == []
+        await staff_views.list_day_appointments(stranger, hall_of(line), slot.day)
+    assert await staff_views.list_own_halls(stranger) == []
 
 
 async def test_own_halls_come_as_the_public_knows_them():
@@ -114,4 +114,4 @@ async def test_own_halls_come_as_the_public_knows_them():
     hall = await line.hall
     staff = AsStaff(uuid4(), uuid4(), frozenset({f"hall:{hall.code}"}))
 
-    assert [each.code for each in await overseeing.own_halls(staff)] == [hall.code]
+    assert [each.code for each in await staff_views.list_own_halls(staff)] == [hall.code]
