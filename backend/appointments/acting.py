@@ -1,9 +1,10 @@
 """Whom one may act for: oneself, and everybody who has given one a delegation in appointments that runs now.
 
-An appointment belongs to the person who comes (`person_id`), whoever booked it: they see it, change it and are told of
-it. Whoever may act for them does all of that too, for as long as the delegation runs, also with what the person or
-somebody else booked. Statements ask the same with `people_of(resident, 'appointments')`. For everybody else, and from
-the moment a delegation ends, the person does not exist here (404, not 403: nobody learns who is registered by asking).
+An appointment belongs to the person who comes (`person_id`), also when a delegate booked it: they see it, change it
+and are notified of it. A delegate does all of that too, for as long as the delegation is valid, also with what the
+person or another delegate booked. Statements ask the same with `people_of(resident, 'appointments')`. For everybody
+else, and from the moment a delegation ends, the person does not exist here (404, not 403: a request must not reveal
+who is registered).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ async def may_act_for(resident: AsResident, person_id: UUID) -> bool:
 
 
 async def person_for(resident: AsResident, person_id: UUID | None) -> UUID:
-    """The person who will come: the resident, unless they name somebody they may act for. Raises PersonNotFound."""
+    """The person who will come: the resident, unless they name a person they may act for. Raises PersonNotFound."""
     if person_id is None:
         return resident.id
     if not await may_act_for(resident, person_id):
@@ -34,5 +35,5 @@ _THEIRS = "SELECT 1 FROM appointments WHERE id = $1 AND person_id IN (SELECT peo
 
 
 async def may_read(resident: AsResident, appointment_id: UUID) -> bool:
-    """Whether there is such an appointment of the resident or of somebody they may act for."""
+    """Whether there is such an appointment of the resident or of a person they may act for."""
     return await fetch_value(_THEIRS, appointment_id, resident.id) is not None

@@ -1,16 +1,16 @@
 """Who is let in to PostgreSQL at 08:00, when thousands tap for a few hundred places.
 
 Two doors, both before any transaction. The first is a count in Redis of the places that a slot has left, taken down by
-one with each who passes; at zero the answer is SlotFull, and PostgreSQL hears nothing of it. The second lets a fixed
+one with each who passes; at zero the answer is SlotFull, and PostgreSQL is not asked. The second lets a fixed
 number of bookings work at once in each process, and a bounded number wait: the pool's other connections stay free for
-reads and callbacks, and whoever would wait too long is told to come back (BookingRushLimitExceeded with Retry-After).
+reads and callbacks, and a request that would wait too long is refused (BookingRushLimitExceeded with Retry-After).
 
 The count only ever *refuses*. It is loaded from the slot's row, lives for under a second and is loaded anew: a count
 that was lost or flushed, a process that died with one, a place that was given back, all of it is right again after
 that time, and meanwhile the conditional UPDATE decides as always. Without Redis each process counts for itself.
 
-Whoever has been let in, or has an appointment in the slot, passes the first door again: a winner whose answer was lost
-repeats the request and must get the same answer, even when the slot has long been full.
+A resident who was admitted, or has an appointment in the slot, passes the first door again: a winner whose answer was
+lost repeats the request and must get the same answer, even when the slot has long been full.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _WHY: dict[str, type[DomainError]] = {
     "early": SlotNotReleased,
 }
 
-# 1: one place less; 2: they were here before; 0: none left; "missing" …: why there are none; nil: nobody has counted.
+# 1: one place less; 2: they were here before; 0: none left; "missing" …: why there are none; nil: not counted.
 _ENTER = """
 if redis.call('SISMEMBER', KEYS[2], ARGV[1]) == 1 then return 2 end
 local left = redis.call('GET', KEYS[1])
@@ -67,7 +67,7 @@ redis.call('SADD', KEYS[2], ARGV[1])
 redis.call('EXPIRE', KEYS[2], ARGV[2])
 return 1
 """
-# Whoever was let in and got nothing. A count that has ended meanwhile is not brought back to life.
+# For a resident who was admitted and got no place. A count that has expired meanwhile is not renewed.
 _BACK = """
 redis.call('SREM', KEYS[2], ARGV[1])
 if ARGV[2] == 'empty' then redis.call('SET', KEYS[1], '0', 'XX', 'KEEPTTL')
@@ -90,7 +90,8 @@ FROM slots WHERE id = $1
 
 @dataclass
 class _Counted:
-    """What the slot's row said: places left or why there are none, who was here, until when that may be believed."""
+    """The slot's row when counted: places left or why there are none, who was admitted, and until when that is
+    valid."""
 
     left: int
     why: str
@@ -206,7 +207,7 @@ async def _count(slot_id: UUID) -> _Counted:
         counted = _Counted(0, "missing", seconds)
     else:
         why = "closed" if row["closed"] else "over" if row["over"] else "early" if row["opens_in"] > 0 else ""
-        if why == "early":  # nobody waits for the next count when the hour has struck
+        if why == "early":  # no request waits for the next count once the hour has struck
             seconds = min(seconds, row["opens_in"])
         counted = _Counted(row["free"], why, seconds, set(row["known"]))
     if len(_own) >= MOST_KEPT:
@@ -219,7 +220,7 @@ async def _count(slot_id: UUID) -> _Counted:
 # -- the second door ---------------------------------------------------------------------------------------------
 
 
-class _Turns:
+class _Queue:
     """So many work at once, so many may wait."""
 
     def __init__(self, at_once: int) -> None:
@@ -227,7 +228,7 @@ class _Turns:
         self.free = asyncio.Semaphore(at_once)
 
 
-_turns: _Turns | None = None
+_queue: _Queue | None = None
 
 
 @asynccontextmanager
@@ -236,11 +237,11 @@ async def queued() -> AsyncIterator[None]:
 
     Raises BookingRushLimitExceeded when too many are waiting, or it took too long.
     """
-    global _turns
+    global _queue
     values = settings()
-    if _turns is None or _turns.at_once != values.booking_concurrency:
-        _turns = _Turns(values.booking_concurrency)
-    turns = _turns
+    if _queue is None or _queue.at_once != values.booking_concurrency:
+        _queue = _Queue(values.booking_concurrency)
+    turns = _queue
     if turns.waiting >= values.booking_queue:
         _refuse()
     turns.waiting += 1
@@ -265,6 +266,6 @@ def _refuse() -> None:
 
 def clear() -> None:
     """Forget this process's counts: for tests and after a fork."""
-    global _turns
+    global _queue
     _own.clear()
-    _turns = None
+    _queue = None

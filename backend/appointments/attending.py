@@ -1,8 +1,8 @@
 """Coming to the hall: check-in by code, by what one types in at the kiosk, or by staff; numbers for people without an
-appointment; and the end of a day on which somebody was checked in and never served.
+appointment; and the end of a day on which a resident was checked in and never served.
 
 A visit can be checked in from an hour before its slot until the slot is over. Staff may do it later on the same day,
-because somebody stands before them; nobody may do it on another day.
+because the resident stands before them; on another day no check-in is possible.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ TRIES_OF_KIOSK = (60, 60)
 
 
 async def authorize_kiosk(staff: Runner, hall_id: UUID) -> UUID:
-    """The hall, if this is a kiosk of it (duty `kiosk:<code>`) or somebody who runs it. Raises HallNotFound."""
+    """The hall, if this is a kiosk of it (duty `kiosk:<code>`) or a member of staff who runs it. Raises
+    HallNotFound."""
     if isinstance(staff, AsStaff) and any(duty.startswith("kiosk:") for duty in staff.duties):
         code = await fetch_value("SELECT code FROM halls WHERE id = $1", hall_id)
         if code is not None and kiosk_duty(code) in staff.duties:
@@ -53,7 +54,7 @@ async def authorize_kiosk(staff: Runner, hall_id: UUID) -> UUID:
 
 
 async def check_in_by_code(staff: Runner, hall_id: UUID, code: str) -> QueueTicket:
-    """Check in whoever's phone shows this code; the queue number.
+    """Check in the holder of this code; return the queue number.
 
     Raises CheckInRefused for a code that is forged, over, used, or of another hall, day or state; TooEarlyToCheckIn and
     TooLateToCheckIn, which leave the code unused; HallNotFound.
@@ -87,7 +88,7 @@ async def check_in_by_identity(staff: Runner, hall_id: UUID, id_last_four: str, 
     """Check in by the last four characters of the id number and the phone that were given when booking.
 
     Of several visits the next one is meant. Raises AppointmentNotFound whichever of the two is wrong,
-    KioskAttemptLimitExceeded, CacheDown when nobody can count the tries, TooEarlyToCheckIn, TooLateToCheckIn,
+    KioskAttemptLimitExceeded, CacheDown when the tries cannot be counted, TooEarlyToCheckIn, TooLateToCheckIn,
     HallNotFound.
     """
     await authorize_kiosk(staff, hall_id)
@@ -115,7 +116,7 @@ async def _count(hall_id: UUID, phone: str) -> None:
 
 
 async def check_in(staff: Runner, appointment_id: UUID) -> QueueTicket:
-    """Check somebody in at the desk, also after the slot is over, on the day of the visit.
+    """Check a resident in at the desk, also after the slot is over, on the day of the visit.
 
     Raises AppointmentNotFound, AppointmentTransitionRefused, TooEarlyToCheckIn, TooLateToCheckIn on another day.
     """
@@ -171,10 +172,10 @@ SELECT EXISTS (SELECT 1 FROM slots WHERE line_id = $1 AND hall_id = $2 AND day =
 
 
 async def walk_in(staff: Runner, hall_id: UUID, line_id: UUID) -> QueueTicket:
-    """A number for somebody without an appointment, from the quota that is kept apart for them.
+    """Issue a number to a visitor without an appointment, from the quota reserved for them.
 
-    They take a place of the slot that runs, or of the next that has one left, and queue from its start on: whoever
-    booked an earlier time is not overtaken. Raises WalkInsFull, ServiceLineNotFound, HallNotFound.
+    They take a place of the slot that runs, or of the next that has one left, and queue from its start on: a visitor
+    who booked an earlier time is not overtaken. Raises WalkInsFull, ServiceLineNotFound, HallNotFound.
     """
     await authorize_kiosk(staff, hall_id)
     own = "SELECT 1 FROM service_lines WHERE id = $1 AND hall_id = $2 AND active"
@@ -183,7 +184,7 @@ async def walk_in(staff: Runner, hall_id: UUID, line_id: UUID) -> QueueTicket:
     async with transaction():
         day: date = await fetch_value("SELECT (now() AT TIME ZONE 'Asia/Shanghai')::date")
         while (wanted_at := await fetch_value(_WALK_IN, line_id, hall_id, day)) is None:
-            # Somebody took the last place of the slot that we waited for; another slot may have one.
+            # Another visitor took the last place of the slot while this transaction waited; another slot may have one.
             if not await fetch_value(_WALK_INS_LEFT, line_id, hall_id, day):
                 raise WalkInsFull
         found = await issue_ticket(hall_id, line_id, day, wanted_at)
@@ -220,8 +221,8 @@ async def _close(appointment_id: UUID, ticket_id: UUID | None, ticket_state: str
         )
         await apply_transition(visit, Transition.SERVE if ended else Transition.MISS)
         if not ended:
-            told = AppointmentMissed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id)
-            await record(told)
+            missed = AppointmentMissed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id)
+            await record(missed)
             if ticket_state == TicketState.MISSED:
                 await give_strike(visit.id, "no-show")
     return True

@@ -1,4 +1,4 @@
-"""The live board of a hall: which number is called to which window, and how many wait. Numbers only, nobody's name.
+"""The live board of a hall: which number is called to which window, and how many wait. Numbers only, no names.
 
 A change is announced through Redis; every process that has subscribers for the hall then reads the snapshot once and
 hands the same bytes to all of them. So an announcement that is lost, doubled or late does no harm: the snapshot is read
@@ -28,14 +28,14 @@ from backend.regions.errors import HallNotFound
 
 log = logging.getLogger(__name__)
 
-LISTENERS = 2000
+STREAMS = 2000
 """So many may follow boards in one process; more are refused and ask for the snapshot."""
 LONGEST = 1800.0
 """Seconds after which a stream ends; the client connects again by itself, perhaps to another process."""
 HEARTBEAT = 10.0
 """Seconds of silence after which a comment is sent, so that nothing in between closes the connection."""
 LOOK_AGAIN, LOOK_AGAIN_DEAF = 10.0, 2.0
-"""Seconds after which the snapshot is read although nobody announced anything: with Redis, and without."""
+"""Seconds after which the snapshot is read even without an announcement: with Redis, and without."""
 PAUSE = 0.1
 """Changes within this time make one snapshot."""
 CHANNEL = "board:"
@@ -54,7 +54,7 @@ class CalledTicket(Struct, frozen=True, kw_only=True):
 
 
 class LineQueue(Struct, frozen=True, kw_only=True):
-    """The queue of one line. `minutes`: what somebody who comes now waits; null when no window is open for it."""
+    """The queue of one line. `minutes`: how long a visitor who comes now waits; null when no window is open for it."""
 
     code: str
     name: str
@@ -156,7 +156,7 @@ async def get_frame(hall_id: UUID) -> Frame:
 
 async def announce_board(hall_id: UUID) -> None:
     """Say that the hall's queue has changed. Call it after the commit; inside a transaction it says nothing, because
-    nobody could see the change yet, and the next look of each process finds it."""
+    no reader could see the change yet, and the next look of each process finds it."""
     if in_transaction():
         return
     if following := _halls.get(hall_id):
@@ -169,7 +169,7 @@ async def announce_board(hall_id: UUID) -> None:
 
 
 class _Following:
-    """A hall that somebody in this process follows."""
+    """A hall whose board this process streams."""
 
     def __init__(self, hall_id: UUID, first: Frame) -> None:
         self.hall_id, self.frame = hall_id, first
@@ -180,13 +180,13 @@ class _Following:
     async def _keep(self) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_AGAIN if _ear.hears else LOOK_AGAIN_DEAF):
+                async with asyncio.timeout(LOOK_AGAIN if _subscription.connected else LOOK_AGAIN_DEAF):
                     await self.wake.wait()
             self.wake.clear()
             try:
                 self.show(await get_frame(self.hall_id))
             except Exception as error:
-                # Whoever follows keeps what was last known; the next look may find the database again.
+                # The streams keep the last snapshot; the next read may find the database again.
                 facts = {"reason": type(error).__name__}
                 log.warning("live board not read, trying again", extra={"event": "board.read-failed", **facts})
             await asyncio.sleep(PAUSE)
@@ -201,11 +201,11 @@ class _Following:
         changed.set()
 
 
-class _Listener:
+class _Subscription:
     """The one subscription of this process, to the announcements of every hall."""
 
     def __init__(self) -> None:
-        self.hears = False
+        self.connected = False
         self.task: asyncio.Task[None] | None = None
 
     def open(self) -> None:
@@ -215,27 +215,27 @@ class _Listener:
     def close(self) -> None:
         if self.task is not None:
             self.task.cancel()
-        self.task, self.hears = None, False
+        self.task, self.connected = None, False
 
     async def _listen(self) -> None:
         while True:
             try:
                 async with cache.redis().pubsub() as channel:
                     await channel.psubscribe(f"{CHANNEL}*")
-                    self.hears = True
+                    self.connected = True
                     _wake_all()  # what was announced before we listened
                     while True:
-                        heard = await channel.get_message(ignore_subscribe_messages=True, timeout=LOOK_AGAIN)
-                        if heard is not None:
-                            _wake(heard["channel"])
+                        message = await channel.get_message(ignore_subscribe_messages=True, timeout=LOOK_AGAIN)
+                        if message is not None:
+                            _wake(message["channel"])
             except cache.errors():
-                self.hears = False
+                self.connected = False
                 _wake_all()
                 await asyncio.sleep(1)
 
 
 _halls: dict[UUID, _Following] = {}
-_ear = _Listener()
+_subscription = _Subscription()
 _ended = False
 
 
@@ -252,8 +252,8 @@ def _wake_all() -> None:
 
 async def stream_board(hall_id: UUID) -> AsyncGenerator[Frame, None]:
     """The snapshot, and every newer one as soon as it is there, with heartbeats in between; ends after `LONGEST`
-    seconds. Whoever follows must close it. Raises HallNotFound and BoardFull before the first frame."""
-    if _ended or sum(each.subscribers for each in _halls.values()) >= LISTENERS:
+    seconds. The caller must close it. Raises HallNotFound and BoardFull before the first frame."""
+    if _ended or sum(each.subscribers for each in _halls.values()) >= STREAMS:
         raise BoardFull(retry_after=5)
     return _frames(hall_id, await get_frame(hall_id))
 
@@ -281,7 +281,7 @@ def _enter(hall_id: UUID, first: Frame) -> _Following:
     following = _halls.get(hall_id)
     if following is None:
         following = _halls[hall_id] = _Following(hall_id, first)
-        _ear.open()
+        _subscription.open()
     else:
         following.wake.set()
     following.subscribers += 1
@@ -296,7 +296,7 @@ def _leave(following: _Following) -> None:
         following.task.cancel()
         _halls.pop(following.hall_id, None)
     if not _halls:
-        _ear.close()
+        _subscription.close()
 
 
 def end_streams() -> None:

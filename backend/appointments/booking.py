@@ -143,7 +143,7 @@ async def _take(
             hold_until=None,
         )
         if state is S.BOOKED:
-            await _tell_booked(booking)
+            await _notify_booked(booking)
         hold_until = await _place(booking, facts, visitor)
         if state is S.HELD:
             await record(
@@ -220,7 +220,7 @@ async def _explain(booking: Booking, limit: int) -> None:
     raise SlotFull if row["released"] else SlotNotReleased
 
 
-async def _tell_booked(booking: Booking) -> None:
+async def _notify_booked(booking: Booking) -> None:
     await record(
         AppointmentBooked(
             appointment_id=booking.id,
@@ -234,7 +234,7 @@ async def _tell_booked(booking: Booking) -> None:
 async def confirm_booking(resident: AsResident, appointment_id: UUID, *, visitor: Visitor | None = None) -> Booking:
     """Make a held place, or an offered one, one's own.
 
-    Raises AppointmentNotFound for one that does not exist or is somebody else's, HoldExpired when its time is over by
+    Raises AppointmentNotFound for one that does not exist or is another person's, HoldExpired when its time is over by
     the database's clock, whether or not anybody has noticed yet, AppointmentTransitionRefused when there is nothing
     to confirm.
     """
@@ -253,7 +253,7 @@ async def confirm_booking(resident: AsResident, appointment_id: UUID, *, visitor
             )
         if before.from_waiting_list:
             await waiting.end_offer(appointment_id, "taken")
-        await _tell_booked(before)
+        await _notify_booked(before)
     return msgspec.structs.replace(before, state=state, hold_until=None)
 
 

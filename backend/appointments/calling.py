@@ -1,6 +1,6 @@
 """The queue: who is called next, and what becomes of a number that was called.
 
-Numbers are called in the order of `wanted_at`: the start of the booked slot, or when somebody without an appointment
+Numbers are called in the order of `wanted_at`: the start of the booked slot, or when a visitor without an appointment
 came; the number decides between equals. A number that is kept for one window is called by that window only. Two windows
 that call at the same moment get two numbers, because what one has locked the other skips.
 
@@ -35,7 +35,7 @@ from backend.regions.errors import HallNotFound
 from models.appointments import AppointmentState, TicketState
 
 SOON = 3
-"""A holder is told to come near when fewer than this many of their line are before them."""
+"""A holder is notified to come near when fewer than this many of their line are before them."""
 
 
 # The window's row is locked, so that a button that is pressed twice calls one number; other windows do not wait.
@@ -54,7 +54,7 @@ UPDATE tickets SET state = 'called', window_id = $1, called_at = clock_timestamp
     ORDER BY wanted_at, sequence LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id
 """
-# Whom another window is calling at this moment is skipped, so nobody waits and nobody is told twice.
+# A number that another window calls at this moment is skipped: no window waits, and no number is called twice.
 _SOON = """
 UPDATE tickets t SET soon_at = now() FROM appointments a WHERE t.appointment_id = a.id AND t.id IN (
     SELECT id FROM tickets WHERE id = ANY($1::uuid[]) AND state = 'waiting' AND soon_at IS NULL FOR UPDATE SKIP LOCKED)
@@ -86,12 +86,12 @@ async def call_next(staff: Runner, window_id: UUID) -> QueueTicket:
             raise NobodyWaiting
         found = await get_ticket(called)
         await record(TicketCalled(ticket_id=found.id, hall_id=hall_id, window_id=window_id))
-        await _tell_soon(found)
+        await _notify_soon(found)
     await board.announce_board(hall_id)
     return found
 
 
-async def _tell_soon(called: QueueTicket) -> None:
+async def _notify_soon(called: QueueTicket) -> None:
     first = await fetch(_FIRST, called.line_id, called.day, called.hall_id, SOON)
     ahead = {row["id"]: row["ahead"] for row in first}
     for row in await fetch(_SOON, list(ahead)) if ahead else ():
@@ -118,7 +118,7 @@ async def call_ticket_again(staff: Runner, ticket_id: UUID) -> QueueTicket:
             raise AppointmentTransitionRefused(state=found.state, move=TicketTransition.CALL)
         await execute("UPDATE tickets SET calls = calls + 1 WHERE id = $1", found.id)
         await record(TicketCalled(ticket_id=found.id, hall_id=found.hall_id, window_id=found.window_id))
-    return await _told(found)
+    return await _record_called(found)
 
 
 async def serve_ticket(staff: Runner, ticket_id: UUID) -> QueueTicket:
@@ -132,15 +132,15 @@ async def serve_ticket(staff: Runner, ticket_id: UUID) -> QueueTicket:
             await record(
                 AppointmentServed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id)
             )
-    return await _told(found)
+    return await _record_called(found)
 
 
 async def miss_ticket(staff: Runner, ticket_id: UUID) -> QueueTicket:
-    """Nobody answered the call; the window is free again. Raises TicketNotFound, AppointmentTransitionRefused."""
+    """Mark a called number as missed; the window is free again. Raises TicketNotFound, AppointmentTransitionRefused."""
     async with transaction():
         found = await _theirs(staff, ticket_id)
         await _move(found, TicketTransition.MISS)
-    return await _told(found)
+    return await _record_called(found)
 
 
 async def rejoin_queue(staff: Runner, ticket_id: UUID) -> QueueTicket:
@@ -149,7 +149,7 @@ async def rejoin_queue(staff: Runner, ticket_id: UUID) -> QueueTicket:
     async with transaction():
         found = await _theirs(staff, ticket_id)
         await _move(found, TicketTransition.REJOIN)
-    return await _told(found)
+    return await _record_called(found)
 
 
 async def hand_over_ticket(
@@ -167,7 +167,7 @@ async def hand_over_ticket(
         if line_id is not None and await fetch_value(_LINE_HALL, line_id) != found.hall_id:
             raise ServiceLineNotFound
         await _move(found, TicketTransition.HAND_OVER, window_id, line_id)
-    return await _told(found)
+    return await _record_called(found)
 
 
 async def _visit_of(ticket_id: UUID) -> Booking | None:
@@ -202,7 +202,7 @@ async def _move(found: QueueTicket, move: TicketTransition, *more: UUID | None) 
     await record(TicketMoved(ticket_id=found.id, hall_id=found.hall_id, how=move))
 
 
-async def _told(before: QueueTicket) -> QueueTicket:
+async def _record_called(before: QueueTicket) -> QueueTicket:
     await board.announce_board(before.hall_id)
     return await get_ticket(before.id)
 

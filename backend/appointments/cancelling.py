@@ -1,5 +1,5 @@
-"""A place comes back: cancelled by the resident, by the hall, or because a hold ran out. It goes to whoever waits, or
-rests for a while."""
+"""A place comes back: cancelled by the resident, by the hall, or because a hold ran out. It goes to the waiting list,
+or rests for a while."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def cancel_appointment(resident: AsResident, appointment_id: UUID) -> Book
     """Give up an appointment of one's own, held or booked. After the cut-off it still frees the place, and counts as a
     strike; a held place that was never confirmed does not.
 
-    Raises AppointmentNotFound for one that does not exist or is somebody else's, AppointmentTransitionRefused when it
+    Raises AppointmentNotFound for one that does not exist or is another person's, AppointmentTransitionRefused when it
     has ended, SlotExpired when the visit has begun.
     """
     async with transaction():
@@ -77,7 +77,7 @@ async def cancel_appointment(resident: AsResident, appointment_id: UUID) -> Book
 
 
 async def expire_holds(limit: int = 200) -> int:
-    """Clockwork: end holds and offers whose time is over by the database's clock; how many.
+    """Scheduled: end holds and offers whose time is over by the database's clock; how many.
 
     Each is a transaction of its own that looks again under the lock: against a confirmation at the same moment
     exactly one of the two happens.

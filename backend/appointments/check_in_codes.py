@@ -2,7 +2,7 @@
 
 A code is `ZB1.` and base32 letters, so that a QR code takes it in its compact mode; it is no address, and holds ids
 and numbers only. It names the appointment, the hall and the day, when it ends, and a nonce; a keyed fingerprint over
-all of it is its signature, made with the current key of the ring and believed under every key that is still on it.
+all of it is its signature, made with the current key of the ring and verified under every key that is still on it.
 Forged, expired, of another hall or another day: the answer is one and the same; the security log knows which it was.
 """
 
@@ -52,10 +52,10 @@ class ScannedCode(Struct, frozen=True, kw_only=True):
 
 
 async def issue_code(resident: AsResident, appointment_id: UUID) -> CheckInCode:
-    """A new code for a booked visit of the resident or of somebody they may act for; codes given before stay good until
+    """A new code for a booked visit of the resident or of a person they may act for; codes given before stay good until
     their minute is over.
 
-    Raises AppointmentNotFound (also for somebody else's), AppointmentTransitionRefused when there is nothing to check
+    Raises AppointmentNotFound (also for another person's), AppointmentTransitionRefused when there is nothing to check
     in for any more.
     """
     booking = await _own(resident, appointment_id)
@@ -86,7 +86,7 @@ def encode_code(appointment_id: UUID, hall_id: UUID, day: date, expires_at: date
 def decode_code(code: str, hall_id: UUID) -> ScannedCode:
     """What the code says, if it is one of ours, for this hall, and not over. Raises CheckInRefused.
 
-    The day is compared by whoever knows the appointment, and so is whether it was used.
+    The caller, which knows the appointment, compares the day and whether the code was used.
     """
     scanned = _genuine(code)
     if scanned is None:
@@ -132,5 +132,5 @@ async def spend_code(scanned: ScannedCode) -> None:
 
 
 async def delete_spent_codes() -> int:
-    """Forget codes that were used long ago; how many. Nobody could use them again, because their time is over."""
+    """Delete codes that were used long ago; how many. They cannot be used again, because they have expired."""
     return await execute("DELETE FROM spent_check_ins WHERE spent_at < now() - $1::interval", KEPT)

@@ -1,8 +1,9 @@
-"""Halls close a slot or a whole day, and open them again. Whoever was booked is told and offered another slot.
+"""Halls close a slot or a whole day, and open them again. Residents with a booking are notified and offered another
+slot.
 
 The offer is the same as one of the waiting list: a held place with a deadline, which the resident confirms or declines.
 It is looked for on the same line, nearest in time to the visit that was lost, among slots that everybody can book.
-Whoever has checked in already is in the hall, and is served; whoever was still filling in chooses again.
+A resident who has checked in is in the hall, and is served; one who was still filling in chooses again.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class SlotClosure(Struct, frozen=True, kw_only=True):
 
 
 class DayClosure(Struct, frozen=True, kw_only=True):
-    """How many slots of the day were closed now, and how many people lose their place; they are told at once."""
+    """How many slots of the day were closed now, and how many people lose their place; they are notified at once."""
 
     slots: int
     cancelled: int
@@ -73,7 +74,7 @@ WHERE o.id = ANY($2) AND o.closed_at IS NULL AND o.held + o.booked < o.capacity
 ORDER BY abs(extract(epoch FROM o.starts_at - s.starts_at)), o.starts_at LIMIT 1
 """
 
-# Somebody who at this moment books a visit for the same item on that day gets no second one: no row is given.
+# A resident who books for the same item and day at this moment gets no second appointment: no row is returned.
 _HOLD = """
 WITH made AS (
     INSERT INTO appointments (id, created_at, changed_at, number, slot_id, resident_id, person_id, line_id, item_id,
@@ -87,7 +88,7 @@ WITH made AS (
 SELECT hold_until FROM made
 """
 
-# Somebody who waits for that day already is offered this place as the one they waited for.
+# A resident who is on that day's waiting list is offered this place as the one they waited for.
 _ENTRY = """
 INSERT INTO waiting_entries (id, created_at, line_id, day, resident_id, person_id, item_id, state, appointment_id,
                              offer_until)
@@ -99,9 +100,9 @@ RETURNING id
 
 
 async def close_slot(staff: Runner, slot_id: UUID, because: str) -> SlotClosure:
-    """Receive nobody in this slot: everybody who holds or has booked a place loses it and is told why.
+    """Close a slot: all who hold or have booked a place lose it and are notified of the reason.
 
-    All in one transaction: nobody is told who keeps a place, and nobody books in between.
+    All in one transaction: no resident who keeps a place is notified, and no booking comes in between.
 
     Raises SlotNotFound, SlotClosed, SlotExpired when it is past.
     """
@@ -119,8 +120,8 @@ async def close_day(
 ) -> DayClosure:
     """Close every slot of the hall's day that is not past, or those of one line.
 
-    When it returns, none can be booked any more; people are told and offered places on other days by one job per slot,
-    each in a transaction of its own. Interrupted, it can be said again and goes on with the rest.
+    When it returns, none can be booked any more; people are notified and offered places on other days by one job per
+    slot, each in a transaction of its own. Interrupted, it can be said again and goes on with the rest.
 
     Raises HallNotFound, ServiceLineNotFound.
     """
@@ -138,7 +139,7 @@ async def close_day(
             await lock_slots(row["id"])
             try:
                 cancelled += await _mark(row["id"], because)
-            except (SlotClosed, SlotExpired):  # somebody else closed it a moment ago, or it has just ended
+            except (SlotClosed, SlotExpired):  # another request closed it a moment ago, or it has just ended
                 continue
             slots += 1
             await enqueue("appointments.clear-slot", {"slot_id": str(row["id"])}, key=f"clear:{row['id']}")
@@ -147,7 +148,7 @@ async def close_day(
 
 @job("appointments.clear-slot")
 async def _clear_slot(payload: dict[str, Any]) -> None:
-    """Tell whoever is still booked in a closed slot; a slot that was reopened meanwhile is left alone."""
+    """Notify the residents still booked in a closed slot; a slot that was reopened meanwhile is left alone."""
     slot_id = UUID(payload["slot_id"])
     async with transaction():
         others = await _nearest(slot_id, await fetch_value("SELECT day FROM slots WHERE id = $1", slot_id))
@@ -160,7 +161,7 @@ async def _clear_slot(payload: dict[str, Any]) -> None:
 async def reopen_slot(staff: Runner, slot_id: UUID) -> None:
     """Let people book the slot again; free places go to the waiting list first.
 
-    Whoever lost their place is not put back. Raises SlotNotFound, SlotOpen, SlotExpired when it has begun.
+    A resident who lost their place does not get it back. Raises SlotNotFound, SlotOpen, SlotExpired when it has begun.
     """
     await authorize_slot(staff, slot_id)
     async with transaction():
@@ -251,7 +252,7 @@ async def _clear(slot_id: UUID, because: str, others: Sequence[UUID]) -> int:
 
 
 async def _offer_another(slot_id: UUID, lost: asyncpg.Record, others: Sequence[UUID]) -> bool:
-    """Hold the nearest place for whoever has just lost theirs; False when there is none."""
+    """Hold the nearest place for a resident who has just lost theirs; False when there is none."""
     who, person, item = lost["resident_id"], lost["person_id"], lost["item_id"]
     free = await fetch_row(_FREE, slot_id, list(others), person, item)
     if free is None:

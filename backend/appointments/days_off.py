@@ -3,7 +3,7 @@
 The calendar says when departments work; whether a hall receives people on such a day all the same (many do, on
 weekends and holidays) only the hall knows. Closing takes visits from people and cannot be undone, and one wrong date
 in the calendar would do it in every hall of the country at once. So nothing is closed by itself: the hall's staff see
-the day here until they close it (`closing.close_day` tells everybody and offers another slot) or it is over.
+the day here until they close it (`closing.close_day` notifies all residents and offers another slot) or it is over.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from backend.database import fetch
 
 class DayOff(Struct, frozen=True, kw_only=True):
     """A line that is open on a day on which its opening hours say that it is not. `name` is the holiday's, if it has
-    one; `taken` people have a place and would be told."""
+    one; `taken` people have a place and would be notified."""
 
     day: date
     name: str | None
@@ -57,7 +57,7 @@ async def list_days_off(staff: Runner, hall_id: UUID) -> list[DayOff]:
 
 
 def _closed_by_calendar(openings: list[Opening], day: date, known: WorkingCalendar) -> bool:
-    """Whether the day is off and the template has no hours for such a day; a year nobody knows closes nothing."""
+    """Whether the day is off and the template has no hours for such a day; a year without a calendar closes nothing."""
     try:
         return not known.is_working(day) and not rows_of(openings, day, known)
     except CalendarYearNotCovered:

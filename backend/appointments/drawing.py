@@ -83,7 +83,7 @@ class DrawDetail(Struct, frozen=True, kw_only=True):
 
 
 class DrawEntryDetail(Struct, frozen=True, kw_only=True):
-    """An entry in the proof: nobody's name. Whoever entered knows the id of theirs.
+    """An entry in the proof, without a name. A resident knows the id of their own entry.
 
     `passed_over`: a place was left, but by then the person had an appointment that day, or too many on the line.
     """
@@ -126,9 +126,9 @@ GROUP BY s.line_id, s.day, l.draw_seconds HAVING min(s.release_at) <= now() + $1
 
 
 async def prepare_draws() -> int:
-    """Clockwork: choose seeds and publish their digests for days that are released within `PREPARED`; how many.
+    """Scheduled: choose seeds and publish their digests for days that are released within `PREPARED`; how many.
 
-    A day whose release came before anybody prepared it opens now, for its full time: nobody is cheated of it.
+    A day whose release came before its preparation opens now, for its full time: no resident loses time.
     """
     rows = await fetch(_PREPARE, PREPARED)
     made = 0
@@ -223,7 +223,7 @@ async def _write(entry_id: UUID, found: asyncpg.Record, resident_id: UUID, perso
 
 
 async def hold_due_draws() -> int:
-    """Clockwork: hold every draw whose time is over and that was not held; how many. Two workers hold none twice."""
+    """Scheduled: hold every draw whose time is over and that was not held; how many. Two workers hold none twice."""
     rows = await fetch("SELECT id FROM draws WHERE drawn_at IS NULL AND closes_at <= now() ORDER BY closes_at LIMIT 20")
     return sum([await hold_draw(row["id"]) for row in rows])
 
@@ -237,7 +237,7 @@ class _Entry(NamedTuple):
 
 
 async def hold_draw(draw_id: UUID) -> bool:
-    """Hold this draw, in one transaction, if its time is over and nobody has; whether it was held now.
+    """Hold this draw, in one transaction, if its time is over and it was not held; whether it was held now.
 
     Entries wait for the row that this locks, and find the draw over.
     """
@@ -257,7 +257,7 @@ async def hold_draw(draw_id: UUID) -> bool:
         places = await _free(found)
         won = await _give(found, order, entries, dict(places))
         await _write_down(draw_id, order, won, places)
-        await _tell(draw_id, order, entries, won)
+        await _notify(draw_id, order, entries, won)
     return True
 
 
@@ -281,7 +281,7 @@ class _Won(NamedTuple):
     starts_at: datetime
 
 
-# Nobody gets a second appointment for the item and day, nor more than the line allows: no row, the next one is asked.
+# No second appointment for the item and day, and no more than the line allows: no row, then the next entry is tried.
 _BOOK = f"""
 INSERT INTO appointments (id, created_at, changed_at, number, slot_id, resident_id, person_id, line_id, item_id, day,
                           state, from_waiting_list)
@@ -332,7 +332,7 @@ async def _write_down(draw_id: UUID, order: list[UUID], won: dict[UUID, _Won], p
     )
 
 
-async def _tell(draw_id: UUID, order: list[UUID], entries: dict[UUID, _Entry], won: dict[UUID, _Won]) -> None:
+async def _notify(draw_id: UUID, order: list[UUID], entries: dict[UUID, _Entry], won: dict[UUID, _Won]) -> None:
     for each in order:
         who = entries[each].resident_id
         if each in won:
@@ -380,7 +380,7 @@ async def get_draw_proof(line_id: UUID, day: date) -> DrawProof:
 
 
 def _shown(rows: Sequence[asyncpg.Record], places: Mapping[str, int]) -> list[DrawEntryDetail]:
-    """The entries in their order; whoever got nothing while a wish had a place left was passed over."""
+    """The entries in their order; an entry without a place although a wish had one left was skipped."""
     left, shown = dict(places), []
     for row in rows:
         won = row["slot_id"]

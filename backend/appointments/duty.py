@@ -1,8 +1,8 @@
 """Which halls a member of staff runs. The one rule that every door for a hall's staff goes through.
 
-A hall is run by whoever has its own duty (`hall:<code>`), and by whoever has `halls.manage` and works for a department
-that governs the hall's region: the department's own region or one above it. For everybody else, and for staff of
-another hall, the hall's lines, slots, appointments and queue do not exist: the answer is 404, not 403.
+A hall is run by staff with its own duty (`hall:<code>`), and by staff who have `halls.manage` and works for a
+department that governs the hall's region: the department's own region or one above it. For everybody else, and for
+staff of another hall, the hall's lines, slots, appointments and queue do not exist: the answer is 404, not 403.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from backend.identity.principals import AsOperator, AsStaff
 from backend.regions.errors import HallNotFound
 
 Runner = AsStaff | AsOperator
-"""Whoever may run a hall: its staff, or an operator of the service."""
+"""A principal who may run a hall: its staff, or an operator of the service."""
 
 MANAGES_ALL = "halls.manage"
 

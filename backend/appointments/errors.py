@@ -18,7 +18,7 @@ class SlotNotFound(NotFound):
 
 
 class AppointmentNotFound(NotFound):
-    """There is no such appointment, or it is somebody else's."""
+    """There is no such appointment, or it is another person's."""
 
     title = "没有找到该预约"
 
@@ -84,7 +84,7 @@ class OtherLine(Conflict):
 
 
 class WaitingEntryNotFound(NotFound):
-    """There is no such entry in a waiting list, or it is somebody else's."""
+    """There is no such entry in a waiting list, or it is another person's."""
 
     title = "没有找到该候补记录"
 
@@ -108,7 +108,7 @@ class AlreadyEntered(Conflict):
 
 
 class PlacesLeft(Conflict):
-    """Nobody has to wait: there are places of this day."""
+    """The day still has places: there is no need to wait."""
 
     title = "该日尚有号源，请直接预约"
 
@@ -156,7 +156,7 @@ class WalkInsFull(Conflict):
 
 
 class CheckInRefused(Refused):
-    """The check-in code is forged, used, too old, or for another hall or day: which of them is not told."""
+    """The check-in code is forged, used, too old, or for another hall or day: the answer does not reveal which."""
 
     title = "签到码无效，请在手机上刷新后重试"
 
@@ -168,7 +168,7 @@ class TooEarlyToCheckIn(Conflict):
 
 
 class NobodyWaiting(Conflict):
-    """Nobody waits for the lines of this window."""
+    """No number waits for the lines of this window."""
 
     title = "当前没有排队人员"
 
@@ -186,7 +186,7 @@ class DrawClosed(Conflict):
 
 
 class StrikeNotFound(NotFound):
-    """There is no such strike, or it is somebody else's."""
+    """There is no such strike, or it is another person's."""
 
     title = "没有找到该爽约记录"
 
@@ -234,7 +234,7 @@ class StrikeAppealNotPending(Conflict):
 
 
 class OwnStrikeDecisionRefused(Refused):
-    """Whoever marked the visit as missed does not decide on the appeal."""
+    """The member of staff who marked the visit as missed may not decide on the appeal."""
 
     title = "申诉须由登记爽约的工作人员以外的人处理"
 
@@ -258,7 +258,7 @@ class WindowNotFound(NotFound):
 
 
 class WindowShut(Conflict):
-    """The window is shut and calls nobody."""
+    """The window is shut and calls no numbers."""
 
     title = "该窗口未开放"
 

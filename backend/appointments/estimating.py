@@ -19,7 +19,7 @@ from backend.identity.principals import AsResident
 from models.appointments import TicketState
 
 USUAL_SECONDS = 480.0
-"""How long a visit takes before the day has told us."""
+"""Assumed duration of a visit before the day has measured any."""
 LOOKED_AT = 20
 """So many visits that ended last decide: what happened in the morning says little about the afternoon."""
 

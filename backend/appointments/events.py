@@ -1,4 +1,4 @@
-"""What happens to appointments, as the ledger keeps it: ids, codes and times, nobody's data."""
+"""Events of appointments, as the ledger stores them: ids, codes and times, no personal data."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class SlotCapacityChanged(Event, frozen=True, kw_only=True, tag="slot.capacity-c
 
 
 class SlotClosedByHall(Event, frozen=True, kw_only=True, tag="slot.closed"):
-    """The hall receives nobody in this slot; whoever had one of `cancelled` places is told and offered another."""
+    """The hall closed a slot; the residents of the `cancelled` places are notified and offered another."""
 
     about: ClassVar[str] = "slot_id"
     slot_id: UUID
@@ -121,7 +121,7 @@ class SlotClosedByHall(Event, frozen=True, kw_only=True, tag="slot.closed"):
 
 
 class SlotReopenedByHall(Event, frozen=True, kw_only=True, tag="slot.reopened"):
-    """A closed slot can be booked again; whoever lost their place does not get it back by this."""
+    """A closed slot can be booked again; residents who lost their place do not get it back."""
 
     about: ClassVar[str] = "slot_id"
     slot_id: UUID
@@ -154,7 +154,7 @@ class StrikeDecided(Event, frozen=True, kw_only=True, tag="strike.decided"):
 
 
 class WaitingJoined(Event, frozen=True, kw_only=True, tag="waiting.joined"):
-    """Somebody waits for a place on a full day."""
+    """A resident joined the waiting list of a full day."""
 
     about: ClassVar[str] = "entry_id"
     entry_id: UUID
@@ -182,7 +182,7 @@ class WaitingEnded(Event, frozen=True, kw_only=True, tag="waiting.ended"):
 
 
 class DrawEntered(Event, frozen=True, kw_only=True, tag="draw.entered"):
-    """Somebody takes part in a draw."""
+    """A resident entered a draw."""
 
     about: ClassVar[str] = "draw_id"
     draw_id: UUID
@@ -208,7 +208,7 @@ class DrawLost(Event, frozen=True, kw_only=True, tag="draw.lost"):
 
 
 class TicketIssued(Event, frozen=True, kw_only=True, tag="ticket.issued"):
-    """Somebody in the hall has a queue number."""
+    """A queue number was issued in the hall."""
 
     about: ClassVar[str] = "ticket_id"
     ticket_id: UUID

@@ -1,7 +1,7 @@
 """Halls say when a line receives people: a template of the week, and one of make-up working days.
 
 Which template holds on a day is decided by the working calendar (`rows_of`): a make-up working day (调休上班日) has a
-template of its own, weekday 0; on a statutory holiday nobody is received; an ordinary Saturday or Sunday is open only
+template of its own, weekday 0; on a statutory holiday the line is closed; an ordinary Saturday or Sunday is open only
 when the template has rows for it, which is how halls offer weekend service.
 """
 

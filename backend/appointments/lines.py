@@ -132,7 +132,7 @@ async def set_items(staff: Runner, line_id: UUID, codes: list[str]) -> LineDetai
 
 
 async def lock_line(line_id: UUID) -> None:
-    """Whoever sets the line, its hours or its slots does so one after the other; bookings do not wait for it.
+    """Lock the line: changes of the line, its hours or its slots run one after the other; bookings do not wait for it.
 
     Call inside transaction(). Raises ServiceLineNotFound.
     """

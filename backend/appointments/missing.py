@@ -1,4 +1,4 @@
-"""Whoever booked and never came: the day after, the visit counts as missed.
+"""Missed visits: the day after, a booked visit without a check-in counts as missed.
 
 Only days that are over are looked at, and check-in is possible on the day itself only; a check-in that commits last
 thing before midnight is seen all the same, because every visit is looked at again under its lock.
@@ -20,7 +20,7 @@ from models.appointments import AppointmentState as S
 
 BATCH = 500
 
-# A slot that the hall closed is nobody's fault: whoever is still booked there has not been told yet.
+# A slot that the hall closed gives no strike: the residents still booked there have not been notified yet.
 _ABSENT = """
 SELECT a.id FROM appointments a JOIN slots s ON s.id = a.slot_id
 WHERE a.state = 'booked' AND a.day < $1 AND s.closed_at IS NULL AND ($2::uuid IS NULL OR a.id > $2)
@@ -29,7 +29,7 @@ ORDER BY a.id LIMIT $3
 
 
 async def mark_missed(before: date | None = None) -> int:
-    """Mark visits of days before this one (default today) to which nobody came, and give their strikes; how many.
+    """Mark visits of days before this one (default today) without a check-in, and give their strikes; how many.
 
     Each is a transaction of its own, so what was done stays done when the work is interrupted, and it is done once.
     """

@@ -1,7 +1,7 @@
 """Places: how they are taken, changed and given back. What the whole of appointments stands on.
 
 A slot counts two kinds of places: `held` is the number of its appointments that are held, `booked` the number that are
-booked, checked in or served. Whoever changes both rows locks in one order, so that nobody waits in a circle:
+booked, checked in or served. A transaction that changes both rows locks in one order, so that no two wait in a circle:
 the person (an advisory lock), then slots by id, then appointments, then waiting entries.
 """
 
@@ -24,7 +24,8 @@ from models.appointments import AppointmentState as S
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Without those that are misread over the counter: I, O, 0, 1."""
 NUMBER = r"\d{6}-[A-HJ-NP-Z2-9]{8}"
-"""What an appointment's number looks like: the day and eight letters, 260302-K7QF9M3T. 40 bits nobody can guess."""
+"""What an appointment's number looks like: the day and eight letters, 260302-K7QF9M3T. 40 bits that cannot be
+guessed."""
 COUNTED: Mapping[S, str] = {S.HELD: "held", S.BOOKED: "booked", S.CHECKED_IN: "booked", S.SERVED: "booked"}
 """The column of the slot in which an appointment of this state is counted; the others take no place."""
 
@@ -73,7 +74,7 @@ async def lock_slots(*slot_ids: UUID) -> None:
 async def lock_booking(appointment_id: UUID, *, owner: UUID | None = None) -> Booking:
     """The appointment with its slot and itself locked, as it is now.
 
-    Raises AppointmentNotFound when there is none, or when it is neither this owner's nor of somebody they may act for.
+    Raises AppointmentNotFound when there is none, or when it is neither this owner's nor of a person they may act for.
     """
     while True:
         slot_id = await fetch_value(

@@ -42,7 +42,7 @@ async def hall_poster(staff: Runner, hall_id: UUID, *, wechat: WeChat, width: in
 
 
 async def appointment_poster(resident: AsResident, appointment_id: UUID, *, wechat: WeChat) -> CodeImage:
-    """The mini-program code that opens this appointment on the phone of whoever may see it.
+    """The mini-program code that opens this appointment on the phone of a resident who may see it.
 
     Raises AppointmentNotFound for one that neither they nor anybody they may act for has, and what `hall_poster` raises
     of WeChat.

@@ -37,7 +37,7 @@ def png_code(text: str, width: int = 480) -> bytes:
 
 
 def svg_code(text: str) -> bytes:
-    """The code as an SVG without scripts, styles or references: it scales to whatever it is put into."""
+    """The code as an SVG without scripts, styles or references: it scales to its container."""
     matrix = _matrix(text)
     side = len(matrix)
     dark = "".join(f"M{x} {y}h{length}v1h-{length}z" for y, row in enumerate(matrix) for x, length in _runs(row))

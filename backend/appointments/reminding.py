@@ -1,7 +1,7 @@
 """Reminders of a visit: the day before, and two hours before. Each is written once for each time of the visit.
 
-Whoever books so late that the time of a reminder is over gets the other one, or none: a reminder says nothing new to
-somebody who has just booked. A visit that is moved is reminded of anew. Two workers at once write each one once,
+A resident who books after the time of a reminder gets the other one, or none: a reminder says nothing new right after
+the booking. A visit that is moved is reminded of anew. Two workers at once write each one once,
 because the reminder's own row can be inserted only once and is written in the transaction of its event.
 """
 
@@ -16,10 +16,10 @@ from backend.events import record
 AHEAD = {"day": timedelta(hours=24), "hours": timedelta(hours=2)}
 """How long before the visit each reminder is due."""
 GRACE = timedelta(minutes=30)
-"""Whoever booked within this time before a reminder is due does not need it."""
+"""A booking within this time before a reminder is due needs no reminder."""
 BATCH = 200
 
-# Locked visits are being changed by somebody at this moment: the next round finds them as they are then.
+# Locked visits are being changed at this moment: the next round finds them as they are then.
 _DUE = """
 WITH due AS (
     SELECT a.id, a.resident_id, a.slot_id, s.starts_at

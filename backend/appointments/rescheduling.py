@@ -40,7 +40,7 @@ FROM slots n, slots o JOIN service_lines l ON l.id = o.line_id WHERE n.id = $1 A
 
 async def reschedule_appointment(resident: AsResident, appointment_id: UUID, slot_id: UUID) -> Booking:
     """Move a booked appointment to another slot of its line. It gets a new number when the day changes, and the place
-    it leaves goes to whoever waits, or rests.
+    it leaves goes to the waiting list, or rests.
 
     Raises AppointmentNotFound, AppointmentTransitionRefused unless it is booked, SlotNotFound, OtherLine,
     TooLateToChange after the cut-off, SlotClosed, SlotExpired, SlotNotReleased, SlotAllocatedByDraw, SlotFull,

@@ -16,9 +16,9 @@ from backend import clock
 from backend.appointments import acting
 from backend.appointments.errors import AppointmentNotFound, ServiceLineNotFound
 from backend.appointments.lifecycle import STATE_NAMES
-from backend.database import fetch, fetch_row, fetch_value
+from backend.database import fetch_row, fetch_value, row_as
 from backend.identity.principals import AsResident
-from backend.paging import cursor_of, place_of
+from backend.paging import paged
 from backend.settings import settings
 from models.appointments import AppointmentState as S
 
@@ -123,7 +123,7 @@ class AppointmentSummary(Struct, frozen=True, kw_only=True):
     state: str
     state_name: str
     person_id: UUID
-    """Who comes: the resident, or somebody they may act for."""
+    """Who comes: the resident, or a person they may act for."""
     item_code: str
     item_name: str | None
     hall_name: str
@@ -174,8 +174,8 @@ _LIST = (
     _ONE
     + """
   AND ($2::text[] IS NULL OR a.state = ANY($2))
-  AND ($3::date IS NULL OR (a.day, a.id) < ($3, $4)) AND ($6::uuid IS NULL OR a.person_id = $6)
-ORDER BY a.day DESC, a.id DESC LIMIT $5
+  AND ($3::uuid IS NULL OR a.person_id = $3) AND ($4::date IS NULL OR (a.day, a.id) < ($4, $5))
+ORDER BY a.day DESC, a.id DESC LIMIT $6
 """
 )
 
@@ -193,26 +193,22 @@ async def list_own_appointments(
     """
     if person_id is not None:
         await acting.person_for(resident, person_id)
-    day, last = place_of(cursor, _PURPOSE) if cursor else (None, None)
-    place = (date.fromisoformat(day), UUID(last)) if day and last else (None, None)
     wanted = [str(each) for each in states] if states else None
-    rows = await fetch(_LIST, resident.id, wanted, *place, limit + 1, person_id)
-    lines = [_as(AppointmentSummary, row) for row in rows[:limit]]
-    more = cursor_of([lines[-1].day.isoformat(), str(lines[-1].id)], _PURPOSE) if len(rows) > limit else None
-    return lines, more
+    return await paged(
+        _LIST, resident.id, wanted, person_id, by={"day": date.fromisoformat, "id": UUID}, make=_summary,
+        purpose=_PURPOSE, cursor=cursor, limit=limit,
+    )  # fmt: skip
 
 
 async def get_own_appointment(resident: AsResident, appointment_id: UUID) -> AppointmentDetail:
-    """One appointment of the resident or of somebody they may act for. Raises AppointmentNotFound for somebody else's
+    """One appointment of the resident or of a person they may act for. Raises AppointmentNotFound for another person's
     too, in the same words."""
     row = await fetch_row(_ONE + " AND a.id = $2", resident.id, appointment_id)
     if row is None:
         raise AppointmentNotFound
-    way = HallDirections(**{name: row[name] for name in HallDirections.__struct_fields__})
-    seen: AppointmentDetail = _as(AppointmentDetail, row, way=way)
-    return seen
+    directions = row_as(HallDirections, row)
+    return row_as(AppointmentDetail, {**row, "state_name": STATE_NAMES[S(row["state"])], "way": directions})
 
 
-def _as(kind: Any, row: Mapping[str, Any], **more: Any) -> Any:
-    given = {**row, "state_name": STATE_NAMES[S(row["state"])], **more}
-    return kind(**{name: given[name] for name in kind.__struct_fields__})
+def _summary(row: Mapping[str, Any]) -> AppointmentSummary:
+    return row_as(AppointmentSummary, {**row, "state_name": STATE_NAMES[S(row["state"])]})

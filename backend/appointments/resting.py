@@ -1,7 +1,7 @@
-"""A place that comes back to a full slot rests before it can be taken again, for a time that nobody can know.
+"""A place that comes back to a full slot rests before it can be taken again, for a time that cannot be predicted.
 
-Otherwise a place could be handed over: one taps "cancel", the other "book" in the same second, and whoever trades in
-places has goods to sell. Whoever waits on the list comes first, and a place that goes to them does not rest; neither
+Otherwise a place could be handed over: one taps "cancel", the other "book" in the same second, and a trader in
+places has goods to sell. The waiting list comes first, and a place that goes to them does not rest; neither
 does one in a slot that has others left, because there is nothing to trade.
 
 While it rests, the place is counted in the slot's `held` and has a row of its own, both written in the transaction
@@ -24,8 +24,8 @@ from backend.settings import settings
 SHARE = 0.1
 """A place rests for at most this share of the time that is left until the visit: an hour before it, six minutes."""
 
-# The row and the count are one statement. Only the last free place of an open slot rests: with others left, nobody has
-# to snatch this one.
+# The row and the count are one statement. Only the last free place of an open slot rests: with others left, no
+# resident has to snatch this one.
 _REST = """
 WITH resting AS (
     UPDATE slots SET held = held + 1
@@ -49,7 +49,7 @@ RETURNING (SELECT count(*) FROM given_up)::int
 
 
 async def rest_place(slot_id: UUID) -> None:
-    """A place of this slot has just been given back: offer it to whoever waits, or let it rest.
+    """A place of this slot has just been given back: offer it to the waiting list, or let it rest.
 
     Call inside the transaction that freed it.
     """
@@ -61,7 +61,7 @@ async def rest_place(slot_id: UUID) -> None:
 
 
 async def release_rested(limit: int = 200) -> int:
-    """Clockwork: let places whose rest is over be taken, first by whoever waits by now; how many.
+    """Scheduled: let places whose rest is over be taken, first by the waiting list; how many.
 
     Each is a transaction of its own; of two workers one finds the row gone.
     """

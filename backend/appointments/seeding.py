@@ -136,7 +136,7 @@ SOON, LENGTH = timedelta(minutes=20), timedelta(minutes=30)
 
 
 async def open_now(capacities: tuple[int, ...]) -> list[UUID]:
-    """Slots of today that begin within the hour, one per capacity, whatever day it is: a demo on a holiday shows a
+    """Slots of today that begin within the hour, one per capacity, on any day: a demo on a holiday shows a
     visit from booking to the window, too. Their ids are new each time. Call with an actor set."""
     line, hall_id = line_id(*SHOWN), stable_id("hall", SHOWN[0])
     day = clock.today()

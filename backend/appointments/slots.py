@@ -63,7 +63,7 @@ _LINE = """
 SELECT hall_id, active, slot_minutes, release_time, release_days FROM service_lines WHERE id = $1
 """
 
-# Whoever is late by a moment finds the slot there; whatever the template says now, two slots never overlap.
+# A worker that is late by a moment finds the slot there; slots never overlap, also after a change of the template.
 _INSERT = """
 INSERT INTO slots (id, created_at, line_id, hall_id, day, starts_at, ends_at, release_at, capacity, walk_in_quota,
                    held, booked, walk_ins, closed_because)
@@ -179,7 +179,7 @@ def last_covered(known: WorkingCalendar, first: date, last: date) -> date | None
 async def set_capacity(staff: Runner, slot_id: UUID, capacity: int, walk_in_quota: int | None = None) -> SlotCapacity:
     """Let more or fewer people book this slot; `walk_in_quota` changes how many may come without an appointment.
 
-    Places that appear go to the waiting list first; resting ones count for nobody. Raises SlotNotFound, SlotExpired,
+    Places that appear go to the waiting list first; resting places are not offered. Raises SlotNotFound, SlotExpired,
     SlotClosed, and CapacityTaken when more are taken already than there would be places.
     """
     await authorize_slot(staff, slot_id)

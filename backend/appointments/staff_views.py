@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -14,7 +13,7 @@ from backend.appointments.booking import SEALED_IN
 from backend.appointments.duty import Runner, authorize_hall, halls_in_charge
 from backend.crypto import mask_name, open_sealed
 from backend.database import fetch
-from backend.paging import USUAL, cursor_of, place_of
+from backend.paging import USUAL, paged
 from backend.regions import HallSeen, halls_of
 
 
@@ -111,11 +110,10 @@ async def list_day_appointments(
     """
     await authorize_hall(staff, hall_id)
     purpose = f"day {hall_id} {day} {line_id} {states}"
-    at, after = place_of(cursor, purpose) if cursor else (None, None)
-    place: tuple[Any, Any] = (datetime.fromisoformat(at), UUID(after)) if at and after else (None, None)
-    rows = await fetch(_VISITS, hall_id, day, line_id, states or _COMING, *place, limit + 1)
-    page = [_visit(row) for row in rows[:limit]]
-    return page, cursor_of([page[-1].starts_at, page[-1].id], purpose) if len(rows) > limit else None
+    return await paged(
+        _VISITS, hall_id, day, line_id, states or _COMING, by={"starts_at": datetime.fromisoformat, "id": UUID},
+        make=_visit, purpose=purpose, cursor=cursor, limit=limit,
+    )  # fmt: skip
 
 
 def _visit(row: asyncpg.Record) -> StaffAppointmentSummary:

@@ -26,10 +26,10 @@ from backend.appointments.errors import (
 )
 from backend.appointments.events import StrikeAppealed, StrikeDecided, StrikeGiven
 from backend.crypto import open_sealed, seal
-from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.database import execute, fetch_row, fetch_value, row_as, transaction
 from backend.events import actor, record
 from backend.identity.principals import AsResident, AsStaff
-from backend.paging import USUAL, cursor_of, place_of
+from backend.paging import USUAL, paged
 
 Kind = Literal["no-show", "late-cancel"]
 KIND_NAMES: dict[str, str] = {"no-show": "未按时到场", "late-cancel": "临近办理时间取消"}
@@ -54,7 +54,7 @@ class StrikeDetail(Struct, kw_only=True):
 
 
 class AppealDetail(Struct, kw_only=True):
-    """A strike that somebody asks to be taken back."""
+    """A strike with an appeal."""
 
     id: UUID
     kind: str
@@ -88,8 +88,8 @@ WHERE s.person_id = $1 AND s.line_id = $2 AND s.waived_at IS NULL
 """
 
 _OWN = """
-SELECT s.id, s.kind, s.created_at, s.person_id, s.line_id, l.name AS line_name, h.name AS hall_name, a.number,
-       s.appeal, s.waived_at, s.decided_at
+SELECT s.id, s.kind, s.created_at AS given_at, s.person_id, s.line_id, l.name AS line_name, h.name AS hall_name,
+       a.number AS appointment_number, s.appeal, s.waived_at, s.decided_at
 FROM strikes s JOIN appointments a ON a.id = s.appointment_id JOIN service_lines l ON l.id = s.line_id
 JOIN halls h ON h.id = l.hall_id
 WHERE s.person_id IN (SELECT people_of($1, 'appointments'))
@@ -98,7 +98,8 @@ ORDER BY s.created_at DESC, s.id DESC LIMIT $4
 """
 
 _APPEALS = """
-SELECT s.id, s.kind, s.created_at, s.given_by, s.line_id, l.name AS line_name, a.number, s.appealed_at, s.appeal
+SELECT s.id, s.kind, s.created_at AS given_at, s.given_by, s.line_id, l.name AS line_name,
+       a.number AS appointment_number, s.appealed_at, s.appeal
 FROM strikes s JOIN appointments a ON a.id = s.appointment_id JOIN service_lines l ON l.id = s.line_id
 WHERE l.hall_id = $1 AND s.appealed_at IS NOT NULL AND s.decided_at IS NULL
   AND ($2::timestamptz IS NULL OR (s.appealed_at, s.id) > ($2, $3))
@@ -109,7 +110,7 @@ ORDER BY s.appealed_at, s.id LIMIT $4
 async def give_strike(appointment_id: UUID, kind: Kind) -> UUID | None:
     """Count this visit against the person; None when it counts already. Call inside transaction().
 
-    Whoever acts as a member of staff is remembered, because they may not decide on the appeal.
+    The member of staff who acts is recorded, because they may not decide on the appeal.
     """
     who, identity = actor()
     by = UUID(identity) if who == "staff" else None
@@ -139,15 +140,15 @@ async def list_own_strikes(
 ) -> tuple[list[StrikeDetail], str | None]:
     """One page of the strikes of the resident and of those they may act for, the latest first."""
     purpose = f"strikes {resident.id}"
-    at, after = _place(cursor, purpose)
-    rows = await fetch(_OWN, resident.id, at, after, limit + 1)
-    seen = [await _seen(row) for row in rows[:limit]]
-    more = cursor_of([seen[-1].given_at, seen[-1].id], purpose) if len(rows) > limit else None
-    return seen, more
+    rows, more = await paged(
+        _OWN, resident.id, by={"given_at": datetime.fromisoformat, "id": UUID}, make=lambda row: row,
+        purpose=purpose, cursor=cursor, limit=limit,
+    )  # fmt: skip
+    return [await _strike(row) for row in rows], more
 
 
 async def appeal_strike(resident: AsResident, strike_id: UUID, words: str) -> None:
-    """Ask for a strike of one's own, or of somebody one may act for, to be taken back. Once.
+    """Ask for a strike of one's own, or of a person one may act for, to be taken back. Once.
 
     Raises StrikeNotFound, StrikeAlreadyAppealed (also when it was decided on without an appeal).
     """
@@ -173,24 +174,15 @@ async def list_appeals(
     """One page of the appeals that wait for a decision in this hall, the oldest first. Raises HallNotFound."""
     await authorize_hall(staff, hall_id)
     purpose = f"appeals {hall_id}"
-    at, after = _place(cursor, purpose)
-    rows = await fetch(_APPEALS, hall_id, at, after, limit + 1)
-    seen = [
-        AppealDetail(
-            id=row["id"],
-            kind=row["kind"],
-            kind_name=KIND_NAMES[row["kind"]],
-            given_at=row["created_at"],
-            given_by=row["given_by"],
-            line_id=row["line_id"],
-            line_name=row["line_name"],
-            appointment_number=row["number"],
-            appealed_at=row["appealed_at"],
-            appeal=open_sealed(row["appeal"], where=_SEALED_IN, row=row["id"]),
-        )
-        for row in rows[:limit]
-    ]
-    return seen, cursor_of([seen[-1].appealed_at, seen[-1].id], purpose) if len(rows) > limit else None
+    return await paged(
+        _APPEALS, hall_id, by={"appealed_at": datetime.fromisoformat, "id": UUID}, make=_appeal,
+        purpose=purpose, cursor=cursor, limit=limit,
+    )  # fmt: skip
+
+
+def _appeal(row: asyncpg.Record) -> AppealDetail:
+    appeal = open_sealed(row["appeal"], where=_SEALED_IN, row=row["id"])
+    return row_as(AppealDetail, {**row, "kind_name": KIND_NAMES[row["kind"]], "appeal": appeal})
 
 
 async def decide_appeal(staff: AsStaff, strike_id: UUID, *, waive: bool) -> None:
@@ -221,28 +213,15 @@ async def decide_appeal(staff: AsStaff, strike_id: UUID, *, waive: bool) -> None
         await record(StrikeDecided(strike_id=strike_id, person_id=strike["person_id"], waived=waive))
 
 
-def _place(cursor: str | None, purpose: str) -> tuple[datetime | None, UUID | None]:
-    if cursor is None:
-        return None, None
-    at, identity = place_of(cursor, purpose)
-    return datetime.fromisoformat(at), UUID(identity)
-
-
-async def _seen(row: asyncpg.Record) -> StrikeDetail:
+async def _strike(row: asyncpg.Record) -> StrikeDetail:
     sealed: str | None = row["appeal"]
-    return StrikeDetail(
-        id=row["id"],
-        kind=row["kind"],
-        kind_name=KIND_NAMES[row["kind"]],
-        given_at=row["created_at"],
-        line_id=row["line_id"],
-        line_name=row["line_name"],
-        hall_name=row["hall_name"],
-        appointment_number=row["number"],
-        standing=_standing(row),
-        appeal=open_sealed(sealed, where=_SEALED_IN, row=row["id"]) if sealed else None,
-        blocked_until=await blocked_until(row["person_id"], row["line_id"]),
-    )
+    more = {
+        "kind_name": KIND_NAMES[row["kind"]],
+        "standing": _standing(row),
+        "appeal": open_sealed(sealed, where=_SEALED_IN, row=row["id"]) if sealed else None,
+        "blocked_until": await blocked_until(row["person_id"], row["line_id"]),
+    }
+    return row_as(StrikeDetail, {**row, **more})
 
 
 def _standing(row: asyncpg.Record) -> str:

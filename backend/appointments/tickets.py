@@ -87,7 +87,8 @@ async def get_appointment_ticket(appointment_id: UUID) -> QueueTicket:
 async def lock_ticket(ticket_id: UUID) -> QueueTicket:
     """The queue number, locked until the transaction ends. Raises TicketNotFound.
 
-    Whoever changes a visit too locks that first (`places.locked`): slots, appointments, queue numbers, in this order.
+    A transaction that changes the visit, too, locks that first (`places.locked`): slots, appointments, queue numbers,
+    in this order.
     """
     if not await fetch_value("SELECT 1 FROM tickets WHERE id = $1 FOR UPDATE", ticket_id):
         raise TicketNotFound

@@ -1,8 +1,8 @@
 """The waiting list of a line and day: a freed place is held for one person at a time, in the order in which they came.
 
 The offer *is* a held appointment: to take it is to confirm it, to decline it is to cancel it, and when its time is over
-the hold expires. However it ends, the place goes to the next one in the same transaction, so nobody who just came by
-can snatch it and nobody can hand it over to a friend.
+the hold expires. However it ends, the place goes to the next one in the same transaction, so no passer-by
+can snatch it and no holder can pass it to a friend.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ENDS = frozenset({"taken", "declined", "lapsed", "left"})
 
 
 class WaitingEntryDetail(Struct, frozen=True, kw_only=True):
-    """Somebody's place in the list. `ahead` people came earlier; an offer is taken by confirming `appointment_id`."""
+    """An entry of the waiting list. `ahead` people came earlier; an offer is taken by confirming `appointment_id`."""
 
     id: UUID
     line_id: UUID
@@ -129,12 +129,12 @@ async def _enter(entry_id: UUID, line_id: UUID, day: date, resident_id: UUID, pe
 
 
 async def list_own_entries(resident: AsResident) -> list[WaitingEntryDetail]:
-    """Where the resident, or somebody they may act for, waits or has an offer, the oldest first."""
+    """Where the resident, or a person they may act for, waits or has an offer, the oldest first."""
     return [_seen(row) for row in await fetch(_WAITING, resident.id, None)]
 
 
 async def get_own_entry(resident: AsResident, entry_id: UUID) -> WaitingEntryDetail:
-    """One entry of the resident or of somebody they may act for. Raises WaitingEntryNotFound."""
+    """One entry of the resident or of a person they may act for. Raises WaitingEntryNotFound."""
     row = await fetch_row(_WAITING, resident.id, entry_id)
     if row is None:
         raise WaitingEntryNotFound
@@ -186,7 +186,7 @@ WHERE w.state = 'waiting' AND s.held + s.booked < s.capacity AND s.closed_at IS 
 ORDER BY w.created_at, w.id LIMIT 1 FOR UPDATE OF w SKIP LOCKED
 """
 
-# Somebody who has an appointment already, or as many as the line allows, is passed over: the insert gives no row.
+# An entry whose person has an appointment already, or as many as the line allows, is skipped: no row is inserted.
 _OFFER = f"""
 WITH held AS (
     INSERT INTO appointments (id, created_at, changed_at, number, slot_id, resident_id, person_id, line_id, item_id,
@@ -207,7 +207,7 @@ SELECT hold_until FROM held
 async def offer_next(slot_id: UUID) -> int:
     """Hold every free place of the slot for those who wait, first come first; how many offers were made.
 
-    Call inside the transaction that freed a place. Whoever cannot take one any more leaves the list.
+    Call inside the transaction that freed a place. An entry that cannot take one any more leaves the list.
     """
     made = 0
     async with transaction():
@@ -242,7 +242,7 @@ async def _offer(slot_id: UUID, day: date, entry: asyncpg.Record) -> bool:
 
 
 async def offer_free_places(limit: int = 50) -> int:
-    """Clockwork: offer places that became free otherwise (more capacity, a reopened slot, somebody who came to the
+    """Scheduled: offer places that became free otherwise (more capacity, a reopened slot, a visitor who came to the
     list a moment too late); how many offers were made."""
     rows = await fetch(
         "SELECT s.id FROM slots s WHERE s.starts_at > now() AND s.closed_at IS NULL AND s.release_at <= now() "
@@ -254,7 +254,7 @@ async def offer_free_places(limit: int = 50) -> int:
 
 
 async def close_past_days() -> int:
-    """Clockwork: whoever still waits for a day of which nothing is to come leaves the list; how many."""
+    """Scheduled: end the entries of days that have no more places to come; how many."""
     rows = await fetch(
         "SELECT id, resident_id FROM waiting_entries w WHERE state = 'waiting' AND NOT EXISTS (SELECT 1 FROM slots s "
         "WHERE s.line_id = w.line_id AND s.day = w.day AND s.starts_at > now()) LIMIT 500"

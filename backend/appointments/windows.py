@@ -46,7 +46,7 @@ async def set_window(
 ) -> WindowDetail:
     """Make or change the window with this number; seeds give a new one an id of their own.
 
-    A window that is shut calls nobody; it is never deleted, because queue numbers of the past name it.
+    A window that is shut calls no numbers; it is never deleted, because queue numbers of the past name it.
 
     Raises HallNotFound, ServiceLineInvalid for a line that is not one of this hall's.
     """

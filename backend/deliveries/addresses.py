@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from backend import clock
 from backend.crypto import normalised, open_sealed, seal
-from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.database import execute, fetch, fetch_row, fetch_value, row_as, transaction
 from backend.deliveries import acting, region_codes
 from backend.deliveries.errors import AddressChanged, AddressInvalid, AddressLimitExceeded, AddressNotFound
 from backend.deliveries.events import AddressRemoved, AddressSaved
@@ -226,16 +226,5 @@ def _detail(row: asyncpg.Record, region: tuple[str, ...]) -> AddressDetail:
     name, phone, street = (
         open_sealed(row[column], where=f"addresses.{column}", row=row["id"]) for column in ("name", "phone", "street")
     )
-    return AddressDetail(
-        id=row["id"],
-        person_id=row["resident_id"],
-        name=name,
-        phone=phone,
-        region_code=row["region_code"],
-        region=region,
-        street=street,
-        label=row["label"],
-        is_default=row["is_default"],
-        version=row["version"],
-        usable=row["usable"],
-    )
+    opened = {"person_id": row["resident_id"], "region": region, "name": name, "phone": phone, "street": street}
+    return row_as(AddressDetail, {**row, **opened})

@@ -25,7 +25,7 @@ from backend.deliveries.events import PickupPointChanged
 from backend.errors import Fault
 from backend.events import record
 from backend.identity.principals import AsStaff
-from backend.paging import USUAL, cursor_of, place_of
+from backend.paging import USUAL, paged
 from backend.regions import Hours
 
 MANAGE_PICKUP_POINTS = "pickup-points.manage"
@@ -112,11 +112,11 @@ async def list_pickup_points(
     Raises regions' RegionNotFound, CursorInvalid.
     """
     purpose = f"pickup-points {region}"
-    after = place_of(cursor, purpose)[0] if cursor else None
     inside = (await regions.lineage(region))[0] if region else None
-    rows = await fetch(_LIST, inside, after, limit + 1)
-    found = await _details(rows[:limit])
-    return found, cursor_of([found[-1].code], purpose) if len(rows) > limit else None
+    rows, more = await paged(
+        _LIST, inside, by={"code": str}, make=lambda row: row, purpose=purpose, cursor=cursor, limit=limit
+    )
+    return await _details(rows), more
 
 
 async def get_pickup_points(ids: list[UUID]) -> dict[UUID, PickupPointDetail]:

@@ -11,14 +11,14 @@ from msgspec import Struct
 
 from backend import clock
 from backend.crypto import open_sealed
-from backend.database import execute, fetch, fetch_row, transaction
+from backend.database import execute, fetch_row, row_as, transaction
 from backend.deliveries.dispatching import SEND
 from backend.deliveries.errors import DeliveryProblemNotFound, DeliveryProblemResolved
 from backend.deliveries.events import ProblemAnswered, ProblemAssigned
 from backend.deliveries.naming import PROBLEM_NAMES, state_name
 from backend.events import record
 from backend.identity.principals import AsStaff
-from backend.paging import USUAL, cursor_of, place_of
+from backend.paging import USUAL, paged
 from models.deliveries import DeliveryState, Direction, ProblemKind
 
 
@@ -73,10 +73,10 @@ async def list_problems(
     """List a page of the department's problems, the latest first. Raises DutyMissing, CursorInvalid."""
     staff.require(SEND)
     purpose = f"delivery-problems {staff.department_id} {is_open} {owner_id}"
-    last = UUID(place_of(cursor, purpose)[0]) if cursor else None
-    rows = await fetch(_LIST, staff.department_id, is_open, owner_id, last, limit + 1)
-    more = cursor_of([str(rows[limit - 1]["id"])], purpose) if len(rows) > limit else None
-    return [_detail(row) for row in rows[:limit]], more
+    return await paged(
+        _LIST, staff.department_id, is_open, owner_id,
+        by={"id": UUID}, make=_detail, purpose=purpose, cursor=cursor, limit=limit,
+    )  # fmt: skip
 
 
 async def get_problem(staff: AsStaff, problem_id: UUID) -> StaffProblemDetail:
@@ -132,20 +132,10 @@ async def _open(staff: AsStaff, problem_id: UUID) -> Mapping[str, Any]:
 
 
 def _detail(row: Mapping[str, Any]) -> StaffProblemDetail:
-    text = row["text"]
-    return StaffProblemDetail(
-        id=row["id"],
-        number=row["number"],
-        contents=row["contents"],
-        kind=ProblemKind(row["kind"]),
-        kind_name=PROBLEM_NAMES[ProblemKind(row["kind"])],
-        text=open_sealed(text, where="delivery_problems.text", row=row["id"]) if text else None,
-        state=DeliveryState(row["state"]),
-        state_name=state_name(DeliveryState(row["state"]), Direction(row["direction"])),
-        company=row["company"],
-        waybill=row["waybill"],
-        found_at=row["found_at"],
-        owner_id=row["owner_id"],
-        answer=row["answer"],
-        ended_at=row["ended_at"],
-    )
+    kind, state, text = ProblemKind(row["kind"]), DeliveryState(row["state"]), row["text"]
+    more = {
+        "kind_name": PROBLEM_NAMES[kind],
+        "text": open_sealed(text, where="delivery_problems.text", row=row["id"]) if text else None,
+        "state_name": state_name(state, Direction(row["direction"])),
+    }
+    return row_as(StaffProblemDetail, {**row, **more})

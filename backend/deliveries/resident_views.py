@@ -23,7 +23,7 @@ from backend.deliveries.receiving import NOTHING_TO_REPORT
 from backend.deliveries.shapes import DeliveryFields, fields_of
 from backend.deliveries.timeline import TimelineStep
 from backend.identity.principals import AsResident
-from backend.paging import USUAL, cursor_of, place_of
+from backend.paging import USUAL, paged
 from backend.partners.courier.port import Party
 from models.deliveries import DeliveryState as D
 from models.deliveries import Direction, Method, Postage, ProblemKind
@@ -127,10 +127,10 @@ async def list_own_deliveries(
     Raises CursorInvalid.
     """
     purpose = f"deliveries {resident.id} {person_id} {sorted(states or ())}"
-    last = UUID(place_of(cursor, purpose)[0]) if cursor else None
-    rows = await fetch(_LIST, resident.id, list(states) if states else None, person_id, last, limit + 1)
-    lines = [DeliverySummary(**_fields(row)) for row in rows[:limit]]
-    return lines, cursor_of([str(rows[limit - 1]["id"])], purpose) if len(rows) > limit else None
+    return await paged(
+        _LIST, resident.id, list(states) if states else None, person_id,
+        by={"id": UUID}, make=_summary, purpose=purpose, cursor=cursor, limit=limit,
+    )  # fmt: skip
 
 
 async def get_own_delivery(resident: AsResident, number: str) -> DeliveryDetail:
@@ -238,3 +238,7 @@ def _problem(row: Mapping[str, Any]) -> DeliveryProblemDetail:
 def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
     direction_name = DIRECTION_NAMES[Direction(row["direction"])]
     return fields_of(DeliverySummary, row, person_id=row["resident_id"], direction_name=direction_name)
+
+
+def _summary(row: Mapping[str, Any]) -> DeliverySummary:
+    return DeliverySummary(**_fields(row))

@@ -27,7 +27,7 @@ from backend.deliveries.timeline import TimelineStep
 from backend.events import record
 from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
-from backend.paging import USUAL, cursor_of, place_of
+from backend.paging import USUAL, paged
 from models.deliveries import DeliveryState as D
 from models.deliveries import Direction, Method, Postage
 
@@ -139,13 +139,11 @@ async def list_department_deliveries(
     """List a page of the department's deliveries, the latest first. Raises DutyMissing, CursorInvalid."""
     _require_duty(staff)
     purpose = f"staff-deliveries {staff.department_id} {sorted(states or ())} {method} {direction} {overdue} {hall_id}"
-    last = UUID(place_of(cursor, purpose)[0]) if cursor else None
     only = list(states) if states else None
-    rows = await fetch(
-        _LIST, staff.department_id, only, method, direction, overdue, clock.today(), hall_id, last, limit + 1
+    return await paged(
+        _LIST, staff.department_id, only, method, direction, overdue, clock.today(), hall_id,
+        by={"id": UUID}, make=_summary, purpose=purpose, cursor=cursor, limit=limit,
     )  # fmt: skip
-    more = cursor_of([str(rows[limit - 1]["id"])], purpose) if len(rows) > limit else None
-    return [StaffDeliverySummary(**_fields(row)) for row in rows[:limit]], more
 
 
 async def get_department_delivery(staff: AsStaff, number: str) -> StaffDeliveryDetail:
@@ -220,3 +218,7 @@ def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
     postage, kept = Postage(row["postage"]), row["kept_until"]
     overdue = row["state"] == D.READY and kept is not None and kept < clock.today()
     return fields_of(StaffDeliverySummary, row, postage=postage, postage_name=POSTAGE_NAMES[postage], overdue=overdue)
+
+
+def _summary(row: Mapping[str, Any]) -> StaffDeliverySummary:
+    return StaffDeliverySummary(**_fields(row))

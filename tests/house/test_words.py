@@ -9,7 +9,7 @@ from tests.house.words import Found, Rule
 
 EXEMPT = (
     *("tests/api/", "tests/journeys/", "tests/factories/", "tests/sweep/"),
-    *("backend/appointments/", "backend/deliveries/", "backend/partners/", "backend/callbacks/"),
+    *("backend/deliveries/", "backend/partners/", "backend/callbacks/"),
     *("backend/cases/", "backend/catalogue/", "backend/identity/", "backend/regions/"),
     *(
         "tests/backend/appointments/",

@@ -294,7 +294,7 @@ async def test_a_stream_ends_after_its_time_and_its_place_is_free_again(address:
 
 async def test_one_client_more_than_may_follow_is_told_to_come_later(address: str, monkeypatch: pytest.MonkeyPatch):
     _, _, hall_id = await a_hall_at_work()
-    monkeypatch.setattr(board, "LISTENERS", 2)
+    monkeypatch.setattr(board, "STREAMS", 2)
 
     async with following(address, hall_id, 2), httpx.AsyncClient() as client:
         refused = await client.get(f"{address}/v1/public/halls/{hall_id}/board/stream")
@@ -305,14 +305,14 @@ async def test_one_client_more_than_may_follow_is_told_to_come_later(address: st
     assert shown.status_code == 200
 
 
-async def test_listeners_that_leave_are_forgotten(address: str):
+async def test_streams_that_end_are_forgotten(address: str):
     _, _, hall_id = await a_hall_at_work()
 
     async with following(address, hall_id, 3):
         assert board._halls[hall_id].subscribers == 3
     await until(lambda: hall_id not in board._halls)
 
-    assert board._ear.task is None
+    assert board._subscription.task is None
 
 
 async def test_a_client_that_does_not_read_is_dropped(address: str, monkeypatch: pytest.MonkeyPatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -225,26 +226,33 @@ async def test_a_number_goes_to_no_window_and_no_line_of_another_hall():
         await calling.hand_over_ticket(STAFF, found.id, window_id=uuid7())
 
 
-@pytest.mark.parametrize("move", ["call_again", "serve", "miss", "rejoin"])
-async def test_a_number_that_waits_can_only_be_called_or_handed_over(move: str):
+@pytest.mark.parametrize(
+    "transition", [calling.call_ticket_again, calling.serve_ticket, calling.miss_ticket, calling.rejoin_queue]
+)
+async def test_a_number_that_waits_can_only_be_called_or_handed_over(transition: Any):
     found = await in_queue(await a_line())
 
     with pytest.raises(AppointmentTransitionRefused):
-        await getattr(calling, move)(STAFF, found.id)
+        await transition(STAFF, found.id)
     with pytest.raises(TicketNotFound):
-        await getattr(calling, move)(STAFF, uuid7())
+        await transition(STAFF, uuid7())
 
 
-@pytest.mark.parametrize("moves", [("serve", "miss"), ("serve", "serve"), ("miss", "hand_over")])
-async def test_of_two_moves_at_once_one_happens(moves: tuple[str, str]):
+@pytest.mark.parametrize(
+    "transitions",
+    [
+        (calling.serve_ticket, calling.miss_ticket),
+        (calling.serve_ticket, calling.serve_ticket),
+        (calling.miss_ticket, calling.hand_over_ticket),
+    ],
+)
+async def test_of_two_transitions_at_once_one_happens(transitions: tuple[Any, Any]):
     line = await a_line()
     window = await a_window(line)
     [ticket] = await checked_in(line, 1)
     await calling.call_next(STAFF, window.id)
 
-    outcomes = await asyncio.gather(
-        *(getattr(calling, each)(STAFF, ticket.id) for each in moves), return_exceptions=True
-    )
+    outcomes = await asyncio.gather(*(each(STAFF, ticket.id) for each in transitions), return_exceptions=True)
 
     assert sum(isinstance(each, AppointmentTransitionRefused) for each in outcomes) == 1
     assert sum(isinstance(each, QueueTicket) for each in outcomes) == 1
