@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +18,7 @@ import msgspec
 from prometheus_client import Counter, Histogram
 
 from backend import logs
+from backend.backoff import retry_delay
 from backend.database import require_transaction, transaction
 from backend.settings import settings
 
@@ -133,14 +133,6 @@ def job_parameters(
     return [0], [name], [msgspec.json.encode(payload)], [after or timedelta(0)], [key], ["null"]
 
 
-def retry_delay(failures: int) -> timedelta | None:
-    """How long to wait after the n-th failure (from 1), with up to a fifth of jitter; None when it was the last."""
-    delays = [float(part) for part in settings().job_retry_seconds.split(",") if part.strip()]
-    if failures > len(delays):
-        return None
-    return timedelta(seconds=delays[failures - 1] * random.uniform(0.8, 1.2))  # noqa: S311 - jitter, no secret
-
-
 async def _run(name: str, job: Job) -> None:
     """Run a job: its own log context, metrics, and our schedule of retries."""
     from pgqueuer.domain.errors import RetryRequested
@@ -156,7 +148,7 @@ async def _run(name: str, job: Job) -> None:
             DONE.labels(name, "later").inc()
         except Exception as error:
             failures = job.attempts + 1
-            delay = retry_delay(failures)
+            delay = retry_delay(settings().job_retry_seconds, failures)
             if delay is None or (registered.attempts and failures >= registered.attempts):
                 DONE.labels(name, "dead").inc()
                 log.exception("job failed for good", extra={"event": "job.dead", "job": name, "job_id": job.id})
@@ -164,7 +156,7 @@ async def _run(name: str, job: Job) -> None:
             DONE.labels(name, "retry").inc()
             facts = {"job": name, "failures": failures, "reason": repr(error)}
             log.warning("job failed, trying it again", extra={"event": "job.failed", **facts})
-            raise RetryRequested(delay=delay, reason=type(error).__name__) from error
+            raise RetryRequested(delay=timedelta(seconds=delay), reason=type(error).__name__) from error
         else:
             DONE.labels(name, "done").inc()
 

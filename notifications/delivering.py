@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,6 +23,7 @@ from uuid import UUID
 from prometheus_client import Counter, Histogram
 
 from backend import clock, jobs
+from backend.backoff import retry_delay
 from backend.database import may_pass
 from backend.partners import in_use
 from backend.partners.errors import PartnerError, PartnerUnreachable, Remedy
@@ -42,7 +42,6 @@ PER_LEASE = 20
 """Messages that are delivered to one resident before others come first."""
 LONGEST_WAIT = 600.0
 """Seconds; when a partner puts a message off for longer, the next channel is taken."""
-JITTER = 0.2
 KNOWN = 8
 """For how many rounds of residents a worker looks ahead; other workers may take them first."""
 LONGEST_REST = 1.0
@@ -244,18 +243,10 @@ def _fall_back(channel: ChannelName, outcome: Outcome, code: str) -> Result:
 def _retry(
     channel: ChannelName, message: LeasedMessage, outcome: Outcome, code: str, *, at_least: float = 0.0
 ) -> Result:
-    delay = retry_delay(message.tries + 1)
+    delay = retry_delay(settings().notification_retry_seconds, message.tries + 1)
     if delay is None:
         return _fall_back(channel, Outcome.EXHAUSTED, code)
     return Result(MessageState.PENDING, channel, message.tries + 1, max(delay, at_least), outcome, code)
-
-
-def retry_delay(failures: int, *, chance: Callable[[float, float], float] = random.uniform) -> float | None:
-    """Seconds to wait after the n-th failure (from 1) on one channel, with a fifth of jitter; None after the last."""
-    delays = [float(part) for part in settings().notification_retry_seconds.split(",") if part.strip()]
-    if failures > len(delays):
-        return None
-    return delays[failures - 1] * chance(1 - JITTER, 1 + JITTER)
 
 
 def _count(message: LeasedMessage, channel: ChannelName, result: Result, recorded: Recorded) -> None:

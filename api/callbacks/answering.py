@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
 import msgspec
@@ -11,6 +10,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 
 from api import problems
 from backend import database, payments
+from backend.partners.base import join_headers
 from backend.partners.paying.port import PayChannel
 from backend.payments.errors import PaymentChannelInvalid
 
@@ -29,11 +29,8 @@ def served_first(app: ASGIApp) -> ASGIApp:
 
 
 def headers_of(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """Names in lower case; a header that came twice is joined, so that its verification sees both."""
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for name, value in request.scope["headers"]:
-        found[name.decode("latin-1").lower()].append(value.decode("latin-1"))
-    return {name: ", ".join(values) for name, values in found.items()}
+    """The headers as `join_headers` gives them."""
+    return join_headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.scope["headers"])
 
 
 async def ingest_push(request: Request[Any, Any, Any], channel: PayChannel | None) -> None:

@@ -26,20 +26,20 @@ __all__ = ["Partners", "equip", "faults", "in_use", "partners_from"]
 
 @dataclass(frozen=True)
 class Partners:
-    """Every partner of the service. `sms` is None when no gateway is configured; `channels` are those through which
-    money can come, by name."""
+    """Every partner of the service. `sms` is None when no gateway is configured; `channels` are the payment
+    channels, by name."""
 
     wechat: WeChat
     sms: Sms | None
     wire: Wire
     channels: Mapping[str, PayChannel] = field(default_factory=dict)
     couriers: Mapping[str, Ordering] = field(default_factory=dict)
-    """With whom parcels can be ordered, by name."""
+    """Couriers that take orders, by name."""
     trackers: Mapping[str, Tracking] = field(default_factory=dict)
-    """Who knows where parcels are, by name."""
+    """Sources of tracking data, by name."""
 
     fiscal: FiscalReceipts | None = None
-    """Who issues 财政电子票据; None when nobody does."""
+    """The issuer of 财政电子票据; None when none is configured."""
 
     async def close(self) -> None:
         """End the connections; the process is going down."""
@@ -75,9 +75,9 @@ def partners_from(values: Settings) -> Partners:
 
 
 def faults(values: Settings) -> Iterator[Fault]:
-    """What is wrong with the settings of couriers and of the SMS gateway, and what everybody knows of the others'.
+    """What is wrong with the settings of couriers and of the SMS gateway, and public values in those of the others.
 
-    What else keeps a payment channel from working, the channel itself tells.
+    A payment channel checks its own settings.
     """
     yield from simulated_faults(values, {**simulated.WECHAT, **simulated.MONEY, **simulated.FISCAL})
     yield from courier_faults(values)
@@ -107,13 +107,13 @@ _in_use: Partners | None = None
 
 
 def equip(partners: Partners | None) -> None:
-    """The partners that jobs call. Every process that runs jobs says so once, at its start."""
+    """Set the partners that jobs call. Every process that runs jobs calls it once, at its start."""
     global _in_use
     _in_use = partners
 
 
 def in_use() -> Partners:
-    """The partners of this process. Raises RuntimeError when nobody called `equip`."""
+    """The partners of this process. Raises RuntimeError before `equip`."""
     if _in_use is None:
         raise RuntimeError("backend.partners.equip(partners) was not called in this process")
     return _in_use

@@ -34,7 +34,7 @@ T = TypeVar("T")
 log = logging.getLogger("zhangban.partners")
 
 ATTEMPTS = 3
-"""How often one call is tried at most, where repeating is safe."""
+"""Most attempts of one call, where repeating is safe."""
 AWAY = 60.0
 """Seconds for which a partner's second address is tried first after no connection to the first came about."""
 PAUSE = 0.1
@@ -59,7 +59,7 @@ class Repeat(Enum):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What the partner answered, whole."""
+    """The partner's answer, whole."""
 
     status: int
     headers: Mapping[str, str]
@@ -103,7 +103,7 @@ class Wire:
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What to ask. `path` starts with a slash and is put behind the partner's base."""
+    """One request. `path` starts with a slash and is put behind the partner's base."""
 
     method: str
     path: str
@@ -113,7 +113,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     repeat: Repeat = Repeat.IF_NEVER_SENT
     sign: Callable[[str], Mapping[str, str]] | None = None
     """Makes headers anew for every attempt from the target (path and query) exactly as it is sent. `path` then holds
-    the query too, already escaped, and nobody writes it in another way."""
+    the query too, already escaped, and is sent unchanged."""
     reads_failures: bool = False
     """`read` gets answers of 429 and 5xx too and must raise for them."""
     limit: int | None = None
@@ -139,8 +139,8 @@ class PartnerClient:
         self._seconds = values.partner_timeout
         self._limit = values.partner_body_limit
 
-    async def ask(self, call: str, request: Request, read: Callable[[Reply], T]) -> T:
-        """Ask the partner and read the answer: any status below 500 except redirects and 429.
+    async def send(self, call: str, request: Request, read: Callable[[Reply], T]) -> T:
+        """Send a request and read the answer: any status below 500 except redirects and 429.
 
         `call` is the name under which it is counted and logged. `read` makes a value of the reply or raises a
         PartnerError. The whole takes at most `partner_timeout` seconds.
@@ -156,8 +156,8 @@ class PartnerClient:
             value = await self._guarded(request, read)
             outcome = "ok"
             return value
-        except PartnerError as trouble:
-            outcome = trouble.partner_code or trouble.code
+        except PartnerError as error:
+            outcome = error.partner_code or error.code
             raise
         finally:
             took = clock.monotonic() - started
@@ -179,8 +179,8 @@ class PartnerClient:
             # Where the time went is unknown, so the partner may have done it.
             judge = self.breaker.failed
             raise PartnerUnreachable(self.name, "timeout", maybe_done=True) from None
-        except PartnerError as trouble:
-            judge = self.breaker.failed if isinstance(trouble, PartnerUnreachable) else self.breaker.succeeded
+        except PartnerError as error:
+            judge = self.breaker.failed if isinstance(error, PartnerUnreachable) else self.breaker.succeeded
             raise
         finally:
             judge()
@@ -191,10 +191,10 @@ class PartnerClient:
             base = self._preferred()
             try:
                 return await self._once(base, request, read)
-            except PartnerUnreachable as trouble:
-                safe = request.repeat is Repeat.ALWAYS or not trouble.maybe_done
-                if not trouble.maybe_done:
-                    self._turn_from(base)
+            except PartnerUnreachable as error:
+                safe = request.repeat is Repeat.ALWAYS or not error.maybe_done
+                if not error.maybe_done:
+                    self._avoid(base)
                 if not safe or attempt == ATTEMPTS:
                     raise
             await asyncio.sleep(PAUSE * 2 ** (attempt - 1) * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
@@ -203,7 +203,7 @@ class PartnerClient:
     def _preferred(self) -> str:
         return self.bases[-1] if clock.monotonic() < self._away_until else self.bases[0]
 
-    def _turn_from(self, base: str) -> None:
+    def _avoid(self, base: str) -> None:
         self._away_until = clock.monotonic() + AWAY if base == self.bases[0] else 0.0
 
     async def _once(self, base: str, request: Request, read: Callable[[Reply], T]) -> T:
@@ -242,7 +242,7 @@ class PartnerClient:
             body += chunk
             if len(body) > limit:
                 raise PartnerUnreachable(self.name, "too-large", maybe_done=True)
-        return Reply(answer.status, _joined(answer.headers.items()), bytes(body))
+        return Reply(answer.status, join_headers(answer.headers.items()), bytes(body))
 
 
 class PartnerInsecure(ValueError):
@@ -274,8 +274,8 @@ def _kind(error: Exception) -> str:
     return "broken-connection"
 
 
-def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Header names in lower case; one that came twice is joined, so that whoever checks it sees both."""
+def join_headers(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Header names in lower case; a repeated header is joined, so that its check sees both."""
     headers: dict[str, str] = {}
     for name, value in pairs:
         name = name.lower()

@@ -21,11 +21,11 @@ from backend import clock
 
 _TIME = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[ T](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.\d{1,9})?)?", re.ASCII)
 _EARLIEST, _LATEST = 2000, 2100
-"""Years; what is said of others is a mistake, and some of them cannot be stored."""
+"""Years; a time of another is a mistake, and some cannot be stored."""
 
 
 class Unreadable(ValueError):
-    """The body is not what it should be. The text says why, for the log; it holds nothing of the body."""
+    """The body has not the expected form. The text gives the reason, for the log, and holds nothing of the body."""
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
@@ -69,7 +69,7 @@ def form_fields(body: bytes, bounds: Bounds) -> dict[str, str]:
             name, value = unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")
         except UnicodeDecodeError:
             raise Unreadable("not UTF-8") from None
-        # Of two equal names one reader takes the first and another the last: nobody honest sends them.
+        # Of two equal names one reader takes the first and another the last: no honest sender repeats a field.
         if name in fields:
             raise Unreadable("a field twice")
         if "\x00" in value:
@@ -194,7 +194,7 @@ class _Xml:
         self._root: Any = None
 
     def read(self, text: str) -> dict[str, Any]:
-        # The bytes are UTF-8 whatever the declaration says, so a lying declaration changes nothing.
+        # The bytes are UTF-8 by our own check, so a false declaration changes nothing.
         parser = expat.ParserCreate(encoding="utf-8")
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end

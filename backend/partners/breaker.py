@@ -1,4 +1,4 @@
-"""A circuit breaker: after several failures in a row nobody waits for the partner for a while."""
+"""A circuit breaker: after several failures in a row no call waits for the partner for a while."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RESTS = 10.0
 
 
 class Breaker:
-    """Closed, open, or half open. Calls say `enter()` first and then exactly one of the three outcomes."""
+    """Closed, open, or half open. A call begins with `enter()` and ends with exactly one of the three outcomes."""
 
     def __init__(self, partner: str, *, opens_after: int = OPENS_AFTER, rests: float = RESTS) -> None:
         self.partner = partner
@@ -39,7 +39,7 @@ class Breaker:
         self._probing = True
 
     def succeeded(self) -> None:
-        """The partner answered: everything is forgotten."""
+        """The partner answered: the count of failures starts anew."""
         self._failures = 0
         self._opened_at = None
         self._probing = False
@@ -52,7 +52,7 @@ class Breaker:
         self._probing = False
 
     def abandoned(self) -> None:
-        """The call was cancelled and says nothing about the partner; the next one may probe."""
+        """The call was cancelled which proves nothing about the partner; the next one may probe."""
         self._probing = False
 
     def _wait(self) -> float:

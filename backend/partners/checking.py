@@ -11,16 +11,16 @@ from backend.partners import simulated
 from backend.settings import Settings
 
 Fault = tuple[Literal["broken", "unsafe", "missing"], str, str, str]
-"""How bad it is, the variable, what is so, and what to do."""
+"""Severity, variable, finding and remedy."""
 SHORTEST_TOKEN = 32
 _CHOOSE = f"set {SHORTEST_TOKEN} random characters or more, here and at the partner"
 _SHORT = f"is shorter than {SHORTEST_TOKEN} characters: it is all that protects"
 _TEST_SYSTEMS = ("sfapi-sbox.sf-express.com/", "sandboxapi.kdniao.com/", "api.ems.com.cn/amp-prod-api/f/amp/api/test/")
-"""Where the couriers' own documents send whoever is only trying."""
+"""The test systems of the couriers' own documents."""
 
 
 def address_faults(name: str, base: str) -> Iterator[Fault]:
-    """An address at which secrets would be readable, or nobody real would answer."""
+    """An address at which secrets would be readable, or no real partner would answer."""
     parts = urlsplit(base)
     if parts.scheme != "https":
         yield "unsafe", name, "is not an https:// address", "set the partner's own address"
@@ -31,14 +31,14 @@ def address_faults(name: str, base: str) -> Iterator[Fault]:
 
 
 def simulated_faults(values: Settings, known: Mapping[str, str]) -> Iterator[Fault]:
-    """Names and keys that are those of our simulators, which everybody can read; none while we speak to those."""
+    """Names and keys that are those of our simulators, which are public; none while we call those."""
     for name in known:
         if not values.sandbox and name not in simulated.HARMLESS and getattr(values, name) == known[name]:
-            yield "unsafe", name.upper(), "is the one of the simulator, which everybody knows", "set your own"
+            yield "unsafe", name.upper(), "is the one of the simulator, which is public", "set your own"
 
 
 def token_faults(name: str, token: str, *, missing: str, protects: str) -> Iterator[Fault]:
-    """The unguessable end of an address to which pushes come that nobody signs."""
+    """The unguessable end of an address for pushes that are not signed."""
     if not token:
         yield "missing", name, f"is not set: {missing}", _CHOOSE
     elif len(token) < SHORTEST_TOKEN:

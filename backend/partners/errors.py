@@ -1,7 +1,7 @@
-"""What can go wrong with a partner, in three kinds that every adapter uses.
+"""The errors of partners, in three kinds that every adapter uses.
 
-*Busy*: it answered, and asks us to come back. *Unreachable*: no usable answer came. *Refused*: it understood
-and said no. Each says what helps (`remedy`), so that a queue need not know any partner's codes.
+*Busy*: it answered that we should come back. *Unreachable*: no usable answer came. *Refused*: it understood
+and said no. Each names its `remedy`, so that a queue need not know any partner's codes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from backend.errors import Unavailable
 
 
 class Remedy(StrEnum):
-    """What somebody who wanted the call to succeed should do next."""
+    """What the caller should do next."""
 
     GIVE_UP = "give-up"
     """Repeating it will never help: the person, the consent or the content is the reason."""
@@ -28,7 +28,7 @@ class Remedy(StrEnum):
 
 
 class PartnerError(Unavailable):
-    """A partner did not do what we asked. The partner's own words stay in attributes: they are for the record
+    """A partner did not do what a call wanted. The partner's own words stay in attributes: they are for the record
     of the attempt and the log, never for a resident."""
 
     title = "合作平台暂时无法处理，请稍后再试"
@@ -52,7 +52,7 @@ class PartnerError(Unavailable):
 
 
 class PartnerBusy(PartnerError):
-    """The partner is up and asks us to come back later; nothing was done."""
+    """The partner is up and wants the call later; nothing was done."""
 
     title = "合作平台繁忙，请稍后再试"
 
@@ -87,7 +87,7 @@ class PartnerRefused(PartnerError):
 
 
 class PartnerMisconfigured(PartnerRefused):
-    """The partner does not accept who we say we are, or what we are allowed to do."""
+    """The partner rejects our credentials or our permissions."""
 
     title = "合作平台配置有误，我们正在处理"
     remedy = Remedy.CONFIGURE

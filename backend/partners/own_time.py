@@ -1,4 +1,4 @@
-"""What every simulated platform has: a clock of its own that can be moved, and work that goes on after the answer."""
+"""What every simulated platform has: a clock of its own that can be moved, and work that goes on after an answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backend import clock
 
 @dataclass(eq=False)
 class OwnTime:
-    """A platform's time, by the clock of this process, and what it still has to do."""
+    """A platform's time, by the clock of this process, and its background work."""
 
     shift: timedelta = field(default=timedelta(0), kw_only=True)
     """How far the platform is ahead."""

@@ -3,7 +3,7 @@
     python -m backend.partners.sandbox --port 18080 --callback http://127.0.0.1:8000/v1/callbacks/wechat
 
 WECHAT_API_BASE, SMS_API_BASE, WECHAT_PAY_API_BASE, ALIPAY_API_BASE and those of the couriers then point to it, and its
-levers are under `/sandbox`; what else to put in force (keys, serials, ids) is at `GET /sandbox/settings`.
+test control is under `/sandbox`; the other settings (keys, serials, ids) are at `GET /sandbox/settings`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from backend.partners.alipay.sandbox.world import AlipayWorld
 from backend.partners.courier.sandbox.app import CourierAddresses
 from backend.partners.courier.sandbox.levers import CourierLevers
 from backend.partners.courier.sandbox.platform import Couriers
-from backend.partners.fiscal_receipt.sandbox import FiscalLevers, FiscalWorld, issuing, voiding
+from backend.partners.fiscal_receipt.sandbox import FiscalTestControl, FiscalWorld, issuing, voiding
 from backend.partners.sms.sandbox import DEFAULTS as SMS_DEFAULTS
 from backend.partners.sms.sandbox import SmsLevers, SmsWorld, sms_gateways
 from backend.partners.wechat.sandbox.app import wechat
@@ -50,7 +50,7 @@ LAST_SECONDS = 3.0
 
 @dataclass
 class Sandbox:
-    """The simulators and what they remember. `base` is their address once they are served."""
+    """The simulators and their state. `base` is their address once they are served."""
 
     values: Settings
     world: World
@@ -73,7 +73,7 @@ class Sandbox:
         return cls(values, world, Pusher(world), SmsWorld.of(values), pay, alipay, fiscal, Couriers(values))
 
     def settings(self) -> dict[str, str]:
-        """What to put in force so that our own side talks to this sandbox: addresses, names and keys."""
+        """The settings with which the service calls this sandbox: addresses, names and keys."""
         sms = {name: value for name, value in SMS_DEFAULTS.items() if not getattr(self.values, name)}
         wechat = {"wechat_api_base": self.base, "sms_api_base": self.base, **sandbox_settings(self.values), **sms}
         fiscal = self.fiscal.settings(self.values, self.base)
@@ -81,8 +81,8 @@ class Sandbox:
         return {**wechat, **money, **self.couriers.settings(self.base)}
 
     def push_to(self, url: str, *, gap: float = 5.0) -> None:
-        """Where both accounts push to from now on, and beside it the SMS gateway and the couriers; `gap` is the pause
-        between attempts in seconds."""
+        """Set the address for the pushes of both accounts, the SMS gateway and the couriers; `gap` is the pause between
+        attempts in seconds."""
         for app in self.world.apps:
             app.push.url, app.push.gap = url, gap
         token = self.values.sms_push_token or SMS_DEFAULTS["sms_push_token"]
@@ -94,32 +94,32 @@ class Sandbox:
         """The ASGI app, faults in front."""
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            scope[_ASKED] = self  # type: ignore[literal-required]
+            scope[_SANDBOX] = self  # type: ignore[literal-required]
             await _addresses()(scope, receive, send)
 
         return Faulty(answer, self.world.faults)
 
 
-_ASKED = "sandbox"
-"""Where a request says which sandbox it came to."""
+_SANDBOX = "sandbox"
+"""The key of the sandbox in the scope of a request."""
 
 
 @get("/sandbox/settings", include_in_schema=False)
-async def _told(scope: Scope) -> dict[str, str]:
-    settings: dict[str, str] = scope[_ASKED].settings()  # type: ignore[literal-required]
+async def _settings(scope: Scope) -> dict[str, str]:
+    settings: dict[str, str] = scope[_SANDBOX].settings()  # type: ignore[literal-required]
     return settings
 
 
 def _part(name: str) -> Provide:
     def found(scope: Scope) -> Any:
-        return getattr(scope[_ASKED], name)  # type: ignore[literal-required]
+        return getattr(scope[_SANDBOX], name)  # type: ignore[literal-required]
 
     return Provide(found, sync_to_thread=False)
 
 
 @functools.cache
 def _addresses() -> Litestar:
-    """Every address of the simulators, for all the sandboxes of this process: which one is asked, the request knows."""
+    """Every address of the simulators, for all the sandboxes of this process: the request's scope names its sandbox."""
     return Litestar(
         route_handlers=[
             wechat,
@@ -133,9 +133,9 @@ def _addresses() -> Litestar:
             PayTestControl,
             SmsLevers,
             AlipayTestControl,
-            FiscalLevers,
+            FiscalTestControl,
             CourierLevers,
-            _told,
+            _settings,
         ],
         dependencies={
             "sms_world": _part("sms"),
@@ -146,17 +146,17 @@ def _addresses() -> Litestar:
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals of the process to whoever owns them, and ends as soon as it is told to, where uvicorn looks up
-    ten times a second: the tests begin and end two thousand of these."""
+    """Leaves the signals of the process to its owner, and ends at once, where uvicorn polls ten times a second: the
+    tests begin and end two thousand of these."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self._told = asyncio.Event()
+        self._ended = asyncio.Event()
 
     def end(self) -> None:
-        """Finish what is being answered, and stop."""
+        """Finish open requests, and stop."""
         self.should_exit = True
-        self._told.set()
+        self._ended.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -164,12 +164,12 @@ class _Server(uvicorn.Server):
         yield
 
     async def main_loop(self) -> None:
-        """Tick (the Date header) until told to end."""
+        """Tick (the Date header) until `end`."""
         for tick in itertools.count():
             if await self.on_tick(tick):
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), 0.1)
+                await asyncio.wait_for(self._ended.wait(), 0.1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """At once when nothing is being answered."""
@@ -207,7 +207,7 @@ async def serve_sandbox(
 ) -> AsyncIterator[Sandbox]:
     """The sandbox over real HTTP inside this process, on a free port unless one is given.
 
-    Everything that it knows ends with the block.
+    Its state ends with the block.
     """
     sandbox = Sandbox.of(values or settings())
     subscriber = socket.create_server((host, port))
@@ -231,14 +231,14 @@ async def _serve(host: str, port: int, callback: str, lifeline: int | None) -> N
     async with serve_sandbox(host=host, port=port, callback=callback) as sandbox:
         print(
             f"sandbox of WeChat, SMS, payment channels and couriers at {sandbox.base}, "
-            f"levers under {sandbox.base}/sandbox",
+            f"test control under {sandbox.base}/sandbox",
             flush=True,
         )
         await orders.stop.wait()
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serve until a signal or the lifeline stops the process."""
     parser = argparse.ArgumentParser(prog="python -m backend.partners.sandbox", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=18080)

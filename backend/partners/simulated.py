@@ -1,6 +1,6 @@
-"""The names and keys by which our simulators know us where the settings say nothing.
+"""The names and keys that our simulators expect where the settings name none.
 
-They stand here for everybody to read, so production refuses those of them that are secret. RSA keys are not
+They are published here, so production refuses those of them that are secret. RSA keys are not
 among them: every simulator makes its own.
 """
 

@@ -21,8 +21,9 @@ from pgqueuer.adapters.persistence.qb import QueryQueueBuilder
 from pgqueuer.core.qm import QueueManager
 
 from backend import job_queue, jobs
+from backend.backoff import retry_delay
 from backend.database import connection_arguments, execute, fetch, fetch_value, transaction
-from backend.jobs import Later, Timetable, drain, enqueue, retry_delay, work
+from backend.jobs import Later, Timetable, drain, enqueue, work
 from backend.settings import environment, settings, using
 from tests.owner import owner_fetch_value
 
@@ -162,11 +163,11 @@ async def test_coming_back_later_counts_as_no_failure():
 def test_the_pauses_between_attempts_follow_the_setting_with_a_fifth_of_jitter():
     with using(job_retry_seconds="1,5,30"):
         for failures, expected in ((1, 1), (2, 5), (3, 30)):
-            pauses = [retry_delay(failures) for _ in range(200)]
-            seconds = [pause.total_seconds() for pause in pauses if pause]
+            pauses = [retry_delay(settings().job_retry_seconds, failures) for _ in range(200)]
+            seconds = [pause for pause in pauses if pause]
             assert len(seconds) == 200
             assert expected * 0.8 <= min(seconds) < max(seconds) <= expected * 1.2
-        assert retry_delay(4) is None
+        assert retry_delay(settings().job_retry_seconds, 4) is None
 
 
 async def test_strict_draining_raises_what_went_wrong_after_recording_it():

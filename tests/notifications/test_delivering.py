@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
 from backend import jobs
+from backend.backoff import retry_delay
 from backend.database import fetch, fetch_row, fetch_value, in_transaction
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.live import LiveWeChat
 from backend.partners.wechat.port import Sent, SubscribeMessage
-from backend.settings import using
+from backend.settings import settings, using
 from models.notifications import ChannelName, MessageAttempt
 from notifications import channels, delivering, draining
 from notifications.channels import PreparedMessage
@@ -201,11 +202,12 @@ async def test_a_token_that_died_mid_burst_is_fetched_once_for_fifty_sends(sandb
 @given(st.integers(1, 4), st.floats(0, 1))
 def test_retries_come_within_a_fifth_of_their_schedule_and_end_with_it(failures: int, chance: float):
     with using(notification_retry_seconds="2,10,60,300"):
-        delay = delivering.retry_delay(failures, chance=lambda low, high: low + (high - low) * chance)
+        schedule = settings().notification_retry_seconds
+        delay = retry_delay(schedule, failures, chance=lambda low, high: low + (high - low) * chance)
 
         assert delay is not None
         assert delay / (2, 10, 60, 300)[failures - 1] == pytest.approx(0.8 + 0.4 * chance), "the whole fifth is used"
-        assert delivering.retry_delay(5) is None
+        assert retry_delay(schedule, 5) is None
 
 
 async def test_a_message_that_cannot_be_prepared_takes_the_next_channel_and_is_never_lost(

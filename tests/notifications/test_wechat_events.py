@@ -148,7 +148,7 @@ async def test_an_answer_that_was_lost_is_replaced_by_the_receipt(sandbox: Sandb
     sandbox.world.faults.add("/cgi-bin/message/subscribe/send", "drop_reply", times=1)
     message = await a_message(resident)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivering, "retry_delay", lambda failures: 60.0)
+        patch.setattr(delivering, "retry_delay", lambda schedule, failures: 60.0)
         await jobs.drain()
     assert len(sandbox.world.delivered) == 1
     assert await fetch_value("SELECT state FROM messages WHERE id = $1", message) == "pending"
@@ -168,7 +168,7 @@ async def test_a_receipt_that_comes_before_the_next_channel_is_tried_restores_it
     sandbox.world.faults.add("/cgi-bin/message/subscribe/send", "drop_reply", times=1)
     message = await a_message(resident)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivering, "retry_delay", lambda failures: 60.0)
+        patch.setattr(delivering, "retry_delay", lambda schedule, failures: 60.0)
         await jobs.drain()
     await execute("UPDATE messages SET channel = 'official_account'")
 

@@ -22,11 +22,6 @@ def fen_of(text: object, *, least: int = 1) -> int:
     return amount
 
 
-def yuan_of(fen: int) -> str:
-    """Fen as yuan with two decimals."""
-    return f"{fen // 100}.{fen % 100:02d}"
-
-
 def instant_of(text: object) -> datetime:
     """`2026-01-01 12:00:06`, with or without a fraction, as an instant. Raises Ambiguous."""
     try:

@@ -32,7 +32,7 @@ from backend.partners.paying.port import (
 from backend.settings import Settings
 
 SUCCESS = "10000"
-_TROUBLES: Mapping[str, type[PartnerError]] = {
+_ERRORS: Mapping[str, type[PartnerError]] = {
     "ACQ.TRADE_NOT_EXIST": ChannelOrderNotFound,
     "ACQ.TRADE_HAS_SUCCESS": ChannelOrderPaid,
     "ACQ.TRADE_STATUS_ERROR": ChannelOrderPaid,
@@ -56,9 +56,10 @@ class AlipayGateway:
         self._client = PartnerClient(NAME, values.alipay_api_base, wire, values)
 
     async def call(self, method: str, content: Mapping[str, Any]) -> dict[str, Any]:
-        """The member that answers. Our own numbers make every call safe to repeat.
+        """Call a method; the member that answers. Our own numbers make every call safe to repeat.
 
-        Raises what its code means: PartnerBusy, PartnerUnreachable, PartnerMisconfigured, PartnerRefused and those.
+        Raises the error of its code: one of _ERRORS, PartnerBusy, PartnerUnreachable, PartnerMisconfigured or
+        PartnerRefused.
         """
         form = signed_form(self.merchant.key, self.fields(method, content))
         request = Request(
@@ -70,7 +71,7 @@ class AlipayGateway:
             repeat=Repeat.ALWAYS,
         )
         name = f"{method.replace('.', '_')}_response"
-        return await self._client.ask(
+        return await self._client.send(
             method.removeprefix("alipay.trade."), request, lambda reply: self._read(name, reply)
         )
 
@@ -102,7 +103,7 @@ class AlipayGateway:
             if not proven or name not in outer:
                 raise PartnerUnreachable(NAME, "not-signed", maybe_done=True)
             return answer
-        raise _trouble(answer)
+        raise _error_of(answer)
 
 
 def member(body: bytes, name: str) -> bytes:
@@ -135,11 +136,11 @@ def _skip(text: str, at: int) -> int:
     return at
 
 
-def _trouble(answer: dict[str, Any]) -> PartnerError:
+def _error_of(answer: dict[str, Any]) -> PartnerError:
     code, sub = str(answer.get("code", ""))[:16], str(answer.get("sub_code", ""))[:64]
     message = str(answer.get("sub_msg") or answer.get("msg") or "")[:200]
-    if sub in _TROUBLES:
-        return _TROUBLES[sub](NAME, sub, message)
+    if sub in _ERRORS:
+        return _ERRORS[sub](NAME, sub, message)
     if code == "20000" or sub in ("ACQ.SYSTEM_ERROR", "SYSTEM_ERROR"):
         return PartnerUnreachable(NAME, sub or code, message, maybe_done=True)
     if "call-limited" in sub:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from backend.amounts import yuan
 from backend.partners.alipay import notices
-from backend.partners.alipay.amounts import fen_of, instant_of, written, yuan_of
+from backend.partners.alipay.amounts import fen_of, instant_of, written
 from backend.partners.alipay.gateway import AlipayGateway
 from backend.partners.alipay.merchant import NAME, merchant_from
 from backend.partners.alipay.signing import signed_form
@@ -43,8 +44,8 @@ _PAID = frozenset({ChannelOrderState.PAID, ChannelOrderState.REFUNDED})
 class LiveAlipay:
     """The port `PayChannel`; what each call means and raises is written there.
 
-    Alipay learns of an order when somebody begins to pay it, so placing asks nobody, and an order that nobody touched
-    is unknown there. Raises SettingsError when app, seller or keys cannot be right.
+    Alipay learns of an order when a payer opens it, so placing makes no call, and an order that no payer opened is
+    unknown there. Raises SettingsError when app, seller or keys cannot be right.
     """
 
     name = "alipay"
@@ -60,14 +61,14 @@ class LiveAlipay:
         if order.currency != "CNY":
             raise PartnerRefused(NAME, "currency")
         subject = order.description.replace("|", " ")[:LONGEST_SUBJECT]
-        told = f"{order.number}|{order.amount_fen}|{int(order.expires_at.timestamp())}|{subject}"
-        return PrepaidOrder(told, order.expires_at)
+        prepay_id = f"{order.number}|{order.amount_fen}|{int(order.expires_at.timestamp())}|{subject}"
+        return PrepaidOrder(prepay_id, order.expires_at)
 
     def front_end_parameters(self, prepay_id: str) -> Mapping[str, str]:
         number, amount, until, subject = prepay_id.split("|", 3)
         content = {
             "out_trade_no": number,
-            "total_amount": yuan_of(int(amount)),
+            "total_amount": yuan(int(amount)),
             "subject": subject,
             "product_code": "QUICK_MSECURITY_PAY",
             "time_expire": written(datetime.fromtimestamp(int(until), UTC)),
@@ -79,8 +80,8 @@ class LiveAlipay:
         answer = await self.gateway.call("alipay.trade.query", {"out_trade_no": number})
         try:
             return self._order(number, answer)
-        except Ambiguous as trouble:
-            raise PartnerUnreachable(NAME, "unreadable", str(trouble), maybe_done=True) from None
+        except Ambiguous as error:
+            raise PartnerUnreachable(NAME, "unreadable", str(error), maybe_done=True) from None
 
     async def close(self, number: str, *, sub_merchant_id: str | None = None) -> None:
         try:
@@ -96,12 +97,12 @@ class LiveAlipay:
         content = {
             "out_trade_no": request.payment_number,
             "out_request_no": request.number,
-            "refund_amount": yuan_of(request.amount_fen),
+            "refund_amount": yuan(request.amount_fen),
             "refund_reason": request.reason[:80],
         }
         await self.gateway.call("alipay.trade.refund", content)
         try:
-            # Its answer tells the sum of all refunds; the question tells of this one.
+            # Its answer has the sum of all refunds; a query has this one.
             return await self.query_refund(request.number, payment_number=request.payment_number)
         except ChannelRefundNotFound:
             return ChannelRefund(
@@ -130,14 +131,14 @@ class LiveAlipay:
         }
         try:
             answer = await self.gateway.call("alipay.trade.fastpay.refund.query", content)
-        except ChannelOrderNotFound as trouble:
-            raise ChannelRefundNotFound(NAME, trouble.partner_code) from None
+        except ChannelOrderNotFound as error:
+            raise ChannelRefundNotFound(NAME, error.partner_code) from None
         if not answer.get("out_request_no"):
             raise ChannelRefundNotFound(NAME, "no-refund")
         try:
             return self._refund(answer)
-        except Ambiguous as trouble:
-            raise PartnerUnreachable(NAME, "unreadable", str(trouble), maybe_done=True) from None
+        except Ambiguous as error:
+            raise PartnerUnreachable(NAME, "unreadable", str(error), maybe_done=True) from None
 
     async def bill(self, day: date, *, sub_merchant_id: str | None = None) -> Bill:
         raise ChannelBillNotOffered(NAME, "bill")

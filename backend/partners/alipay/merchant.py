@@ -1,4 +1,4 @@
-"""Who we are to Alipay: app, seller and keys, checked before the first call."""
+"""Our identity at Alipay: app, seller and keys, checked before the first call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backend.settings import Settings, SettingsError
 
 CALLBACK = "/v1/callbacks/alipay"
 NAME = "alipay"
-"""How the partner is called in metrics, logs and the table of received messages."""
+"""The name of the partner in metrics, logs and the table of received messages."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def faults(values: Settings) -> Iterator[tuple[str, str, str]]:
     for name, read in ours.items():
         try:
             if keys.is_published(read()) and not values.sandbox:
-                yield name, "is printed in public SDKs, so everybody has it", "use your own"
+                yield name, "is printed in public SDKs, so it protects nothing", "use your own"
         except SettingsError as error:
             about = f"{name}_FILE" if str(error).startswith(f"{name}_FILE") else name
             yield about, str(error).removeprefix(about).strip(), "copy it from open.alipay.com"

@@ -1,9 +1,9 @@
 """Alipay's notices: a form whose signature covers the values as they were before escaping, in the charset that the form
 itself names.
 
-Some products sign with the field `sign_type` and some without: both are tried. A refund is told at the same address
-with the *sum* of all refunds of the order so far (`refund_fee`), so what was refunded is learnt from the answer to the
-refund or a query, and such a notice is kept as one that we do not act upon.
+Some products sign with the field `sign_type` and some without: both are tried. The notice of a refund comes to the
+same address with the *sum* of all refunds of the order so far (`refund_fee`), so the refunded amount is taken from
+the answer to the refund or a query, and such a notice is kept as one that we do not act upon.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _NAME = re.compile(rb"[0-9A-Za-z_]{1,64}")
 
 
 def open_notice(merchant: AlipayMerchant, body: bytes) -> Notice:
-    """See the port."""
+    """Verify and read a notice."""
     raw = _form(body)
     signature = raw.get("sign", b"").decode("ascii", "replace")
     if raw.get("sign_type") != b"RSA2":
@@ -60,12 +60,12 @@ def open_notice(merchant: AlipayMerchant, body: bytes) -> Notice:
         fields = _decoded(raw)
         _fresh(fields)
         return _notice(fields)
-    except Ambiguous as trouble:
-        raise PaymentNoticeInvalid(str(trouble)) from None
+    except Ambiguous as error:
+        raise PaymentNoticeInvalid(str(error)) from None
 
 
 def _form(body: bytes) -> dict[str, bytes]:
-    """The fields as bytes, unescaped once. Raises PaymentNoticeInvalid; whoever repeats a field has written no form."""
+    """The fields as bytes, unescaped once. Raises PaymentNoticeInvalid, also for a repeated field."""
     if len(body) > LARGEST or body.count(b"&") >= MOST or _BROKEN_ESCAPE.search(body):
         raise PaymentNoticeInvalid("no form")
     fields: dict[str, bytes] = {}
@@ -94,16 +94,16 @@ def _fresh(fields: dict[str, str]) -> None:
 
 
 def _notice(fields: dict[str, str]) -> Notice:
-    told = "&".join(f"{name}={value}" for name, value in sorted(fields.items()) if name != "sign")
+    plaintext = "&".join(f"{name}={value}" for name, value in sorted(fields.items()) if name != "sign")
     identity, event = text(fields, "notify_id", most=128), text(fields, "notify_type")
     status = text_or_none(fields, "trade_status")
     if event != "trade_status_sync" or status is None:
-        return Notice(identity=identity, kind=NoticeKind.FOREIGN, event=event, plaintext=told)
+        return Notice(identity=identity, kind=NoticeKind.FOREIGN, event=event, plaintext=plaintext)
     if fields.get("refund_fee") or fields.get("gmt_refund"):
         return Notice(
-            identity=identity, kind=NoticeKind.FOREIGN, event="REFUND", refund=_refund(fields), plaintext=told
+            identity=identity, kind=NoticeKind.FOREIGN, event="REFUND", refund=_refund(fields), plaintext=plaintext
         )
-    return Notice(identity=identity, kind=NoticeKind.ORDER, event=status, order=_order(fields), plaintext=told)
+    return Notice(identity=identity, kind=NoticeKind.ORDER, event=status, order=_order(fields), plaintext=plaintext)
 
 
 def _order(fields: dict[str, str]) -> ChannelOrder:

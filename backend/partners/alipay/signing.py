@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 
 
 def content_of(fields: Mapping[str, bytes], *, without: frozenset[str]) -> bytes:
-    """What is signed: fields without a value, and those in `without`, left out."""
+    """The signed content: fields without a value, and those in `without`, left out."""
     return b"&".join(
         name.encode() + b"=" + value for name, value in sorted(fields.items()) if value and name not in without
     )
@@ -33,7 +33,7 @@ def sign(key: RSAPrivateKey, content: bytes) -> str:
 
 
 def fits(key: RSAPublicKey, content: bytes, signature: str) -> bool:
-    """Whether the other side signed exactly this."""
+    """Whether Alipay signed exactly this."""
     try:
         key.verify(b64decode(signature, validate=True), content, PKCS1v15(), hashes.SHA256())
     except (InvalidSignature, ValueError):

@@ -127,7 +127,7 @@ class Ems:
         }
         if self._values.ems_user_code:
             fields["userCode"] = self._values.ems_user_code
-        return await self._client.ask(service, form("", fields, repeat=repeat), read)
+        return await self._client.send(service, form("", fields, repeat=repeat), read)
 
     def _read(self, reply: Reply, otherwise: type[PartnerError]) -> Any:
         """`retBody`, which is JSON as a text, JSON itself, or a bare text (a label)."""

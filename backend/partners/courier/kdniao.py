@@ -59,11 +59,13 @@ class Kdniao:
 
     async def subscribe(self, parcel: Parcel) -> None:
         """See the port. Subscribed already is fine."""
-        await self._client.ask("subscribe", self._request(self._values.kdniao_subscribe_type, parcel), self._subscribed)
+        await self._client.send(
+            "subscribe", self._request(self._values.kdniao_subscribe_type, parcel), self._subscribed
+        )
 
     async def query(self, parcel: Parcel) -> Track:
         """See the port."""
-        return await self._client.ask("query", self._request(self._values.kdniao_query_type, parcel), self._found)
+        return await self._client.send("query", self._request(self._values.kdniao_query_type, parcel), self._found)
 
     def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:
         """See the port. A signature that is there has to be right, whether or not it has to be there."""

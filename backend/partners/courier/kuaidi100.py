@@ -77,7 +77,7 @@ class Kuaidi100:
             "parameters": parameters,
         }
         fields = {"schema": "json", "param": msgspec.json.encode(content).decode()}
-        await self._client.ask("subscribe", form("/poll", fields), self._subscribed)
+        await self._client.send("subscribe", form("/poll", fields), self._subscribed)
 
     async def query(self, parcel: Parcel) -> Track:
         """See the port."""
@@ -90,7 +90,7 @@ class Kuaidi100:
         param = msgspec.json.encode(content).decode()
         sign = kuaidi100_signature(param, self._values.kuaidi100_key, self._values.kuaidi100_customer)
         fields = {"customer": self._values.kuaidi100_customer, "sign": sign, "param": param}
-        return await self._client.ask("query", form("/poll/query.do", fields), self._found)
+        return await self._client.send("query", form("/poll/query.do", fields), self._found)
 
     def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:
         """See the port."""

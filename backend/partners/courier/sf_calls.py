@@ -43,7 +43,7 @@ class SfCalls:
             return self._read(reply, otherwise)
 
         data = msgspec.json.encode(content).decode()
-        return await self._client.ask(service, form("", self._signed(service, data), repeat=repeat), read)
+        return await self._client.send(service, form("", self._signed(service, data), repeat=repeat), read)
 
     def _signed(self, service: str, data: str) -> dict[str, str]:
         timestamp = str(clock.timestamp())

@@ -28,7 +28,7 @@ def sign(fields: Mapping[str, str], secret: str, digest: str) -> str:
 
 
 def wrapped(content: Mapping[str, Any], *, names: Mapping[str, str], noise: str, secret: str, digest: str) -> bytes:
-    """The body of a request; `names` say who asks (`region`, `deptcode`, `appid`)."""
+    """The body of a request; `names` identify us (`region`, `deptcode`, `appid`)."""
     fields = {**names, "data": b64encode(msgspec.json.encode(content)).decode(), "noise": noise, "version": "1.0"}
     return msgspec.json.encode({**fields, "sign": sign(fields, secret, digest)})
 

@@ -1,4 +1,5 @@
-"""The finance department's platform over HTTP. [recalled, see envelope.py; what an installation does else is set]"""
+"""The finance department's platform over HTTP. [recalled, see envelope.py; deviations of an installation are
+settings]"""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+from backend.amounts import yuan
 from backend.clock import SHANGHAI
 from backend.partners.base import PartnerClient, Repeat, Reply, Request, Wire, decoded
 from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerRefused, PartnerUnreachable
@@ -15,20 +17,19 @@ from backend.settings import Settings
 
 NAME = "fiscal-receipt"
 WAITS = frozenset({"E0301", "E0302"})
-"""Result codes of a platform that works on it. [recalled]"""
+"""Result codes of a receipt that is still being issued. [recalled]"""
 NOT_US = frozenset({"E0101", "E0102", "E0103"})
 """Result codes that mean a wrong signature, name or right. [recalled]"""
 
 
 class LiveFiscalReceipts:
-    """Receipts of the platform that the settings name."""
+    """The port `FiscalReceipts` at the platform that the settings name."""
 
     def __init__(self, wire: Wire, values: Settings) -> None:
         self._client = PartnerClient(NAME, values.fiscal_receipt_base, wire, values)
         self._values = values
 
     async def issue(self, order: FiscalOrder) -> FiscalReceipt:
-        """Have a receipt issued."""
         paid_at = order.paid_at.astimezone(SHANGHAI)
         content = {
             "busNo": order.number,
@@ -37,25 +38,24 @@ class LiveFiscalReceipts:
             "billCode": self._values.fiscal_receipt_kind,
             "payer": order.payer,
             "payerType": "1",
-            "totalAmt": _yuan(order.amount_fen),
+            "totalAmt": yuan(order.amount_fen),
             "chargeDetail": [
                 {
                     "chargeCode": order.item_code,
                     "chargeName": order.item_name,
-                    "std": _yuan(order.unit_fen),
+                    "std": yuan(order.unit_fen),
                     "number": order.quantity,
-                    "amt": _yuan(order.amount_fen),
+                    "amt": yuan(order.amount_fen),
                 }
             ],
         }
-        return await self._ask("issue", self._values.fiscal_receipt_issue_path, content, _issued)
+        return await self._send("issue", self._values.fiscal_receipt_issue_path, content, _issued)
 
     async def void(self, number: str, reason: str) -> FiscalReceipt:
-        """Write the receipt off."""
         content = {"busNo": number, "reason": reason, "placeCode": self._values.fiscal_receipt_place}
-        return await self._ask("void", self._values.fiscal_receipt_void_path, content, _voided)
+        return await self._send("void", self._values.fiscal_receipt_void_path, content, _voided)
 
-    async def _ask(
+    async def _send(
         self, call: str, path: str, content: dict[str, Any], read: Callable[[dict[str, Any]], FiscalReceipt]
     ) -> FiscalReceipt:
         values = self._values
@@ -72,37 +72,33 @@ class LiveFiscalReceipts:
             digest=values.fiscal_receipt_digest,
         )
 
-        def understood(reply: Reply) -> FiscalReceipt:
+        def read_reply(reply: Reply) -> FiscalReceipt:
             try:
-                result, said = envelope.read(decoded(NAME, reply))
+                result, content = envelope.read(decoded(NAME, reply))
             except ValueError:
                 raise PartnerUnreachable(NAME, "not-understood", maybe_done=True) from None
-            if isinstance(said, dict):
-                return read(said)
+            if isinstance(content, dict):
+                return read(content)
             if result in WAITS:
-                raise PartnerBusy(NAME, result, said)
-            raise (PartnerMisconfigured if result in NOT_US else PartnerRefused)(NAME, result, said)
+                raise PartnerBusy(NAME, result, content)
+            raise (PartnerMisconfigured if result in NOT_US else PartnerRefused)(NAME, result, content)
 
         headers = {"Content-Type": "application/json"}
-        # Our number is the platform's key: asking again gives the same receipt.
+        # Our number is the platform's key: a repeated call gives the same receipt.
         request = Request(method="POST", path=path, body=body, headers=headers, repeat=Repeat.ALWAYS)
-        return await self._client.ask(call, request, understood)
+        return await self._client.send(call, request, read_reply)
 
 
-def _issued(said: dict[str, Any]) -> FiscalReceipt:
-    code, number = str(said.get("billBatchCode", "")), str(said.get("billNo", ""))
+def _issued(content: dict[str, Any]) -> FiscalReceipt:
+    code, number = str(content.get("billBatchCode", "")), str(content.get("billNo", ""))
     if not number:
         return FiscalReceipt(state=FiscalState.WAITING)
-    return FiscalReceipt(state=FiscalState.ISSUED, code=code, number=number, url=str(said.get("pictureUrl", "")))
+    return FiscalReceipt(state=FiscalState.ISSUED, code=code, number=number, url=str(content.get("pictureUrl", "")))
 
 
-def _voided(said: dict[str, Any]) -> FiscalReceipt:
+def _voided(content: dict[str, Any]) -> FiscalReceipt:
     return FiscalReceipt(
         state=FiscalState.VOIDED,
-        code=str(said.get("eScarletBillBatchCode", "")),
-        number=str(said.get("eScarletBillNo", "")),
+        code=str(content.get("eScarletBillBatchCode", "")),
+        number=str(content.get("eScarletBillNo", "")),
     )
-
-
-def _yuan(fen: int) -> str:
-    return f"{fen // 100}.{fen % 100:02d}"

@@ -1,4 +1,4 @@
-"""What the service asks of whoever issues 财政电子票据: the finance department's platform, or its contractor's."""
+"""The port of the issuer of 财政电子票据: the finance department's platform, or its contractor's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class FiscalOrder(Struct, frozen=True, kw_only=True):
     number: str
     """Our receipt's number, the platform's business number."""
     payer: str
-    """As it stands on the receipt; who pays online is not always known by name."""
+    """As printed on the receipt; the name of an online payer is not always known."""
     item_code: str
     item_name: str
     unit_fen: int
@@ -25,7 +25,7 @@ class FiscalOrder(Struct, frozen=True, kw_only=True):
 
 
 class FiscalState(StrEnum):
-    """How far it has come."""
+    """The state of a receipt."""
 
     WAITING = "waiting"
     ISSUED = "issued"
@@ -33,7 +33,7 @@ class FiscalState(StrEnum):
 
 
 class FiscalReceipt(Struct, frozen=True, kw_only=True):
-    """What the platform says of a receipt. Code (票据代码) and number (票据号码) exist once it is issued."""
+    """A receipt as the platform has it. Code (票据代码) and number (票据号码) exist once it is issued."""
 
     state: FiscalState
     code: str = ""
@@ -43,7 +43,7 @@ class FiscalReceipt(Struct, frozen=True, kw_only=True):
 
 
 class FiscalReceipts(Protocol):
-    """What may be asked. Every call raises PartnerRefused, PartnerMisconfigured, PartnerBusy or PartnerUnreachable."""
+    """The issuer. Every call raises PartnerRefused, PartnerMisconfigured, PartnerBusy or PartnerUnreachable."""
 
     async def issue(self, order: FiscalOrder) -> FiscalReceipt:
         """Have a receipt issued; repeating gives the same one."""

@@ -1,6 +1,6 @@
 """RSA keys of payment channels as operators hold them: PEM or bare base64, in a setting or in a file.
 
-What goes wrong is told by the name of the setting; no text of a key ever reaches a message.
+An error names the setting; no text of a key ever reaches a message.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PUBLISHED = frozenset(
         "8a5b82f18120806bb2c6b46e1a2f8687ceaa20a45bc2b649e37e6d9878336dc5",
     }
 )
-"""SHA-256 of the public halves of the keys that the public SDKs print in their tests: everybody can sign with them."""
+"""SHA-256 of the public halves of the keys that the public SDKs print in their tests: anyone can sign with them."""
 
 
 def text_of(values: Settings, name: str) -> str:
@@ -87,10 +87,10 @@ def public_key(text: str, name: str) -> RSAPublicKey:
 
 
 def is_published(key: RSAPublicKey) -> bool:
-    """Whether everybody has the private half."""
+    """Whether the private half is published."""
     return digest_of(key) in PUBLISHED
 
 
 def digest_of(key: RSAPublicKey) -> str:
-    """SHA-256 of the key, in hex: tells keys apart in logs."""
+    """SHA-256 of the key, in hex: distinguishes keys in logs."""
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()

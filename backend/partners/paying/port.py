@@ -1,7 +1,7 @@
-"""What the service asks of a payment channel, whichever it is. Amounts are whole fen, times are aware.
+"""The port of a payment channel. Amounts are whole fen, times are aware.
 
-A channel is asked about an order by *our* number, which is its idempotency key: asking again with the same number
-and content gives the same order, and never a second one.
+*Our* number names an order at the channel and is its idempotency key: the same number with the same content gives the
+same order, and never a second one.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class PrepaidOrder(Struct, frozen=True):
 
 
 class ChannelOrderState(StrEnum):
-    """Where an order stands at the channel."""
+    """The state of an order at the channel."""
 
     UNPAID = "unpaid"
     PAYING = "paying"
@@ -96,7 +96,7 @@ class ChannelOrderState(StrEnum):
 
 
 class ChannelOrder(Struct, frozen=True, kw_only=True):
-    """What the channel says of one order, in a notice or in answer to a query. Nothing of it is compared yet."""
+    """One order as the channel reports it, in a notice or an answer. Nothing of it is compared yet."""
 
     number: str
     state: ChannelOrderState
@@ -105,7 +105,7 @@ class ChannelOrder(Struct, frozen=True, kw_only=True):
     sub_merchant_id: str | None = None
     transaction_id: str | None = None
     amount_fen: int | None = None
-    """What the order was for; None while the channel does not say (an unpaid order)."""
+    """What the order was for; None while the channel leaves it out (an unpaid order)."""
     currency: str = "CNY"
     payer: str | None = None
     paid_at: datetime | None = None
@@ -113,7 +113,7 @@ class ChannelOrder(Struct, frozen=True, kw_only=True):
 
 
 class ChannelRefundState(StrEnum):
-    """Where a refund stands at the channel."""
+    """The state of a refund at the channel."""
 
     PROCESSING = "processing"
     SUCCEEDED = "succeeded"
@@ -122,7 +122,7 @@ class ChannelRefundState(StrEnum):
 
 
 class RefundRequest(Struct, frozen=True, kw_only=True):
-    """The refund we want. The same number refunds once however often it is asked for."""
+    """The refund we want. The same number refunds once however often it is requested."""
 
     number: str
     payment_number: str
@@ -146,7 +146,7 @@ class PayerCard(Struct, frozen=True, kw_only=True):
 
 
 class ChannelRefund(Struct, frozen=True, kw_only=True):
-    """What the channel says of one refund."""
+    """One refund as the channel reports it."""
 
     number: str
     payment_number: str
@@ -172,7 +172,7 @@ class NoticeKind(StrEnum):
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """One believed push of the channel: the signature over the raw bytes was right and fresh."""
+    """One verified push of the channel: the signature over the raw bytes was right and fresh."""
 
     identity: str
     """The channel's own id of the notice, the same at every repeat."""
@@ -186,7 +186,7 @@ class Notice(Struct, frozen=True, kw_only=True):
 
 
 class PaymentNoticeSignatureInvalid(Unauthenticated):
-    """The signature of a notice is not the channel's. `why` says what was wrong, for the log."""
+    """The signature of a notice is not the channel's. `why` is the reason, for the log."""
 
     title = "通知签名无效"
 
@@ -218,7 +218,7 @@ class ChannelOrderNotFound(PartnerRefused):
 
 
 class ChannelOrderPaid(PartnerRefused):
-    """The order is paid already: ask for its state instead."""
+    """The order is paid already: query its state instead."""
 
     title = "该订单已支付"
 
@@ -279,7 +279,7 @@ class ChannelBillEmpty(PartnerRefused):
 
 
 class ChannelBillInvalid(PartnerRefused):
-    """The file is not what the channel's hash says, or its rows and sums do not agree."""
+    """The file has another hash than the channel states, or its rows and sums do not agree."""
 
     title = "对账单校验未通过"
 
@@ -309,7 +309,7 @@ class Bill(Struct, frozen=True, kw_only=True):
 
 
 class PayChannel(Protocol):
-    """What the service may ask of a channel."""
+    """A payment channel."""
 
     name: str
     """`wechat_pay` or `alipay`."""
@@ -319,7 +319,7 @@ class PayChannel(Protocol):
     """Which sub-merchant the fees of a department (by its USCC) go to; empty where we are the merchant ourselves."""
 
     async def place(self, order: OrderRequest) -> PrepaidOrder:
-        """Have the order at the channel. Safe to repeat with the same content.
+        """Place the order at the channel. Safe to repeat with the same content.
 
         Raises ChannelOrderPaid, ChannelOrderClosed, ChannelOrderInConflict, ChannelPayerRefused,
         PartnerMisconfigured, PartnerRefused, PartnerBusy, PartnerUnreachable.
@@ -331,17 +331,17 @@ class PayChannel(Protocol):
         ...
 
     async def query(self, number: str, *, sub_merchant_id: str | None = None) -> ChannelOrder:
-        """The truth about an order. Raises ChannelOrderNotFound, PartnerBusy, PartnerUnreachable,
+        """The state of an order, which is the truth. Raises ChannelOrderNotFound, PartnerBusy, PartnerUnreachable,
         PartnerMisconfigured."""
         ...
 
     async def close(self, number: str, *, sub_merchant_id: str | None = None) -> None:
-        """Nobody shall pay it any more; repeating is fine. Raises ChannelOrderPaid, ChannelOrderNotFound, PartnerBusy,
-        PartnerUnreachable, PartnerMisconfigured."""
+        """Close the order, so that it cannot be paid; repeating is fine. Raises ChannelOrderPaid,
+        ChannelOrderNotFound, PartnerBusy, PartnerUnreachable, PartnerMisconfigured."""
         ...
 
     async def refund(self, request: RefundRequest) -> ChannelRefund:
-        """Ask for a refund; repeating with the same number refunds once.
+        """Request a refund; repeating with the same number refunds once.
 
         Raises ChannelNotEnoughMoney, ChannelPayerRefused, ChannelOrderNotFound, PartnerRefused, PartnerBusy,
         PartnerUnreachable, PartnerMisconfigured.
@@ -353,7 +353,7 @@ class PayChannel(Protocol):
     ) -> ChannelRefund:
         """Send an abnormal refund to a bank card of the payer instead; `number` is ours, `refund_id` the channel's.
 
-        Raises ChannelNotOffered when the channel has no such way, ChannelRefundNotFound, ChannelPayerRefused,
+        Raises ChannelNotOffered when the channel offers none, ChannelRefundNotFound, ChannelPayerRefused,
         PartnerRefused, PartnerBusy, PartnerUnreachable, PartnerMisconfigured.
         """
         ...
@@ -361,7 +361,7 @@ class PayChannel(Protocol):
     async def query_refund(
         self, number: str, *, payment_number: str, sub_merchant_id: str | None = None
     ) -> ChannelRefund:
-        """The truth about a refund. Raises ChannelRefundNotFound, PartnerBusy, PartnerUnreachable,
+        """The state of a refund, which is the truth. Raises ChannelRefundNotFound, PartnerBusy, PartnerUnreachable,
         PartnerMisconfigured."""
         ...
 
@@ -371,7 +371,7 @@ class PayChannel(Protocol):
         ...
 
     async def open_notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
-        """Believe a push or refuse it: signature over the raw bytes, five minutes, decryption.
+        """Verify a push or refuse it: signature over the raw bytes, five minutes, decryption.
 
         Header names are in lower case; a header that came twice is joined with ", " and refused. Never fetches keys
         more often than the adapter's own minimum interval. Raises PaymentNoticeSignatureInvalid, PaymentNoticeExpired,

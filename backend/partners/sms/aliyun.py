@@ -37,7 +37,7 @@ class AliyunSms:
         if message.reference:
             parameters["OutId"] = message.reference
         target = f"/?{canonical_query(parameters)}"
-        return await self._client.ask("send_sms", Request(method="POST", path=target, sign=self._signed), self._read)
+        return await self._client.send("send_sms", Request(method="POST", path=target, sign=self._signed), self._read)
 
     def _signed(self, target: str) -> dict[str, str]:
         """The headers of one attempt: a nonce is good once, so every attempt has its own."""

@@ -36,7 +36,7 @@ class TencentSms:
             "TemplateParamSet": list(message.parameters.values()),
             "SessionContext": message.reference,
         }
-        return await self._client.ask("send_sms", self._signed("SendSms", msgspec.json.encode(content)), self._read)
+        return await self._client.send("send_sms", self._signed("SendSms", msgspec.json.encode(content)), self._read)
 
     def _signed(self, action: str, body: bytes) -> Request:
         timestamp = clock.timestamp()

@@ -101,7 +101,7 @@ class WeChatApi:
         self._configured()
         query = {"appid": self.account.appid, "secret": self.account.secret, **query}
         request = Request(method="GET", path=path, query=query)
-        return await self.client.ask(_name(path), request, self._reader(errors))
+        return await self.client.send(_name(path), request, self._reader(errors))
 
     async def _with_token(self, request: Request, read: Callable[[Reply], T]) -> T:
         """With the token; once more with another one if WeChat no longer takes it. Nothing was done in
@@ -117,7 +117,7 @@ class WeChatApi:
 
     async def _ask(self, request: Request, token: str, read: Callable[[Reply], T]) -> T:
         query = {"access_token": token, **request.query}
-        return await self.client.ask(_name(request.path), msgspec.structs.replace(request, query=query), read)
+        return await self.client.send(_name(request.path), msgspec.structs.replace(request, query=query), read)
 
     async def _fetch_token(self, force: bool) -> IssuedToken:
         content = {
@@ -130,7 +130,7 @@ class WeChatApi:
         repeat = Repeat.IF_NEVER_SENT if force else Repeat.ALWAYS
         asked = clock.now().timestamp()
         read = self._reader(dict.fromkeys(STALE_TOKEN, WechatMisconfigured))
-        answer = await self.client.ask("stable_token", _posting("/cgi-bin/stable_token", content, repeat), read)
+        answer = await self.client.send("stable_token", _posting("/cgi-bin/stable_token", content, repeat), read)
         text, seconds = answer.get("access_token"), answer.get("expires_in")
         if not isinstance(text, str) or not text or not isinstance(seconds, int):
             raise WechatBusy("wechat", "no-token")

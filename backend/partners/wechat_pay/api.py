@@ -1,8 +1,8 @@
-"""One call of API v3: signed over the bytes that are sent, and believed only when the platform signed the answer.
+"""One call of API v3: signed over the bytes that are sent, and accepted only when the platform signed the answer.
 
-An answer that claims success must be signed, also one without content (204). One that says no is looked at when it is
-signed and taken as it is when it is not, as the platform leaves some of them unsigned (401): no money is accepted or
-given up on its word alone, a query follows.
+An answer that claims success must be signed, also one without content (204). A refusal is verified when it is signed
+and taken as it is when it is not, as the platform leaves some of them unsigned (401): no money is accepted or given up
+for a refusal alone, a query follows.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class WeChatPayApi:
         self._bill_seconds = values.wechat_pay_bill_timeout
 
     async def get(self, call: str, path: str, query: Mapping[str, str], *, errors: Errors) -> dict[str, Any]:
-        """A question. Raises what `errors` and COMMON say, PartnerBusy, PartnerUnreachable."""
+        """Query. Raises the errors of `errors` and COMMON, PartnerBusy, PartnerUnreachable."""
         target = f"{path}?{urlencode(query)}" if query else path
-        return await self._asked(call, self._request("GET", target, b""), errors)
+        return await self._send(call, self._request("GET", target, b""), errors)
 
     async def post(
         self,
@@ -58,10 +58,10 @@ class WeChatPayApi:
         repeat: Repeat = Repeat.ALWAYS,
         serial: str = "",
     ) -> dict[str, Any]:
-        """An order that our own number makes safe to repeat; {} when the answer is 204. `serial` names the key that
-        fields inside are sealed for. Raises as `get`."""
+        """Send a command that our own number makes safe to repeat; {} when the answer is 204. `serial` names the key
+        that fields inside are sealed for. Raises as `get`."""
         body = msgspec.json.encode(content)
-        return await self._asked(call, self._request("POST", path, body, repeat=repeat, serial=serial), errors)
+        return await self._send(call, self._request("POST", path, body, repeat=repeat, serial=serial), errors)
 
     async def download(self, address: str, *, errors: Errors) -> bytes:
         """The file at an address that a signed answer named. Its answer is not signed: check its hash.
@@ -75,11 +75,11 @@ class WeChatPayApi:
         request = msgspec.structs.replace(
             self._request("GET", target, b""), limit=self._bill_limit, seconds=self._bill_seconds
         )
-        return (await self.client.ask("bill_download", request, _unsigned(errors))).body
+        return (await self.client.send("bill_download", request, _unsigned(errors))).body
 
     async def _certificates(self) -> Reply:
-        # Believed by whoever opens them: their own key is needed to do so.
-        return await self.client.ask("certificates", self._request("GET", "/v3/certificates", b""), _unsigned({}))
+        # `platform_keys.opened` verifies them: it needs the keys inside.
+        return await self.client.send("certificates", self._request("GET", "/v3/certificates", b""), _unsigned({}))
 
     def _request(
         self, method: str, target: str, body: bytes, *, repeat: Repeat = Repeat.ALWAYS, serial: str = ""
@@ -88,8 +88,8 @@ class WeChatPayApi:
             return {"Authorization": authorization(self.merchant, method, sent, body)}
 
         # With a public key configured, answers shall be signed with it.
-        wanted = serial or self.merchant.public_key_id
-        headers = {**_HEADERS, "Wechatpay-Serial": wanted} if wanted else _HEADERS
+        key_serial = serial or self.merchant.public_key_id
+        headers = {**_HEADERS, "Wechatpay-Serial": key_serial} if key_serial else _HEADERS
         return Request(
             method=method,
             path=target,
@@ -100,13 +100,13 @@ class WeChatPayApi:
             reads_failures=True,
         )
 
-    async def _asked(self, call: str, request: Request, errors: Errors) -> dict[str, Any]:
-        reply, unproven = await self.client.ask(call, request, self._reader(errors))
+    async def _send(self, call: str, request: Request, errors: Errors) -> dict[str, Any]:
+        reply, unverified = await self.client.send(call, request, self._reader(errors))
         try:
-            if unproven is not None:
-                unproven.believe(await self.keys.key_of(unproven.serial))
-        except PaymentNoticeSignatureInvalid as trouble:
-            raise PartnerUnreachable(NAME, f"not-signed-{trouble.why}", maybe_done=True) from None
+            if unverified is not None:
+                unverified.verify(await self.keys.key_of(unverified.serial))
+        except PaymentNoticeSignatureInvalid as error:
+            raise PartnerUnreachable(NAME, f"not-signed-{error.why}", maybe_done=True) from None
         self.keys.keep_fresh()
         if reply.status == 204:
             return {}
@@ -116,25 +116,25 @@ class WeChatPayApi:
             raise PartnerUnreachable(NAME, "not-json", maybe_done=True) from None
 
     def _reader(self, errors: Errors) -> Callable[[Reply], tuple[Reply, Signed | None]]:
-        """Believes an answer with the keys that we have; one signed with another comes back with its signature."""
+        """Verifies an answer with the keys that we have; one signed with another comes back with its signature."""
 
         def read(reply: Reply) -> tuple[Reply, Signed | None]:
             fine = 200 <= reply.status < 300
-            unproven: Signed | None = None
+            unverified: Signed | None = None
             try:
                 if fine or is_signed(reply.headers):
                     claim = signed(reply.headers, reply.body)
                     found = self.keys.known(claim.serial)
                     if found is None or not found.holds():
-                        unproven = claim
+                        unverified = claim
                     else:
-                        claim.believe(found.key)
-            except PaymentNoticeSignatureInvalid as trouble:
-                # A probe, or somebody in between: the same question is asked again.
-                raise PartnerUnreachable(NAME, f"not-signed-{trouble.why}", maybe_done=True) from None
+                        claim.verify(found.key)
+            except PaymentNoticeSignatureInvalid as error:
+                # A probe, or an attacker in between: the same call is repeated.
+                raise PartnerUnreachable(NAME, f"not-signed-{error.why}", maybe_done=True) from None
             if not fine:
                 raise problem_of(reply, errors)
-            return reply, unproven
+            return reply, unverified
 
         return read
 

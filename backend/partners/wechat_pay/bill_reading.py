@@ -32,7 +32,7 @@ _SUMS = {
 """Which sum is that of which column."""
 _NEEDED = ("交易时间", "商户号", "微信订单号", "商户订单号", "交易状态", "微信退款单号", "商户退款单号", "手续费")
 _FREE_TEXT = "商品名称"
-"""From this column up to the merchant's own data, people wrote what they liked."""
+"""From this column up to the merchant's own data, the texts are free."""
 
 
 class Unreadable(ValueError):
@@ -89,7 +89,7 @@ def _columns(line: str) -> _Columns:
 
 def _rows(lines: list[str]) -> tuple[list[str], list[str]]:
     """The texts of the rows, and the lines of the sums. A line that begins with no backtick belongs to the row above:
-    somebody's description holds a line feed."""
+    a description holds a line feed."""
     rows: list[str] = []
     for at, line in enumerate(lines):
         if line.lstrip("`").startswith(_SUMMARY):
@@ -173,15 +173,15 @@ def _compare(lines: list[str], count: int, sums: dict[str, int], columns: _Colum
     values = _split(lines[1])
     if len(names) != len(values):
         raise Unreadable("sums without names")
-    told = dict(zip(names, values, strict=True))
-    if told[_SUMMARY].strip() != str(count):
-        raise Unreadable("the number of rows is not the one it says")
+    totals = dict(zip(names, values, strict=True))
+    if totals[_SUMMARY].strip() != str(count):
+        raise Unreadable("the number of rows differs")
     known = columns.left.keys() | columns.right.keys()
     checked = 0
     for name, column in _SUMS.items():
-        if name in told and column in known:
+        if name in totals and column in known:
             checked += 1
-            if _units(told[name]) != sums[column]:
-                raise Unreadable(f"the sum of a column is not the one it says: {column}")
+            if _units(totals[name]) != sums[column]:
+                raise Unreadable(f"the sum of a column differs: {column}")
     if not checked:
         raise Unreadable("no sums that we know")

@@ -1,4 +1,4 @@
-"""The day's trade bill: asked for, downloaded, unpacked, held against its hash, read."""
+"""The day's trade bill: requested, downloaded, unpacked, compared with its hash, read."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ _GZIP = b"\x1f\x8b"
 
 
 async def bill(api: WeChatPayApi, day: date, sub_merchant_id: str | None, *, limit: int) -> Bill:
-    """See the port. `limit` is the most bytes that are unpacked."""
+    """Fetch the bill of a day. `limit` is the most bytes that are unpacked."""
     query = {"bill_date": day.isoformat(), "bill_type": "ALL", "tar_type": "GZIP"}
     if api.merchant.partner_mode and sub_merchant_id is not None:
         query["sub_mchid"] = sub_merchant(sub_merchant_id)
     try:
         answer = await api.get("bill", "/v3/bill/tradebill", query, errors=OF_BILLS)
-    except PartnerRefused as trouble:
-        if day >= clock.today() and trouble.partner_code in ("INVALID_REQUEST", "PARAM_ERROR"):
-            raise ChannelBillNotReady(NAME, trouble.partner_code) from None  # the day is not over
+    except PartnerRefused as error:
+        if day >= clock.today() and error.partner_code in ("INVALID_REQUEST", "PARAM_ERROR"):
+            raise ChannelBillNotReady(NAME, error.partner_code) from None  # the day is not over
         raise
     try:
         kind, digest = text(answer, "hash_type"), text(answer, "hash_value", most=128)
         address = text(answer, "download_url", most=2048)
-    except Ambiguous as trouble:
-        raise PartnerUnreachable(NAME, "unreadable", str(trouble), maybe_done=True) from None
+    except Ambiguous as error:
+        raise PartnerUnreachable(NAME, "unreadable", str(error), maybe_done=True) from None
     if kind != "SHA1":
         raise ChannelBillInvalid(NAME, "hash-type")
     packed = await api.download(address, errors=OF_BILLS)
@@ -55,8 +55,8 @@ def _checked(packed: bytes, day: date, digest: str, merchant_id: str, limit: int
         raise ChannelBillInvalid(NAME, "hash")
     try:
         return Bill(day=day, digest=found, rows=read_bill(raw, merchant_id=merchant_id))
-    except Unreadable as trouble:
-        raise ChannelBillInvalid(NAME, "rows", str(trouble)) from None
+    except Unreadable as error:
+        raise ChannelBillInvalid(NAME, "rows", str(error)) from None
 
 
 def unpacked(packed: bytes, limit: int) -> bytes:

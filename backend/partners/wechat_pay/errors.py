@@ -1,4 +1,4 @@
-"""What the platform's error codes mean, as a table: code → trouble.
+"""What the platform's error codes mean, as a table: code → error.
 
 The body of an error is `{code, message, detail}`; only `code` decides, except where one code stands for two things.
 Codes: the platform's documentation of API v3 (错误码) and its public SDKs.
@@ -29,7 +29,7 @@ from backend.partners.paying.port import (
 )
 
 NAME = "wechat-pay"
-"""How the partner is called in metrics, logs and the table of received messages."""
+"""The name of the partner in metrics, logs and the table of received messages."""
 
 Errors = Mapping[str, type[PartnerError]]
 COMMON: Errors = {
@@ -74,10 +74,10 @@ _LONGEST_MESSAGE = 200
 
 
 def problem_of(reply: Reply, errors: Errors) -> PartnerError:
-    """What an answer that is no success means. Repeating helps after 5xx, 429 and SYSTEM_ERROR only, and always with
+    """The error of an answer that is no success. Repeating helps after 5xx, 429 and SYSTEM_ERROR only, and always with
     the same number."""
-    told = _told(reply.body)
-    code, message = told.get("code"), told.get("message")
+    content = _content(reply.body)
+    code, message = content.get("code"), content.get("message")
     code = code[:64] if isinstance(code, str) else ""
     message = message[:_LONGEST_MESSAGE] if isinstance(message, str) else ""
     kind = errors.get(code) or COMMON.get(code)
@@ -91,7 +91,7 @@ def problem_of(reply: Reply, errors: Errors) -> PartnerError:
     if code in _TRANSIENT or (reply.status >= 500 and kind is None):
         return PartnerUnreachable(NAME, code or str(reply.status), message, maybe_done=True, retry_after=after)
     if kind is None and not code:
-        # Not the platform's way of saying no: something between us answered.
+        # Not the platform's form of a refusal: a proxy between us answered.
         return PartnerUnreachable(NAME, f"status-{reply.status}", maybe_done=True)
     if kind is None:
         kind = PartnerMisconfigured if reply.status in (401, 403) else PartnerRefused
@@ -99,8 +99,8 @@ def problem_of(reply: Reply, errors: Errors) -> PartnerError:
 
 
 def _by_words(message: str) -> type[PartnerError] | None:
-    """One code says both that a number is paid and that it came with another content; only the words tell. Either way
-    the state is asked for next, so that a change of wording costs a question and no money."""
+    """One code means both that a number is paid and that it came with another content; only the message differs.
+    Either way the state is queried next, so that a change of wording costs a query and no money."""
     if "已支付" in message:
         return ChannelOrderPaid
     if "已关闭" in message:
@@ -110,7 +110,7 @@ def _by_words(message: str) -> type[PartnerError] | None:
     return None
 
 
-def _told(body: bytes) -> dict[str, Any]:
+def _content(body: bytes) -> dict[str, Any]:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

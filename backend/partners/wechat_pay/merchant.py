@@ -37,7 +37,7 @@ _PUBLIC_KEY_ID = re.compile(r"PUB_KEY_ID_[0-9A-Za-z]{1,64}")
 
 
 class Fault(NamedTuple):
-    """One setting with which nothing can be paid: its name, what is so, and what to do."""
+    """One setting with which nothing can be paid: name, finding and remedy."""
 
     name: str
     what: str
@@ -85,12 +85,12 @@ def merchant_from(values: Settings) -> Merchant:
 
 
 def notify_url(values: Settings) -> str:
-    """Where the platform tells us of payments and refunds."""
+    """The address for the platform's notices of payments and refunds."""
     return values.public_base.rstrip("/") + CALLBACK
 
 
 def sub_merchants(values: Settings) -> Mapping[str, str]:
-    """Partner mode: sub-merchants by the USCC of a department. Raises SettingsError when written in another way."""
+    """Partner mode: sub-merchants by the USCC of a department. Raises SettingsError when it has another form."""
     found: dict[str, str] = {}
     for each in filter(None, (part.strip() for part in values.wechat_pay_sub_merchants.split(","))):
         department, equals, number = (part.strip() for part in each.partition("="))
@@ -144,13 +144,13 @@ def _tried(read: Callable[[], object], name: str, remedy: str) -> Iterator[Fault
     try:
         read()
     except SettingsError as error:
-        told = str(error)
-        about = f"{name.upper()}_FILE" if told.startswith(f"{name.upper()}_FILE") else name.upper()
-        yield Fault(about, told.removeprefix(about).strip(), remedy)
+        message = str(error)
+        about = f"{name.upper()}_FILE" if message.startswith(f"{name.upper()}_FILE") else name.upper()
+        yield Fault(about, message.removeprefix(about).strip(), remedy)
 
 
 def _published(values: Settings) -> Iterator[Fault]:
-    what, remedy = "is printed in the platform's public SDKs, so everybody has it", "use your own"
+    what, remedy = "is printed in the platform's public SDKs, so it protects nothing", "use your own"
     if values.wechat_pay_serial.upper() in TEST_SERIALS:
         yield Fault("WECHAT_PAY_SERIAL", what, remedy)
     if values.wechat_pay_api_v3_key in _TEST_API_V3_KEYS:
@@ -164,7 +164,7 @@ def _published(values: Settings) -> Iterator[Fault]:
             if keys.is_published(read()):
                 yield Fault(name, what, remedy)
         except SettingsError:
-            continue  # told by whoever looked at the key itself
+            continue  # `_key_faults` reports it
 
 
 def _address_faults(url: str) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""Notices: believed, opened and read, in this order; nothing is decrypted or decided before the signature is right."""
+"""Notices: verified, opened and read, in this order; nothing is decrypted or decided before the signature is right."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _COMBINED = "combine_out_trade_no"
 
 
 async def open_notice(merchant: Merchant, keys: PlatformKeys, headers: Mapping[str, str], body: bytes) -> Notice:
-    """See the port."""
+    """Verify, open and read a notice."""
     if len(body) > LARGEST:
         raise PaymentNoticeInvalid("too large")
     claim = signed(headers, body)
-    claim.believe(await keys.key_of(claim.serial))
+    claim.verify(await keys.key_of(claim.serial))
     try:
         envelope = read_object(body)
         identity, event = text(envelope, "id", most=_LONGEST_ID), text(envelope, "event_type")
         resource = group(envelope, "resource")
         plaintext = open_resource(merchant.api_v3_key, resource)
         return _read(identity, event, str(resource.get("original_type", "")), plaintext)
-    except (Ambiguous, Sealed) as trouble:
-        raise PaymentNoticeInvalid(str(trouble)) from None
+    except (Ambiguous, Sealed) as error:
+        raise PaymentNoticeInvalid(str(error)) from None
 
 
 def _read(identity: str, event: str, original: str, plaintext: bytes) -> Notice:
     try:
-        told = plaintext.decode("utf-8")
+        decoded = plaintext.decode("utf-8")
     except UnicodeDecodeError:
         raise Ambiguous("no UTF-8 inside") from None
     if event.startswith("TRANSACTION.") and original == "transaction":
@@ -48,15 +48,15 @@ def _read(identity: str, event: str, original: str, plaintext: bytes) -> Notice:
                 kind=NoticeKind.ORDER,
                 event=event,
                 order=order_of(content),
-                plaintext=told,
+                plaintext=decoded,
             )
     if event.startswith("REFUND.") and original == "refund":
-        return _of_refund(identity, event, read_object(plaintext), told)
-    return Notice(identity=identity, kind=NoticeKind.FOREIGN, event=event, plaintext=told)
+        return _of_refund(identity, event, read_object(plaintext), decoded)
+    return Notice(identity=identity, kind=NoticeKind.FOREIGN, event=event, plaintext=decoded)
 
 
-def _of_refund(identity: str, event: str, content: dict[str, Any], told: str) -> Notice:
+def _of_refund(identity: str, event: str, content: dict[str, Any], decoded: str) -> Notice:
     refund = refund_of(content)
     if event.removeprefix("REFUND.") != refund.raw_state:
         raise Ambiguous("event_type and refund_status differ")
-    return Notice(identity=identity, kind=NoticeKind.REFUND, event=event, refund=refund, plaintext=told)
+    return Notice(identity=identity, kind=NoticeKind.REFUND, event=event, refund=refund, plaintext=decoded)

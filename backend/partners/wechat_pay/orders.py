@@ -1,4 +1,4 @@
-"""Orders of JSAPI payment: placing, asking, closing; ours or, as a 服务商, for a sub-merchant."""
+"""Orders of JSAPI payment: placing, querying, closing; ours or, as a 服务商, for a sub-merchant."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from backend.partners.wechat_pay.errors import NAME
 from backend.partners.wechat_pay.reading import order_of
 
 GOOD_FOR = timedelta(hours=2)
-"""How long a prepay_id can be paid with."""
+"""How long a prepay_id can be paid."""
 LONGEST_DESCRIPTION = 127
 
 
 async def place(api: WeChatPayApi, order: OrderRequest) -> PrepaidOrder:
-    """See the port."""
+    """Place an order."""
     asked = clock.now()
     try:
         answer = await api.post("place", f"{_root(api)}/jsapi", content_of(api, order), errors={})
-    except ChannelOrderInConflict as trouble:
-        raise await _what_stands(api, order, trouble) from None
+    except ChannelOrderInConflict as conflict:
+        raise await _conflict_error(api, order, conflict) from None
     try:
         prepay_id = text(answer, "prepay_id", most=128)
     except Ambiguous:
@@ -44,17 +44,17 @@ async def place(api: WeChatPayApi, order: OrderRequest) -> PrepaidOrder:
     return PrepaidOrder(prepay_id, min(asked + GOOD_FOR, order.expires_at))
 
 
-async def _what_stands(api: WeChatPayApi, order: OrderRequest, trouble: ChannelOrderInConflict) -> PartnerError:
-    """A number that is in use may be paid, closed, or another order: its state tells which."""
+async def _conflict_error(api: WeChatPayApi, order: OrderRequest, conflict: ChannelOrderInConflict) -> PartnerError:
+    """The error of a number in use: its state shows whether it is paid, closed or another order."""
     state = (await query(api, order.number, order.sub_merchant_id)).state
-    told = (NAME, trouble.partner_code, trouble.message)
+    about = (NAME, conflict.partner_code, conflict.message)
     if state in (ChannelOrderState.PAID, ChannelOrderState.REFUNDED):
-        return ChannelOrderPaid(*told)
-    return ChannelOrderClosed(*told) if state is ChannelOrderState.CLOSED else trouble
+        return ChannelOrderPaid(*about)
+    return ChannelOrderClosed(*about) if state is ChannelOrderState.CLOSED else conflict
 
 
 def content_of(api: WeChatPayApi, order: OrderRequest) -> dict[str, Any]:
-    """What is sent for an order: the same for the same order, byte for byte, whenever it is asked for."""
+    """The content of an order: the same for the same order, byte for byte, at every attempt."""
     merchant = api.merchant
     until = order.expires_at.astimezone(clock.SHANGHAI).replace(microsecond=0).isoformat()
     common = {
@@ -78,8 +78,8 @@ def content_of(api: WeChatPayApi, order: OrderRequest) -> dict[str, Any]:
 
 
 async def query(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> ChannelOrder:
-    """See the port."""
-    observed = await _asked(api, "query", f"out-trade-no/{quote(number, safe='')}", sub_merchant_id)
+    """Query an order."""
+    observed = await _get(api, "query", f"out-trade-no/{quote(number, safe='')}", sub_merchant_id)
     if observed.number != number:
         raise PartnerUnreachable(NAME, "another-order", maybe_done=True)
     return observed
@@ -87,11 +87,11 @@ async def query(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> 
 
 async def query_by_transaction(api: WeChatPayApi, transaction_id: str, sub_merchant_id: str | None) -> ChannelOrder:
     """A paid order by the platform's number. Raises as `query`."""
-    return await _asked(api, "query_by_transaction", f"id/{quote(transaction_id, safe='')}", sub_merchant_id)
+    return await _get(api, "query_by_transaction", f"id/{quote(transaction_id, safe='')}", sub_merchant_id)
 
 
 async def close(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> None:
-    """See the port. Closing what is closed is closing."""
+    """Close an order; a closed one too."""
     path = f"{_root(api)}/out-trade-no/{quote(number, safe='')}/close"
     try:
         await api.post("close", path, _who(api, sub_merchant_id), errors={})
@@ -99,12 +99,12 @@ async def close(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> 
         return
 
 
-async def _asked(api: WeChatPayApi, call: str, path: str, sub_merchant_id: str | None) -> ChannelOrder:
+async def _get(api: WeChatPayApi, call: str, path: str, sub_merchant_id: str | None) -> ChannelOrder:
     answer = await api.get(call, f"{_root(api)}/{path}", _who(api, sub_merchant_id), errors={})
     try:
         return order_of(answer)
-    except Ambiguous as trouble:
-        raise PartnerUnreachable(NAME, "unreadable", str(trouble), maybe_done=True) from None
+    except Ambiguous as error:
+        raise PartnerUnreachable(NAME, "unreadable", str(error), maybe_done=True) from None
 
 
 def sub_merchant(number: str | None) -> str:

@@ -2,8 +2,8 @@
 
 Several live side by side while the platform changes from one to another, so the serial number of a signature chooses.
 Certificates are fetched at the first serial that is not known and again before they are twelve hours old. Serials in
-forged signatures cost nothing: whoever meets an unknown one joins the fetch that is running, and after a fetch the next
-waits for a pause, however many come.
+forged signatures cost nothing: a call with an unknown one joins the running fetch, and after a fetch the next waits for
+a pause, however many come.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PUBLIC_KEY_ID = "PUB_KEY_ID_"
 
 
 class CertificatesInvalid(ValueError):
-    """The answer is not the platform's, or its certificates are not what it says of them."""
+    """The answer is not the platform's, or its certificates contradict it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class PlatformKey:
 
 
 class PlatformKeys:
-    """The keys of this process. `fetch` asks the platform for its certificates."""
+    """The keys of this process. `fetch` gets the platform's certificates."""
 
     def __init__(
         self, merchant: Merchant, fetch: Callable[[], Awaitable[Reply]], *, oldest: float, pause: float
@@ -71,7 +71,7 @@ class PlatformKeys:
         self._public = PlatformKey(merchant.public_key_id, public) if public is not None else None
 
     def known(self, serial: str) -> PlatformKey | None:
-        """The key of this serial if we have it; nothing is asked."""
+        """The key of this serial if we have it; nothing is fetched."""
         if self._public is not None and serial == self._public.serial:
             return self._public
         return self._certificates.get(serial.upper())
@@ -137,9 +137,9 @@ class PlatformKeys:
                 "platform certificates fetched",
                 extra={"event": "platform-certificates.fetched", "certificates": len(self._certificates)},
             )
-        except (PartnerError, CertificatesInvalid) as trouble:
-            # What we had stays: it was believed and has an end of its own.
-            facts = {"event": "platform-certificates.failed", "reason": str(trouble)}
+        except (PartnerError, CertificatesInvalid) as error:
+            # The known certificates stay: they were verified and have an end of their own.
+            facts = {"event": "platform-certificates.failed", "reason": str(error)}
             log.warning("platform certificates not fetched", extra=facts)
 
 
@@ -147,8 +147,8 @@ def opened(merchant: Merchant, reply: Reply, before: Mapping[str, PlatformKey]) 
     """The certificates of an answer to `GET /v3/certificates`, by serial number in capitals.
 
     The answer is signed with a key that may be among what it brings: only our APIv3 key opens those, so they are
-    believed when they open, say of themselves what the answer says of them, and one of them, or one known before,
-    signed the answer. Raises CertificatesInvalid.
+    accepted when they open, agree with what the answer states of them, and one of them, or one known before, signed
+    the answer. Raises CertificatesInvalid.
     """
     try:
         listed = exact_json.read_object(reply.body).get("data")
@@ -160,10 +160,10 @@ def opened(merchant: Merchant, reply: Reply, before: Mapping[str, PlatformKey]) 
         if signer is None and merchant.public_key is not None and claim.serial == merchant.public_key_id:
             signer = PlatformKey(claim.serial, merchant.public_key)
         if signer is None or not signer.holds():
-            raise CertificatesInvalid("signed by nobody we know")
-        claim.believe(signer.key)
-    except (exact_json.Ambiguous, Sealed, PaymentNoticeSignatureInvalid) as trouble:
-        raise CertificatesInvalid(getattr(trouble, "why", str(trouble))) from None
+            raise CertificatesInvalid("signed with an unknown key")
+        claim.verify(signer.key)
+    except (exact_json.Ambiguous, Sealed, PaymentNoticeSignatureInvalid) as error:
+        raise CertificatesInvalid(getattr(error, "why", str(error))) from None
     return found
 
 
@@ -188,9 +188,9 @@ def _certificate(merchant: Merchant, entry: Any) -> PlatformKey:
     if certificate.serial_number != int(serial, 16):
         raise CertificatesInvalid("another serial number")
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    # What the answer says may narrow the certificate's own validity and never widens it.
+    # The answer may narrow the certificate's own validity and never widens it.
     begins = max(begins, exact_json.moment_or_none(entry, "effective_time") or begins)
     ends = min(ends, exact_json.moment_or_none(entry, "expire_time") or ends)
     if not merchant.sandbox and (serial in TEST_SERIALS or keys.is_published(key)):
-        raise CertificatesInvalid("a key that everybody has")
+        raise CertificatesInvalid("a published key")
     return PlatformKey(serial, key, begins, ends)

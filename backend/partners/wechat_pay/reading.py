@@ -1,4 +1,4 @@
-"""What the platform says of orders and refunds, in our words. Both modes: a 服务商 sees `sp_`/`sub_` names.
+"""The platform's orders and refunds as those of the port. Both modes: a 服务商 gets `sp_`/`sub_` names.
 
 Everything here was signed. Fields are read exactly (see `exact_json`); nothing is compared with our own order yet.
 """

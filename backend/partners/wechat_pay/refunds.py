@@ -1,4 +1,4 @@
-"""Refunds: asking for one, its truth, and another way for one that the payer's account did not take."""
+"""Refunds: requesting, querying, and a bank card for one that the payer's account did not take."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ LONGEST_REASON = 80
 
 
 async def refund(api: WeChatPayApi, request: RefundRequest) -> ChannelRefund:
-    """See the port."""
+    """Request a refund."""
     content: dict[str, Any] = {
         **_who(api, request.sub_merchant_id),
-        # Always by our own number: the same refund is then the same bytes whatever else has become known.
+        # Always by our own number: the same refund is then the same bytes although more has become known.
         "out_trade_no": request.payment_number,
         "out_refund_no": request.number,
         "reason": request.reason[:LONGEST_REASON],
@@ -39,7 +39,7 @@ async def refund(api: WeChatPayApi, request: RefundRequest) -> ChannelRefund:
 
 
 async def query_refund(api: WeChatPayApi, number: str, sub_merchant_id: str | None) -> ChannelRefund:
-    """See the port."""
+    """Query a refund."""
     path = f"{PATH}/{quote(number, safe='')}"
     return _read(api, number, await api.get("query_refund", path, _who(api, sub_merchant_id), errors=OF_REFUND_QUERIES))
 
@@ -47,8 +47,8 @@ async def query_refund(api: WeChatPayApi, number: str, sub_merchant_id: str | No
 async def refund_to_card(
     api: WeChatPayApi, number: str, refund_id: str, card: PayerCard, sub_merchant_id: str | None
 ) -> ChannelRefund:
-    """See the port. Holder and number are sealed for the platform before they leave us; not repeated by itself once it
-    was sent."""
+    """Send an abnormal refund to a card. Holder and number are sealed for the platform before they leave us; not
+    repeated by itself once it was sent."""
     try:
         key = await api.keys.sealing_key()
     except PaymentNoticeSignatureInvalid:
@@ -76,8 +76,8 @@ async def refund_to_card(
 def _read(api: WeChatPayApi, number: str, answer: dict[str, Any]) -> ChannelRefund:
     try:
         observed = refund_of(answer, merchant_id=api.merchant.mchid)
-    except Ambiguous as trouble:
-        raise PartnerUnreachable(NAME, "unreadable", str(trouble), maybe_done=True) from None
+    except Ambiguous as error:
+        raise PartnerUnreachable(NAME, "unreadable", str(error), maybe_done=True) from None
     if observed.number != number:
         raise PartnerUnreachable(NAME, "another-refund", maybe_done=True)
     return observed

@@ -1,7 +1,7 @@
-"""The notice of a refund that somebody made in the merchant's console: XML of API v2, sealed with the v2 key.
+"""The notice of a refund that was made in the merchant's console: XML of API v2, sealed with the v2 key.
 
 Nothing signs it: that it opens with a key only we and the platform have is all there is, and an old one opens again. So
-it is kept and shows that there is something to ask about, and the answer to a query decides. The way it is sealed
+it is kept and shows that there is something to query, and the answer to the query decides. Its sealing
 (AES-256-ECB, PKCS#7, key = MD5 of the v2 key in lower-case hex) and its fields are those of API v2 (退款结果通知).
 """
 
@@ -31,7 +31,7 @@ from backend.partners.paying.port import (
 BOUNDS = Bounds(largest=65_536, deepest=4, most=100)
 EVENT = "V2.REFUND"
 ACCEPTED = b"<xml><return_code><![CDATA[SUCCESS]]></return_code><return_msg><![CDATA[OK]]></return_msg></xml>"
-"""What the platform wants to hear; anything else makes it repeat."""
+"""The answer that the platform expects; any other makes it repeat."""
 _STATES = {
     "SUCCESS": ChannelRefundState.SUCCEEDED,
     "CHANGE": ChannelRefundState.ABNORMAL,
@@ -46,7 +46,7 @@ def is_v2(body: bytes) -> bool:
 
 
 def open_v2_notice(body: bytes, *, v2_key: str, merchant_id: str) -> Notice:
-    """The notice, FOREIGN with the refund that it speaks of.
+    """The notice, FOREIGN with the refund that it is about.
 
     Raises PaymentNoticeSignatureInvalid when it does not open with our v2 key, or none is configured;
     PaymentNoticeInvalid when it is no XML of this kind or another merchant's.
@@ -70,8 +70,8 @@ def open_v2_notice(body: bytes, *, v2_key: str, merchant_id: str) -> Notice:
 def _fields(body: bytes, *, root: str) -> dict[str, Any]:
     try:
         return xml_fields(text_of(body, BOUNDS), BOUNDS, root=root)
-    except Unreadable as trouble:
-        raise PaymentNoticeInvalid(str(trouble)) from None
+    except Unreadable as error:
+        raise PaymentNoticeInvalid(str(error)) from None
 
 
 def _opened(sealed: str, v2_key: str) -> bytes:

@@ -1,6 +1,6 @@
 """Whether the platform signed this: the lines under `Wechatpay-Signature`, of an answer or a notice.
 
-A signature that begins with `WECHATPAY/SIGNTEST/` is the platform's own test of whether we look: it is wrong on
+A signature that begins with `WECHATPAY/SIGNTEST/` is the platform's own test of our verification: it is wrong on
 purpose, and refusing it is the right answer.
 """
 
@@ -34,20 +34,22 @@ _SHAPES = {
 # No shape admits a comma or a space: a header that came twice is joined with both.
 
 REFUSED = Counter(
-    "zhangban_wechat_pay_signatures_refused_total", "Answers and notices that were not believed, by reason.", ("why",)
+    "zhangban_wechat_pay_signatures_refused_total",
+    "Answers and notices whose signature was refused, by reason.",
+    ("why",),
 )
 
 
 @dataclass(frozen=True)
 class Signed:
-    """The signed lines, their signature, and which key is said to have made it. Nothing of it is believed yet."""
+    """The signed lines, their signature, and the claimed key. Nothing of it is verified yet."""
 
     serial: str
     timestamp: int
     message: bytes
     signature: bytes
 
-    def believe(self, key: RSAPublicKey) -> None:
+    def verify(self, key: RSAPublicKey) -> None:
         """Raises PaymentNoticeSignatureInvalid when `key` did not sign this, PaymentNoticeExpired when it did so too
         long ago."""
         try:
@@ -60,7 +62,7 @@ class Signed:
 
 
 def signed(headers: Mapping[str, str], body: bytes) -> Signed:
-    """What the headers say of the body. Header names are in lower case.
+    """Read the headers of a signed body. Header names are in lower case.
 
     Raises PaymentNoticeSignatureInvalid for a header that is missing, came twice or cannot be one, for another kind
     of signature, and for a probe.
@@ -87,6 +89,6 @@ def is_signed(headers: Mapping[str, str]) -> bool:
 
 
 def forged(why: str) -> PaymentNoticeSignatureInvalid:
-    """The refusal, counted. `why` is one of a few words."""
+    """Count a refusal and return it. `why` is one of a few words."""
     REFUSED.labels(why).inc()
     return PaymentNoticeSignatureInvalid(why)

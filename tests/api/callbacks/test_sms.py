@@ -168,7 +168,7 @@ async def test_a_receipt_is_the_answer_when_the_answer_was_lost(client: httpx.As
     sandbox.world.faults.add("/", "drop_reply", times=1)
     message = await a_message(resident, "case_rejected")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delivering, "retry_delay", lambda failures: 60.0)
+        patch.setattr(delivering, "retry_delay", lambda schedule, failures: 60.0)
         await jobs.drain()
     assert (await stands(message))[:2] == ("pending", "sms")
 

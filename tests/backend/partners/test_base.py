@@ -40,7 +40,7 @@ class Caller:
 
     async def ask(self, *, repeat: Repeat = Repeat.IF_NEVER_SENT) -> dict[str, Any]:
         request = Request(method="GET", path=PATH, query={"access_token": SECRET}, repeat=repeat)
-        return await self.client.ask("gettemplate", request, lambda reply: decoded("wechat", reply))
+        return await self.client.send("gettemplate", request, lambda reply: decoded("wechat", reply))
 
 
 @pytest.fixture
@@ -260,7 +260,7 @@ async def test_a_signed_target_is_sent_as_it_was_signed_and_signed_anew_at_every
         return {"X-Attempt": str(len(signed))}
 
     request = Request(method="GET", path=f"{PATH}?a=%7c&b=x+y", repeat=Repeat.ALWAYS, sign=sign)
-    await caller.client.ask("gettemplate", request, lambda reply: decoded("wechat", reply))
+    await caller.client.send("gettemplate", request, lambda reply: decoded("wechat", reply))
 
     assert signed == [f"{PATH}?a=%7c&b=x+y"] * 3
 
@@ -276,7 +276,7 @@ async def test_a_caller_that_reads_failures_gets_their_body_and_says_itself_what
         raise PartnerBusy("wechat", "told")
 
     with pytest.raises(PartnerBusy):
-        await caller.client.ask("gettemplate", Request(method="GET", path=PATH, reads_failures=True), read)
+        await caller.client.send("gettemplate", Request(method="GET", path=PATH, reads_failures=True), read)
 
     assert seen == [503]
 
@@ -288,7 +288,7 @@ async def test_the_second_address_is_used_after_no_connection_and_left_when_it_f
 
     assert (await Caller(client).ask())["errcode"] == 40001
     assert client._preferred() == sandbox.base
-    client._turn_from(sandbox.base)
+    client._avoid(sandbox.base)
     assert client._preferred() == "http://127.0.0.1:9"
 
     await wire.close()
@@ -317,7 +317,7 @@ async def test_headers_that_came_twice_are_both_seen(unused_listener: socket.soc
     wire = Wire(settings())
     client = PartnerClient("wechat", f"http://127.0.0.1:{unused_listener.getsockname()[1]}", wire, settings())
 
-    reply = await client.ask("x", Request(method="GET", path="/"), lambda each: each)
+    reply = await client.send("x", Request(method="GET", path="/"), lambda each: each)
 
     assert reply.headers["x-twice"] == "a, b"
     await wire.close()

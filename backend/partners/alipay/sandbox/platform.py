@@ -75,7 +75,7 @@ class AlipayPlatform:
         self.notices.notify(trade, None, None, self.world.rules.notices)
         return trade
 
-    def carry_out(self, number: str) -> Trade:
+    def finish_refunds(self, number: str) -> Trade:
         """Carry out the held refunds of a trade and send their notices. Raises Failure."""
         trade = self.world.trade_of({"out_trade_no": number})
         for each in trade.refunds:

@@ -91,9 +91,9 @@ class AlipayTestControl(Controller):
     async def finish(self, alipay: NamedDependency[AlipayPlatform], number: FromPath[str]) -> dict[str, Any]:
         return shown(alipay, alipay.finish(number))
 
-    @post("/trades/{number:str}/carry-out")
-    async def carry_out(self, alipay: NamedDependency[AlipayPlatform], number: FromPath[str]) -> dict[str, Any]:
-        return shown(alipay, alipay.carry_out(number))
+    @post("/trades/{number:str}/finish-refunds")
+    async def finish_refunds(self, alipay: NamedDependency[AlipayPlatform], number: FromPath[str]) -> dict[str, Any]:
+        return shown(alipay, alipay.finish_refunds(number))
 
     @post("/trades/{number:str}/console-refund")
     async def console_refund(

@@ -13,6 +13,7 @@ from litestar import HttpMethod, Request, Response, route
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from backend.partners.base import join_headers
 from backend.partners.sandbox_keys import GOOD_FROM, GOOD_UNTIL
 from backend.partners.wechat_pay.sandbox import orders, refunds
 from backend.partners.wechat_pay.sandbox.errors import Refusal, wrong
@@ -23,8 +24,8 @@ from backend.partners.wechat_pay.sandbox.world import PayWorld, beijing
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One believed call, read."""
+class Received:
+    """One verified call, read."""
 
     pay: PayPlatform
     parts: dict[str, str]
@@ -48,25 +49,25 @@ class Ask:
 
 @dataclass(frozen=True)
 class Call:
-    """An operation: its method, address and answer. None answers 204, bytes are a file that nobody signs."""
+    """An operation: its method, address and answer. None answers 204, bytes are an unsigned file."""
 
     name: str
     method: str
     path: str
-    answer: Callable[[Ask], dict[str, Any] | bytes | None]
+    answer: Callable[[Received], dict[str, Any] | bytes | None]
 
 
-def _refund(ask: Ask) -> dict[str, Any]:
+def _refund(ask: Received) -> dict[str, Any]:
     return ask.pay.refund(ask.content)
 
 
-def _abnormal(ask: Ask) -> dict[str, Any]:
+def _abnormal(ask: Received) -> dict[str, Any]:
     refund = refunds.apply_abnormal(ask.world, ask.parts["refund_id"], ask.content, ask.serial)
     ask.pay.begin(refund)
     return refunds.shown(refund)
 
 
-def _certificates(ask: Ask) -> dict[str, Any]:
+def _certificates(ask: Received) -> dict[str, Any]:
     return {
         "data": [
             {
@@ -138,9 +139,8 @@ def _signed(pay: PayPlatform, answer: dict[str, Any] | bytes | None, status: int
     body = b"" if answer is None else msgspec.json.encode(answer)
     response = Response(body, status_code=status, media_type="application/json; charset=utf-8")
     response.headers["Request-ID"] = random_text(32)
-    for key, value in signed_headers(pay.world.keys.for_answer(serial), body, pay.next_answer()):
-        known = response.headers.get(key)
-        response.headers[key] = f"{known}, {value}" if known else value
+    signed = signed_headers(pay.world.keys.for_answer(serial), body, pay.next_answer())
+    response.headers.update(join_headers(signed))
     return response
 
 
@@ -175,14 +175,14 @@ def _answered(pay: PayPlatform, request: Request[Any, Any, Any], body: bytes) ->
     serial = headers.get("wechatpay-serial", "")
     if serial.startswith("PUB_KEY_ID_") and serial != public_key_id():
         raise Refusal(400, "PARAM_ERROR", "Wechatpay-Serial有误，公钥ID不存在")
-    trouble = pay.world.take_fault(call.name)
-    if trouble is not None and not trouble.after:
-        raise Refusal(trouble.status, trouble.code, "由沙箱注入")
+    fault = pay.world.take_fault(call.name)
+    if fault is not None and not fault.after:
+        raise Refusal(fault.status, fault.code, "由沙箱注入")
     content = _json(headers.get("content-type", ""), body) if request.method == "POST" else {}
     origin = f"{request.url.scheme}://{headers.get('host', '')}"
-    answer = call.answer(Ask(pay, parts, dict(request.query_params.items()), content, origin, serial))
-    if trouble is not None:
-        raise Refusal(trouble.status, trouble.code, "由沙箱注入，请求已受理")
+    answer = call.answer(Received(pay, parts, dict(request.query_params.items()), content, origin, serial))
+    if fault is not None:
+        raise Refusal(fault.status, fault.code, "由沙箱注入，请求已受理")
     return call.name, answer
 
 

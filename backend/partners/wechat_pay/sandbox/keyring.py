@@ -46,7 +46,7 @@ class Keyring:
         return self.signs
 
     def rotate(self) -> Certificate:
-        """Announce and switch at once: whoever keeps certificates meets a serial that is not among them."""
+        """Announce and switch at once: a client that keeps certificates gets an unknown serial."""
         self.announce()
         return self.switch()
 
@@ -58,9 +58,9 @@ class Keyring:
         """The end of the move: the public key signs everything."""
         self.source, self.percent = "public_key", 100
 
-    def for_answer(self, wanted: str) -> tuple[str, RSAPrivateKey]:
-        """Serial and key that sign an answer; `wanted` is the request's own Wechatpay-Serial."""
-        asked_for_public = wanted == public_key_id()
+    def for_answer(self, requested: str) -> tuple[str, RSAPrivateKey]:
+        """Serial and key that sign an answer; `requested` is the request's own Wechatpay-Serial."""
+        asked_for_public = requested == public_key_id()
         return self._named("public_key" if asked_for_public else self.source)
 
     def for_notice(self) -> tuple[str, RSAPrivateKey]:

@@ -175,7 +175,7 @@ def shown(refund: Refund) -> dict[str, Any]:
 
 
 def notice_content(world: PayWorld, refund: Refund) -> dict[str, Any]:
-    """The refund as a notice tells it."""
+    """The content of the notice of a refund."""
     order = refund.order
     names = {"sp_mchid": world.mchid, "sub_mchid": order.sub_mchid} if order.partner else {"mchid": world.mchid}
     said: dict[str, Any] = {

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend import clock
-from backend.partners.alipay.amounts import fen_of, yuan_of
+from backend.amounts import yuan
+from backend.partners.alipay.amounts import fen_of
 from backend.partners.alipay.notices import open_notice
 from backend.partners.alipay.signing import content_of, sign
 from backend.partners.paying.exact_json import Ambiguous
@@ -136,7 +137,7 @@ def test_notices_of_other_kinds_are_kept_and_not_acted_upon():
 
 @given(st.integers(1, 10**13))
 def test_every_amount_goes_to_yuan_and_back_to_the_fen(fen: int):
-    assert fen_of(yuan_of(fen)) == fen
+    assert fen_of(yuan(fen)) == fen
 
 
 def test_what_is_no_amount_is_ambiguous():

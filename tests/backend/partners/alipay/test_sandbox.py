@@ -184,7 +184,7 @@ async def test_an_unknown_refund_is_answered_with_success_and_nothing_in_it(app:
     await app.call("refund", {"out_trade_no": NUMBER, "out_request_no": "R1", "refund_amount": "4"})
     seen = await app.call("fastpay.refund.query", asked)
     assert "refund_status" not in seen
-    app.alipay.carry_out(NUMBER)
+    app.alipay.finish_refunds(NUMBER)
     seen = await app.call("fastpay.refund.query", asked)
     assert (seen["refund_status"], seen["refund_amount"]) == ("REFUND_SUCCESS", "4.00")
     assert seen["gmt_refund_pay"]

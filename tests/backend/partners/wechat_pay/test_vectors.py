@@ -104,7 +104,7 @@ def test_a_published_answer_or_notice_is_believed_within_five_minutes(name: str)
     claim = signed(lowered(known["headers"]), known["body"].encode())
 
     with clock.travel(to=datetime.fromtimestamp(claim.timestamp + 299, UTC)):
-        claim.believe(PLATFORM_KEY)
+        claim.verify(PLATFORM_KEY)
 
     assert claim.message.decode() == known["message"]
 
@@ -114,7 +114,7 @@ def test_a_published_forgery_is_refused(name: str):
     known = MESSAGES[name]
 
     with pytest.raises(PaymentNoticeSignatureInvalid), clock.travel(to=datetime.fromtimestamp(1767240005, UTC)):
-        signed(lowered(known["headers"]), known["body"].encode()).believe(PLATFORM_KEY)
+        signed(lowered(known["headers"]), known["body"].encode()).verify(PLATFORM_KEY)
 
 
 @pytest.mark.parametrize("name", [each for each in SIGNED if each.startswith("callback")])
@@ -130,7 +130,7 @@ def test_the_notice_of_the_go_library_is_signed_right_and_its_short_key_is_refus
     claim = signed(lowered(known["headers"]), known["body"].encode())
 
     with clock.travel(to=datetime.fromtimestamp(claim.timestamp, UTC)):
-        claim.believe(public_key(known["platform_certificate_pem"], "k"))
+        claim.verify(public_key(known["platform_certificate_pem"], "k"))
 
     assert f"{certificate.serial_number:X}" == claim.serial
     with pytest.raises(Sealed, match="32 bytes"):
