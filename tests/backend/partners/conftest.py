@@ -1,4 +1,4 @@
-"""Partners know no table: only the cache is emptied between these tests. And a server that nobody vouches for."""
+"""Partners know no table: only the cache is emptied between these tests. And a server that no authority vouches for."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ async def caller(sandbox: Sandbox) -> AsyncIterator[Caller]:
 
 
 @pytest.fixture
-def unused_listener() -> Iterator[socket.socket]:
+def unused_socket() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as subscriber:
         yield subscriber
 
@@ -163,7 +163,7 @@ async def test_a_refused_connection_was_never_sent_and_is_repeated(monkeypatch: 
     assert 0.1 <= pauses[1] <= 0.3
 
 
-async def test_after_five_failures_nobody_waits_for_the_partner(sandbox: Sandbox, caller: Caller):
+async def test_after_five_failures_no_call_waits_for_the_partner(sandbox: Sandbox, caller: Caller):
     sandbox.world.faults.add(PATH, "status", number=502)
     for _ in range(5):
         with pytest.raises(PartnerUnreachable):
@@ -229,7 +229,7 @@ def test_production_speaks_tls_only():
         partners_from(values)
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_refused(untrusted_server: str):
+async def test_a_certificate_that_no_authority_vouches_for_is_refused(untrusted_server: str):
     values = replace(settings(), partner_timeout=3.0)
     wire = Wire(values)
     client = PartnerClient("wechat", untrusted_server, wire, values)
@@ -306,16 +306,16 @@ async def test_an_answer_that_was_lost_is_not_asked_for_at_another_address(sandb
     await wire.close()
 
 
-async def test_headers_that_came_twice_are_both_seen(unused_listener: socket.socket):
+async def test_headers_that_came_twice_are_both_seen(unused_socket: socket.socket):
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-Twice: a\r\nx-twice: b\r\n\r\n{}")
         await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(answer, sock=unused_listener)
+    server = await asyncio.start_server(answer, sock=unused_socket)
     wire = Wire(settings())
-    client = PartnerClient("wechat", f"http://127.0.0.1:{unused_listener.getsockname()[1]}", wire, settings())
+    client = PartnerClient("wechat", f"http://127.0.0.1:{unused_socket.getsockname()[1]}", wire, settings())
 
     reply = await client.send("x", Request(method="GET", path="/"), lambda each: each)
 

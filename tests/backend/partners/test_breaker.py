@@ -10,7 +10,7 @@ from backend.partners.errors import PartnerUnreachable
 
 
 class Watch:
-    """A monotonic clock that stands still until told."""
+    """A monotonic clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.seconds = 100.0

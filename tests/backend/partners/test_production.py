@@ -1,4 +1,4 @@
-"""Production starts with nobody's keys but its own: what everybody can read here keeps it from starting."""
+"""Production starts only with keys of its own: what is published here keeps it from starting."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_key_of_the_simulators_stops_production(name: str):
 
 
 @pytest.mark.parametrize("name", sorted(ADDRESSES))
-def test_an_address_where_nobody_real_answers_stops_production(name: str):
+def test_an_address_where_no_real_partner_answers_stops_production(name: str):
     with pytest.raises(SettingsError, match=name.upper()):
         partners_from(values(**{name: ADDRESSES[name]}))
 
@@ -85,7 +85,7 @@ def test_this_machine_has_many_names(base: str):
 @pytest.mark.parametrize(
     "name", ["sf_checkword", "kuaidi100_customer", "kuaidi100_salt", "ems_sign_key", "kdniao_app_key", "sms_secret_key"]
 )
-def test_a_partner_that_would_refuse_us_or_believe_anybody_stops_production(name: str):
+def test_a_partner_that_would_refuse_us_or_accept_any_caller_stops_production(name: str):
     with pytest.raises(SettingsError, match=name.upper()):
         partners_from(values(**{name: ""}))
 
@@ -97,7 +97,7 @@ def test_a_token_that_can_be_guessed_stops_production(name: str):
 
 
 @pytest.mark.parametrize("switch", ["kuaidi100_key", "sf_partner_id", "ems_sender_no", "kdniao_business_id"])
-def test_a_courier_that_is_switched_off_stops_nobody(switch: str):
+def test_a_courier_that_is_switched_off_stops_no_start(switch: str):
     prefix = switch.partition("_")[0]
     left = {name: value for name, value in SECRETS.items() if name.startswith(f"{prefix}_") and name != switch}
 
@@ -134,7 +134,7 @@ def test_development_and_the_simulators_themselves_start_with_them():
     assert partners_from(replace(Settings(), sandbox=True, sms_api_base="http://127.0.0.1:1", **known)).sms is not None
 
 
-def test_the_doctor_tells_all_of_them_at_once():
+def test_the_doctor_lists_all_of_them_at_once():
     with_all = replace(values(**SECRETS), profile="development")
 
     told = {each.about for each in diagnosis.of_settings(with_all, production=True) if each.fatal}

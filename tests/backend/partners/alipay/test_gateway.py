@@ -47,7 +47,7 @@ from tests.backend.partners.wechat_pay.platform import JAVA, public_pem_of
 
 
 class Gateway:
-    """Answers calls with what a test hands it: member by method, signed unless told otherwise."""
+    """Answers calls with what a test hands it: member by method, signed by default."""
 
     def __init__(self) -> None:
         self.answers: dict[str, dict[str, Any] | list[dict[str, Any]]] = {}
@@ -66,9 +66,9 @@ class Gateway:
         )
         self.calls.append(form)
         found = self.answers[form["method"]]
-        told = found.pop(0) if isinstance(found, list) else found
+        reported = found.pop(0) if isinstance(found, list) else found
         name = form["method"].replace(".", "_") + "_response"
-        written = json.dumps(told, ensure_ascii=False)
+        written = json.dumps(reported, ensure_ascii=False)
         signed = f',"sign":"{sign(self.signer, written.encode())}"' if self.signer else ""
         return web.Response(text=f'{{"{name}": {self.written(written)}{signed}}}', content_type="text/html")
 
@@ -143,14 +143,14 @@ async def test_an_order_is_a_string_that_the_app_brings_to_alipay(channel: LiveA
 
     assert len(placed.prepay_id) <= 128
     assert placed == await channel.place(order)
-    told = {name: each[0] for name, each in parse_qs(string, strict_parsing=True).items()}
-    signature = told.pop("sign")
-    raw = {name: value.encode() for name, value in told.items()}
+    reported = {name: each[0] for name, each in parse_qs(string, strict_parsing=True).items()}
+    signature = reported.pop("sign")
+    raw = {name: value.encode() for name, value in reported.items()}
     assert fits(OURS.public_key(), content_of(raw, without=frozenset()), signature)
-    content = json.loads(told["biz_content"])
+    content = json.loads(reported["biz_content"])
     assert (content["out_trade_no"], content["total_amount"]) == (NUMBER, "15.05")
     assert content["time_expire"] == "2026-01-01 12:30:00"
-    assert told["notify_url"] == "https://zw.example.gov.cn/v1/callbacks/alipay"
+    assert reported["notify_url"] == "https://zw.example.gov.cn/v1/callbacks/alipay"
     with pytest.raises(PartnerRefused):
         await channel.place(replace_currency(order))
 
@@ -161,7 +161,7 @@ def replace_currency(order: OrderRequest) -> OrderRequest:
     return msgspec.structs.replace(order, currency="USD")
 
 
-async def test_a_signed_answer_tells_where_an_order_stands(gateway: Gateway, channel: LiveAlipay):
+async def test_a_signed_answer_shows_the_state_of_an_order(gateway: Gateway, channel: LiveAlipay):
     gateway.answers["alipay.trade.query"] = TRADE
 
     seen = await channel.query(NUMBER)
@@ -207,7 +207,7 @@ async def test_a_success_that_alipay_did_not_sign_is_no_answer(gateway: Gateway,
 
 
 @pytest.mark.parametrize(
-    ("told", "kind"),
+    ("reported", "kind"),
     [
         (failed("ACQ.TRADE_NOT_EXIST"), ChannelOrderNotFound),
         (failed("ACQ.SELLER_BALANCE_NOT_ENOUGH"), ChannelNotEnoughMoney),
@@ -218,8 +218,8 @@ async def test_a_success_that_alipay_did_not_sign_is_no_answer(gateway: Gateway,
         (failed("ACQ.SOMETHING_NEW"), PartnerRefused),
     ],
 )
-async def test_codes_mean_what_the_table_says(gateway: Gateway, channel: LiveAlipay, told: Any, kind: Any):
-    gateway.answers["alipay.trade.query"] = told
+async def test_codes_mean_what_the_table_says(gateway: Gateway, channel: LiveAlipay, reported: Any, kind: Any):
+    gateway.answers["alipay.trade.query"] = reported
 
     with pytest.raises(kind) as refused:
         await channel.query(NUMBER)
@@ -297,7 +297,7 @@ def test_the_signed_member_is_found_as_it_was_written_and_only_at_the_top():
         ({"public_base": "http://zw.example.gov.cn"}, "PUBLIC_BASE"),
     ],
 )
-def test_a_fault_is_told_by_the_name_of_its_setting_and_stops_the_start(changes: dict[str, Any], name: str):
+def test_a_fault_names_its_setting_and_stops_the_start(changes: dict[str, Any], name: str):
     given = values(**changes)
 
     assert name in {fault[0] for fault in faults(given)}

@@ -44,7 +44,7 @@ def test_the_signed_contents_of_the_published_notice_are_recomputed():
 
 
 @pytest.mark.parametrize("variety", ["sign_v1", "sign_keep_sign_type"])
-def test_the_published_notice_is_believed_in_both_varieties(variety: str):
+def test_the_published_notice_is_accepted_in_both_varieties(variety: str):
     form = KNOWN["form_body"].replace(quote_plus(KNOWN["sign_v1"]), quote_plus(KNOWN[variety]))
 
     with clock.travel(to=SENT):
@@ -61,7 +61,7 @@ def test_the_published_notice_is_believed_in_both_varieties(variety: str):
 
 @pytest.mark.parametrize("charset", ["utf-8", "GBK", "gb2312"])
 @pytest.mark.parametrize("keep", [False, True])
-def test_a_fresh_notice_is_believed_in_the_charset_that_it_names(charset: str, keep: bool):
+def test_a_fresh_notice_is_accepted_in_the_charset_that_it_names(charset: str, keep: bool):
     with clock.travel(to=SENT):
         notice = open_notice(MERCHANT, a_form(fields(charset=charset), charset=charset, keep=keep))
 
@@ -119,11 +119,13 @@ def test_a_notice_older_than_every_repeat_or_of_the_future_is_stale(off: timedel
         open_notice(MERCHANT, a_form(fields()))
 
 
-def test_a_refund_is_told_as_something_to_ask_about():
-    told = fields(trade_status="TRADE_CLOSED", refund_fee="10.00", gmt_refund="2026-01-01 12:00:05", out_biz_no="R1")
+def test_the_notice_of_a_refund_is_something_to_query():
+    reported = fields(
+        trade_status="TRADE_CLOSED", refund_fee="10.00", gmt_refund="2026-01-01 12:00:05", out_biz_no="R1"
+    )
 
     with clock.travel(to=SENT):
-        notice = open_notice(MERCHANT, a_form(told))
+        notice = open_notice(MERCHANT, a_form(reported))
 
     assert notice.kind is NoticeKind.FOREIGN
     assert notice.refund is not None

@@ -1,4 +1,4 @@
-"""The sandbox of Alipay believes what is rightly signed, signs its answers, and repeats until it hears `success`."""
+"""The sandbox of Alipay accepts what is rightly signed, signs its answers, and repeats until it receives `success`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from backend import clock
 from backend.partners.alipay.sandbox.notices import SCHEDULE
 from backend.partners.sandbox import Sandbox
-from tests.backend.partners.wechat_pay.merchant import Ear, an_ear
+from tests.backend.partners.wechat_pay.merchant import Receiver, a_receiver
 
 NUMBER = "P20260101000002"
 
@@ -27,25 +27,25 @@ NUMBER = "P20260101000002"
 class App:
     """An app of Alipay: the third hand that writes this signature."""
 
-    def __init__(self, sandbox: Sandbox, client: httpx.AsyncClient, ear: Ear) -> None:
-        self.alipay, self.client, self.ear = sandbox.alipay, client, ear
-        self.told = sandbox.alipay.settings(sandbox.base)
+    def __init__(self, sandbox: Sandbox, client: httpx.AsyncClient, receiver: Receiver) -> None:
+        self.alipay, self.client, self.receiver = sandbox.alipay, client, receiver
+        self.settings = sandbox.alipay.settings(sandbox.base)
 
     def form(self, method: str, content: Any, **changes: str) -> str:
         """The signed fields of a call."""
         fields = {
-            "app_id": self.told["alipay_app_id"],
+            "app_id": self.settings["alipay_app_id"],
             "method": method,
             "charset": "utf-8",
             "sign_type": "RSA2",
             "timestamp": clock.now().astimezone(clock.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S"),
             "version": "1.0",
-            "notify_url": self.ear.url,
+            "notify_url": self.receiver.url,
             "biz_content": json.dumps(content, ensure_ascii=False),
             **changes,
         }
         lines = "&".join(f"{name}={value}" for name, value in sorted(fields.items()) if value)
-        key: Any = load_pem_private_key(self.told["alipay_key"].encode(), None)
+        key: Any = load_pem_private_key(self.settings["alipay_key"].encode(), None)
         encoding = "gb18030" if fields["charset"] == "GBK" else "utf-8"
         fields["sign"] = b64encode(key.sign(lines.encode(encoding), PKCS1v15(), SHA256())).decode()
         return urlencode(fields)
@@ -53,7 +53,7 @@ class App:
     async def send(self, form: str) -> httpx.Response:
         """A form to the gateway."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return await self.client.post(self.told["alipay_api_base"], content=form.encode(), headers=headers)
+        return await self.client.post(self.settings["alipay_api_base"], content=form.encode(), headers=headers)
 
     async def call(self, method: str, content: Any) -> dict[str, Any]:
         """The member that answers, when its signature is right."""
@@ -71,7 +71,7 @@ class App:
 
     def is_from_alipay(self, content: bytes, signature: str) -> bool:
         """Whether Alipay's key signed it."""
-        key: Any = load_pem_public_key(self.told["alipay_public_key"].encode())
+        key: Any = load_pem_public_key(self.settings["alipay_public_key"].encode())
         try:
             key.verify(b64decode(signature), content, PKCS1v15(), SHA256())
         except InvalidSignature:
@@ -89,11 +89,11 @@ class App:
 
 @pytest.fixture
 async def app(sandbox: Sandbox) -> AsyncIterator[App]:
-    """An app whose notices an ear hears, a day in two seconds."""
+    """An app whose notices a receiver keeps, a day in two seconds."""
     sandbox.alipay.world.rules.speed = 43_200.0
-    async with an_ear() as ear, httpx.AsyncClient(base_url=sandbox.base, timeout=60) as client:
-        ear.answers, ear.words = [200], b"success"
-        yield App(sandbox, client, ear)
+    async with a_receiver() as receiver, httpx.AsyncClient(base_url=sandbox.base, timeout=60) as client:
+        receiver.answers, receiver.words = [200], b"success"
+        yield App(sandbox, client, receiver)
 
 
 async def test_a_trade_begins_when_the_payer_opens_a_rightly_signed_order_string(app: App):
@@ -154,10 +154,10 @@ async def test_a_created_trade_waits_for_its_buyer(app: App):
     assert (await app.call("create", content))["trade_no"] == made["trade_no"]
     app.alipay.pay(NUMBER)
     await app.alipay.settle()
-    assert app.read(app.ear.heard[0][1])[0]["buyer_id"] == "074a1C"
+    assert app.read(app.receiver.received[0][1])[0]["buyer_id"] == "074a1C"
 
 
-async def test_the_same_request_number_refunds_once_and_the_answer_tells_the_sum(app: App):
+async def test_the_same_request_number_refunds_once_and_the_answer_has_the_sum(app: App):
     app.alipay.confirm(app.order())
     first = {"out_trade_no": NUMBER, "out_request_no": "R1", "refund_amount": "4.00", "refund_reason": "多收"}
     said = await app.call("refund", first)
@@ -202,37 +202,37 @@ async def test_refunds_need_money_and_a_trade_that_is_not_finished(app: App):
     assert (await app.call("refund", asked))["sub_code"] == "ACQ.TRADE_HAS_FINISHED"
 
 
-async def test_whoever_pays_is_told_of_until_the_answer_is_exactly_success(app: App):
-    app.ear.words = b"success\n"
+async def test_a_payment_is_notified_until_the_answer_is_exactly_success(app: App):
+    app.receiver.words = b"success\n"
     app.alipay.confirm(app.order())
     await app.alipay.settle()
-    assert len(app.ear.heard) == 8
+    assert len(app.receiver.received) == 8
     assert sum(SCHEDULE) <= 25 * 3600
-    read = [app.read(body) for _, body in app.ear.heard]
+    read = [app.read(body) for _, body in app.receiver.received]
     assert all(right for _, right in read)
     assert len({fields["notify_id"] for fields, _ in read}) == 1
-    app.ear.words = b"success"
-    app.ear.heard.clear()
+    app.receiver.words = b"success"
+    app.receiver.received.clear()
     app.alipay.notify(NUMBER)
     await app.alipay.settle()
-    ((_, body),) = app.ear.heard
+    ((_, body),) = app.receiver.received
     fields, right = app.read(body)
     assert right
-    told = (fields["out_trade_no"], fields["total_amount"], fields["trade_status"], fields["subject"])
-    assert told == (NUMBER, "10.00", "TRADE_SUCCESS", "工本费 示例&测试")
-    assert (fields["seller_id"], fields["app_id"]) == (app.told["alipay_seller_id"], app.told["alipay_app_id"])
+    reported = (fields["out_trade_no"], fields["total_amount"], fields["trade_status"], fields["subject"])
+    assert reported == (NUMBER, "10.00", "TRADE_SUCCESS", "工本费 示例&测试")
+    assert (fields["seller_id"], fields["app_id"]) == (app.settings["alipay_seller_id"], app.settings["alipay_app_id"])
 
 
-async def test_refunds_are_told_of_at_the_same_address_with_the_sum_so_far(app: App):
+async def test_refunds_are_notified_at_the_same_address_with_the_sum_so_far(app: App):
     app.alipay.confirm(app.order())
     await app.alipay.settle()
     for number, amount in (("R1", "4.00"), ("R2", "6.00")):
         await app.call("refund", {"out_trade_no": NUMBER, "out_request_no": number, "refund_amount": amount})
         await app.alipay.settle()
-    told = [app.read(body)[0] for _, body in app.ear.heard[1:]]
-    seen = [(each["out_biz_no"], each["refund_fee"], each["trade_status"]) for each in told]
+    reported = [app.read(body)[0] for _, body in app.receiver.received[1:]]
+    seen = [(each["out_biz_no"], each["refund_fee"], each["trade_status"]) for each in reported]
     assert seen == [("R1", "4.00", "TRADE_SUCCESS"), ("R2", "10.00", "TRADE_CLOSED")]
-    assert all(each["gmt_refund"] for each in told)
+    assert all(each["gmt_refund"] for each in reported)
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "GBK"])
@@ -249,7 +249,7 @@ async def test_both_signed_texts_and_both_charsets_occur(app: App, charset: str,
 @pytest.mark.parametrize(
     "fault", [{"signature": "bad_signature"}, {"signature": "other_key"}, {"signature": "unsigned"}, {"tampered": True}]
 )
-async def test_a_notice_can_carry_a_signature_that_must_not_be_believed(app: App, fault: dict[str, Any]):
+async def test_a_notice_can_carry_a_signature_that_must_be_refused(app: App, fault: dict[str, Any]):
     app.alipay.open(app.order())
     assert not app.read(app.alipay.written(NUMBER, **fault))[1]
 
@@ -258,37 +258,37 @@ async def test_a_notice_can_be_rightly_signed_and_untrue_or_old_or_repeated(app:
     app.alipay.open(app.order())
     app.alipay.forge(NUMBER, total_amount="0.01", seller_id=None)
     await app.alipay.settle()
-    fields, right = app.read(app.ear.heard[0][1])
+    fields, right = app.read(app.receiver.received[0][1])
     assert right
     assert (fields["total_amount"], fields["seller_id"], app.alipay.ledger()) == ("0.01", "", [])
     old = app.read(app.alipay.written(NUMBER, stale_seconds=200_000))[0]["notify_time"]
     assert time.strptime(old, "%Y-%m-%d %H:%M:%S") < time.gmtime(time.time() - 86_400)
-    app.ear.heard.clear()
+    app.receiver.received.clear()
     at = f"/sandbox/alipay/trades/{NUMBER}/notify"
     sent = (await app.client.post(at, json={"copies": 3})).json()
     await app.alipay.settle()
-    assert {app.read(body)[0]["notify_id"] for _, body in app.ear.heard} == {sent[0]["id"]}
-    assert len(app.ear.heard) == 3
+    assert {app.read(body)[0]["notify_id"] for _, body in app.receiver.received} == {sent[0]["id"]}
+    assert len(app.receiver.received) == 3
     replayed = await app.client.post(f"/sandbox/alipay/notices/{sent[0]['id']}/send")
     assert replayed.json() == {"answer": "200 success"}
-    assert app.ear.heard[-1][1] == app.ear.heard[0][1]
+    assert app.receiver.received[-1][1] == app.receiver.received[0][1]
 
 
-async def test_notices_are_held_or_swallowed_and_levers_work_over_http(app: App):
+async def test_notices_are_held_or_swallowed_and_the_test_control_works_over_http(app: App):
     app.alipay.open(app.order())
     await app.client.put("/sandbox/alipay/rules", json={"notices": "hold"})
     paid = await app.client.post(f"/sandbox/alipay/trades/{NUMBER}/pay", json={})
     assert paid.json()["trade_status"] == "TRADE_SUCCESS"
     await app.alipay.settle()
-    assert app.ear.heard == []
+    assert app.receiver.received == []
     assert [each["held"] for each in (await app.client.post("/sandbox/alipay/notices/release")).json()] == [False]
     await app.client.post("/sandbox/alipay/settle")
-    assert len(app.ear.heard) == 1
+    assert len(app.receiver.received) == 1
     await app.client.put("/sandbox/alipay/rules", json={"notices": "swallow"})
     refunded = await app.client.post(f"/sandbox/alipay/trades/{NUMBER}/console-refund", json={"amount_fen": 250})
     assert refunded.json()["refunded"] == "2.50"
     await app.alipay.settle()
-    assert len(app.ear.heard) == 1
+    assert len(app.receiver.received) == 1
     failing = {"method": "alipay.trade.query", "sub_code": "ACQ.SYSTEM_ERROR", "code": "20000"}
     assert (await app.client.post("/sandbox/alipay/failures", json=failing)).json() == {"failures": 1}
     assert (await app.call("query", {"out_trade_no": NUMBER}))["code"] == "20000"

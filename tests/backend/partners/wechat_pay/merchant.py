@@ -24,20 +24,20 @@ class Merchant:
 
     def __init__(self, sandbox: Sandbox, client: httpx.AsyncClient) -> None:
         self.sandbox, self.client = sandbox, client
-        self.told = sandbox.pay.settings(sandbox.base)
+        self.settings = sandbox.pay.settings(sandbox.base)
         self.key = sandbox.pay.world.merchant.key
 
     async def call(self, method: str, path: str, content: Any = None, **headers: str) -> httpx.Response:
         """A call signed over exactly the bytes that are sent."""
         body = json.dumps(content) if content is not None else ""
-        signed = build_authorization(path, method, self.told["wechat_pay_mchid"], self.serial, self.key, data=body)
+        signed = build_authorization(path, method, self.settings["wechat_pay_mchid"], self.serial, self.key, data=body)
         given = {"Authorization": signed, "Content-Type": "application/json", "Accept": "application/json", **headers}
         return await self.client.request(method, path, content=body.encode(), headers=given)
 
     @property
     def serial(self) -> str:
         """Of the merchant's certificate."""
-        return self.told["wechat_pay_serial"]
+        return self.settings["wechat_pay_serial"]
 
     async def code(self, method: str, path: str, content: Any = None) -> tuple[int, str]:
         """Status and code of a refusal."""
@@ -47,8 +47,8 @@ class Merchant:
     def order(self, number: str = "P20260101000001", **changes: Any) -> dict[str, Any]:
         """A JSAPI order."""
         made = {
-            "appid": self.told["wechat_pay_appid"],
-            "mchid": self.told["wechat_pay_mchid"],
+            "appid": self.settings["wechat_pay_appid"],
+            "mchid": self.settings["wechat_pay_mchid"],
             "description": "工本费-示例",
             "out_trade_no": number,
             "notify_url": "http://127.0.0.1:9/notify",
@@ -67,7 +67,7 @@ class Merchant:
     async def query(self, number: str = "P20260101000001") -> dict[str, Any]:
         """The order as the platform shows it."""
         answer = await self.call(
-            "GET", f"/v3/pay/transactions/out-trade-no/{number}?mchid={self.told['wechat_pay_mchid']}"
+            "GET", f"/v3/pay/transactions/out-trade-no/{number}?mchid={self.settings['wechat_pay_mchid']}"
         )
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
@@ -75,7 +75,7 @@ class Merchant:
     async def close(self, number: str = "P20260101000001") -> httpx.Response:
         """Close an order."""
         path = f"/v3/pay/transactions/out-trade-no/{number}/close"
-        return await self.call("POST", path, {"mchid": self.told["wechat_pay_mchid"]})
+        return await self.call("POST", path, {"mchid": self.settings["wechat_pay_mchid"]})
 
     async def refund(self, number: str, fen: int, *, of: str = "P20260101000001", **changes: Any) -> httpx.Response:
         """Ask for a refund."""
@@ -86,7 +86,7 @@ class Merchant:
     def pay_sign(self, prepay_id: str, **changes: str) -> dict[str, str]:
         """What wx.requestPayment gets."""
         stamp, nonce, package = str(clock.timestamp()), "0123456789ABCDEF", f"prepay_id={prepay_id}"
-        message = "\n".join([self.told["wechat_pay_appid"], stamp, nonce, package, ""])
+        message = "\n".join([self.settings["wechat_pay_appid"], stamp, nonce, package, ""])
         signed = rsa_sign(self.key, message)
         return {
             "timeStamp": stamp,
@@ -100,8 +100,8 @@ class Merchant:
     def is_from_platform(self, headers: Any, body: bytes) -> bool:
         """Whether the platform signed it: certificates and public key as the foreign package checks them."""
         serial = headers["wechatpay-serial"]
-        if serial == self.told["wechat_pay_public_key_id"]:
-            key = load_public_key(self.told["wechat_pay_public_key"])
+        if serial == self.settings["wechat_pay_public_key_id"]:
+            key = load_public_key(self.settings["wechat_pay_public_key"])
         else:
             listed = {each.serial: each.pem for each in self.sandbox.pay.world.keys.listed}
             key = load_certificate(listed[serial]).public_key()
@@ -112,15 +112,15 @@ class Merchant:
         """The plaintext of a notice."""
         resource = json.loads(body)["resource"]
         nonce, sealed, data = resource["nonce"], resource["ciphertext"], resource.get("associated_data", "")
-        return dict(json.loads(aes_decrypt(nonce, sealed, data, self.told["wechat_pay_api_v3_key"])))
+        return dict(json.loads(aes_decrypt(nonce, sealed, data, self.settings["wechat_pay_api_v3_key"])))
 
 
-class Ear:
-    """A callback address that keeps what it hears and answers as it is told: the last of `answers` for ever."""
+class Receiver:
+    """A callback address that keeps its requests and answers with `answers`, the last of them for ever."""
 
     def __init__(self) -> None:
         self.url = ""
-        self.heard: list[tuple[dict[str, str], bytes]] = []
+        self.received: list[tuple[dict[str, str], bytes]] = []
         self.names: list[list[str]] = []
         """The names of the headers of each, as often as they came."""
         self.answers: list[int] = [204]
@@ -131,7 +131,7 @@ class Ear:
 
         @post("/notify", status_code=200)
         async def notify(request: Request[Any, Any, Any]) -> Response[bytes]:
-            self.heard.append((dict(request.headers.items()), await request.body()))
+            self.received.append((dict(request.headers.items()), await request.body()))
             self.names.append([name.decode().lower() for name, _ in request.scope["headers"]])
             status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
             return Response(self.words if status == 200 else b"", status_code=status, media_type="text/plain")
@@ -140,9 +140,9 @@ class Ear:
 
 
 @asynccontextmanager
-async def an_ear() -> AsyncIterator[Ear]:
-    """An ear over real HTTP."""
-    ear, subscriber = Ear(), socket.create_server(("127.0.0.1", 0))
-    ear.url = f"http://127.0.0.1:{subscriber.getsockname()[1]}/notify"
-    async with serving(ear.app(), subscriber):
-        yield ear
+async def a_receiver() -> AsyncIterator[Receiver]:
+    """A receiver over real HTTP."""
+    receiver, subscriber = Receiver(), socket.create_server(("127.0.0.1", 0))
+    receiver.url = f"http://127.0.0.1:{subscriber.getsockname()[1]}/notify"
+    async with serving(receiver.app(), subscriber):
+        yield receiver

@@ -158,7 +158,7 @@ class Platform:
             "nonce": nonce,
         }
 
-    def listed(self, signer: Signer) -> dict[str, Any]:
+    def listing(self, signer: Signer) -> dict[str, Any]:
         """One certificate in the list."""
         assert signer.certificate is not None
         found = x509.load_pem_x509_certificate(signer.certificate)
@@ -171,7 +171,7 @@ class Platform:
 
     def certificates(self, *, signed_by: Signer | None = None) -> Reply:
         """The answer to GET /v3/certificates."""
-        body = json.dumps({"data": [self.listed(each) for each in self.signers]}).encode()
+        body = json.dumps({"data": [self.listing(each) for each in self.signers]}).encode()
         return Reply(200, (signed_by or self.signers[0]).headers(body), body)
 
     async def fetch(self) -> Reply:

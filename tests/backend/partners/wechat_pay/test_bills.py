@@ -1,4 +1,4 @@
-"""Bills: the published one, every amount to the fen, and whatever contradicts itself."""
+"""Bills: the published one, every amount to the fen, and files that contradict themselves."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_published_bill_has_its_hash_and_is_read():
     ],
     ids=["as it is", "LF", "BOM", "no end", "empty lines", "the separator in a text", "a line feed in a text", "words"],
 )
-def test_however_lines_end_and_whatever_people_wrote_the_rows_are_the_same(text: str):
+def test_however_lines_end_and_with_any_free_text_the_rows_are_the_same(text: str):
     assert read_bill(text.encode(), merchant_id=MCHID) == read_bill(BILL, merchant_id=MCHID)
 
 
@@ -139,6 +139,6 @@ def test_a_packed_bill_is_unpacked_also_in_several_parts():
     ],
     ids=["no end", "half", "something behind", "a bomb", "nothing"],
 )
-def test_a_broken_or_bursting_package_is_not_believed(packed: bytes):
+def test_a_broken_or_bursting_package_is_refused(packed: bytes):
     with pytest.raises(ChannelBillInvalid):
         unpacked(packed, LIMIT)

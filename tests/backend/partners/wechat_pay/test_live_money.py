@@ -99,7 +99,7 @@ async def test_a_refund_of_an_order_that_does_not_exist_is_refused(channel: Live
         await channel.refund(a_refund())
 
 
-async def test_a_merchant_without_money_is_told_so(sandbox: Sandbox, channel: LiveWeChatPay):
+async def test_a_merchant_without_money_gets_that_error(sandbox: Sandbox, channel: LiveWeChatPay):
     await paid(sandbox, channel)
     sandbox.pay.world.rules.balance_fen = 100
 
@@ -173,7 +173,7 @@ async def test_a_bill_that_is_not_ready_or_empty_or_of_today_says_so(sandbox: Sa
 
 
 @pytest.mark.parametrize("fault", ["bad_hash", "wrong_sums"])
-async def test_a_bill_that_contradicts_its_hash_or_its_sums_is_not_believed(
+async def test_a_bill_that_contradicts_its_hash_or_its_sums_is_refused(
     sandbox: Sandbox, channel: LiveWeChatPay, fault: str
 ):
     await a_day_of_business(sandbox, channel)
@@ -225,6 +225,6 @@ async def test_the_second_address_is_used_when_no_connection_to_the_first_comes_
     await channel.query(NUMBER)
 
     assert placed.prepay_id
-    # It is tried first from then on: nobody waits for the dead address at every call.
+    # It is tried first from then on: no call waits for the dead address.
     assert channel.api.client._preferred() == sandbox.base
     assert clock.monotonic() - started < 1

@@ -1,4 +1,4 @@
-"""Orders of the live adapter against the simulated platform over HTTP, and whose answers it believes."""
+"""Orders of the live adapter against the simulated platform over HTTP, and the answers that it accepts."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def test_an_unpaid_order_is_unpaid_and_an_unknown_one_is_unknown(channel: 
         await channel.query("P20260101NOBODYSORDER000")
 
 
-async def test_a_paid_order_is_told_the_same_by_both_queries(sandbox: Sandbox, channel: LiveWeChatPay):
+async def test_a_paid_order_is_the_same_in_both_queries(sandbox: Sandbox, channel: LiveWeChatPay):
     transaction_id = await paid(sandbox, channel)
 
     by_number = await channel.query(NUMBER)
@@ -151,7 +151,7 @@ async def test_an_openid_of_another_app_is_refused_for_good_though_the_status_is
         (400, "SOMETHING_NEW", PartnerRefused, 1),
     ],
 )
-async def test_an_error_code_is_the_trouble_of_the_table_and_only_failures_are_repeated(
+async def test_an_error_code_is_the_error_of_the_table_and_only_failures_are_repeated(
     sandbox: Sandbox, channel: LiveWeChatPay, status: int, code: str, kind: Any, asked: int
 ):
     sandbox.pay.world.faults.append(CallFault("place", status, code, times=99))
@@ -185,7 +185,7 @@ async def test_no_call_is_made_while_a_transaction_is_open(channel: LiveWeChatPa
 
 
 @pytest.mark.parametrize("fault", ["unsigned", "bad_signature", "probe", "stale", "future", "other_key", "doubled"])
-async def test_an_answer_that_the_platform_did_not_sign_is_asked_for_again_and_never_believed(
+async def test_an_answer_that_the_platform_did_not_sign_is_requested_again_and_never_accepted(
     sandbox: Sandbox, channel: LiveWeChatPay, fault: Any
 ):
     await channel.place(an_order())
@@ -200,7 +200,7 @@ async def test_an_answer_that_the_platform_did_not_sign_is_asked_for_again_and_n
     assert calls(sandbox, "query") == 2 + 3
 
 
-async def test_an_answer_signed_with_a_serial_that_nobody_has_is_not_believed(sandbox: Sandbox, channel: LiveWeChatPay):
+async def test_an_answer_signed_with_an_unknown_serial_is_refused(sandbox: Sandbox, channel: LiveWeChatPay):
     await channel.place(an_order())
     sandbox.pay.answers[:] = ["unknown_serial"]
 
@@ -230,7 +230,7 @@ async def test_certificates_are_fetched_once_and_followed_when_the_platform_chan
     assert calls(sandbox, "certificates") == 2
 
 
-async def test_notices_are_believed_with_either_key_while_the_platform_changes_over(
+async def test_notices_are_accepted_with_either_key_while_the_platform_changes_over(
     sandbox: Sandbox, channel: LiveWeChatPay
 ):
     await paid(sandbox, channel)

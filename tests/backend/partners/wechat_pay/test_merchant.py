@@ -24,13 +24,13 @@ from tests.backend.partners.wechat_pay.platform import (
 PLATFORM = Platform()
 
 
-def told(**changes: Any) -> set[str]:
+def faulty_settings(**changes: Any) -> set[str]:
     """Names of the settings that are complained about."""
     return {fault.name for fault in faults(PLATFORM.settings(**changes))}
 
 
 def test_nothing_is_said_of_good_settings_or_of_a_channel_that_is_off():
-    assert told() == set()
+    assert faulty_settings() == set()
     assert list(faults(Settings())) == []
 
 
@@ -70,8 +70,8 @@ def test_nothing_is_said_of_good_settings_or_of_a_channel_that_is_off():
         ),
     ],
 )
-def test_a_fault_is_told_by_the_name_of_its_setting_and_stops_the_start(changes: dict[str, Any], name: str):
-    assert name in told(**changes)
+def test_a_fault_names_its_setting_and_stops_the_start(changes: dict[str, Any], name: str):
+    assert name in faulty_settings(**changes)
     with pytest.raises(SettingsError) as refused:
         partners_from(PLATFORM.settings(**changes))
 

@@ -268,7 +268,7 @@ async def test_a_combined_payment_and_events_of_other_products_are_foreign_and_k
 
 
 @pytest.mark.parametrize("state", ["SUCCESS", "ABNORMAL", "CLOSED"])
-async def test_each_end_of_a_refund_is_told_by_an_event_of_its_name(state: str):
+async def test_each_end_of_a_refund_has_an_event_of_its_name(state: str):
     content = {**REFUNDED, "refund_status": state}
 
     notice = await opened(PLATFORM.notice(content, event=f"REFUND.{state}", original="refund"))

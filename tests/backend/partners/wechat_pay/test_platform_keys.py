@@ -132,16 +132,16 @@ def reply_of(body: bytes, signer: Signer) -> Reply:
     return Reply(200, signer.headers(body), body)
 
 
-def test_a_list_of_certificates_that_contradicts_itself_is_not_believed():
+def test_a_list_of_certificates_that_contradicts_itself_is_refused():
     platform = Platform(signers=[a_signer(), a_signer()])
     merchant = merchant_from(platform.settings())
-    entry, other = (platform.listed(each) for each in platform.signers)
+    entry, other = (platform.listing(each) for each in platform.signers)
     lists: dict[str, Any] = {
         "empty": [],
         "no list": {},
         "no certificate": ["x"],
         "another's serial": [{**entry, "serial_no": other["serial_no"]}],
-        "sealed with another key": [Platform(signers=platform.signers).listed(platform.signers[0])],
+        "sealed with another key": [Platform(signers=platform.signers).listing(platform.signers[0])],
         "no PEM": [{**entry, "encrypt_certificate": platform.seal(b"hello")}],
         "too many": [entry] * 51,
     }
@@ -162,9 +162,9 @@ def test_a_list_of_certificates_that_contradicts_itself_is_not_believed():
 
 def test_certificates_of_other_algorithms_are_left_out():
     platform = Platform()
-    sm2 = platform.listed(a_signer())
+    sm2 = platform.listing(a_signer())
     sm2["encrypt_certificate"]["algorithm"] = "AEAD_SM4_GCM"
-    body = json.dumps({"data": [sm2, platform.listed(platform.signers[0])]}).encode()
+    body = json.dumps({"data": [sm2, platform.listing(platform.signers[0])]}).encode()
 
     found = opened(merchant_from(platform.settings()), reply_of(body, platform.signers[0]), {})
 
@@ -174,7 +174,7 @@ def test_certificates_of_other_algorithms_are_left_out():
 def test_the_answer_may_narrow_the_life_of_a_certificate_and_never_widen_it():
     signer = a_signer()
     platform = Platform(signers=[signer])
-    entry = platform.listed(signer)
+    entry = platform.listing(signer)
     merchant = merchant_from(platform.settings())
     wide = {**entry, "expire_time": "2099-01-01T00:00:00+08:00"}
     narrow = {**entry, "expire_time": (clock.now() + timedelta(days=1)).isoformat(timespec="seconds")}
@@ -187,14 +187,14 @@ def test_the_answer_may_narrow_the_life_of_a_certificate_and_never_widen_it():
     assert end(narrow) < clock.now() + timedelta(days=2)
 
 
-def test_a_certificate_that_everybody_can_sign_with_is_refused_outside_the_sandbox():
+def test_a_certificate_with_a_published_key_is_refused_outside_the_sandbox():
     key = private(JAVA["pem"]["wechat_pay_private_key"])
     public = Signer(JAVA["platform_serial"], key, JAVA["pem"]["wechat_pay_certificate"].encode())
     platform = Platform(signers=[public])
     inside = merchant_from(published(wechat_pay_api_v3_key=platform.api_v3_key))
 
     with clock.travel(by=timedelta(0)):
-        body = json.dumps({"data": [platform.listed(public)]}).encode()
+        body = json.dumps({"data": [platform.listing(public)]}).encode()
         with pytest.raises(CertificatesInvalid, match="published"):
             opened(merchant_from(platform.settings()), reply_of(body, public), {})
         own = Signer(inside.public_key_id, key)

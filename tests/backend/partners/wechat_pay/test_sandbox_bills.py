@@ -76,8 +76,8 @@ async def test_a_bill_holds_payments_and_refunds_with_sums_that_agree(merchant: 
     assert [each["订单金额"] for each in paid] == ["10.00", "10.00"]
     assert {each["商户数据包"] for each in named} == {'案件1,"x"`y'}
     assert {each["用户标识"] for each in named} == {OPENID}
-    told = {each["商户退款单号"]: (each["申请退款金额"], each["退款状态"], each["手续费"]) for each in back}
-    assert told == {"R1": ("4.00", "SUCCESS", "-0.02000"), "R2": ("1.00", "PROCESSING", "-0.01000")}
+    reported = {each["商户退款单号"]: (each["申请退款金额"], each["退款状态"], each["手续费"]) for each in back}
+    assert reported == {"R1": ("4.00", "SUCCESS", "-0.02000"), "R2": ("1.00", "PROCESSING", "-0.01000")}
     assert sums == ["4", "20.00", "5.00", "0.00", "0.09000", "20.00", "5.00"]
     assert sum(Decimal(each["手续费"]) for each in named) == Decimal(sums[4])
 

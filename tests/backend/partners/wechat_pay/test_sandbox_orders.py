@@ -33,11 +33,11 @@ async def refused(merchant: Merchant, authorization: str, path: str = CERTIFICAT
 
 
 def authorization(merchant: Merchant, path: str = CERTIFICATES, **changes: Any) -> str:
-    given = {"mchid": merchant.told["wechat_pay_mchid"], "serial_no": merchant.serial, "private_key": merchant.key}
+    given = {"mchid": merchant.settings["wechat_pay_mchid"], "serial_no": merchant.serial, "private_key": merchant.key}
     return str(build_authorization(path, "GET", **(given | changes)))
 
 
-async def test_a_call_is_believed_once_and_refused_for_any_flaw_in_its_signature(merchant: Merchant):
+async def test_a_call_is_accepted_once_and_refused_for_any_fault_in_its_signature(merchant: Merchant):
     good = authorization(merchant)
     assert (await refused(merchant, good)) == (200, "")
     flawed = {
@@ -69,7 +69,7 @@ async def test_a_signature_is_good_for_five_minutes_only(merchant: Merchant, mon
 async def test_the_signature_covers_the_very_bytes_of_the_body(merchant: Merchant):
     body = json.dumps(merchant.order())
     signed = build_authorization(
-        JSAPI, "POST", merchant.told["wechat_pay_mchid"], merchant.serial, merchant.key, data=body
+        JSAPI, "POST", merchant.settings["wechat_pay_mchid"], merchant.serial, merchant.key, data=body
     )
     headers = {"Authorization": signed, "Content-Type": "application/json", "Accept": "application/json"}
     answer = await merchant.client.post(JSAPI, content=body.replace(": ", ":").encode(), headers=headers)
@@ -95,7 +95,7 @@ async def test_certificates_are_sealed_with_the_api_v3_key_and_rotate(merchant: 
     pay = merchant.sandbox.pay
     before = (await merchant.call("GET", CERTIFICATES)).json()["data"]
     sealed = before[0]["encrypt_certificate"]
-    key = merchant.told["wechat_pay_api_v3_key"]
+    key = merchant.settings["wechat_pay_api_v3_key"]
     opened = aes_decrypt(sealed["nonce"], sealed["ciphertext"], sealed["associated_data"], key)
     assert opened.startswith("-----BEGIN CERTIFICATE-----")
     pay.move_keys("announce")
@@ -112,7 +112,7 @@ async def test_certificates_are_sealed_with_the_api_v3_key_and_rotate(merchant: 
 
 
 async def test_the_public_key_signs_when_the_request_asks_and_for_all_after_the_move(merchant: Merchant):
-    public = merchant.told["wechat_pay_public_key_id"]
+    public = merchant.settings["wechat_pay_public_key_id"]
     asked = await merchant.call("GET", CERTIFICATES, **{"Wechatpay-Serial": public})
     assert asked.headers["wechatpay-serial"] == public
     assert merchant.is_from_platform(asked.headers, asked.content)
@@ -124,7 +124,7 @@ async def test_the_public_key_signs_when_the_request_asks_and_for_all_after_the_
 
 
 @pytest.mark.parametrize("fault", ["bad_signature", "probe", "other_key"])
-async def test_answers_can_carry_a_signature_that_must_not_be_believed(merchant: Merchant, fault: Any):
+async def test_answers_can_carry_a_signature_that_must_be_refused(merchant: Merchant, fault: Any):
     merchant.sandbox.pay.answers.append(fault)
     bad, good = [await merchant.call("GET", CERTIFICATES) for _ in range(2)]
     assert not merchant.is_from_platform(bad.headers, bad.content)
@@ -168,7 +168,7 @@ async def test_a_paid_order_shows_who_paid_what_and_can_be_looked_up_by_either_n
     assert paid["amount"] == {"total": 1000, "payer_total": 1000, "currency": "CNY", "payer_currency": "CNY"}
     assert paid["success_time"].endswith("+08:00")
     assert len(paid["transaction_id"]) == 28
-    mchid = merchant.told["wechat_pay_mchid"]
+    mchid = merchant.settings["wechat_pay_mchid"]
     path = f"/v3/pay/transactions/id/{paid['transaction_id']}?mchid={mchid}"
     assert (await merchant.call("GET", path)).json() == paid
     assert await merchant.code("POST", JSAPI, merchant.order(attach='case=1,"x"')) == (400, "INVALID_REQUEST")
@@ -224,10 +224,10 @@ async def test_an_openid_of_the_official_account_cannot_pay_in_the_mini_program(
 
 
 async def test_orders_of_sub_merchants_are_kept_apart(merchant: Merchant):
-    told = merchant.told
+    reported = merchant.settings
     order = {
-        "sp_appid": told["wechat_pay_appid"],
-        "sp_mchid": told["wechat_pay_mchid"],
+        "sp_appid": reported["wechat_pay_appid"],
+        "sp_mchid": reported["wechat_pay_mchid"],
         "sub_mchid": "1900000109",
         "description": "工本费",
         "out_trade_no": NUMBER,
@@ -241,12 +241,12 @@ async def test_orders_of_sub_merchants_are_kept_apart(merchant: Merchant):
     second = await merchant.call("POST", path, {**order, "sub_mchid": "1900000110"})
     assert first.json()["prepay_id"] != second.json()["prepay_id"]
     at = f"/v3/pay/partner/transactions/out-trade-no/{NUMBER}"
-    names = f"sp_mchid={told['wechat_pay_mchid']}&sub_mchid=1900000109"
+    names = f"sp_mchid={reported['wechat_pay_mchid']}&sub_mchid=1900000109"
     merchant.sandbox.pay.pay(first.json()["prepay_id"])
     seen = (await merchant.call("GET", f"{at}?{names}")).json()
     assert (seen["sub_mchid"], seen["payer"], seen["trade_state"]) == ("1900000109", {"sp_openid": "oTEST1"}, "SUCCESS")
     assert (await merchant.query())["trade_state"] == "NOTPAY"
-    closing = {"sp_mchid": told["wechat_pay_mchid"], "sub_mchid": "1900000110"}
+    closing = {"sp_mchid": reported["wechat_pay_mchid"], "sub_mchid": "1900000110"}
     assert (await merchant.call("POST", f"{at}/close", closing)).status_code == 204
     merchant.sandbox.pay.world.sub_merchants = {"1900000110"}
     assert await merchant.code("GET", f"{at}?{names}") == (403, "NO_AUTH")
@@ -307,23 +307,23 @@ async def test_calls_are_refused_on_demand_before_or_after_their_work(merchant: 
     pay.refuse("query", 429, "FREQUENCY_LIMITED", times=2)
     assert await merchant.code("POST", JSAPI, merchant.order()) == (500, "SYSTEM_ERROR")
     assert len(pay.world.orders) == 1
-    path = f"/v3/pay/transactions/out-trade-no/{NUMBER}?mchid={merchant.told['wechat_pay_mchid']}"
+    path = f"/v3/pay/transactions/out-trade-no/{NUMBER}?mchid={merchant.settings['wechat_pay_mchid']}"
     assert [(await merchant.call("GET", path)).status_code for _ in range(3)] == [429, 429, 200]
     assert pay.world.calls[-4:] == [("place", 500), ("query", 429), ("query", 429), ("query", 200)]
 
 
-async def test_the_sandbox_tells_everything_the_service_must_be_given(merchant: Merchant):
-    told = (await merchant.client.get("/sandbox/settings")).json()
-    assert told == merchant.sandbox.settings()
-    assert told["wechat_pay_api_base"] == merchant.sandbox.base
-    assert told["alipay_api_base"] == f"{merchant.sandbox.base}/gateway.do"
-    assert {name for name in told if not hasattr(merchant.sandbox.values, name)} == set()
+async def test_the_sandbox_lists_every_setting_that_the_service_needs(merchant: Merchant):
+    reported = (await merchant.client.get("/sandbox/settings")).json()
+    assert reported == merchant.sandbox.settings()
+    assert reported["wechat_pay_api_base"] == merchant.sandbox.base
+    assert reported["alipay_api_base"] == f"{merchant.sandbox.base}/gateway.do"
+    assert {name for name in reported if not hasattr(merchant.sandbox.values, name)} == set()
 
 
 async def test_a_fault_hits_every_address_that_begins_with_its_path(merchant: Merchant):
     await merchant.place()
     merchant.sandbox.world.faults.add("/v3/pay/*", "status", number=503)
-    path = f"/v3/pay/transactions/out-trade-no/{NUMBER}?mchid={merchant.told['wechat_pay_mchid']}"
+    path = f"/v3/pay/transactions/out-trade-no/{NUMBER}?mchid={merchant.settings['wechat_pay_mchid']}"
     assert (await merchant.call("GET", path)).status_code == 503
     assert (await merchant.call("GET", CERTIFICATES)).status_code == 200
     merchant.sandbox.world.faults.clear()

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from wechatpayv3.utils import load_public_key, rsa_encrypt
 
 from backend.partners.sandbox import Sandbox
-from tests.backend.partners.wechat_pay.merchant import OPENID, Merchant, an_ear
+from tests.backend.partners.wechat_pay.merchant import OPENID, Merchant, a_receiver
 
 NUMBER = "P20260101000001"
 AT = "/v3/refund/domestic/refunds"
@@ -22,7 +22,7 @@ AT = "/v3/refund/domestic/refunds"
 
 @pytest.fixture
 async def merchant(sandbox: Sandbox) -> AsyncIterator[Merchant]:
-    """One with a paid order, and refunds that wait for a lever."""
+    """One with a paid order, and refunds that wait for the test control."""
     async with httpx.AsyncClient(base_url=sandbox.base) as client:
         each = Merchant(sandbox, client)
         sandbox.pay.world.rules.notices = "swallow"
@@ -116,8 +116,8 @@ async def test_a_merchant_without_money_and_a_payer_without_account_are_refused(
 async def test_a_stuck_refund_sets_out_again_to_a_bank_card(merchant: Merchant):
     refund_id = (await merchant.refund("R1", 400)).json()["refund_id"]
     at = f"{AT}/{refund_id}/apply-abnormal-refund"
-    public = {"Wechatpay-Serial": merchant.told["wechat_pay_public_key_id"]}
-    key = load_public_key(merchant.told["wechat_pay_public_key"])
+    public = {"Wechatpay-Serial": merchant.settings["wechat_pay_public_key_id"]}
+    key = load_public_key(merchant.settings["wechat_pay_public_key"])
     sealed = {"bank_account": rsa_encrypt("6222020000000000000", key), "real_name": rsa_encrypt("张三", key)}
     card = {"out_refund_no": "R1", "type": "USER_BANK_CARD", "bank_type": "ICBC_DEBIT", **sealed}
     early = await merchant.call("POST", at, card, **public)
@@ -139,23 +139,23 @@ async def test_an_unknown_refund_is_not_there(merchant: Merchant):
     assert await merchant.code("GET", f"{AT}/R1") == (404, "RESOURCE_NOT_EXISTS")
 
 
-async def test_a_refund_of_the_console_is_told_of_in_xml_sealed_with_the_v2_key(merchant: Merchant):
+async def test_a_refund_of_the_console_is_notified_in_xml_sealed_with_the_v2_key(merchant: Merchant):
     pay = merchant.sandbox.pay
-    async with an_ear() as ear:
-        pay.world.rules.notices, pay.world.rules.console_notify_url = "send", ear.url
+    async with a_receiver() as receiver:
+        pay.world.rules.notices, pay.world.rules.console_notify_url = "send", receiver.url
         refund = pay.refund_in_console(NUMBER, 250)
         await pay.settle()
-    headers, body = ear.heard[0]
+    headers, body = receiver.received[0]
     assert headers["content-type"] == "text/xml"
     assert "wechatpay-signature" not in headers
     outer = {each.tag: each.text or "" for each in ElementTree.fromstring(body)}
-    assert (outer["return_code"], outer["mch_id"]) == ("SUCCESS", merchant.told["wechat_pay_mchid"])
-    key = md5(merchant.told["wechat_pay_v2_key"].encode(), usedforsecurity=False).hexdigest().encode()
+    assert (outer["return_code"], outer["mch_id"]) == ("SUCCESS", merchant.settings["wechat_pay_mchid"])
+    key = md5(merchant.settings["wechat_pay_v2_key"].encode(), usedforsecurity=False).hexdigest().encode()
     opener = Cipher(algorithms.AES(key), modes.ECB()).decryptor()
     padded = opener.update(b64decode(outer["req_info"])) + opener.finalize()
     inner = {each.tag: each.text or "" for each in ElementTree.fromstring(padded[: -padded[-1]])}
-    told = (inner["refund_id"], inner["refund_fee"], inner["total_fee"], inner["out_trade_no"])
-    assert told == (refund.refund_id, "250", "1000", NUMBER)
+    reported = (inner["refund_id"], inner["refund_fee"], inner["total_fee"], inner["out_trade_no"])
+    assert reported == (refund.refund_id, "250", "1000", NUMBER)
     assert (inner["refund_status"], inner["refund_request_source"]) == ("SUCCESS", "VENDOR_PLATFORM")
 
 

@@ -99,7 +99,7 @@ def test_the_lines_under_a_pay_sign_are_the_documented_ones():
 
 
 @pytest.mark.parametrize("name", SIGNED)
-def test_a_published_answer_or_notice_is_believed_within_five_minutes(name: str):
+def test_a_published_answer_or_notice_is_accepted_within_five_minutes(name: str):
     known = MESSAGES[name]
     claim = signed(lowered(known["headers"]), known["body"].encode())
 
