@@ -164,7 +164,7 @@ async def test_what_changes_about_staff_holds_from_the_next_request_on(client: h
     assert is_challenge(await client.get(STAFF_ME, headers=headers), "session-ended")
 
 
-async def test_when_nobody_can_say_which_sessions_ended_nobody_gets_in(
+async def test_when_ended_sessions_are_unknown_no_token_is_accepted(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers = headers_of(await a_resident())
@@ -236,7 +236,7 @@ async def test_a_token_seen_before_costs_no_query_and_no_signature(monkeypatch: 
     assert connection.scope["auth"] == AsResident(resident.id, resident.session_id)
 
 
-async def test_whoever_acts_stands_in_the_ledger(client: httpx.AsyncClient) -> None:
+async def test_every_actor_stands_in_the_ledger(client: httpx.AsyncClient) -> None:
     resident = await a_resident()
 
     await client.delete("/v1/resident/session", headers=headers_of(resident))
@@ -261,7 +261,7 @@ def test_a_header_that_is_no_text_is_no_token() -> None:
         tokens.check(bearer(scope), "resident")
 
 
-async def test_a_token_for_a_session_that_never_was_names_nobody(client: httpx.AsyncClient) -> None:
+async def test_a_token_for_a_session_that_never_was_identifies_no_resident(client: httpx.AsyncClient) -> None:
     await watching.fresh()
     token = tokens.issue(uuid4(), uuid4(), "resident", seconds=900).token
 

@@ -204,14 +204,14 @@ def working(*arguments: str, pass_fds: tuple[int, ...] = ()) -> Iterator[subproc
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_worker_that_is_told_to_stop_ends_in_order(number: signal.Signals):
+async def test_a_worker_that_gets_a_signal_ends_in_order(number: signal.Signals):
     with working() as worker:
         worker.send_signal(number)
 
         assert await asyncio.to_thread(worker.wait, 15) == 0
 
 
-async def test_a_worker_follows_whoever_holds_its_lifeline():
+async def test_a_worker_follows_the_holder_of_its_lifeline():
     with ExitStack() as ours:
         theirs = ours.enter_context(lifeline())
         with working("--lifeline", str(theirs), pass_fds=(theirs,)) as worker:

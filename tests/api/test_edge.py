@@ -1,4 +1,4 @@
-"""What every request gets, whatever it asks for."""
+"""What every request gets, for every address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from litestar import Litestar
 from api.edge import Edge
 
 
-async def test_health_answers_and_readiness_tells_what_it_looked_at(client: httpx.AsyncClient):
+async def test_health_answers_and_readiness_shows_what_it_checked(client: httpx.AsyncClient):
     assert (await client.get("/healthz")).json() == {"status": "ok"}
 
     ready = await client.get("/readyz")
@@ -124,11 +124,11 @@ async def test_two_hosts_are_refused(app: Litestar):
 @pytest.mark.parametrize(
     "host", [b"mini.example.gov.cn", b"api_1:8000", b"127.0.0.1:65535", b"[::1]:8000", b"localhost"]
 )
-async def test_a_proper_host_is_heard(app: Litestar, host: bytes):
+async def test_a_proper_host_is_accepted(app: Litestar, host: bytes):
     assert (await asked(app, a_scope(headers=[(b"host", host)])))[0] == 200
 
 
-async def test_a_probe_without_a_host_is_heard_on_a_unix_socket_too(app: Litestar):
+async def test_a_probe_without_a_host_is_accepted_on_a_unix_socket_too(app: Litestar):
     assert (await asked(app, a_scope()))[0] == 200
     headers = [(b"content-type", b"application/json")]
     assert (await asked(app, a_scope("/v1/public/sessions/refresh", "POST", headers), b""))[0] == 422

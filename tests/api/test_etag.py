@@ -121,7 +121,7 @@ async def test_a_handler_that_knows_its_version_answers_itself(pages: httpx.Asyn
     assert second.headers["cache-control"] == "private, no-cache"
 
 
-def test_weak_tags_tell_versions_apart_and_hide_them():
+def test_weak_tags_distinguish_versions_and_hide_them():
     assert etag.weak("a", 1) == etag.weak("a", 1)
     assert etag.weak("a", 1) != etag.weak("a", 2)
     assert etag.weak("a", "1x") != etag.weak("a1", "x")

@@ -1,4 +1,4 @@
-"""The short way says what the ordinary way says, and lets nobody in whom the guard would not."""
+"""The fast path answers what the router answers, and accepts no token that the guard would not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BASE = "/v1/resident/cases"
 
 
 class Both:
-    """One client on the ordinary way, one on the short way; and how often the short way was taken."""
+    """One client of the router, one of the fast path; and how often the fast path answered."""
 
     def __init__(self, ordinary: httpx.AsyncClient, short: httpx.AsyncClient) -> None:
         self.ordinary, self.short = ordinary, short
@@ -51,7 +51,7 @@ async def both(app: Litestar, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         yield ways[0]
 
 
-def told(answer: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
+def parts(answer: httpx.Response) -> tuple[int, bytes, dict[str, str]]:
     return answer.status_code, answer.content, dict(sorted(answer.headers.items()))
 
 
@@ -80,7 +80,7 @@ async def test_both_ways_give_the_same_status_bytes_and_headers(both: Both, kind
 
     ordinary, short = await both.get(f"{BASE}/{number}", headers)
 
-    assert told(ordinary) == told(short)
+    assert parts(ordinary) == parts(short)
     assert both.taken == 1
 
 
@@ -119,7 +119,7 @@ async def test_a_known_token_of_an_ended_session_is_refused(both: Both):
     assert both.taken == 1
 
 
-async def test_a_dead_database_is_told_in_the_same_words(both: Both, monkeypatch: pytest.MonkeyPatch):
+async def test_a_dead_database_is_answered_in_the_same_words(both: Both, monkeypatch: pytest.MonkeyPatch):
     headers = headers_of(await a_resident(phone=PHONE))
     case = await a_case()
     await both.ordinary.get(f"{BASE}/{case.number}", headers=headers)
@@ -128,7 +128,7 @@ async def test_a_dead_database_is_told_in_the_same_words(both: Both, monkeypatch
     ordinary, short = await both.get(f"{BASE}/{case.number}", headers)
 
     assert (ordinary.status_code, ordinary.json()["code"]) == (503, "database-down")
-    assert told(ordinary) == told(short)
+    assert parts(ordinary) == parts(short)
 
 
 async def test_both_ways_are_counted_as_one_route(both: Both):
@@ -151,7 +151,7 @@ async def test_other_addresses_go_the_ordinary_way(both: Both, path: str):
 
     ordinary, short = await both.get(path, headers)
 
-    assert told(ordinary) == told(short)
+    assert parts(ordinary) == parts(short)
     assert both.taken == 0
 
 
@@ -166,7 +166,7 @@ async def test_other_methods_go_the_ordinary_way(both: Both):
     assert both.taken == 0
 
 
-async def test_every_short_way_has_an_ordinary_one(app: Litestar):
+async def test_every_fast_path_has_an_ordinary_route(app: Litestar):
     routes = {route.path_format for route in app.routes}
 
     assert FAST_PATHS.keys() <= routes

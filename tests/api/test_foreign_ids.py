@@ -1,4 +1,4 @@
-"""What belongs to somebody else does not exist: the answer is byte for byte that to an id which nobody has."""
+"""What belongs to another resident does not exist: the answer is byte for byte that to an unknown id."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DOORS = ("/v1/resident/", "/v1/staff/", "/v1/agency/")
 
 
 class Belonging(NamedTuple):
-    """An id that exists and belongs to somebody else, and one that nobody has."""
+    """An id that exists and belongs to another owner, and an unknown one."""
 
     foreign: dict[str, str]
     random: dict[str, str]
@@ -221,7 +221,7 @@ BELONGINGS |= dict.fromkeys(
     ),
     a_visit_of_somebody_in_another_hall,
 )  # fmt: skip
-"""Every guarded address with something of somebody's in it, and how to get something of somebody else."""
+"""Every guarded address with an id of an owner in it, and how to get an id of another owner."""
 OWNED_BY_NOBODY = {
     **dict.fromkeys(
         (f"/v1/staff/bill-differences/{{difference_id}}{rest}" for rest in ("", "/owner", "/resolution")),
@@ -234,7 +234,7 @@ OWNED_BY_NOBODY = {
     "/v1/staff/calendar/days/{day}": "the calendar is everybody's",
     "/v1/staff/calendar/years/{year}": "the calendar is everybody's",
 }
-TELLS = {
+REVEALS = {
     "PUT /v1/agency/cases/{number}": "numbers are shared by all: who takes one that is taken is told so",
     "POST /v1/agency/cases/{number}/events": "news of a case that nobody has pushed yet is kept, of a taken number not",
     "POST /v1/agency/cases/{number}/event-batches": "the same",
@@ -275,12 +275,12 @@ def comparable(answer: httpx.Response) -> tuple[int, object, set[str]]:
 
 @pytest.mark.usefixtures("partners")
 @pytest.mark.parametrize("path", BELONGINGS)
-async def test_what_is_somebody_elses_does_not_exist(app: Litestar, client: httpx.AsyncClient, path: str):
+async def test_what_belongs_to_another_owner_does_not_exist(app: Litestar, client: httpx.AsyncClient, path: str):
     people, belonging = await callers(), await BELONGINGS[path]()
 
     for operation in at(app, path):
         key = f"{operation.method} {path}"
-        if key in TELLS:
+        if key in REVEALS:
             continue
         foreign = await ask(client, people, operation, belonging.foreign)
         random = await ask(client, people, operation, belonging.random)
@@ -290,11 +290,11 @@ async def test_what_is_somebody_elses_does_not_exist(app: Litestar, client: http
 
 
 @pytest.mark.usefixtures("partners")
-async def test_a_number_that_is_taken_tells_nothing_of_its_case(app: Litestar, client: httpx.AsyncClient):
+async def test_a_number_that_is_taken_reveals_nothing_of_its_case(app: Litestar, client: httpx.AsyncClient):
     people, belonging = await callers(), await a_case_of_another_agency()
 
     for operation in operations(app):
-        if f"{operation.method} {operation.path}" in TELLS:
+        if f"{operation.method} {operation.path}" in REVEALS:
             answer = await ask(client, people, operation, belonging.foreign)
             assert answer.status_code in (404, 409)
             assert answer.json().keys() <= {"type", "title", "status", "code", "request_id", "retryable", "errors"}
@@ -302,7 +302,7 @@ async def test_a_number_that_is_taken_tells_nothing_of_its_case(app: Litestar, c
 
 @pytest.mark.usefixtures("partners")
 @pytest.mark.parametrize("path", BELONGINGS)
-async def test_asking_for_what_is_somebody_elses_changes_nothing_of_it(
+async def test_requests_for_what_belongs_to_another_owner_change_nothing_of_it(
     app: Litestar, client: httpx.AsyncClient, path: str
 ):
     people, belonging = await callers(), await BELONGINGS[path]()
@@ -315,7 +315,7 @@ async def test_asking_for_what_is_somebody_elses_changes_nothing_of_it(
 
 
 async def fingerprint() -> object:
-    """All that could be changed of somebody else's: their sessions, messages, cases and items."""
+    """All that could be changed of another owner: their sessions, messages, cases and items."""
     return await owner_fetch_value(
         "SELECT md5(string_agg(t, '|' ORDER BY t)) FROM ("
         "SELECT s::text AS t FROM (SELECT id, ended_at FROM sessions) s UNION ALL SELECT m::text FROM messages m "
@@ -347,7 +347,7 @@ async def test_lists_hold_only_what_is_ones_own(client: httpx.AsyncClient):
 
 
 @pytest.mark.parametrize("filter_", ["resident_id", "owner_id", "user_id", "session_id", "phone", "applicant"])
-async def test_no_filter_leads_to_somebody_elses_list(client: httpx.AsyncClient, filter_: str):
+async def test_no_filter_leads_to_another_owners_list(client: httpx.AsyncClient, filter_: str):
     people = await callers()
     await a_foreign_case()
 

@@ -39,7 +39,7 @@ EXAMPLES = 8
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 KEYED = ("public", "resident", "staff", "agency")
 CALLERS = ("nobody", "public", "resident", "staff", "agency", "callbacks")
-"""Who calls: somebody without any proof calls everything, the others what is behind their door."""
+"""Who calls: a caller without any proof calls everything, the others what is behind their door."""
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ async def things(people: Callers) -> dict[str, dict[str, str]]:
 
 
 async def sent(client: httpx.AsyncClient, case: Case, people: Callers | None) -> httpx.Response:
-    """The answer to the request, with what opens the door when somebody may use it."""
+    """The answer to the request, with what opens the door when a caller may use it."""
     given = case.as_transport_kwargs(base_url="http://zhangban.test")
     headers = {name: value for name, value in given.pop("headers").items() if not name.startswith("X-Schema")}
     for name in ("cookies", "timeout", "verify"):

@@ -1,4 +1,4 @@
-"""Whatever bytes a stranger sends to whatever route: a clear problem, never a 500, and nothing is stored."""
+"""Any bytes that a stranger sends to any route: a clear problem, never a 500, and nothing is stored."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DOORS = ("public", "resident", "staff", "agency", "callbacks")
 at_each_door = pytest.mark.parametrize("door", DOORS)
 MEGABYTE = 1 << 20
 NOTED = {"agency_nonces", "sign_in_attempts"}
-"""Tables in which it is noted that somebody tried."""
+"""Tables that record attempts."""
 FORBIDDEN = (
     "role", "is_staff", "duties", "department_id", "state", "fee", "paid", "verified", "resident_id", "owner_id",
     "openid", "created_at", "version", "id", "__class__", "__proto__",
@@ -47,7 +47,7 @@ async def rows() -> dict[str, int]:
 
 
 async def forget_counts() -> None:
-    """Nobody has asked too often."""
+    """No caller has reached a limit."""
     await cache.redis().flushdb()
 
 
@@ -77,7 +77,7 @@ def of_json(app: Litestar, door: str) -> list[Operation]:
 async def sent(
     client: httpx.AsyncClient, people: Callers, operation: Operation, body: bytes, **headers: str
 ) -> httpx.Response:
-    """The answer to this body, sent by somebody who may use the door."""
+    """The answer to this body, sent by a caller who may use the door."""
     address = operation.address()
     given = {"Content-Type": "application/json", **people.headers(operation.method, address, body), **headers}
     raw = [(name.encode(), value.encode("latin-1")) for name, value in given.items()]
@@ -94,7 +94,7 @@ def is_refused(answer: httpx.Response, statuses: set[int] | range) -> bool:
 
 
 def is_no_fall(answer: httpx.Response) -> bool:
-    """Whether it is not our mistake, and told as it should be when it is theirs."""
+    """Whether it is not our mistake, and answered as it should be when it is theirs."""
     if answer.status_code >= 500:
         return False
     return answer.status_code < 400 or answer.headers["content-type"] == "application/problem+json"
@@ -214,7 +214,7 @@ def declared(app: Litestar, operation: Operation) -> set[str]:
 
 
 @at_each_door
-async def test_a_field_that_nobody_declared_is_refused_and_pointed_to(
+async def test_an_undeclared_field_is_refused_and_pointed_to(
     app: Litestar, client: httpx.AsyncClient, people: Callers, door: str
 ):
     before = await rows()
@@ -270,8 +270,8 @@ async def test_a_body_that_does_not_say_how_large_it_is_is_read_up_to_the_limit(
         headers = {"Content-Type": "application/json", **people.headers(operation.method, address, b"")}
         answer = await client.request(operation.method, address, content=endless(), headers=headers)
 
-        # An agency's signature is over other bytes, but nobody has to read 20 MB to find out. A callback address that
-        # nobody was given does not exist, and reads nothing at all.
+        # An agency's signature is over other bytes, but 20 MB need not be read to find out. A callback address that
+        # was never given out does not exist, and reads nothing at all.
         expected = {404, 413} if door == "callbacks" and "{" in operation.path else {413}
         assert is_refused(answer, expected), f"{operation.path}: {answer.status_code} {answer.text}"
         assert read <= settings().body_limit + 2 * 65536, operation.path

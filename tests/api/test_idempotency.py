@@ -1,4 +1,4 @@
-"""A creating request that is repeated has one effect and one answer, whatever happened in between."""
+"""A creating request that is repeated has one effect and one answer, in spite of everything in between."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def test_the_same_key_with_other_content_is_refused(bells: httpx.AsyncClie
     assert await effects() == 1
 
 
-async def test_a_second_request_while_the_first_is_running_is_told_so(bells: httpx.AsyncClient):
+async def test_a_second_request_while_the_first_is_running_is_refused_as_in_flight(bells: httpx.AsyncClient):
     first = asyncio.create_task(ring(bells, wait=0.4))
     await asyncio.sleep(0.15)
 
@@ -151,7 +151,7 @@ async def test_twenty_at_once_have_one_effect(bells: httpx.AsyncClient):
     assert await effects() == 1
 
 
-async def test_somebody_else_with_the_same_key_has_an_effect_of_their_own(bells: httpx.AsyncClient):
+async def test_another_resident_with_the_same_key_has_an_effect_of_their_own(bells: httpx.AsyncClient):
     mine, yours = await ring(bells, owner=ME), await ring(bells, owner=YOU, loudness=9)
 
     assert (mine.status_code, yours.status_code) == (201, 201)
@@ -160,7 +160,7 @@ async def test_somebody_else_with_the_same_key_has_an_effect_of_their_own(bells:
     assert await effects() == 2
 
 
-async def test_somebody_else_with_the_same_key_does_not_have_to_wait(bells: httpx.AsyncClient):
+async def test_another_resident_with_the_same_key_does_not_have_to_wait(bells: httpx.AsyncClient):
     mine, yours = await asyncio.gather(ring(bells, owner=ME, wait=0.2), ring(bells, owner=YOU, wait=0.2))
 
     assert (mine.status_code, yours.status_code) == (201, 201)

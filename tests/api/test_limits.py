@@ -62,7 +62,7 @@ async def test_two_hundred_at_once_are_ten(client: httpx.AsyncClient):
     assert sum(answer.status_code == 429 for answer in answers) == 190
 
 
-async def test_a_made_up_forwarding_header_gives_nobody_a_fresh_count(client: httpx.AsyncClient):
+async def test_a_made_up_forwarding_header_gives_no_fresh_count(client: httpx.AsyncClient):
     names = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Client-IP", "True-Client-IP")
     answers = [await client.get("/ten", headers=dict.fromkeys(names, f"203.0.113.{n}")) for n in range(12)]
 
@@ -79,7 +79,7 @@ async def test_behind_our_own_proxy_everybody_has_their_own_count(client: httpx.
 
 
 @pytest.mark.parametrize(
-    ("peer", "header", "believed"),
+    ("peer", "header", "trusted"),
     [
         ("10.0.0.1", b"203.0.113.7", "203.0.113.7"),
         ("10.0.0.1", b"1.1.1.1, 203.0.113.7, 10.0.0.9", "203.0.113.7"),
@@ -90,11 +90,11 @@ async def test_behind_our_own_proxy_everybody_has_their_own_count(client: httpx.
         ("192.0.2.1", b"203.0.113.7", "192.0.2.1"),
     ],
 )
-def test_only_what_our_proxy_added_is_believed(peer: str, header: bytes, believed: str):
+def test_only_what_our_proxy_added_is_trusted(peer: str, header: bytes, trusted: str):
     scope = {"type": "http", "client": (peer, 1), "headers": [(b"x-forwarded-for", header)]}
 
     with using(trusted_proxies="10.0.0.0/8, 192.168.0.0/16"):
-        assert client_address(scope) == believed  # type: ignore[arg-type]
+        assert client_address(scope) == trusted  # type: ignore[arg-type]
     with using(trusted_proxies=""):
         assert client_address(scope) == peer  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Whatever goes wrong inside, what gets out is a problem document that tells the client and nobody else."""
+"""After every error inside, what gets out is a problem document for the client alone."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.mark.parametrize("path", ["/broken", "/chained", "/sql", "/wrong-call"])
-async def test_our_own_mistakes_are_told_to_the_log_and_not_to_the_client(
+async def test_our_own_mistakes_are_shown_to_the_log_and_not_to_the_client(
     client: httpx.AsyncClient, path: str, caplog: pytest.LogCaptureFixture
 ):
     with caplog.at_level(logging.ERROR):

@@ -1,4 +1,4 @@
-"""Processes that answer: they drain when told, finish what is in flight, and die whole."""
+"""Processes that answer: they drain at a signal, finish what is in flight, and die whole."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Served:
         """One request over a connection of its own."""
         return httpx.get(f"{self.address}{path}", timeout=10)
 
-    def tell(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the first process only."""
         self.process.send_signal(number)
 
@@ -54,7 +54,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(app: str = "application", **values: str) -> AsyncIterator[Served]:
-    """Serve the slow application; whatever is left at the end is killed."""
+    """Serve the slow application; processes that are left at the end are killed."""
     process = subprocess.Popen(
         [sys.executable, "-c", START, f"tests.api.slow_app:{app}"],
         env=environment(**{"PORT": "0", "HOST": "127.0.0.1", "DRAIN_SECONDS": "0.5", "SHUTDOWN_SECONDS": "3"} | values),
@@ -99,7 +99,7 @@ async def becomes(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
 
 async def test_readiness_turns_before_the_listener_closes():
     async with serving(DRAIN_SECONDS="3") as served, httpx.AsyncClient(base_url=served.address) as client:
-        served.tell(signal.SIGTERM)
+        served.send_signal(signal.SIGTERM)
         answers: list[int] = []
         began = time.monotonic()
         while time.monotonic() - began < 0.4:
@@ -117,7 +117,7 @@ async def test_nothing_in_flight_is_lost_while_draining_under_load():
     async with serving() as served, httpx.AsyncClient(base_url=served.address, timeout=10) as client:
         slow = [asyncio.create_task(client.get("/slow")) for _ in range(40)]
         await asyncio.sleep(0.4)
-        served.tell(signal.SIGTERM)
+        served.send_signal(signal.SIGTERM)
 
         answers = await asyncio.gather(*slow)
 
@@ -129,7 +129,7 @@ async def test_a_request_that_never_ends_does_not_keep_the_process():
     async with serving() as served, httpx.AsyncClient(base_url=served.address, timeout=30) as client:
         hanging = asyncio.create_task(client.get("/hang"))
         await asyncio.sleep(0.3)
-        served.tell(signal.SIGTERM)
+        served.send_signal(signal.SIGTERM)
         began = time.monotonic()
 
         assert await served.ended() == 0
@@ -141,9 +141,9 @@ async def test_a_second_order_ends_it_at_once():
     async with serving() as served, httpx.AsyncClient(base_url=served.address, timeout=30) as client:
         hanging = asyncio.create_task(client.get("/hang"))
         await asyncio.sleep(0.3)
-        served.tell(signal.SIGINT)
+        served.send_signal(signal.SIGINT)
         await asyncio.sleep(1.2)
-        served.tell(signal.SIGINT)
+        served.send_signal(signal.SIGINT)
         began = time.monotonic()
 
         assert await served.ended() == 0
@@ -157,14 +157,14 @@ async def test_several_processes_share_one_port_and_end_together():
         assert len(pids) > 1
         assert str(served.process.pid) not in pids
 
-        served.tell(signal.SIGTERM)
+        served.send_signal(signal.SIGTERM)
 
         assert await served.ended() == 0
         assert _group(served.process.pid) == []
         assert not served.listens()
 
 
-async def test_several_processes_lose_nothing_when_the_whole_group_is_told():
+async def test_several_processes_lose_nothing_when_the_whole_group_gets_the_signal():
     async with (
         serving(WORKERS="2") as served,
         httpx.AsyncClient(base_url=served.address, timeout=10) as client,
@@ -179,7 +179,7 @@ async def test_several_processes_lose_nothing_when_the_whole_group_is_told():
 
 async def test_a_killed_parent_leaves_no_process_and_no_listener():
     async with serving(WORKERS="3") as served:
-        served.tell(signal.SIGKILL)
+        served.send_signal(signal.SIGKILL)
 
         assert await becomes(lambda: not served.listens())
         assert await becomes(lambda: _group(served.process.pid) == [])

@@ -126,7 +126,7 @@ async def an_appointment(
     hold_until: datetime | None = None,
     **changes: Any,
 ) -> Appointment:
-    """Somebody's appointment in this state; the slot counts their place if the state takes one."""
+    """An appointment in this state; the slot counts their place if the state takes one."""
     slot = slot or await a_slot()
     resident = resident or await somebody()
     line_id: UUID = slot.line_id  # type: ignore[attr-defined]

@@ -64,7 +64,7 @@ def a_spec(**changes: Any) -> ItemSpec:
 
 
 async def an_editor(**changes: Any) -> AsStaff:
-    """Somebody who may edit and publish the items of a department of their own."""
+    """A member of staff who may edit and publish the items of a department of their own."""
     department = await a_department()
     return await a_staff(**{"department_id": department.id, "duties": DUTIES, **changes})
 

@@ -46,7 +46,7 @@ def a_waybill() -> str:
 
 
 async def an_address(resident: AsResident | None = None, **changes: Any) -> Address:
-    """An address of the resident, or of somebody new; `name`, `phone` and `street` are given in plain text."""
+    """An address of the resident, or of a new one; `name`, `phone` and `street` are given in plain text."""
     resident = resident or await somebody()
     identity: UUID = changes.pop("id", None) or uuid7()
     if "region_code" not in changes:
@@ -74,7 +74,7 @@ async def a_pickup_point(**changes: Any) -> PickupPoint:
 
 
 async def a_delivery(resident: AsResident | None = None, **changes: Any) -> Delivery:
-    """A certificate that lies ready to be posted to somebody (POST, TO_SEND, paid by the office).
+    """A certificate that lies ready to be posted (POST, TO_SEND, paid by the office).
 
     `name`, `phone` and `street` are given in plain text. With `method=Method.PICKUP` it waits for a pickup point of its
     own unless `pickup_point` is given.
@@ -167,7 +167,7 @@ async def a_problem(delivery: Delivery | None = None, **changes: Any) -> Deliver
 
 
 def a_signature(*, drawn: bool = True, width: int = 80, height: int = 50) -> str:
-    """A PNG in base64 on which somebody has drawn a wave, or nothing."""
+    """A PNG in base64 with a drawn wave, or with nothing."""
     rows = [bytearray([255] * width) for _ in range(height)]
     for x in range(6, width - 6) if drawn else ():
         rows[int(height / 2 + 15 * math.sin(x / 7))][x] = 0
@@ -193,8 +193,8 @@ async def moves_of(delivery_id: UUID) -> list[str]:
     return [row["to_state"] for row in rows]
 
 
-async def told_of(delivery_id: UUID) -> list[str]:
-    """The states that were told as DeliveryStateChanged, in order."""
+async def recorded_states(delivery_id: UUID) -> list[str]:
+    """The states that were recorded as DeliveryStateChanged, in order."""
     rows = await fetch(
         "SELECT payload::json->>'to_state' AS state FROM events WHERE name = 'delivery.state-changed' "
         "AND subject_id = $1 ORDER BY id",

@@ -54,12 +54,12 @@ class OneAnswer:
 
 
 def an_openid() -> str:
-    """One that nobody has."""
+    """An unknown one."""
     return f"o{secrets.token_urlsafe(20)[:27]}"
 
 
 async def signed_in(*, openid: str | None = None, device: DeviceClass = "ios", unionid: str | None = None) -> Tokens:
-    """Somebody who has just signed in: somebody new, unless an openid is given."""
+    """A resident who has just signed in: a new one, unless an openid is given."""
     session = Session(openid or an_openid(), secrets.token_urlsafe(18), unionid)
     wechat = OneAnswer(session)
     return await identity.sign_in(secrets.token_hex(16), device=device, wechat=wechat)  # type: ignore[arg-type]
@@ -142,7 +142,7 @@ class StaffCredentials(NamedTuple):
 async def staff_credentials(
     *, department_id: UUID | None = None, duties: Iterable[str] = (), login: str | None = None
 ) -> StaffCredentials:
-    """Somebody with a staff account who has chosen their password."""
+    """A member of staff who has chosen their password."""
     department_id = department_id or await a_department_id()
     login = login or f"staff{next(_numbers)}"
     enrolled = await staff.enrol(

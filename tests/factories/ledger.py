@@ -1,4 +1,4 @@
-"""Events in the ledger, sealed or not, and what somebody can do to them who owns the tables."""
+"""Events in the ledger, sealed or not, and what the owner of the tables can do to them."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def a_uscc() -> str:
 
 
 async def a_region(**changes: Any) -> Region:
-    """A county of a city of a province, unless told otherwise; the two above it are made once."""
+    """A county of a city of a province, unless another level is given; the two above it are made once."""
     province, _ = await Region.get_or_create(
         code="980000",
         valid_to=None,

@@ -51,7 +51,7 @@ class StoredOrder:
 
 @dataclass
 class Till:
-    """One merchant at one channel, with levers: `fail` and `lose` make the next call of that name go wrong."""
+    """One merchant at one channel, with test controls: `fail` and `lose` make the next call of that name go wrong."""
 
     name: str = "wechat_pay"
     app_id: str = APP_ID
@@ -66,7 +66,7 @@ class Till:
     _lost: Counter[str] = field(default_factory=Counter)
     _notices: dict[bytes, Notice] = field(default_factory=dict)
 
-    # -- levers ---------------------------------------------------------------------------------
+    # -- test controls ---------------------------------------------------------------------------------
     def fail(self, call: str, *errors: Exception) -> None:
         """The next calls of this name raise these, and nothing happens."""
         self._failures.setdefault(call, []).extend(errors)

@@ -20,7 +20,7 @@ ANDROID = {"user-agent": "Mozilla/5.0 (Linux; Android 14) MicroMessenger/8.0.55 
 
 
 class Phone:
-    """Somebody's phone with the mini-program on it; WeChat is the sandbox."""
+    """A resident's phone with the mini-program on it; WeChat is the sandbox."""
 
     def __init__(self, base: str, sandbox: Sandbox, name: str) -> None:
         self.http = httpx.AsyncClient(base_url=base, headers=ANDROID)
@@ -119,7 +119,7 @@ class Department:
 
 
 class Office:
-    """Somebody at a desk, signed in with password and one-time code as the seeds gave them."""
+    """A member of staff at a desk, signed in with password and one-time code as the seeds gave them."""
 
     def __init__(self, base: str, login: str) -> None:
         self.http, self.login = httpx.AsyncClient(base_url=base), login
@@ -137,7 +137,7 @@ class Office:
         return answer.json()
 
 
-async def told_of_money(base: str, sandbox: Sandbox) -> None:
+async def events_of_money(base: str, sandbox: Sandbox) -> None:
     """Have both payment platforms push to the service at this address, fast."""
     http = httpx.AsyncClient(base_url=base)
 

@@ -15,7 +15,7 @@ from backend.partners import Partners
 from backend.partners.sandbox import Sandbox, serving
 from tests.factories.notifications import register_templates
 from tests.journeys import looking
-from tests.journeys.actors import told_of_money
+from tests.journeys.actors import events_of_money
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def base(app: Litestar, partners: Partners, sandbox: Sandbox) -> AsyncIter
     await jobs.drain()
     async with serving(Edge(app), subscriber), identity.watch():
         sandbox.push_to(f"{address}/v1/callbacks/wechat", gap=0.01)
-        await told_of_money(address, sandbox)
+        await events_of_money(address, sandbox)
         yield address
 
 

@@ -13,9 +13,9 @@ from tests.factories.notifications import a_reachable_resident, consents, partne
 
 
 @asynccontextmanager
-async def a_told_case() -> AsyncIterator[Sandbox]:
-    """A case from the push to its end, each step told to its resident through WeChat; and one of somebody without an
-    account."""
+async def a_notified_case() -> AsyncIterator[Sandbox]:
+    """A case from the push to its end, each step notified to its resident through WeChat; and one of an applicant
+    without an account."""
     async with partners_in_the_sandbox() as sandbox:
         resident, persona = await a_reachable_resident(sandbox.world, phone=True)
         await consents(resident, persona, times=5)

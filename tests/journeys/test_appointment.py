@@ -1,4 +1,4 @@
-"""A visit from the free place to the window, as the resident, the kiosk and the clerk live it, with what is told."""
+"""A visit from the free place to the window, as the resident, the kiosk and the clerk live it, with its messages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_a_visit_from_the_free_place_to_the_window(client: httpx.AsyncClie
     kiosk = staff_headers_of(await a_staff(duties={kiosk_duty(hall.code)}))
     clerk = staff_headers_of(await a_staff(duties={hall_duty(hall.code)}))
 
-    # The resident finds the place and books it; whoever comes later is refused.
+    # The resident finds the place and books it; later requests are refused.
     free = await client.get(f"/v1/public/halls/{hall.id}/free-places", params={"item": item, "day": str(slot.day)})
     wanted = {"slot_id": free.json()["slots"][0]["id"], "item_code": item}
     booked = await client.post("/v1/resident/appointments", headers=with_key(resident, "booking-0001"), json=wanted)
@@ -76,7 +76,7 @@ async def test_a_visit_from_the_free_place_to_the_window(client: httpx.AsyncClie
     assert [each["label"] for each in board["called"]] == [ticket["label"]]
     assert end["state"] == "served"
 
-    # What the resident was told, and what the ledger knows.
+    # The resident's messages, and what the ledger knows.
     await jobs.drain()
     await auditing.seal_all()
     told = [row["name"] for row in await fetch("SELECT name FROM messages ORDER BY event_id")]

@@ -1,4 +1,4 @@
-"""Two serving processes, one board: what a clerk does at one reaches whoever follows at the other, through Redis."""
+"""Two serving processes, one board: what a clerk does at one reaches the followers at the other, through Redis."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_a_call_at_one_process_is_on_the_screen_of_another_at_once_and_sur
         following = asyncio.create_task(follower.run(second, slot.hall_id))
         try:
             assert (await follower.until(1, 15))["called"] == []
-            await asyncio.sleep(1)  # by now it has an ear at Redis; nothing else would tell it before `LOOK_AGAIN`
+            await asyncio.sleep(1)  # by now it listens at Redis; nothing else would wake it before `LOOK_AGAIN`
             async with httpx.AsyncClient(base_url=first, timeout=20) as http:
                 called = await http.post(f"/v1/staff/windows/{windows[0].id}/call", headers=clerk)
                 assert called.status_code == 200, called.text

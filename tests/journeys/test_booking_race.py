@@ -24,11 +24,11 @@ SECONDS = 30.0
 PLACES, PEOPLE = 7, 64
 BASE = "/v1/resident/appointments"
 LOST = (httpx.TransportError,)
-"""No answer: the process was killed before it, in it or after it; nobody knows whether the work was done."""
+"""No answer: the process was killed before it, in it or after it; whether the work was done is unknown."""
 
 
 @dataclass
-class Seen:
+class Snapshot:
     """What the crowd was answered."""
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -36,7 +36,7 @@ class Seen:
     """Appointment → the Idempotency-Key under which it was acknowledged."""
     cancelled: set[str] = field(default_factory=set)
     certain: set[str] = field(default_factory=set)
-    """Acknowledged as booked, and nobody has begun to cancel them."""
+    """Acknowledged as booked, and not about to be cancelled."""
     most: int = 0
     lost: int = 0
     replayed: int = 0
@@ -50,7 +50,7 @@ class Somebody:
     who: AsResident
     http: httpx.AsyncClient
     body: dict[str, Any]
-    seen: Seen
+    seen: Snapshot
 
     async def ask(self, method: str, path: str, key: str | None = None, **more: Any) -> httpx.Response:
         """The answer, however often the request has to be repeated; a creating one always under the same key."""
@@ -95,7 +95,7 @@ class Somebody:
             seen.cancelled.add(appointment)
 
 
-# One statement sees one moment: what the counters say and what there is, at whatever commit came last.
+# One statement sees one moment: what the counters say and what there is, as of the last commit.
 _MOMENT = """
 SELECT s.capacity, s.held, s.booked, count(a.id) FILTER (WHERE a.state = 'held') AS are_held,
        count(a.id) FILTER (WHERE a.state = 'booked') AS are_booked
@@ -103,7 +103,7 @@ FROM slots s LEFT JOIN appointments a ON a.slot_id = s.id WHERE s.id = $1 GROUP 
 """
 
 
-async def watch(slot_id: Any, seen: Seen, until: float) -> int:
+async def watch(slot_id: Any, seen: Snapshot, until: float) -> int:
     """Look at the slot again and again; how often."""
     looked = 0
     while clock.monotonic() < until:
@@ -134,7 +134,7 @@ async def accidents(running: Apis) -> None:
 async def test_sixty_four_people_and_seven_places_while_the_api_is_killed_twice_and_redis_flushed(tmp_path: Path):
     line = await a_line(person_limit=50)
     slot, item = await a_slot(PLACES, line), await item_of(line)
-    seen, body = Seen(), {"slot_id": str(slot.id), "item_code": item}
+    seen, body = Snapshot(), {"slot_id": str(slot.id), "item_code": item}
     people = [await a_resident() for _ in range(PEOPLE)]
     values = {
         "FREE_PLACES_SECONDS": "0.1",
@@ -160,7 +160,7 @@ async def test_sixty_four_people_and_seven_places_while_the_api_is_killed_twice_
     assert seen.statuses["409 slot-full"] > 100, seen.statuses
     assert seen.lost > 0
     assert {status.split()[0] for status in seen.statuses} <= {"201", "409", "429"}, seen.statuses
-    # Every key that was answered made one appointment, and there is none that nobody was told of.
+    # Every key that was answered made one appointment, and there is none without an answer.
     there = {str(row["id"]): row["state"] for row in await fetch("SELECT id, state FROM appointments")}
     assert there.keys() == seen.booked.keys() == seen.cancelled
     assert set(there.values()) == {"cancelled"}

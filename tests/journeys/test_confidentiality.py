@@ -74,8 +74,8 @@ async def journey(base: str, sandbox: Sandbox, partners: Partners, logged: io.St
 
 
 async def _pays(canary: Phone, base: str, partners: Partners, keep: Any) -> dict[str, str]:
-    """A fee is paid, told of well and badly, given back to a card after trouble, and the day compared with the bill;
-    what of all this nobody may see."""
+    """A fee is paid, with right and wrong notices, refunded to a card after an error, and the day compared with the
+    bill; what of all this no other caller may see."""
     pay, chief, clerk = canary.sandbox.pay, Office(base, "a.chief"), Office(base, "a.clerk")
     chief.http.event_hooks["response"] = clerk.http.event_hooks["response"] = [keep]
     order = await canary.begins_to_pay()
@@ -143,7 +143,7 @@ async def _mistakes(canary: Phone, department: Department, item: str) -> None:
 
 
 ANSWERED = {"access token", "refresh token", "prepay id"}
-"""What the resident is given, and nobody else."""
+"""What the resident is given, and no other caller."""
 WITH_ITS_ORDER = "prepay id"
 """Stands in the row of its order and nowhere else: it opens nothing without a signature of our key."""
 

@@ -1,5 +1,5 @@
 """A canary's certificates come home, one by post and one from a counter: where to, what couriers said of it, the codes
-and the signature stand in clear nowhere, and in nobody's answers but theirs and those of whoever has to write an
+and the signature stand in clear nowhere, and in no answers but theirs and those of staff who have to write an
 address down (I-11)."""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OUTCOMES = [{"name": "居住证", "delivery": ["post", "pickup"]}]
 STAFF = "/v1/staff/deliveries"
 
 
-class Heard(NamedTuple):
+class Answers(NamedTuple):
     """What there is to search after two deliveries: who was answered what, and what was logged and sent."""
 
     secrets: dict[str, str]
@@ -54,7 +54,7 @@ async def base(app: Litestar, sandbox: Sandbox) -> AsyncIterator[str]:
 
 
 class Caller:
-    """Somebody who asks and remembers the answers."""
+    """A client that keeps the answers."""
 
     def __init__(self, base: str, headers: dict[str, str]) -> None:
         self.http = httpx.AsyncClient(base_url=base, headers=headers)
@@ -127,7 +127,7 @@ async def at_the_counter(canary: Caller, desk: Caller, case: str, point: UUID) -
 
 
 @pytest.fixture
-async def heard(base: str, sandbox: Sandbox, logged: io.StringIO) -> AsyncIterator[Heard]:
+async def answers(base: str, sandbox: Sandbox, logged: io.StringIO) -> AsyncIterator[Answers]:
     department = await a_department()
     await a_hall(region=await department.region, address="政务大道88号")
     point = (await a_pickup_point(department_id=department.id)).id
@@ -159,7 +159,7 @@ async def heard(base: str, sandbox: Sandbox, logged: io.StringIO) -> AsyncIterat
     assert REPORT in (await desk.ask("GET", "/v1/staff/delivery-problems?open=true")).text
     await jobs.drain()
     await auditing.seal_all()
-    yield Heard(
+    yield Answers(
         {"name": NAME, "phone": PHONE, "street": STREET, "taker": TAKER, "report": REPORT,
          "signature": a_signature()[60:200], **secrets, **more},
         "\n".join(canary.seen), "\n".join(foreigner.seen + foreign_desk.seen), office, "\n".join(friend.seen),
@@ -175,7 +175,7 @@ def ours(logged: str) -> str:
     return "\n".join(line for line in logged.splitlines() if '"logger":"http' not in line)
 
 
-async def test_what_is_brought_stands_in_clear_nowhere_and_in_nobody_elses_answers(heard: Heard, base: str):
+async def test_what_is_delivered_stands_in_clear_nowhere_and_in_no_other_answers(answers: Answers, base: str):
     stored = await looking.at_everything_stored()
     async with httpx.AsyncClient(base_url=base) as anybody:
         metrics = (await anybody.get("/metrics")).text
@@ -183,24 +183,24 @@ async def test_what_is_brought_stands_in_clear_nowhere_and_in_nobody_elses_answe
     assert "shipment_nodes " in stored
     assert "hand_overs " in stored
     assert "inbound_messages " in stored
-    assert heard.logged.count("\n") > 20
+    assert answers.logged.count("\n") > 20
     for what in ("street", "courier's phone", "courier's words", "pickup code"):
-        assert heard.secrets[what] in heard.own, what
-    for what, secret in heard.secrets.items():
+        assert answers.secrets[what] in answers.own, what
+    for what, secret in answers.secrets.items():
         assert secret, what
         for place, text in (
             ("tables", stored),
-            ("logs", heard.logged if what != "push token" else ours(heard.logged)),
+            ("logs", answers.logged if what != "push token" else ours(answers.logged)),
             ("metrics", metrics),
-            ("messages", heard.messages),
-            ("strangers' answers", heard.strangers),
-            ("the office's masked answers", heard.office),
-            ("delegates' answers", heard.delegates),
+            ("messages", answers.messages),
+            ("strangers' answers", answers.strangers),
+            ("the office's masked answers", answers.office),
+            ("delegates' answers", answers.delegates),
         ):
             assert secret not in text, f"{what} in {place}: {looking.around(text, secret)}"
 
 
-async def test_after_two_deliveries_every_invariant_holds(heard: Heard):
+async def test_after_two_deliveries_every_invariant_holds(answers: Answers):
     found = {each.id: each.findings for each in await invariants.check() if each.status == "violated"}
 
     assert found == {}

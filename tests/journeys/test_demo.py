@@ -16,8 +16,8 @@ from tests.journeys.running_demo import Process, alive, demo, descendants, start
 pytestmark = pytest.mark.timeout(300)
 
 
-def told(story: Any) -> Counter[tuple[str, str, str]]:
-    """Who was told of which report over which way."""
+def sent_messages(story: Any) -> Counter[tuple[str, str, str]]:
+    """Who was notified of which report over which channel."""
     return Counter((each["who"], each["event"], each["channel"]) for each in story["messages"])
 
 
@@ -53,7 +53,7 @@ def stormy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
 
 
 def why(ended: subprocess.CompletedProcess[str]) -> str:
-    """Why a demo did not end well, from the first line that says so: nobody finds that in a whole story."""
+    """Why a demo did not end well, from the first line that says so: it is hard to find in a whole story."""
     said = (ended.stdout + ended.stderr).splitlines()
     bad = [number for number, line in enumerate(said) if re.search("✘|没有完成|Traceback", line)]
     return "\n".join(said[bad[0] if bad else -20 :])
@@ -88,7 +88,7 @@ def test_a_visit_is_shown_from_booking_to_the_window_and_the_rush_in_numbers(
     assert answers.keys() <= {201, 409, 429}
 
 
-def test_six_residents_are_told_over_four_ways(plain: tuple[Any, Any]):
+def test_six_residents_are_notified_over_four_channels(plain: tuple[Any, Any]):
     _, story = plain
 
     ways = Counter(each["channel"] for each in story["messages"])
@@ -98,7 +98,7 @@ def test_six_residents_are_told_over_four_ways(plain: tuple[Any, Any]):
     assert len({each["who"] for each in story["messages"]}) == len(story["people"]) == 6
 
 
-def test_whoever_refuses_is_reached_only_in_the_inbox_and_the_follower_only_there(plain: tuple[Any, Any]):
+def test_a_resident_who_refuses_is_reached_only_in_the_inbox_and_the_follower_only_there(plain: tuple[Any, Any]):
     _, story = plain
 
     def ways(name: str) -> set[str]:
@@ -110,14 +110,14 @@ def test_whoever_refuses_is_reached_only_in_the_inbox_and_the_follower_only_ther
     assert ways("王秀英") == ways("李建国") == {"mini_program"}
 
 
-def test_accidents_change_neither_the_states_nor_who_is_told_of_what(plain: tuple[Any, Any], stormy: tuple[Any, Any]):
+def test_accidents_change_neither_the_states_nor_the_messages(plain: tuple[Any, Any], stormy: tuple[Any, Any]):
     process, story = stormy
 
     assert process.returncode == 0, why(process)
     assert any("SIGKILL" in each for each in story["faults"])
     assert any("FLUSHALL" in each for each in story["faults"])
     assert states(story) == states(plain[1])
-    assert told(story) == told(plain[1])
+    assert sent_messages(story) == sent_messages(plain[1])
 
 
 def test_after_accidents_the_duplicates_are_counted_and_few(stormy: tuple[Any, Any]):
@@ -130,7 +130,7 @@ def test_after_accidents_the_duplicates_are_counted_and_few(stormy: tuple[Any, A
     assert doubles <= 7
 
 
-def test_a_demo_that_is_told_to_stop_leaves_no_process_behind():
+def test_a_demo_that_gets_a_signal_leaves_no_process_behind():
     with started() as process:
         family = until(lambda: _with_service(process.pid))
 
@@ -160,7 +160,7 @@ def _with_service(process_id: int) -> dict[int, Process]:
 
 
 def test_a_demo_that_cannot_go_on_says_why_and_fails(tmp_path: Path):
-    # Python runs this at its start: whoever is to migrate refuses.
+    # Python runs this at its start: a process that is to migrate refuses.
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\nif '--migrate' in sys.orig_argv:\n    sys.exit('no migrations today')\n"
     )

@@ -1,4 +1,5 @@
-"""What happens when PostgreSQL or Redis goes away, hangs, or comes back: bounded, told in clear, healed by itself."""
+"""What happens when PostgreSQL or Redis goes away, hangs, or comes back: bounded, answered clearly, healed by
+itself."""
 
 from __future__ import annotations
 
@@ -362,7 +363,7 @@ async def test_without_redis_reads_go_on_and_codes_are_refused(house: House):
 
 
 @pytest.mark.parametrize("weather", ["silent", "slow"])
-async def test_a_redis_that_hangs_holds_nobody_up(house: House, weather: Any):
+async def test_a_redis_that_hangs_holds_no_request_up(house: House, weather: Any):
     assert (await house.client.post("/probe/code")).status_code == 201
     await house.redis.turn(weather, 2.0)
 

@@ -1,4 +1,4 @@
-"""The invariants hold after a life, and each of them notices when somebody breaks it."""
+"""The invariants hold after a life, and each of them notices its violation."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from notifications import draining
 from tests.factories.appointments import a_slot, an_appointment
 from tests.factories.cases import ID_NUMBER
 from tests.factories.ledger import tamper
-from tests.journeys.lives import a_told_case
+from tests.journeys.lives import a_notified_case
 from tests.owner import as_owner, owner_fetch_value
 
 
 @pytest.fixture
 async def life() -> AsyncIterator[None]:
-    """A case that was told to its end and sealed; and a visit that is booked."""
-    async with a_told_case():
+    """A case that was notified to its end and sealed; and a visit that is booked."""
+    async with a_notified_case():
         await an_appointment(await a_slot())
         await draining.drain_outbox(once=False)
         await auditing.seal_all()
@@ -59,7 +59,7 @@ _LAST_EVENT = "(SELECT id FROM case_events WHERE cardinality(path) > 0 ORDER BY 
 
 @pytest.mark.usefixtures("life")
 @pytest.mark.parametrize(
-    ("name", "sql", "told"),
+    ("name", "sql", "finding"),
     [
         ("I-5", "UPDATE slots SET booked = booked + 1", "says 0 held and 2 booked, there are 0 and 1"),
         ("I-5", "UPDATE appointments SET state = 'missed'", "says 0 held and 1 booked, there are 0 and 0"),
@@ -93,7 +93,7 @@ _LAST_EVENT = "(SELECT id FROM case_events WHERE cardinality(path) > 0 ORDER BY 
         ("D-2", "GRANT DELETE ON events TO zhangban_service", "may DELETE"),
     ],
 )  # fmt: skip
-async def test_whoever_breaks_an_invariant_is_found(name: str, sql: str, told: str | None):
+async def test_every_broken_invariant_is_found(name: str, sql: str, finding: str | None):
     await tamper(sql)
     try:
         found = (await verdicts())[name]
@@ -102,11 +102,11 @@ async def test_whoever_breaks_an_invariant_is_found(name: str, sql: str, told: s
             await owner.execute("ALTER TABLE event_seals ENABLE TRIGGER event_seals_append_only")
             await owner.execute("REVOKE DELETE ON events FROM zhangban_service")
 
-    if told is None:
+    if finding is None:
         assert found.status == "holds", "there is no agency to change"
         return
     assert found.status == "violated"
-    assert any(told in finding for finding in found.findings), found.findings
+    assert any(finding in finding for finding in found.findings), found.findings
     for finding in found.findings:
         assert ID_NUMBER not in finding
         assert "13800138000" not in finding

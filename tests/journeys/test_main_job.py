@@ -1,4 +1,4 @@
-"""The main job from end to end: a department reports, the resident sees it and is told through WeChat.
+"""The main job from end to end: a department reports, the resident sees it and is notified through WeChat.
 
 Everything goes over real HTTP, the sandbox's pushes to our callback too; only the worker is ours to start.
 """
@@ -37,7 +37,7 @@ def police(base: str) -> Department:
 
 @pytest.fixture
 async def a_phone(base: str, sandbox: Sandbox) -> AsyncIterator[Invite]:
-    """Somebody who signed in and confirmed the phone number."""
+    """A resident who signed in and confirmed the phone number."""
     phones: list[Phone] = []
 
     async def invite(name: str) -> Phone:
@@ -52,7 +52,7 @@ async def a_phone(base: str, sandbox: Sandbox) -> AsyncIterator[Invite]:
         await phone.http.aclose()
 
 
-async def test_a_resident_sees_the_case_and_hears_of_every_change_through_wechat(
+async def test_a_resident_sees_the_case_and_is_notified_of_every_change_through_wechat(
     police: Department, a_phone: Invite, sandbox: Sandbox, item: str
 ):
     await police.push("SFZ-1", item, sandbox.world.persona("王秀英"), ID_NUMBER)
@@ -94,7 +94,7 @@ async def test_every_message_proves_which_way_it_took_and_why(
     ]
 
 
-async def test_who_only_follows_the_official_account_hears_of_it_there(
+async def test_a_follower_of_the_official_account_only_is_notified_there(
     police: Department, a_phone: Invite, base: str, sandbox: Sandbox, item: str
 ):
     await police.push("HZ-1", item, sandbox.world.persona("赵国庆"), ID_NUMBER)
@@ -129,7 +129,7 @@ async def test_who_refuses_everything_finds_it_in_the_inbox(
     assert sandbox.sms.texts == []
 
 
-async def test_in_whatever_order_reports_arrive_the_case_ends_the_same(
+async def test_in_any_order_of_reports_the_case_ends_the_same(
     police: Department, a_phone: Invite, sandbox: Sandbox, item: str
 ):
     began = clock.now() - timedelta(hours=3)
@@ -149,7 +149,7 @@ async def test_in_whatever_order_reports_arrive_the_case_ends_the_same(
     assert {tuple(line["name"] for line in each["timeline"]) for each in seen} == {("受理", "审查", "决定")}
 
 
-async def test_a_report_that_is_repeated_is_told_once(police: Department, a_phone: Invite, sandbox: Sandbox, item: str):
+async def test_a_repeated_report_is_notified_once(police: Department, a_phone: Invite, sandbox: Sandbox, item: str):
     await police.push("SFZ-1", item, sandbox.world.persona("王秀英"), ID_NUMBER)
     wang = await a_phone("王秀英")
     for _ in range(2):
@@ -162,7 +162,7 @@ async def test_a_report_that_is_repeated_is_told_once(police: Department, a_phon
     assert wang.received() == ["已受理"]
 
 
-async def test_an_unknown_code_is_kept_and_disturbs_nobody(
+async def test_an_unknown_code_is_kept_and_notifies_no_resident(
     police: Department, a_phone: Invite, sandbox: Sandbox, item: str
 ):
     await police.push("HZ-1", item, sandbox.world.persona("王秀英"), ID_NUMBER)

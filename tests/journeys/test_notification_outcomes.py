@@ -16,7 +16,7 @@ from notifications.invariants import notifying_events
 from tests.factories.deliveries import a_delivery
 from tests.factories.ledger import tamper
 from tests.factories.notifications import partners_in_the_sandbox
-from tests.journeys.lives import a_told_case
+from tests.journeys.lives import a_notified_case
 
 AGAIN = "UPDATE messages SET state = 'pending', waiting = true, finished_at = NULL"
 
@@ -29,7 +29,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def life() -> AsyncIterator[None]:
-    async with a_told_case():
+    async with a_notified_case():
         yield
 
 

@@ -21,7 +21,7 @@ from backend.partners.courier.sandbox.platform import Couriers
 from backend.partners.courier.sandbox.pushing import Lie
 from backend.partners.sandbox import Sandbox
 from tests.backend.deliveries.offices import an_office, one_to_send
-from tests.factories.deliveries import delivery_state, problems_of, told_of
+from tests.factories.deliveries import delivery_state, problems_of, recorded_states
 from tests.real_address import among_couriers
 
 DAY = 86_400.0
@@ -52,7 +52,7 @@ async def ordered(staff: AsStaff, courier: str) -> tuple[UUID, str]:
 
 
 async def move(couriers: Couriers, waybill: str, kind: str) -> None:
-    """The parcel goes as far as this, and the worker has heard of it."""
+    """The parcel goes as far as this, and the worker has handled it."""
     await couriers.travel(waybill, kind)
     await jobs.drain()
 
@@ -87,7 +87,7 @@ async def test_a_parcel_goes_home_step_by_step(couriers: Couriers, staff: AsStaf
     await move(couriers, waybill, "signed")
     await ask_now()
     assert await delivery_state(delivery) == "signed"
-    assert await told_of(delivery) == ["ordered", "picked_up", "in_transit", "out_for_delivery", "signed"]
+    assert await recorded_states(delivery) == ["ordered", "picked_up", "in_transit", "out_for_delivery", "signed"]
     assert all(push.arrived for push in couriers.pushes.sent)
 
 
@@ -112,7 +112,7 @@ async def test_what_sf_pushes_of_a_signature_counts_after_a_question(couriers: C
     assert ("sf", "query", "A1000") in couriers.world.calls
 
 
-async def test_a_forged_signature_for_a_parcel_is_never_believed(couriers: Couriers, staff: AsStaff):
+async def test_a_forged_signature_for_a_parcel_never_counts(couriers: Couriers, staff: AsStaff):
     delivery, waybill = await ordered(staff, "sf")
     await move(couriers, waybill, "out")
     (push,) = await couriers.forge(waybill, partner="sf")
@@ -121,7 +121,7 @@ async def test_a_forged_signature_for_a_parcel_is_never_believed(couriers: Couri
     await ask_now()
     assert ("sf", "query", "A1000") in couriers.world.calls
     assert await delivery_state(delivery) == "out_for_delivery"
-    assert "signed" not in await told_of(delivery)
+    assert "signed" not in await recorded_states(delivery)
 
 
 async def test_a_forger_without_the_salt_and_an_old_push_change_nothing(couriers: Couriers, staff: AsStaff):
@@ -151,7 +151,7 @@ async def test_no_lie_keeps_it_from_where_it_is(couriers: Couriers, staff: AsSta
     await jobs.drain()
     await ask_now()
     assert await delivery_state(delivery) == "signed"
-    assert (await told_of(delivery))[-1] == "signed"
+    assert (await recorded_states(delivery))[-1] == "signed"
 
 
 @BOTH
@@ -163,7 +163,7 @@ async def test_pushes_in_the_wrong_order_come_to_the_same_end(couriers: Couriers
     await jobs.drain()
     await ask_now()
     assert await delivery_state(delivery) == "signed"
-    told = await told_of(delivery)
+    told = await recorded_states(delivery)
     assert told == sorted(told, key=[*HOME].index)
     statuses = {status for status, _ in await verified(delivery)}
     assert {"collected", "in_transit", "out_for_delivery", "delivered"} <= statuses
@@ -187,7 +187,7 @@ async def test_a_parcel_that_comes_back_and_one_that_is_lost_alarm_the_office(co
     assert "returned" in [kind for kind, _ in await problems_of(back)]
 
 
-async def test_a_number_that_nobody_finds_is_given_up_and_asked_about(couriers: Couriers, staff: AsStaff):
+async def test_a_number_that_no_tracker_knows_is_given_up_and_reported(couriers: Couriers, staff: AsStaff):
     delivery = await one_to_send(staff)
     await dispatching.enter_department_waybill(
         staff, delivery.id, company="zhongtong", waybill="7001122334455", trackers=in_use().trackers

@@ -60,8 +60,8 @@ def typed(script: str, addresses: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("name", [ENGLISH, CHINESE])
-def test_whoever_types_the_walk_signs_in_and_sees_a_case(kept: Any, name: str):
-    # Each block prints a line between the answers, so that the answers can be told apart.
+def test_the_walk_as_typed_signs_in_and_shows_a_case(kept: Any, name: str):
+    # Each block prints a line between the answers, so that the answers can be distinguished.
     script = "\n".join(re.sub(r"^(curl .*)$", r"\1; echo", block, flags=re.MULTILINE) for block in walk(name))
 
     printed = [json.loads(line) for line in typed(script, kept["addresses"]).splitlines()]
@@ -70,7 +70,7 @@ def test_whoever_types_the_walk_signs_in_and_sees_a_case(kept: Any, name: str):
     assert [each["number"] for each in cases["items"]] == ["SPJY-2026-0042"]
     assert case["state"] == "closed"
     assert case["timeline"][0]["name"] == "补正"
-    assert case["due"]["note"]  # the date, too, once somebody has published the days off
+    assert case["due"]["note"]  # the date, too, once the days off are published
     assert len(messages["items"]) == 3
     assert {each["persona"] for each in sent} >= {"李建国", "王秀英"}
     assert seen["state_name"] == "已办结"

@@ -36,7 +36,7 @@ class Drill:
         self.url = urlunsplit(urlsplit(settings().database_url)._replace(path=f"/{_SNAPSHOT}_{os.getpid()}"))
         self.name = urlsplit(self.url).path.lstrip("/")
 
-    async def take(self) -> None:
+    async def back_up(self) -> None:
         """Copy everything into another database, as a backup that is restored there."""
         source = urlsplit(settings().database_url).path.lstrip("/")
         await database.close()  # a database is copied while it has no connection
@@ -75,7 +75,7 @@ async def test_after_a_restore_the_bill_repairs_what_the_backup_lacks(channel: B
     before, late_fee, closing_fee = await a_payment(), await a_fee(), await a_fee()
     waiting, given_back = await a_payment(late_fee), await a_payment(closing_fee)
     await paid(channel, before)
-    await drill.take()
+    await drill.back_up()
 
     # What happens after the backup is only in the database that is about to be lost, and in the channel's books.
     await paid(channel, waiting)

@@ -1,4 +1,4 @@
-"""The sweep of `make sweep`, over the notice of WeChat Pay: whoever dies in it, wherever, the books are right."""
+"""The sweep of `make sweep`, over the notice of WeChat Pay: after a death at any statement, the books are right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Without Redis reads and reports go on and sign-in refuses; an emptied Redis frees nobody (A-20, A-21)."""
+"""Without Redis reads and reports go on and sign-in refuses; an emptied Redis unlocks no login (A-20, A-21)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_without_redis_what_everybody_and_residents_read_is_there(client: 
         assert (await client.get("/healthz")).status_code == 200
 
 
-async def test_without_redis_nobody_signs_in_and_no_code_is_tried(client: httpx.AsyncClient, sandbox: Sandbox):
+async def test_without_redis_no_sign_in_succeeds_and_no_code_is_tried(client: httpx.AsyncClient, sandbox: Sandbox):
     code = sandbox.world.mint("login", sandbox.world.persona("R001"))
     staff = await staff_credentials()
     asked = {
@@ -101,7 +101,7 @@ async def test_an_emptied_redis_lets_no_code_of_wechat_count_twice(client: httpx
     assert (await client.post("/v1/public/sessions", json={"code": code})).status_code == 401
 
 
-async def test_an_emptied_redis_lets_nobody_guess_on_who_was_locked_out(client: httpx.AsyncClient):
+async def test_an_emptied_redis_unlocks_no_locked_login(client: httpx.AsyncClient):
     staff = await staff_credentials()
     for n in range(12):
         await client.post(

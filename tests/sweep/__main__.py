@@ -51,7 +51,7 @@ async def _judged(swept: Swept) -> list[str]:
         entries["refund"] = (1, -found["refunded"])
     if posted != entries:
         wrong.append(f"the ledger has {posted}, not {entries}")
-    theirs = [row for row in swept.world.lever("GET", "/ledger") if row["out_trade_no"] == swept.number]
+    theirs = [row for row in swept.world.control("GET", "/ledger") if row["out_trade_no"] == swept.number]
     moved = {kind: [row for row in theirs if row["kind"] == kind] for kind in ("payment", "refund")}
     if (len(moved["payment"]), len(moved["refund"])) != (1, found["refunds"]):
         wrong.append(f"WeChat Pay has {len(moved['payment'])} payments and {len(moved['refund'])} refunds")

@@ -53,7 +53,7 @@ class Swept(ABC):
 
     def is_paid(self) -> Caught:
         """The payer confirms; what WeChat Pay pushes then."""
-        self.world.lever("POST", f"/orders/{self.number}/pay", {})
+        self.world.control("POST", f"/orders/{self.number}/pay", {})
         return self.world.next_push()
 
     async def time_passes(self) -> None:
@@ -71,7 +71,7 @@ class Swept(ABC):
 
     async def is_through(self) -> None:
         """The refunds arrive: their notices are pushed and ingested."""
-        self.world.lever("POST", "/settle")
+        self.world.control("POST", "/settle")
         while self.world.caught:
             await self.ingests(self.world.caught.pop(0))
 
@@ -213,7 +213,7 @@ class RefundNotice(Refund):
     async def set_stage(self) -> None:
         await super().set_stage()
         await refund_sending.send_refund(self.refund)
-        self.world.lever("POST", "/settle")
+        self.world.control("POST", "/settle")
         self.notice = self.world.next_push()
 
     async def operate(self) -> None:

@@ -40,8 +40,8 @@ class World:
     sandbox: str
     caught: list[Caught] = field(default_factory=list)
 
-    def lever(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Pull a lever of WeChat Pay."""
+    def control(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Call a test control of WeChat Pay."""
         request = urllib.request.Request(
             f"{self.sandbox}/sandbox/pay{path}",
             data=json.dumps(body or {}).encode() if method != "GET" else None,

@@ -171,7 +171,7 @@ async def test_taking_a_number_of_another_agency_is_a_conflict(client: httpx.Asy
     assert (answer.status_code, answer.json()["code"]) == (409, "case-number-taken")
 
 
-async def test_nobody_pushes_without_a_signature(client: httpx.AsyncClient):
+async def test_no_push_without_a_signature_is_accepted(client: httpx.AsyncClient):
     answer = await client.put(f"{BASE}/{a_number()}", json=case_in())
 
     assert answer.status_code == 401

@@ -24,7 +24,7 @@ from models.callbacks import InboundMessage
 from models.events import EventRecord
 from models.shipments import Shipment
 from tests.backend.partners.wechat.test_hostile_bodies import HOSTILE
-from tests.factories.deliveries import a_shipment, delivery_state, told_of
+from tests.factories.deliveries import a_shipment, delivery_state, recorded_states
 
 BASE = "/v1/callbacks/courier"
 SALT, TOKEN, APP_KEY = "pepper-4711", "q7Vx2mN9rT4kW8zB3cH6jL1pD5sF0gYa", "app-key-1"
@@ -42,7 +42,7 @@ SWITCHED_ON = {
 
 @pytest.fixture(autouse=True)
 async def couriers(app: Litestar) -> AsyncIterator[Partners]:
-    """Our side of three couriers; nobody is called here."""
+    """Our side of three couriers; none is called here."""
     with using(**SWITCHED_ON):
         app.state["partners"] = bundle = partners_from(values())
         equip(bundle)
@@ -132,7 +132,7 @@ async def test_a_repeated_push_is_answered_alike_and_changes_nothing(client: htt
 
     assert (again.status_code, again.content) == (first.status_code, first.content)
     assert await InboundMessage.all().count() == 1
-    assert await told_of(shipment.delivery_id) == ["picked_up"]
+    assert await recorded_states(shipment.delivery_id) == ["picked_up"]
     assert await fetch_value("SELECT count(*) FROM shipment_nodes") == 1
 
 
@@ -162,7 +162,7 @@ async def test_a_push_from_the_future_is_refused(client: httpx.AsyncClient):
     assert await nothing_was_kept()
 
 
-async def test_routes_from_the_future_are_refused_one_by_one_where_the_partner_can_hear_it(client: httpx.AsyncClient):
+async def test_routes_from_the_future_are_refused_one_by_one_where_the_partner_can_read_it(client: httpx.AsyncClient):
     shipment = await a_shipment(company="shunfeng", tracker="sf")
     body = sf(shipment, ("50", -5, "r1"), ("44", 600, "r2"))
 
@@ -170,10 +170,10 @@ async def test_routes_from_the_future_are_refused_one_by_one_where_the_partner_c
     await worked()
 
     assert answer.status_code == 200
-    assert await told_of(shipment.delivery_id) == ["picked_up"]
+    assert await recorded_states(shipment.delivery_id) == ["picked_up"]
 
 
-async def test_a_partner_without_signature_is_believed_in_all_but_the_signature_for_the_parcel(
+async def test_a_partner_without_signature_is_trusted_in_all_but_the_signature_for_the_parcel(
     client: httpx.AsyncClient,
 ):
     shipment = await a_shipment(company="shunfeng", tracker="sf")
@@ -199,7 +199,7 @@ async def test_the_same_in_xml_and_in_a_form(client: httpx.AsyncClient):
 
     assert "<Head>OK</Head>" in answer.text
     assert again.status_code == 200
-    assert await told_of(shipment.delivery_id) == ["picked_up"]
+    assert await recorded_states(shipment.delivery_id) == ["picked_up"]
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ async def test_a_wrong_address_is_answered_like_one_that_does_not_exist(client: 
     assert await InboundMessage.all().count() == 0
 
 
-async def test_without_a_token_in_the_settings_nobody_pushes_unsigned(client: httpx.AsyncClient):
+async def test_without_a_token_in_the_settings_no_unsigned_push_is_accepted(client: httpx.AsyncClient):
     with using(courier_push_token=""):
         for address in ("sf/", "sf/%20", f"sf/{TOKEN}"):
             assert (await post(client, address, b"{}", "json")).status_code == 404
@@ -319,7 +319,7 @@ SIGNED_JSON = st.recursive(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=300), said=SIGNED_JSON, mutated=st.tuples(st.integers(0, 400), st.integers(0, 255)))
-async def test_whatever_bytes_come_there_is_never_a_mistake_of_ours(
+async def test_no_bytes_lead_to_a_mistake_of_ours(
     client: httpx.AsyncClient, raw: bytes, said: object, mutated: tuple[int, int]
 ):
     param = json.dumps(said)

@@ -18,7 +18,7 @@ from models.deliveries import Delivery, DeliveryState, Method
 from tests.backend.deliveries.choices import an_offer
 from tests.backend.deliveries.offices import an_office, one_to_send
 from tests.factories.appointments import somebody
-from tests.factories.deliveries import an_address, delivery_state, moves_of, problems_of, told_of
+from tests.factories.deliveries import an_address, delivery_state, moves_of, problems_of, recorded_states
 from tests.factories.regions import a_region
 from tests.real_address import among_couriers
 
@@ -53,7 +53,7 @@ def by(courier: str) -> pytest.MarkDecorator:
 
 
 @by("ems")
-async def test_a_parcel_of_ems_is_brought_home_and_each_step_is_told_once(
+async def test_a_parcel_of_ems_is_delivered_and_each_step_is_notified_once(
     sandbox: Sandbox, sent: tuple[AsStaff, Delivery, str]
 ):
     _, delivery, waybill = sent
@@ -64,7 +64,7 @@ async def test_a_parcel_of_ems_is_brought_home_and_each_step_is_told_once(
     await worked()
 
     assert await delivery_state(delivery.id) == "signed"
-    told = await told_of(delivery.id)
+    told = await recorded_states(delivery.id)
     assert told[0] == "ordered"
     assert told[-1] == "signed"
     assert len(told) == len(set(told))
@@ -73,9 +73,7 @@ async def test_a_parcel_of_ems_is_brought_home_and_each_step_is_told_once(
 
 
 @by("sf")
-async def test_a_signature_told_by_sf_is_believed_after_we_have_asked(
-    sandbox: Sandbox, sent: tuple[AsStaff, Delivery, str]
-):
+async def test_a_signature_pushed_by_sf_counts_after_our_query(sandbox: Sandbox, sent: tuple[AsStaff, Delivery, str]):
     _, delivery, waybill = sent
 
     await sandbox.couriers.travel(waybill, "signed")
@@ -90,9 +88,7 @@ async def test_a_signature_told_by_sf_is_believed_after_we_have_asked(
 
 
 @by("sf")
-async def test_a_signature_that_somebody_made_up_is_never_believed(
-    sandbox: Sandbox, sent: tuple[AsStaff, Delivery, str]
-):
+async def test_a_forged_signature_never_counts(sandbox: Sandbox, sent: tuple[AsStaff, Delivery, str]):
     _, delivery, waybill = sent
     await sandbox.couriers.travel(waybill, "collected")
 

@@ -1,6 +1,6 @@
 """Everything hostile that we can think of, sent to every address that partners call: refused, and nothing is kept.
 
-Where a partner signs, the same comes rightly signed too: whoever has a key may still send rubbish.
+Where a partner signs, the same comes rightly signed too: the holder of a key may still send rubbish.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def addresses() -> dict[str, list[str]]:
     }
 
 
-# -- the same, signed by whoever holds the key ------------------------------------------------------
+# -- the same, signed by the holder of the key ------------------------------------------------------
 
 
 def of_kuaidi100(_: Sandbox, text: str) -> tuple[str, bytes, Mapping[str, str]]:
@@ -191,7 +191,9 @@ def test_no_address_is_forgotten_here(app: Litestar):
 
 @pytest.mark.usefixtures("partners")
 @pytest.mark.parametrize("path", list(addresses()))
-async def test_whatever_is_sent_to_a_callback_is_refused_and_leaves_nothing(client: httpx.AsyncClient, path: str):
+async def test_everything_hostile_that_is_sent_to_a_callback_is_refused_and_leaves_nothing(
+    client: httpx.AsyncClient, path: str
+):
     for address in addresses()[path]:
         for (what, body), kind in zip(CORPUS.items(), kinds(), strict=False):
             await refused(client, address, body, {"content-type": kind}, what)

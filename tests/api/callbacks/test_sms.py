@@ -118,7 +118,7 @@ async def test_a_failure_that_is_corrected_later_shows_that_the_phone_had_it_aft
     assert await stands(message) == ("inbox", "inbox", ["success"])
 
 
-async def test_many_receipts_in_one_push_find_their_messages_and_unknown_ones_disturb_nobody(
+async def test_many_receipts_in_one_push_find_their_messages_and_unknown_ones_disturb_no_other(
     client: httpx.AsyncClient, sandbox: Sandbox
 ):
     found = [await a_text(sandbox) for _ in range(3)]
@@ -180,7 +180,7 @@ async def test_a_receipt_is_the_answer_when_the_answer_was_lost(client: httpx.As
 
 
 @pytest.mark.parametrize(("name", "token"), [("tencent", "x" * 33), ("unknown", TOKEN), ("aliyun", TOKEN + "x")])
-async def test_whoever_does_not_know_the_address_finds_nothing(client: httpx.AsyncClient, name: str, token: str):
+async def test_without_the_secret_address_nothing_is_found(client: httpx.AsyncClient, name: str, token: str):
     receipt = Receipt("tencent", "s1", "", "+8613800000001", clock.now(), Mishap())
     with using(sms_push_token=TOKEN):
         answer = await pushed(client, receipt, name=name, token=token)

@@ -85,7 +85,7 @@ async def test_a_forged_address_check_is_refused(client: httpx.AsyncClient, mini
 
 @pytest.mark.parametrize("account", ["mini_program", "official_account"])
 @pytest.mark.parametrize("writing", ["json", "xml"])
-async def test_a_push_is_stored_sealed_and_told_to_the_ledger(
+async def test_a_push_is_stored_sealed_and_recorded_in_the_ledger(
     client: httpx.AsyncClient, sandbox: Sandbox, mini: App, account: str, writing: Any
 ):
     app = next(each for each in sandbox.world.apps if each.account == account)

@@ -47,7 +47,7 @@ async def stored() -> list[tuple[str, str, Any]]:
 
 @pytest.mark.parametrize("mode", ["compat", "safe"])
 @pytest.mark.parametrize("writing", ["json", "xml"])
-async def test_consent_and_its_use_are_told(
+async def test_consent_and_its_use_are_pushed(
     sandbox: Sandbox, partners: Partners, service: str, resident: Persona, mode: Any, writing: Any
 ):
     for app in sandbox.world.apps:
@@ -79,7 +79,7 @@ async def test_consent_and_its_use_are_told(
 
 
 @pytest.mark.parametrize(("rejects", "status"), [(False, "success"), (True, "failed:user block")])
-async def test_the_fate_of_a_template_message_is_told(
+async def test_the_fate_of_a_template_message_is_pushed(
     sandbox: Sandbox, partners: Partners, service: str, resident: Persona, rejects: bool, status: str
 ):
     resident.follows, resident.rejects_account = True, rejects
@@ -100,7 +100,7 @@ async def test_the_fate_of_a_template_message_is_told(
     assert len(sandbox.world.delivered) == (0 if rejects else 1)
 
 
-async def test_following_and_leaving_are_told(sandbox: Sandbox, service: str, resident: Persona):
+async def test_following_and_leaving_are_pushed(sandbox: Sandbox, service: str, resident: Persona):
     follow(sandbox.world, sandbox.pusher, resident, True)
     await sandbox.world.settle()
     follow(sandbox.world, sandbox.pusher, resident, False)
@@ -139,7 +139,7 @@ async def test_while_we_are_down_wechat_tries_three_times(sandbox: Sandbox, resi
     assert "200" not in sending.attempts
 
 
-async def test_the_levers_play_a_whole_day(sandbox: Sandbox, service: str):
+async def test_the_test_controls_play_a_whole_day(sandbox: Sandbox, service: str):
     async with httpx.AsyncClient(base_url=sandbox.base + "/sandbox") as levers:
 
         async def ask(method: str, path: str, json: Any = None, status: int | None = None) -> Any:

@@ -17,14 +17,14 @@ def test_a_consent_is_used_once_and_then_the_next_way_is_taken():
     assert person.way("case_approved") == TEXT
 
 
-def test_each_way_has_somebody_who_is_reached_by_it():
+def test_each_channel_has_a_person_who_is_reached_over_it():
     people = cast()
     people[0].consents.update(TEMPLATE_OF.values())
 
     assert {person.way("case_approved") for person in people} == {SUBSCRIBE, ACCOUNT, TEXT, INBOX}
 
 
-def test_messages_are_told_by_the_templates_that_the_demo_believes():
+def test_messages_use_the_templates_that_the_demo_expects():
     titles = {name: each.title for name, each in partner_templates().mini_program.items()}
 
     for name, title in TEMPLATE_OF.items():

@@ -1,4 +1,4 @@
-"""When a demo begins: places and bills belong to days, so a story is told within one."""
+"""When a demo begins: places and bills belong to days, so a story is played within one."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ async def test_many_addresses_cannot_go_through_one_number(client: httpx.AsyncCl
     assert statuses == [404, 404, 429, 429]
 
 
-async def test_without_a_counter_nobody_may_guess(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch):
+async def test_without_a_counter_no_guess_is_allowed(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch):
     case = await a_case()
 
     async def dead(*_: object) -> cache.Verdict:

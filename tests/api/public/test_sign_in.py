@@ -110,7 +110,7 @@ async def test_anything_but_a_code_is_refused(client: httpx.AsyncClient, body: o
     assert (await client.post(SESSIONS, json=body)).status_code == status
 
 
-async def test_the_sign_in_door_closes_when_nobody_can_count(
+async def test_the_sign_in_door_closes_without_a_counter(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def dead(_: object) -> None:

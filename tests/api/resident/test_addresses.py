@@ -84,7 +84,7 @@ async def test_saving_without_a_key_saves_nothing(client: httpx.AsyncClient):
     assert (await client.get(BASE, headers=headers_of(resident))).json() == []
 
 
-async def test_a_delegate_keeps_an_address_for_their_principal_and_nobody_elses(client: httpx.AsyncClient):
+async def test_a_delegate_keeps_an_address_for_their_principal_only(client: httpx.AsyncClient):
     mother, daughter = await a_resident(), await a_resident()
     await a_delegation(mother, daughter, matters=("deliveries",))
     body = await a_body(person_id=str(mother.id))

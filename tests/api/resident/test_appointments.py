@@ -1,4 +1,4 @@
-"""Booking over HTTP: one tap, two taps, a lost answer, somebody else's appointment, a full slot."""
+"""Booking over HTTP: one tap, two taps, a lost answer, another resident's appointment, a full slot."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ async def test_a_strangers_appointment_is_answered_like_one_that_does_not_exist(
         {"visitor": {"name": "田", "id_last_four": "x", "phone": "13800138000"}},
     ],
 )
-async def test_what_is_malformed_is_told_and_takes_nothing(client: httpx.AsyncClient, change: dict[str, Any]):
+async def test_a_malformed_request_is_refused_and_takes_nothing(client: httpx.AsyncClient, change: dict[str, Any]):
     _, slot, body = await a_place()
 
     answer = await client.post(BASE, json={**body, **change}, headers=keyed(await a_resident()))

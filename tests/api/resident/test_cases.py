@@ -1,4 +1,4 @@
-"""Residents follow their cases over HTTP: theirs and nobody else's, and not twice over a weak network."""
+"""Residents follow their cases over HTTP: only theirs, and not twice over a weak network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BASE = "/v1/resident/cases"
 
 @pytest.fixture(params=["ordinary", "short"])
 async def client(request: pytest.FixtureRequest, app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
-    """The application without and with its short ways: whatever holds on the one holds on the other."""
+    """The application without and with its fast path: what holds on the one holds on the other."""
     asgi: Any = Edge(app if request.param == "ordinary" else front(app))
     transport = httpx.ASGITransport(app=asgi, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://zhangban.test") as each:
@@ -59,7 +59,7 @@ async def test_what_has_not_changed_is_not_sent_again(client: httpx.AsyncClient)
     assert "private" in first.headers["cache-control"]
 
 
-async def test_somebody_elses_case_is_answered_like_one_that_does_not_exist(client: httpx.AsyncClient):
+async def test_another_residents_case_is_answered_like_one_that_does_not_exist(client: httpx.AsyncClient):
     case, stranger = await a_case(), await a_resident(phone="13900139000")
     headers = {**headers_of(stranger), "x-request-id": "same-request-id"}
 
@@ -85,7 +85,7 @@ async def test_everybody_sees_their_own_and_only_that(client: httpx.AsyncClient)
 
 
 @pytest.mark.parametrize("path", [BASE, f"{BASE}/12441500196720244T3442199806003202603020001"])
-async def test_nobody_sees_anything_without_a_token(client: httpx.AsyncClient, path: str):
+async def test_nothing_is_shown_without_a_token(client: httpx.AsyncClient, path: str):
     assert (await client.get(path)).status_code == 401
     assert (await client.get(path, headers={"authorization": "Bearer a.b.c"})).status_code == 401
 

@@ -77,7 +77,7 @@ async def test_an_offer_that_cannot_be_is_refused(
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
 
 
-async def test_nobody_reads_invitations_until_one_fits(client: httpx.AsyncClient):
+async def test_invitations_cannot_be_tried_until_one_fits(client: httpx.AsyncClient):
     curious = headers_of(await a_resident())
 
     codes = [

@@ -34,7 +34,7 @@ OUTCOMES = [{"name": "居住证", "delivery": ["post", "pickup"]}]
 
 @pytest.fixture(autouse=True)
 def courier(app: Litestar) -> Iterator[ACourier]:
-    """EMS in memory, in the application and in jobs; and somebody to be asked about money."""
+    """EMS in memory, in the application and in jobs; and a payment channel."""
     each = ACourier()
     with served_by(each, channels=with_tills(Till()), app=app):
         yield each
@@ -106,7 +106,7 @@ async def test_postage_that_the_resident_pays_is_quoted_by_address_and_owed(clie
     assert chosen.json()["fee_id"]
 
 
-async def test_a_page_tells_the_whole_way_and_is_not_sent_twice(client: httpx.AsyncClient):
+async def test_a_page_has_the_whole_timeline_and_is_not_sent_twice(client: httpx.AsyncClient):
     resident, region = await a_resident(), await a_region()
     parcel = await a_shipment(delivery_changes={"resident_id": resident.id})
     node = a_node("out_for_delivery", -1, raw_text="派件员13912345678", region_code=region.code)
@@ -264,7 +264,7 @@ async def test_weixins_own_page_is_offered_only_for_what_was_paid_there(client: 
     assert (answer.status_code, answer.json()["code"]) == (409, "trace-not-offered")
 
 
-async def test_whoever_redirects_again_and_again_is_slowed_down(client: httpx.AsyncClient):
+async def test_repeated_redirections_are_slowed_down(client: httpx.AsyncClient):
     resident = await a_resident()
     delivery = await a_delivery(resident, method=Method.PICKUP)
 

@@ -38,7 +38,7 @@ async def test_the_inbox_lists_own_messages_newest_first_in_pages(client: httpx.
     assert seen == [str(each) for each in reversed(made)]
 
 
-async def test_a_cursor_of_somebody_else_is_refused(client: httpx.AsyncClient):
+async def test_a_cursor_of_another_resident_is_refused(client: httpx.AsyncClient):
     mine, other = await a_resident(), await a_resident()
     for _ in range(2):
         await a_message(await row_of(other))

@@ -37,7 +37,7 @@ async def test_a_phone_is_bound_and_taken_away(client: httpx.AsyncClient, sandbo
     assert (await client.get("/v1/resident/me", headers=headers)).json()["phone"] is None
 
 
-async def test_whoever_brings_a_number_is_not_told_that_somebody_had_it(
+async def test_the_new_owner_of_a_number_does_not_learn_that_it_had_one(
     client: httpx.AsyncClient, sandbox: Sandbox, partners: Partners
 ) -> None:
     resident = await signed_in_as(sandbox, partners, "R001")
@@ -70,9 +70,7 @@ async def test_codes_can_be_tried_five_times_in_ten_minutes(client: httpx.AsyncC
 
 
 @pytest.mark.usefixtures("partners")
-async def test_when_nobody_can_count_no_code_is_tried(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_a_counter_no_code_is_tried(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     headers = headers_of(await a_resident())
 
     async def dead(_: object) -> None:

@@ -39,7 +39,7 @@ async def test_all_other_devices_are_signed_out_at_once(client: httpx.AsyncClien
     assert (await client.get(SESSIONS, headers=headers_of(phone))).status_code == 200
 
 
-async def test_somebody_elses_session_is_answered_like_one_that_never_was(client: httpx.AsyncClient) -> None:
+async def test_another_residents_session_is_answered_like_one_that_never_was(client: httpx.AsyncClient) -> None:
     mine, theirs = await a_resident(), await a_resident()
     same = {"X-Request-Id": "the-same-request"}
 

@@ -11,7 +11,7 @@ from tests.factories.notifications import template_id
 SUBSCRIPTIONS = "/v1/resident/subscriptions"
 
 
-async def test_a_page_is_told_what_to_ask_for_with_counts(client: httpx.AsyncClient):
+async def test_a_page_gets_what_to_request_with_counts(client: httpx.AsyncClient):
     mine = await a_resident()
 
     found = (await client.get(SUBSCRIPTIONS, params={"page": "case"}, headers=headers_of(mine))).json()

@@ -79,7 +79,7 @@ async def test_days_that_are_none_are_refused(
     assert answer.status_code == status
 
 
-async def test_the_calendar_lists_what_weekdays_do_not_tell(client: httpx.AsyncClient):
+async def test_the_calendar_lists_what_weekdays_do_not_show(client: httpx.AsyncClient):
     answer = await client.get("/v1/public/calendar/2026")
 
     days = {each["day"]: (each["working"], each["name"]) for each in answer.json()["days"]}

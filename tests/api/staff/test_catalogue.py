@@ -89,7 +89,7 @@ async def test_a_faulty_guide_is_refused_with_pointers(client: httpx.AsyncClient
     }
 
 
-async def test_conflicts_are_told_apart(client: httpx.AsyncClient):
+async def test_conflicts_are_distinguished(client: httpx.AsyncClient):
     staff = await an_editor()
     headers = staff_headers_of(staff)
     code = await a_published_item(staff)
@@ -151,7 +151,7 @@ async def test_another_departments_item_answers_like_one_that_never_was(
 
 
 @pytest.mark.parametrize(("method", "path", "body"), [("GET", "", None), ("POST", "", a_body()), *ROUTES])
-async def test_nobody_else_gets_through_the_door(
+async def test_no_other_caller_gets_through_the_door(
     client: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None
 ):
     code = await a_published_item()
@@ -163,7 +163,7 @@ async def test_nobody_else_gets_through_the_door(
     assert (nobody.status_code, resident.status_code) == (401, 401)
 
 
-async def test_whoever_lacks_the_duty_is_refused(client: httpx.AsyncClient):
+async def test_staff_without_the_duty_are_refused(client: httpx.AsyncClient):
     owner = await an_editor()
     code = await a_published_item(owner)
     headers = staff_headers_of(await a_staff(department_id=owner.department_id))

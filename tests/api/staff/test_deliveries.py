@@ -1,4 +1,4 @@
-"""The office and its counter over HTTP: sent in a batch, handed over to whoever it belongs to, problems answered."""
+"""The office and its counter over HTTP: sent in a batch, handed over to its owner, problems answered."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DUTIES = ("deliveries.send", "deliveries.hand-over", "pickup-points.manage")
 
 
 class Office(NamedTuple):
-    """A department, what opens the door for one of its people, and for somebody of another one."""
+    """A department, what opens the door for one of its staff, and for one of another department."""
 
     id: UUID
     headers: dict[str, str]

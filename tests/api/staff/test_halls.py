@@ -1,4 +1,4 @@
-"""A hall's staff over HTTP: from an empty hall to a day that is closed, and nobody else gets in."""
+"""A hall's staff over HTTP: from an empty hall to a day that is closed, and no other caller gets in."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def staff_of(hall: Hall) -> AsStaff:
 
 
 async def at_home(line: ServiceLine) -> tuple[Hall, dict[str, str]]:
-    """The line's hall, and the headers of somebody who runs it."""
+    """The line's hall, and the headers of a member of staff who runs it."""
     hall: Hall = await line.hall
     return hall, staff_headers_of(await staff_of(hall))
 
@@ -82,7 +82,7 @@ async def test_a_hall_is_set_up_opened_watched_and_closed(client: httpx.AsyncCli
     assert await WaitingEntry.filter(state__in=["offered", "waiting"]).count() == 1
 
 
-async def test_conflicts_are_told_apart(client: httpx.AsyncClient):
+async def test_conflicts_are_distinguished(client: httpx.AsyncClient):
     line = await a_line(code="A")
     hall, headers = await at_home(line)
     slot = await a_slot(3, line)
@@ -162,7 +162,7 @@ async def test_another_hall_answers_like_one_that_never_was(
 
 
 @pytest.mark.parametrize(("method", "path", "body"), [("GET", "/halls", None), *HALL_ROUTES])
-async def test_nobody_else_gets_through_the_door(
+async def test_no_other_caller_gets_through_the_door(
     client: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None
 ):
     address = "/v1/staff" + path.format(hall=uuid4(), line=uuid4(), slot=uuid4(), strike=uuid4())
@@ -240,7 +240,7 @@ async def test_a_strike_is_appealed_by_its_resident_and_waived_by_the_hall(clien
     assert [(each["standing"], each["blocked_until"]) for each in after] == [("waived", None)]
 
 
-async def test_whoever_marked_the_visit_as_missed_is_refused_the_decision(client: httpx.AsyncClient):
+async def test_staff_who_marked_the_visit_as_missed_are_refused_the_decision(client: httpx.AsyncClient):
     line = await a_line()
     hall: Hall = await line.hall
     member = await staff_of(hall)

@@ -33,7 +33,7 @@ async def test_both_factors_open_the_door_and_signing_out_closes_it(client: http
 
 
 @pytest.mark.parametrize("change", [{"password": "Wrong-Horse-42!"}, {"code": "12345x"}, {"login": "nobody"}])
-async def test_whatever_is_wrong_the_answer_is_the_same(client: httpx.AsyncClient, change: dict[str, str]) -> None:
+async def test_the_answer_is_the_same_for_every_fault(client: httpx.AsyncClient, change: dict[str, str]) -> None:
     who = await staff_credentials()
     body = {"login": who.login, "password": who.password, "code": who.code, **change}
 

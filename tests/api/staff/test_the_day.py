@@ -1,4 +1,4 @@
-"""The day in the hall over HTTP: codes, kiosk, desk, windows, board; and what nobody else may do."""
+"""The day in the hall over HTTP: codes, kiosk, desk, windows, board; and what no other caller may do."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Day:
         return f"/v1/staff/halls/{self.slot.hall_id}"
 
     @property
-    def mine(self) -> str:
+    def appointment(self) -> str:
         return f"/v1/resident/appointments/{self.visit.id}"
 
 
@@ -61,18 +61,18 @@ async def day() -> Day:
 
 async def scanned(client: httpx.AsyncClient, day: Day) -> httpx.Response:
     """The kiosk reads a fresh code."""
-    shown = (await client.get(f"{day.mine}/check-in-code", headers=day.resident)).json()
+    shown = (await client.get(f"{day.appointment}/check-in-code", headers=day.resident)).json()
     return await client.post(f"{day.hall}/kiosk/scans", headers=day.kiosk, json={"code": shown["code"]})
 
 
 async def test_from_the_code_on_the_phone_to_the_window_and_out(client: httpx.AsyncClient, day: Day):
-    before = await client.get(f"{day.mine}/queue", headers=day.resident)
+    before = await client.get(f"{day.appointment}/queue", headers=day.resident)
     ticket = await scanned(client, day)
-    waiting = await client.get(f"{day.mine}/queue", headers=day.resident)
+    waiting = await client.get(f"{day.appointment}/queue", headers=day.resident)
     called = await client.post(f"/v1/staff/windows/{day.window.id}/call", headers=day.clerk)
     board = await client.get(f"/v1/public/halls/{day.slot.hall_id}/board")
     served = await client.post(f"/v1/staff/tickets/{called.json()['id']}/serve", headers=day.clerk)
-    after = await client.get(f"{day.mine}/queue", headers=day.resident)
+    after = await client.get(f"{day.appointment}/queue", headers=day.resident)
 
     assert (before.status_code, before.json()["code"]) == (404, "ticket-not-found")
     assert (ticket.status_code, ticket.json()["label"]) == (201, f"{day.line.code}001")
@@ -85,7 +85,8 @@ async def test_from_the_code_on_the_phone_to_the_window_and_out(client: httpx.As
 
 async def test_a_code_is_shown_as_data_as_png_and_as_svg_and_never_kept(client: httpx.AsyncClient, day: Day):
     data, png, svg = [
-        await client.get(f"{day.mine}/check-in-code{kind}", headers=day.resident) for kind in ("", ".png", ".svg")
+        await client.get(f"{day.appointment}/check-in-code{kind}", headers=day.resident)
+        for kind in ("", ".png", ".svg")
     ]
 
     assert data.json()["code"].startswith("ZB1.")
@@ -96,7 +97,7 @@ async def test_a_code_is_shown_as_data_as_png_and_as_svg_and_never_kept(client: 
 
 
 async def test_a_code_is_good_once_and_every_refusal_is_byte_for_byte_the_same(client: httpx.AsyncClient, day: Day):
-    shown = (await client.get(f"{day.mine}/check-in-code", headers=day.resident)).json()["code"]
+    shown = (await client.get(f"{day.appointment}/check-in-code", headers=day.resident)).json()["code"]
     scan = f"{day.hall}/kiosk/scans"
     first = await client.post(scan, headers=day.kiosk, json={"code": shown})
 
@@ -113,11 +114,11 @@ async def test_a_code_is_good_once_and_every_refusal_is_byte_for_byte_the_same(c
 
 
 @pytest.mark.usefixtures("partners")
-async def test_somebody_elses_appointment_has_no_code_no_queue_and_no_picture(client: httpx.AsyncClient, day: Day):
+async def test_another_residents_appointment_has_no_code_no_queue_and_no_picture(client: httpx.AsyncClient, day: Day):
     stranger = headers_of(await a_resident())
 
     for path in ("check-in-code", "check-in-code.png", "check-in-code.svg", "queue", "mini-program-code"):
-        answer = await client.get(f"{day.mine}/{path}", headers=stranger)
+        answer = await client.get(f"{day.appointment}/{path}", headers=stranger)
         assert (answer.status_code, answer.json()["code"]) == (404, "appointment-not-found")
 
 
@@ -163,7 +164,7 @@ async def test_a_kiosk_gives_out_walk_in_numbers_until_the_quota_is_spent(client
 
 
 @pytest.mark.usefixtures("partners")
-async def test_a_kiosk_calls_nobody_and_sees_no_queue(client: httpx.AsyncClient, day: Day):
+async def test_a_kiosk_calls_no_number_and_sees_no_queue(client: httpx.AsyncClient, day: Day):
     ticket = (await scanned(client, day)).json()["id"]
 
     answers = [
@@ -234,7 +235,7 @@ async def test_mini_program_codes_name_hall_and_appointment_within_32_characters
     client: httpx.AsyncClient, partners: Partners, day: Day
 ):
     poster = await client.get(f"{day.hall}/poster-code", headers=day.clerk)
-    mine = await client.get(f"{day.mine}/mini-program-code", headers=day.resident)
+    mine = await client.get(f"{day.appointment}/mini-program-code", headers=day.resident)
 
     assert {poster.status_code, mine.status_code} == {200}
     assert poster.content[:4] == mine.content[:4] == b"\x89PNG"

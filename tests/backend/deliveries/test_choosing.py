@@ -38,7 +38,7 @@ from tests.factories.deliveries import (
     an_address,
     delivery_state,
     moves_of,
-    told_of,
+    recorded_states,
 )
 from tests.factories.regions import a_department, a_hall
 
@@ -70,7 +70,7 @@ async def test_what_does_not_exist_yet_waits_for_it():
     assert await subjects.mark_contents_ready("case", offer.subject_id) is False
 
     assert await moves_of(chosen.id) == ["waiting", "to_send"]
-    assert await told_of(chosen.id) == ["to_send"]
+    assert await recorded_states(chosen.id) == ["to_send"]
 
 
 async def test_a_counter_may_be_chosen_instead():

@@ -18,7 +18,7 @@ from backend.deliveries.lifecycle import LEADS_TO, RANK, Transition, fold
 from backend.partners.courier.port import Node, Track
 from models.deliveries import DeliveryState as D
 from models.shipments import Shipment, TrackStatus
-from tests.factories.deliveries import a_node, a_shipment, moves_of, told_of
+from tests.factories.deliveries import a_node, a_shipment, moves_of, recorded_states
 
 SETS, ORDERS = 100, 10
 SOURCES = (("kuaidi100", True), ("kuaidi100:query", True), ("sf", False), ("kdniao", False), ("wechat", True))
@@ -93,7 +93,7 @@ async def play(journey: Journey, dice: random.Random) -> tuple[tuple[str, str, b
 
 async def check_what_was_told(delivery_id: UUID) -> None:
     """Each state at most once, and always further along."""
-    ranks = [RANK[D(state)] for state in await told_of(delivery_id)]
+    ranks = [RANK[D(state)] for state in await recorded_states(delivery_id)]
     assert ranks == sorted(set(ranks))
 
 

@@ -1,4 +1,4 @@
-"""The invariants of deliveries hold after a life, and each of them notices when somebody breaks it."""
+"""The invariants of deliveries hold after a life, and each of them notices its violation."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tests.factories.appointments import somebody
 from tests.factories.deliveries import (
     a_pickup_point,
     delivery_state,
-    told_of,
+    recorded_states,
 )
 from tests.factories.identity import a_staff
 from tests.factories.payments import a_paid_payment
@@ -149,4 +149,4 @@ async def test_cancelling_gives_the_postage_back_once():
         assert (await cancelling.cancel_delivery(resident, chosen.id, couriers={})).state is D.CANCELLED
 
     assert await fetch_value("SELECT count(*) FROM refunds") == 1
-    assert await told_of(chosen.id) == ["to_send", "cancelled"]
+    assert await recorded_states(chosen.id) == ["to_send", "cancelled"]

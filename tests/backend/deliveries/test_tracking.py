@@ -22,7 +22,7 @@ from tests.factories.deliveries import (
     delivery_state,
     moves_of,
     problems_of,
-    told_of,
+    recorded_states,
 )
 
 
@@ -66,7 +66,7 @@ async def test_a_journey_moves_the_delivery_step_by_step():
     for n in range(1, 5):
         assert (await heard(shipment, *reversed(journey[:n]))).nodes == 1
 
-    assert await told_of(shipment.delivery_id) == ["picked_up", "in_transit", "out_for_delivery", "signed"]
+    assert await recorded_states(shipment.delivery_id) == ["picked_up", "in_transit", "out_for_delivery", "signed"]
     assert await delivery_state(shipment.delivery_id) == "signed"
     assert await column(shipment, "ended_at") is not None
     at = await fetch_value("SELECT at FROM delivery_transitions WHERE to_state = 'picked_up'")
@@ -87,7 +87,7 @@ async def test_what_was_told_is_kept_word_for_word_and_sealed():
     assert "13800138000" not in str(dict(row))
     assert (row["status"], row["raw_code"], row["source"]) == ("other", "999", "kuaidi100")
     assert (row["event_at"], row["received_at"] >= node.event_at) == (node.event_at, True)
-    assert await told_of(shipment.delivery_id) == []
+    assert await recorded_states(shipment.delivery_id) == []
 
 
 async def test_a_node_told_again_by_a_push_or_by_a_question_is_one_row():
@@ -98,7 +98,7 @@ async def test_a_node_told_again_by_a_push_or_by_a_question_is_one_row():
 
     assert (again.shipments, again.nodes) == (1, 0)
     assert len(await rows_of(shipment)) == 1
-    assert await told_of(shipment.delivery_id) == ["picked_up"]
+    assert await recorded_states(shipment.delivery_id) == ["picked_up"]
 
 
 async def test_a_key_that_changed_makes_no_second_row_of_a_node():
@@ -119,7 +119,7 @@ async def test_late_nodes_enter_the_timeline_and_move_nothing():
 
     assert late.nodes == 1
     assert await rows_of(shipment) == [("in_transit", True, True), ("delivered", True, False)]
-    assert await told_of(shipment.delivery_id) == ["signed"]
+    assert await recorded_states(shipment.delivery_id) == ["signed"]
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'shipment.nodes-stored'") == 1
 
 

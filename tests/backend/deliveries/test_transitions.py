@@ -12,7 +12,7 @@ from backend.deliveries import numbering, transitions
 from backend.deliveries.errors import DeliveryNotFound, DeliveryTransitionRefused
 from backend.deliveries.lifecycle import Transition
 from models.deliveries import DeliveryState as D
-from tests.factories.deliveries import a_delivery, a_shipment, delivery_state, moves_of, told_of
+from tests.factories.deliveries import a_delivery, a_shipment, delivery_state, moves_of, recorded_states
 
 
 def test_numbers_have_their_form_and_a_shipment_has_the_one_of_its_attempt():
@@ -34,7 +34,7 @@ async def test_a_move_changes_the_row_notes_the_step_and_is_told():
 
     assert await delivery_state(delivery.id) == "ordered" == delivery.state
     assert await moves_of(delivery.id) == ["to_send", "ordered"]
-    assert await told_of(delivery.id) == ["ordered"]
+    assert await recorded_states(delivery.id) == ["ordered"]
 
 
 async def test_a_move_that_is_not_in_the_table_changes_nothing():

@@ -17,7 +17,7 @@ from backend.partners.courier.port import CourierPush, Node, Ordered, PushAnswer
 from models.deliveries import Delivery
 from tests.backend.deliveries.couriers import ACourier, ATracker, served_by
 from tests.backend.deliveries.offices import an_office, jobs_later, one_to_send, shipments
-from tests.factories.deliveries import a_node, a_shipment, a_waybill, delivery_state, moves_of, told_of
+from tests.factories.deliveries import a_node, a_shipment, a_waybill, delivery_state, moves_of, recorded_states
 
 
 class Died(BaseException):
@@ -79,7 +79,7 @@ async def test_a_push_that_comes_before_the_answer_to_the_order_is_worked_off_af
         await jobs.drain()
 
     assert await moves_of(delivery.id) == ["to_send", "ordered", "picked_up"]
-    assert await told_of(delivery.id) == ["ordered", "picked_up"]
+    assert await recorded_states(delivery.id) == ["ordered", "picked_up"]
     assert await fetch_value("SELECT count(*) FROM shipment_nodes") == 1
 
 
@@ -109,7 +109,7 @@ async def test_whoever_dies_between_order_and_answer_finds_what_was_pushed_meanw
     assert len({str(parcel) for parcel in courier.orders}) == 1
     assert await shipments() == [("signed", None, True)]
     assert await fetch_value("SELECT count(*) FROM shipment_nodes WHERE verified") == 3
-    assert (await told_of(delivery.id))[-1] == "signed"
+    assert (await recorded_states(delivery.id))[-1] == "signed"
 
 
 async def test_what_was_only_claimed_before_the_answer_is_asked_about_after_it():
