@@ -1,7 +1,7 @@
 """Deliveries: how what was decided reaches the resident, by post or at a counter, and where it is on the way.
 
 Every activity is a module, and reads with it as a sentence: `choosing.choose(…)`, `dispatching.send(…)`.
-Whoever stands behind a subject uses `subjects`. Importing the room registers its jobs.
+The domain of a subject uses `subjects`. Importing the room registers its jobs.
 """
 
 from __future__ import annotations

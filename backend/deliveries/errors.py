@@ -6,7 +6,7 @@ from backend.errors import Conflict, Invalid, NotFound, Refused, TooMany
 
 
 class AddressNotFound(NotFound):
-    """No such address, or somebody else's."""
+    """No such address, or another resident's."""
 
     title = "没有找到该地址"
 
@@ -30,7 +30,7 @@ class PickupPointNotFound(NotFound):
 
 
 class DeliveryNotFound(NotFound):
-    """No such delivery, or somebody else's."""
+    """No such delivery, or another resident's."""
 
     title = "没有找到该寄送"
 
@@ -85,7 +85,7 @@ class ReceiverForgotten(Conflict):
 
 
 class CourierInvalid(Invalid):
-    """Nobody of that name is configured here."""
+    """No courier of that name is configured here."""
 
     title = "未接入该快递公司"
 
@@ -103,7 +103,7 @@ class WaybillTaken(Conflict):
 
 
 class HandOverRefused(Refused):
-    """Whoever stands at the counter could not show that it is theirs."""
+    """The person at the counter could not prove to be its owner."""
 
     title = "身份或取件码核验未通过"
 
@@ -115,7 +115,7 @@ class DeliveryProblemNotFound(NotFound):
 
 
 class DeliveryProblemResolved(Conflict):
-    """Somebody has answered it already."""
+    """It has been answered already."""
 
     title = "该问题已处理"
 
@@ -157,7 +157,7 @@ class PickupPointInUse(Conflict):
 
 
 class HandOverTried(TooMany):
-    """Too often in a row nobody could show that it is theirs."""
+    """Too often in a row no person could prove to be its owner."""
 
     title = "核验失败次数过多，请稍后再试"
 

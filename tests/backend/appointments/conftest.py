@@ -1,4 +1,4 @@
-"""What happened is told to people while jobs are run: through the simulators of the partners."""
+"""Residents are notified while jobs are run: through the sandboxes of the partners."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.factories.notifications import partners_in_the_sandbox
 
 
 @pytest.fixture
-async def told(_clean: None) -> AsyncIterator[None]:
-    """Whoever drains the jobs of a test delivers messages too; here they arrive."""
+async def delivered(_clean: None) -> AsyncIterator[None]:
+    """A test that drains its jobs delivers messages too; here they arrive."""
     async with partners_in_the_sandbox():
         yield

@@ -1,4 +1,4 @@
-"""Acting for somebody: whoever may, does all that they could do themselves; from the end on they find nothing."""
+"""Acting for a principal: a delegate does all that the principal could do; from the end on they find nothing."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def a_place(capacity: int = 3, **changes: object) -> tuple[ServiceLine, Sl
     return line, await a_slot(capacity, line, **changes), await item_of(line)  # type: ignore[arg-type]
 
 
-async def told(resident: AsResident) -> list[str]:
+async def messages_of(resident: AsResident) -> list[str]:
     """Names of the messages about visits that they got."""
     await jobs.drain()
     rows = await fetch(
@@ -73,7 +73,7 @@ async def told(resident: AsResident) -> list[str]:
     return [row["name"] for row in rows]
 
 
-async def test_the_daughter_books_moves_and_cancels_and_both_see_and_hear_it():
+async def test_the_daughter_books_moves_and_cancels_and_both_are_notified():
     pair = await a_pair()
     line, slot, item = await a_place()
     other = await a_slot(1, line, starts_in=timedelta(days=2))
@@ -88,8 +88,8 @@ async def test_the_daughter_books_moves_and_cancels_and_both_see_and_hear_it():
     assert (await rescheduling.reschedule_appointment(pair.daughter, made.id, other.id)).slot_id == other.id
     await cancelling.cancel_appointment(pair.daughter, made.id)
     assert await places(other.id) == (1, 0, 0)
-    assert await told(pair.mother) == ["appointment_booked", "appointment_moved", "appointment_cancelled"]
-    assert await told(pair.daughter) == ["appointment_booked", "appointment_moved", "appointment_cancelled"]
+    assert await messages_of(pair.mother) == ["appointment_booked", "appointment_moved", "appointment_cancelled"]
+    assert await messages_of(pair.daughter) == ["appointment_booked", "appointment_moved", "appointment_cancelled"]
 
 
 async def test_she_also_holds_and_confirms_and_her_mother_can_confirm_what_she_held():
@@ -146,7 +146,7 @@ async def test_she_waits_and_takes_part_in_draws_for_her_mother():
     assert len(mothers) == 2
 
 
-async def test_a_limit_counts_for_the_person_who_comes_whoever_books():
+async def test_a_limit_counts_for_the_person_who_comes_and_not_for_the_booker():
     pair = await a_pair()
     line = await a_line(person_limit=1, items=1)
     item = await item_of(line)
@@ -198,7 +198,7 @@ async def test_when_it_has_ended_there_is_nothing_and_the_mother_keeps_her_visit
     async with transaction():
         strike = await strikes.give_strike(made.id, "no-show")
     assert strike is not None
-    await told(pair.daughter)
+    await messages_of(pair.daughter)
 
     await ends(pair)
 
@@ -223,8 +223,8 @@ async def test_when_it_has_ended_there_is_nothing_and_the_mother_keeps_her_visit
     assert await resident_views.list_own_appointments(pair.daughter, limit=10) == ([], None)
     assert await strikes.list_own_strikes(pair.daughter) == ([], None)
     await cancelling.cancel_appointment(pair.mother, made.id)
-    assert (await told(pair.mother))[-1] == "appointment_cancelled"
-    assert "appointment_cancelled" not in await told(pair.daughter)
+    assert (await messages_of(pair.mother))[-1] == "appointment_cancelled"
+    assert "appointment_cancelled" not in await messages_of(pair.daughter)
 
 
 async def test_a_delegation_in_other_matters_opens_nothing_here():

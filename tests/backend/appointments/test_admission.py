@@ -186,7 +186,7 @@ async def test_a_winner_comes_in_again_for_the_answer_that_was_lost():
         pass
 
 
-async def test_somebody_who_was_let_in_and_took_nothing_leaves_the_place_to_others():
+async def test_an_admitted_caller_who_took_nothing_leaves_the_place_to_others():
     line = await a_line()
     slot, item = await a_slot(1, line), await item_of(line)
     with pytest.raises(KeyError):
@@ -211,7 +211,7 @@ async def test_a_cancelled_place_is_let_out_again_within_a_second():
 
 
 @pytest.mark.parametrize("redis", [True, False])
-async def test_before_the_hour_and_after_it_the_reason_is_told_without_a_transaction(
+async def test_before_the_hour_and_after_it_the_reason_is_given_without_a_transaction(
     redis: bool, monkeypatch: pytest.MonkeyPatch, transactions: Counter[str]
 ):
     line, resident = await a_line(), await somebody()
@@ -224,9 +224,9 @@ async def test_before_the_hour_and_after_it_the_reason_is_told_without_a_transac
     }
     transactions.clear()
 
-    async def asks(trouble: type[Exception], slot_id: UUID) -> None:
+    async def asks(refusal: type[Exception], slot_id: UUID) -> None:
         for _ in range(10):
-            with pytest.raises(trouble):
+            with pytest.raises(refusal):
                 async with admission.admitted(resident, slot_id):
                     pytest.fail("there is nothing to be had")
 
@@ -239,7 +239,7 @@ async def test_before_the_hour_and_after_it_the_reason_is_told_without_a_transac
     assert transactions["lent"] <= 8
 
 
-async def test_when_the_hour_strikes_nobody_waits_for_an_old_count():
+async def test_when_the_hour_strikes_no_caller_waits_for_an_old_count():
     line = await a_line()
     slot = await a_slot(1, line, release_at=clock.now() + timedelta(seconds=0.3))
     item, resident = await item_of(line), await somebody()
@@ -251,7 +251,7 @@ async def test_when_the_hour_strikes_nobody_waits_for_an_old_count():
     assert await tries(resident, slot.id, item) == "booked"
 
 
-async def test_more_than_may_wait_are_told_to_come_back_and_the_rest_have_their_turn():
+async def test_more_than_may_wait_are_sent_away_and_the_rest_are_served():
     going = asyncio.Event()
     inside = 0
 
@@ -277,7 +277,7 @@ async def test_more_than_may_wait_are_told_to_come_back_and_the_rest_have_their_
     assert outcomes["refused"] >= 5
 
 
-async def test_nobody_waits_longer_than_they_would_like():
+async def test_no_caller_waits_beyond_the_limit():
     async with admission.queued():
         with using(booking_wait_seconds=0.05, booking_concurrency=4):
             turns = [admission.queued() for _ in range(3)]

@@ -115,7 +115,7 @@ async def test_checking_in_keeps_the_place_counted():
 # -- when ------------------------------------------------------------------------------------------------
 
 
-async def test_nobody_is_checked_in_before_the_hour_before_the_slot():
+async def test_no_visitor_is_checked_in_before_the_hour_before_the_slot():
     visit = await an_appointment(await a_slot(starts_in=attending.EARLIEST + timedelta(minutes=1)))
 
     with pytest.raises(TooEarlyToCheckIn):
@@ -181,7 +181,7 @@ async def test_trying_the_four_characters_ends_after_a_few_tries_even_with_the_r
     assert caught.value.retry_after
 
 
-async def test_without_a_counter_nobody_may_try(monkeypatch: pytest.MonkeyPatch):
+async def test_without_a_counter_no_attempt_is_allowed(monkeypatch: pytest.MonkeyPatch):
     slot = await a_day()
 
     async def down(*_: object) -> None:
@@ -226,7 +226,7 @@ async def test_for_everybody_else_the_hall_does_not_exist(duties: tuple[str, ...
         await attending.walk_in(stranger, slot.hall_id, slot.line_id)  # type: ignore[attr-defined]
 
 
-async def test_whoever_runs_the_hall_may_also_use_the_kiosk():
+async def test_staff_who_run_the_hall_may_also_use_the_kiosk():
     slot = await a_day(walk_in_quota=1)
     clerk = somebody_with(hall_duty(await code_of(slot.hall_id)))
 
@@ -254,7 +254,7 @@ async def test_forty_who_walk_in_at_once_get_the_seven_places_that_are_kept_for_
     assert await places(first.id) == (50, 0, 0), "booked places are not touched"
 
 
-async def test_a_walk_in_from_a_later_slot_overtakes_nobody_who_booked_earlier():
+async def test_a_walk_in_from_a_later_slot_overtakes_no_earlier_booking():
     line = await a_line()
     await a_day(line, -timedelta(minutes=1), walk_in_quota=1)
     later = await a_day(line, timedelta(minutes=31), walk_in_quota=1)
@@ -279,7 +279,7 @@ async def test_a_line_of_another_hall_or_one_that_is_shut_gives_no_number():
 # -- the end of the day ----------------------------------------------------------------------------------
 
 
-async def test_whoever_had_come_and_was_not_served_is_missed_without_a_strike():
+async def test_a_visitor_who_came_and_was_not_served_is_missed_without_a_strike():
     line = await a_line()
     window = await a_window(line)
     slot = await a_day(line)
@@ -304,7 +304,7 @@ async def test_whoever_had_come_and_was_not_served_is_missed_without_a_strike():
     assert await attending.close_days() == 0
 
 
-async def test_whoever_was_called_and_never_came_to_the_window_counts_as_a_no_show():
+async def test_a_visitor_who_was_called_and_never_came_to_the_window_counts_as_a_no_show():
     line = await a_line()
     window = await a_window(line)
     slot = await a_day(line)

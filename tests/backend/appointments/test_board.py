@@ -64,7 +64,7 @@ async def test_the_board_shows_who_is_called_where_and_how_many_wait():
     assert (mine.minutes, other.minutes) == (16, None)
 
 
-async def test_the_board_names_nobody():
+async def test_the_board_names_no_person():
     line = await a_line()
     slot = await a_slot(5, line, timedelta(seconds=1), day=clock.today())
     people = await many_people(2)
@@ -292,7 +292,9 @@ async def test_a_stream_ends_after_its_time_and_its_place_is_free_again(address:
     assert hall_id not in board._halls
 
 
-async def test_one_client_more_than_may_follow_is_told_to_come_later(address: str, monkeypatch: pytest.MonkeyPatch):
+async def test_one_client_more_than_may_follow_is_refused_with_a_retry_time(
+    address: str, monkeypatch: pytest.MonkeyPatch
+):
     _, _, hall_id = await a_hall_at_work()
     monkeypatch.setattr(board, "STREAMS", 2)
 

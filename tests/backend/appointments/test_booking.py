@@ -115,7 +115,7 @@ async def test_slots_that_are_over_closed_or_not_released_are_refused_each_in_it
         await booking.book_place(resident, uuid7(), item)
 
 
-async def test_an_item_of_another_hall_and_an_item_nobody_knows_are_refused_alike():
+async def test_an_item_of_another_hall_and_an_unknown_item_are_refused_alike():
     line, other = await a_line(), await a_line()
     slot, resident = await a_slot(3, line), await somebody()
 
@@ -186,7 +186,7 @@ async def test_two_items_of_one_line_may_be_booked_on_one_day():
     assert await places(slot.id) == (3, 0, 2)
 
 
-async def test_nobody_books_for_somebody_they_may_not_act_for():
+async def test_no_resident_books_for_a_person_they_may_not_act_for():
     line = await a_line()
     slot, stranger, me = await a_slot(3, line), await somebody(), await somebody()
 
@@ -206,7 +206,7 @@ async def test_a_line_with_a_draw_is_not_booked_before_it_was_drawn():
         await booking.book_place(await somebody(), slot.id, await item_of(line))
 
 
-async def test_somebody_who_missed_too_often_is_blocked_until_a_day_that_is_named():
+async def test_a_resident_who_missed_too_often_is_blocked_until_a_day_that_is_named():
     line = await a_line(strikes_allowed=0)
     slot, resident = await a_slot(3, line), await somebody()
     missed = await an_appointment(await a_slot(3, line, starts_in=timedelta(days=-1)), resident)
@@ -253,7 +253,7 @@ async def run_out(appointment_id: UUID) -> None:
     await execute("UPDATE appointments SET hold_until = now() - interval '1 second' WHERE id = $1", appointment_id)
 
 
-async def test_a_held_place_is_nobody_elses_until_it_is_confirmed_or_runs_out():
+async def test_a_held_place_is_for_its_resident_only_until_it_is_confirmed_or_runs_out():
     resident, kept, slot_id = await held(hold_seconds=90)
     item = await fetch_value("SELECT code FROM service_items WHERE id = $1", kept.item_id)
     assert kept.hold_until is not None

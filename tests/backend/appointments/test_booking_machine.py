@@ -1,4 +1,4 @@
-"""The model of places (E-3): whatever is done in whatever order, slots, appointments and lists are those of the model.
+"""The model of places (E-3): after any steps in any order, slots, appointments and lists are those of the model.
 
 The machine runs in a thread and does everything on the loop of the tests, so that use cases and PostgreSQL are the real
 ones. A burst sends many at once: the model says how many win, and as who they are is chance, they leave again.
@@ -56,7 +56,7 @@ class Held:
 
 @dataclass
 class Entry:
-    """Somebody in a waiting list."""
+    """A resident in a waiting list."""
 
     person: int
     day: int
@@ -144,7 +144,7 @@ class Places(Machine):
     # -- what is done --------------------------------------------------------------------------------------------
 
     @rule(person=people, slot=slots, held=st.booleans())
-    def take(self, person: int, slot: int, held: bool) -> None:
+    def take_place(self, person: int, slot: int, held: bool) -> None:
         way = booking.hold_place if held else booking.book_place
         result = self.tried(way(self.crowd[person], self.slots[slot].id, self.item))
         expected = self.refusal(person, slot)

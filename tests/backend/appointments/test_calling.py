@@ -38,7 +38,7 @@ STAFF = AsOperator()
 
 
 async def in_queue(line: ServiceLine, wanted_at: datetime | None = None) -> QueueTicket:
-    """Somebody without an appointment, who waits today."""
+    """A visitor without an appointment, who waits today."""
     async with transaction():
         return await issue_ticket(line.hall_id, line.id, clock.today(), wanted_at or clock.now())  # type: ignore[attr-defined]
 
@@ -122,7 +122,7 @@ async def test_a_window_that_is_pressed_twice_calls_one_number():
     assert await Ticket.filter(state="called").count() == 1
 
 
-async def test_nobody_of_yesterday_or_of_another_hall_is_called():
+async def test_no_number_of_yesterday_or_of_another_hall_is_called():
     line, elsewhere = await a_line(), await a_line()
     window = await a_window(line)
     await in_queue(elsewhere)
@@ -133,7 +133,7 @@ async def test_nobody_of_yesterday_or_of_another_hall_is_called():
         await calling.call_next(STAFF, window.id)
 
 
-async def test_a_shut_window_calls_nobody():
+async def test_a_shut_window_calls_no_number():
     line = await a_line()
     window = await a_window(line, open=False)
     await in_queue(line)
@@ -277,15 +277,15 @@ async def test_staff_of_another_hall_see_neither_window_nor_number():
             await act(stranger, found.id)
 
 
-# -- who is told, and how long it takes ------------------------------------------------------------------
+# -- who is notified, and how long it takes ------------------------------------------------------------------
 
 
-async def test_those_who_are_next_are_told_once_to_come_near():
+async def test_those_who_are_next_are_notified_once_to_come_near():
     line = await a_line()
     window = await a_window(line)
     tickets = await checked_in(line, 6)
 
-    async def told() -> list[tuple[str, str]]:
+    async def calls_near() -> list[tuple[str, str]]:
         rows = await fetch(
             "SELECT subject_id, payload::jsonb ->> 'ahead' AS ahead FROM events WHERE name = 'ticket.soon' ORDER BY id"
         )
@@ -295,7 +295,7 @@ async def test_those_who_are_next_are_told_once_to_come_near():
     for _ in range(2):
         await calling.serve_ticket(STAFF, (await calling.call_next(STAFF, window.id)).id)
 
-    assert sorted(await told()) == [("002", "0"), ("003", "1"), ("004", "2"), ("005", "2")]
+    assert sorted(await calls_near()) == [("002", "0"), ("003", "1"), ("004", "2"), ("005", "2")]
 
 
 async def test_a_place_in_the_queue_says_how_many_are_before_and_how_long_that_takes():

@@ -1,4 +1,4 @@
-"""Giving a place back: in time, late, by the hall; and to nobody twice."""
+"""Giving a place back: in time, late, by the hall; and never twice."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def test_a_strangers_appointment_cannot_be_cancelled_and_is_not_even_there
         (AppointmentState.CHECKED_IN, Transition.MISS, AppointmentState.MISSED),
     ],
 )
-async def test_whatever_ends_an_appointment_gives_one_place_back(
+async def test_every_end_of_an_appointment_gives_one_place_back(
     state: AppointmentState, move: Transition, ends: AppointmentState
 ):
     slot = await a_slot(4)

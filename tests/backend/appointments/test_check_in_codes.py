@@ -39,7 +39,7 @@ SOON = timedelta(seconds=1)
 
 
 async def a_visit(**changes: object) -> tuple[AsResident, Appointment, UUID]:
-    """Somebody whose slot is about to begin, their appointment and its hall."""
+    """A resident whose slot is about to begin, their appointment and its hall."""
     resident = await somebody()
     slot = await a_slot(starts_in=SOON, day=clock.today())
     appointment = await an_appointment(slot, resident, **changes)  # type: ignore[arg-type]
@@ -58,7 +58,7 @@ async def test_a_code_checks_its_visit_in_and_gives_a_number():
     assert 0 < shown.refresh_in < LIFE.total_seconds()
 
 
-async def test_a_code_is_no_address_and_names_nobody():
+async def test_a_code_is_no_address_and_names_no_person():
     resident, appointment, _ = await a_visit()
 
     code = (await issue_code(resident, appointment.id)).code
@@ -137,14 +137,14 @@ async def test_every_refusal_looks_the_same_and_only_the_security_log_knows_why(
     await attending.check_in_by_code(STAFF, hall_id, good)
     caplog.set_level(logging.INFO)
 
-    told = []
+    answers = []
     for code, at in ((good, hall_id), (over, hall_id), (good, uuid7()), ("ZB1.FORGED", hall_id)):
         with pytest.raises(CheckInRefused) as caught:
             check_in_codes.decode_code(code, at) if at != hall_id else None
             await attending.check_in_by_code(STAFF, hall_id, code)
-        told.append((str(caught.value), caught.value.facts, caught.value.detail))
+        answers.append((str(caught.value), caught.value.facts, caught.value.detail))
 
-    assert len({str(each) for each in told}) == 1
+    assert len({str(each) for each in answers}) == 1
     assert [each.reason for each in caplog.records if hasattr(each, "reason")] == [  # type: ignore[attr-defined]
         "replayed",
         "expired",
@@ -170,7 +170,7 @@ def test_a_code_with_any_bit_changed_is_forged(place: int, bit: int):
 @pytest.mark.parametrize(
     "text", ["", "ZB1.", "ZB2.AAAA", "https://example.org/?t=ZB1.AAAA", "ZB1." + "A" * 500, "ZB1.甲", "\x00", "zb1.!!"]
 )
-def test_whatever_else_is_scanned_is_refused(text: str):
+def test_everything_else_that_is_scanned_is_refused(text: str):
     with pytest.raises(CheckInRefused):
         check_in_codes.decode_code(text, UUID(int=7))
 
@@ -183,7 +183,7 @@ def test_no_text_makes_the_scanner_fall_over(text: str):
             check_in_codes.decode_code(code, UUID(int=7))
 
 
-def test_a_code_written_under_an_older_key_is_believed_while_the_key_is_on_the_ring():
+def test_a_code_written_under_an_older_key_is_accepted_while_the_key_is_on_the_ring():
     old, new = f"old:{'11' * 32}", f"new:{'22' * 32}"
     with using(fingerprint_keys=old):
         code = encode_code(UUID(int=9), UUID(int=7), clock.today(), timing.now() + LIFE)

@@ -1,4 +1,4 @@
-"""A hall closes a slot or a day: everybody is told, and whoever had booked is offered the nearest free slot."""
+"""A hall closes a slot or a day: all are notified, and residents with a booking are offered the nearest free slot."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def hall_of(line: ServiceLine) -> UUID:
     return line.hall_id  # type: ignore[attr-defined, no-any-return]
 
 
-async def test_whoever_was_booked_is_told_why_and_holds_the_nearest_free_slot():
+async def test_a_booked_resident_gets_the_reason_and_holds_the_nearest_free_slot():
     line = await a_line()
     slot = await a_slot(3, line, 5 * DAY)
     far, near, full = await a_slot(3, line, 9 * DAY), await a_slot(3, line, 6 * DAY), await a_slot(0, line, 5.5 * DAY)
@@ -62,8 +62,8 @@ async def test_whoever_was_booked_is_told_why_and_holds_the_nearest_free_slot():
     assert (given.slot_id, given.day, given.line_id) == (near.id, near.day, line.id)  # type: ignore[attr-defined]
     assert timedelta(hours=23) < given.hold_until - clock.now() <= timedelta(hours=24)
     assert (await places(near.id), await places(far.id), await places(full.id)) == ((3, 1, 0), (3, 0, 0), (0, 0, 0))
-    [told] = await facts("appointment.cancelled", subject_id=lost.id)
-    assert (told["by"], told["because"], told["late"]) == ("hall", "系统升级", False)
+    [cancelled] = await facts("appointment.cancelled", subject_id=lost.id)
+    assert (cancelled["by"], cancelled["because"], cancelled["late"]) == ("hall", "系统升级", False)
     [offer] = await facts("waiting.offered")
     assert (offer["appointment_id"], offer["slot_id"]) == (str(given.id), str(near.id))
     [closed] = await facts("slot.closed", subject_id=slot.id)
@@ -89,7 +89,7 @@ async def test_the_offer_is_taken_by_confirming_and_lapses_by_itself():
     assert {each.state for each in await WaitingEntry.all()} == {"taken", "lapsed"}
 
 
-async def test_nobody_is_offered_more_than_there_is():
+async def test_no_more_is_offered_than_there_is():
     line = await a_line()
     slot, other = await a_slot(5, line), await a_slot(2, line, 2 * DAY)
     for each in await many_people(5):
@@ -102,7 +102,7 @@ async def test_nobody_is_offered_more_than_there_is():
 
 
 @pytest.mark.parametrize("why", ["unreleased", "closed", "begun", "of another line"])
-async def test_a_slot_that_nobody_could_book_is_not_offered(why: str):
+async def test_a_slot_that_cannot_be_booked_is_not_offered(why: str):
     line = await a_line()
     slot = await a_slot(1, line)
     await an_appointment(slot)
@@ -138,7 +138,7 @@ async def test_places_of_a_draw_that_is_not_held_yet_are_not_offered():
     assert (before, done.offered) == ((1, 0, 0), 1)
 
 
-async def test_somebody_with_a_visit_for_the_same_item_that_day_gets_one_on_another_day():
+async def test_a_resident_with_a_visit_for_the_same_item_that_day_gets_one_on_another_day():
     line = await a_line()
     slot, same_day, later = await a_slot(1, line), await a_slot(3, line, 2 * DAY), await a_slot(3, line, 3 * DAY)
     owner = await somebody()
@@ -152,7 +152,7 @@ async def test_somebody_with_a_visit_for_the_same_item_that_day_gets_one_on_anot
     assert given.slot_id == later.id  # type: ignore[attr-defined]
 
 
-async def test_somebody_who_waits_for_that_day_gets_the_place_as_the_one_they_waited_for():
+async def test_a_resident_who_waits_for_that_day_gets_the_place_as_the_one_they_waited_for():
     line = await a_line()
     item = await item_of(line)
     slot, full = await a_slot(1, line), await a_slot(1, line, 2 * DAY)
@@ -172,7 +172,7 @@ async def test_somebody_who_waits_for_that_day_gets_the_place_as_the_one_they_wa
     assert await WaitingEntry.all().count() == 1
 
 
-async def test_whoever_fills_in_chooses_again_and_an_offer_of_the_list_is_followed_by_another_while_the_wait_goes_on():
+async def test_a_holder_chooses_again_and_an_offer_of_the_list_is_followed_by_another_while_the_wait_goes_on():
     line = await a_line()
     item = await item_of(line)
     slot, other = await a_slot(2, line), await a_slot(5, line, 2 * DAY)
@@ -193,7 +193,7 @@ async def test_whoever_fills_in_chooses_again_and_an_offer_of_the_list_is_follow
     assert await held_by(fills_in) is None
 
 
-async def test_whoever_is_in_the_hall_already_is_served():
+async def test_visitors_in_the_hall_are_served():
     slot = await a_slot(2)
     here = await an_appointment(slot, state=S.CHECKED_IN)
 
@@ -239,7 +239,7 @@ async def test_what_is_closed_or_past_or_foreign_cannot_be_closed():
 # -- a day ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("delivered")
 async def test_a_day_closes_at_once_and_offers_nothing_of_the_same_day():
     line = await a_line()
     start = clock.now().replace(hour=2, minute=0) + 3 * DAY - clock.now()
@@ -288,8 +288,8 @@ async def test_a_day_can_be_closed_for_one_line_only():
         await closing.close_day(OPERATOR, uuid4(), mine.day, "停电")
 
 
-@pytest.mark.usefixtures("told")
-async def test_a_day_reopened_before_people_were_told_leaves_them_their_places():
+@pytest.mark.usefixtures("delivered")
+async def test_a_day_reopened_before_residents_were_notified_leaves_them_their_places():
     line = await a_line()
     slot = await a_slot(2, line, 3 * DAY)
     kept = await an_appointment(slot)
@@ -303,7 +303,7 @@ async def test_a_day_reopened_before_people_were_told_leaves_them_their_places()
     assert len(await facts("slot.reopened", subject_id=slot.id)) == 1
 
 
-async def test_a_reopened_slot_is_offered_to_whoever_waits():
+async def test_a_reopened_slot_is_offered_to_the_waiting_list():
     line = await a_line()
     slot, item = await a_slot(1, line), await item_of(line)
     await an_appointment(slot)
@@ -330,7 +330,7 @@ async def test_only_a_closed_slot_that_has_not_begun_is_reopened():
 # -- races ------------------------------------------------------------------------------------------
 
 
-async def test_nobody_keeps_a_place_in_a_slot_that_closes_while_they_book():
+async def test_no_booking_keeps_a_place_in_a_slot_that_closes_meanwhile():
     line = await a_line()
     slot, other, item = await a_slot(40, line), await a_slot(40, line, 2 * DAY), await item_of(line)
     crowd = await many_people(40)

@@ -1,4 +1,4 @@
-"""Whoever took part in a draw finds their entry, its result, and the proof that shows it."""
+"""Entrants of a draw find their entry, its result, and the proof that shows it."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_one_more_entry_changes_the_order_of_the_others():
 
 @given(st.data())
 @settings(max_examples=150, deadline=None)
-def test_nobody_is_left_without_while_a_wish_of_theirs_has_a_place_or_went_to_somebody_behind_them(data: st.DataObject):
+def test_no_entrant_is_left_without_while_a_wish_of_theirs_has_a_place_or_went_to_a_later_one(data: st.DataObject):
     slots = [UUID(int=100 + n) for n in range(4)]
     room = {slot: data.draw(st.integers(0, 3)) for slot in slots}
     order = [UUID(int=n) for n in range(data.draw(st.integers(0, 12)))]
@@ -177,7 +177,7 @@ async def test_entries_and_the_draw_at_the_same_moment_agree_on_who_took_part():
     assert await places(slot.id) == (50, 0, len(entered))
 
 
-async def test_whoever_found_a_place_meanwhile_is_passed_over_and_the_proof_says_so():
+async def test_an_entrant_who_found_a_place_meanwhile_is_skipped_and_the_proof_shows_it():
     line, slot, item = await an_open_draw(1)
     lucky = await somebody()
     await drawing.enter_draw(lucky, line.id, slot.day, item, [slot.id])

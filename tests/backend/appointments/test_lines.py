@@ -1,4 +1,4 @@
-"""A hall says what residents queue for, when and at which windows; and only whoever runs the hall does."""
+"""A hall sets what residents queue for, when and at which windows; and only staff who run the hall do."""
 
 from __future__ import annotations
 

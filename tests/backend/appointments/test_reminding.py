@@ -76,20 +76,20 @@ async def test_both_reminders_come_one_after_the_other():
     assert await due() == [(visit.id, "day"), (visit.id, "hours")]
 
 
-async def test_whoever_booked_a_moment_ago_is_not_reminded_of_it():
+async def test_a_resident_who_booked_a_moment_ago_is_not_reminded_of_it():
     await an_appointment(await a_slot(starts_in=DAY - timedelta(minutes=1)))
 
     assert await reminding.record_reminders() == 0
 
 
 @pytest.mark.parametrize("state", [each for each in AppointmentState if each is not AppointmentState.BOOKED])
-async def test_nobody_is_reminded_of_a_visit_that_is_not_to_come(state: AppointmentState):
+async def test_no_resident_is_reminded_of_a_visit_that_is_not_to_come(state: AppointmentState):
     await booked_long_ago(DAY - timedelta(minutes=1), state=state)
 
     assert await reminding.record_reminders() == 0
 
 
-async def test_a_closed_slot_reminds_nobody():
+async def test_a_closed_slot_reminds_no_resident():
     await booked_long_ago(DAY - timedelta(minutes=1))
     await execute("UPDATE slots SET closed_at = now()")
 
@@ -152,7 +152,7 @@ async def test_residents_read_when_and_where_and_nothing_of_themselves(monkeypat
     assert not any("停电" in row["body"] for row in rows)
 
 
-async def test_a_number_that_was_called_meanwhile_is_not_told_to_come_near(monkeypatch: pytest.MonkeyPatch):
+async def test_a_number_that_was_called_meanwhile_is_not_asked_to_come_near(monkeypatch: pytest.MonkeyPatch):
     async def nothing(_: object) -> None:
         return None
 

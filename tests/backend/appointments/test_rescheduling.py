@@ -136,7 +136,7 @@ async def test_moving_onto_a_day_with_the_same_item_booked_is_refused_whole():
     assert (await places(first.id), await places(second.id)) == ((5, 0, 1), (5, 0, 1))
 
 
-async def test_a_circle_of_full_slots_moves_nobody_and_blocks_nobody():
+async def test_a_circle_of_full_slots_moves_and_blocks_no_resident():
     line = await a_line()
     ring = await days(line, 3)
     people, item = await many_people(3), await item_of(line)

@@ -1,4 +1,4 @@
-"""A place that comes back to a full slot cannot be handed over: it rests for a time that nobody knows, and is never
+"""A place that comes back to a full slot cannot be handed over: it rests for a random time, and is never
 lost."""
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def invariant() -> str:
     return next(each.status for each in await check() if each.id == "I-5")
 
 
-async def test_nobody_takes_a_cancelled_place_of_a_full_slot_before_its_rest_is_over():
+async def test_a_cancelled_place_of_a_full_slot_cannot_be_taken_before_its_rest_is_over():
     line = await a_line()
     slot, item = await a_slot(1, line), await item_of(line)
     seller, buyer = await somebody(), await somebody()
@@ -107,7 +107,7 @@ async def test_holds_that_are_left_and_places_that_are_moved_away_from_rest_too(
     assert (await places(first.id), await places(second.id)) == ((1, 1, 0), (2, 0, 1))
 
 
-async def test_whoever_waits_gets_it_at_once_and_whoever_joins_while_it_rests_is_the_first():
+async def test_the_first_on_the_list_gets_it_at_once_and_one_who_joins_while_it_rests_is_the_first():
     line = await a_line()
     slot, item = await a_slot(1, line), await item_of(line)
     first, second = await somebody(), await somebody()

@@ -161,7 +161,7 @@ async def test_a_day_that_was_declared_off_by_hand_has_no_slots():
     assert made.slots == 0
 
 
-async def test_a_year_without_a_published_calendar_is_refused_whole_until_somebody_vouches_for_it():
+async def test_a_year_without_a_published_calendar_is_refused_whole_until_staff_vouch_for_it():
     line = await a_line_with(every_day())
     unknown = calendar.PUBLISHED_TO + 1
     first, last = date(unknown - 1, 12, 28), date(unknown, 1, 10)
@@ -233,7 +233,7 @@ async def test_the_horizon_reaches_beyond_the_day_that_is_released():
     assert max(found) == clock.day_of(BEFORE) + timedelta(days=7)
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("delivered")
 async def test_the_job_is_known_to_the_worker():
     line = await a_line_with(every_day())
     async with transaction():

@@ -1,4 +1,4 @@
-"""Strikes: given once, counted by the line's rule, taken back by somebody who did not give them."""
+"""Strikes: given once, counted by the line's rule, taken back by staff who did not give them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_as_many_as_the_line_allows_have_no_consequence_and_one_more_block
     assert 30 * DAY - timedelta(minutes=1) < until - clock.now() <= 30 * DAY
 
 
-async def test_whoever_is_blocked_cannot_book_on_this_line_but_on_another():
+async def test_a_blocked_resident_cannot_book_on_this_line_but_on_another():
     line, other, who = await a_line(strikes_allowed=0), await a_line(), await somebody()
     await a_strike(who, line)
     slot, elsewhere = await a_slot(3, line), await a_slot(3, other)
@@ -138,7 +138,7 @@ async def test_a_waived_strike_never_counted():
 # -- appeals ----------------------------------------------------------------------------------------
 
 
-async def test_an_appeal_is_sealed_heard_in_the_hall_and_answered():
+async def test_an_appeal_is_sealed_read_in_the_hall_and_answered():
     line, who = await a_line(strikes_allowed=0), await somebody()
     strike = await a_strike(who, line)
     staff = await staff_of(line)
@@ -177,7 +177,7 @@ async def test_one_appeals_once_and_only_for_oneself():
     assert await EventRecord.filter(name="strike.appealed").count() == 1
 
 
-async def test_whoever_gave_the_strike_does_not_decide_on_it():
+async def test_staff_who_gave_the_strike_do_not_decide_on_it():
     line, who = await a_line(), await somebody()
     staff, colleague = await staff_of(line), await staff_of(line)
     with acting_as("staff", staff.id):
@@ -236,10 +236,10 @@ async def test_lists_come_in_pages_that_hold_everything_once():
         await strikes.list_own_strikes(await somebody(), cursor=cursor)
 
 
-# -- whoever never came -----------------------------------------------------------------------------
+# -- no-shows -----------------------------------------------------------------------------
 
 
-async def test_the_day_after_whoever_never_came_is_marked_and_gets_a_strike():
+async def test_the_day_after_a_no_show_is_marked_and_gets_a_strike():
     line = await a_line()
     slot = await a_slot(3, line, -DAY)
     absent, served = await an_appointment(slot), await an_appointment(slot, state=S.SERVED)
@@ -261,7 +261,7 @@ async def test_the_day_after_whoever_never_came_is_marked_and_gets_a_strike():
     assert await places(slot.id) == (3, 0, 1)
 
 
-async def test_nobody_is_blamed_for_a_slot_that_the_hall_closed():
+async def test_no_resident_is_blamed_for_a_slot_that_the_hall_closed():
     visit = await an_appointment(await a_slot(1, starts_in=-DAY, closed_at=clock.now()))
 
     assert await missing.mark_missed() == 0
@@ -292,7 +292,7 @@ async def test_two_workers_and_late_check_ins_leave_each_visit_in_one_state_with
     assert (await places(slot.id))[2] == came
 
 
-@pytest.mark.usefixtures("told")
+@pytest.mark.usefixtures("delivered")
 async def test_the_night_job_marks_them():
     visit = await an_appointment(await a_slot(1, starts_in=-DAY))
     async with transaction():

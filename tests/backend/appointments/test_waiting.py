@@ -39,7 +39,7 @@ async def state_of(entry_id: UUID) -> str:
     return (await WaitingEntry.get(id=entry_id)).state
 
 
-async def test_a_freed_place_is_held_for_the_first_who_came_and_for_nobody_else():
+async def test_a_freed_place_is_held_for_the_first_who_came_only():
     line, slot, owner, made = await a_full_slot(offer_minutes=30)
     item, (first, second) = await item_of(line), await many_people(2)
     one = await waiting.join_waiting_list(first, line.id, slot.day, item)
@@ -132,7 +132,7 @@ async def test_an_offer_never_outlives_the_beginning_of_the_visit():
     assert (await WaitingEntry.get(id=entry.id)).offer_until == (await fetch_value("SELECT starts_at FROM slots"))
 
 
-async def test_whoever_found_a_place_elsewhere_is_passed_over():
+async def test_a_resident_who_found_a_place_elsewhere_is_skipped():
     line, slot, owner, made = await a_full_slot()
     early = await a_slot(1, line, starts_in=timedelta(days=1, minutes=31))
     await execute("UPDATE slots SET day = $2 WHERE id = $1", early.id, slot.day)
@@ -161,7 +161,7 @@ async def test_more_capacity_and_latecomers_to_the_list_are_noticed_by_the_clock
     assert await waiting.offer_free_places() == 0
 
 
-async def test_nobody_waits_where_there_are_places_or_nothing_is_to_come():
+async def test_there_is_no_waiting_where_there_are_places_or_nothing_is_to_come():
     line = await a_line()
     slot, item, resident = await a_slot(1, line), await item_of(line), await somebody()
 
@@ -186,7 +186,7 @@ async def test_one_waits_once_and_not_for_what_one_has():
         await waiting.join_waiting_list(owner, line.id, slot.day, item)
 
 
-async def test_whoever_leaves_is_not_asked_and_a_stranger_cannot_send_them_away():
+async def test_a_resident_who_left_is_not_asked_and_a_stranger_cannot_remove_an_entry():
     line, slot, owner, made = await a_full_slot()
     item, (first, second) = await item_of(line), await many_people(2)
     one = await waiting.join_waiting_list(first, line.id, slot.day, item)

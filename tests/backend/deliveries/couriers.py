@@ -1,4 +1,4 @@
-"""Couriers and trackers from memory: they do as they are told, and remember what was asked of them."""
+"""Couriers and trackers in memory: they answer as configured, and record the requests."""
 
 from __future__ import annotations
 

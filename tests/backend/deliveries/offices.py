@@ -16,7 +16,7 @@ from tests.factories.regions import a_department, a_hall
 
 
 async def an_office() -> tuple[AsStaff, Department]:
-    """A department with a hall in its region, and somebody who sends for it."""
+    """A department with a hall in its region, and a member of staff who sends for it."""
     department = await a_department()
     await a_hall(region=await department.region, address="政务大道88号")
     return await a_staff(department_id=department.id, duties=[dispatching.SEND]), department

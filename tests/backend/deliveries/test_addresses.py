@@ -79,10 +79,10 @@ async def test_a_phone_is_kept_in_one_spelling(written: str, kept: str):
 )
 async def test_what_a_courier_could_not_read_is_refused_and_pointed_at(changes: dict[str, str], pointer: str):
     resident, form = await a_resident(), await a_form()
-    told = AddressForm(**{name: changes.get(name, getattr(form, name)) for name in form.__struct_fields__})
+    changed = AddressForm(**{name: changes.get(name, getattr(form, name)) for name in form.__struct_fields__})
 
     with pytest.raises(AddressInvalid) as caught:
-        await addresses.save_address(resident, told)
+        await addresses.save_address(resident, changed)
 
     assert [fault.pointer for fault in caught.value.fields] == [pointer]
     assert await addresses.list_addresses(resident) == []
@@ -134,7 +134,7 @@ async def test_the_default_stays_one_when_it_is_written_anew_without_saying_so()
     assert (changed.version, changed.street) == (2, "学府路15号5栋2单元101")
 
 
-async def test_whoever_changes_what_somebody_changed_meanwhile_is_told():
+async def test_a_change_of_an_address_that_changed_meanwhile_is_refused():
     resident = await a_resident()
     saved = await addresses.save_address(resident, await a_form())
     await addresses.change_address(resident, saved.id, await a_form(), version=1)
@@ -200,7 +200,7 @@ async def test_a_delegation_in_other_matters_and_a_strangers_id_open_nothing():
             await addresses.remove_address(daughter, each)
 
 
-async def test_whoever_is_forgotten_leaves_no_address_and_a_copy_shows_them_before():
+async def test_an_erased_resident_leaves_no_address_and_a_copy_shows_them_before():
     resident = await a_resident()
     await addresses.save_address(resident, await a_form())
 

@@ -216,7 +216,7 @@ async def test_cancelling_an_ordered_one_takes_it_back_first():
     assert await moves_of(shipment.delivery_id) == ["ordered", "to_send", "cancelled"]
 
 
-async def test_somebody_elses_delivery_can_be_neither_changed_nor_cancelled():
+async def test_another_residents_delivery_can_be_neither_changed_nor_cancelled():
     delivery, stranger = await a_delivery(), await somebody()
 
     for wrong in (
@@ -239,7 +239,7 @@ async def test_what_was_signed_for_cannot_be_changed():
             await wrong
 
 
-# -- what whoever stands behind the subject says ---------------------------------------------------
+# -- what the domain of the subject does ---------------------------------------------------
 
 
 async def test_a_subject_that_ends_cancels_what_has_not_been_sent():

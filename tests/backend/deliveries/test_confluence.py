@@ -1,4 +1,4 @@
-"""However a journey is told - in any order, twice, in pieces, by several sources - it comes to one end."""
+"""However a journey is pushed - in any order, twice, in pieces, by several sources - it comes to one end."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ LIKELY = ["collected", "in_transit", "in_transit", "arrived_city", "out_for_deli
 
 @dataclass
 class Journey:
-    """What happened to a parcel, and by whom each of it was told: pairs of node and source, at least one each."""
+    """What happened to a parcel, and who reported each of it: pairs of node and source, at least one each."""
 
     nodes: list[Node]
-    told: list[tuple[Node, str, bool]] = field(default_factory=list)
+    reports: list[tuple[Node, str, bool]] = field(default_factory=list)
 
     @property
     def verified(self) -> set[TrackStatus]:
-        """What somebody who is to be verified has said."""
-        return {TrackStatus(node.status) for node, _, trusted in self.told if trusted or node.status not in FINAL}
+        """What an unverified source has reported."""
+        return {TrackStatus(node.status) for node, _, trusted in self.reports if trusted or node.status not in FINAL}
 
 
 def a_journey(dice: random.Random) -> Journey:
@@ -47,14 +47,14 @@ def a_journey(dice: random.Random) -> Journey:
     journey = Journey([a_node(status, at) for status, at in zip(statuses, minutes, strict=True)])
     for node in journey.nodes:
         for source, trusted in dice.sample(SOURCES, dice.randint(1, 2)):
-            journey.told.append((node, source, trusted))
+            journey.reports.append((node, source, trusted))
     return journey
 
 
-def pushes(told: Sequence[tuple[Node, str, bool]], dice: random.Random) -> list[tuple[str, bool, list[Node]]]:
+def pushes(reports: Sequence[tuple[Node, str, bool]], dice: random.Random) -> list[tuple[str, bool, list[Node]]]:
     """The same in another order, some of it twice, in pieces of one source each."""
     pieces: dict[tuple[str, bool, int], list[Node]] = {}
-    mixed = [*told, *dice.choices(told, k=dice.randint(0, len(told)))]
+    mixed = [*reports, *dice.choices(reports, k=dice.randint(0, len(reports)))]
     dice.shuffle(mixed)
     for node, source, trusted in mixed:
         pieces.setdefault((source, trusted, dice.randint(1, 3)), []).append(node)
@@ -64,7 +64,7 @@ def pushes(told: Sequence[tuple[Node, str, bool]], dice: random.Random) -> list[
 
 
 async def timeline(shipment: Shipment) -> list[tuple[object, ...]]:
-    """What the parcel's page shows, without who told it first and when."""
+    """What the parcel's page shows, without who reported it first and when."""
     rows = await fetch(
         "SELECT digest, status, event_at, verified FROM shipment_nodes WHERE shipment_id = $1 ORDER BY digest",
         shipment.id,
@@ -82,16 +82,16 @@ async def stands(shipment: Shipment) -> tuple[str, str, bool]:
 
 
 async def play(journey: Journey, dice: random.Random) -> tuple[tuple[str, str, bool], list[tuple[object, ...]]]:
-    """Tell the journey in one order of a parcel of its own."""
+    """Push the journey in one order about a parcel of its own."""
     shipment = await a_shipment(ordered_at=clock.now() - timedelta(hours=2))
-    for source, trusted, nodes in pushes(journey.told, dice):
+    for source, trusted, nodes in pushes(journey.reports, dice):
         track = Track(waybill=str(shipment.waybill), company="ems", nodes=tuple(nodes), complete=False)
         await tracking.ingest_tracks([track], source=source, trusted=trusted)
-    await check_what_was_told(shipment.delivery_id)
+    await check_what_was_recorded(shipment.delivery_id)
     return await stands(shipment), await timeline(shipment)
 
 
-async def check_what_was_told(delivery_id: UUID) -> None:
+async def check_what_was_recorded(delivery_id: UUID) -> None:
     """Each state at most once, and always further along."""
     ranks = [RANK[D(state)] for state in await recorded_states(delivery_id)]
     assert ranks == sorted(set(ranks))
@@ -122,7 +122,7 @@ def test_the_fold_is_a_maximum_so_no_order_and_no_repeat_can_change_it():
     assert {state for state in LEADS_TO.values() if state is not None} <= RANK.keys()
 
 
-async def test_pushes_about_the_same_parcels_at_once_end_alike_and_lock_nobody_out():
+async def test_pushes_about_the_same_parcels_at_once_end_alike_and_lock_none_out():
     parcels = [await a_shipment() for _ in range(4)]
     journey = [a_node(status, -30 + n) for n, status in enumerate(LIKELY)]
     pushes = [
@@ -137,12 +137,12 @@ async def test_pushes_about_the_same_parcels_at_once_end_alike_and_lock_nobody_o
     for parcel in parcels:
         assert (await stands(parcel))[0] == "signed"
         assert len(await timeline(parcel)) == len(journey)
-        await check_what_was_told(parcel.delivery_id)
+        await check_what_was_recorded(parcel.delivery_id)
     assert await invariants.illegal(fetch) == []
     assert await invariants.misplaced(fetch) == []
 
 
-async def test_what_a_courier_tells_waits_for_what_people_do_at_the_same_moment():
+async def test_a_push_waits_for_what_people_do_at_the_same_moment():
     parcel, held = await a_shipment(state=D.OUT_FOR_DELIVERY), asyncio.Event()
     lost = Track(waybill=str(parcel.waybill), company="ems", nodes=(a_node("lost", -1),), complete=False)
 
@@ -154,11 +154,11 @@ async def test_what_a_courier_tells_waits_for_what_people_do_at_the_same_moment(
             await transitions.apply_transition(delivery, Transition.CONFIRM, receiving.CONFIRMED)
             await returning.mark_arrived(delivery)
 
-    async def tell() -> None:
+    async def push() -> None:
         await held.wait()
         await tracking.ingest_tracks([lost], source="kuaidi100", trusted=True)
 
-    await asyncio.gather(confirm(), tell())
+    await asyncio.gather(confirm(), push())
 
     assert await stands(parcel) == ("signed", "signed", True)
     assert await moves_of(parcel.delivery_id) == ["out_for_delivery", "signed"]

@@ -152,7 +152,7 @@ async def test_a_waybill_bought_elsewhere_is_entered_and_followed():
     assert row["subscribe_after"] is not None
 
 
-async def test_a_waybill_must_be_one_and_nobody_elses():
+async def test_a_waybill_must_be_valid_and_unused():
     staff, _ = await an_office()
     delivery, other = await one_to_send(staff), await a_shipment()
 

@@ -48,7 +48,7 @@ async def left() -> list[str]:
     return sorted(row["what"] for row in await fetch(PERSONAL) if row["said"])
 
 
-async def told(shipment: Shipment, *statuses: str) -> None:
+async def ingest_nodes(shipment: Shipment, *statuses: str) -> None:
     nodes = tuple(a_node(status, n - 9) for n, status in enumerate(statuses))
     track = Track(waybill=str(shipment.waybill), company="ems", nodes=nodes, complete=True)
     await tracking.ingest_tracks([track], source="kuaidi100", trusted=True)
@@ -63,16 +63,16 @@ async def one_under_way(resident: AsResident, staff: AsStaff | None = None, stat
 
 
 @pytest.mark.parametrize("end", ["delivered", "returned", "lost"])
-async def test_the_address_of_somebody_who_was_erased_goes_with_the_end_of_the_parcel(end: str):
+async def test_the_address_of_an_erased_resident_goes_with_the_end_of_the_parcel(end: str):
     resident = await a_resident()
     shipment = await one_under_way(resident)
-    await told(shipment, "collected")
+    await ingest_nodes(shipment, "collected")
     await data_subjects.erase(resident.id)
     assert (await address_of((await shipment.delivery).id))["street"] == STREET
 
-    await told(shipment, "out_for_delivery")
+    await ingest_nodes(shipment, "out_for_delivery")
     assert await left() == ["address", "label", "tail", "words", "words"]
-    await told(shipment, end)
+    await ingest_nodes(shipment, end)
 
     assert await left() == []
 
@@ -110,7 +110,7 @@ async def test_the_living_keep_their_addresses_and_so_do_those_who_are_only_lock
     await disable(locked_out.id)
 
     for parcel in parcels:
-        await told(parcel, "delivered")
+        await ingest_nodes(parcel, "delivered")
 
     assert await erasing.sweep_erased() == 0
     assert [(await address_of((await each.delivery).id))["street"] for each in parcels] == [STREET, STREET]
@@ -125,8 +125,8 @@ async def test_what_is_written_down_after_the_end_goes_at_night():
         resident, method=Method.PICKUP, pickup_point=point, department_id=staff.department_id, state=D.TO_SEND
     )
     await data_subjects.erase(resident.id)
-    await told(shipment, "delivered")
-    await told(shipment, "in_transit")
+    await ingest_nodes(shipment, "delivered")
+    await ingest_nodes(shipment, "in_transit")
     await handing_over.make_ready(staff, at_counter.number)
 
     async def knows(*shown: object) -> bool:
@@ -146,18 +146,18 @@ async def test_what_is_written_down_after_the_end_goes_at_night():
     assert "deliveries.forget" in [name for _, name in schedule.CRON]
 
 
-async def test_what_came_back_for_somebody_who_was_erased_cannot_be_sent_again():
+async def test_what_came_back_for_an_erased_resident_cannot_be_sent_again():
     resident, staff = await a_resident(), await a_staff(duties=[dispatching.SEND])
     shipment = await one_under_way(resident, staff)
     await data_subjects.erase(resident.id)
-    await told(shipment, "returned")
+    await ingest_nodes(shipment, "returned")
 
     with pytest.raises(ReceiverForgotten):
         await dispatching.resend_delivery(staff, (await shipment.delivery).number)
     assert await delivery_state((await shipment.delivery).id) == "returned"
 
 
-async def test_an_order_that_was_given_up_is_settled_when_nobody_knows_any_more_where_it_was_to_go():
+async def test_an_order_that_was_given_up_is_settled_when_its_address_is_erased():
     staff, _ = await an_office()
     delivery, courier = await one_to_send(staff), ACourier()
     courier.lost_answers = 1

@@ -1,4 +1,4 @@
-"""At the counter: codes that tell who it is, the document in hand, a signature, and an end to trying."""
+"""At the counter: codes that identify the owner, the document in hand, a signature, and an end to trying."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def staff_of(delivery: Delivery, *duties: str) -> AsStaff:
 
 
 async def at_the_counter(resident: AsResident | None = None, **changes: Any) -> tuple[Delivery, AsResident, AsStaff]:
-    """Something that lies at a counter, whose it is, and somebody of the department."""
+    """Something that lies at a counter, its owner, and a member of staff of the department."""
     resident = resident or await a_resident()
     delivery = await a_delivery(resident, method=Method.PICKUP, postage=Postage.FREE, **changes)
     staff = staff_of(delivery)
@@ -64,7 +64,7 @@ async def give(staff: AsStaff, delivery: Delivery, shown: IdentityProof) -> None
     await handing_over.hand_over(staff, delivery.number, shown, a_signature(), identity_check=known)
 
 
-async def test_what_came_to_the_counter_is_kept_for_so_many_days_and_told():
+async def test_what_came_to_the_counter_is_kept_for_so_many_days_and_notified():
     delivery, resident, _ = await at_the_counter()
 
     row = await fetch_row("SELECT kept_until, version FROM deliveries WHERE id = $1", delivery.id)
@@ -166,14 +166,14 @@ async def test_of_something_that_is_no_case_no_document_is_known():
     assert not await is_applicant("case", uuid7(), NAME, "002X")
 
 
-async def test_whoever_shows_nothing_gets_nothing():
+async def test_without_a_proof_nothing_is_handed_over():
     delivery, _, staff = await at_the_counter()
 
     with pytest.raises(HandOverRefused):
         await give(staff, delivery, IdentityProof(name=NAME))
 
 
-async def test_after_so_many_refusals_nobody_can_try_for_a_while_not_even_with_the_right_code():
+async def test_after_so_many_refusals_no_attempt_is_allowed_for_a_while_not_even_with_the_right_code():
     delivery, resident, staff = await at_the_counter()
     right = IdentityProof(name=NAME, code=await code_of(resident, delivery))
 
@@ -221,7 +221,7 @@ async def test_without_a_signature_nothing_is_given_and_no_try_is_counted():
     assert await fetch_value("SELECT refusals FROM deliveries WHERE id = $1", delivery.id) == 0
 
 
-async def test_the_counters_own_department_hands_over_too_and_nobody_else():
+async def test_the_counters_own_department_hands_over_too_and_no_other():
     point = await a_pickup_point()
     delivery = await a_delivery(method=Method.PICKUP, pickup_point=point)
     counter = AsStaff(uuid7(), point.department_id, frozenset({handing_over.HAND_OVER}))
@@ -295,12 +295,12 @@ async def test_a_service_that_was_down_reminds_of_what_is_left_and_not_twice():
 
 
 @pytest.mark.parametrize("wrong", ["soon", "7,-1"])
-def test_reminders_that_nobody_understands_are_refused(wrong: str):
+def test_malformed_reminders_are_refused(wrong: str):
     with using(pickup_reminders=wrong), pytest.raises(SettingsError):
         handing_over.reminder_days()
 
 
-async def test_whoever_is_forgotten_leaves_no_name_and_no_signature():
+async def test_an_erased_resident_leaves_no_name_and_no_signature():
     delivery, resident, staff = await at_the_counter()
     await give(staff, delivery, IdentityProof(name=NAME, code=await code_of(resident, delivery)))
 

@@ -26,7 +26,7 @@ async def verdicts() -> dict[str, Verdict]:
     return {each.id: each for each in await invariants.check()}
 
 
-async def told(delivery: Delivery, *statuses: str, trusted: bool = True) -> None:
+async def ingest_nodes(delivery: Delivery, *statuses: str, trusted: bool = True) -> None:
     shipment = await Shipment.filter(delivery_id=delivery.id).order_by("-attempt").first()
     assert shipment is not None
     nodes = tuple(a_node(status, n - 30) for n, status in enumerate(statuses))
@@ -54,16 +54,16 @@ async def life() -> None:
             await dispatching.send_delivery(staff, each.id, "ems", couriers=couriers)
         await jobs.drain()
         signed, lost, undone, claimed, confirmed = sent
-        await told(signed, "delivered", "collected", "in_transit")
-        await told(lost, "collected")
+        await ingest_nodes(signed, "delivered", "collected", "in_transit")
+        await ingest_nodes(lost, "collected")
         await dispatching.declare_outcome(staff, lost.id, TrackStatus.LOST)
         await dispatching.resend_delivery(staff, lost.id)
         await dispatching.send_delivery(staff, lost.id, "ems", couriers=couriers)
         await jobs.drain()
-        await told(lost, "collected")
+        await ingest_nodes(lost, "collected")
         await dispatching.undo_order(staff, undone.id, couriers=couriers)
-        await told(claimed, "out_for_delivery", "delivered", trusted=False)
-        await told(confirmed, "collected")
+        await ingest_nodes(claimed, "out_for_delivery", "delivered", trusted=False)
+        await ingest_nodes(confirmed, "collected")
         await receiving.confirm_receipt(resident, confirmed.number)
         incoming = await a_delivery(department_id=staff.department_id, direction=Direction.TO_OFFICE)
         await returning.receive_documents(staff, incoming.number)
@@ -92,7 +92,7 @@ _STEP_BACK = (
 
 @pytest.mark.usefixtures("life")
 @pytest.mark.parametrize(
-    ("name", "sql", "told"),
+    ("name", "sql", "expected"),
     [
         ("I-9", _STEP_BACK, "went from out_for_delivery to ordered"),
         ("I-9", "DELETE FROM delivery_transitions WHERE to_state = 'ordered'", "the one before ended at to_send"),
@@ -113,10 +113,10 @@ _STEP_BACK = (
         ("D-5", "DELETE FROM hand_overs", "its hand-over contradicts it"),
     ],
 )  # fmt: skip
-async def test_whoever_breaks_an_invariant_of_deliveries_is_found(name: str, sql: str, told: str):
+async def test_every_broken_invariant_of_deliveries_is_found(name: str, sql: str, expected: str):
     await tamper(sql)
 
     found = (await verdicts())[name]
 
     assert found.status == "violated"
-    assert any(told in finding for finding in found.findings), found.findings
+    assert any(expected in finding for finding in found.findings), found.findings

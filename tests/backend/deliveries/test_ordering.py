@@ -1,4 +1,4 @@
-"""One order for one number, whatever becomes of its answer."""
+"""One order for one number, with every fate of its answer."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def test_a_lost_answer_is_asked_for_again_with_the_same_number():
 
 
 @pytest.mark.parametrize("error", [PartnerBusy("ems"), PartnerMisconfigured("ems")])
-async def test_a_courier_in_trouble_is_waited_for_and_the_office_sees_why(error: Exception):
+async def test_a_failing_courier_is_waited_for_and_the_office_sees_why(error: Exception):
     staff, _ = await an_office()
     delivery, courier = await one_to_send(staff), ACourier()
     courier.failures = [error]
@@ -168,7 +168,7 @@ async def test_a_waybill_that_another_parcel_has_is_taken_back():
     assert await problems_of(delivery.id) == [("order-failed", None)]
 
 
-async def test_an_order_that_nobody_answers_can_be_given_up_and_is_taken_back_when_it_was_made():
+async def test_an_unanswered_order_can_be_given_up_and_is_cancelled_when_it_was_made():
     staff, _ = await an_office()
     delivery, silent, other = await one_to_send(staff), ACourier(), ACourier("sf", "shunfeng")
     couriers = {"ems": silent, "sf": other}

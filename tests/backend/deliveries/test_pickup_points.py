@@ -103,7 +103,7 @@ async def test_the_list_of_a_region_holds_what_lies_in_it_and_pages_on():
         ({"region_code": "999998"}, "/region_code"),
     ],
 )
-async def test_a_counter_that_nobody_would_find_is_refused(changes: dict[str, Any], pointer: str):
+async def test_a_counter_that_cannot_be_found_is_refused(changes: dict[str, Any], pointer: str):
     keeper = await a_keeper()
 
     with pytest.raises(PickupPointInvalid) as caught:
@@ -139,7 +139,7 @@ async def test_a_counter_is_not_closed_over_what_lies_there():
     assert [each.id for each in await pickup_points.list_department_pickup_points(keeper)] == [made.id]
 
 
-async def test_another_department_and_whoever_lacks_the_duty_keep_nothing():
+async def test_another_department_and_staff_without_the_duty_keep_nothing():
     made = await pickup_points.open_pickup_point(await a_keeper(), await a_form())
     stranger = await a_keeper()
 

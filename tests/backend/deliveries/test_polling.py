@@ -1,4 +1,4 @@
-"""Trackers are subscribed to by their rules and asked when nobody pushes, never sooner than they allow."""
+"""Trackers are subscribed to by their rules and queried when no push comes, never sooner than they allow."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def look_out() -> int:
     return found
 
 
-async def test_what_is_due_is_asked_about_and_its_answer_believed(tracker: ATracker):
+async def test_what_is_due_is_queried_and_its_answer_counts(tracker: ATracker):
     shipment = await due()
     says(tracker, shipment, "collected", "delivered")
 
@@ -111,7 +111,7 @@ async def test_what_has_ended_is_left_alone(tracker: ATracker):
     assert await polling.subscribe_shipment(unordered.id) is False
 
 
-async def test_a_parcel_that_nobody_knows_for_days_is_for_the_office(tracker: ATracker):
+async def test_a_parcel_that_is_unknown_for_days_is_for_the_office(tracker: ATracker):
     young, old = await due(), await due(ordered_at=clock.now() - 80 * HOUR)
 
     await look_out()
@@ -129,7 +129,7 @@ async def test_a_parcel_that_nobody_knows_for_days_is_for_the_office(tracker: AT
         (PartnerMisconfigured("kuaidi100"), HOUR),
     ],
 )
-async def test_a_tracker_in_trouble_is_asked_later(tracker: ATracker, error: Exception, least: timedelta):
+async def test_a_failing_tracker_is_queried_later(tracker: ATracker, error: Exception, least: timedelta):
     shipment = await due()
     tracker.failures = [error]
 

@@ -46,7 +46,7 @@ async def owed(delivery_id: UUID) -> list[tuple[int, str]]:
 
 
 async def settled(delivery_id: UUID, how: str = "paid") -> None:
-    """The fee is paid or waived, and everybody has heard of it."""
+    """The fee is paid or waived, and every subscriber has handled it."""
     [fee] = [each for each in await payments.list_subject_fees("delivery", delivery_id) if each.state == FeeState.OPEN]
     if how == "paid":
         await pay(fee.id)
@@ -57,7 +57,7 @@ async def settled(delivery_id: UUID, how: str = "paid") -> None:
 
 
 async def pay(fee_id: UUID) -> None:
-    """The money has come; whoever listens hears of it when jobs run."""
+    """The money has come; subscribers handle it when jobs run."""
     fee = await Fee.get(id=fee_id)
     payment = await a_paid_payment(fee, resident_id=fee.resident_id)
     async with transaction():

@@ -39,7 +39,7 @@ async def a_parcel(resident: AsResident, **changes: Any) -> Shipment:
     return await a_shipment(delivery_changes={"resident_id": resident.id}, **changes)
 
 
-async def told(parcel: Shipment, *nodes: Node, trusted: bool = True) -> None:
+async def ingest_nodes(parcel: Shipment, *nodes: Node, trusted: bool = True) -> None:
     track = Track(waybill=str(parcel.waybill), company=parcel.company, nodes=nodes, complete=False)
     await tracking.ingest_tracks([track], source="kuaidi100", trusted=trusted)
 
@@ -77,10 +77,10 @@ async def test_the_list_can_be_narrowed_to_states_and_says_what_is_wrong():
     ]
 
 
-async def test_one_timeline_tells_office_and_courier_in_the_order_in_which_it_happened():
+async def test_one_timeline_shows_office_and_courier_in_the_order_in_which_it_happened():
     resident, region = await a_resident(), await a_region()
     parcel = await a_parcel(resident)
-    await told(parcel, a_node("out_for_delivery", -1, region_code=region.code), a_node("collected", -40))
+    await ingest_nodes(parcel, a_node("out_for_delivery", -1, region_code=region.code), a_node("collected", -40))
 
     seen = await resident_views.get_own_delivery(resident, parcel.delivery.number)
 
@@ -99,8 +99,8 @@ async def test_one_timeline_tells_office_and_courier_in_the_order_in_which_it_ha
 async def test_a_claimed_signature_is_shown_as_not_confirmed_and_a_late_node_as_late():
     resident = await a_resident()
     parcel = await a_parcel(resident)
-    await told(parcel, a_node("out_for_delivery", -5))
-    await told(parcel, a_node("collected", -60), a_node("delivered", -1), trusted=False)
+    await ingest_nodes(parcel, a_node("out_for_delivery", -5))
+    await ingest_nodes(parcel, a_node("collected", -60), a_node("delivered", -1), trusted=False)
 
     seen = await resident_views.get_own_delivery(resident, parcel.delivery.number)
 
@@ -114,7 +114,7 @@ async def test_a_claimed_signature_is_shown_as_not_confirmed_and_a_late_node_as_
 async def test_an_unknown_code_is_kept_and_called_other():
     resident = await a_resident()
     parcel = await a_parcel(resident)
-    await told(parcel, a_node("other", -1, raw_code="XYZ", raw_text="快件已交接"))
+    await ingest_nodes(parcel, a_node("other", -1, raw_code="XYZ", raw_text="快件已交接"))
 
     [step] = [
         each
@@ -129,7 +129,7 @@ async def test_the_couriers_phone_is_the_residents_alone_and_never_their_own():
     mother, daughter = await a_resident(), await a_resident()
     await a_delegation(mother, daughter, matters=("all",))
     parcel = await a_parcel(mother)
-    await told(parcel, a_node("out_for_delivery", -1, raw_text="派送中，张师傅13912345678，收件人13800138000"))
+    await ingest_nodes(parcel, a_node("out_for_delivery", -1, raw_text="派送中，张师傅13912345678，收件人13800138000"))
 
     own = await resident_views.get_own_delivery(mother, parcel.delivery.number)
     hers = await resident_views.get_own_delivery(daughter, parcel.delivery.number)
@@ -162,7 +162,7 @@ def test_phones_are_masked_and_other_numbers_are_not(text: str, masked: str):
 async def test_a_phone_is_taken_from_the_latest_node_near_the_door():
     resident = await a_resident()
     parcel = await a_parcel(resident)
-    await told(
+    await ingest_nodes(
         parcel,
         a_node("collected", -90, raw_text="揽收员13700000000"),
         a_node("out_for_delivery", -60, raw_text="派件员13911111111"),
@@ -174,7 +174,7 @@ async def test_a_phone_is_taken_from_the_latest_node_near_the_door():
     assert (await resident_views.get_own_delivery(resident, parcel.delivery.number)).courier_phone == "13922222222"
 
 
-async def test_a_confirmed_parcel_has_come_and_nobody_asks_about_it_any_more():
+async def test_a_confirmed_parcel_has_come_and_is_not_queried_any_more():
     resident = await a_resident()
     parcel = await a_parcel(resident, state=D.OUT_FOR_DELIVERY, query_after=clock.now())
     await a_problem(parcel.delivery, kind=ProblemKind.NO_MOVEMENT, text=None)
@@ -187,7 +187,7 @@ async def test_a_confirmed_parcel_has_come_and_nobody_asks_about_it_any_more():
     assert await moves_of(parcel.delivery.id) == ["out_for_delivery", "signed"]
     assert await fetch_value("SELECT query_after IS NULL AND ended_at IS NOT NULL FROM shipments") is True
     assert [ended is not None for _, ended in await problems_of(parcel.delivery.id)] == [True]
-    await told(parcel, a_node("delivered", 1), a_node("returning", 2))
+    await ingest_nodes(parcel, a_node("delivered", 1), a_node("returning", 2))
     assert await delivery_state(parcel.delivery.id) == "signed"
     steps = (await resident_views.get_own_delivery(resident, parcel.delivery.number)).steps
     assert [each.text for each in steps if each.kind == "office" and each.code == "signed"] == ["居民确认已收到"]
@@ -198,7 +198,7 @@ async def test_a_late_word_of_the_courier_does_not_take_a_confirmed_parcel_back(
     parcel = await a_parcel(resident, state=D.OUT_FOR_DELIVERY)
     await receiving.confirm_receipt(resident, parcel.delivery.number)
 
-    await told(parcel, a_node("in_transit", -1))
+    await ingest_nodes(parcel, a_node("in_transit", -1))
 
     assert await fetch_value("SELECT state FROM shipments") == "signed"
 
@@ -256,7 +256,7 @@ async def test_of_what_was_never_sent_nothing_can_be_wrong(state: D):
         await receiving.report_problem(resident, (await a_delivery(resident, state=state)).number, "没有收到")
 
 
-async def test_somebody_elses_parcel_can_neither_be_confirmed_nor_complained_about():
+async def test_another_residents_parcel_can_neither_be_confirmed_nor_complained_about():
     parcel, stranger = await a_parcel(await a_resident()), await a_resident()
 
     with pytest.raises(DeliveryNotFound):
@@ -295,10 +295,10 @@ def test_every_state_status_and_problem_has_a_name_and_the_machine_is_whole():
     assert {D.SIGNED, D.HANDED_OVER, D.CANCELLED} == over
 
 
-async def test_a_page_of_somebody_who_was_forgotten_holds_no_address_and_no_words():
+async def test_a_page_of_an_erased_resident_holds_no_address_and_no_words():
     resident = await a_resident()
     parcel = await a_parcel(resident)
-    await told(parcel, a_node("delivered", -1))
+    await ingest_nodes(parcel, a_node("delivered", -1))
     await data_subjects.erase(resident.id)
 
     seen = await resident_views.get_own_delivery(AsResident(resident.id, resident.session_id), parcel.delivery.number)
@@ -307,7 +307,7 @@ async def test_a_page_of_somebody_who_was_forgotten_holds_no_address_and_no_word
     assert [each.text for each in seen.steps if each.kind == "courier"] == [""]
 
 
-async def test_steps_of_the_office_are_told_and_those_that_repeat_a_node_are_not():
+async def test_steps_of_the_office_are_shown_and_those_that_repeat_a_node_are_not():
     resident = await a_resident()
     delivery = await a_delivery(resident, state=D.WAITING)
     async with transaction():

@@ -60,7 +60,7 @@ async def a_case_of(resident: AsResident, state: CaseState = CaseState.CORRECTIO
 
 
 async def sent_in(resident: AsResident) -> tuple[DeliveryRow, AsStaff]:
-    """Documents that are to be sent, and somebody of the office."""
+    """Documents that are to be sent, and a member of staff."""
     case = await a_case_of(resident)
     delivery = await sending_in.send_in(resident, case.number, (await an_address(resident)).id)
     assert delivery.department_id is not None
@@ -115,7 +115,7 @@ async def test_a_strangers_case_does_not_exist_and_a_delegate_sends_in_for_their
     assert (await sending_in.send_in(daughter, case.number, address, mother.id)).resident_id == mother.id
 
 
-async def test_to_an_office_whose_address_nobody_knows_nothing_is_sent():
+async def test_to_an_office_without_an_address_nothing_is_sent():
     resident = await a_resident()
     case = await a_case_of(resident)
     await execute("UPDATE cases SET department_id = $2 WHERE id = $1", case.id, uuid7())

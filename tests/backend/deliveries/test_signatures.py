@@ -1,4 +1,4 @@
-"""The picture of a signature: what a tablet draws is taken, everything else is refused, whatever it is."""
+"""The picture of a signature: what a tablet draws is taken, everything else is refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_drawn_signature_is_taken_with_and_without_what_browsers_put_in_front(
 
 @pytest.mark.parametrize("filtering", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("colour", [0, 2, 4, 6])
-def test_a_blank_picture_is_no_signature_under_whatever_filter(filtering: int, colour: int):
+def test_a_blank_picture_is_no_signature_under_any_filter(filtering: int, colour: int):
     channels, width, height = {0: 1, 2: 3, 4: 2, 6: 4}[colour], 60, 50
     pixel = bytes([200, 10, 90, 255][:channels])
     rows = b"".join(_filtered(filtering, pixel, width, first=not y) for y in range(height))
@@ -52,8 +52,8 @@ def _filtered(filtering: int, pixel: bytes, width: int, *, first: bool) -> bytes
             left, corner = (value, up) if x else (0, 0)
             guess = left + up - corner
             paeth = min((left, up, corner), key=lambda each: abs(guess - each))
-            told = (0, left, up, (left + up) // 2, paeth)[filtering]
-            out.append((value - told) % 256)
+            predicted = (0, left, up, (left + up) // 2, paeth)[filtering]
+            out.append((value - predicted) % 256)
     return bytes(out)
 
 

@@ -40,7 +40,7 @@ def staff_at(department: UUID | None = None, *duties: str) -> AsStaff:
     return AsStaff(uuid7(), department or uuid7(), frozenset(duties or (SEND,)))
 
 
-async def listed(staff: AsStaff, **filters: Any) -> list[str]:
+async def list_numbers(staff: AsStaff, **filters: Any) -> list[str]:
     return [each.number for each in (await staff_views.list_department_deliveries(staff, **filters))[0]]
 
 
@@ -51,13 +51,13 @@ async def test_the_office_sees_its_own_and_what_lies_at_its_counter():
     at_counter = await a_delivery(method=Method.PICKUP, pickup_point=point)
     await a_delivery()
 
-    assert await listed(staff) == [at_counter.number, own.number]
-    assert await listed(stranger) == []
+    assert await list_numbers(staff) == [at_counter.number, own.number]
+    assert await list_numbers(stranger) == []
     with pytest.raises(DeliveryNotFound):
         await staff_views.get_department_delivery(stranger, own.number)
     with pytest.raises(DutyMissing):
-        await listed(staff_at(staff.department_id, "cases.read"))
-    assert await listed(staff_at(staff.department_id, handing_over.HAND_OVER)) == [at_counter.number, own.number]
+        await list_numbers(staff_at(staff.department_id, "cases.read"))
+    assert await list_numbers(staff_at(staff.department_id, handing_over.HAND_OVER)) == [at_counter.number, own.number]
 
 
 async def test_the_list_is_narrowed_by_state_way_direction_and_what_is_overdue():
@@ -68,17 +68,17 @@ async def test_the_list_is_narrowed_by_state_way_direction_and_what_is_overdue()
     late = await a_delivery(**mine, method=Method.PICKUP, state=D.READY, kept_until=clock.today() - timedelta(days=1))
     kept = await a_delivery(**mine, method=Method.PICKUP, state=D.READY, kept_until=clock.today())
 
-    assert await listed(staff, states=[D.IN_TRANSIT]) == [sent.number]
-    assert await listed(staff, direction=Direction.TO_OFFICE) == [incoming.number]
-    assert await listed(staff, method=Method.PICKUP) == [kept.number, late.number]
-    assert await listed(staff, overdue=True) == [late.number]
-    assert late.number not in await listed(staff, overdue=False)
+    assert await list_numbers(staff, states=[D.IN_TRANSIT]) == [sent.number]
+    assert await list_numbers(staff, direction=Direction.TO_OFFICE) == [incoming.number]
+    assert await list_numbers(staff, method=Method.PICKUP) == [kept.number, late.number]
+    assert await list_numbers(staff, overdue=True) == [late.number]
+    assert late.number not in await list_numbers(staff, overdue=False)
     first, cursor = await staff_views.list_department_deliveries(staff, limit=3)
     rest, end = await staff_views.list_department_deliveries(staff, limit=3, cursor=cursor)
     assert (len(first), len(rest), end) == (3, 1, None)
 
 
-async def test_a_receiver_is_masked_until_somebody_opens_the_address_and_then_the_ledger_knows():
+async def test_a_receiver_is_masked_until_staff_open_the_address_and_then_the_ledger_knows():
     staff = staff_at()
     parcel = await a_shipment(delivery_changes={"department_id": staff.department_id})
     identity = uuid7()
@@ -109,7 +109,7 @@ async def test_what_is_fetched_at_a_counter_has_no_address_to_open():
         await staff_views.reveal_receiver(staff, delivery.number)
 
 
-async def test_a_problem_is_taken_answered_once_and_told():
+async def test_a_problem_is_taken_over_answered_once_and_notified():
     staff = staff_at()
     delivery = await a_delivery(department_id=staff.department_id, state=D.SIGNED)
     problem = await a_problem(delivery, text="没有收到")

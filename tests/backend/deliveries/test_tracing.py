@@ -72,7 +72,7 @@ async def a_push(name: str = tracing.EVENT) -> WechatPushed:
     )
 
 
-async def heard(event: WechatPushed, wechat: AWeChat) -> None:
+async def handle_push(event: WechatPushed, wechat: AWeChat) -> None:
     equip(Partners(wechat=wechat, sms=None, wire=None))  # type: ignore[arg-type]
     try:
         async with transaction():
@@ -89,7 +89,7 @@ def path_of(shipment: Shipment, *statuses: str) -> AWeChat:
 async def test_wechats_events_move_the_parcel():
     shipment = await a_shipment()
 
-    await heard(await a_push(), path_of(shipment, "collected", "delivered"))
+    await handle_push(await a_push(), path_of(shipment, "collected", "delivered"))
 
     assert await delivery_state(shipment.delivery_id) == "signed"
     assert await fetch_value("SELECT source FROM shipment_nodes LIMIT 1") == "wechat"
@@ -98,17 +98,17 @@ async def test_wechats_events_move_the_parcel():
 async def test_other_events_and_unreadable_ones_are_left_alone():
     shipment = await a_shipment()
 
-    await heard(await a_push("subscribe_msg_popup_event"), path_of(shipment, "delivered"))
-    await heard(await a_push(), AWeChat())
+    await handle_push(await a_push("subscribe_msg_popup_event"), path_of(shipment, "delivered"))
+    await handle_push(await a_push(), AWeChat())
     forgotten = await a_push()
     await execute("DELETE FROM inbound_messages")
-    await heard(forgotten, path_of(shipment, "delivered"))
+    await handle_push(forgotten, path_of(shipment, "delivered"))
 
     assert await delivery_state(shipment.delivery_id) == "ordered"
 
 
 async def a_paid_parcel(**changes: Any) -> tuple[Any, Shipment]:
-    """Somebody who has paid the postage of their parcel in WeChat."""
+    """A resident who has paid the postage of their parcel in WeChat."""
     resident = await a_resident()
     delivery = await a_delivery(resident, state=DeliveryState.ORDERED, postage=Postage.RESIDENT, postage_fen=900)
     fee = await a_fee(subject_kind="delivery", subject_id=delivery.id, resident_id=resident.id, charge_ref="postage")
@@ -152,7 +152,7 @@ async def test_without_a_paid_order_a_parcel_or_a_picture_there_is_no_component(
             await tracing.get_trace_token(who, which.delivery_id, wechat=AWeChat())  # type: ignore[attr-defined,arg-type]
 
 
-async def test_somebody_elses_parcel_is_not_found():
+async def test_another_residents_parcel_is_not_found():
     _, shipment = await a_paid_parcel()
 
     with pytest.raises(DeliveryNotFound):

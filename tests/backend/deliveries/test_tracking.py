@@ -1,4 +1,4 @@
-"""What is told of a parcel: by whom, when, how often, and what of it counts."""
+"""What is reported of a parcel: by whom, when, how often, and what of it counts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def a_track(shipment: Shipment, *nodes: Node, **changes: object) -> Track:
     return Track(**values)  # type: ignore[arg-type]
 
 
-async def heard(
+async def ingest(
     shipment: Shipment, *nodes: Node, source: str = "kuaidi100", trusted: bool = True, **changes: object
 ) -> tracking.IngestResult:
     return await tracking.ingest_tracks([a_track(shipment, *nodes, **changes)], source=source, trusted=trusted)
@@ -64,7 +64,7 @@ async def test_a_journey_moves_the_delivery_step_by_step():
     journey = [a_node("collected", -50), a_node("in_transit", -40), a_node("out_for_delivery", -9), a_node("delivered")]
 
     for n in range(1, 5):
-        assert (await heard(shipment, *reversed(journey[:n]))).nodes == 1
+        assert (await ingest(shipment, *reversed(journey[:n]))).nodes == 1
 
     assert await recorded_states(shipment.delivery_id) == ["picked_up", "in_transit", "out_for_delivery", "signed"]
     assert await delivery_state(shipment.delivery_id) == "signed"
@@ -73,13 +73,13 @@ async def test_a_journey_moves_the_delivery_step_by_step():
     assert at == journey[0].event_at
 
 
-async def test_what_was_told_is_kept_word_for_word_and_sealed():
+async def test_a_node_is_kept_word_for_word_and_sealed():
     shipment, node = (
         await a_shipment(),
         a_node("other", raw_code="999", raw_text="【长春市】张三13800138000已取", place="长春"),
     )
 
-    await heard(shipment, node)
+    await ingest(shipment, node)
 
     row = await fetch_row("SELECT * FROM shipment_nodes")
     assert row is not None
@@ -90,11 +90,11 @@ async def test_what_was_told_is_kept_word_for_word_and_sealed():
     assert await recorded_states(shipment.delivery_id) == []
 
 
-async def test_a_node_told_again_by_a_push_or_by_a_question_is_one_row():
+async def test_a_node_repeated_by_a_push_or_by_a_query_is_one_row():
     shipment, node = await a_shipment(), a_node("collected", -10)
 
-    await heard(shipment, node, node)
-    again = await heard(shipment, node, source="kuaidi100:query")
+    await ingest(shipment, node, node)
+    again = await ingest(shipment, node, source="kuaidi100:query")
 
     assert (again.shipments, again.nodes) == (1, 0)
     assert len(await rows_of(shipment)) == 1
@@ -106,16 +106,16 @@ async def test_a_key_that_changed_makes_no_second_row_of_a_node():
     old, new = f"old:{'1' * 64}", f"new:{'2' * 64}"
 
     with using(fingerprint_keys=old):
-        await heard(shipment, node)
+        await ingest(shipment, node)
     with using(fingerprint_keys=f"{new},{old}"):
-        assert (await heard(shipment, node)).nodes == 0
+        assert (await ingest(shipment, node)).nodes == 0
 
 
 async def test_late_nodes_enter_the_timeline_and_move_nothing():
     shipment = await a_shipment()
-    await heard(shipment, a_node("delivered"))
+    await ingest(shipment, a_node("delivered"))
 
-    late = await heard(shipment, a_node("in_transit", -30))
+    late = await ingest(shipment, a_node("in_transit", -30))
 
     assert late.nodes == 1
     assert await rows_of(shipment) == [("in_transit", True, True), ("delivered", True, False)]
@@ -123,10 +123,10 @@ async def test_late_nodes_enter_the_timeline_and_move_nothing():
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'shipment.nodes-stored'") == 1
 
 
-async def test_a_signature_that_nobody_signed_for_waits_for_the_answer_to_a_question():
+async def test_an_unsigned_signature_waits_for_the_answer_to_a_query():
     shipment, signed = await a_shipment(tracker="sf", company="shunfeng"), a_node("delivered")
 
-    await heard(shipment, a_node("out_for_delivery", -5), signed, source="sf", trusted=False)
+    await ingest(shipment, a_node("out_for_delivery", -5), signed, source="sf", trusted=False)
 
     assert await delivery_state(shipment.delivery_id) == "out_for_delivery"
     assert await column(shipment, "unconfirmed_end_at") is not None
@@ -134,29 +134,27 @@ async def test_a_signature_that_nobody_signed_for_waits_for_the_answer_to_a_ques
     assert isinstance(due, datetime)
     assert due <= clock.now()
 
-    await heard(shipment, signed, source="sf:query")
+    await ingest(shipment, signed, source="sf:query")
 
     assert await delivery_state(shipment.delivery_id) == "signed"
     assert await rows_of(shipment) == [("out_for_delivery", True, False), ("delivered", True, False)]
 
 
 @pytest.mark.parametrize(("status", "state"), [("returned", "returned"), ("lost", "lost")])
-async def test_a_loss_or_return_that_nobody_signed_for_alarms_nobody_until_a_question_confirms_it(
-    status: str, state: str
-):
+async def test_an_unsigned_loss_or_return_raises_no_alarm_until_a_query_confirms_it(status: str, state: str):
     shipment, end = await a_shipment(tracker="kdniao"), a_node(status)
 
-    await heard(shipment, a_node("in_transit", -5), end, source="kdniao", trusted=False)
+    await ingest(shipment, a_node("in_transit", -5), end, source="kdniao", trusted=False)
 
     assert await delivery_state(shipment.delivery_id) == "in_transit"
     assert await problems_of(shipment.delivery_id) == []
     due = await column(shipment, "query_after")
     assert isinstance(due, datetime)
     assert due <= clock.now()
-    await heard(shipment, a_node("in_transit", -4), source="kdniao", trusted=False)
+    await ingest(shipment, a_node("in_transit", -4), source="kdniao", trusted=False)
     assert await column(shipment, "query_after") == due
 
-    await heard(shipment, end, source="kdniao:query")
+    await ingest(shipment, end, source="kdniao:query")
 
     assert await delivery_state(shipment.delivery_id) == state
     assert await problems_of(shipment.delivery_id) == [(state, None)]
@@ -165,17 +163,17 @@ async def test_a_loss_or_return_that_nobody_signed_for_alarms_nobody_until_a_que
 async def test_a_belief_is_not_lost_to_a_later_claim():
     shipment, signed = await a_shipment(tracker="sf"), a_node("delivered")
 
-    await heard(shipment, signed, source="sf:query")
-    await heard(shipment, signed, source="sf", trusted=False)
+    await ingest(shipment, signed, source="sf:query")
+    await ingest(shipment, signed, source="sf", trusted=False)
 
     assert await rows_of(shipment) == [("delivered", True, False)]
 
 
 async def test_signed_and_then_returned_is_a_contradiction_for_the_office_and_no_way_back():
     shipment = await a_shipment()
-    await heard(shipment, a_node("delivered", -20))
+    await ingest(shipment, a_node("delivered", -20))
 
-    await heard(shipment, a_node("returned", -5))
+    await ingest(shipment, a_node("returned", -5))
 
     assert await delivery_state(shipment.delivery_id) == "signed"
     assert [kind for kind, _ in await problems_of(shipment.delivery_id)] == ["conflict"]
@@ -183,8 +181,8 @@ async def test_signed_and_then_returned_is_a_contradiction_for_the_office_and_no
 
 async def test_refused_at_first_and_then_signed_for_is_no_contradiction():
     shipment = await a_shipment()
-    await heard(shipment, a_node("refused", -20))
-    await heard(shipment, a_node("delivered", -5))
+    await ingest(shipment, a_node("refused", -20))
+    await ingest(shipment, a_node("delivered", -5))
 
     assert await moves_of(shipment.delivery_id) == ["ordered", "returning", "signed"]
     problems = await problems_of(shipment.delivery_id)
@@ -197,17 +195,17 @@ async def test_refused_at_first_and_then_signed_for_is_no_contradiction():
 async def test_what_goes_wrong_is_found_once(status: str, kind: str):
     shipment = await a_shipment()
 
-    await heard(shipment, a_node(status, -5))
-    await heard(shipment, a_node(status, -5), a_node(status, -4))
+    await ingest(shipment, a_node(status, -5))
+    await ingest(shipment, a_node(status, -5), a_node(status, -4))
 
     assert await problems_of(shipment.delivery_id) == [(kind, None)]
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'delivery-problem.opened'") == 1
 
 
-async def test_a_failed_attempt_before_the_next_one_alarms_nobody():
+async def test_a_failed_attempt_before_the_next_one_raises_no_alarm():
     shipment = await a_shipment()
 
-    await heard(shipment, a_node("delivery_failed", -50), a_node("out_for_delivery", -20))
+    await ingest(shipment, a_node("delivery_failed", -50), a_node("out_for_delivery", -20))
 
     assert await problems_of(shipment.delivery_id) == []
 
@@ -215,7 +213,7 @@ async def test_a_failed_attempt_before_the_next_one_alarms_nobody():
 async def test_what_happens_in_two_hours_is_taken_and_what_happens_later_is_not():
     shipment = await a_shipment()
 
-    await heard(shipment, a_node("collected", 115), a_node("delivered", 125))
+    await ingest(shipment, a_node("collected", 115), a_node("delivered", 125))
 
     assert await rows_of(shipment) == [("collected", True, False)]
     assert await delivery_state(shipment.delivery_id) == "picked_up"
@@ -225,7 +223,7 @@ async def test_a_time_without_a_zone_is_read_as_shanghai():
     shipment = await a_shipment()
     local = (clock.now() - timedelta(minutes=5)).astimezone(clock.SHANGHAI).replace(tzinfo=None, microsecond=0)
 
-    await heard(shipment, a_node("collected", event_at=local))
+    await ingest(shipment, a_node("collected", event_at=local))
 
     at = await fetch_value("SELECT event_at FROM shipment_nodes")
     assert at == local.replace(tzinfo=clock.SHANGHAI)
@@ -236,14 +234,14 @@ async def test_a_number_that_the_courier_used_before_belongs_to_the_parcel_of_it
     old = await a_shipment(state=D.SIGNED, ordered_at=months_ago, ended_at=months_ago + timedelta(days=3))
     new = await a_shipment(waybill=old.waybill)
 
-    told = await heard(
+    result = await ingest(
         new,
         a_node("collected", event_at=months_ago + timedelta(days=1)),
         a_node("delivered", event_at=months_ago + timedelta(days=3)),
         a_node("collected", -3),
     )
 
-    assert told.shipments == 2
+    assert result.shipments == 2
     assert [status for status, _, _ in await rows_of(old)] == ["collected", "delivered"]
     assert [status for status, _, _ in await rows_of(new)] == ["collected"]
     assert await delivery_state(new.delivery_id) == "picked_up"
@@ -254,16 +252,16 @@ async def test_what_lies_between_two_parcels_of_one_number_belongs_to_neither():
         state=D.SIGNED, ordered_at=clock.now() - timedelta(days=300), ended_at=clock.now() - timedelta(days=290)
     )
 
-    told = await heard(old, a_node("delivered", event_at=clock.now() - timedelta(days=100)))
+    result = await ingest(old, a_node("delivered", event_at=clock.now() - timedelta(days=100)))
 
-    assert (told.shipments, told.unknown) == (0, 1)
+    assert (result.shipments, result.unknown) == (0, 1)
 
 
 async def test_what_happened_before_the_order_is_of_another_parcel_unless_the_waybill_was_entered_by_hand():
     ordered, by_hand = await a_shipment(), await a_shipment(courier="manual")
 
     for shipment in (ordered, by_hand):
-        await heard(shipment, a_node("collected", -60 * 24 * 3))
+        await ingest(shipment, a_node("collected", -60 * 24 * 3))
 
     assert (await rows_of(ordered), len(await rows_of(by_hand))) == ([], 1)
 
@@ -271,32 +269,32 @@ async def test_what_happened_before_the_order_is_of_another_parcel_unless_the_wa
 async def test_another_companys_parcel_of_the_same_number_is_not_ours():
     shipment = await a_shipment()
 
-    told = await heard(shipment, a_node("delivered"), company="shunfeng")
+    result = await ingest(shipment, a_node("delivered"), company="shunfeng")
 
-    assert told == tracking.IngestResult(0, 0, 1)
+    assert result == tracking.IngestResult(0, 0, 1)
     assert await delivery_state(shipment.delivery_id) == "ordered"
 
 
 async def test_a_push_that_names_another_order_of_ours_is_not_of_this_parcel():
     shipment, other = await a_shipment(), await a_shipment()
 
-    assert (await heard(shipment, a_node("delivered"), order_number=other.number)).unknown == 1
-    assert (await heard(shipment, a_node("collected"), order_number=shipment.number)).nodes == 1
-    assert (await heard(shipment, a_node("in_transit"), order_number="SOMEBODY-S")).nodes == 1
+    assert (await ingest(shipment, a_node("delivered"), order_number=other.number)).unknown == 1
+    assert (await ingest(shipment, a_node("collected"), order_number=shipment.number)).nodes == 1
+    assert (await ingest(shipment, a_node("in_transit"), order_number="SOMEBODY-S")).nodes == 1
 
 
-async def test_the_tracker_may_correct_the_company_and_nobody_else_may():
+async def test_only_the_tracker_may_correct_the_company():
     shipment = await a_shipment()
 
-    await heard(shipment, company="yunda", corrected_company="yunda", source="kdniao")
-    await heard(shipment, company="yunda", corrected_company="yunda", trusted=False)
+    await ingest(shipment, company="yunda", corrected_company="yunda", source="kdniao")
+    await ingest(shipment, company="yunda", corrected_company="yunda", trusted=False)
     assert await column(shipment, "company") == "ems"
 
-    await heard(shipment, corrected_company="yunda", given_up=True)
+    await ingest(shipment, corrected_company="yunda", given_up=True)
     assert await column(shipment, "company") == "yunda"
     assert await column(shipment, "subscribe_after") is None
 
-    assert (await heard(shipment, a_node("collected"), company="yunda")).nodes == 1
+    assert (await ingest(shipment, a_node("collected"), company="yunda")).nodes == 1
 
 
 async def test_a_correction_that_leads_to_another_parcel_under_way_is_for_the_office():
@@ -314,7 +312,7 @@ async def test_a_correction_that_leads_to_another_parcel_under_way_is_for_the_of
 async def test_a_tracker_that_gives_up_is_subscribed_to_again_after_half_an_hour():
     shipment = await a_shipment()
 
-    await heard(shipment, given_up=True)
+    await ingest(shipment, given_up=True)
 
     due = await column(shipment, "subscribe_after")
     assert isinstance(due, datetime)
@@ -325,7 +323,7 @@ async def test_a_tracker_that_gives_up_is_subscribed_to_again_after_half_an_hour
 async def test_a_push_puts_the_next_question_off():
     shipment = await a_shipment(query_after=clock.now())
 
-    await heard(shipment, a_node("collected", -1))
+    await ingest(shipment, a_node("collected", -1))
 
     due = await column(shipment, "query_after")
     assert isinstance(due, datetime)
@@ -334,10 +332,10 @@ async def test_a_push_puts_the_next_question_off():
 
 async def test_a_parcel_that_moves_again_closes_the_alarm_about_its_silence():
     shipment = await a_shipment()
-    await heard(shipment, a_node("collected", -50), given_up=True)
+    await ingest(shipment, a_node("collected", -50), given_up=True)
     assert await problems_of(shipment.delivery_id) == [("no-movement", None)]
 
-    await heard(shipment, a_node("in_transit", -1))
+    await ingest(shipment, a_node("in_transit", -1))
 
     [(kind, ended)] = await problems_of(shipment.delivery_id)
     assert (kind, ended is not None) == ("no-movement", True)
@@ -348,7 +346,7 @@ async def test_an_order_that_was_undone_and_is_on_its_way_all_the_same_alarms_an
     delivery = await a_delivery()
     shipment = await a_shipment(delivery, ended_at=clock.now())
 
-    await heard(shipment, a_node("in_transit", -1))
+    await ingest(shipment, a_node("in_transit", -1))
 
     assert await delivery_state(delivery.id) == "to_send"
     assert [kind for kind, _ in await problems_of(delivery.id)] == ["conflict"]
@@ -359,7 +357,7 @@ async def test_the_first_parcel_arriving_after_a_second_was_sent_alarms_and_move
     await execute("UPDATE deliveries SET state = 'ordered' WHERE id = $1", first.delivery_id)
     await a_shipment(await first.delivery, attempt=2)
 
-    await heard(first, a_node("delivered", -1))
+    await ingest(first, a_node("delivered", -1))
 
     assert await delivery_state(first.delivery_id) == "ordered"
     assert [kind for kind, _ in await problems_of(first.delivery_id)] == ["conflict"]
@@ -369,7 +367,7 @@ async def test_texts_that_no_database_holds_are_made_harmless():
     shipment = await a_shipment()
 
     node = a_node("other", -1, raw_code="\0" * 80, raw_text="\ud800半" * 3000, place="x" * 500, region_code="12a")
-    await heard(shipment, replace(node, status="nonsense"))
+    await ingest(shipment, replace(node, status="nonsense"))
 
     row = await fetch_row("SELECT status, raw_code, place, region_code FROM shipment_nodes")
     assert row is not None
@@ -379,7 +377,7 @@ async def test_texts_that_no_database_holds_are_made_harmless():
 async def test_a_flood_of_nodes_fills_no_table():
     shipment = await a_shipment()
 
-    told = await heard(shipment, *(a_node("other", -n / 60) for n in range(1200)))
+    result = await ingest(shipment, *(a_node("other", -n / 60) for n in range(1200)))
 
-    assert told.nodes == 1000
-    assert (await heard(shipment, a_node("other", -25))).nodes == 0
+    assert result.nodes == 1000
+    assert (await ingest(shipment, a_node("other", -25))).nodes == 0

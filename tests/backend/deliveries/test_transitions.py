@@ -25,7 +25,7 @@ def test_numbers_have_their_form_and_a_shipment_has_the_one_of_its_attempt():
         numbering.shipment_number(number, 100)
 
 
-async def test_a_move_changes_the_row_notes_the_step_and_is_told():
+async def test_a_transition_changes_the_row_records_the_step_and_its_event():
     delivery = await a_delivery()
 
     async with transaction():
@@ -53,16 +53,17 @@ async def test_a_couriers_words_never_lead_back():
 
     async with transaction():
         delivery = await transitions.lock_row(delivery.id)
-        told = [await transitions.advance(delivery, state, "sf", at) for state in (D.IN_TRANSIT, D.SIGNED, D.RETURNED)]
+        states = (D.IN_TRANSIT, D.SIGNED, D.RETURNED)
+        advanced = [await transitions.advance(delivery, state, "sf", at) for state in states]
 
-    assert told == [False, True, False]
+    assert advanced == [False, True, False]
     assert await moves_of(delivery.id) == ["out_for_delivery", "signed"]
     row = await fetch_row("SELECT at, actor FROM delivery_transitions WHERE to_state = 'signed'")
     assert row is not None
     assert (row["at"], row["actor"]) == (at, "system:-")
 
 
-async def test_somebody_elses_delivery_is_not_found():
+async def test_another_residents_delivery_is_not_found():
     delivery = await a_delivery()
 
     assert (await transitions.get_row(delivery.number, owner=delivery.resident_id)).id == delivery.id

@@ -31,7 +31,7 @@ class APusher(ATracker):
         super().__init__("sf", signs=signs)
         self.pushed: dict[bytes, tuple[Track, ...]] = {}
 
-    def told(self, waybill: str, *nodes: Node, order_number: str | None = None) -> bytes:
+    def body_of(self, waybill: str, *nodes: Node, order_number: str | None = None) -> bytes:
         """The body of a push that says this."""
         track = Track(waybill=waybill, company="shunfeng", nodes=nodes, complete=False, order_number=order_number)
         body = f"push {len(self.pushed)}".encode()
@@ -50,7 +50,7 @@ class APusher(ATracker):
 
 
 async def being_sent(courier: ACourier) -> tuple[Delivery, UUID, str]:
-    """A delivery that is to be ordered, its shipment, and the waybill that the courier will give it. Whoever tests says
+    """A delivery that is to be ordered, its shipment, and the waybill that the courier will give it. The test decides
     when it is ordered."""
     staff, _ = await an_office()
     delivery, waybill = await one_to_send(staff), a_waybill()
@@ -69,7 +69,7 @@ async def test_a_push_that_comes_before_the_answer_to_the_order_is_worked_off_af
     delivery, shipment_id, waybill = await being_sent(courier)
 
     async def push_first() -> None:
-        await pusher.push(pusher.told(waybill, a_node("collected", -1), order_number=f"S{delivery.number[1:]}01"))
+        await pusher.push(pusher.body_of(waybill, a_node("collected", -1), order_number=f"S{delivery.number[1:]}01"))
         await jobs.drain()
         assert await delivery_state(delivery.id) == "to_send"
 
@@ -83,7 +83,7 @@ async def test_a_push_that_comes_before_the_answer_to_the_order_is_worked_off_af
     assert await fetch_value("SELECT count(*) FROM shipment_nodes") == 1
 
 
-async def test_whoever_dies_between_order_and_answer_finds_what_was_pushed_meanwhile_however_long_that_was():
+async def test_after_a_crash_between_order_and_answer_all_pushes_meanwhile_are_found():
     courier, pusher = sf(), APusher(signs=True)
     delivery, shipment_id, waybill = await being_sent(courier)
     order = courier.order
@@ -98,7 +98,7 @@ async def test_whoever_dies_between_order_and_answer_finds_what_was_pushed_meanw
             await ordering.place_order(shipment_id)
         for status, minutes in (("collected", 30), ("in_transit", 60), ("delivered", 200)):
             with clock.travel(by=timedelta(minutes=minutes)):
-                await pusher.push(pusher.told(waybill, a_node(status)))
+                await pusher.push(pusher.body_of(waybill, a_node(status)))
         assert await shipments() == [("to_send", None, False)]
 
         courier.order = order  # type: ignore[method-assign]
@@ -116,7 +116,7 @@ async def test_what_was_only_claimed_before_the_answer_is_asked_about_after_it()
     courier, pusher = sf(), APusher()
     delivery, shipment_id, waybill = await being_sent(courier)
     signed = a_node("delivered", -1)
-    await pusher.push(pusher.told(waybill, signed))
+    await pusher.push(pusher.body_of(waybill, signed))
     await jobs.drain()
 
     with served_by(courier, trackers=[pusher]):
@@ -130,7 +130,7 @@ async def test_what_was_only_claimed_before_the_answer_is_asked_about_after_it()
 async def test_what_was_pushed_of_a_waybill_that_is_entered_by_hand_later_is_worked_off():
     staff, _ = await an_office()
     delivery, pusher, waybill = await one_to_send(staff), APusher(), a_waybill()
-    await pusher.push(pusher.told(f" {waybill.lower()}", a_node("collected", -60)))
+    await pusher.push(pusher.body_of(f" {waybill.lower()}", a_node("collected", -60)))
     await jobs.drain()
 
     with served_by(sf(), trackers=[pusher]):
@@ -142,7 +142,7 @@ async def test_what_was_pushed_of_a_waybill_that_is_entered_by_hand_later_is_wor
 
 async def test_a_push_about_nobodys_parcel_is_kept_once_and_forgotten_with_the_push():
     pusher = APusher()
-    body = pusher.told(a_waybill(), a_node("collected", -1))
+    body = pusher.body_of(a_waybill(), a_node("collected", -1))
     await pusher.push(body)
     await pusher.push(body)
     await jobs.drain()
@@ -157,7 +157,7 @@ async def test_a_push_about_nobodys_parcel_is_kept_once_and_forgotten_with_the_p
 async def test_a_push_that_fits_no_parcel_of_its_number_is_not_worked_for_ever():
     other, pusher = await a_shipment(company="ems"), APusher()
 
-    await pusher.push(pusher.told(str(other.waybill), a_node("collected", -1)))
+    await pusher.push(pusher.body_of(str(other.waybill), a_node("collected", -1)))
     await jobs.drain()
 
     assert await delivery_state(other.delivery_id) == "ordered"
@@ -167,7 +167,7 @@ async def test_a_push_that_fits_no_parcel_of_its_number_is_not_worked_for_ever()
 async def test_a_push_that_is_worked_while_the_answer_is_being_written_down_is_not_lost():
     courier, pusher = sf(), APusher()
     delivery, shipment_id, waybill = await being_sent(courier)
-    await pusher.push(pusher.told(waybill, a_node("collected", -1)))
+    await pusher.push(pusher.body_of(waybill, a_node("collected", -1)))
     row, written = await fetch_row(ordering._OPEN, shipment_id), asyncio.Event()
     assert row is not None
 
@@ -191,7 +191,7 @@ async def test_a_push_that_is_worked_while_the_answer_is_being_written_down_is_n
 async def test_an_answer_that_comes_while_a_push_is_being_worked_is_not_lost():
     courier, pusher = sf(), APusher()
     delivery, shipment_id, waybill = await being_sent(courier)
-    await pusher.push(pusher.told(waybill, a_node("collected", -1)))
+    await pusher.push(pusher.body_of(waybill, a_node("collected", -1)))
     message_id, passed_over = await fetch_value("SELECT id FROM inbound_messages"), asyncio.Event()
 
     async def work() -> None:
@@ -216,7 +216,7 @@ async def test_every_parcel_of_a_push_has_a_job_of_its_own():
     courier, pusher = sf(), APusher()
     delivery, shipment_id, waybill = await being_sent(courier)
     other = a_waybill()
-    body = pusher.told(waybill, a_node("collected", -1))
+    body = pusher.body_of(waybill, a_node("collected", -1))
     pusher.pushed[body] += (Track(waybill=other, company="shunfeng", nodes=(a_node("lost", -1),), complete=False),)
     await pusher.push(body)
 
