@@ -42,6 +42,8 @@ class PushRequest(Struct, frozen=True):
 
     headers: Headers
     body: bytes
+    query: str = ""
+    """Put behind the address of the push."""
 
 
 @dataclass
@@ -96,13 +98,17 @@ class PushSender(ABC, Generic[P]):
         """What one attempt sends, written and signed at this moment; the answer to the last request counts. `first`:
         no attempt of this copy came before."""
 
-    def accepts(self, status: int, body: bytes) -> bool:
+    def accepts(self, push: P, status: int, body: bytes) -> bool:
         """Whether an answer ends the repeats."""
         return status == 200
 
-    def describe(self, status: int, body: bytes) -> str:
+    def describe(self, push: P, status: int, body: bytes) -> str:
         """An answer in a word for the record."""
         return str(status)
+
+    def gaps(self, push: P) -> Sequence[float]:
+        """Seconds between the attempts of a push."""
+        return self.schedule
 
     async def pause(self, seconds: float) -> None:
         """Wait between two attempts."""
@@ -151,7 +157,7 @@ class PushSender(ABC, Generic[P]):
 
     async def _repeat(self, push: P, after: float = 0.0) -> None:
         await asyncio.sleep(after)
-        for number, gap in enumerate((0.0, *self.schedule)):
+        for number, gap in enumerate((0.0, *self.gaps(push))):
             if number:
                 await self.pause(gap)
             for request in self.requests(push, first=number == 0):
@@ -161,8 +167,9 @@ class PushSender(ABC, Generic[P]):
 
     async def _attempt(self, push: P, request: PushRequest) -> Attempt:
         try:
-            status, body = await self.post(push.url, request.headers, request.body)
-            answer, accepted = self.describe(status, body), self.accepts(status, body)
+            url = f"{push.url}?{request.query}" if request.query else push.url
+            status, body = await self.post(url, request.headers, request.body)
+            answer, accepted = self.describe(push, status, body), self.accepts(push, status, body)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             answer, accepted = type(error).__name__, False
         attempt = Attempt(clock.now().isoformat(), request, answer, accepted)

@@ -31,11 +31,11 @@ from backend.partners.courier.sandbox.levers import CourierLevers
 from backend.partners.courier.sandbox.platform import Couriers
 from backend.partners.fiscal_receipt.sandbox import FiscalTestControl, FiscalWorld, issuing, voiding
 from backend.partners.sms.sandbox import DEFAULTS as SMS_DEFAULTS
-from backend.partners.sms.sandbox import SmsLevers, SmsWorld, sms_gateways
+from backend.partners.sms.sandbox import SmsTestControl, SmsWorld, sms_gateways
 from backend.partners.wechat.sandbox.app import wechat
-from backend.partners.wechat.sandbox.faults import Faulty
-from backend.partners.wechat.sandbox.levers import WeChatLevers
-from backend.partners.wechat.sandbox.pushing import Pusher
+from backend.partners.wechat.sandbox.faults import FaultInjector
+from backend.partners.wechat.sandbox.pushing import EventSender
+from backend.partners.wechat.sandbox.test_control import WeChatTestControl
 from backend.partners.wechat.sandbox.world import World, sandbox_settings
 from backend.partners.wechat_pay.sandbox.app import wechat_pay
 from backend.partners.wechat_pay.sandbox.platform import PayPlatform
@@ -54,7 +54,7 @@ class Sandbox:
 
     values: Settings
     world: World
-    pusher: Pusher
+    pusher: EventSender
     sms: SmsWorld
     pay: PayPlatform
     alipay: AlipayPlatform
@@ -70,7 +70,7 @@ class Sandbox:
         world = World(values)
         pay = PayPlatform(PayWorld(values, is_foreign=world.is_of_other_app))
         alipay, fiscal = AlipayPlatform(AlipayWorld(values)), FiscalWorld.of(values)
-        return cls(values, world, Pusher(world), SmsWorld.of(values), pay, alipay, fiscal, Couriers(values))
+        return cls(values, world, EventSender(world), SmsWorld.of(values), pay, alipay, fiscal, Couriers(values))
 
     def settings(self) -> dict[str, str]:
         """The settings with which the service calls this sandbox: addresses, names and keys."""
@@ -97,7 +97,7 @@ class Sandbox:
             scope[_SANDBOX] = self  # type: ignore[literal-required]
             await _addresses()(scope, receive, send)
 
-        return Faulty(answer, self.world.faults)
+        return FaultInjector(answer, self.world.faults)
 
 
 _SANDBOX = "sandbox"
@@ -129,9 +129,9 @@ def _addresses() -> Litestar:
             issuing,
             voiding,
             CourierAddresses,
-            WeChatLevers,
+            WeChatTestControl,
             PayTestControl,
-            SmsLevers,
+            SmsTestControl,
             AlipayTestControl,
             FiscalTestControl,
             CourierLevers,

@@ -11,7 +11,7 @@ from backend.database import execute, fetch, fetch_row, fetch_value
 from backend.partners import in_use
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.sandbox import messages
-from backend.partners.wechat.sandbox.pushing import Mishap, written
+from backend.partners.wechat.sandbox.pushing import EventFault, written
 from models.notifications import ConsentSource
 from notifications import delivering, recording, subscribing, wechat_events
 from tests.factories.notifications import a_message, a_reachable_resident, consents, template_id
@@ -22,7 +22,7 @@ async def pushes_arrive(sandbox: Sandbox) -> None:
     apps = {app.account: app for app in sandbox.world.apps}
     while sandbox.pusher.sent:
         sending = sandbox.pusher.sent.pop(0)
-        query, body, _ = written(apps[sending.account], sending.fields, Mishap())
+        query, body, _ = written(apps[sending.account], sending.fields, EventFault())
         await callbacks.receive_wechat(query, body, wechat=in_use().wechat)
     await jobs.drain()
 

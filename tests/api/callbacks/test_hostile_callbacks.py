@@ -125,7 +125,7 @@ def of_wechat(sandbox: Sandbox, text: str) -> tuple[str, bytes, Mapping[str, str
     with pytest.MonkeyPatch.context() as patch:
         envelope = Envelope(app.push.token, app.push.aes_key, app.appid)
         patch.setattr(pushing, "_sealed", lambda *_: envelope.seal(text))
-        query, body, kind = pushing.written(app, {"ToUserName": app.original_id}, pushing.Mishap())
+        query, body, kind = pushing.written(app, {"ToUserName": app.original_id}, pushing.EventFault())
     return f"wechat?{urlencode(query)}", body, {"content-type": kind}
 
 

@@ -18,7 +18,7 @@ from backend import clock, jobs
 from backend.crypto import fingerprint
 from backend.database import execute, fetch, fetch_row, fetch_value
 from backend.partners.sandbox import Sandbox
-from backend.partners.sms.sandbox.pushing import Mishap, Receipt, written
+from backend.partners.sms.sandbox.pushing import Receipt, ReceiptFault, written
 from backend.partners.sms.sandbox.world import DEFAULTS
 from backend.settings import using
 from models.callbacks import InboundMessage
@@ -86,7 +86,7 @@ async def test_a_receipt_is_stored_once_answered_in_the_gateways_words_and_worke
 
 async def test_a_text_that_did_not_arrive_falls_back_to_the_inbox(client: httpx.AsyncClient, sandbox: Sandbox):
     message, receipt = await a_text(sandbox)
-    receipt.mishap = Mishap("failed", "MK:0001")
+    receipt.fault = ReceiptFault(outcome="failed", code="MK:0001")
 
     await pushed(client, receipt)
     await worked()
@@ -98,7 +98,7 @@ async def test_what_has_arrived_does_not_fail_afterwards(client: httpx.AsyncClie
     message, receipt = await a_text(sandbox)
     await pushed(client, receipt)
     await worked()
-    receipt.mishap = Mishap("failed", "MK:0001")
+    receipt.fault = ReceiptFault(outcome="failed", code="MK:0001")
 
     await pushed(client, receipt)
     await worked()
@@ -110,8 +110,8 @@ async def test_a_failure_that_is_corrected_later_shows_that_the_phone_had_it_aft
     client: httpx.AsyncClient, sandbox: Sandbox
 ):
     message, receipt = await a_text(sandbox)
-    arrived = receipt.mishap
-    for receipt.mishap in (Mishap("failed", "MK:0001"), arrived):
+    arrived = receipt.fault
+    for receipt.fault in (ReceiptFault(outcome="failed", code="MK:0001"), arrived):
         await pushed(client, receipt)
         await worked()
 
@@ -123,7 +123,7 @@ async def test_many_receipts_in_one_push_find_their_messages_and_unknown_ones_di
 ):
     found = [await a_text(sandbox) for _ in range(3)]
     stranger = Receipt(
-        found[0][1].gateway, "never-sent", "no-id", "+8613999999999", sandbox.sms.now(), Mishap("failed")
+        found[0][1].gateway, "never-sent", "no-id", "+8613999999999", sandbox.sms.now(), ReceiptFault(outcome="failed")
     )
     before = receipts.UNMATCHED._value.get()
 
@@ -139,7 +139,7 @@ async def test_the_gateways_own_id_decides_whose_receipt_it_is_and_not_the_phone
 ):
     """A phone may belong to another resident by now, and gateways spell it in several forms."""
     (message, receipt), (_, of_another) = await a_text(sandbox), await a_text(sandbox)
-    mixed = Receipt(receipt.gateway, receipt.serial, "", of_another.phone, receipt.at, receipt.mishap)
+    mixed = Receipt(receipt.gateway, receipt.serial, "", of_another.phone, receipt.at, receipt.fault)
 
     await pushed(client, mixed)
     await worked(later=True)
@@ -181,7 +181,7 @@ async def test_a_receipt_is_the_answer_when_the_answer_was_lost(client: httpx.As
 
 @pytest.mark.parametrize(("name", "token"), [("tencent", "x" * 33), ("unknown", TOKEN), ("aliyun", TOKEN + "x")])
 async def test_without_the_secret_address_nothing_is_found(client: httpx.AsyncClient, name: str, token: str):
-    receipt = Receipt("tencent", "s1", "", "+8613800000001", clock.now(), Mishap())
+    receipt = Receipt("tencent", "s1", "", "+8613800000001", clock.now(), ReceiptFault())
     with using(sms_push_token=TOKEN):
         answer = await pushed(client, receipt, name=name, token=token)
         nowhere = await client.post("/v1/callbacks/nowhere", content=b"[]")
@@ -192,14 +192,14 @@ async def test_without_the_secret_address_nothing_is_found(client: httpx.AsyncCl
 
 
 async def test_without_a_token_there_is_no_address_at_all(client: httpx.AsyncClient):
-    receipt = Receipt("tencent", "s1", "", "+8613800000001", clock.now(), Mishap())
+    receipt = Receipt("tencent", "s1", "", "+8613800000001", clock.now(), ReceiptFault())
 
     for token in ("", "x", "%20"):
         assert (await pushed(client, receipt, token=token)).status_code in (404, 405)
 
 
 async def test_only_the_gateways_networks_are_let_in_where_they_are_known(client: httpx.AsyncClient):
-    receipt = Receipt("tencent", "s1", "", "+8613800000001", clock.now(), Mishap())
+    receipt = Receipt("tencent", "s1", "", "+8613800000001", clock.now(), ReceiptFault())
 
     with using(sms_push_token=TOKEN, sms_push_networks="203.0.113.0/24"):
         outside = await pushed(client, receipt)
@@ -213,7 +213,7 @@ async def test_only_the_gateways_networks_are_let_in_where_they_are_known(client
 async def test_what_cannot_be_stored_is_asked_for_again(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, name: Any
 ):
-    receipt = Receipt(name, "s1", "", "+8613800000001", clock.now(), Mishap())
+    receipt = Receipt(name, "s1", "", "+8613800000001", clock.now(), ReceiptFault())
 
     async def down(*_: Any) -> bool:
         raise ConnectionRefusedError
@@ -246,19 +246,20 @@ async def test_a_hostile_body_never_breaks_us(client: httpx.AsyncClient, name: s
 async def test_the_gateway_pushes_by_itself_until_it_is_taken(client: httpx.AsyncClient, sandbox: Sandbox):
     tried: list[str] = []
 
-    async def post(self: Any, session: Any, receipts: Any) -> str:
-        tried.append("")
-        answer = await pushed(client, *receipts) if len(tried) > 1 else None
-        return "taken" if answer is not None and answer.status_code == 200 else "refused"
+    async def post(url: str, headers: list[tuple[str, str]], body: bytes) -> tuple[int, bytes]:
+        tried.append(url)
+        if len(tried) == 1:
+            raise ConnectionRefusedError
+        answer = await pushed(client, sandbox.sms.receipts[-1])
+        return answer.status_code, answer.content
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("backend.partners.sms.sandbox.pushing.Push._attempt", post)
-        sandbox.push_to("http://127.0.0.1:9/v1/callbacks/wechat", gap=0.01)
-        message, _ = await a_text(sandbox)
-        while sandbox.sms.background:
-            await next(iter(sandbox.sms.background))
+    sandbox.sms.push.post = post
+    sandbox.push_to("http://127.0.0.1:9/v1/callbacks/wechat", gap=0.01)
+    message, _ = await a_text(sandbox)
+    while sandbox.sms.background:
+        await next(iter(sandbox.sms.background))
     await worked()
 
     assert sandbox.sms.push.url.endswith(f"/v1/callbacks/sms/{sandbox.values.sms_provider}/{TOKEN}")
-    assert sandbox.sms.receipts[-1].attempts == ["refused", "taken"]
+    assert sandbox.sms.receipts[-1].attempts == ["ConnectionRefusedError", "taken"]
     assert await stands(message) == ("sent", "sms", ["success"])

@@ -21,7 +21,7 @@ from backend.partners import Partners
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.message_crypto import Envelope, signature_of
 from backend.partners.wechat.sandbox import pushing
-from backend.partners.wechat.sandbox.pushing import Mishap, written
+from backend.partners.wechat.sandbox.pushing import EventFault, written
 from backend.partners.wechat.sandbox.world import App
 from models.callbacks import InboundMessage
 from models.events import EventRecord
@@ -44,9 +44,9 @@ def an_event(app: App, openid: str = "oUser", **more: Any) -> dict[str, Any]:
 
 
 async def push(
-    client: httpx.AsyncClient, app: App, fields: dict[str, Any], mishap: Mishap | None = None
+    client: httpx.AsyncClient, app: App, fields: dict[str, Any], fault: EventFault | None = None
 ) -> httpx.Response:
-    query, body, content_type = written(app, fields, mishap or Mishap())
+    query, body, content_type = written(app, fields, fault or EventFault())
     return await client.post(ADDRESS, params=query, content=body, headers={"content-type": content_type})
 
 
@@ -132,7 +132,7 @@ async def test_twenty_repeats_at_once_are_one_push(client: httpx.AsyncClient, mi
 
 
 async def test_a_repeat_of_the_very_same_bytes_is_one_push(client: httpx.AsyncClient, mini: App):
-    query, body, content_type = written(mini, an_event(mini), Mishap())
+    query, body, content_type = written(mini, an_event(mini), EventFault())
     for _ in range(2):
         answer = await client.post(ADDRESS, params=query, content=body, headers={"content-type": content_type})
         assert answer.text == "success"
@@ -158,19 +158,19 @@ async def test_a_plain_push_is_refused_where_encryption_is_agreed(client: httpx.
 
 
 @pytest.mark.parametrize(
-    ("mishap", "code"),
+    ("fault", "code"),
     [
-        (Mishap(bad_signature=True), "wechat-push-signature-invalid"),
-        (Mishap(wrong_appid=True), "wechat-push-signature-invalid"),
-        (Mishap(stale_seconds=301), "wechat-push-expired"),
+        (EventFault(bad_signature=True), "wechat-push-signature-invalid"),
+        (EventFault(wrong_appid=True), "wechat-push-signature-invalid"),
+        (EventFault(stale_seconds=301), "wechat-push-expired"),
     ],
 )
 async def test_a_push_that_is_not_ours_is_refused_counted_and_logged(
-    client: httpx.AsyncClient, mini: App, caplog: pytest.LogCaptureFixture, mishap: Mishap, code: str
+    client: httpx.AsyncClient, mini: App, caplog: pytest.LogCaptureFixture, fault: EventFault, code: str
 ):
     before = RECEIVED.labels("wechat", code)._value.get()
     with caplog.at_level(logging.WARNING, "zhangban.security"):
-        answer = await push(client, mini, an_event(mini), mishap)
+        answer = await push(client, mini, an_event(mini), fault)
 
     assert problem(answer) == (403, code)
     assert RECEIVED.labels("wechat", code)._value.get() == before + 1
@@ -179,7 +179,7 @@ async def test_a_push_that_is_not_ours_is_refused_counted_and_logged(
 
 
 async def test_a_parameter_given_twice_is_refused(client: httpx.AsyncClient, mini: App):
-    query, body, _ = written(mini, an_event(mini), Mishap())
+    query, body, _ = written(mini, an_event(mini), EventFault())
     pairs = [*query.items(), ("msg_signature", "0" * 40)]
 
     answer = await client.post(ADDRESS, params=pairs, content=body)
@@ -188,7 +188,7 @@ async def test_a_parameter_given_twice_is_refused(client: httpx.AsyncClient, min
 
 
 async def test_every_hostile_body_is_a_quick_problem(client: httpx.AsyncClient, mini: App):
-    query, _, _ = written(mini, an_event(mini), Mishap())
+    query, _, _ = written(mini, an_event(mini), EventFault())
     for name, body in HOSTILE.items():
         started = time.process_time()
         answer = await client.post(ADDRESS, params=query, content=body, headers={"content-type": "text/xml"})

@@ -21,7 +21,7 @@ from backend.database import execute, transaction
 from backend.partners import Partners, partners_from
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.port import WechatPushSignatureInvalid
-from backend.partners.wechat.sandbox.pushing import Mishap, written
+from backend.partners.wechat.sandbox.pushing import EventFault, written
 from backend.partners.wechat.sandbox.world import App
 from backend.settings import settings, using
 from models.callbacks import InboundMessage
@@ -31,7 +31,7 @@ EVENT = {"FromUserName": "oFollower", "CreateTime": 1714112445, "MsgType": "even
 
 
 def a_push(app: App, **more: Any) -> tuple[dict[str, str], bytes]:
-    query, body, _ = written(app, {"ToUserName": app.original_id, **EVENT, **more}, Mishap())
+    query, body, _ = written(app, {"ToUserName": app.original_id, **EVENT, **more}, EventFault())
     return query, body
 
 

@@ -71,11 +71,11 @@ class NoticeSender(PushSender[Notice]):
         content_type = f"application/x-www-form-urlencoded; charset={push.fault.charset}"
         yield PushRequest([("Content-Type", content_type)], self.body(push))
 
-    def accepts(self, status: int, body: bytes) -> bool:
+    def accepts(self, push: Notice, status: int, body: bytes) -> bool:
         """Only the very word `success` ends the repeats."""
-        return self.describe(status, body) == "200 success"
+        return self.describe(push, status, body) == "200 success"
 
-    def describe(self, status: int, body: bytes) -> str:
+    def describe(self, push: Notice, status: int, body: bytes) -> str:
         """Status and text."""
         return f"{status} {body[:64].decode('utf-8', 'replace')}"
 

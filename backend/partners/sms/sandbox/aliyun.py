@@ -44,7 +44,7 @@ def answer(world: SmsWorld, query: str, headers: Mapping[str, str], body: bytes)
     except msgspec.DecodeError:
         return 200, _said("isv.INVALID_JSON_PARAM", "JSON参数不合法")
     phone = asked.get("PhoneNumbers", "")
-    text, refusal = world.take(
+    text, refusal = world.accept(
         "aliyun",
         phone=f"+86{phone}" if len(phone) == 11 else f"+{phone}",
         template=asked.get("TemplateCode", ""),

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-import aiohttp
 import msgspec
 
 from backend.clock import SHANGHAI
+from backend.partners.own_time import OwnTime
+from backend.partners.push_kit import Push, PushFault, PushRequest, PushSender
 from backend.partners.sms.tables import Gateway
 
 ATTEMPTS = 3
-WAITS = 5.0
-"""Seconds that the gateway waits for an answer."""
 TAKEN = {"tencent": ("result", 0), "aliyun": ("code", 0)}
 
 
-@dataclass(frozen=True)
-class Mishap:
-    """What a receipt says that is not so, or unusual about it."""
+class ReceiptFault(PushFault, frozen=True):
+    """What is wrong with a receipt, or unusual about it. After `late` it also states a time so much later."""
 
     outcome: Literal["arrived", "failed"] = "arrived"
     code: str = ""
     """The gateway's word; empty means its usual one."""
-    copies: int = 1
-    late: float = 0.0
-    """Real seconds before it is pushed; it then also says that it happened so much later."""
     serial: str = ""
     """Another serial than the one that was given out."""
     without_reference: bool = False
@@ -37,66 +31,87 @@ class Mishap:
 
 @dataclass
 class Receipt:
-    """One receipt and what became of it."""
+    """The receipt of one text."""
 
     gateway: Gateway
     serial: str
     reference: str
     phone: str
     at: datetime
-    mishap: Mishap
-    attempts: list[str] = field(default_factory=list)
-    """Of each attempt the HTTP status and the answer, or the kind of failure."""
+    fault: ReceiptFault = field(default_factory=ReceiptFault)
+    pushes: list[ReceiptPush] = field(default_factory=list, repr=False)
+
+    @property
+    def attempts(self) -> list[str]:
+        """Of each attempt the HTTP status and the answer, `taken`, or the kind of failure."""
+        return [attempt.answer for push in self.pushes for attempt in push.attempts]
 
     @property
     def arrived(self) -> bool:
         """Whether we took it."""
-        return "taken" in self.attempts
+        return any(push.arrived for push in self.pushes)
+
+    def summary(self) -> dict[str, Any]:
+        """The receipt with the answers to its attempts, as the test control shows it."""
+        about = {name: getattr(self, name) for name in ("gateway", "serial", "reference", "phone", "at", "fault")}
+        return {**about, "attempts": self.attempts, "arrived": self.arrived}
 
 
-@dataclass
-class Push:
-    """Where receipts go and what is wrong with them; without an address they are held."""
+@dataclass(kw_only=True)
+class ReceiptPush(Push):
+    """Receipts that are pushed as one list; the fault is that of the first."""
 
-    url: str = ""
-    gap: float = 1.0
-    """Real seconds between attempts."""
-    hold: bool = False
-    mishap: Mishap = field(default_factory=Mishap)
+    receipts: Sequence[Receipt]
 
-    async def send(self, receipts: Sequence[Receipt]) -> None:
-        """Push them as one list, as often as it takes."""
-        mishap = receipts[0].mishap
-        await asyncio.sleep(mishap.late)
-        timeout = aiohttp.ClientTimeout(total=WAITS)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            for _ in range(mishap.copies):
-                for attempt in range(ATTEMPTS):
-                    if attempt:
-                        await asyncio.sleep(self.gap)
-                    said = await self._attempt(session, receipts)
-                    for each in receipts:
-                        each.attempts.append(said)
-                    if said == "taken":
-                        break
 
-    async def _attempt(self, session: aiohttp.ClientSession, receipts: Sequence[Receipt]) -> str:
-        headers = {"Content-Type": "application/json"}
+class ReceiptSender(PushSender[ReceiptPush]):
+    """Sends the receipts of a gateway; without an address they are held."""
+
+    apart = None
+
+    def __init__(self, time: OwnTime) -> None:
+        super().__init__(time)
+        self.url = ""
+        self.gap = 1.0
+        """Real seconds between attempts."""
+        self.hold = False
+        self.fault = ReceiptFault()
+        """What is wrong with every receipt that names no fault of its own."""
+
+    def push(self, receipts: Sequence[Receipt]) -> ReceiptPush:
+        """Push receipts as one list, in the background."""
+        one = receipts[0]
+        push = ReceiptPush(id=one.serial, about=one.serial, url=self.url, fault=one.fault, receipts=receipts)
+        for each in receipts:
+            each.pushes.append(push)
+        return self.dispatch(push)
+
+    def requests(self, push: ReceiptPush, *, first: bool) -> Iterator[PushRequest]:
+        """The list, which is not signed."""
+        yield PushRequest([("Content-Type", "application/json")], written(push.receipts))
+
+    def accepts(self, push: ReceiptPush, status: int, body: bytes) -> bool:
+        """200 and the gateway's own word of success."""
+        name, expected = TAKEN[push.receipts[0].gateway]
         try:
-            async with session.post(self.url, data=written(receipts), headers=headers) as answer:
-                body = await answer.read()
-                name, wanted = TAKEN[receipts[0].gateway]
-                told = msgspec.json.decode(body)
-                taken = answer.status == 200 and isinstance(told, dict) and told.get(name) == wanted
-                return "taken" if taken else f"{answer.status} {body[:64].decode('utf-8', 'replace')}"
-        except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
-            return type(error).__name__
+            content = msgspec.json.decode(body)
+        except msgspec.DecodeError:
+            return False
+        return status == 200 and isinstance(content, dict) and content.get(name) == expected
+
+    def describe(self, push: ReceiptPush, status: int, body: bytes) -> str:
+        """`taken`, or status and text."""
+        return "taken" if self.accepts(push, status, body) else f"{status} {body[:64].decode('utf-8', 'replace')}"
+
+    def gaps(self, push: ReceiptPush) -> Sequence[float]:
+        """The same pause every time."""
+        return (self.gap,) * (ATTEMPTS - 1)
 
 
 def written(receipts: Sequence[Receipt]) -> bytes:
     """The body of a push."""
-    ways = {"tencent": _tencent, "aliyun": _aliyun}
-    return msgspec.json.encode([ways[each.gateway](each) for each in receipts])
+    writers = {"tencent": _tencent, "aliyun": _aliyun}
+    return msgspec.json.encode([writers[each.gateway](each) for each in receipts])
 
 
 def _wall(at: datetime) -> str:
@@ -104,28 +119,28 @@ def _wall(at: datetime) -> str:
 
 
 def _tencent(receipt: Receipt) -> dict[str, Any]:
-    arrived = receipt.mishap.outcome == "arrived"
+    arrived = receipt.fault.outcome == "arrived"
     return {
-        "user_receive_time": _wall(receipt.at + timedelta(seconds=receipt.mishap.late)),
+        "user_receive_time": _wall(receipt.at + timedelta(seconds=receipt.fault.late)),
         "nationcode": "86",
         "mobile": receipt.phone.removeprefix("+86"),
         "report_status": "SUCCESS" if arrived else "FAIL",
-        "errmsg": receipt.mishap.code or ("DELIVRD" if arrived else "MK:0001"),
+        "errmsg": receipt.fault.code or ("DELIVRD" if arrived else "MK:0001"),
         "description": "用户短信送达成功" if arrived else "用户短信送达失败",
-        "sid": receipt.mishap.serial or receipt.serial,
+        "sid": receipt.fault.serial or receipt.serial,
     }
 
 
 def _aliyun(receipt: Receipt) -> dict[str, Any]:
-    arrived = receipt.mishap.outcome == "arrived"
+    arrived = receipt.fault.outcome == "arrived"
     return {
         "phone_number": receipt.phone.removeprefix("+86"),
         "send_time": _wall(receipt.at),
-        "report_time": _wall(receipt.at + timedelta(seconds=receipt.mishap.late)),
+        "report_time": _wall(receipt.at + timedelta(seconds=receipt.fault.late)),
         "success": arrived,
-        "err_code": receipt.mishap.code or ("DELIVERED" if arrived else "MK:0012"),
+        "err_code": receipt.fault.code or ("DELIVERED" if arrived else "MK:0012"),
         "err_msg": "用户接收成功" if arrived else "用户关机或无法接通",
         "sms_size": "1",
-        "biz_id": receipt.mishap.serial or receipt.serial,
-        "out_id": "" if receipt.mishap.without_reference else receipt.reference,
+        "biz_id": receipt.fault.serial or receipt.serial,
+        "out_id": "" if receipt.fault.without_reference else receipt.reference,
     }

@@ -92,7 +92,7 @@ def _expected(secret: str, stamp: str, day: str, names: list[str], headers: Mapp
 
 def _status(world: SmsWorld, phone: str, content: Mapping[str, Any]) -> dict[str, Any]:
     reference = str(content.get("SessionContext", ""))
-    text, refusal = world.take(
+    text, refusal = world.accept(
         "tencent",
         phone=phone,
         template=str(content.get("TemplateId", "")),

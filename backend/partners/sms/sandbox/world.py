@@ -1,4 +1,4 @@
-"""What a gateway remembers, and the rules by which it takes a text or does not."""
+"""The state of a gateway, and the rules by which it accepts a text or refuses it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from enum import StrEnum
 from backend import clock
 from backend.partners import simulated
 from backend.partners.own_time import OwnTime
-from backend.partners.sms.sandbox.pushing import Mishap, Push, Receipt
+from backend.partners.sms.sandbox.pushing import Receipt, ReceiptFault, ReceiptSender
 from backend.partners.sms.tables import Gateway
 from backend.settings import Settings
 
 DEFAULTS = simulated.SMS
-"""What they call and key us where the settings say nothing."""
+"""The names and keys of our account where the settings name none."""
 
 
 class Refusal(StrEnum):
@@ -55,8 +55,8 @@ class Text:
 
 @dataclass
 class SmsWorld(OwnTime):
-    """What the gateway remembers. `templates` empty means that every template is approved; `refusals` are the codes
-    with which the next texts are refused, whoever they are for."""
+    """The gateway's state. `templates` empty means that every template is approved; `refusals` are the codes
+    with which the next texts are refused, to any number."""
 
     secret_id: str
     secret_key: str
@@ -67,8 +67,12 @@ class SmsWorld(OwnTime):
     refusals: list[str] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)
     nonces: set[str] = field(default_factory=set)
-    push: Push = field(default_factory=Push)
+    push: ReceiptSender = field(init=False)
     receipts: list[Receipt] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make the sender of receipts."""
+        self.push = ReceiptSender(self)
 
     @classmethod
     def of(cls, values: Settings) -> SmsWorld:
@@ -77,10 +81,10 @@ class SmsWorld(OwnTime):
         secret_id, secret_key, app_id, sign_name, _ = known
         return cls(secret_id, secret_key, app_id, sign_name)
 
-    def take(
+    def accept(
         self, gateway: Gateway, *, phone: str, template: str, parameters: list[str], reference: str, sign_name: str
     ) -> tuple[Text | None, str]:
-        """The text that was accepted, or why not: a Refusal, or a code that a tester asked for."""
+        """Accept a text, or give the reason: a Refusal, or a code that a test set."""
         if self.refusals:
             return None, self.refusals.pop(0)
         if refusal := self._refusal(gateway, phone, template, sign_name):
@@ -90,7 +94,7 @@ class SmsWorld(OwnTime):
         self.report(text)
         return text, ""
 
-    def report(self, text: Text, mishap: Mishap | None = None) -> Receipt:
+    def report(self, text: Text, fault: ReceiptFault | None = None) -> Receipt:
         """Write the receipt of a text and push it, in the background; without an address it is held."""
         receipt = Receipt(
             gateway=text.gateway,
@@ -98,11 +102,11 @@ class SmsWorld(OwnTime):
             reference=text.reference,
             phone=text.phone,
             at=self.now(),
-            mishap=mishap or self.push.mishap,
+            fault=fault or self.push.fault,
         )
         self.receipts.append(receipt)
         if self.push.url and not self.push.hold:
-            self.in_background(self.push.send([receipt]))
+            self.push.push([receipt])
         return receipt
 
     def _refusal(self, gateway: Gateway, phone: str, template: str, sign_name: str) -> Refusal | None:

@@ -41,7 +41,7 @@ def code_to_session(world: World, query: Mapping[str, str]) -> dict[str, Any]:
     if query.get("grant_type") != "authorization_code":
         raise Errcode(40002, "invalid grant_type")
     app = _app_with_secret(world, query)
-    someone = world.take(query.get("js_code", ""), "login", app.appid)
+    someone = world.use_code(query.get("js_code", ""), "login", app.appid)
     now = world.now()
     someone.logins = [at for at in someone.logins if now - at < timedelta(minutes=1)] + [now]
     if len(someone.logins) > LOGINS_A_MINUTE:
@@ -53,7 +53,7 @@ def code_to_session(world: World, query: Mapping[str, str]) -> dict[str, Any]:
 
 def phone_number(world: World, app: App, content: Mapping[str, Any]) -> dict[str, Any]:
     """POST /wxa/business/getuserphonenumber."""
-    someone = world.take(str(content.get("code", "")), "phone", app.appid)
+    someone = world.use_code(str(content.get("code", "")), "phone", app.appid)
     if content.get("openid") not in (None, someone.openid):
         raise Errcode(40029, "invalid code")
     return {"errcode": 0, "errmsg": "ok", "phone_info": _phone_info(world, app, someone)}
@@ -93,7 +93,7 @@ def reset_session(world: World, query: Mapping[str, str]) -> dict[str, Any]:
 
 
 def user_info(world: World, query: Mapping[str, str]) -> dict[str, Any]:
-    """GET /cgi-bin/user/info: of somebody who does not follow only the openid is told."""
+    """GET /cgi-bin/user/info: for a person who does not follow, only the openid."""
     someone = world.persona_with(query.get("openid", ""), "official_account")
     if not someone.follows:
         return {"subscribe": 0, "openid": someone.oa_openid}

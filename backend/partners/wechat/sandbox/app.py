@@ -14,7 +14,7 @@ from litestar.di import NamedDependency
 from backend.partners.wechat.port import Account
 from backend.partners.wechat.sandbox import accounts, codes, messages, parcels
 from backend.partners.wechat.sandbox.errors import Errcode
-from backend.partners.wechat.sandbox.pushing import Pusher
+from backend.partners.wechat.sandbox.pushing import EventSender
 from backend.partners.wechat.sandbox.world import App, World
 
 Answer = dict[str, Any] | bytes
@@ -25,7 +25,7 @@ class Ask:
     """One request, read: `app` is the account whose token it carries, if the call needs one."""
 
     world: World
-    pusher: Pusher
+    pusher: EventSender
     app: App
     query: dict[str, str]
     content: dict[str, Any]
@@ -69,7 +69,7 @@ CALLS: dict[str, Call] = {
 
 @route(sorted(CALLS), http_method=[HttpMethod.GET, HttpMethod.POST], status_code=200, include_in_schema=False)
 async def wechat(
-    request: Request[Any, Any, Any], world: NamedDependency[World], pusher: NamedDependency[Pusher]
+    request: Request[Any, Any, Any], world: NamedDependency[World], pusher: NamedDependency[EventSender]
 ) -> Response[Any]:
     """Answer as WeChat does."""
     try:
@@ -81,7 +81,7 @@ async def wechat(
     return Response(msgspec.json.encode(answer), media_type="application/json; encoding=utf-8")
 
 
-async def _answered(world: World, pusher: Pusher, request: Request[Any, Any, Any]) -> Answer:
+async def _answered(world: World, pusher: EventSender, request: Request[Any, Any, Any]) -> Answer:
     entry = CALLS[request.url.path]
     if request.method != entry.method:
         raise Errcode(43002 if entry.method == "POST" else 43001, f"require {entry.method} method")

@@ -1,4 +1,4 @@
-"""Whatever can go wrong between two machines, on demand and per address."""
+"""Faults between two machines, on demand and per address."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 Mode = Literal["timeout", "status", "errcode", "slow", "broken_json", "html", "reset", "drop_reply", "redirect", "huge"]
-LEVERS = "/sandbox"
+TEST_CONTROL = "/sandbox"
 
 
-@dataclass
-class Fault:
+class Fault(Struct, forbid_unknown_fields=True, kw_only=True):
     """What happens at `path` (one that ends in `*` is all that begin so) the next `times` times; None means until it
     is lifted.
 
-    `timeout` says nothing for `seconds`; `slow` drips the true answer over `seconds`; `drop_reply` does
+    `timeout` sends nothing for `seconds`; `slow` drips the true answer over `seconds`; `drop_reply` does
     the work and then breaks the connection; `status` and `errcode` answer `number`.
     """
 
-    path: str
+    path: str = "*"
     mode: Mode
     times: int | None = None
     number: int = 0
@@ -44,14 +44,14 @@ class FaultBox:
 
     def add(self, path: str, mode: Mode, *, times: int | None = None, number: int = 0, seconds: float = 30.0) -> None:
         """Put a fault in force."""
-        self.faults.append(Fault(path, mode, times, number, seconds))
+        self.faults.append(Fault(path=path, mode=mode, times=times, number=number, seconds=seconds))
 
     def clear(self) -> None:
         """Lift every fault."""
         self.faults.clear()
 
-    def take(self, path: str) -> Fault | None:
-        """The fault that hits this request, if one does."""
+    def next_fault(self, path: str) -> Fault | None:
+        """The fault of this request, if one is in force."""
         for fault in self.faults:
             if fault.path == path or (fault.path.endswith("*") and path.startswith(fault.path[:-1])):
                 if fault.times is not None:
@@ -63,8 +63,8 @@ class FaultBox:
         return None
 
 
-class Faulty:
-    """The app with the faults in front; levers are never hit."""
+class FaultInjector:
+    """The app with the faults in front; the test control is never hit."""
 
     def __init__(self, app: ASGIApp, box: FaultBox) -> None:
         self._app = app
@@ -73,8 +73,8 @@ class Faulty:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         path = scope.get("path", "")
-        hit = str(scope["type"]) == "http" and not path.startswith(LEVERS)
-        fault = self._box.take(path) if hit else None
+        hit = str(scope["type"]) == "http" and not path.startswith(TEST_CONTROL)
+        fault = self._box.next_fault(path) if hit else None
         if fault is None:
             await self._app(scope, receive, send)
         else:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from backend.partners.wechat.sandbox.errors import Errcode
-from backend.partners.wechat.sandbox.pushing import Pusher
+from backend.partners.wechat.sandbox.pushing import EventSender
 from backend.partners.wechat.sandbox.world import App, Delivered, Persona, Template, World
 from backend.partners.wechat.values import check_value, kind_of
 
@@ -17,7 +17,7 @@ _STATES = ("developer", "trial", "formal")
 _LANGUAGES = ("zh_CN", "en_US", "zh_HK", "zh_TW")
 
 
-async def send_subscribe(world: World, pusher: Pusher, app: App, content: Mapping[str, Any]) -> dict[str, Any]:
+async def send_subscribe(world: World, pusher: EventSender, app: App, content: Mapping[str, Any]) -> dict[str, Any]:
     """POST /cgi-bin/message/subscribe/send."""
     someone = world.persona_with(str(content.get("touser", "")), "mini_program")
     if someone.openid in world.sending:
@@ -31,7 +31,7 @@ async def send_subscribe(world: World, pusher: Pusher, app: App, content: Mappin
 
 
 def _send_subscribe(
-    world: World, pusher: Pusher, app: App, someone: Persona, content: Mapping[str, Any]
+    world: World, pusher: EventSender, app: App, someone: Persona, content: Mapping[str, Any]
 ) -> dict[str, Any]:
     template = _template(world, app, content)
     data = _data(world, template, content)
@@ -60,7 +60,7 @@ def _send_subscribe(
     return {"errcode": 0, "errmsg": "ok", "msgid": int(message_id)}
 
 
-async def send_template(world: World, pusher: Pusher, app: App, content: Mapping[str, Any]) -> dict[str, Any]:
+async def send_template(world: World, pusher: EventSender, app: App, content: Mapping[str, Any]) -> dict[str, Any]:
     """POST /cgi-bin/message/template/send: the same client_msg_id within ten minutes is not sent twice."""
     reference = str(content.get("client_msg_id", ""))
     if len(reference) > 32:
@@ -162,7 +162,7 @@ def _listed(template: Template) -> dict[str, Any]:
     }
 
 
-def popup(world: World, pusher: Pusher, someone: Persona, answers: Mapping[str, str]) -> None:
+def popup(world: World, pusher: EventSender, someone: Persona, answers: Mapping[str, str]) -> None:
     """The user answered the popup: `accept` gives one send (or lasting consent), `reject` none."""
     entries = []
     for template_id, answer in answers.items():
@@ -175,8 +175,8 @@ def popup(world: World, pusher: Pusher, someone: Persona, answers: Mapping[str, 
     pusher.event(world.mini_program, someone, "subscribe_msg_popup_event", List=entries)
 
 
-def withdraw(world: World, pusher: Pusher, someone: Persona, template_ids: list[str]) -> None:
-    """The user switched messages off in the settings; only this direction is told."""
+def withdraw(world: World, pusher: EventSender, someone: Persona, template_ids: list[str]) -> None:
+    """The user switched messages off in the settings; only this direction has an event."""
     for template_id in template_ids:
         someone.long_term.discard(template_id)
         someone.quota.pop(template_id, None)
@@ -184,7 +184,7 @@ def withdraw(world: World, pusher: Pusher, someone: Persona, template_ids: list[
     pusher.event(world.mini_program, someone, "subscribe_msg_change_event", List=entries)
 
 
-def follow(world: World, pusher: Pusher, someone: Persona, follows: bool) -> None:
+def follow(world: World, pusher: EventSender, someone: Persona, follows: bool) -> None:
     """The user begins or ends following the official account."""
     someone.follows = follows
     name = "subscribe" if follows else "unsubscribe"

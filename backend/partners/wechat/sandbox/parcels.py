@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backend.partners.wechat.sandbox.errors import Errcode
-from backend.partners.wechat.sandbox.pushing import Pusher, Sending
+from backend.partners.wechat.sandbox.pushing import EventPush, EventSender
 from backend.partners.wechat.sandbox.world import World
 
 _STATES = {100001: 1, 200001: 2, 300002: 3, 300003: 4, 300004: 5, 400002: 5}
@@ -17,7 +17,7 @@ _STATES = {100001: 1, 200001: 2, 300002: 3, 300003: 4, 300004: 5, 400002: 5}
 
 @dataclass
 class Parcel:
-    """A parcel that somebody follows; `status` is 0 none, 1 picked, 2 transit, 3 delivering, 4 signed, 5 exception."""
+    """A parcel that a persona follows; `status` is 0 none, 1 picked, 2 transit, 3 delivering, 4 signed, 5 exception."""
 
     token: str
     openid: str
@@ -66,7 +66,7 @@ def query_trace(world: World, content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def move(world: World, pusher: Pusher, waybill: str, actions: Sequence[tuple[int, int, str]]) -> list[Sending]:
+def move(world: World, pusher: EventSender, waybill: str, actions: Sequence[tuple[int, int, str]]) -> list[EventPush]:
     """Nodes (seconds, type, words) happen to a parcel; everybody who follows it is pushed an event with all of them."""
     sent = []
     for parcel in [each for each in world.parcels.values() if each.waybill == waybill]:

@@ -6,65 +6,67 @@ different hands have to agree.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 from xml.sax.saxutils import escape
 
-import aiohttp
 import msgspec
 from wechatpy.crypto import PrpCrypto
 from wechatpy.utils import WeChatSigner
 
 from backend import clock
+from backend.partners.push_kit import Push, PushFault, PushRequest, PushSender
+from backend.partners.wechat.port import Account
 from backend.partners.wechat.sandbox.world import App, Persona, World
 
 ATTEMPTS = 3
-WAITS = 5.0
-"""Seconds that the platform waits for an answer."""
 
 
-@dataclass
-class Sending:
-    """One push and what became of it."""
-
-    account: str
-    event: str
-    fields: dict[str, Any]
-    attempts: list[str] = field(default_factory=list)
-    """Of each attempt the HTTP status, or the kind of failure."""
-
-    @property
-    def arrived(self) -> bool:
-        """Whether the last attempt was answered with 200."""
-        return bool(self.attempts) and self.attempts[-1] == "200"
-
-
-@dataclass(frozen=True)
-class Mishap:
+class EventFault(PushFault, frozen=True):
     """What is wrong with a push on purpose."""
 
     bad_signature: bool = False
     wrong_appid: bool = False
     stale_seconds: int = 0
-    copies: int = 1
-    """How often it is sent even when it was answered."""
 
 
-class Pusher:
-    """Sends the events of a world; `sent` keeps all of them."""
+@dataclass(kw_only=True)
+class EventPush(Push):
+    """One push of an event or of another body."""
+
+    app: App
+    fields: dict[str, Any]
+    fault: EventFault = field(default_factory=EventFault)
+
+    @property
+    def account(self) -> Account:
+        """The account whose event it is."""
+        return self.app.account
+
+    def summary(self) -> dict[str, Any]:
+        """The push with the answers to its attempts, as the test control shows it."""
+        answers = [each.answer for each in self.attempts]
+        return {"account": self.account, "event": self.about, "fields": self.fields, "attempts": answers}
+
+
+class EventSender(PushSender[EventPush]):
+    """Sends the events of a world."""
+
+    apart = None
 
     def __init__(self, world: World) -> None:
+        super().__init__(world)
         self._world = world
-        self.sent: list[Sending] = []
-        self.mishap = Mishap()
 
-    def event(self, app: App, someone: Persona, name: str, *, mishap: Mishap | None = None, **more: Any) -> Sending:
-        """Push an event about somebody, in the background."""
-        openid = someone.openid if app.account == "mini_program" else someone.oa_openid
+    def event(
+        self, app: App, persona: Persona, name: str, *, fault: EventFault | None = None, **more: Any
+    ) -> EventPush:
+        """Push an event about a persona, in the background."""
+        openid = persona.openid if app.account == "mini_program" else persona.oa_openid
         fields = {
             "ToUserName": app.original_id,
             "FromUserName": openid,
@@ -73,43 +75,26 @@ class Pusher:
             "Event": name,
             **more,
         }
-        return self.push(app, fields, mishap or self.mishap)
+        return self.push(app, fields, fault or EventFault())
 
-    def push(self, app: App, fields: dict[str, Any], mishap: Mishap) -> Sending:
-        """Push any body, in the background; an account without an address keeps silent."""
-        sending = Sending(app.account, str(fields.get("Event", "")), fields)
-        self.sent.append(sending)
-        if app.push.url:
-            self._world.in_background(self._deliver(app, sending, mishap))
-        return sending
+    def push(self, app: App, fields: dict[str, Any], fault: EventFault) -> EventPush:
+        """Push any body, in the background; an account without an address pushes nothing."""
+        number, event = secrets.token_hex(8), str(fields.get("Event", ""))
+        return self.dispatch(EventPush(id=number, about=event, url=app.push.url, app=app, fields=fields, fault=fault))
 
-    async def _deliver(self, app: App, sending: Sending, mishap: Mishap) -> None:
-        timeout = aiohttp.ClientTimeout(total=WAITS)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            for _ in range(mishap.copies):
-                for attempt in range(ATTEMPTS):
-                    if attempt:
-                        await asyncio.sleep(app.push.gap)
-                    sending.attempts.append(await self._attempt(session, app, sending, mishap))
-                    if sending.arrived:
-                        break
+    def requests(self, push: EventPush, *, first: bool) -> Iterator[PushRequest]:
+        """One request, sealed and signed for this moment."""
+        query, body, content_type = written(push.app, push.fields, push.fault)
+        yield PushRequest([("Content-Type", content_type)], body, urlencode(query))
 
-    @staticmethod
-    async def _attempt(session: aiohttp.ClientSession, app: App, sending: Sending, mishap: Mishap) -> str:
-        query, body, content_type = written(app, sending.fields, mishap)
-        try:
-            async with session.post(
-                app.push.url, params=query, data=body, headers={"Content-Type": content_type}
-            ) as answer:
-                await answer.read()
-                return str(answer.status)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            return type(error).__name__
+    def gaps(self, push: EventPush) -> Sequence[float]:
+        """The pauses of the account."""
+        return (push.app.push.gap,) * (ATTEMPTS - 1)
 
 
-def written(app: App, fields: Mapping[str, Any], mishap: Mishap) -> tuple[dict[str, str], bytes, str]:
+def written(app: App, fields: Mapping[str, Any], fault: EventFault) -> tuple[dict[str, str], bytes, str]:
     """Query, body and content type of one attempt, signed for this very moment."""
-    timestamp = str(clock.timestamp() - mishap.stale_seconds)
+    timestamp = str(clock.timestamp() - fault.stale_seconds)
     nonce = str(secrets.randbelow(2_000_000_000))
     as_json = app.push.written == "json"
     plain = as_json_text(fields) if as_json else as_xml_text(fields)
@@ -118,18 +103,18 @@ def written(app: App, fields: Mapping[str, Any], mishap: Mishap) -> tuple[dict[s
     if app.push.mode == "plain":
         text = plain
     else:
-        sealed = _sealed(app, plain, mishap)
+        sealed = _sealed(app, plain, fault)
         query |= {"openid": str(fields.get("FromUserName", "")), "encrypt_type": "aes"}
         query["msg_signature"] = _sha1(app.push.token, timestamp, nonce, sealed)
         body = {**fields, "Encrypt": sealed} if app.push.mode == "compat" else {**body, "Encrypt": sealed}
         text = as_json_text(body) if as_json else as_xml_text(body)
-    if mishap.bad_signature:
+    if fault.bad_signature:
         query |= {name: "0" * 40 for name in ("signature", "msg_signature") if name in query}
     return query, text.encode(), "application/json" if as_json else "text/xml"
 
 
-def _sealed(app: App, plain: str, mishap: Mishap) -> str:
-    appid = "wx0000000000000000" if mishap.wrong_appid else app.appid
+def _sealed(app: App, plain: str, fault: EventFault) -> str:
+    appid = "wx0000000000000000" if fault.wrong_appid else app.appid
     sealed = PrpCrypto(b64decode(app.push.aes_key + "=")).encrypt(plain, appid)
     return str(sealed, "ascii") if isinstance(sealed, bytes) else str(sealed)
 

@@ -51,7 +51,7 @@ class TokenDesk:
             self.kill()
         current = self._current
         if current is None or current.dead or current.ends_at - now <= RENEWS_BEFORE:
-            # The one before stays good until its own end, so that nobody in the middle of a call is cut off.
+            # The one before stays good until its own end, so that no call in progress is cut off.
             current = Issued(f"80_{secrets.token_urlsafe(96)}", now + LIVES)
             self._current = self._issued[current.text] = current
         return current.text, int((current.ends_at - now).total_seconds())

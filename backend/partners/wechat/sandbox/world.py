@@ -1,4 +1,4 @@
-"""Everything the sandbox remembers, in memory, with a clock of its own that can be moved."""
+"""The state of the sandbox, in memory, with a clock of its own that can be moved."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CODE_LIVES = timedelta(minutes=5)
 DAILY_QUOTA: dict[Account, int] = {"mini_program": 10_000_000, "official_account": 100_000}
 
 DEFAULTS = simulated.WECHAT
-"""What they call and key us where the settings say nothing."""
+"""The names and keys of our accounts where the settings name none."""
 
 
 def sandbox_settings(values: Settings) -> dict[str, str]:
@@ -73,7 +73,7 @@ class App:
 
 @dataclass
 class Persona:
-    """Somebody with a phone and WeChat on it."""
+    """A person with a phone and WeChat on it."""
 
     name: str
     phone: str
@@ -105,7 +105,7 @@ class Code:
 
 @dataclass
 class Delivered:
-    """A message that reached somebody's phone (or was accepted to be tried)."""
+    """A message that reached a phone (or was accepted to be tried)."""
 
     at: datetime
     channel: Literal["subscribe", "template"]
@@ -119,7 +119,7 @@ class Delivered:
 
 
 class World(OwnTime):
-    """The platform's state. Time is ours plus a shift that a lever moves."""
+    """The platform's state. Time is ours plus a shift that a test moves."""
 
     def __init__(self, values: Settings) -> None:
         super().__init__()
@@ -142,12 +142,12 @@ class World(OwnTime):
         """Real seconds that one subscribe send takes; a second one to the same person within it gets
         43108."""
         self.open_templates = False
-        """Take template ids that nobody registered, instead of refusing them with 40037."""
+        """Take template ids that are not registered, instead of refusing them with 40037."""
         self.sensitive_words = {"违禁词"}
         self.pages: set[str] | None = None
         """Pages of the published mini-program; None means that every page exists."""
         self.parcels: dict[str, Any] = {}
-        """Parcels that somebody follows (`parcels.Parcel`), by token."""
+        """Parcels that a persona follows (`parcels.Parcel`), by token."""
         self.paid: set[str] | None = None
         """Transaction ids of paid orders; None means that every id is one."""
         self.faults = FaultBox()
@@ -210,7 +210,7 @@ class World(OwnTime):
         raise Errcode(40003, "invalid openid")
 
     def is_of_other_app(self, openid: str) -> bool:
-        """Whether it is somebody's openid of the official account, which the mini-program cannot charge."""
+        """Whether it is an openid of the official account, which the mini-program cannot charge."""
         return any(openid == someone.oa_openid for someone in self.personas.values())
 
     def mint(self, kind: Literal["login", "phone"], someone: Persona) -> str:
@@ -222,7 +222,7 @@ class World(OwnTime):
             someone.visited_at = self.now()
         return code
 
-    def take(self, code: str, kind: Literal["login", "phone"], appid: str) -> Persona:
+    def use_code(self, code: str, kind: Literal["login", "phone"], appid: str) -> Persona:
         """Use a code up. Raises Errcode 40029 (unknown, expired, of another app or kind), 40163 (login
         code used)."""
         found = self.codes.get(code)

@@ -117,7 +117,7 @@ class NoticeSender(PushSender[Notice]):
             signature = "none"
         yield PushRequest(self.headers(push, signature), body)
 
-    def accepts(self, status: int, body: bytes) -> bool:
+    def accepts(self, push: Notice, status: int, body: bytes) -> bool:
         """200 and 204 end the repeats."""
         return status in (200, 204)
 

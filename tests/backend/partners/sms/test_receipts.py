@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backend.partners.sms import receipts
 from backend.partners.sms.receipts import MOST, SmsReceipt, SmsReceiptsInvalid
-from backend.partners.sms.sandbox.pushing import Mishap, Receipt, written
+from backend.partners.sms.sandbox.pushing import Receipt, ReceiptFault, written
 from backend.partners.sms.tables import GATEWAYS, Gateway, load
 
 AT = datetime(2026, 11, 22, 7, 4, 5, tzinfo=UTC)
@@ -26,8 +26,8 @@ def read(gateway: Gateway, body: bytes, folder: str = "") -> tuple[SmsReceipt, .
     return receipts.read(body, load(gateway, folder))
 
 
-def a_receipt(gateway: Gateway, **mishap: Any) -> Receipt:
-    return Receipt(gateway, "f825bba6", "0194a1b2", "+8613800000001", AT, Mishap(**mishap))
+def a_receipt(gateway: Gateway, **fault: Any) -> Receipt:
+    return Receipt(gateway, "f825bba6", "0194a1b2", "+8613800000001", AT, ReceiptFault(**fault))
 
 
 def test_a_receipt_of_tencent_says_when_the_phone_had_it():

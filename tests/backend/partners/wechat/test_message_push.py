@@ -16,7 +16,7 @@ from backend.partners.wechat.errors import WechatPushExpired, WechatPushInvalid,
 from backend.partners.wechat.live import push_accounts
 from backend.partners.wechat.message_push import PushAccount, PushReader
 from backend.partners.wechat.port import Push
-from backend.partners.wechat.sandbox.pushing import Mishap, as_json_text, as_xml_text, written
+from backend.partners.wechat.sandbox.pushing import EventFault, as_json_text, as_xml_text, written
 from backend.partners.wechat.sandbox.world import App
 from backend.settings import settings
 
@@ -50,14 +50,14 @@ def at(timestamp: str) -> datetime:
     return datetime.fromtimestamp(int(timestamp), UTC)
 
 
-def read(app: App, fields: dict[str, Any], mishap: Mishap | None = None) -> Push:
+def read(app: App, fields: dict[str, Any], fault: EventFault | None = None) -> Push:
     """What our reader makes of a push of the sandbox in the mode of the account."""
     values = settings()
     accounts = [
         PushAccount(account=a.account, appid=a.appid, token=a.token, aes_key=a.aes_key, mode=app.push.mode)
         for a in push_accounts(values)
     ]
-    query, body, _ = written(app, fields, mishap or Mishap())
+    query, body, _ = written(app, fields, fault or EventFault())
     return PushReader(accounts).open(query, body)
 
 
@@ -137,7 +137,7 @@ def test_accounts_that_share_token_and_key_are_told_apart_by_the_appid_inside(sa
     same = {"token": app.push.token, "aes_key": app.push.aes_key, "mode": "safe"}
     first = PushAccount(account="official_account", appid="wxother", **same)  # type: ignore[arg-type]
     second = PushAccount(account="mini_program", appid=app.appid, **same)  # type: ignore[arg-type]
-    query, body, _ = written(app, POPUP, Mishap())
+    query, body, _ = written(app, POPUP, EventFault())
 
     for accounts in ([first, second], [second, first]):
         assert PushReader(accounts).open(query, body).account == "mini_program"
@@ -145,7 +145,7 @@ def test_accounts_that_share_token_and_key_are_told_apart_by_the_appid_inside(sa
 
 def test_a_push_for_another_appid_is_forged(sandbox: Sandbox):
     with pytest.raises(WechatPushSignatureInvalid):
-        read(sandbox.world.mini_program, POPUP, Mishap(wrong_appid=True))
+        read(sandbox.world.mini_program, POPUP, EventFault(wrong_appid=True))
 
 
 @pytest.mark.parametrize("mode", ["plain", "compat", "safe"])
@@ -153,11 +153,11 @@ def test_a_push_with_a_wrong_signature_is_forged(sandbox: Sandbox, mode: Mode):
     sandbox.world.mini_program.push.mode = mode
 
     with pytest.raises(WechatPushSignatureInvalid):
-        read(sandbox.world.mini_program, POPUP, Mishap(bad_signature=True))
+        read(sandbox.world.mini_program, POPUP, EventFault(bad_signature=True))
 
 
 def test_the_signature_of_the_query_alone_is_not_enough_in_safe_mode(sandbox: Sandbox):
-    query, body, _ = written(sandbox.world.mini_program, POPUP, Mishap())
+    query, body, _ = written(sandbox.world.mini_program, POPUP, EventFault())
     query["msg_signature"] = query["signature"]
 
     with pytest.raises(WechatPushSignatureInvalid):
@@ -166,7 +166,7 @@ def test_the_signature_of_the_query_alone_is_not_enough_in_safe_mode(sandbox: Sa
 
 def test_in_compat_mode_only_what_was_encrypted_is_believed(sandbox: Sandbox):
     sandbox.world.mini_program.push.mode = "compat"
-    query, body, _ = written(sandbox.world.mini_program, POPUP, Mishap())
+    query, body, _ = written(sandbox.world.mini_program, POPUP, EventFault())
     tampered = json.dumps({**json.loads(body), "FromUserName": "oSomebodyElse"}).encode()
 
     assert PushReader(push_accounts(settings())).open(query, tampered).openid == "oUser"
@@ -175,11 +175,11 @@ def test_in_compat_mode_only_what_was_encrypted_is_believed(sandbox: Sandbox):
 @pytest.mark.parametrize("seconds", [301, 3600, -301])
 def test_a_push_of_another_time_is_stale(sandbox: Sandbox, seconds: int):
     with pytest.raises(WechatPushExpired):
-        read(sandbox.world.mini_program, POPUP, Mishap(stale_seconds=seconds))
+        read(sandbox.world.mini_program, POPUP, EventFault(stale_seconds=seconds))
 
 
 def test_a_push_a_little_late_is_taken(sandbox: Sandbox):
-    assert read(sandbox.world.mini_program, POPUP, Mishap(stale_seconds=200)).openid == "oUser"
+    assert read(sandbox.world.mini_program, POPUP, EventFault(stale_seconds=200)).openid == "oUser"
 
 
 def test_repeats_have_one_identity_and_other_content_another(sandbox: Sandbox):
@@ -230,7 +230,7 @@ def test_a_reply_to_a_plain_push_is_plain(sandbox: Sandbox):
 
 @pytest.mark.parametrize("missing", ["timestamp", "nonce", "msg_signature"])
 def test_a_query_without_its_parts_is_malformed(sandbox: Sandbox, missing: str):
-    query, body, _ = written(sandbox.world.mini_program, POPUP, Mishap())
+    query, body, _ = written(sandbox.world.mini_program, POPUP, EventFault())
     del query[missing]
 
     with pytest.raises(WechatPushInvalid):
@@ -263,7 +263,7 @@ def test_without_accounts_nothing_is_believed():
 
 
 def test_the_window_counts_from_our_clock(sandbox: Sandbox):
-    query, body, _ = written(sandbox.world.mini_program, POPUP, Mishap())
+    query, body, _ = written(sandbox.world.mini_program, POPUP, EventFault())
 
     with clock.travel(by=timedelta(minutes=6)), pytest.raises(WechatPushExpired):
         PushReader(push_accounts(settings())).open(query, body)

@@ -25,7 +25,7 @@ from backend.partners.wechat.port import (
     WechatUserBlocked,
 )
 from backend.partners.wechat.sandbox import accounts
-from backend.partners.wechat.sandbox.levers import sealed_user_data
+from backend.partners.wechat.sandbox.test_control import sealed_user_data
 
 LOGIN = "/sns/jscode2session"
 PHONE = "/wxa/business/getuserphonenumber"

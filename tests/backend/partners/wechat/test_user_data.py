@@ -10,7 +10,7 @@ import pytest
 
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.errors import WechatSessionKeyInvalid
-from backend.partners.wechat.sandbox.levers import sealed_user_data
+from backend.partners.wechat.sandbox.test_control import sealed_user_data
 from backend.partners.wechat.user_data import open_user_data, raw_data_is_signed, session_signature
 
 KNOWN: dict[str, Any] = json.loads((Path(__file__).parents[3] / "fixtures/wechat_user_data.json").read_text())

@@ -1,20 +1,19 @@
-"""The gateway's own address, and what a tester sees and changes."""
+"""The gateway's own address, and its test control."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from litestar import Controller, Request, Response, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from backend.partners.sms.sandbox import aliyun, tencent
-from backend.partners.sms.sandbox.pushing import Mishap, Receipt
+from backend.partners.sms.sandbox.pushing import ReceiptFault
 from backend.partners.sms.sandbox.world import SmsWorld
 
 
@@ -27,32 +26,22 @@ class SmsRulesIn(Struct, forbid_unknown_fields=True, kw_only=True):
     advance_seconds: float = 0.0
 
 
-class ReceiptsIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """How receipts are pushed from now on; what is left out stays, and what is said of them is as it should be."""
+class ReceiptsIn(ReceiptFault, frozen=True, kw_only=True):
+    """How receipts are pushed from now on: `url`, `gap` and `hold` that are left out stay, a fault lifts the former."""
 
-    url: str | UnsetType = UNSET
-    gap: float | UnsetType = UNSET
-    hold: bool | UnsetType = UNSET
-    outcome: Literal["arrived", "failed"] = "arrived"
-    code: str = ""
-    copies: int = 1
-    late: float = 0.0
-    serial: str = ""
-    without_reference: bool = False
-
-    def mishap(self) -> Mishap:
-        """What is wrong with them."""
-        return Mishap(self.outcome, self.code, self.copies, self.late, self.serial, self.without_reference)
+    url: str | None = None
+    gap: float | None = None
+    hold: bool | None = None
 
 
 class ReleaseIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """`newest_first`: in the order that nobody would expect."""
+    """`newest_first`: in the unexpected order."""
 
     newest_first: bool = False
 
 
-class SmsLevers(Controller):
-    """What a tester sees and changes."""
+class SmsTestControl(Controller):
+    """The test control of the gateway."""
 
     path = "/sandbox/sms"
     include_in_schema = False
@@ -74,41 +63,38 @@ class SmsLevers(Controller):
 
     @get("/receipts")
     async def receipts(self, sms_world: NamedDependency[SmsWorld]) -> list[dict[str, Any]]:
-        return [_shown(each) for each in sms_world.receipts]
+        return [each.summary() for each in sms_world.receipts]
 
     @put("/receipts")
-    async def how(self, sms_world: NamedDependency[SmsWorld], data: JSONBody[ReceiptsIn]) -> dict[str, Any]:
-        push = sms_world.push
-        push.url = push.url if data.url is UNSET else data.url
-        push.gap = push.gap if data.gap is UNSET else data.gap
-        push.hold = push.hold if data.hold is UNSET else data.hold
-        push.mishap = data.mishap()
-        return asdict(push)
+    async def configure(self, sms_world: NamedDependency[SmsWorld], data: JSONBody[ReceiptsIn]) -> dict[str, Any]:
+        sender = sms_world.push
+        for name in ("url", "gap", "hold"):
+            if (value := getattr(data, name)) is not None:
+                setattr(sender, name, value)
+        sender.fault = data
+        return {"url": sender.url, "gap": sender.gap, "hold": sender.hold, "fault": sender.fault}
 
     @post("/receipts/release", status_code=200)
     async def release(self, sms_world: NamedDependency[SmsWorld], data: JSONBody[ReleaseIn]) -> dict[str, Any]:
         held = [each for each in sms_world.receipts if not each.attempts]
         if held:
-            await sms_world.push.send(held[::-1] if data.newest_first else held)
+            sms_world.push.push(held[::-1] if data.newest_first else held)
+            await sms_world.settle()
         return {"sent": len(held)}
 
     @post("/texts/{serial:str}/receipt", status_code=200)
-    async def again(
+    async def report(
         self, sms_world: NamedDependency[SmsWorld], serial: FromPath[str], data: JSONBody[ReceiptsIn]
     ) -> dict[str, Any]:
         text = next(each for each in sms_world.texts if each.serial == serial)
-        receipt = sms_world.report(text, data.mishap())
-        await asyncio.gather(*sms_world.background)
-        return _shown(receipt)
-
-
-def _shown(receipt: Receipt) -> dict[str, Any]:
-    return {**asdict(receipt), "arrived": receipt.arrived}
+        receipt = sms_world.report(text, data)
+        await sms_world.settle()
+        return receipt.summary()
 
 
 @post("/", status_code=200, include_in_schema=False)
 async def sms_gateways(request: Request[Any, Any, Any], sms_world: NamedDependency[SmsWorld]) -> Response[bytes]:
-    """Answer as the gateways do; which one is meant, the request's headers say."""
+    """Answer as the gateways do; the request's headers show which one is meant."""
     headers = {name.lower(): value for name, value in request.headers.items()}
     status = 200
     answer: dict[str, Any]

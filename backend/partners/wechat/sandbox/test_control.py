@@ -1,4 +1,4 @@
-"""What a tester can do to the platform and its people, under `/sandbox`."""
+"""The test control of the platform and its people, under `/sandbox`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from msgspec import Meta, Struct
 from backend.partners.wechat.message_crypto import aes_cbc
 from backend.partners.wechat.port import Account
 from backend.partners.wechat.sandbox import messages, parcels
-from backend.partners.wechat.sandbox.faults import Mode
-from backend.partners.wechat.sandbox.pushing import Mishap, Pusher
+from backend.partners.wechat.sandbox.faults import Fault
+from backend.partners.wechat.sandbox.pushing import EventFault, EventSender
 from backend.partners.wechat.sandbox.world import App, Persona, Template, World
 
 Name = Annotated[str, Meta(min_length=1, max_length=32)]
@@ -33,7 +33,7 @@ class PersonaIn(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class PersonaChange(Struct, forbid_unknown_fields=True, kw_only=True):
-    """What to change about somebody, silently."""
+    """What to change about a persona, without an event."""
 
     phone: str | None = None
     follows: bool | None = None
@@ -65,16 +65,6 @@ class TemplateIn(Struct, forbid_unknown_fields=True, kw_only=True):
     banned: bool = False
 
 
-class FaultIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A fault to put in force; `path` `*` means everywhere."""
-
-    path: str = "*"
-    mode: Mode
-    times: int | None = None
-    number: int = 0
-    seconds: float = 30.0
-
-
 class PushIn(Struct, forbid_unknown_fields=True, kw_only=True):
     """How an account pushes; what is left out stays."""
 
@@ -85,16 +75,12 @@ class PushIn(Struct, forbid_unknown_fields=True, kw_only=True):
     gap: float | None = None
 
 
-class EventIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """An event to push about somebody, well or badly."""
+class EventIn(EventFault, frozen=True, kw_only=True):
+    """An event to push about a persona, rightly or with a fault."""
 
     account: Account = "mini_program"
     event: str
     fields: dict[str, Any] = {}
-    bad_signature: bool = False
-    wrong_appid: bool = False
-    stale_seconds: int = 0
-    copies: int = 1
 
 
 class ActionIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -115,8 +101,8 @@ class RulesIn(Struct, forbid_unknown_fields=True, kw_only=True):
     pages: list[str] | None = None
 
 
-class WeChatLevers(Controller):
-    """Every lever answers with what it changed."""
+class WeChatTestControl(Controller):
+    """Every route answers with what it changed."""
 
     path = "/sandbox"
     include_in_schema = False
@@ -155,7 +141,7 @@ class WeChatLevers(Controller):
     async def popup(
         self,
         world: NamedDependency[World],
-        pusher: NamedDependency[Pusher],
+        pusher: NamedDependency[EventSender],
         name: FromPath[str],
         data: JSONBody[PopupIn],
     ) -> dict[str, Any]:
@@ -166,7 +152,7 @@ class WeChatLevers(Controller):
     async def withdraw(
         self,
         world: NamedDependency[World],
-        pusher: NamedDependency[Pusher],
+        pusher: NamedDependency[EventSender],
         name: FromPath[str],
         data: JSONBody[WithdrawIn],
     ) -> dict[str, Any]:
@@ -177,7 +163,7 @@ class WeChatLevers(Controller):
     async def follow(
         self,
         world: NamedDependency[World],
-        pusher: NamedDependency[Pusher],
+        pusher: NamedDependency[EventSender],
         name: FromPath[str],
         request: Request[Any, Any, Any],
     ) -> dict[str, Any]:
@@ -189,36 +175,35 @@ class WeChatLevers(Controller):
     async def event(
         self,
         world: NamedDependency[World],
-        pusher: NamedDependency[Pusher],
+        pusher: NamedDependency[EventSender],
         name: FromPath[str],
         data: JSONBody[EventIn],
     ) -> dict[str, Any]:
-        mishap = Mishap(data.bad_signature, data.wrong_appid, data.stale_seconds, data.copies)
         app = _app(world, data.account)
-        return asdict(pusher.event(app, world.persona(name), data.event, mishap=mishap, **data.fields))
+        return pusher.event(app, world.persona(name), data.event, fault=data, **data.fields).summary()
 
     @post("/parcels/{waybill:str}")
     async def parcel(
         self,
         world: NamedDependency[World],
-        pusher: NamedDependency[Pusher],
+        pusher: NamedDependency[EventSender],
         waybill: FromPath[str],
         data: JSONBody[list[ActionIn]],
     ) -> list[dict[str, Any]]:
         now = int(world.now().timestamp())
         actions = [(now if each.seconds is None else each.seconds, each.kind, each.words) for each in data]
-        return [asdict(each) for each in parcels.move(world, pusher, waybill, actions)]
+        return [each.summary() for each in parcels.move(world, pusher, waybill, actions)]
 
     @get("/sent")
     async def sent(self, world: NamedDependency[World]) -> list[dict[str, Any]]:
         return [asdict(each) for each in world.delivered]
 
     @get("/pushes")
-    async def pushes(self, pusher: NamedDependency[Pusher]) -> list[dict[str, Any]]:
-        return [asdict(each) for each in pusher.sent]
+    async def pushes(self, pusher: NamedDependency[EventSender]) -> list[dict[str, Any]]:
+        return [each.summary() for each in pusher.sent]
 
     @post("/settle")
-    async def settle(self, world: NamedDependency[World], pusher: NamedDependency[Pusher]) -> dict[str, int]:
+    async def settle(self, world: NamedDependency[World], pusher: NamedDependency[EventSender]) -> dict[str, int]:
         await world.settle()
         return {"pushes": len(pusher.sent), "arrived": sum(each.arrived for each in pusher.sent)}
 
@@ -239,8 +224,8 @@ class WeChatLevers(Controller):
         return {"template_id": data.template_id}
 
     @post("/faults")
-    async def fault(self, world: NamedDependency[World], data: JSONBody[FaultIn]) -> dict[str, int]:
-        world.faults.add(data.path, data.mode, times=data.times, number=data.number, seconds=data.seconds)
+    async def fault(self, world: NamedDependency[World], data: JSONBody[Fault]) -> dict[str, int]:
+        world.faults.faults.append(data)
         return {"faults": len(world.faults.faults)}
 
     @delete("/faults", status_code=200)
@@ -277,7 +262,7 @@ def _app(world: World, account: Account) -> App:
 
 
 def shown(someone: Persona) -> dict[str, Any]:
-    """A persona as a lever shows it."""
+    """A persona with its identities and permissions."""
     return {
         "name": someone.name,
         "phone": someone.phone,
