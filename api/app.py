@@ -32,7 +32,7 @@ async def _open(app: Litestar) -> AsyncIterator[None]:
     app.state["partners"] = partners = partners_from(settings())
     partners.wire.session()  # loads the HTTP client now and not while the first resident signs in
     try:
-        async with identity.watch():
+        async with identity.watch_sessions():
             yield
     finally:
         await partners.close()

@@ -16,7 +16,16 @@ from litestar.types import HTTPScope, Scope
 
 from backend.errors import Unauthenticated
 from backend.events import act_as
-from backend.identity import AsAgency, AsResident, AsStaff, agencies, signatures, staff_signing_in, tokens, watching
+from backend.identity import (
+    AsAgency,
+    AsResident,
+    AsStaff,
+    agencies,
+    session_watch,
+    signatures,
+    staff_signing_in,
+    tokens,
+)
 from backend.identity.errors import SessionEnded, TokenInAddress, TokenInvalid, TokenMissing
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -51,9 +60,9 @@ async def residents_only(connection: Connection, _: BaseRouteHandler) -> None:
     """The guard of the residents' door. Raises the 401s of `bearer` and `tokens.check`, and SessionEnded."""
     scope = connection.scope
     token = bearer(scope)
-    if watching.is_stale():
-        await watching.fresh()
-    resident = tokens.known(token, watching.lives)
+    if session_watch.is_stale():
+        await session_watch.ensure_fresh()
+    resident = tokens.get_remembered(token, session_watch.is_live)
     if resident is None:
         resident = _checked(token)
     scope["auth"] = resident
@@ -62,31 +71,31 @@ async def residents_only(connection: Connection, _: BaseRouteHandler) -> None:
 
 def known_resident(scope: Scope) -> AsResident | None:
     """The resident whose token this process has checked before; None when the guard has to look more closely."""
-    if watching.is_stale():
+    if session_watch.is_stale():
         return None
     try:
         token = bearer(scope)
     except Unauthenticated:
         return None
-    found: AsResident | None = tokens.known(token, watching.lives)
+    found: AsResident | None = tokens.get_remembered(token, session_watch.is_live)
     return found
 
 
 def _checked(token: str) -> AsResident:
-    checked = tokens.check(token, "resident")
-    if not watching.lives(checked.session_id):
+    checked = tokens.check_token(token, "resident")
+    if not session_watch.is_live(checked.session_id):
         raise SessionEnded
     resident = AsResident(checked.subject, checked.session_id)
-    tokens.remember(token, checked, resident)
+    tokens.remember_token(token, checked, resident)
     return resident
 
 
 async def staff_only(connection: Connection, _: BaseRouteHandler) -> None:
     """The guard of the staff door: the token, and what the database says of its owner at this moment."""
     token = bearer(connection.scope)
-    await watching.fresh()
-    checked = tokens.check(token, "staff")
-    staff = await staff_signing_in.authenticate(checked.subject, checked.session_id)
+    await session_watch.ensure_fresh()
+    checked = tokens.check_token(token, "staff")
+    staff = await staff_signing_in.authenticate_staff(checked.subject, checked.session_id)
     connection.scope["auth"] = staff
     act_as("staff", staff.id)
 
@@ -94,11 +103,11 @@ async def staff_only(connection: Connection, _: BaseRouteHandler) -> None:
 async def agencies_only(connection: Connection, _: BaseRouteHandler) -> None:
     """The guard of the agencies' door: the signature over this very request, body bytes included."""
     scope: HTTPScope = connection.scope  # type: ignore[assignment]
-    signed = signatures.read(list(scope["headers"]))
+    signed = signatures.parse_headers(list(scope["headers"]))
     assert isinstance(connection, Request)
     # The request keeps the bytes that we read, so the handler still finds its body.
     body = await connection.body()
-    agency = await agencies.authenticate(
+    agency = await agencies.authenticate_agency(
         signed,
         method=scope["method"],
         path=(scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0],

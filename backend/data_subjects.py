@@ -175,9 +175,9 @@ async def erase(resident_id: UUID) -> dict[str, int]:
     erased: dict[str, int] = {}
     async with transaction() as connection:
         accounts = await connection.fetchval("SELECT count(*) FROM wechat_accounts WHERE resident_id = $1", resident_id)
-        ended = await identity.forget_account(resident_id)
+        ended = await identity.erase_account(resident_id)
         erased |= {name: n for name, n in (("wechat_accounts", accounts), ("sessions", len(ended))) if n}
-        if unnamed := await delegating.forget(resident_id):
+        if unnamed := await delegating.erase_delegations(resident_id):
             erased["delegations"] = unnamed
         for table, statement in _FORGET.items():
             tag = await connection.execute(statement, resident_id)
@@ -187,5 +187,5 @@ async def erase(resident_id: UUID) -> dict[str, int]:
         erased |= await erasing.erase_person(resident_id)
         if erased:
             await record(ResidentErased(resident_id=resident_id, erased=erased))
-    await identity.announce(ended)
+    await identity.announce_ended(ended)
     return erased

@@ -101,7 +101,7 @@ def timetable() -> Timetable:
             (30.0, drawing.prepare_draws),
             (30.0, reminding.record_reminders),
             (300.0, waiting.close_past_days),
-            (60.0, delegating.end_over),
+            (60.0, delegating.end_expired_delegations),
             (settings().courier_sweep_seconds, polling.enqueue_due_queries),
             (600.0, anomalies.find_stalled_shipments),
             (600.0, handing_over.record_reminders),

@@ -154,7 +154,7 @@ async def _member(member: StaffSeed, department_id: UUID) -> None:
     staff_id = _id("staff", member.login)
     if await StaffMember.exists(id=staff_id):
         return
-    kept = await passwords.hashed(PASSWORD)
+    kept = await passwords.hash_password(PASSWORD)
     async with transaction():
         await StaffMember.create(
             id=staff_id,

@@ -127,11 +127,11 @@ async def fetch_follower(payload: dict[str, Any]) -> None:
     except WechatRecipientNotFound:
         return
     if follower.follows and follower.unionid:
-        await identity.follow(push.openid, follower.unionid)
+        await identity.record_follow(push.openid, follower.unionid)
 
 
 async def _unfollowed(push: Push, push_id: UUID) -> None:
-    await identity.unfollow(push.openid)
+    await identity.record_unfollow(push.openid)
 
 
 HANDLERS: Mapping[tuple[str, str], Callable[[Push, UUID], Awaitable[None]]] = {

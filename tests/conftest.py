@@ -209,7 +209,7 @@ async def _clean(_broom: Broom) -> None:
     """Every test begins with empty tables and an empty cache."""
     await _broom.sweep()
     await cache.redis().flushdb()
-    identity.forget()
+    identity.clear_watch()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from api import openapi
 from api.problems import answers
 from backend import cases
-from backend.cases import CaseFacts, IdKind, Kept, Missing, Report
+from backend.cases import CaseFacts, IdKind, Missing, Report, ReportResult
 from backend.cases.errors import (
     CaseEventsFull,
     CaseInvalid,
@@ -61,7 +61,7 @@ class CaseIn(Struct, forbid_unknown_fields=True, kw_only=True):
         who = self.applicant
         return CaseFacts(
             item_code=self.item_code,
-            applicant=cases.checked(who.name, who.id_kind, who.id_number, who.phone),
+            applicant=cases.check_applicant(who.name, who.id_kind, who.id_number, who.phone),
             title=self.title,
             item_name=self.item_name,
             received_at=self.received_at,
@@ -156,7 +156,7 @@ class EventOut(Struct, kw_only=True):
         )
 
     @classmethod
-    def answering(cls, kept: Kept) -> EventOut:
+    def answering(cls, kept: ReportResult) -> EventOut:
         """The answer to a report."""
         out = cls.of(kept.event)
         out.state = kept.case.state.value if kept.case else None
@@ -240,7 +240,7 @@ class CaseController(Controller):
     async def push(
         self, agency: NamedDependency[AsAgency], number: FromPath[str], data: JSONBody[CaseIn]
     ) -> Response[CaseOut]:
-        pushed = await cases.push(agency, number, data.facts())
+        pushed = await cases.push_case(agency, number, data.facts())
         return Response(CaseOut.of(pushed.case), status_code=201 if pushed.created else 200)
 
     @post(
@@ -250,11 +250,11 @@ class CaseController(Controller):
         responses=answers(CaseInvalid, CaseReferenceReused, CaseNumbersUsedUp),
     )
     async def push_unnumbered(self, agency: NamedDependency[AsAgency], data: JSONBody[CaseIn]) -> CaseOut:
-        return CaseOut.of((await cases.push_unnumbered(agency, data.facts())).case)
+        return CaseOut.of((await cases.push_unnumbered_case(agency, data.facts())).case)
 
     @get("/{number:str}", summary="本部门的办件", operation_id="getPushedCase", responses=answers(CaseNotFound))
     async def handled(self, agency: NamedDependency[AsAgency], number: FromPath[str]) -> CaseOut:
-        return CaseOut.of(*await cases.handled(agency, number))
+        return CaseOut.of(*await cases.get_pushed_case(agency, number))
 
     @post(
         "/{number:str}/events",
@@ -269,7 +269,7 @@ class CaseController(Controller):
     async def report(
         self, agency: NamedDependency[AsAgency], number: FromPath[str], data: JSONBody[EventIn]
     ) -> EventOut:
-        (kept,) = await cases.report(agency, [(number, data.report())], pointer="")
+        (kept,) = await cases.ingest_reports(agency, [(number, data.report())], pointer="")
         return EventOut.answering(kept)
 
     @post(
@@ -282,7 +282,7 @@ class CaseController(Controller):
     async def report_batch(
         self, agency: NamedDependency[AsAgency], number: FromPath[str], data: JSONBody[EventsIn]
     ) -> EventsOut:
-        kept = await cases.report(agency, [(number, each.report()) for each in data.events])
+        kept = await cases.ingest_reports(agency, [(number, each.report()) for each in data.events])
         return EventsOut([EventOut.answering(each) for each in kept])
 
 
@@ -296,7 +296,7 @@ class CaseController(Controller):
 )
 async def report_many(agency: NamedDependency[AsAgency], data: JSONBody[NumberedEventsIn]) -> EventsOut:
     """The same for several cases at once."""
-    kept = await cases.report(agency, [(each.number, each.report()) for each in data.events])
+    kept = await cases.ingest_reports(agency, [(each.number, each.report()) for each in data.events])
     return EventsOut([EventOut.answering(each) for each in kept])
 
 

@@ -23,7 +23,7 @@ class CaseFeeController(Controller):
 
     @get(summary="办件的费用及缴纳情况", operation_id="listPushedCaseFees", responses=answers(CaseNotFound))
     async def of_case(self, agency: NamedDependency[AsAgency], number: FromPath[str]) -> CaseFees:
-        return CaseFees(await fees.fees_for_agency(agency, number))
+        return CaseFees(await fees.list_fees_for_agency(agency, number))
 
     @post(
         summary="为办件登记一项收费，或更正数量",

@@ -11,9 +11,9 @@ from msgspec import Meta, Struct
 from api.limits import limit
 from api.problems import answers
 from backend import cases
-from backend.cases import Seen
+from backend.cases import PublicCaseDetail
 from backend.cases.errors import CaseInvalid, CaseLookupFailed
-from backend.cases.looking_up import CaseLookupLimitExceeded
+from backend.cases.public_lookup import CaseLookupLimitExceeded
 
 
 class LookupIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -37,5 +37,5 @@ class CaseLookupController(Controller):
         guards=[limit("case-lookup", 30, 600, fail_closed=True)],
         responses=answers(CaseInvalid, CaseLookupFailed, CaseLookupLimitExceeded),
     )
-    async def look_up(self, data: JSONBody[LookupIn]) -> Seen:
-        return await cases.look_up(data.number, data.id_last_four)
+    async def look_up(self, data: JSONBody[LookupIn]) -> PublicCaseDetail:
+        return await cases.look_up_case(data.number, data.id_last_four)

@@ -68,7 +68,7 @@ class CatalogueController(Controller):
         limit: Limit = USUAL,
         cursor: Cursor = None,
     ) -> ItemPage:
-        found = await catalogue.search(
+        found = await catalogue.search_items(
             q,
             region=region,
             department_id=department,
@@ -87,7 +87,7 @@ class CatalogueController(Controller):
         responses=etag.NOT_MODIFIED | answers(ItemNotFound),
     )
     async def get_item(self, code: ItemCode) -> PublishedItem:
-        return await catalogue.guide_of(code)
+        return await catalogue.get_published_item(code)
 
     @get(
         "/item-facets",
@@ -96,7 +96,7 @@ class CatalogueController(Controller):
         responses=etag.NOT_MODIFIED | answers(RegionNotFound),
     )
     async def list_facets(self, region: RegionCode = None) -> Facets:
-        return await catalogue.facets(region)
+        return await catalogue.list_facets(region)
 
     @get(
         "/guide-words",

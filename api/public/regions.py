@@ -14,7 +14,7 @@ from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend import regions
 from backend.paging import USUAL, CursorInvalid
-from backend.regions import DepartmentSeen, HallSeen, RegionSeen
+from backend.regions import DepartmentDetail, HallDetail, RegionDetail
 from backend.regions.errors import HallNotFound, RegionNotFound
 
 RegionCode = Annotated[
@@ -44,8 +44,8 @@ class RegionController(Controller):
         on: Annotated[date | None, QueryParameter(required=False, description="哪一天有效")] = None,
         limit: Limit = USUAL,
         cursor: Cursor = None,
-    ) -> Page[RegionSeen]:
-        return Page(*await regions.regions(parent=parent, on=on, limit=limit, cursor=cursor))
+    ) -> Page[RegionDetail]:
+        return Page(*await regions.list_regions(parent=parent, on=on, limit=limit, cursor=cursor))
 
     @get(
         "/departments",
@@ -56,8 +56,8 @@ class RegionController(Controller):
     )
     async def list_departments(
         self, region: RegionCode = None, domain: Domain = None, limit: Limit = USUAL, cursor: Cursor = None
-    ) -> Page[DepartmentSeen]:
-        return Page(*await regions.departments(region=region, domain=domain, limit=limit, cursor=cursor))
+    ) -> Page[DepartmentDetail]:
+        return Page(*await regions.list_departments(region=region, domain=domain, limit=limit, cursor=cursor))
 
     @get(
         "/halls",
@@ -68,8 +68,8 @@ class RegionController(Controller):
     )
     async def list_halls(
         self, region: RegionCode = None, limit: Limit = USUAL, cursor: Cursor = None
-    ) -> Page[HallSeen]:
-        return Page(*await regions.halls(region=region, limit=limit, cursor=cursor))
+    ) -> Page[HallDetail]:
+        return Page(*await regions.list_halls(region=region, limit=limit, cursor=cursor))
 
     @get(
         "/halls/{hall_id:uuid}",
@@ -77,8 +77,8 @@ class RegionController(Controller):
         operation_id="getHall",
         responses=etag.NOT_MODIFIED | answers(HallNotFound),
     )
-    async def get_hall(self, hall_id: FromPath[UUID]) -> HallSeen:
-        return await regions.hall(hall_id)
+    async def get_hall(self, hall_id: FromPath[UUID]) -> HallDetail:
+        return await regions.get_hall(hall_id)
 
 
 openapi.LINKS["listHalls"] = {

@@ -81,7 +81,7 @@ class SessionController(Controller):
     async def sign_in(
         self, request: Request[Any, Any, Any], data: JSONBody[SignInIn], partners: NamedDependency[Partners]
     ) -> TokensOut:
-        return TokensOut.of(await identity.sign_in(data.code, device=_device(request), wechat=partners.wechat))
+        return TokensOut.of(await identity.sign_in_resident(data.code, device=_device(request), wechat=partners.wechat))
 
     @post(
         "/refresh",
@@ -96,7 +96,7 @@ class SessionController(Controller):
         responses=answers(RefreshInvalid, RefreshReused, RefreshElsewhere),
     )
     async def refresh(self, request: Request[Any, Any, Any], data: JSONBody[RefreshIn]) -> TokensOut:
-        return TokensOut.of(await identity.refresh(data.refresh_token, device=_device(request)))
+        return TokensOut.of(await identity.refresh_session(data.refresh_token, device=_device(request)))
 
 
 class KeySet(Struct):
@@ -116,7 +116,7 @@ _KEPT = {"cache-control": f"public, max-age={KEY_SET_KEPT}"}
 )
 async def key_set() -> Response[KeySet]:
     """The keys that access tokens are signed with now, were signed with lately, or will be."""
-    return Response(KeySet(**await identity.key_set()), headers=_KEPT)
+    return Response(KeySet(**await identity.get_key_set()), headers=_KEPT)
 
 
 @get(
@@ -127,7 +127,7 @@ async def key_set() -> Response[KeySet]:
 )
 async def well_known_key_set() -> Response[KeySet]:
     """The same where programs look for it."""
-    return Response(KeySet(**await identity.key_set()), headers=_KEPT)
+    return Response(KeySet(**await identity.get_key_set()), headers=_KEPT)
 
 
 openapi.LINKS["signIn"] = {

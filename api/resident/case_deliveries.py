@@ -15,7 +15,7 @@ from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from api.resident.addresses import OfPerson
 from backend.cases import deliveries, sending_in
-from backend.cases.delivery_options import DeliveryOptions, options
+from backend.cases.delivery_options import DeliveryOptions, list_delivery_options
 from backend.cases.errors import CaseNotFound
 from backend.deliveries import acting, resident_views
 from backend.deliveries.choosing import DeliveryChoice
@@ -87,7 +87,7 @@ class CaseDeliveryController(Controller):
         person_id: FromQuery[OfPerson] = None,
         address_id: FromQuery[ToAddress] = None,
     ) -> DeliveryOptions:
-        return await options(resident, number, person_id=person_id, address_id=address_id)
+        return await list_delivery_options(resident, number, person_id=person_id, address_id=address_id)
 
     @post(
         "/deliveries",
@@ -116,7 +116,7 @@ class CaseDeliveryController(Controller):
     ) -> DeliveryDetail:
         person = await acting.person_for(resident, data.person_id)
         return await resident_views.get_own_delivery(
-            resident, (await deliveries.choose(person, number, data.wish())).number
+            resident, (await deliveries.choose_delivery(person, number, data.wish())).number
         )
 
     @post(
@@ -141,7 +141,7 @@ class CaseDeliveryController(Controller):
         number: FromPath[str],
         data: JSONBody[DocumentsIn],
     ) -> DeliveryDetail:
-        begun = await sending_in.send_in(resident, number, data.address_id, data.person_id)
+        begun = await sending_in.begin_sending_in(resident, number, data.address_id, data.person_id)
         return await resident_views.get_own_delivery(resident, begun.number)
 
 

@@ -37,7 +37,7 @@ class CaseFeeController(Controller):
         responses=answers(CaseNotFound) | NOT_MODIFIED,
     )
     async def fees(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> CaseFees:
-        return CaseFees(await fees.fees_of(resident, number))
+        return CaseFees(await fees.list_own_case_fees(resident, number))
 
 
 openapi.LINKS["listCaseFees"] = {"pay": {"operationId": "pay", "requestBody": {"fee_id": "$response.body#/items/0/id"}}}

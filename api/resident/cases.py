@@ -13,7 +13,7 @@ from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend import cases
-from backend.cases import CaseLine, Followed
+from backend.cases import CaseDetail, CaseSummary
 from backend.cases.errors import CaseNotFound
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
@@ -44,8 +44,8 @@ class CaseController(Controller):
         states: FromQuery[States] = None,
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
-    ) -> Page[CaseLine]:
-        return Page(*await cases.listed(resident, states=states, cursor=cursor, limit=limit))
+    ) -> Page[CaseSummary]:
+        return Page(*await cases.list_own_cases(resident, states=states, cursor=cursor, limit=limit))
 
     @get(
         "/{number:str}",
@@ -59,9 +59,9 @@ class CaseController(Controller):
         response_headers=HEADERS,
         responses=answers(CaseNotFound) | NOT_MODIFIED,
     )
-    async def get_own_case(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> Response[Followed]:
+    async def get_own_case(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> Response[CaseDetail]:
         # The statement has written the JSON already; the type is what it says.
-        body: Any = await cases.followed(resident, number)
+        body: Any = await cases.get_own_case_json(resident, number)
         return Response(body, media_type="application/json")
 
 

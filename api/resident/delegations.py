@@ -20,7 +20,7 @@ from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from backend.appointments import qr_images
 from backend.identity import AsResident, delegating, errors
-from backend.identity.delegating import Asked, DelegationSeen, Invitation, Scope
+from backend.identity.delegating import DelegationDetail, Invitation, InvitationDetail, Scope
 
 PNG = "image/png"
 Name = Annotated[str, Meta(min_length=1, max_length=50, description="对方看到的称呼，如真实姓名")]
@@ -80,8 +80,8 @@ class DelegationController(Controller):
         self,
         resident: NamedDependency[AsResident],
         data: JSONBody[DelegationIn],
-    ) -> DelegationSeen:
-        return await delegating.offer(resident, name=data.name, matters=data.matters, until=data.until)
+    ) -> DelegationDetail:
+        return await delegating.offer_delegation(resident, name=data.name, matters=data.matters, until=data.until)
 
     @get(
         summary="代办授权：我给出的和我得到的",
@@ -93,8 +93,8 @@ class DelegationController(Controller):
         response_headers=HEADERS,
         responses=NOT_MODIFIED,
     )
-    async def list_own_delegations(self, resident: NamedDependency[AsResident]) -> list[DelegationSeen]:
-        return await delegating.mine(resident)
+    async def list_own_delegations(self, resident: NamedDependency[AsResident]) -> list[DelegationDetail]:
+        return await delegating.list_own_delegations(resident)
 
     @get(
         "/{delegation_id:uuid}",
@@ -106,8 +106,8 @@ class DelegationController(Controller):
     )
     async def get_own_delegation(
         self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]
-    ) -> DelegationSeen:
-        return await delegating.one(resident, delegation_id)
+    ) -> DelegationDetail:
+        return await delegating.get_own_delegation(resident, delegation_id)
 
     @get(
         "/{delegation_id:uuid}/invitation",
@@ -117,7 +117,7 @@ class DelegationController(Controller):
         responses=answers(errors.DelegationNotFound, errors.InvitationInvalid),
     )
     async def invitation(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> Invitation:
-        return await delegating.invitation(resident, delegation_id)
+        return await delegating.create_invitation(resident, delegation_id)
 
     @get(
         "/{delegation_id:uuid}/invitation.png",
@@ -128,7 +128,7 @@ class DelegationController(Controller):
         | {200: ResponseSpec(bytes, media_type=PNG, description="图片", generate_examples=False)},
     )
     async def png(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> Response[bytes]:
-        found = await delegating.invitation(resident, delegation_id)
+        found = await delegating.create_invitation(resident, delegation_id)
         return Response(qr_images.png_code(found.code), media_type=PNG)
 
     @delete(
@@ -139,7 +139,7 @@ class DelegationController(Controller):
         responses=answers(errors.DelegationNotFound),
     )
     async def end(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> None:
-        await delegating.end(resident, delegation_id)
+        await delegating.end_delegation(resident, delegation_id)
 
 
 class InvitationController(Controller):
@@ -155,9 +155,9 @@ class InvitationController(Controller):
         status_code=200,
         responses=answers(errors.InvitationInvalid, errors.OwnInvitation),
     )
-    async def read(self, resident: NamedDependency[AsResident], data: JSONBody[InvitationIn]) -> Asked:
+    async def read(self, resident: NamedDependency[AsResident], data: JSONBody[InvitationIn]) -> InvitationDetail:
         await _count_attempt(resident)
-        return await delegating.asked(resident, data.code)
+        return await delegating.read_invitation(resident, data.code)
 
     @post(
         "/acceptances",
@@ -172,8 +172,8 @@ class InvitationController(Controller):
         self,
         resident: NamedDependency[AsResident],
         data: JSONBody[AcceptanceIn],
-    ) -> DelegationSeen:
-        return await delegating.accept(resident, data.code, name=data.name)
+    ) -> DelegationDetail:
+        return await delegating.accept_invitation(resident, data.code, name=data.name)
 
 
 openapi.PARAMETERS.setdefault("delegation_id", "代办授权的标识")

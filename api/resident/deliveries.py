@@ -142,7 +142,7 @@ class DeliveryController(Controller):
     ) -> DeliveryDetail:
         await asked(resident)
         owner = await acting.owner_of(resident, number)
-        await deliveries.change(owner, number, data.wish(), couriers=partners.couriers)
+        await deliveries.change_delivery(owner, number, data.wish(), couriers=partners.couriers)
         return await resident_views.get_own_delivery(resident, number)
 
     @post(

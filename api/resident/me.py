@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from msgspec import Struct
 
 from backend import identity
-from backend.identity import AsResident, Me
+from backend.identity import AsResident, ResidentDetail
 
 
 class MeOut(Struct, kw_only=True):
@@ -22,7 +22,7 @@ class MeOut(Struct, kw_only=True):
     phone_confirmed_at: datetime | None
 
     @classmethod
-    def of(cls, me: Me) -> MeOut:
+    def of(cls, me: ResidentDetail) -> MeOut:
         """The answer for this account."""
         return cls(**me._asdict())
 
@@ -35,4 +35,4 @@ class MeController(Controller):
 
     @get(summary="我的账号", operation_id="getMe")
     async def me(self, resident: NamedDependency[AsResident]) -> MeOut:
-        return MeOut.of(await identity.me(resident))
+        return MeOut.of(await identity.get_own_account(resident))

@@ -49,7 +49,7 @@ class SessionsController(Controller):
 
     @get(summary="我的登录设备", operation_id="listSessions")
     async def sessions(self, resident: NamedDependency[AsResident]) -> SessionsOut:
-        return SessionsOut([SessionOut(**each._asdict()) for each in await identity.sessions_of(resident)])
+        return SessionsOut([SessionOut(**each._asdict()) for each in await identity.list_own_sessions(resident)])
 
     @delete(
         "/{session_id:uuid}",
@@ -68,7 +68,7 @@ class SessionsController(Controller):
 @delete("/session", tags=["我的"], summary="退出登录", operation_id="signOut")
 async def sign_out(resident: NamedDependency[AsResident]) -> None:
     """End the session in which this is asked."""
-    await identity.sign_out(resident)
+    await identity.sign_out_resident(resident)
 
 
 openapi.LINKS["listSessions"] = {

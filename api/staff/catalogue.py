@@ -13,7 +13,7 @@ from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend import catalogue
-from backend.catalogue import Content, ItemSpec, OwnItem, VersionLine, VersionSeen, seen
+from backend.catalogue import Content, ItemSpec, StaffItemSummary, VersionDetail, VersionSummary, version_detail
 from backend.catalogue.errors import (
     GuideInvalid,
     ItemCodeInvalid,
@@ -95,21 +95,21 @@ class ItemController(Controller):
     @get(summary="本部门的事项", operation_id="listOwnItems", responses=answers(CursorInvalid))
     async def list_own(
         self, staff: NamedDependency[AsStaff], limit: Limit = USUAL, cursor: Cursor = None
-    ) -> Page[OwnItem]:
-        return Page(*await catalogue.items_of(staff, limit=limit, cursor=cursor))
+    ) -> Page[StaffItemSummary]:
+        return Page(*await catalogue.list_own_items(staff, limit=limit, cursor=cursor))
 
     @post(
         summary="新建事项（生成编码和第一版草稿）",
         operation_id="createItem",
         responses=answers(DutyMissing, ItemCodeInvalid, ItemExists),
     )
-    async def create(self, staff: NamedDependency[AsStaff], data: JSONBody[ItemIn]) -> VersionSeen:
+    async def create(self, staff: NamedDependency[AsStaff], data: JSONBody[ItemIn]) -> VersionDetail:
         code, version = await catalogue.begin_item(staff, data.spec(), data.content())
-        return seen(code, version)
+        return version_detail(code, version)
 
     @get("/{code:str}/versions", summary="事项的各个版本", operation_id="listVersions", responses=answers(ItemNotFound))
-    async def list_versions(self, staff: NamedDependency[AsStaff], code: ItemCode) -> list[VersionLine]:
-        return await catalogue.versions_of(staff, code)
+    async def list_versions(self, staff: NamedDependency[AsStaff], code: ItemCode) -> list[VersionSummary]:
+        return await catalogue.list_versions(staff, code)
 
     @post(
         "/{code:str}/versions",
@@ -117,8 +117,8 @@ class ItemController(Controller):
         operation_id="draftVersion",
         responses=answers(DutyMissing, ItemNotFound),
     )
-    async def draft(self, staff: NamedDependency[AsStaff], code: ItemCode) -> VersionSeen:
-        return seen(code, await catalogue.begin_version(staff, code))
+    async def draft(self, staff: NamedDependency[AsStaff], code: ItemCode) -> VersionDetail:
+        return version_detail(code, await catalogue.begin_version(staff, code))
 
     @get(
         "/{code:str}/versions/{number:int}",
@@ -126,8 +126,8 @@ class ItemController(Controller):
         operation_id="getVersion",
         responses=answers(ItemNotFound, ItemVersionNotFound),
     )
-    async def get_version(self, staff: NamedDependency[AsStaff], code: ItemCode, number: Number) -> VersionSeen:
-        return await catalogue.version(staff, code, number)
+    async def get_version(self, staff: NamedDependency[AsStaff], code: ItemCode, number: Number) -> VersionDetail:
+        return await catalogue.get_version_detail(staff, code, number)
 
     @put(
         "/{code:str}/versions/{number:int}",
@@ -143,9 +143,11 @@ class ItemController(Controller):
         code: ItemCode,
         number: Number,
         data: JSONBody[EditIn],
-    ) -> VersionSeen:
+    ) -> VersionDetail:
         revision, base = data.revision, data.based_on
-        return seen(code, await catalogue.edit(staff, code, number, data.content(), revision=revision, based_on=base))
+        return version_detail(
+            code, await catalogue.edit_version(staff, code, number, data.content(), revision=revision, based_on=base)
+        )
 
     @get(
         "/{code:str}/versions/{number:int}/faults",
@@ -154,7 +156,7 @@ class ItemController(Controller):
         responses=answers(DutyMissing, ItemNotFound, ItemVersionNotFound),
     )
     async def check(self, staff: NamedDependency[AsStaff], code: ItemCode, number: Number) -> CheckOut:
-        faults = await catalogue.check(staff, code, number)
+        faults = await catalogue.check_version(staff, code, number)
         return CheckOut(publishable=not faults, faults=faults)
 
     @post(
@@ -178,8 +180,8 @@ class ItemController(Controller):
         code: ItemCode,
         number: Number,
         data: JSONBody[PublishIn],
-    ) -> VersionSeen:
-        return seen(code, await catalogue.publish(staff, code, number, revision=data.revision))
+    ) -> VersionDetail:
+        return version_detail(code, await catalogue.publish_version(staff, code, number, revision=data.revision))
 
     @post(
         "/{code:str}/versions/{number:int}/withdraw",
@@ -194,8 +196,8 @@ class ItemController(Controller):
         code: ItemCode,
         number: Number,
         data: JSONBody[WithdrawIn],
-    ) -> VersionSeen:
-        return seen(code, await catalogue.withdraw(staff, code, number, because=data.because))
+    ) -> VersionDetail:
+        return version_detail(code, await catalogue.withdraw_version(staff, code, number, because=data.because))
 
 
 _ITEM = {"code": "$response.body#/code"}

@@ -41,7 +41,7 @@ class FeeController(Controller):
         responses=answers(DutyMissing, CaseNotFound),
     )
     async def of_case(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> CaseFees:
-        return CaseFees(await fees.fees_for_staff(staff, number))
+        return CaseFees(await fees.list_fees_for_staff(staff, number))
 
     @post(
         "/cases/{number:str}/fees",

@@ -61,7 +61,7 @@ class StaffSignInController(Controller):
         responses=answers(CredentialsWrong, AttemptsExhausted, PasswordExpired, PasswordWeak),
     )
     async def sign_in(self, request: Request[Any, Any, Any], data: JSONBody[StaffSignInIn]) -> StaffTokenOut:
-        signed_in = await staff_signing_in.sign_in(
+        signed_in = await staff_signing_in.sign_in_staff(
             data.login,
             data.password,
             data.code,
@@ -74,11 +74,11 @@ class StaffSignInController(Controller):
 @get("/me", tags=["工作人员"], summary="我的工作账号", operation_id="getStaffMe")
 async def me(staff: NamedDependency[AsStaff]) -> StaffMeOut:
     """Name, department and duties."""
-    found = await staff_accounts.me(staff)
+    found = await staff_accounts.get_own_staff_account(staff)
     return StaffMeOut(**{**found._asdict(), "duties": list(found.duties)})
 
 
 @delete("/session", tags=["工作人员"], summary="工作人员退出登录", operation_id="signOutStaff")
 async def sign_out(staff: NamedDependency[AsStaff]) -> None:
     """End the session in which this is asked."""
-    await staff_signing_in.sign_out(staff)
+    await staff_signing_in.sign_out_staff(staff)

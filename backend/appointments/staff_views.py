@@ -14,7 +14,7 @@ from backend.appointments.duty import Runner, authorize_hall, halls_in_charge
 from backend.crypto import mask_name, open_sealed
 from backend.database import fetch
 from backend.paging import USUAL, paged
-from backend.regions import HallSeen, halls_of
+from backend.regions import HallDetail, halls_of
 
 
 class SlotSummary(Struct, frozen=True, kw_only=True):
@@ -82,7 +82,7 @@ ORDER BY s.starts_at, a.id LIMIT $7
 _COMING = ["booked", "checked-in", "served", "missed"]
 
 
-async def list_own_halls(staff: Runner) -> list[HallSeen]:
+async def list_own_halls(staff: Runner) -> list[HallDetail]:
     """The halls that they run, by code."""
     return await halls_of(tuple(await halls_in_charge(staff)))
 

@@ -5,33 +5,33 @@ The face of the room: other rooms and doors use these names.
 
 from __future__ import annotations
 
-from backend.cases.applicants import Applicant, IdKind, checked, masked
-from backend.cases.following import CaseLine, Followed, followed, followed_by_models, listed
-from backend.cases.looking_up import Seen, look_up
-from backend.cases.opening import CaseFacts, Pushed, push, push_unnumbered
-from backend.cases.reading_back import handled, masked_applicant
-from backend.cases.reporting import Kept, Missing, Report, report
+from backend.cases.agency_views import get_pushed_case, masked_applicant
+from backend.cases.applicants import Applicant, IdKind, check_applicant, mask_applicant
+from backend.cases.opening import CaseFacts, PushedCase, push_case, push_unnumbered_case
+from backend.cases.public_lookup import PublicCaseDetail, look_up_case
+from backend.cases.reporting import Missing, Report, ReportResult, ingest_reports
+from backend.cases.resident_views import CaseDetail, CaseSummary, get_own_case, get_own_case_json, list_own_cases
 
 __all__ = [
     "Applicant",
+    "CaseDetail",
     "CaseFacts",
-    "CaseLine",
-    "Followed",
+    "CaseSummary",
     "IdKind",
-    "Kept",
     "Missing",
-    "Pushed",
+    "PublicCaseDetail",
+    "PushedCase",
     "Report",
-    "Seen",
-    "checked",
-    "followed",
-    "followed_by_models",
-    "handled",
-    "listed",
-    "look_up",
-    "masked",
+    "ReportResult",
+    "check_applicant",
+    "get_own_case",
+    "get_own_case_json",
+    "get_pushed_case",
+    "ingest_reports",
+    "list_own_cases",
+    "look_up_case",
+    "mask_applicant",
     "masked_applicant",
-    "push",
-    "push_unnumbered",
-    "report",
+    "push_case",
+    "push_unnumbered_case",
 ]

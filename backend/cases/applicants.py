@@ -58,14 +58,14 @@ class SealedApplicant(Struct, frozen=True):
     applicant_phone_fingerprint: str | None
 
 
-def checked(name: str | None, id_kind: IdKind, id_number: str | None, phone: str | None) -> Applicant:
+def check_applicant(name: str | None, id_kind: IdKind, id_number: str | None, phone: str | None) -> Applicant:
     """What an agency says about the applicant, in one spelling.
 
     Raises CaseInvalid pointing to whatever cannot be; an applicant needs an identity number or a phone number.
     """
     faults: list[Fault] = []
-    number = _checked(id_number, lambda text: normal_id_number(text, id_kind), "/applicant/id_number", faults)
-    telephone = _checked(phone, normal_phone, "/applicant/phone", faults)
+    number = _checked(id_number, lambda text: normalise_id_number(text, id_kind), "/applicant/id_number", faults)
+    telephone = _checked(phone, normalise_phone, "/applicant/phone", faults)
     if id_number is None and phone is None:
         faults.append(Fault("/applicant", "证件号码和手机号码至少填写一项"))
     if faults:
@@ -83,7 +83,7 @@ def _checked(text: str | None, check: object, pointer: str, faults: list[Fault])
         return None
 
 
-def normal_id_number(text: str, kind: IdKind) -> str:
+def normalise_id_number(text: str, kind: IdKind) -> str:
     """An identity number in one spelling. Raises ValueError with a Chinese sentence."""
     number = crypto.normalised(text)
     if kind is IdKind.USCC:
@@ -114,7 +114,7 @@ def is_resident_id(number: str) -> bool:
     return 1850 <= born.year <= 2100 and number[17].upper() == ric.calc_check_digit(number)
 
 
-def normal_phone(text: str) -> str:
+def normalise_phone(text: str) -> str:
     """A phone number in one spelling: eleven digits, or + and country for others. Raises ValueError in Chinese."""
     number = crypto.normalised(text)
     if found := _MAINLAND_PHONE.fullmatch(number):
@@ -124,7 +124,7 @@ def normal_phone(text: str) -> str:
     raise ValueError("手机号码有误，请核对")
 
 
-def sealed(applicant: Applicant, *, case_id: UUID, number: str) -> SealedApplicant:
+def seal_applicant(applicant: Applicant, *, case_id: UUID, number: str) -> SealedApplicant:
     """The applicant as the case keeps it: sealed for this row, with fingerprints to find it by."""
 
     def seal(text: str | None, column: str) -> str | None:
@@ -142,7 +142,7 @@ def sealed(applicant: Applicant, *, case_id: UUID, number: str) -> SealedApplica
     )
 
 
-def opened(columns: SealedApplicant, *, case_id: UUID) -> Applicant:
+def open_applicant(columns: SealedApplicant, *, case_id: UUID) -> Applicant:
     """The applicant of a case in clear. Raises crypto.SealBroken."""
 
     def unseal(text: str | None, column: str) -> str | None:
@@ -156,7 +156,7 @@ def opened(columns: SealedApplicant, *, case_id: UUID) -> Applicant:
     )
 
 
-def masked(applicant: Applicant) -> Applicant:
+def mask_applicant(applicant: Applicant) -> Applicant:
     """The applicant as an agency or a resident reads it."""
     return Applicant(
         crypto.mask_name(applicant.name) if applicant.name else None,
@@ -169,7 +169,7 @@ def masked(applicant: Applicant) -> Applicant:
 # -- the last four characters, for looking a case up without signing in ---------------------------------
 
 
-def normal_tail(text: str) -> str:
+def normalise_tail(text: str) -> str:
     """The last four characters of an identity document in one spelling. Raises ValueError in Chinese."""
     tail = crypto.normalised(text)
     if not _TAIL.fullmatch(tail):

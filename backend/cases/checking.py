@@ -15,7 +15,7 @@ MOST = 100
 """Findings that are named one by one; a database with more is broken throughout."""
 
 
-class Finding(NamedTuple):
+class Inconsistency(NamedTuple):
     """One case that breaks a rule, and how."""
 
     rule: str
@@ -56,7 +56,7 @@ WHERE e.case_id IS DISTINCT FROM c.id LIMIT $1
 """
 
 
-async def findings() -> list[Finding]:
+async def list_inconsistencies() -> list[Inconsistency]:
     """Every case that breaks a rule, none when all is well; at most MOST per rule."""
     edges = [f"{origin}>{goal}" for origin, goals in EDGES.items() for goal in goals]
     asked = (
@@ -67,7 +67,7 @@ async def findings() -> list[Finding]:
         ("no event lost its case", _ORPHANED, (MOST,)),
     )
     return [
-        Finding(rule, row["case_id"], row["what"])
+        Inconsistency(rule, row["case_id"], row["what"])
         for rule, statement, arguments in asked
         for row in await fetch(statement, *arguments)
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from uuid import UUID
 
-from backend.cases.applicants import normal_tail, tail_matches
+from backend.cases.applicants import normalise_tail, tail_matches
 from backend.cases.deliveries import SUBJECT
 from backend.crypto import normalised, open_sealed
 from backend.database import fetch_row
@@ -24,7 +24,7 @@ async def is_applicant(subject_kind: str, subject_id: UUID, name: str, id_last_f
     known = open_sealed(row["applicant_name"], where="cases.applicant_name", row=row["id"])
     same = hmac.compare_digest(normalised(known).encode(), normalised(name).encode())
     try:
-        tail = normal_tail(id_last_four)
+        tail = normalise_tail(id_last_four)
     except ValueError:
         return False
     return tail_matches(row["number"], tail, row["tail"]) and same

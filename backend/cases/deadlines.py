@@ -72,7 +72,7 @@ class Stretch(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"
     total: int
 
 
-class Due(msgspec.Struct, frozen=True, rename={"on": "date"}):
+class DueDate(msgspec.Struct, frozen=True, rename={"on": "date"}):
     """The due date as it is shown. `on` is None for a `reason`, said in Chinese in `note`."""
 
     on: date | None
@@ -86,7 +86,7 @@ class Due(msgspec.Struct, frozen=True, rename={"on": "date"}):
 class Deadline(NamedTuple):
     """The due date, and the working days that have counted towards it in order (none after the limit ended)."""
 
-    due: Due
+    due: DueDate
     counted: list[date]
 
 
@@ -108,7 +108,7 @@ def clock_of(folded: Folded) -> Clock:
     return Clock(accepted, tuple(pauses), ended)
 
 
-def deadline(clock: Clock, limit: int | None, calendar: WorkingCalendar, how: Convention) -> Deadline:
+def count_deadline(clock: Clock, limit: int | None, calendar: WorkingCalendar, how: Convention) -> Deadline:
     """The due date of a limit in working days, with every day explained from acceptance to due date."""
     if limit is None:
         return _without(Reason.NO_LIMIT, limit)
@@ -120,7 +120,7 @@ def deadline(clock: Clock, limit: int | None, calendar: WorkingCalendar, how: Co
     except CalendarYearNotCovered:
         reason = Reason.YEAR_NOT_COVERED
     ended_on = day_of(clock.ended_at) if clock.ended_at else None
-    due = Due(
+    due = DueDate(
         on=count.due_on if reason is None else None,
         working_days=limit,
         accepted_on=count.accepted_on,
@@ -132,7 +132,7 @@ def deadline(clock: Clock, limit: int | None, calendar: WorkingCalendar, how: Co
 
 
 def _without(reason: str, limit: int | None) -> Deadline:
-    return Deadline(Due(None, limit, None, reason, REASON_NAMES[reason], []), [])
+    return Deadline(DueDate(None, limit, None, reason, REASON_NAMES[reason], []), [])
 
 
 class _Count:

@@ -14,7 +14,7 @@ import msgspec
 from backend.cases.errors import CaseNotFound
 from backend.cases.events import CaseCaughtUp, CaseProgressed, CaseUnlinked
 from backend.cases.opening import NUMBER, normalised_number
-from backend.catalogue.charges import charges_of
+from backend.catalogue.charges import list_charges
 from backend.catalogue.guide import Delivery, Guide
 from backend.database import fetch_value, transaction
 from backend.deliveries import choosing, postage, subjects, transitions
@@ -66,20 +66,20 @@ async def follow_unlinking(event: CaseUnlinked, meta: EventMeta) -> None:
     await subjects.end_subject_delivery(SUBJECT, event.case_id, "case-unlinked")
 
 
-async def offered(resident: AsResident, number: str) -> DeliveryOffer:
+async def offer_delivery(resident: AsResident, number: str) -> DeliveryOffer:
     """What may be chosen for the resident's case. Raises CaseNotFound; DeliveryNotOffered when nothing will come of it,
     or its guide offers neither post nor pickup."""
     return await _offer(await _of_resident(resident, number))
 
 
-async def choose(resident: AsResident, number: str, wish: DeliveryChoice) -> DeliveryRow:
+async def choose_delivery(resident: AsResident, number: str, wish: DeliveryChoice) -> DeliveryRow:
     """Choose how the document of one's case comes. Raises what `offered` and `choosing.choose` raise."""
     async with transaction():
         case = await _of_resident(resident, number, held=True)
         return await choosing.choose_delivery(resident, await _offer(case), wish)
 
 
-async def change(
+async def change_delivery(
     resident: AsResident, which: UUID | str, wish: DeliveryChoice, *, couriers: Mapping[str, Ordering]
 ) -> DeliveryRow:
     """Another address or another way for the document of a case. Raises DeliveryNotFound, also for a delivery of
@@ -93,7 +93,7 @@ async def change(
     )
 
 
-async def deliveries_of(resident: AsResident, number: str) -> list[DeliveryRow]:
+async def list_case_deliveries(resident: AsResident, number: str) -> list[DeliveryRow]:
     """The deliveries of one's case, the newest first, for the case's page. Raises CaseNotFound."""
     case = await _of_resident(resident, number)
     return [
@@ -132,7 +132,7 @@ async def _offer(case: Case, *, begun: bool = False) -> DeliveryOffer:
 
 async def _charged(item_code: str) -> PostageCharge | None:
     """What the guide charges for posting, when it says so under a condition; one without is charged with the case."""
-    found = next((each for each in await charges_of(item_code) if each.ref == postage.CHARGE and each.when), None)
+    found = next((each for each in await list_charges(item_code) if each.ref == postage.CHARGE and each.when), None)
     if found is None:
         return None
     return PostageCharge(

@@ -43,7 +43,7 @@ class DeliveryOptions(Struct, frozen=True, kw_only=True):
     quote: PostageQuoted | None
 
 
-async def options(
+async def list_delivery_options(
     resident: AsResident, number: str, *, person_id: UUID | None = None, address_id: UUID | None = None
 ) -> DeliveryOptions:
     """What may be chosen now; the quote is for this address, or for the default one if there is any.
@@ -51,7 +51,7 @@ async def options(
     Raises DeliveryReceiverNotFound, CaseNotFound, AddressNotFound, DeliveryNotOffered.
     """
     person = await acting.person_for(resident, person_id)
-    offer = await deliveries.offered(person, number)
+    offer = await deliveries.offer_delivery(person, number)
     known = await addresses.list_addresses(person)
     chosen = next((each for each in known if each.id == address_id or (address_id is None and each.is_default)), None)
     if address_id is not None and chosen is None:

@@ -14,7 +14,7 @@ from backend import payments
 from backend.cases.errors import CaseNotChargeable, CaseNotFound
 from backend.cases.events import CaseLinked, CaseOpened, CaseProgressed, CaseUnlinked
 from backend.cases.opening import NUMBER, normalised_number
-from backend.catalogue.charges import PublishedCharge, charges_of
+from backend.catalogue.charges import PublishedCharge, list_charges
 from backend.database import transaction
 from backend.errors import Fault
 from backend.events import EventMeta
@@ -56,18 +56,18 @@ async def hand_over_on_unlink(event: CaseUnlinked, meta: EventMeta) -> None:
     await _hand_over(event.case_id)
 
 
-async def fees_of(resident: AsResident, number: str) -> list[FeeDetail]:
+async def list_own_case_fees(resident: AsResident, number: str) -> list[FeeDetail]:
     """What the resident's case costs. Raises CaseNotFound, also for somebody else's case."""
     return await payments.list_subject_fees(SUBJECT, await _case_id(number, "resident_id", resident.id))
 
 
-async def fees_for_staff(staff: AsStaff, number: str) -> list[FeeDetail]:
+async def list_fees_for_staff(staff: AsStaff, number: str) -> list[FeeDetail]:
     """What a case of one's own department costs. Raises DutyMissing and CaseNotFound."""
     staff.require(payments.MANAGE_FEES)
     return await payments.list_subject_fees(SUBJECT, await _case_id(number, "department_id", staff.department_id))
 
 
-async def fees_for_agency(agency: AsAgency, number: str) -> list[FeeDetail]:
+async def list_fees_for_agency(agency: AsAgency, number: str) -> list[FeeDetail]:
     """What a case of one's own costs. Raises CaseNotFound."""
     return await payments.list_subject_fees(SUBJECT, await _case_id(number, "agency_id", agency.id))
 
@@ -108,7 +108,7 @@ async def _follow(case_id: UUID, *, newly_accepted: bool) -> None:
         if case.state in CAME_TO_NOTHING:
             await payments.cancel_fees(SUBJECT, case.id, CAME_TO_NOTHING[case.state])
         elif newly_accepted and case.state in CHARGEABLE:
-            for charge in await charges_of(case.item_code):
+            for charge in await list_charges(case.item_code):
                 if not charge.when:
                     await _raise(case, charge, 1)
 
@@ -125,7 +125,7 @@ async def _charge(case_id: UUID, charge_ref: str, quantity: int) -> FeeDetail:
         case = await _held(case_id)
         if case is None or case.state not in CHARGEABLE:
             raise CaseNotChargeable
-        charge = next((each for each in await charges_of(case.item_code) if each.ref == charge_ref), None)
+        charge = next((each for each in await list_charges(case.item_code) if each.ref == charge_ref), None)
         if charge is None:
             raise ChargeNotInGuide(fields=[Fault("/charge_ref", "现行办事指南没有这项收费")])
         fee_id = await _raise(case, charge, quantity)

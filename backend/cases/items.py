@@ -29,7 +29,7 @@ class Item(Struct, frozen=True):
     known: bool
 
 
-async def item_of(code: str) -> Item:
+async def get_item(code: str) -> Item:
     """The item of this code. One that we do not have is no reason to lose a case: it is taken as unknown.
 
     Raises CaseInvalid when the code is none by the scheme in force.

@@ -143,7 +143,7 @@ def _table() -> dict[tuple[S, Kind], tuple[S, ...]]:
     return moves
 
 
-MOVES: Mapping[tuple[S, Kind], tuple[S, ...]] = MappingProxyType(_table())
+TRANSITIONS: Mapping[tuple[S, Kind], tuple[S, ...]] = MappingProxyType(_table())
 """(state, kind of event) → the steps it leads over; none: the event is true and moves nothing. Not in the table: it
 cannot be, and is kept with a flag."""
 
@@ -167,7 +167,7 @@ FLAG_NAMES: Mapping[str, str] = MappingProxyType(
 )
 
 
-class Happened(NamedTuple):
+class FoldedEvent(NamedTuple):
     """One event as the fold sees it. The order of the fields is the order of events: by time, then rank, then id."""
 
     at: datetime
@@ -176,15 +176,15 @@ class Happened(NamedTuple):
     kind: Kind
 
 
-def happened(at: datetime, kind: Kind, event_id: str) -> Happened:
+def folded_event(at: datetime, kind: Kind, event_id: str) -> FoldedEvent:
     """An event with the rank of its kind."""
-    return Happened(at, RANKS[kind], event_id, kind)
+    return FoldedEvent(at, RANKS[kind], event_id, kind)
 
 
 class Step(NamedTuple):
     """What one event came to: the states it led through (the one before it first; empty: none), and its flag."""
 
-    event: Happened
+    event: FoldedEvent
     path: tuple[S, ...]
     flag: str | None
 
@@ -200,12 +200,12 @@ class Folded(NamedTuple):
     steps: tuple[Step, ...]
 
 
-def move(state: S, kind: Kind, *, corrected_before: bool = False) -> tuple[tuple[S, ...] | None, str | None]:
+def step_of(state: S, kind: Kind, *, corrected_before: bool = False) -> tuple[tuple[S, ...] | None, str | None]:
     """The steps that an event leads over, and its flag. None: it cannot be in this state.
 
     A case is sent back for correction once (一次性告知); a second notice does not move it.
     """
-    steps = MOVES.get((state, kind))
+    steps = TRANSITIONS.get((state, kind))
     if kind is Kind.CORRECTION and corrected_before and state not in TERMINAL:
         return None, Flag.SECOND_CORRECTION
     if steps is None:
@@ -214,7 +214,7 @@ def move(state: S, kind: Kind, *, corrected_before: bool = False) -> tuple[tuple
     return steps, Flag.LATE_CORRECTION if late else None
 
 
-def fold(events: Iterable[Happened], start: S = S.SUBMITTED) -> Folded:
+def fold(events: Iterable[FoldedEvent], start: S = S.SUBMITTED) -> Folded:
     """What the events come to, whatever order they arrived in and however often.
 
     They count in the order in which they happened; of several with the same instant, in the order of their rank. Two
@@ -223,7 +223,7 @@ def fold(events: Iterable[Happened], start: S = S.SUBMITTED) -> Folded:
     state, since, by, corrected = start, None, None, False
     steps: list[Step] = []
     for event in sorted(set(events)):
-        path, flag = move(state, event.kind, corrected_before=corrected)
+        path, flag = step_of(state, event.kind, corrected_before=corrected)
         corrected = corrected or (event.kind is Kind.CORRECTION and path is not None)
         steps.append(Step(event, (state, *path) if path else (), flag))
         if path:
@@ -244,6 +244,8 @@ def as_data() -> dict[str, object]:
             {"code": word.kind, "name": word.name, "rank": word.rank, "spellings": list(word.spellings)}
             for word in WORDS
         ],
-        "moves": [{"state": state, "kind": kind, "path": list(path)} for (state, kind), path in sorted(MOVES.items())],
+        "moves": [
+            {"state": state, "kind": kind, "path": list(path)} for (state, kind), path in sorted(TRANSITIONS.items())
+        ],
         "flags": [{"code": code, "name": name} for code, name in FLAG_NAMES.items()],
     }

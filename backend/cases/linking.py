@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from backend import clock
 from backend.cases.events import CaseLinked, CaseUnlinked
-from backend.cases.locking import hold_phone
+from backend.cases.locks import lock_phone
 from backend.crypto import fingerprints
 from backend.database import fetch, fetch_value, transaction
 from backend.events import EventMeta, record
@@ -27,12 +27,12 @@ RETURNING id
 """
 
 
-async def link(case: Case, phone: str | None) -> None:
+async def link_case(case: Case, phone: str | None) -> None:
     """Find the resident of a case that has just come in, or whose applicant was just corrected."""
     before, case.resident_id, case.linked_at = case.resident_id, None, None
     if phone is not None and case.received_at > _oldest():
         candidates = fingerprints(phone, "phone")
-        await hold_phone(candidates[0])
+        await lock_phone(candidates[0])
         case.resident_id = await fetch_value(_RESIDENT, candidates)
         case.linked_at = clock.now() if case.resident_id else None
     if before == case.resident_id:
@@ -51,7 +51,7 @@ async def link_on_phone(event: PhoneConfirmed, meta: EventMeta) -> None:
         if phone is None:
             return
         candidates = fingerprints(phone, "phone")
-        await hold_phone(candidates[0])
+        await lock_phone(candidates[0])
         for row in await fetch(_LINK, event.resident_id, candidates, _oldest(), meta.at):
             await record(CaseLinked(case_id=row["id"], resident_id=event.resident_id))
 

@@ -47,7 +47,7 @@ def check_rule(template: str, largest: int) -> None:
         raise SettingsError("CASE_NUMBER_SEQUENCE_MAX must be at least 1")
 
 
-def written(item_code: str, day: date, sequence: int) -> str:
+def format_number(item_code: str, day: date, sequence: int) -> str:
     """The number as the rule in force writes it."""
     rule = settings().case_number_format
     return rule.format(item=item_code, date=f"{day:%Y%m%d}", sequence=sequence).upper()
@@ -74,10 +74,10 @@ async def next_number(item_code: str) -> str:
                     limit=values.case_number_sequence_max,
                 )
             )
-    return written(item_code, day, sequence)
+    return format_number(item_code, day, sequence)
 
 
-async def alarm_used_up(item_code: str) -> None:
+async def alert_used_up(item_code: str) -> None:
     """Record, once per item and day, that cases are being refused: the refusal itself was rolled back."""
     day = clock.today()
     async with transaction():

@@ -25,11 +25,11 @@ from backend.cases.errors import (
     CaseReferenceReused,
 )
 from backend.cases.events import CaseAmended, CaseImported, CaseOpened
-from backend.cases.items import Item, item_of
-from backend.cases.linking import link
-from backend.cases.locking import hold_number, hold_reference
-from backend.cases.numbering import alarm_used_up, next_number
-from backend.cases.projecting import project
+from backend.cases.items import Item, get_item
+from backend.cases.linking import link_case
+from backend.cases.locks import lock_number, lock_reference
+from backend.cases.numbering import alert_used_up, next_number
+from backend.cases.projecting import project_case
 from backend.crypto import normalised
 from backend.database import fetch, transaction
 from backend.errors import Fault
@@ -60,7 +60,7 @@ class CaseFacts(Struct, frozen=True, kw_only=True):
     reference: str | None = None
 
 
-class Pushed(Struct, frozen=True):
+class PushedCase(Struct, frozen=True):
     """The case after a push, whether it was new, and which facts were corrected."""
 
     case: Case
@@ -89,7 +89,7 @@ def check_moment(moment: datetime, pointer: str) -> None:
         raise CaseInvalid(fields=[Fault(pointer, "时间早于 1990 年，请核对")])
 
 
-async def push(agency: AsAgency, number: str, facts: CaseFacts) -> Pushed:
+async def push_case(agency: AsAgency, number: str, facts: CaseFacts) -> PushedCase:
     """Open the case with the department's own number, or correct what was said about it.
 
     Raises CaseNumberTaken when another agency has the number, CaseReferenceReused when the agency's own reference
@@ -100,16 +100,16 @@ async def push(agency: AsAgency, number: str, facts: CaseFacts) -> Pushed:
         check_moment(facts.received_at, "/received_at")
     async with transaction():
         await _check_reference(agency, number, facts.reference)
-        await hold_number(number)
+        await lock_number(number)
         case = await Case.filter(number=number).select_for_update().first()
         if case is None:
-            return Pushed(await _open(agency, number, facts), True, [])
+            return PushedCase(await _open(agency, number, facts), True, [])
         if case.agency_id != agency.id:
             raise CaseNumberTaken(fields=[Fault("/number", "该办件编号已被使用")])
-        return Pushed(case, False, await _amend(case, facts))
+        return PushedCase(case, False, await _amend(case, facts))
 
 
-async def push_unnumbered(agency: AsAgency, facts: CaseFacts) -> Pushed:
+async def push_unnumbered_case(agency: AsAgency, facts: CaseFacts) -> PushedCase:
     """Open a case under a number of ours. The department's `reference` says which case it is when it asks again.
 
     Raises CaseReferenceReused when the reference stands for a case of another content, CaseNumbersUsedUp, CaseInvalid.
@@ -120,14 +120,14 @@ async def push_unnumbered(agency: AsAgency, facts: CaseFacts) -> Pushed:
         check_moment(facts.received_at, "/received_at")
     try:
         async with transaction():
-            await hold_reference(agency.id, facts.reference)
+            await lock_reference(agency.id, facts.reference)
             case = await Case.filter(agency_id=agency.id, reference=facts.reference).first()
             if case is not None:
-                return Pushed(_same(case, facts), False, [])
-            item = await item_of(facts.item_code)
-            return Pushed(await _open(agency, await _free_number(item.code), facts), True, [])
+                return PushedCase(_same(case, facts), False, [])
+            item = await get_item(facts.item_code)
+            return PushedCase(await _open(agency, await _free_number(item.code), facts), True, [])
     except CaseNumbersUsedUp:
-        await alarm_used_up(normalised(facts.item_code))
+        await alert_used_up(normalised(facts.item_code))
         raise
 
 
@@ -135,7 +135,7 @@ async def _free_number(item_code: str) -> str:
     """The next number of ours that no department has used by itself: some number by the same rule. Its lock is held."""
     while True:
         number = await next_number(item_code)
-        await hold_number(number)
+        await lock_number(number)
         if not await Case.filter(number=number).exists():
             return number
 
@@ -143,15 +143,15 @@ async def _free_number(item_code: str) -> str:
 async def _check_reference(agency: AsAgency, number: str, reference: str | None) -> None:
     if reference is None:
         return
-    await hold_reference(agency.id, reference)
+    await lock_reference(agency.id, reference)
     if await Case.filter(agency_id=agency.id, reference=reference).exclude(number=number).exists():
         raise CaseReferenceReused(fields=[Fault("/reference", "该业务流水号已用于另一办件")])
 
 
 async def _open(agency: AsAgency, number: str, facts: CaseFacts) -> Case:
-    item, case_id = await item_of(facts.item_code), uuid7()
+    item, case_id = await get_item(facts.item_code), uuid7()
     received = facts.received_at or clock.now()
-    applicant = applicants.sealed(facts.applicant, case_id=case_id, number=number)
+    applicant = applicants.seal_applicant(facts.applicant, case_id=case_id, number=number)
     case = await Case.create(
         id=case_id,
         number=number,
@@ -169,8 +169,8 @@ async def _open(agency: AsAgency, number: str, facts: CaseFacts) -> Case:
         **structs.asdict(applicant),
     )
     early = [row["id"] for row in await fetch(_ADOPT, case_id, agency.id, number)]
-    await link(case, facts.applicant.phone)
-    await project(case, early, announce=False)
+    await link_case(case, facts.applicant.phone)
+    await project_case(case, early, announce=False)
     old = received < clock.now() - timedelta(days=settings().case_news_days)
     opened = CaseImported if old else CaseOpened
     await record(
@@ -201,7 +201,7 @@ def _differences(case: Case, facts: CaseFacts) -> dict[str, Any]:
 
 def _applicant_of(case: Case) -> Applicant:
     columns = SealedApplicant(**{name: getattr(case, name) for name in SealedApplicant.__struct_fields__})
-    return applicants.opened(columns, case_id=case.id)
+    return applicants.open_applicant(columns, case_id=case.id)
 
 
 def _same(case: Case, facts: CaseFacts) -> Case:
@@ -223,13 +223,13 @@ async def _amend(case: Case, facts: CaseFacts) -> list[str]:
         return []
     phone, names = case.applicant_phone_fingerprint, sorted(changes)
     if (applicant := changes.pop("applicant", None)) is not None:
-        changes |= structs.asdict(applicants.sealed(applicant, case_id=case.id, number=case.number))
+        changes |= structs.asdict(applicants.seal_applicant(applicant, case_id=case.id, number=case.number))
     for name, value in changes.items():
         setattr(case, name, value)
     case.version += 1
     await case.save(update_fields=[*changes, "version"])
     if case.applicant_phone_fingerprint != phone:
-        await link(case, facts.applicant.phone)
-    await project(case, [])
+        await link_case(case, facts.applicant.phone)
+    await project_case(case, [])
     await record(CaseAmended(case_id=case.id, changed=names))
     return names

@@ -14,10 +14,10 @@ from uuid import UUID
 import msgspec
 
 from backend import calendar, clock
-from backend.cases.deadlines import Clock, Deadline, clock_of, convention, deadline
+from backend.cases.deadlines import Clock, Deadline, clock_of, convention, count_deadline
 from backend.cases.events import CaseCaughtUp, CaseNoted, CaseProgressed
-from backend.cases.lifecycle import Folded, Step, fold, happened
-from backend.cases.vocabulary import Kind, kind_of, outcome_of
+from backend.cases.lifecycle import Folded, Step, fold, folded_event
+from backend.cases.vocabulary import Kind, get_outcome, kind_of
 from backend.database import transaction
 from backend.events import record
 from backend.settings import settings
@@ -31,7 +31,7 @@ WHERE e.id = m.id
 """
 
 
-async def project(case: Case, fresh: Sequence[UUID], *, announce: bool = True) -> None:
+async def project_case(case: Case, fresh: Sequence[UUID], *, announce: bool = True) -> None:
     """Bring the case up to its events; `fresh` are the rows that came just now.
 
     Records one CaseProgressed when the state is another than before (CaseCaughtUp when that happened long ago), and
@@ -40,7 +40,7 @@ async def project(case: Case, fresh: Sequence[UUID], *, announce: bool = True) -
     rows = {row.event_id: row for row in await CaseEvent.filter(case_id=case.id)}
     for row in rows.values():
         row.kind = kind_of(row.code, row.outcome)
-    folded = fold(happened(row.occurred_at, Kind(row.kind), row.event_id) for row in rows.values())
+    folded = fold(folded_event(row.occurred_at, Kind(row.kind), row.event_id) for row in rows.values())
     await _mark(rows, folded)
     before = case.state
     await _write(case, folded, rows)
@@ -53,10 +53,10 @@ async def project(case: Case, fresh: Sequence[UUID], *, announce: bool = True) -
             await record(CaseNoted(case_id=case.id, case_event_id=row.id, code=row.kind, flag=row.flag))
 
 
-async def recount(case: Case) -> bool:
+async def recount_case(case: Case) -> bool:
     """Count the case's due date again, because the calendar or its limit changed; whether it came out different."""
     events = await CaseEvent.filter(case_id=case.id)
-    folded = fold(happened(row.occurred_at, Kind(row.kind), row.event_id) for row in events)
+    folded = fold(folded_event(row.occurred_at, Kind(row.kind), row.event_id) for row in events)
     counted = await _deadline(case, clock_of(folded))
     due = msgspec.json.encode(counted.due).decode()
     if (due, counted.counted) == (case.due, case.counted_days):
@@ -67,7 +67,7 @@ async def recount(case: Case) -> bool:
 
 
 async def _deadline(case: Case, when: Clock) -> Deadline:
-    return deadline(when, case.promised_days, await calendar.load(), convention())
+    return count_deadline(when, case.promised_days, await calendar.load(), convention())
 
 
 async def _write(case: Case, folded: Folded, rows: dict[str, CaseEvent]) -> None:
@@ -91,7 +91,7 @@ async def _write(case: Case, folded: Folded, rows: dict[str, CaseEvent]) -> None
 
 def _outcome(folded: Folded, rows: dict[str, CaseEvent]) -> str | None:
     """What was decided, as far as the department said so; the last word counts."""
-    said = [outcome_of(rows[step.event.id].code, rows[step.event.id].outcome) for step in folded.steps if step.path]
+    said = [get_outcome(rows[step.event.id].code, rows[step.event.id].outcome) for step in folded.steps if step.path]
     return next((outcome for outcome in reversed(said) if outcome), None)
 
 

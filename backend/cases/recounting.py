@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from backend.calendar import CalendarChanged
-from backend.cases.locking import hold_number
-from backend.cases.projecting import recount
+from backend.cases.locks import lock_number
+from backend.cases.projecting import recount_case
 from backend.database import fetch, transaction
 from backend.events import EventMeta
 from backend.jobs import enqueue, job
@@ -45,10 +45,10 @@ async def recount_cases(payload: dict[str, Any]) -> None:
     rows = await fetch(_TOUCHED, begin, first, last + timedelta(days=2), AT_ONCE)
     for row in rows:
         async with transaction():
-            await hold_number(row["number"])
+            await lock_number(row["number"])
             case = await Case.filter(id=row["id"]).select_for_update().first()
             if case is not None:
-                await recount(case)
+                await recount_case(case)
     if len(rows) == AT_ONCE:
         async with transaction():
             await enqueue(JOB, {**payload, "behind": str(rows[-1]["id"])})

@@ -18,9 +18,9 @@ from uuid_utils.compat import uuid7
 from backend import clock
 from backend.cases.applicants import without_id_numbers
 from backend.cases.errors import CaseEventsFull, CaseInvalid, CaseNotFound, EventIdReused
-from backend.cases.locking import hold_number
+from backend.cases.locks import lock_number
 from backend.cases.opening import check_moment, checked_number
-from backend.cases.projecting import project
+from backend.cases.projecting import project_case
 from backend.cases.vocabulary import RANKS, Outcome, kind_of
 from backend.database import fetch_value, transaction
 from backend.errors import Fault
@@ -61,7 +61,7 @@ class Report(Struct, frozen=True, kw_only=True):
     materials: list[Missing] = []
 
 
-class Kept(Struct, frozen=True):
+class ReportResult(Struct, frozen=True):
     """The event as it stands now. `repeated`: we had it already. `case` is None while the case is unknown."""
 
     event: CaseEvent
@@ -69,7 +69,9 @@ class Kept(Struct, frozen=True):
     repeated: bool
 
 
-async def report(agency: AsAgency, reports: Sequence[tuple[str, Report]], *, pointer: str = "/events/{}") -> list[Kept]:
+async def ingest_reports(
+    agency: AsAgency, reports: Sequence[tuple[str, Report]], *, pointer: str = "/events/{}"
+) -> list[ReportResult]:
     """Keep what happened to the cases with these numbers; all of it or nothing. In the order it was given.
 
     Raises CaseInvalid, CaseNotFound for a case of another agency, EventIdReused, CaseEventsFull; `pointer` is where in
@@ -93,7 +95,7 @@ async def report(agency: AsAgency, reports: Sequence[tuple[str, Report]], *, poi
             repeated |= dict(zip(positions, (not new for new in fresh), strict=True))
         rows = await _rows(agency, by_number)
     return [
-        Kept(rows[number, each.event_id], cases[number], repeated[position])
+        ReportResult(rows[number, each.event_id], cases[number], repeated[position])
         for position, (number, each) in enumerate(reports)
     ]
 
@@ -118,7 +120,7 @@ def digest_of(each: Report) -> str:
 
 async def _keep(agency: AsAgency, number: str, reports: list[tuple[str, Report]]) -> tuple[Case | None, list[bool]]:
     """Write down the events of one case and bring it up to them; which of them were new."""
-    await hold_number(number)
+    await lock_number(number)
     case = await Case.filter(number=number).select_for_update().first()
     if case is not None and case.agency_id != agency.id:
         raise CaseNotFound
@@ -127,7 +129,7 @@ async def _keep(agency: AsAgency, number: str, reports: list[tuple[str, Report]]
     if new and await fetch_value(_COUNT, agency.id, number) > MOST_PER_CASE:
         raise CaseEventsFull(limit=MOST_PER_CASE)
     if case is not None and new:
-        await project(case, new)
+        await project_case(case, new)
     return case, [row is not None for row in fresh]
 
 

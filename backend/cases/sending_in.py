@@ -19,7 +19,9 @@ from models.deliveries import Direction, Method
 MISSING, DOCUMENTS = "补正材料", "申请材料"
 
 
-async def send_in(resident: AsResident, number: str, address_id: UUID, person_id: UUID | None = None) -> DeliveryRow:
+async def begin_sending_in(
+    resident: AsResident, number: str, address_id: UUID, person_id: UUID | None = None
+) -> DeliveryRow:
     """Say that documents for a case are sent in from this address, by the resident or for somebody they act for.
 
     Raises DeliveryReceiverNotFound, CaseNotFound; DeliveryNotOffered when the case is over; what `returning.begin`

@@ -103,7 +103,7 @@ def kind_of(code: str, outcome: str | None = None) -> Kind:
     return kind
 
 
-def outcome_of(code: str, said: str | None) -> Outcome | None:
+def get_outcome(code: str, said: str | None) -> Outcome | None:
     """What an event says was decided; None when it leaves that open. It is never guessed."""
     kind = kind_of(code, said)
     if kind in {Kind.REJECTED, Kind.CLOSED_REJECTED}:

@@ -2,50 +2,50 @@
 
 from __future__ import annotations
 
-from backend.catalogue.browsing import Facets, PublishedItem, facets, guide_of, search
-from backend.catalogue.drafting import Content, ItemSpec, begin_item, begin_version, check, edit
-from backend.catalogue.finding import Found, Match
+from backend.catalogue.browsing import Facets, PublishedItem, get_published_item, list_facets, search_items
+from backend.catalogue.drafting import Content, ItemSpec, begin_item, begin_version, check_version, edit_version
+from backend.catalogue.finding import FoundItems, Match
 from backend.catalogue.guide import WORDS, Guide
 from backend.catalogue.indexing import Card
-from backend.catalogue.publishing import publish, withdraw
-from backend.catalogue.reviewing import (
-    OwnItem,
-    VersionLine,
-    VersionSeen,
-    items_of,
-    seen,
-    version,
-    versions_of,
-)
+from backend.catalogue.publishing import publish_version, withdraw_version
 from backend.catalogue.seeding import seed_catalogue
 from backend.catalogue.seeding import seed_catalogue as seed
+from backend.catalogue.staff_views import (
+    StaffItemSummary,
+    VersionDetail,
+    VersionSummary,
+    get_version_detail,
+    list_own_items,
+    list_versions,
+    version_detail,
+)
 
 __all__ = [
     "WORDS",
     "Card",
     "Content",
     "Facets",
-    "Found",
+    "FoundItems",
     "Guide",
     "ItemSpec",
     "Match",
-    "OwnItem",
     "PublishedItem",
-    "VersionLine",
-    "VersionSeen",
+    "StaffItemSummary",
+    "VersionDetail",
+    "VersionSummary",
     "begin_item",
     "begin_version",
-    "check",
-    "edit",
-    "facets",
-    "guide_of",
-    "items_of",
-    "publish",
-    "search",
+    "check_version",
+    "edit_version",
+    "get_published_item",
+    "get_version_detail",
+    "list_facets",
+    "list_own_items",
+    "list_versions",
+    "publish_version",
+    "search_items",
     "seed",
     "seed_catalogue",
-    "seen",
-    "version",
-    "versions_of",
-    "withdraw",
+    "version_detail",
+    "withdraw_version",
 ]

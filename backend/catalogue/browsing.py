@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from backend import regions
 from backend.catalogue.errors import ItemNotFound
-from backend.catalogue.finding import Filters, Found, find
+from backend.catalogue.finding import Filters, FoundItems, find_items
 from backend.catalogue.guide import Guide
 from backend.catalogue.indexing import Card
 from backend.database import fetch, fetch_row
@@ -53,10 +53,10 @@ class PublishedItem(Struct, frozen=True, kw_only=True):
     version: int
     published_at: datetime
     guide: Guide
-    halls: list[regions.HallSeen]
+    halls: list[regions.HallDetail]
 
 
-async def search(
+async def search_items(
     query: str = "",
     *,
     region: str | None = None,
@@ -66,22 +66,22 @@ async def search(
     subject: str | None = None,
     limit: int = USUAL,
     cursor: str | None = None,
-) -> Found:
+) -> FoundItems:
     """One page of what people in the region can ask for: items of the region and of the regions around it.
 
     Raises RegionNotFound and CursorInvalid.
     """
     filters = Filters(
-        region_codes=await regions.lineage(region) if region else (),
+        region_codes=await regions.get_lineage(region) if region else (),
         department_id=department_id,
         domain=domain,
         theme=theme,
         subject=subject,
     )
-    return await find(query, filters=filters, limit=limit, cursor=cursor)
+    return await find_items(query, filters=filters, limit=limit, cursor=cursor)
 
 
-async def guide_of(code: str) -> PublishedItem:
+async def get_published_item(code: str) -> PublishedItem:
     """The guide in force. Raises ItemNotFound when the item is not published, or there is none."""
     row = await fetch_row(_GUIDE, code.upper())
     if row is None:
@@ -92,13 +92,13 @@ async def guide_of(code: str) -> PublishedItem:
         version=row["number"],
         published_at=row["published_at"],
         guide=guide,
-        halls=await regions.halls_of(guide.hall_ids),
+        halls=await regions.get_halls(guide.hall_ids),
     )
 
 
-async def facets(region: str | None = None) -> Facets:
+async def list_facets(region: str | None = None) -> Facets:
     """Domains, themes and subjects of what people in the region can ask for. Raises RegionNotFound."""
-    codes = list(await regions.lineage(region)) if region else None
+    codes = list(await regions.get_lineage(region)) if region else None
     found: dict[str, list[Facet]] = {"domains": [], "themes": [], "subjects": []}
     for row in await fetch(_FACETS, codes):
         found[row["facet"]].append(Facet(value=row["value"], count=row["count"]))

@@ -32,7 +32,7 @@ class PublishedCharge(Struct, frozen=True, kw_only=True):
     """In which case it is charged; empty: always."""
 
 
-async def charges_of(code: str) -> list[PublishedCharge]:
+async def list_charges(code: str) -> list[PublishedCharge]:
     """The charges of the item's guide in force, in its order; none when it is free or not published."""
     row = await fetch_row(_GUIDE, code.upper())
     if row is None:

@@ -13,13 +13,13 @@ from backend.catalogue import codes, lifecycle
 from backend.catalogue.errors import ItemDraftEditConflict, ItemExists, ItemNotFound, ItemVersionNotFound
 from backend.catalogue.events import ItemDrafted, ItemEdited
 from backend.catalogue.guide import Guide, Short
-from backend.catalogue.lifecycle import VersionMove
+from backend.catalogue.lifecycle import VersionTransition
 from backend.catalogue.linting import lint
 from backend.database import transaction
 from backend.errors import Fault
 from backend.events import record
 from backend.identity.principals import AsStaff
-from backend.regions import halls_of
+from backend.regions import get_halls
 from models.catalogue import ItemKind, ItemVersion, ServiceItem, VersionState
 from models.regions import Department
 
@@ -44,7 +44,7 @@ class ItemSpec(Struct, frozen=True, kw_only=True):
     handling: str = ""
 
 
-async def own_item(staff: AsStaff, code: str, *, lock: bool = False) -> ServiceItem:
+async def get_own_item(staff: AsStaff, code: str, *, lock: bool = False) -> ServiceItem:
     """The item, if it is of their department. Raises ItemNotFound otherwise; `lock` makes other writers wait."""
     scope = ServiceItem.filter(code=code.upper(), department_id=staff.department_id)
     item = await (scope.select_for_update() if lock else scope).get_or_none()
@@ -53,7 +53,7 @@ async def own_item(staff: AsStaff, code: str, *, lock: bool = False) -> ServiceI
     return item
 
 
-async def version_of(item: ServiceItem, number: int) -> ItemVersion:
+async def get_version(item: ServiceItem, number: int) -> ItemVersion:
     """The version of that number. Raises ItemVersionNotFound."""
     version = await ItemVersion.get_or_none(item_id=item.id, number=number)
     if version is None:
@@ -92,7 +92,7 @@ async def begin_version(staff: AsStaff, code: str) -> ItemVersion:
     """
     staff.require(EDIT)
     async with transaction():
-        item = await own_item(staff, code, lock=True)
+        item = await get_own_item(staff, code, lock=True)
         versions = await ItemVersion.filter(item_id=item.id).order_by("-number")
         published = next((each for each in versions if each.state is VersionState.PUBLISHED), None)
         return await _draft(
@@ -114,7 +114,7 @@ async def _draft(
     return version
 
 
-async def edit(
+async def edit_version(
     staff: AsStaff,
     code: str,
     number: int,
@@ -130,10 +130,10 @@ async def edit(
     """
     staff.require(EDIT)
     async with transaction():
-        item = await own_item(staff, code, lock=True)
-        version = await version_of(item, number)
-        lifecycle.after(version.state, VersionMove.EDIT)
-        expect(version, revision)
+        item = await get_own_item(staff, code, lock=True)
+        version = await get_version(item, number)
+        lifecycle.after(version.state, VersionTransition.EDIT)
+        require_revision(version, revision)
         changes = columns(content) if based_on is UNSET else {**columns(content), "based_on": based_on}
         version = version.update_from_dict({**changes, "revision": revision + 1})
         await version.save()
@@ -141,17 +141,17 @@ async def edit(
     return version
 
 
-async def check(staff: AsStaff, code: str, number: int) -> list[Fault]:
+async def check_version(staff: AsStaff, code: str, number: int) -> list[Fault]:
     """What would keep the version from being published. Raises DutyMissing, ItemNotFound, ItemVersionNotFound."""
     staff.require(EDIT)
-    return await faults_of(await version_of(await own_item(staff, code), number))
+    return await list_faults(await get_version(await get_own_item(staff, code), number))
 
 
-async def faults_of(version: ItemVersion) -> list[Fault]:
+async def list_faults(version: ItemVersion) -> list[Fault]:
     """Every fault of a version: those of its guide, and what only the database knows."""
     content = content_of(version)
     faults = [Fault(f"/guide{fault.pointer}", fault.message) for fault in lint(content.guide)]
-    known = {hall.id for hall in await halls_of(content.guide.hall_ids)}
+    known = {hall.id for hall in await get_halls(content.guide.hall_ids)}
     for index, hall_id in enumerate(content.guide.hall_ids):
         if hall_id not in known:
             faults.append(Fault(f"/guide/hall_ids/{index}", "没有这个办事大厅"))
@@ -162,7 +162,7 @@ async def faults_of(version: ItemVersion) -> list[Fault]:
     return faults
 
 
-def expect(version: ItemVersion, revision: int) -> None:
+def require_revision(version: ItemVersion, revision: int) -> None:
     """Raises ItemDraftEditConflict unless this is the revision that was read."""
     if version.revision != revision:
         raise ItemDraftEditConflict(revision=version.revision)

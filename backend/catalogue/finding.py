@@ -52,7 +52,7 @@ class Filters(Struct, frozen=True, kw_only=True):
     subject: str | None = None
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class FoundItems(Struct, frozen=True, kw_only=True):
     """One page: the cards, how they were found, and where the next page begins."""
 
     items: list[Card]
@@ -72,9 +72,9 @@ class Statement:
         return f"${len(self.parameters)}"
 
 
-async def find(
+async def find_items(
     query: str = "", *, filters: Filters | None = None, limit: int = USUAL, cursor: str | None = None
-) -> Found:
+) -> FoundItems:
     """One page of published items, best first; without a query all of them by name.
 
     Raises CursorInvalid when the cursor is not of this query and these filters.
@@ -84,7 +84,7 @@ async def find(
     place = place_of(cursor, purpose) if cursor else None
     words = wording.terms(query)
     if query.strip() and not words:
-        return Found(items=[], match=Match.EXACT, next_cursor=None)
+        return FoundItems(items=[], match=Match.EXACT, next_cursor=None)
     if place is not None and (len(place) != 4 or place[0] not in set(Match)):
         raise CursorInvalid
     ways = [Match(place[0])] if place else _ways(words)
@@ -97,7 +97,7 @@ async def find(
     more = len(rows) > limit
     rows = rows[:limit]
     after = [way, rows[-1]["score"], rows[-1]["name"], rows[-1]["code"]] if more else None
-    return Found(
+    return FoundItems(
         items=[msgspec.json.decode(row["card"], type=Card) for row in rows],
         match=way,
         next_cursor=cursor_of(after, purpose) if after else None,

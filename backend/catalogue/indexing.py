@@ -125,13 +125,13 @@ def entry_of(item: ServiceItem, version: ItemVersion, guide: Guide, department: 
     )
 
 
-async def show(item: ServiceItem, version: ItemVersion, guide: Guide) -> None:
+async def index_item(item: ServiceItem, version: ItemVersion, guide: Guide) -> None:
     """Put the version where the public finds it, in the place of the item's last one."""
     department = await Department.get(id=item.department_id).select_related("region")  # type: ignore[attr-defined]
-    await hide(item.id)
+    await unindex_item(item.id)
     await entry_of(item, version, guide, department).save(force_create=True)
 
 
-async def hide(item_id: UUID) -> None:
+async def unindex_item(item_id: UUID) -> None:
     """Take the item off the public page."""
     await CatalogueEntry.filter(id=item_id).delete()

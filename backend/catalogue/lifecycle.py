@@ -8,7 +8,7 @@ from backend.catalogue.errors import ItemVersionTransitionRefused
 from models.catalogue import VersionState
 
 
-class VersionMove(StrEnum):
+class VersionTransition(StrEnum):
     """What may be done with a version."""
 
     EDIT = "edit"
@@ -16,15 +16,15 @@ class VersionMove(StrEnum):
     WITHDRAW = "withdraw"
 
 
-MOVES: dict[tuple[VersionState, VersionMove], VersionState] = {
-    (VersionState.DRAFT, VersionMove.EDIT): VersionState.DRAFT,
-    (VersionState.DRAFT, VersionMove.PUBLISH): VersionState.PUBLISHED,
-    (VersionState.PUBLISHED, VersionMove.WITHDRAW): VersionState.WITHDRAWN,
+MOVES: dict[tuple[VersionState, VersionTransition], VersionState] = {
+    (VersionState.DRAFT, VersionTransition.EDIT): VersionState.DRAFT,
+    (VersionState.DRAFT, VersionTransition.PUBLISH): VersionState.PUBLISHED,
+    (VersionState.PUBLISHED, VersionTransition.WITHDRAW): VersionState.WITHDRAWN,
 }
 """Everything that is allowed. What is published never changes and what is withdrawn never comes back."""
 
 
-def after(state: VersionState, move: VersionMove) -> VersionState:
+def after(state: VersionState, move: VersionTransition) -> VersionState:
     """The state that the move leads to. Raises ItemVersionTransitionRefused, naming what is allowed instead."""
     try:
         return MOVES[state, move]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from backend import clock
 from backend.catalogue import lifecycle
-from backend.catalogue.drafting import content_of, expect, faults_of, own_item, version_of
+from backend.catalogue.drafting import content_of, get_own_item, get_version, list_faults, require_revision
 from backend.catalogue.errors import GuideInvalid, ItemDraftSuperseded
 from backend.catalogue.events import ItemPublished, ItemWithdrawn
-from backend.catalogue.indexing import hide, show
-from backend.catalogue.lifecycle import VersionMove
+from backend.catalogue.indexing import index_item, unindex_item
+from backend.catalogue.lifecycle import VersionTransition
 from backend.database import transaction
 from backend.events import record
 from backend.identity.principals import AsStaff
@@ -17,7 +17,7 @@ from models.catalogue import ItemVersion, VersionState
 PUBLISH = "catalogue.publish"
 
 
-async def publish(staff: AsStaff, code: str, number: int, *, revision: int) -> ItemVersion:
+async def publish_version(staff: AsStaff, code: str, number: int, *, revision: int) -> ItemVersion:
     """Put the draft in force, in the place of the version it was based on.
 
     Raises DutyMissing, ItemNotFound, ItemVersionNotFound; ItemVersionTransitionRefused for anything but a draft;
@@ -26,11 +26,11 @@ async def publish(staff: AsStaff, code: str, number: int, *, revision: int) -> I
     """
     staff.require(PUBLISH)
     async with transaction():
-        item = await own_item(staff, code, lock=True)
-        version = await version_of(item, number)
-        state = lifecycle.after(version.state, VersionMove.PUBLISH)
-        expect(version, revision)
-        if faults := await faults_of(version):
+        item = await get_own_item(staff, code, lock=True)
+        version = await get_version(item, number)
+        state = lifecycle.after(version.state, VersionTransition.PUBLISH)
+        require_revision(version, revision)
+        if faults := await list_faults(version):
             raise GuideInvalid(fields=faults)
         current = await ItemVersion.get_or_none(item_id=item.id, state=VersionState.PUBLISHED)
         replaced = current.number if current else None
@@ -40,27 +40,27 @@ async def publish(staff: AsStaff, code: str, number: int, *, revision: int) -> I
             await _withdraw(current, f"由第 {number} 版代替")
         version.state, version.published_at, version.published_by = state, clock.now(), staff.id
         await version.save(update_fields=["state", "published_at", "published_by"])
-        await show(item, version, content_of(version).guide)
+        await index_item(item, version, content_of(version).guide)
         await record(ItemPublished(item_id=item.id, code=item.code, number=number, replaced=replaced))
     return version
 
 
-async def withdraw(staff: AsStaff, code: str, number: int, *, because: str) -> ItemVersion:
+async def withdraw_version(staff: AsStaff, code: str, number: int, *, because: str) -> ItemVersion:
     """Take the version out of force; the item disappears from the public pages until another is published.
 
     Raises DutyMissing, ItemNotFound, ItemVersionNotFound, and ItemVersionTransitionRefused unless it is in force.
     """
     staff.require(PUBLISH)
     async with transaction():
-        item = await own_item(staff, code, lock=True)
-        version = await version_of(item, number)
+        item = await get_own_item(staff, code, lock=True)
+        version = await get_version(item, number)
         await _withdraw(version, because)
-        await hide(item.id)
+        await unindex_item(item.id)
         await record(ItemWithdrawn(item_id=item.id, code=item.code, number=number))
     return version
 
 
 async def _withdraw(version: ItemVersion, because: str) -> None:
-    version.state = lifecycle.after(version.state, VersionMove.WITHDRAW)
+    version.state = lifecycle.after(version.state, VersionTransition.WITHDRAW)
     version.withdrawn_at, version.withdrawn_because = clock.now(), because
     await version.save(update_fields=["state", "withdrawn_at", "withdrawn_because"])

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from backend.identity import agencies, delegating, staff, sweeping
-from backend.identity.agencies import authenticate as authenticate_agency
+from backend.identity.agencies import authenticate_agency as authenticate_agency
 from backend.identity.duties import DUTIES
-from backend.identity.following import follow, unfollow
+from backend.identity.followers import record_follow, record_unfollow
 from backend.identity.keys import rotate_keys
 from backend.identity.principals import AsAgency, AsOperator, AsResident, AsStaff
-from backend.identity.refreshing import Tokens, refresh
+from backend.identity.refreshing import Tokens, refresh_session
 from backend.identity.residents import (
-    Me,
+    ResidentDetail,
     confirm_phone,
-    disable,
-    enable,
-    forget_account,
-    me,
+    disable_resident,
+    enable_resident,
+    erase_account,
+    get_own_account,
     openid_of,
     phone_of,
     remove_phone,
 )
+from backend.identity.session_watch import announce_ended, clear_watch, get_key_set, watch_sessions
 from backend.identity.signatures import sign_request
-from backend.identity.signing_in import sign_in
-from backend.identity.signing_out import SessionSeen, end_other_sessions, end_session, sessions_of, sign_out
-from backend.identity.watching import announce, forget, key_set, watch
+from backend.identity.signing_in import sign_in_resident
+from backend.identity.signing_out import (
+    SessionSummary,
+    end_other_sessions,
+    end_session,
+    list_own_sessions,
+    sign_out_resident,
+)
 
 __all__ = [
     "DUTIES",
@@ -31,34 +37,34 @@ __all__ = [
     "AsOperator",
     "AsResident",
     "AsStaff",
-    "Me",
-    "SessionSeen",
+    "ResidentDetail",
+    "SessionSummary",
     "Tokens",
     "agencies",
-    "announce",
+    "announce_ended",
     "authenticate_agency",
+    "clear_watch",
     "confirm_phone",
     "delegating",
-    "disable",
-    "enable",
+    "disable_resident",
+    "enable_resident",
     "end_other_sessions",
     "end_session",
-    "follow",
-    "forget",
-    "forget_account",
-    "key_set",
-    "me",
+    "erase_account",
+    "get_key_set",
+    "get_own_account",
+    "list_own_sessions",
     "openid_of",
     "phone_of",
-    "refresh",
+    "record_follow",
+    "record_unfollow",
+    "refresh_session",
     "remove_phone",
     "rotate_keys",
-    "sessions_of",
-    "sign_in",
-    "sign_out",
+    "sign_in_resident",
+    "sign_out_resident",
     "sign_request",
     "staff",
     "sweeping",
-    "unfollow",
-    "watch",
+    "watch_sessions",
 ]

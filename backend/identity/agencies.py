@@ -21,7 +21,7 @@ from backend.identity import timing
 from backend.identity.errors import AgencyNotFound, SignatureInvalid, SignatureReplayed, SignatureStale
 from backend.identity.events import AgencyEnrolled, AgencyKeyIssued, AgencyKeyRevoked
 from backend.identity.principals import AsAgency, AsOperator, AsStaff
-from backend.identity.signatures import Signed, canonical, holds
+from backend.identity.signatures import SignedRequest, canonical, verify
 from backend.settings import settings
 
 _SECRET = "agency_keys.secret"  # noqa: S105 - the name of a column
@@ -52,7 +52,7 @@ class IssuedKey(NamedTuple):
     algorithm: str
 
 
-async def enrol(by: AsStaff | AsOperator, *, name: str, department_id: UUID) -> UUID:
+async def enrol_agency(by: AsStaff | AsOperator, *, name: str, department_id: UUID) -> UUID:
     """Let a department's system call us, once it has a key. Raises DutyMissing without `agencies.manage`, Invalid."""
     by.require("agencies.manage")
     identity = uuid7()
@@ -101,7 +101,7 @@ async def revoke_key(by: AsStaff | AsOperator, name: str) -> None:
         await record(AgencyKeyRevoked(agency_id=agency_id, key_name=name))
 
 
-async def disable(by: AsStaff | AsOperator, agency_id: UUID) -> None:
+async def disable_agency(by: AsStaff | AsOperator, agency_id: UUID) -> None:
     """Accept nothing more from this agency. Raises DutyMissing, AgencyNotFound."""
     by.require("agencies.manage")
     async with transaction() as connection:
@@ -110,7 +110,9 @@ async def disable(by: AsStaff | AsOperator, agency_id: UUID) -> None:
         await record(AgencyKeyRevoked(agency_id=agency_id, key_name="*"))
 
 
-async def authenticate(signed: Signed, *, method: str, path: bytes, query: bytes, body: bytes) -> AsAgency:
+async def authenticate_agency(
+    signed: SignedRequest, *, method: str, path: bytes, query: bytes, body: bytes
+) -> AsAgency:
     """The agency that signed exactly this request, now, for the first time.
 
     Raises SignatureStale when the clocks differ too much, SignatureInvalid for an unknown key or a wrong signature,
@@ -131,7 +133,7 @@ async def authenticate(signed: Signed, *, method: str, path: bytes, query: bytes
     return AsAgency(row["agency_id"], row["department_id"])
 
 
-async def forget_old_nonces() -> int:
+async def delete_old_nonces() -> int:
     """Delete nonces of requests that would be refused for their time anyway; how many."""
     kept = timedelta(seconds=2 * settings().agency_clock_skew_seconds + 60)
     return await execute("DELETE FROM agency_nonces WHERE at < $1", timing.now() - kept)
@@ -147,9 +149,9 @@ async def _take(key_id: UUID, nonce: str, now: datetime) -> Any:
         return await connection.fetchval(_TAKE_NONCE, key_id, nonce, now)
 
 
-def _is_theirs(row: Any, signed: Signed, content: bytes) -> bool:
+def _is_theirs(row: Any, signed: SignedRequest, content: bytes) -> bool:
     secret = open_sealed(row["secret"], where=_SECRET, row=row["id"])
-    return holds(content, signed.signature, secret, row["algorithm"])
+    return verify(content, signed.signature, secret, row["algorithm"])
 
 
 def _checked(public_key: str) -> str:

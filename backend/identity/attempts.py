@@ -57,7 +57,7 @@ def source_of(address: str) -> str:
     return fingerprint(found.exploded, "source")
 
 
-async def begin(login: str, source: str) -> None:
+async def begin_attempt(login: str, source: str) -> None:
     """Count an attempt, as a failure for the time being. Raises AttemptsExhausted when there were too many.
 
     Counting before checking is what makes a hundred attempts at once no more than a hundred in a row.
@@ -80,14 +80,14 @@ async def begin(login: str, source: str) -> None:
     raise AttemptsExhausted(retry_after=max(1, int(wait.total_seconds())))
 
 
-async def succeed(login: str, source: str) -> None:
+async def record_success(login: str, source: str) -> None:
     """Forget what was counted for this login at this source; elsewhere somebody may still be guessing."""
     await execute(
         "DELETE FROM sign_in_attempts WHERE subject = $1 AND source = $2", fingerprint(login, "login"), source
     )
 
 
-async def fail(login: str, source: str, staff_id: UUID | None) -> None:
+async def record_failure(login: str, source: str, staff_id: UUID | None) -> None:
     """Leave the attempt counted, and raise the alarm when failures become unusual over all accounts.
 
     The ledger hears of it from a job, written whether the login exists or not: the answer takes the same time.
@@ -113,6 +113,6 @@ async def _note_failure(payload: dict[str, Any]) -> None:
             await record(StaffSignInFailed(staff_id=UUID(payload["staff_id"])))
 
 
-async def forget_old() -> int:
+async def delete_old_attempts() -> int:
     """Delete attempts that no limit looks at any more; how many."""
     return await execute("DELETE FROM sign_in_attempts WHERE at < $1", timing.now() - LOGIN_WINDOW)

@@ -46,7 +46,7 @@ SHOWN = 100
 _NAMES = {"principal": "delegations.principal_name", "delegate": "delegations.delegate_name"}
 
 
-class DelegationSeen(Struct, frozen=True, kw_only=True):
+class DelegationDetail(Struct, frozen=True, kw_only=True):
     """A delegation as one of its two people sees it. `name` and `phone` (masked) are the other one's.
 
     `person_id` is what to name when acting: the principal. `until` is the last day, in Asia/Shanghai.
@@ -74,7 +74,7 @@ class Invitation(Struct, frozen=True, kw_only=True):
     expires_at: datetime
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class InvitationDetail(Struct, frozen=True, kw_only=True):
     """What somebody who has an invitation is asked to do, and by whom."""
 
     name: str
@@ -135,7 +135,9 @@ async def delegates_of(principal_id: UUID, matter: Matter) -> list[UUID]:
     return [row["delegate_id"] for row in rows]
 
 
-async def offer(resident: AsResident, *, name: str, matters: Sequence[Scope], until: date) -> DelegationSeen:
+async def offer_delegation(
+    resident: AsResident, *, name: str, matters: Sequence[Scope], until: date
+) -> DelegationDetail:
     """Offer to be acted for, up to and including this day; `name` is what the delegate will know the principal by.
 
     Raises DelegationPeriodInvalid, DelegationLimitExceeded.
@@ -151,7 +153,7 @@ async def offer(resident: AsResident, *, name: str, matters: Sequence[Scope], un
         minutes = settings().delegation_invitation_minutes
         await execute(_OFFER, delegation_id, resident.id, sealed, scopes, minutes, ends_at)
         await record(DelegationOffered(delegation_id=delegation_id, principal_id=resident.id, matters=tuple(scopes)))
-        return await one(resident, delegation_id)
+        return await get_own_delegation(resident, delegation_id)
 
 
 async def _within(counting: str, resident_id: UUID, most: int) -> None:
@@ -160,12 +162,12 @@ async def _within(counting: str, resident_id: UUID, most: int) -> None:
         raise DelegationLimitExceeded(limit=most)
 
 
-async def mine(resident: AsResident) -> list[DelegationSeen]:
+async def list_own_delegations(resident: AsResident) -> list[DelegationDetail]:
     """What the resident has offered, given and been given: what is open first, then the latest."""
     return [_seen(row) for row in await fetch(_SEEN, resident.id, None, SHOWN)]
 
 
-async def one(resident: AsResident, delegation_id: UUID) -> DelegationSeen:
+async def get_own_delegation(resident: AsResident, delegation_id: UUID) -> DelegationDetail:
     """One delegation of the resident, on either side of it. Raises DelegationNotFound."""
     row = await fetch_row(_SEEN, resident.id, delegation_id, 1)
     if row is None:
@@ -173,10 +175,10 @@ async def one(resident: AsResident, delegation_id: UUID) -> DelegationSeen:
     return _seen(row)
 
 
-def _seen(row: asyncpg.Record) -> DelegationSeen:
+def _seen(row: asyncpg.Record) -> DelegationDetail:
     other = "delegate" if row["role"] == "principal" else "principal"
     state: Literal["offered", "active", "ended"] = "active" if row["accepted_at"] else "offered"
-    return DelegationSeen(
+    return DelegationDetail(
         id=row["id"],
         role=row["role"],
         person_id=row["principal_id"],
@@ -205,23 +207,23 @@ def _last_day(ends_at: datetime) -> date:
     return (ends_at - timedelta(seconds=1)).astimezone(clock.SHANGHAI).date()
 
 
-async def invitation(resident: AsResident, delegation_id: UUID) -> Invitation:
+async def create_invitation(resident: AsResident, delegation_id: UUID) -> Invitation:
     """The code of an offer of the resident's own. Raises DelegationNotFound, InvitationInvalid once it is no offer
     any more."""
-    found = await one(resident, delegation_id)
+    found = await get_own_delegation(resident, delegation_id)
     if found.role != "principal":
         raise DelegationNotFound
     if found.state != "offered":
         raise InvitationInvalid
-    code = invitations.written(found.id, found.invitation_until)
+    code = invitations.encode_invitation(found.id, found.invitation_until)
     return Invitation(code=code, expires_at=found.invitation_until)
 
 
-async def asked(resident: AsResident, code: str) -> Asked:
+async def read_invitation(resident: AsResident, code: str) -> InvitationDetail:
     """What this invitation asks, before one accepts. Raises InvitationInvalid, OwnInvitation."""
     async with transaction():
         row = await _invited(resident, code)
-    return Asked(
+    return InvitationDetail(
         name=_name(row, "principal") or "",
         phone=_phone(row["principal_phone"], row["principal_id"]),
         matters=row["matters"],
@@ -230,7 +232,7 @@ async def asked(resident: AsResident, code: str) -> Asked:
     )
 
 
-async def accept(resident: AsResident, code: str, *, name: str) -> DelegationSeen:
+async def accept_invitation(resident: AsResident, code: str, *, name: str) -> DelegationDetail:
     """Take the invitation: from now on the resident acts for whoever made it. `name` is what the principal sees.
 
     Raises InvitationInvalid for a code that is forged, over, taken or withdrawn; OwnInvitation;
@@ -248,14 +250,14 @@ async def accept(resident: AsResident, code: str, *, name: str) -> DelegationSee
         await record(
             DelegationBegan(delegation_id=row["id"], principal_id=row["principal_id"], delegate_id=resident.id)
         )
-        return await one(resident, row["id"])
+        return await get_own_delegation(resident, row["id"])
 
 
 async def _invited(resident: AsResident, code: str) -> asyncpg.Record:
     """The offer that the code belongs to, locked: of two who take it at once, one finds it taken."""
-    named = invitations.read(code)
+    named = invitations.decode_invitation(code)
     row = await fetch_row(_INVITED, named[0]) if named else None
-    if named is None or row is None or not invitations.genuine(row["id"], row["invitation_until"], named[1]):
+    if named is None or row is None or not invitations.is_genuine(row["id"], row["invitation_until"], named[1]):
         logs.security.info("invitation refused", extra={"event": "invitation.refused", "resident_id": str(resident.id)})
         raise InvitationInvalid
     if row["principal_id"] == resident.id:
@@ -263,7 +265,7 @@ async def _invited(resident: AsResident, code: str) -> asyncpg.Record:
     return row
 
 
-async def end(resident: AsResident, delegation_id: UUID) -> None:
+async def end_delegation(resident: AsResident, delegation_id: UUID) -> None:
     """Withdraw an offer, revoke what one gave, or give up what one was given; it counts at once.
 
     Ending what has ended is no trouble. Raises DelegationNotFound.
@@ -290,7 +292,7 @@ async def _end(delegation_id: UUID, how: str, *, by: UUID | None = None) -> bool
     return row is not None
 
 
-async def end_over(limit: int = 200) -> int:
+async def end_expired_delegations(limit: int = 200) -> int:
     """Clockwork: write down that delegations and offers are over by the database's clock; how many.
 
     They counted for nothing from that moment on: this only tells the people.
@@ -299,7 +301,7 @@ async def end_over(limit: int = 200) -> int:
     return sum([await _end(row["id"], "over" if row["begun"] else "lapsed") for row in rows])
 
 
-async def forget(resident_id: UUID) -> int:
+async def erase_delegations(resident_id: UUID) -> int:
     """End every delegation of somebody who is forgotten, and forget what they were called; how many rows changed.
 
     Belongs inside transaction().

@@ -60,7 +60,7 @@ def kiosk_duty(code: str) -> str:
     return f"kiosk:{code}"
 
 
-def checked(duties: Iterable[str]) -> list[str]:
+def check_duties(duties: Iterable[str]) -> list[str]:
     """The duties in order, each once. Raises DutyInvalid and DutiesInConflict."""
     wanted = sorted(set(duties))
     if unknown := [duty for duty in wanted if not _is_duty(duty)]:

@@ -16,18 +16,18 @@ SCHEME = "ZD1."
 _DOMAIN = "delegation-invitation"
 
 
-def written(delegation_id: UUID, until: datetime) -> str:
+def encode_invitation(delegation_id: UUID, until: datetime) -> str:
     """The code of this offer."""
     return signed_codes.written(SCHEME, delegation_id.bytes, signs=_signed(delegation_id, until), domain=_DOMAIN)
 
 
-def read(code: str) -> tuple[UUID, bytes] | None:
+def decode_invitation(code: str) -> tuple[UUID, bytes] | None:
     """The delegation that a code names and its signature, not yet checked; None for what we did not write."""
     found = signed_codes.read(SCHEME, code, 16)
     return None if found is None else (UUID(bytes=found[0]), found[1])
 
 
-def genuine(delegation_id: UUID, until: datetime, signature: bytes) -> bool:
+def is_genuine(delegation_id: UUID, until: datetime, signature: bytes) -> bool:
     """Whether the signature was made for this offer, under any key that is still on the ring."""
     return signed_codes.genuine(signature, signs=_signed(delegation_id, until), domain=_DOMAIN)
 

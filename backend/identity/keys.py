@@ -75,7 +75,7 @@ def longest_life(scope: str = "") -> float:
 _ring: dict[str, SigningKey] = {}
 
 
-def believed(kid: str) -> SigningKey | None:
+def get_verification_key(kid: str) -> SigningKey | None:
     """The key with this id, if tokens signed with it are accepted now."""
     key = _ring.get(kid)
     if key is None or (key.ends_at is not None and key.ends_at <= timing.seconds()):
@@ -83,7 +83,7 @@ def believed(kid: str) -> SigningKey | None:
     return key
 
 
-def signing() -> SigningKey:
+def get_signing_key() -> SigningKey:
     """The key that signs now. Raises NoSigningKey when the ring was never loaded."""
     now = timing.seconds()
     live = [key for key in _ring.values() if key.ends_at is None or key.ends_at > now]
@@ -93,12 +93,12 @@ def signing() -> SigningKey:
     return max(live, key=lambda key: (key.signs_from <= now, key.signs_from))
 
 
-def key_set() -> dict[str, Any]:
+def get_key_set() -> dict[str, Any]:
     """The public halves as a JWK set (RFC 7517), for whoever checks our tokens."""
-    return {"keys": [_jwk(key) for kid, key in _ring.items() if believed(kid)]}
+    return {"keys": [_jwk(key) for kid, key in _ring.items() if get_verification_key(kid)]}
 
 
-async def load() -> bool:
+async def load_keys() -> bool:
     """Take over the ring from the database, making the very first key if there is none.
 
     Returns whether a key that was believed before is gone: tokens already checked must be checked again.
@@ -116,7 +116,7 @@ async def load() -> bool:
     return lost
 
 
-def forget() -> None:
+def clear_keys() -> None:
     """Empty the ring of this process."""
     _ring.clear()
 
@@ -145,7 +145,7 @@ async def rotate_keys(*, at_once: bool = False) -> str:
     return _kid(identity)
 
 
-async def erase_ended() -> int:
+async def erase_ended_keys() -> int:
     """Erase the private halves of keys that nobody believes any more; how many."""
     async with transaction() as connection:
         tag = await connection.execute(

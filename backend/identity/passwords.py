@@ -57,12 +57,12 @@ def _complaint(password: str, login: str) -> str | None:
     return None
 
 
-async def hashed(password: str) -> str:
+async def hash_password(password: str) -> str:
     """What is kept of a password."""
     return await _aside(_hasher.hash, password)
 
 
-async def matches(password: str, kept: str | None) -> bool:
+async def verify_password(password: str, kept: str | None) -> bool:
     """Whether this is the password. Without a kept one (no such account) it takes the same time and is false."""
     right = await _aside(_verify, kept or _nobodys(), password[: LONGEST + 1])
     return right and kept is not None

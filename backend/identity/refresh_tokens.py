@@ -29,7 +29,7 @@ _LENGTH = -(-(_HEAD.size + _TAG) * 4 // 3)
 _NONCE = 12
 
 
-class Presented(NamedTuple):
+class PresentedToken(NamedTuple):
     """What a token of ours says about itself."""
 
     session_id: UUID
@@ -38,13 +38,13 @@ class Presented(NamedTuple):
     """SHA-256 of the token: the token itself is 192 bits of chance, so that nobody can search for it."""
 
 
-def mint(session_id: UUID, generation: int) -> str:
+def create_token(session_id: UUID, generation: int) -> str:
     """A new token for this place in the session's line."""
     body = _HEAD.pack(session_id.bytes, generation, secrets.token_bytes(24))
     return urlsafe_b64encode(body + _tag(body)).decode().rstrip("=")
 
 
-def read(token: str) -> Presented:
+def parse_token(token: str) -> PresentedToken:
     """What the token says. Raises RefreshInvalid when we did not make it."""
     try:
         if len(token) != _LENGTH or not token.isascii():
@@ -57,7 +57,7 @@ def read(token: str) -> Presented:
     if urlsafe_b64encode(raw).decode().rstrip("=") != token or not hmac.compare_digest(tag, _tag(body)):
         raise RefreshInvalid
     session_id, generation, _ = _HEAD.unpack(body)
-    return Presented(UUID(bytes=session_id), generation, digest_of(token))
+    return PresentedToken(UUID(bytes=session_id), generation, digest_of(token))
 
 
 def digest_of(token: str) -> str:
@@ -65,13 +65,13 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def hide(successor: str, *, under: str) -> str:
+def seal_successor(successor: str, *, under: str) -> str:
     """Encrypt the successor with its predecessor: only who comes with that one again can be given this one."""
     nonce = secrets.token_bytes(_NONCE)
     return urlsafe_b64encode(nonce + AESGCM(_key(under)).encrypt(nonce, successor.encode(), None)).decode()
 
 
-def reveal(hidden: str, *, under: str) -> str:
+def open_successor(hidden: str, *, under: str) -> str:
     """The successor that `hide` put away. Raises RefreshInvalid when this is not its predecessor."""
     raw = urlsafe_b64decode(hidden)
     try:

@@ -15,7 +15,7 @@ from uuid import UUID
 from backend import logs
 from backend.database import transaction
 from backend.events import act_as, record
-from backend.identity import refresh_tokens, timing, tokens, watching
+from backend.identity import refresh_tokens, session_watch, timing, tokens
 from backend.identity.errors import RefreshElsewhere, RefreshInvalid, RefreshReused
 from backend.identity.events import RefreshReuseFound
 from backend.settings import settings
@@ -46,7 +46,7 @@ class Tokens(NamedTuple):
     resident_id: UUID
 
 
-def verdict(session: Any, presented: refresh_tokens.Presented, device: str, now: datetime) -> Verdict:
+def judge_token(session: Any, presented: refresh_tokens.PresentedToken, device: str, now: datetime) -> Verdict:
     """What to do with a token of ours that names this session. Pure: the whole rule is here."""
     idle = timedelta(seconds=settings().refresh_token_seconds)
     if session["ended_at"] is not None or session["disabled_at"] is not None:
@@ -65,35 +65,35 @@ def verdict(session: Any, presented: refresh_tokens.Presented, device: str, now:
     return "rotate" if presented.generation == session["generation"] else "repeat"
 
 
-async def refresh(token: str, *, device: str) -> Tokens:
+async def refresh_session(token: str, *, device: str) -> Tokens:
     """Give the successor of a refresh token and a new access token.
 
     Raises RefreshInvalid when it is not ours or its time is over; RefreshReused and RefreshElsewhere when somebody
     has a copy, after ending the session.
     """
-    presented = refresh_tokens.read(token)
-    await watching.fresh()
+    presented = refresh_tokens.parse_token(token)
+    await session_watch.ensure_fresh()
     now = await timing.database_now()
     async with transaction() as connection:
         session = await connection.fetchrow(_LOCKED, presented.session_id)
         if session is None:
             raise RefreshInvalid
         act_as("resident", session["resident_id"])
-        decided = verdict(session, presented, device, now)
+        decided = judge_token(session, presented, device, now)
         if decided == "rotate":
-            successor = refresh_tokens.mint(session["id"], session["generation"] + 1)
-            hidden = refresh_tokens.hide(successor, under=token)
+            successor = refresh_tokens.create_token(session["id"], session["generation"] + 1)
+            hidden = refresh_tokens.seal_successor(successor, under=token)
             await connection.execute(_ROTATE, session["id"], refresh_tokens.digest_of(successor), hidden, now)
         elif decided == "repeat":
-            successor = refresh_tokens.reveal(session["successor"], under=token)
+            successor = refresh_tokens.open_successor(session["successor"], under=token)
         elif decided != "invalid":
             await _end(session, decided, now)
     if decided == "invalid":
         raise RefreshInvalid
     if decided in ("reused", "elsewhere"):
-        await watching.announce([session["id"]])
+        await session_watch.announce_ended([session["id"]])
         raise RefreshReused if decided == "reused" else RefreshElsewhere
-    return tokens_for(session["resident_id"], session["id"], successor, session["expires_at"], now)
+    return create_tokens(session["resident_id"], session["id"], successor, session["expires_at"], now)
 
 
 async def _end(session: Any, reason: str, now: datetime) -> None:
@@ -104,8 +104,10 @@ async def _end(session: Any, reason: str, now: datetime) -> None:
     logs.security.warning("refresh token reused", extra={"event": "session.refresh-reused", **facts})
 
 
-def tokens_for(resident_id: UUID, session_id: UUID, refresh_token: str, expires_at: datetime, now: datetime) -> Tokens:
+def create_tokens(
+    resident_id: UUID, session_id: UUID, refresh_token: str, expires_at: datetime, now: datetime
+) -> Tokens:
     """An access token beside this refresh token. The refresh token ends with the session, or when it is not used."""
     left = max(1, min(settings().refresh_token_seconds, int((expires_at - now).total_seconds())))
-    access = tokens.issue(resident_id, session_id, "resident", seconds=min(settings().access_token_seconds, left))
+    access = tokens.issue_token(resident_id, session_id, "resident", seconds=min(settings().access_token_seconds, left))
     return Tokens(access.token, access.expires_in, refresh_token, left, session_id, resident_id)

@@ -17,7 +17,7 @@ from backend import logs
 from backend.crypto import fingerprint, fingerprints, mask_phone, open_sealed, seal
 from backend.database import fetch_row, fetch_value, transaction
 from backend.events import record
-from backend.identity import timing, watching
+from backend.identity import session_watch, timing
 from backend.identity.errors import PhoneBusy, PhoneCodeInvalid, TokenInvalid
 from backend.identity.events import (
     PhoneConfirmed,
@@ -28,7 +28,7 @@ from backend.identity.events import (
     SessionsEnded,
 )
 from backend.identity.principals import AsResident
-from backend.identity.spent_codes import claimed
+from backend.identity.spent_codes import spend_code
 from backend.partners.wechat import port
 
 LONGEST_CODE = 256
@@ -54,7 +54,7 @@ UPDATE sessions SET ended_at = $2, end_reason = 'disabled' WHERE resident_id = $
 _ENABLE = "UPDATE residents SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL RETURNING id"
 
 
-class Me(NamedTuple):
+class ResidentDetail(NamedTuple):
     """What residents see of themselves."""
 
     id: UUID
@@ -64,13 +64,13 @@ class Me(NamedTuple):
     phone_confirmed_at: datetime | None
 
 
-async def me(resident: AsResident) -> Me:
+async def get_own_account(resident: AsResident) -> ResidentDetail:
     """The resident's own account, with the phone masked. Raises TokenInvalid when it is gone."""
     row = await fetch_row(_SELF, resident.id)
     if row is None:
         raise TokenInvalid
     phone = open_sealed(row["phone"], where=_SEALED, row=row["id"]) if row["phone"] else None
-    return Me(row["id"], row["created_at"], mask_phone(phone) if phone else None, row["phone_confirmed_at"])
+    return ResidentDetail(row["id"], row["created_at"], mask_phone(phone) if phone else None, row["phone_confirmed_at"])
 
 
 async def phone_of(resident_id: UUID) -> str | None:
@@ -85,7 +85,7 @@ async def openid_of(resident_id: UUID, account: port.Account = "mini_program") -
     return open_sealed(row["openid"], where="wechat_accounts.openid", row=row["id"]) if row else None
 
 
-async def confirm_phone(resident: AsResident, code: str, *, wechat: port.WeChat) -> Me:
+async def confirm_phone(resident: AsResident, code: str, *, wechat: port.WeChat) -> ResidentDetail:
     """Take over the phone number that a `getPhoneNumber` code stands for.
 
     Raises PhoneCodeInvalid for a code that is unknown, old or used; PhoneBusy and PartnerError when it may be
@@ -102,7 +102,7 @@ async def confirm_phone(resident: AsResident, code: str, *, wechat: port.WeChat)
         sealed = seal(number, where=_SEALED, row=resident.id)
         await connection.execute(_GIVE, resident.id, sealed, fingerprint(number, "phone"), now)
         await record(PhoneConfirmed(resident_id=resident.id))
-    return await me(resident)
+    return await get_own_account(resident)
 
 
 async def remove_phone(resident: AsResident) -> None:
@@ -112,7 +112,7 @@ async def remove_phone(resident: AsResident) -> None:
             await record(PhoneRemoved(resident_id=resident.id))
 
 
-async def disable(resident_id: UUID) -> bool:
+async def disable_resident(resident_id: UUID) -> bool:
     """Close the account to its owner and end all its sessions; False when there was nothing to close."""
     now = await timing.database_now()
     async with transaction() as connection:
@@ -122,11 +122,11 @@ async def disable(resident_id: UUID) -> bool:
         ended = [row["id"] for row in await connection.fetch(_END_ALL, resident_id, now)]
         if ended:
             await record(SessionsEnded(resident_id=resident_id, session_ids=tuple(ended), reason="disabled"))
-    await watching.announce(ended)
+    await session_watch.announce_ended(ended)
     return True
 
 
-async def forget_account(resident_id: UUID) -> list[UUID]:
+async def erase_account(resident_id: UUID) -> list[UUID]:
     """Forget phone and WeChat accounts and close what is left for ever; the sessions that ended.
 
     Belongs inside transaction(); the caller announces the sessions after it. Nobody is told: there is nobody left.
@@ -142,7 +142,7 @@ async def forget_account(resident_id: UUID) -> list[UUID]:
     return ended
 
 
-async def enable(resident_id: UUID) -> bool:
+async def enable_resident(resident_id: UUID) -> bool:
     """Let the owner in again; False when the account was open."""
     async with transaction() as connection:
         enabled = await connection.fetchval(_ENABLE, resident_id) is not None
@@ -151,7 +151,7 @@ async def enable(resident_id: UUID) -> bool:
     return enabled
 
 
-def one_spelling(number: port.PhoneNumber) -> str:
+def normalise_number(number: port.PhoneNumber) -> str:
     """A mainland number as its eleven digits, any other one as `+<country><number>`."""
     digits, country = (re.sub(r"\D", "", part) for part in (number.number, number.country_code))
     return digits if country in ("", "86") else f"+{country}{digits}"
@@ -161,8 +161,8 @@ async def _ask(code: str, openid: str | None, wechat: port.WeChat) -> str:
     if not code or len(code) > LONGEST_CODE or not code.isprintable():
         raise PhoneCodeInvalid
     try:
-        async with claimed("wx-phone", code, PhoneCodeInvalid):
-            return one_spelling(await wechat.phone_of(code, openid=openid))
+        async with spend_code("wx-phone", code, PhoneCodeInvalid):
+            return normalise_number(await wechat.phone_of(code, openid=openid))
     except port.WechatPhoneCodeInvalid as error:
         logs.security.info("phone code refused", extra={"event": "phone.refused", "reason": error.code})
         raise PhoneCodeInvalid from error

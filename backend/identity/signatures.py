@@ -46,7 +46,7 @@ _UNRESERVED = "-._~"
 _HEADERS = {name.lower().encode(): name for name in (KEY, TIMESTAMP, NONCE, SIGNATURE)}
 
 
-class Signed(Struct, frozen=True):
+class SignedRequest(Struct, frozen=True):
     """The four headers of a signed request, read and well formed."""
 
     key: str
@@ -55,7 +55,7 @@ class Signed(Struct, frozen=True):
     signature: str
 
 
-def read(headers: list[tuple[bytes, bytes]]) -> Signed:
+def parse_headers(headers: list[tuple[bytes, bytes]]) -> SignedRequest:
     """The four headers, each exactly once. Raises SignatureMissing, naming those that are not right."""
     found: dict[str, list[str]] = {}
     for name, value in headers:
@@ -67,7 +67,7 @@ def read(headers: list[tuple[bytes, bytes]]) -> Signed:
         wrong.append(SIGNATURE)
     if wrong:
         raise SignatureMissing("缺少或无法识别的请求头：" + "、".join(wrong), headers=wrong)
-    return Signed(found[KEY][0], int(found[TIMESTAMP][0]), found[NONCE][0], found[SIGNATURE][0])
+    return SignedRequest(found[KEY][0], int(found[TIMESTAMP][0]), found[NONCE][0], found[SIGNATURE][0])
 
 
 def canonical(method: str, path: bytes | str, query: bytes | str, timestamp: int, nonce: str, body: bytes) -> bytes:
@@ -85,7 +85,7 @@ def sign(content: bytes, secret: str, algorithm: Algorithm) -> str:
     return b64encode(hmac.digest(key, content, "sha256")).decode()
 
 
-def holds(content: bytes, signature: str, secret: str, algorithm: str) -> bool:
+def verify(content: bytes, signature: str, secret: str, algorithm: str) -> bool:
     """Whether this is the signature. `secret` is base64 of the shared secret, or of the Ed25519 public key."""
     key = b64decode(secret)
     try:

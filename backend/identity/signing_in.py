@@ -16,12 +16,12 @@ from backend import cache, logs
 from backend.crypto import fingerprint, fingerprints, seal
 from backend.database import transaction
 from backend.events import act_as, record
-from backend.identity import refresh_tokens, timing, watching
+from backend.identity import refresh_tokens, session_watch, timing
 from backend.identity.devices import DeviceClass
 from backend.identity.errors import AccountDisabled, SignInBusy, SignInCodeInvalid, SignInRisky
 from backend.identity.events import ResidentJoined, SessionsEnded, SessionStarted
-from backend.identity.refreshing import Tokens, tokens_for
-from backend.identity.spent_codes import claimed
+from backend.identity.refreshing import Tokens, create_tokens
+from backend.identity.spent_codes import spend_code
 from backend.partners.wechat import port
 from backend.settings import settings
 
@@ -61,19 +61,19 @@ RETURNING id
 """
 
 
-async def sign_in(code: str, *, device: DeviceClass, wechat: port.WeChat) -> Tokens:
+async def sign_in_resident(code: str, *, device: DeviceClass, wechat: port.WeChat) -> Tokens:
     """Exchange a `wx.login` code for a new session; whoever comes for the first time becomes a resident.
 
     Raises SignInCodeInvalid for a code that is unknown, old or used, here or at WeChat; SignInRisky and
     AccountDisabled when the account may not enter; SignInBusy and PartnerError when it may be tried again with a
     fresh code; CacheDown when nobody can count, because then nobody may guess either.
     """
-    await watching.fresh()
+    await session_watch.ensure_fresh()
     found = await _ask(code, wechat)
     await _not_too_often(found.openid)
     now = await timing.database_now()
     session_id = uuid7()
-    token = refresh_tokens.mint(session_id, 0)
+    token = refresh_tokens.create_token(session_id, 0)
     expires_at = now + timedelta(seconds=settings().session_absolute_seconds)
     async with transaction() as connection:
         resident_id = await _resident(found, now)
@@ -81,15 +81,15 @@ async def sign_in(code: str, *, device: DeviceClass, wechat: port.WeChat) -> Tok
         await connection.execute(_ADD_SESSION, session_id, now, resident_id, device, expires_at, digest)
         await record(SessionStarted(session_id=session_id, resident_id=resident_id, device=device))
         replaced = await _make_room(resident_id, now)
-    await watching.announce(replaced)
-    return tokens_for(resident_id, session_id, token, expires_at, now)
+    await session_watch.announce_ended(replaced)
+    return create_tokens(resident_id, session_id, token, expires_at, now)
 
 
 async def _ask(code: str, wechat: port.WeChat) -> port.Session:
     if not code or len(code) > LONGEST_CODE or not code.isprintable():
         raise SignInCodeInvalid
     try:
-        async with claimed("wx-login", code, SignInCodeInvalid):
+        async with spend_code("wx-login", code, SignInCodeInvalid):
             return await wechat.session_of(code)
     except (port.WechatLoginCodeInvalid, port.WechatLoginCodeUsed) as error:
         logs.security.info("sign-in refused", extra={"event": "sign-in.refused", "reason": error.code})

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from backend.database import fetch, transaction
 from backend.events import record
-from backend.identity import timing, watching
+from backend.identity import session_watch, timing
 from backend.identity.devices import NAMES
 from backend.identity.errors import SessionNotFound
 from backend.identity.events import SessionsEnded
@@ -30,7 +30,7 @@ WHERE resident_id = $1 AND ended_at IS NULL AND id <> $4 RETURNING id
 """
 
 
-class SessionSeen(NamedTuple):
+class SessionSummary(NamedTuple):
     """A session as its owner sees it."""
 
     id: UUID
@@ -43,14 +43,14 @@ class SessionSeen(NamedTuple):
     is_current: bool
 
 
-async def sessions_of(resident: AsResident) -> list[SessionSeen]:
+async def list_own_sessions(resident: AsResident) -> list[SessionSummary]:
     """The resident's living sessions, the one used last first."""
     now = await timing.database_now()
     idle_since = now - timedelta(seconds=settings().refresh_token_seconds)
     return [_seen(row, resident) for row in await fetch(_LIST, resident.id, now, idle_since)]
 
 
-async def sign_out(resident: AsResident) -> None:
+async def sign_out_resident(resident: AsResident) -> None:
     """End the session in which this was asked. Ending it twice is the same as once."""
     await _end(_END, resident, [resident.session_id], "signed-out")
 
@@ -72,12 +72,12 @@ async def _end(sql: str, resident: AsResident, which: Any, reason: str) -> list[
         ended = [row["id"] for row in await connection.fetch(sql, resident.id, now, reason, which)]
         if ended:
             await record(SessionsEnded(resident_id=resident.id, session_ids=tuple(ended), reason=reason))
-    await watching.announce(ended)
+    await session_watch.announce_ended(ended)
     return ended
 
 
-def _seen(row: Any, resident: AsResident) -> SessionSeen:
-    return SessionSeen(
+def _seen(row: Any, resident: AsResident) -> SessionSummary:
+    return SessionSummary(
         id=row["id"],
         device=row["device"],
         device_name=NAMES.get(row["device"], NAMES["other"]),

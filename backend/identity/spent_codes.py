@@ -23,7 +23,7 @@ _CLAIM = "INSERT INTO spent_codes (digest, spent_at) VALUES ($1, $2) ON CONFLICT
 
 
 @asynccontextmanager
-async def claimed(kind: Literal["wx-login", "wx-phone"], code: str, spent: type[Exception]) -> AsyncIterator[None]:
+async def spend_code(kind: Literal["wx-login", "wx-phone"], code: str, spent: type[Exception]) -> AsyncIterator[None]:
     """Hold the code for the call inside the block. Raises `spent` when it was brought before."""
     digest = hashlib.sha256(f"{kind} {code}".encode()).hexdigest()
     if await fetch_value(_CLAIM, digest, timing.now()) is None:
@@ -35,6 +35,6 @@ async def claimed(kind: Literal["wx-login", "wx-phone"], code: str, spent: type[
         raise
 
 
-async def forget_old() -> int:
+async def delete_old_codes() -> int:
     """Delete claims whose codes are long dead; how many."""
     return await execute("DELETE FROM spent_codes WHERE spent_at < $1", timing.now() - KEPT)

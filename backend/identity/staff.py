@@ -49,7 +49,7 @@ UPDATE staff_sessions SET ended_at = $2, end_reason = $3 WHERE staff_id = $1 AND
 """
 
 
-class Enrolled(NamedTuple):
+class EnrolledStaff(NamedTuple):
     """A new account, or one with new credentials. The secret is shown this once."""
 
     staff_id: UUID
@@ -58,7 +58,7 @@ class Enrolled(NamedTuple):
     """For the authenticator app, as a QR code."""
 
 
-class StaffMe(NamedTuple):
+class StaffDetail(NamedTuple):
     """What members of staff see of themselves."""
 
     id: UUID
@@ -68,16 +68,16 @@ class StaffMe(NamedTuple):
     duties: tuple[str, ...]
 
 
-async def me(staff: AsStaff) -> StaffMe:
+async def get_own_staff_account(staff: AsStaff) -> StaffDetail:
     """The account of the member of staff. Raises StaffNotFound when it is gone."""
     row = await fetch_row(_SELF, staff.id)
     if row is None:
         raise StaffNotFound
     name = open_sealed(row["name"], where=_NAME, row=row["id"])
-    return StaffMe(row["id"], row["login"], name, row["department_id"], tuple(row["duties"]))
+    return StaffDetail(row["id"], row["login"], name, row["department_id"], tuple(row["duties"]))
 
 
-async def enrol(
+async def enrol_staff(
     by: AsStaff | AsOperator,
     *,
     login: str,
@@ -86,21 +86,21 @@ async def enrol(
     duties: Iterable[str],
     password: str,
     chosen_by_owner: bool = False,
-) -> Enrolled:
+) -> EnrolledStaff:
     """Give somebody an account. Unless its owner chose the password, it must be changed at the first sign-in.
 
     Raises DutyMissing without `staff.manage` (and `duties.grant` when there are duties to give: only an operator has
     both); PasswordWeak, DutyInvalid, DutiesInConflict; LoginTaken; Invalid for a login or department that cannot be.
     """
     by.require("staff.manage")
-    wanted = duties_table.checked(duties)
+    wanted = duties_table.check_duties(duties)
     if wanted:
         by.require("duties.grant")
     login = login.strip().casefold()
     if not _LOGIN.fullmatch(login):
         raise Invalid(fields=[Fault("/login", "账号名应为 2 至 32 个小写字母、数字或 . _ -")])
     passwords.check_strength(password, login=login)
-    kept, identity, now = await passwords.hashed(password), uuid7(), await timing.database_now()
+    kept, identity, now = await passwords.hash_password(password), uuid7(), await timing.database_now()
     secret = one_time_codes.new_secret()
     row = (
         identity,
@@ -114,7 +114,7 @@ async def enrol(
         seal(secret, where=SECRET, row=identity),
     )
     await _add(row, StaffEnrolled(staff_id=identity, department_id=department_id))
-    return Enrolled(identity, secret, one_time_codes.address_of(secret, login))
+    return EnrolledStaff(identity, secret, one_time_codes.address_of(secret, login))
 
 
 async def change_duties(by: AsStaff | AsOperator, staff_id: UUID, duties: Iterable[str]) -> None:
@@ -126,17 +126,17 @@ async def change_duties(by: AsStaff | AsOperator, staff_id: UUID, duties: Iterab
     by.require("duties.grant")
     if isinstance(by, AsStaff) and by.id == staff_id:
         raise DutiesInConflict("不能更改自己的职责")
-    wanted = duties_table.checked(duties)
+    wanted = duties_table.check_duties(duties)
     await _change(_DUTIES, staff_id, wanted, StaffDutiesChanged(staff_id=staff_id, duties=tuple(wanted)))
 
 
-async def move(by: AsStaff | AsOperator, staff_id: UUID, department_id: UUID) -> None:
+async def move_staff(by: AsStaff | AsOperator, staff_id: UUID, department_id: UUID) -> None:
     """Have the member of staff work for another department from now on. Raises DutyMissing, StaffNotFound, Invalid."""
     by.require("staff.manage")
     await _change(_MOVE, staff_id, department_id, StaffMoved(staff_id=staff_id, department_id=department_id))
 
 
-async def disable(by: AsStaff | AsOperator, staff_id: UUID) -> None:
+async def disable_staff(by: AsStaff | AsOperator, staff_id: UUID) -> None:
     """Close the account and end its sessions. Raises DutyMissing without `staff.manage`, StaffNotFound."""
     by.require("staff.manage")
     now = await timing.database_now()
@@ -145,7 +145,7 @@ async def disable(by: AsStaff | AsOperator, staff_id: UUID) -> None:
         await connection.execute(_END_ALL, staff_id, now, "disabled")
 
 
-async def reset(by: AsStaff | AsOperator, staff_id: UUID, password: str) -> Enrolled:
+async def reset_staff(by: AsStaff | AsOperator, staff_id: UUID, password: str) -> EnrolledStaff:
     """New credentials for an account, and open it again if it was closed; the password must be changed at once.
 
     Raises DutyMissing without `staff.manage`, StaffNotFound, PasswordWeak.
@@ -155,14 +155,14 @@ async def reset(by: AsStaff | AsOperator, staff_id: UUID, password: str) -> Enro
     if row is None:
         raise StaffNotFound
     passwords.check_strength(password, login=row["login"])
-    kept, now = await passwords.hashed(password), await timing.database_now()
+    kept, now = await passwords.hash_password(password), await timing.database_now()
     secret = one_time_codes.new_secret()
     async with transaction() as connection:
         sealed = seal(secret, where=SECRET, row=staff_id)
         await connection.execute(_RESET, staff_id, kept, sealed)
         await connection.execute(_END_ALL, staff_id, now, "reset")
         await record(StaffPasswordChanged(staff_id=staff_id, by_owner=False))
-    return Enrolled(staff_id, secret, one_time_codes.address_of(secret, row["login"]))
+    return EnrolledStaff(staff_id, secret, one_time_codes.address_of(secret, row["login"]))
 
 
 async def _add(row: tuple[Any, ...], fact: Event) -> None:

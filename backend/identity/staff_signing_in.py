@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from backend.crypto import open_sealed
 from backend.database import execute, fetch_row, transaction
 from backend.events import act_as, record
-from backend.identity import attempts, one_time_codes, passwords, timing, tokens, watching
+from backend.identity import attempts, one_time_codes, passwords, session_watch, timing, tokens
 from backend.identity.errors import CredentialsWrong, PasswordExpired, SessionEnded
 from backend.identity.events import StaffPasswordChanged, StaffSignedIn, StaffSignedOut
 from backend.identity.principals import AsStaff
@@ -53,7 +53,7 @@ UPDATE staff_sessions SET ended_at = $2, end_reason = 'signed-out' WHERE id = $1
 """
 
 
-class StaffSignedInAs(NamedTuple):
+class StaffSession(NamedTuple):
     """A staff session: the token, and the seconds after which it ends even if it is in use."""
 
     access_token: str
@@ -64,9 +64,9 @@ class StaffSignedInAs(NamedTuple):
     staff_id: UUID
 
 
-async def sign_in(
+async def sign_in_staff(
     login: str, password: str, code: str, *, address: str, new_password: str | None = None
-) -> StaffSignedInAs:
+) -> StaffSession:
     """Sign in with both factors; with `new_password`, change the password too.
 
     `address` is the network address that the request came from.
@@ -78,14 +78,14 @@ async def sign_in(
     if new_password is not None:
         # Before anything is known of the account: afterwards this answer would say that the factors were right.
         passwords.check_strength(new_password, login=name, previous=password)
-    await watching.fresh()
-    await attempts.begin(name, source)
+    await session_watch.ensure_fresh()
+    await attempts.begin_attempt(name, source)
     row = await fetch_row(_FIND, name)
     step = await _checked(row, password, code)
     if row is None or step is None:
-        await attempts.fail(name, source, row["id"] if row is not None else None)
+        await attempts.record_failure(name, source, row["id"] if row is not None else None)
         raise CredentialsWrong
-    changed = await passwords.hashed(new_password) if new_password is not None else None
+    changed = await passwords.hash_password(new_password) if new_password is not None else None
     now = await timing.database_now()
     session_id, expires_at = uuid7(), now + timedelta(seconds=settings().staff_session_seconds)
     async with transaction() as connection:
@@ -100,13 +100,13 @@ async def sign_in(
         if not expired:
             await connection.execute(_ADD, session_id, now, row["id"], source, expires_at)
             await record(StaffSignedIn(staff_id=row["id"], session_id=session_id))
-    await attempts.succeed(name, source)
+    await attempts.record_success(name, source)
     if expired:
         raise PasswordExpired
     return _signed_in(row["id"], session_id)
 
 
-async def sign_out(staff: AsStaff) -> None:
+async def sign_out_staff(staff: AsStaff) -> None:
     """End the session in which this was asked."""
     now = await timing.database_now()
     async with transaction() as connection:
@@ -114,7 +114,7 @@ async def sign_out(staff: AsStaff) -> None:
             await record(StaffSignedOut(staff_id=staff.id, session_id=staff.session_id))
 
 
-async def authenticate(staff_id: UUID, session_id: UUID) -> AsStaff:
+async def authenticate_staff(staff_id: UUID, session_id: UUID) -> AsStaff:
     """Who holds this session now, with the department and duties of this moment, and note that it was used.
 
     Raises SessionEnded when it is over, was idle for too long, or the account was closed.
@@ -122,7 +122,7 @@ async def authenticate(staff_id: UUID, session_id: UUID) -> AsStaff:
     row = await fetch_row(_AUTHENTICATE, session_id, staff_id)
     if row is None or row["over"]:
         raise SessionEnded
-    now = timing.learn(row["moment"])
+    now = timing.record_database_time(row["moment"])
     idle = timedelta(seconds=settings().staff_idle_seconds)
     if now >= row["expires_at"] or now >= row["last_used_at"] + idle:
         raise SessionEnded
@@ -134,7 +134,7 @@ async def authenticate(staff_id: UUID, session_id: UUID) -> AsStaff:
 async def _checked(row: Any, password: str, code: str) -> int | None:
     """The time step of the code if both factors are right; the same work for an account that does not exist."""
     kept = row["password_hash"] if row is not None else None
-    right = await passwords.matches(password, kept)
+    right = await passwords.verify_password(password, kept)
     secret = open_sealed(row["totp_secret"], where=SECRET, row=row["id"]) if row is not None else _NOBODYS
     step = one_time_codes.step_of(code, secret)
     return step if right and row["disabled_at"] is None else None
@@ -148,7 +148,7 @@ def _is_expired(changed_at: datetime | None, now: datetime) -> bool:
     return changed_at is None or (days > 0 and now >= changed_at + timedelta(days=days))
 
 
-def _signed_in(staff_id: UUID, session_id: UUID) -> StaffSignedInAs:
+def _signed_in(staff_id: UUID, session_id: UUID) -> StaffSession:
     life = settings().staff_session_seconds
-    access = tokens.issue(staff_id, session_id, "staff", seconds=life, scattered=False)
-    return StaffSignedInAs(access.token, access.expires_in, settings().staff_idle_seconds, session_id, staff_id)
+    access = tokens.issue_token(staff_id, session_id, "staff", seconds=life, scattered=False)
+    return StaffSession(access.token, access.expires_in, settings().staff_idle_seconds, session_id, staff_id)

@@ -18,13 +18,13 @@ _STAFF = "DELETE FROM staff_sessions WHERE coalesce(ended_at, least(expires_at, 
 
 
 @job("identity.sweep")
-async def sweep(_: dict[str, Any]) -> None:
+async def sweep_identity(_: dict[str, Any]) -> None:
     """Throw all of it away; running it twice does no harm."""
     await timing.database_now()
-    await spent_codes.forget_old()
-    await attempts.forget_old()
-    await agencies.forget_old_nonces()
-    await keys.erase_ended()
+    await spent_codes.delete_old_codes()
+    await attempts.delete_old_attempts()
+    await agencies.delete_old_nonces()
+    await keys.erase_ended_keys()
     before = timing.now() - KEPT
     await execute(_RESIDENTS, before, timedelta(seconds=settings().refresh_token_seconds))
     await execute(_STAFF, before, timedelta(seconds=settings().staff_idle_seconds))

@@ -30,17 +30,17 @@ def now() -> datetime:
 
 async def database_now() -> datetime:
     """Ask the database what time it is, and count on from its answer."""
-    return learn(await fetch_value("SELECT clock_timestamp()"))
+    return record_database_time(await fetch_value("SELECT clock_timestamp()"))
 
 
-def learn(moment: datetime) -> datetime:
+def record_database_time(moment: datetime) -> datetime:
     """Take over what the database said (`clock_timestamp()`); the same moment on a clock that a test may travel."""
     global _anchor
     _anchor = moment.timestamp() - clock.monotonic()
     return now()
 
 
-def forget() -> None:
+def clear_offset() -> None:
     """Trust our own clock again until the database has been asked."""
     global _anchor
     _anchor = None

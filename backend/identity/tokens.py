@@ -39,7 +39,7 @@ _CLAIMS = frozenset(_REQUIRED)
 _LAST_SECOND = 2**40
 
 
-class Checked(Struct, frozen=True):
+class CheckedToken(Struct, frozen=True):
     """What a valid token says: who, in which session, until when (seconds since 1970)."""
 
     subject: UUID
@@ -47,7 +47,7 @@ class Checked(Struct, frozen=True):
     expires: float
 
 
-class Issued(Struct, frozen=True):
+class IssuedToken(Struct, frozen=True):
     """A new access token and the seconds for which it is good."""
 
     token: str
@@ -59,12 +59,12 @@ def audience_of(scope: Scope) -> str:
     return f"{settings().token_issuer}/{scope}"
 
 
-def issue(subject: UUID, session_id: UUID, scope: Scope, *, seconds: int, scattered: bool = True) -> Issued:
+def issue_token(subject: UUID, session_id: UUID, scope: Scope, *, seconds: int, scattered: bool = True) -> IssuedToken:
     """Sign a token that is good for about `seconds`, a tenth less or more so that not all expire at once.
 
     Raises NoSigningKey when the key ring was never loaded.
     """
-    key = keys.signing()
+    key = keys.get_signing_key()
     life = round(seconds * random.uniform(1 - keys.JITTER, 1 + keys.JITTER)) if scattered else seconds  # noqa: S311
     issued_at = int(timing.seconds())
     claims = {
@@ -79,10 +79,10 @@ def issue(subject: UUID, session_id: UUID, scope: Scope, *, seconds: int, scatte
         "scope": scope,
     }
     token = jwt.encode(claims, key.private, keys.ALGORITHM, headers={"typ": TYPE, "kid": key.kid})
-    return Issued(token, max(1, life))
+    return IssuedToken(token, max(1, life))
 
 
-def check(token: str, scope: Scope) -> Checked:
+def check_token(token: str, scope: Scope) -> CheckedToken:
     """What the token says, if it is one of ours for this kind of caller and its time is not over.
 
     Whether its session still lives is for the caller to ask. Raises TokenInvalid and TokenExpired.
@@ -92,7 +92,7 @@ def check(token: str, scope: Scope) -> Checked:
     header = _object(token.partition(".")[0])
     if header.keys() != _HEADER or header["typ"] != TYPE or header["alg"] != keys.ALGORITHM:
         raise TokenInvalid
-    key = keys.believed(header["kid"]) if isinstance(header["kid"], str) else None
+    key = keys.get_verification_key(header["kid"]) if isinstance(header["kid"], str) else None
     if key is None:
         raise TokenInvalid
     try:
@@ -117,7 +117,7 @@ def check(token: str, scope: Scope) -> Checked:
     return _read(claims, scope)
 
 
-def _read(claims: dict[str, Any], scope: Scope) -> Checked:
+def _read(claims: dict[str, Any], scope: Scope) -> CheckedToken:
     issued_at, expires = claims["iat"], claims["exp"]
     if claims.keys() != _CLAIMS or claims["scope"] != scope or not (_is_time(issued_at) and _is_time(expires)):
         raise TokenInvalid
@@ -127,7 +127,7 @@ def _read(claims: dict[str, Any], scope: Scope) -> Checked:
     if expires <= now - keys.LEEWAY:
         raise TokenExpired
     try:
-        return Checked(UUID(claims["sub"]), UUID(claims["sid"]), float(expires))
+        return CheckedToken(UUID(claims["sub"]), UUID(claims["sid"]), float(expires))
     except (ValueError, AttributeError, TypeError) as error:
         raise TokenInvalid from error
 
@@ -159,7 +159,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _known: dict[bytes, tuple[float, UUID, Any]] = {}
 
 
-def known(token: str, lives: Callable[[UUID], bool]) -> Any:
+def get_remembered(token: str, lives: Callable[[UUID], bool]) -> Any:
     """The principal that this very token was remembered with, if its time is not over and its session `lives`."""
     entry = _known.get(sha256(token.encode()).digest())
     if entry is None or entry[0] <= timing.seconds() or not lives(entry[1]):
@@ -167,13 +167,13 @@ def known(token: str, lives: Callable[[UUID], bool]) -> Any:
     return entry[2]
 
 
-def remember(token: str, checked: Checked, principal: Any) -> None:
+def remember_token(token: str, checked: CheckedToken, principal: Any) -> None:
     """Remember that the token was checked and whom it stands for, until it expires."""
     if len(_known) >= REMEMBERED:
         del _known[next(iter(_known))]
     _known[sha256(token.encode()).digest()] = (checked.expires, checked.session_id, principal)
 
 
-def forget() -> None:
+def clear_remembered() -> None:
     """Check every token again: a key is gone, or a test begins."""
     _known.clear()

@@ -16,7 +16,7 @@ from backend.paging import USUAL, cursor_of, place_of
 from backend.regions.errors import HallNotFound, RegionNotFound
 
 
-class RegionSeen(Struct, frozen=True, kw_only=True):
+class RegionDetail(Struct, frozen=True, kw_only=True):
     """A region. `valid_to` is the first day on which its code was no longer used, null while it is."""
 
     code: str
@@ -28,7 +28,7 @@ class RegionSeen(Struct, frozen=True, kw_only=True):
     successor_code: str | None
 
 
-class DepartmentSeen(Struct, frozen=True, kw_only=True):
+class DepartmentDetail(Struct, frozen=True, kw_only=True):
     """An authority and what it is about."""
 
     id: UUID
@@ -48,7 +48,7 @@ class Hours(Struct, frozen=True, kw_only=True):
     closes: str
 
 
-class HallSeen(Struct, frozen=True, kw_only=True):
+class HallDetail(Struct, frozen=True, kw_only=True):
     """A place that receives residents. Coordinates are GCJ-02 degrees."""
 
     id: UUID
@@ -106,17 +106,17 @@ ORDER BY h.code LIMIT $4
 """
 
 
-async def regions(
+async def list_regions(
     *, parent: str | None = None, on: date | None = None, limit: int = USUAL, cursor: str | None = None
-) -> tuple[list[RegionSeen], str | None]:
+) -> tuple[list[RegionDetail], str | None]:
     """One page of the regions that were in use `on` a day (default today), those right below `parent` if given."""
     purpose = f"regions {parent} {on}"
     after = place_of(cursor, purpose)[0] if cursor else None
     rows = await fetch(_REGIONS, on or clock.today(), parent, after, limit + 1)
-    return _page([RegionSeen(**row) for row in rows], limit, purpose, "code")
+    return _page([RegionDetail(**row) for row in rows], limit, purpose, "code")
 
 
-async def lineage(code: str) -> tuple[str, ...]:
+async def get_lineage(code: str) -> tuple[str, ...]:
     """The code in use today for this region and the codes of all regions around it, nearest first.
 
     Raises RegionNotFound for a code that never was one.
@@ -127,32 +127,32 @@ async def lineage(code: str) -> tuple[str, ...]:
     return found
 
 
-async def departments(
+async def list_departments(
     *, region: str | None = None, domain: str | None = None, limit: int = USUAL, cursor: str | None = None
-) -> tuple[list[DepartmentSeen], str | None]:
+) -> tuple[list[DepartmentDetail], str | None]:
     """One page of the departments that govern in the region: its own and those of the regions around it.
 
     Raises RegionNotFound.
     """
     purpose = f"departments {region} {domain}"
     after = place_of(cursor, purpose)[0] if cursor else None
-    codes = list(await lineage(region)) if region else None
+    codes = list(await get_lineage(region)) if region else None
     rows = await fetch(_DEPARTMENTS, codes, domain, after, limit + 1)
-    return _page([DepartmentSeen(**row) for row in rows], limit, purpose, "uscc")
+    return _page([DepartmentDetail(**row) for row in rows], limit, purpose, "uscc")
 
 
-async def halls(
+async def list_halls(
     *, region: str | None = None, limit: int = USUAL, cursor: str | None = None
-) -> tuple[list[HallSeen], str | None]:
+) -> tuple[list[HallDetail], str | None]:
     """One page of the halls in the region, towns and villages included. Raises RegionNotFound."""
     purpose = f"halls {region}"
     after = place_of(cursor, purpose)[0] if cursor else None
-    inside = (await lineage(region))[0] if region else None
+    inside = (await get_lineage(region))[0] if region else None
     rows = await fetch(_HALLS, inside, None, after, limit + 1)
     return _page([_hall(row) for row in rows], limit, purpose, "code")
 
 
-async def halls_of(ids: tuple[UUID, ...]) -> list[HallSeen]:
+async def get_halls(ids: tuple[UUID, ...]) -> list[HallDetail]:
     """The halls with these ids, in the order given; one that does not exist is left out."""
     if not ids:
         return []
@@ -160,16 +160,16 @@ async def halls_of(ids: tuple[UUID, ...]) -> list[HallSeen]:
     return [_hall(rows[each]) for each in ids if each in rows]
 
 
-async def hall(hall_id: UUID) -> HallSeen:
+async def get_hall(hall_id: UUID) -> HallDetail:
     """One hall. Raises HallNotFound."""
-    found = await halls_of((hall_id,))
+    found = await get_halls((hall_id,))
     if not found:
         raise HallNotFound
     return found[0]
 
 
-def _hall(row: Any) -> HallSeen:
-    return HallSeen(**{**row, "hours": msgspec.json.decode(row["hours"], type=list[Hours])})
+def _hall(row: Any) -> HallDetail:
+    return HallDetail(**{**row, "hours": msgspec.json.decode(row["hours"], type=list[Hours])})
 
 
 def _page(found: list[Any], limit: int, purpose: str, key: str) -> tuple[list[Any], str | None]:

@@ -23,7 +23,7 @@ from uuid import UUID, uuid4
 from uuid_utils.compat import uuid7
 
 from backend import database, identity
-from backend.identity import tokens, watching
+from backend.identity import session_watch, tokens
 from backend.settings import Settings, configure, environment
 from benchmarks.booking.arrivals import poisson
 from benchmarks.booking.stage import ITEM, Stage, add_slots
@@ -85,14 +85,14 @@ class People:
         rows = await found(self.stage.urls, "SELECT id FROM residents ORDER BY id DESC LIMIT $1", self.number)
         await database.connect()
         try:
-            await watching.refresh()
-            identity.keys.key_set()
+            await session_watch.refresh_watch()
+            identity.keys.get_key_set()
             self.tokens = [self._token(row["id"]) for row in rows]
         finally:
             await database.close()
 
     def _token(self, resident_id: UUID) -> str:
-        return tokens.issue(resident_id, uuid7(), "resident", seconds=TOKEN_SECONDS, scattered=False).token
+        return tokens.issue_token(resident_id, uuid7(), "resident", seconds=TOKEN_SECONDS, scattered=False).token
 
     def tap(self, person: int, slot: UUID) -> str:
         """A person wants a place in the slot."""

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from backend.cases.following import CASE_STATEMENT
+from backend.cases.resident_views import CASE_STATEMENT
 from benchmarks.bare import Bare, respond
 
 PREFIX = "/v1/resident/cases/"

@@ -18,8 +18,8 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from backend.calendar import PUBLISHED
-from backend.cases.deadlines import Clock, Convention, clock_of, deadline
-from backend.cases.lifecycle import Folded, fold, happened
+from backend.cases.deadlines import Clock, Convention, clock_of, count_deadline
+from backend.cases.lifecycle import Folded, fold, folded_event
 from backend.cases.vocabulary import kind_of
 from backend.crypto import fingerprint, seal
 from benchmarks.databases import new_residents
@@ -44,10 +44,10 @@ def _lived(story: int, day: int) -> tuple[Folded, Clock, str, Any, list[Any]]:
     """What a story that began on this day came to: folded, and its due date."""
     began = FIRST_DAY + timedelta(days=day)
     folded = fold(
-        happened(began + timedelta(minutes=minutes), kind_of(code), f"{number}")
+        folded_event(began + timedelta(minutes=minutes), kind_of(code), f"{number}")
         for number, (code, minutes) in enumerate(STORIES[story])
     )
-    counted = deadline(clock_of(folded), LIMIT, PUBLISHED, Convention(17, same_day=False))
+    counted = count_deadline(clock_of(folded), LIMIT, PUBLISHED, Convention(17, same_day=False))
     due = msgspec.json.encode(counted.due).decode()
     return folded, clock_of(folded), due, counted.due.on, counted.counted
 

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from backend import database, identity
 from backend.embedded import Urls
-from backend.identity import tokens, watching
+from backend.identity import session_watch, tokens
 from backend.settings import environment
 from benchmarks.databases import for_sqlalchemy, migrated, owner
 from benchmarks.progress_lookup import data
@@ -37,8 +37,8 @@ async def set_stage(urls: Urls, folder: Path, asked: argparse.Namespace) -> Stag
         made = await data.load(connection, asked.cases)
     await database.connect()
     try:
-        await watching.refresh()
-        kid = identity.keys.key_set()["keys"][0]["kid"]
+        await session_watch.refresh_watch()
+        kid = identity.keys.get_key_set()["keys"][0]["kid"]
         public_key = await database.fetch_value("SELECT public_key FROM signing_keys")
         lines = _requests(made, asked.residents)
     finally:
@@ -70,7 +70,7 @@ def _requests(made: list[data.Case], residents: int) -> list[str]:
     chance = random.Random(2027)
     lines: list[str] = []
     for person in chance.sample(list(owners), min(residents, len(owners))):
-        token = tokens.issue(person, uuid7(), "resident", seconds=TOKEN_SECONDS, scattered=False).token  # type: ignore[arg-type]
+        token = tokens.issue_token(person, uuid7(), "resident", seconds=TOKEN_SECONDS, scattered=False).token  # type: ignore[arg-type]
         lines += [
             f"GET /v1/resident/cases/{case.number} HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: application/json\r\n"
             f"authorization: Bearer {token}\r\n\r\n"

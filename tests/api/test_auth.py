@@ -14,7 +14,7 @@ from litestar.di import NamedDependency, Provide
 from api.auth import bearer, duty, provide_staff, residents_only, staff_only
 from api.problems import answer
 from backend import database
-from backend.identity import AsResident, AsStaff, refresh_tokens, staff, tokens, watching
+from backend.identity import AsResident, AsStaff, refresh_tokens, session_watch, staff, tokens
 from backend.identity.errors import TokenInvalid
 from tests.factories.identity import (
     OPERATOR,
@@ -109,7 +109,7 @@ async def test_no_other_token_of_ours_is_a_residents_access_token(client: httpx.
     member = await a_staff()
     others = [
         given.refresh_token,
-        refresh_tokens.mint(given.session_id, 0),
+        refresh_tokens.create_token(given.session_id, 0),
         staff_headers_of(member)["Authorization"].removeprefix("Bearer "),
         (await an_agency()).secret,
     ]
@@ -147,7 +147,7 @@ async def test_a_session_ended_by_another_process_is_refused_as_soon_as_ours_has
         "UPDATE sessions SET ended_at = clock_timestamp(), end_reason = 'x' WHERE id = $1", resident.session_id
     )
 
-    await watching.refresh()
+    await session_watch.refresh_watch()
 
     assert is_challenge(await client.get(ME, headers=headers), "session-ended")
 
@@ -159,7 +159,7 @@ async def test_what_changes_about_staff_holds_from_the_next_request_on(client: h
 
     await staff.change_duties(OPERATOR, member.id, ["cases.handle"])
     assert (await client.get(STAFF_ME, headers=headers)).json()["duties"] == ["cases.handle"]
-    await staff.disable(OPERATOR, member.id)
+    await staff.disable_staff(OPERATOR, member.id)
 
     assert is_challenge(await client.get(STAFF_ME, headers=headers), "session-ended")
 
@@ -172,8 +172,8 @@ async def test_when_ended_sessions_are_unknown_no_token_is_accepted(
     async def dead(*_: object) -> None:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(watching, "is_stale", lambda: True)
-    monkeypatch.setattr(watching, "fetch", dead)
+    monkeypatch.setattr(session_watch, "is_stale", lambda: True)
+    monkeypatch.setattr(session_watch, "fetch", dead)
 
     answered = await client.get(ME, headers=headers)
 
@@ -230,7 +230,7 @@ async def test_a_token_seen_before_costs_no_query_and_no_signature(monkeypatch: 
         raise AssertionError("a query")
 
     monkeypatch.setattr(database, "_permit", forbidden)
-    monkeypatch.setattr(tokens, "check", forbidden)
+    monkeypatch.setattr(tokens, "check_token", forbidden)
     await residents_only(connection, handler)
 
     assert connection.scope["auth"] == AsResident(resident.id, resident.session_id)
@@ -258,12 +258,12 @@ def test_a_header_that_is_no_text_is_no_token() -> None:
     scope: Any = {"headers": [(b"authorization", b"Bearer \xff\xfe")], "query_string": b""}
 
     with pytest.raises(TokenInvalid):
-        tokens.check(bearer(scope), "resident")
+        tokens.check_token(bearer(scope), "resident")
 
 
 async def test_a_token_for_a_session_that_never_was_identifies_no_resident(client: httpx.AsyncClient) -> None:
-    await watching.fresh()
-    token = tokens.issue(uuid4(), uuid4(), "resident", seconds=900).token
+    await session_watch.ensure_fresh()
+    token = tokens.issue_token(uuid4(), uuid4(), "resident", seconds=900).token
 
     answered = await client.get(ME, headers=with_token(token))
 

@@ -39,7 +39,7 @@ async def both(app: Litestar, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
     async def followed(resident: AsResident, number: str) -> bytes:
         ways[0].taken += 1
-        return await cases.followed(resident, number)
+        return await cases.get_own_case_json(resident, number)
 
     monkeypatch.setattr(app_module, "FAST_PATHS", dict.fromkeys(FAST_PATHS, followed))
     transports: list[Any] = [httpx.ASGITransport(app=Edge(each)) for each in (app, front(app))]
@@ -112,7 +112,7 @@ async def test_a_known_token_of_an_ended_session_is_refused(both: Both):
     for _ in range(2):
         await both.short.get(f"{BASE}/{case.number}", headers=headers)
 
-    await identity.sign_out(resident)
+    await identity.sign_out_resident(resident)
     answer = await both.short.get(f"{BASE}/{case.number}", headers=headers)
 
     assert answer.status_code == 401

@@ -61,7 +61,7 @@ async def a_foreign_case() -> Belonging:
 
 async def a_foreign_delegation() -> Belonging:
     until = clock.today() + timedelta(days=30)
-    given = await delegating.offer(await a_resident(), name="田秀英", matters=["all"], until=until)
+    given = await delegating.offer_delegation(await a_resident(), name="田秀英", matters=["all"], until=until)
     return Belonging({"delegation_id": str(given.id)}, {"delegation_id": str(uuid7())})
 
 

@@ -30,7 +30,7 @@ async def alone() -> AsyncIterator[None]:
         yield
         await database.close()
     await database.connect()
-    identity.forget()
+    identity.clear_watch()
 
 
 async def _by_model() -> Any:

@@ -10,7 +10,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from backend import cases, clock
-from backend.cases import Applicant, CaseFacts, IdKind, Kept, Report
+from backend.cases import Applicant, CaseFacts, IdKind, Report, ReportResult
 from backend.crypto import fingerprint, seal
 from backend.identity.principals import AsAgency, AsResident
 from models.cases import Case
@@ -61,7 +61,7 @@ def facts(**changes: Any) -> CaseFacts:
 
 async def a_case(agency: AsAgency | None = None, number: str | None = None, **changes: Any) -> Case:
     """A case that an agency pushed."""
-    pushed = await cases.push(agency or an_agency_principal(), number or a_number(), facts(**changes))
+    pushed = await cases.push_case(agency or an_agency_principal(), number or a_number(), facts(**changes))
     return pushed.case
 
 
@@ -71,12 +71,12 @@ def a_report(code: str, event_id: str | None = None, at: datetime | None = None,
     return Report(event_id=event_id or uuid7().hex, code=code, occurred_at=moment, **changes)
 
 
-async def reported(case: Case, *codes: str, **changes: Any) -> list[Kept]:
+async def reported(case: Case, *codes: str, **changes: Any) -> list[ReportResult]:
     """These things happened to the case, a minute apart, in this order."""
     began = clock.now() - timedelta(hours=1)
     agency = AsAgency(case.agency_id, case.department_id or UUID(int=0))
-    kept: list[Kept] = []
+    kept: list[ReportResult] = []
     for n, code in enumerate(codes):
         moment = began + timedelta(minutes=n)
-        kept += await cases.report(agency, [(case.number, a_report(code, at=moment, **changes))])
+        kept += await cases.ingest_reports(agency, [(case.number, a_report(code, at=moment, **changes))])
     return kept

@@ -79,5 +79,5 @@ async def a_published_item(staff: AsStaff | None = None, name: str = "高龄津�
     """The code of an item whose first version is in force."""
     staff = staff or await an_editor()
     code = await a_draft(staff, name, **changes)
-    await catalogue.publish(staff, code, 1, revision=1)
+    await catalogue.publish_version(staff, code, 1, revision=1)
     return code

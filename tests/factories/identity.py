@@ -29,8 +29,8 @@ from backend.identity import (
     tokens,
 )
 from backend.identity.devices import DeviceClass
-from backend.identity.staff_signing_in import StaffSignedInAs
-from backend.identity.staff_signing_in import sign_in as sign_in_staff
+from backend.identity.staff_signing_in import StaffSession
+from backend.identity.staff_signing_in import sign_in_staff as sign_in_staff
 from backend.partners.wechat.port import PhoneNumber, Session
 
 PASSWORD = "Correct-Horse-42"
@@ -62,7 +62,7 @@ async def signed_in(*, openid: str | None = None, device: DeviceClass = "ios", u
     """A resident who has just signed in: a new one, unless an openid is given."""
     session = Session(openid or an_openid(), secrets.token_urlsafe(18), unionid)
     wechat = OneAnswer(session)
-    return await identity.sign_in(secrets.token_hex(16), device=device, wechat=wechat)  # type: ignore[arg-type]
+    return await identity.sign_in_resident(secrets.token_hex(16), device=device, wechat=wechat)  # type: ignore[arg-type]
 
 
 async def a_resident(*, phone: str | None = None, openid: str | None = None) -> AsResident:
@@ -86,7 +86,7 @@ def with_token(token: str) -> dict[str, str]:
 
 def headers_of(resident: AsResident) -> dict[str, str]:
     """The header with which this resident's requests come."""
-    token = tokens.issue(resident.id, resident.session_id, "resident", seconds=900).token
+    token = tokens.issue_token(resident.id, resident.session_id, "resident", seconds=900).token
     return with_token(token)
 
 
@@ -99,9 +99,9 @@ async def a_delegation(
 ) -> UUID:
     """The one has let the other act for them, until so many days from now."""
     until = clock.today() + timedelta(days=days)
-    offered = await delegating.offer(principal, name="田秀英", matters=matters, until=until)
-    invitation = await delegating.invitation(principal, offered.id)
-    return (await delegating.accept(delegate, invitation.code, name="王小红")).id
+    offered = await delegating.offer_delegation(principal, name="田秀英", matters=matters, until=until)
+    invitation = await delegating.create_invitation(principal, offered.id)
+    return (await delegating.accept_invitation(delegate, invitation.code, name="王小红")).id
 
 
 async def a_department_id() -> UUID:
@@ -145,7 +145,7 @@ async def staff_credentials(
     """A member of staff who has chosen their password."""
     department_id = department_id or await a_department_id()
     login = login or f"staff{next(_numbers)}"
-    enrolled = await staff.enrol(
+    enrolled = await staff.enrol_staff(
         OPERATOR,
         login=login,
         name="李娜",
@@ -157,7 +157,7 @@ async def staff_credentials(
     return StaffCredentials(enrolled.staff_id, login, PASSWORD, enrolled.totp_secret, department_id)
 
 
-async def staff_signed_in(who: StaffCredentials, *, address: str = "10.0.0.1") -> StaffSignedInAs:
+async def staff_signed_in(who: StaffCredentials, *, address: str = "10.0.0.1") -> StaffSession:
     """A session of this member of staff. Their code may have been used just now, so the next one is used."""
     step = await fetch_value("SELECT totp_step FROM staff_members WHERE id = $1", who.id)
     moment = max(timing.seconds(), float((step + 1) * one_time_codes.STEP))
@@ -176,7 +176,7 @@ async def a_staff(*, department_id: UUID | None = None, duties: Iterable[str] = 
 def staff_headers_of(member: AsStaff) -> dict[str, str]:
     """The header with which this member of staff's requests come."""
     assert member.session_id is not None
-    token = tokens.issue(member.id, member.session_id, "staff", seconds=3600, scattered=False).token
+    token = tokens.issue_token(member.id, member.session_id, "staff", seconds=3600, scattered=False).token
     return with_token(token)
 
 
@@ -201,6 +201,6 @@ class AgencyCredentials(NamedTuple):
 async def an_agency(*, department_id: UUID | None = None) -> AgencyCredentials:
     """A department's system with a shared secret."""
     department_id = department_id or await a_department_id()
-    agency_id = await agencies.enrol(OPERATOR, name="某局业务系统", department_id=department_id)
+    agency_id = await agencies.enrol_agency(OPERATOR, name="某局业务系统", department_id=department_id)
     issued = await agencies.issue_key(OPERATOR, agency_id)
     return AgencyCredentials(agency_id, department_id, issued.name, issued.secret)

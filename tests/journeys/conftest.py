@@ -27,7 +27,7 @@ async def base(app: Litestar, partners: Partners, sandbox: Sandbox) -> AsyncIter
     register_templates(sandbox.world)
     await seeding.seed("demo")
     await jobs.drain()
-    async with serving(Edge(app), subscriber), identity.watch():
+    async with serving(Edge(app), subscriber), identity.watch_sessions():
         sandbox.push_to(f"{address}/v1/callbacks/wechat", gap=0.01)
         await events_of_money(address, sandbox)
         yield address

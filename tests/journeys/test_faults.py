@@ -141,7 +141,7 @@ async def _behind_wires(**changes: Any) -> AsyncIterator[House]:
     await redis.stop()
     await database.connect()
     await cache.connect()
-    identity.forget()
+    identity.clear_watch()
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ async def test_an_emptied_redis_gives_no_ended_session_its_life_back(client: htt
     assert (await client.delete("/v1/resident/session", headers=headers)).status_code == 204
 
     await cache.ask(lambda r: r.flushdb())
-    identity.forget()
+    identity.clear_watch()
 
     assert (await client.get("/v1/resident/me", headers=headers)).status_code == 401
     refreshed = await client.post("/v1/public/sessions/refresh", json={"refresh_token": tokens.refresh_token})

@@ -18,7 +18,7 @@ from backend.appointments.days_off import DayOff
 from backend.appointments.staff_views import StaffAppointmentSummary
 from backend.identity import AsStaff
 from backend.paging import USUAL, CursorInvalid
-from backend.regions import HallSeen
+from backend.regions import HallDetail
 from backend.regions.errors import HallNotFound
 from models.appointments import AppointmentState
 
@@ -45,7 +45,7 @@ class DayController(Controller):
         description="职责 `hall:<大厅代号>` 管理一个大厅；`halls.manage` 管理本部门所在地区及下级地区的全部大厅。",
         operation_id="listOwnHalls",
     )
-    async def own(self, staff: NamedDependency[AsStaff]) -> list[HallSeen]:
+    async def own(self, staff: NamedDependency[AsStaff]) -> list[HallDetail]:
         return await staff_views.list_own_halls(staff)
 
     @get(

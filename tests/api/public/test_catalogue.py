@@ -95,10 +95,10 @@ async def test_a_new_version_changes_the_tag(client: httpx.AsyncClient):
     tag = (await client.get(f"{ITEMS}/{code}")).headers["etag"]
     same = await client.get(f"{ITEMS}/{code}", headers={"if-none-match": tag})
     await catalogue.begin_version(staff, code)
-    await catalogue.edit(staff, code, 2, a_content(promised_days=5, contact="12333"), revision=1)
+    await catalogue.edit_version(staff, code, 2, a_content(promised_days=5, contact="12333"), revision=1)
     drafted = await client.get(f"{ITEMS}/{code}", headers={"if-none-match": tag})
 
-    await catalogue.publish(staff, code, 2, revision=2)
+    await catalogue.publish_version(staff, code, 2, revision=2)
     published = await client.get(f"{ITEMS}/{code}", headers={"if-none-match": tag})
 
     assert (same.status_code, drafted.status_code, published.status_code) == (304, 304, 200)
@@ -108,7 +108,7 @@ async def test_a_new_version_changes_the_tag(client: httpx.AsyncClient):
 async def test_a_draft_and_a_withdrawn_item_answer_like_one_that_never_was(client: httpx.AsyncClient):
     staff = await an_editor()
     draft, withdrawn = await a_draft(staff), await a_published_item(staff)
-    await catalogue.withdraw(staff, withdrawn, 1, because="依据废止")
+    await catalogue.withdraw_version(staff, withdrawn, 1, because="依据废止")
 
     answers = [await client.get(f"{ITEMS}/{code}") for code in (draft, withdrawn, draft[:-3] + "999")]
 

@@ -11,7 +11,7 @@ import pytest
 from backend import cache
 from backend.cache import Verdict
 from backend.database import fetch_value
-from backend.identity import keys, watching
+from backend.identity import keys, session_watch
 from backend.partners import Partners
 from backend.partners.sandbox import Sandbox
 from tests.factories.identity import signed_in, with_token
@@ -52,7 +52,7 @@ async def test_signing_in_with_somebodys_token_in_the_header_starts_a_new_sessio
     given = answered.json()
     assert given["session_id"] != str(theirs.session_id)
     assert given["resident_id"] != str(theirs.resident_id)
-    assert watching.lives(theirs.session_id)
+    assert session_watch.is_live(theirs.session_id)
     assert await fetch_value("SELECT generation FROM sessions WHERE id = $1", theirs.session_id) == 0
 
 
@@ -175,7 +175,7 @@ async def test_the_key_set_checks_our_tokens_and_may_be_kept_for_a_while(
 async def test_both_keys_are_shown_while_they_change(client: httpx.AsyncClient) -> None:
     await signed_in()
     new = await keys.rotate_keys()
-    await watching.refresh()
+    await session_watch.refresh_watch()
 
     shown = {each["kid"] for each in (await client.get("/v1/public/jwks")).json()["keys"]}
 

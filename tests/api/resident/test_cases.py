@@ -39,7 +39,7 @@ async def test_a_case_with_its_timeline_is_the_statements_very_bytes(client: htt
 
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("application/json")
-    assert answer.content == await cases.followed(resident, case.number)
+    assert answer.content == await cases.get_own_case_json(resident, case.number)
     assert [line["name"] for line in answer.json()["timeline"]] == ["受理", "审查"]
 
 

@@ -16,7 +16,7 @@ PHONE = "/v1/resident/phone"
 
 async def signed_in_as(sandbox: Sandbox, partners: Partners, name: str) -> AsResident:
     code = sandbox.world.mint("login", sandbox.world.persona(name))
-    given = await identity.sign_in(code, device="ios", wechat=partners.wechat)
+    given = await identity.sign_in_resident(code, device="ios", wechat=partners.wechat)
     return AsResident(given.resident_id, given.session_id)
 
 

@@ -173,11 +173,11 @@ async def test_a_strike_of_the_mother_is_seen_and_appealed_by_the_daughter():
 
 
 async def revoked(pair: Pair) -> None:
-    await delegating.end(pair.mother, pair.delegation)
+    await delegating.end_delegation(pair.mother, pair.delegation)
 
 
 async def given_up(pair: Pair) -> None:
-    await delegating.end(pair.daughter, pair.delegation)
+    await delegating.end_delegation(pair.daughter, pair.delegation)
 
 
 async def over(pair: Pair) -> None:

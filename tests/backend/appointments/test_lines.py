@@ -20,7 +20,7 @@ from backend.appointments.errors import (
 from backend.appointments.hours import Opening
 from backend.appointments.lines import LineRules
 from backend.identity import staff as staff_accounts
-from backend.identity.duties import checked, hall_duty
+from backend.identity.duties import check_duties, hall_duty
 from backend.identity.errors import DutyInvalid
 from backend.identity.principals import AsOperator, AsStaff
 from backend.regions.errors import HallNotFound
@@ -83,15 +83,15 @@ async def test_without_a_duty_no_hall_no_line_and_no_slot_exists():
 
 
 def test_the_duty_of_a_hall_is_a_duty_and_what_only_looks_like_one_is_not():
-    assert checked(["hall:city-hall", "halls.manage"]) == ["hall:city-hall", "halls.manage"]
+    assert check_duties(["hall:city-hall", "halls.manage"]) == ["hall:city-hall", "halls.manage"]
     for wrong in ("hall:", "hall:City", "hall:a b", "halls:city-hall", "hall:" + "x" * 41, "hall:-x"):
         with pytest.raises(DutyInvalid):
-            checked([wrong])
+            check_duties([wrong])
 
 
 async def test_the_duty_of_a_hall_is_granted_like_any_other():
     department = await a_department()
-    made = await staff_accounts.enrol(
+    made = await staff_accounts.enrol_staff(
         OPERATOR,
         login="window3",
         name="窗口三",

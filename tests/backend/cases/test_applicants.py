@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.cases import Applicant, IdKind, masked
+from backend.cases import Applicant, IdKind, mask_applicant
 from backend.cases.applicants import (
-    checked,
+    check_applicant,
     is_resident_id,
-    normal_id_number,
-    normal_phone,
-    normal_tail,
-    opened,
-    sealed,
+    normalise_id_number,
+    normalise_phone,
+    normalise_tail,
+    open_applicant,
+    seal_applicant,
     tail_matches,
     without_id_numbers,
 )
@@ -43,7 +43,7 @@ numbers = st.builds(
 @given(numbers)
 def test_every_number_with_a_real_birthday_and_its_check_digit_is_good(number: str):
     assert is_resident_id(number)
-    assert normal_id_number(f" {number.lower()} ", IdKind.RESIDENT_ID) == number
+    assert normalise_id_number(f" {number.lower()} ", IdKind.RESIDENT_ID) == number
 
 
 @given(numbers, st.integers(0, 17), st.sampled_from("0123456789X"))
@@ -64,11 +64,11 @@ def test_a_birthday_that_never_was_is_refused(born: str):
 
 
 def test_the_old_fifteen_digits_are_the_same_person():
-    assert normal_id_number("110105491231002", IdKind.RESIDENT_ID) == ID_NUMBER
+    assert normalise_id_number("110105491231002", IdKind.RESIDENT_ID) == ID_NUMBER
 
 
 def test_full_width_digits_and_spaces_are_the_same_number():
-    assert normal_id_number("１１０１０５ 19491231 002ｘ", IdKind.RESIDENT_ID) == ID_NUMBER
+    assert normalise_id_number("１１０１０５ 19491231 002ｘ", IdKind.RESIDENT_ID) == ID_NUMBER
 
 
 @pytest.mark.parametrize(
@@ -83,62 +83,62 @@ def test_full_width_digits_and_spaces_are_the_same_number():
     ],
 )
 def test_phones_have_one_spelling(written: str, one: str):
-    assert normal_phone(written) == one
+    assert normalise_phone(written) == one
 
 
 @pytest.mark.parametrize("wrong", ["", "12345678901", "1380013800", "138001380000", "+8612800138000", "十三八", "+"])
 def test_what_is_no_phone_is_refused(wrong: str):
     with pytest.raises(ValueError, match="手机号码"):
-        normal_phone(wrong)
+        normalise_phone(wrong)
 
 
 def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(CaseInvalid) as refused:
-        checked("张三", IdKind.RESIDENT_ID, "123", "456")
+        check_applicant("张三", IdKind.RESIDENT_ID, "123", "456")
 
     assert [fault.pointer for fault in refused.value.fields] == ["/applicant/id_number", "/applicant/phone"]
 
 
 def test_an_applicant_can_be_found_by_something():
     with pytest.raises(CaseInvalid) as refused:
-        checked("张三", IdKind.RESIDENT_ID, None, None)
+        check_applicant("张三", IdKind.RESIDENT_ID, None, None)
 
     assert [fault.pointer for fault in refused.value.fields] == ["/applicant"]
 
 
 def test_firms_and_foreigners_have_documents_of_their_own():
-    assert checked("某公司", IdKind.USCC, "91350211m000100y46", None).id_number == "91350211M000100Y46"
-    assert checked("J. Doe", IdKind.OTHER, "e1234567", None).id_number == "E1234567"
+    assert check_applicant("某公司", IdKind.USCC, "91350211m000100y46", None).id_number == "91350211M000100Y46"
+    assert check_applicant("J. Doe", IdKind.OTHER, "e1234567", None).id_number == "E1234567"
     for kind, wrong in ((IdKind.USCC, "91350211M000100Y44"), (IdKind.OTHER, "护照一"), (IdKind.OTHER, "1" * 33)):
         with pytest.raises(CaseInvalid):
-            checked(None, kind, wrong, None)
+            check_applicant(None, kind, wrong, None)
 
 
 def test_sealed_for_one_row_and_opened_there_only():
     row, applicant = uuid4(), Applicant("张三丰", IdKind.RESIDENT_ID, ID_NUMBER, PHONE)
 
-    columns = sealed(applicant, case_id=row, number="N1")
+    columns = seal_applicant(applicant, case_id=row, number="N1")
 
-    assert opened(columns, case_id=row) == applicant
+    assert open_applicant(columns, case_id=row) == applicant
     with pytest.raises(Exception, match="changed or moved"):
-        opened(columns, case_id=uuid4())
+        open_applicant(columns, case_id=uuid4())
     assert columns.applicant_phone_fingerprint == fingerprint(PHONE, "phone")
 
 
 def test_equal_tails_of_two_cases_do_not_show():
     applicant = Applicant(None, IdKind.RESIDENT_ID, ID_NUMBER, None)
 
-    one, other = (sealed(applicant, case_id=uuid4(), number=number) for number in ("N1", "N2"))
+    one, other = (seal_applicant(applicant, case_id=uuid4(), number=number) for number in ("N1", "N2"))
 
     assert one.applicant_id_tail_fingerprint != other.applicant_id_tail_fingerprint
     assert one.applicant_id_fingerprint == other.applicant_id_fingerprint
 
 
 def test_a_tail_belongs_to_its_case():
-    columns = sealed(Applicant(None, IdKind.RESIDENT_ID, ID_NUMBER, None), case_id=uuid4(), number="N1")
+    columns = seal_applicant(Applicant(None, IdKind.RESIDENT_ID, ID_NUMBER, None), case_id=uuid4(), number="N1")
     stored = columns.applicant_id_tail_fingerprint
 
-    assert tail_matches("N1", normal_tail("００2x"), stored)
+    assert tail_matches("N1", normalise_tail("００2x"), stored)
     assert not tail_matches("N1", "0020", stored)
     assert not tail_matches("N2", "002X", stored)
     assert not tail_matches("N1", "002X", None)
@@ -147,11 +147,11 @@ def test_a_tail_belongs_to_its_case():
 @pytest.mark.parametrize("wrong", ["", "123", "12345", "12 3", "一二三四"])
 def test_four_characters_are_four(wrong: str):
     with pytest.raises(ValueError, match="后四位"):
-        normal_tail(wrong)
+        normalise_tail(wrong)
 
 
 def test_what_is_shown_is_masked():
-    shown = masked(Applicant("张三丰", IdKind.RESIDENT_ID, ID_NUMBER, PHONE))
+    shown = mask_applicant(Applicant("张三丰", IdKind.RESIDENT_ID, ID_NUMBER, PHONE))
 
     assert (shown.name, shown.id_number, shown.phone) == ("张**", "1****************X", "138****8000")
 

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from backend import database
-from backend.cases.checking import findings
+from backend.cases.checking import list_inconsistencies
 from backend.cases.lifecycle import EDGES
 from backend.settings import settings
 from models.cases import Case, CaseState
@@ -34,7 +34,7 @@ async def some_cases() -> Case:
 async def test_what_was_reported_breaks_no_rule():
     await some_cases()
 
-    assert await findings() == []
+    assert await list_inconsistencies() == []
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ async def test_a_change_by_hand_is_found(owner: asyncpg.Connection, harm: str, r
 
     await owner.execute(harm, case.id)
 
-    found = await findings()
+    found = await list_inconsistencies()
     assert {each.case_id for each in found} == {case.id}
     assert len({each.rule for each in found}) >= rules
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.calendar import PUBLISHED, PUBLISHED_TO, WorkingCalendar
-from backend.cases.deadlines import Clock, Convention, Reason, clock_of, deadline
-from backend.cases.lifecycle import fold, happened
+from backend.cases.deadlines import Clock, Convention, Reason, clock_of, count_deadline
+from backend.cases.lifecycle import fold, folded_event
 from backend.cases.vocabulary import Kind
 from backend.clock import SHANGHAI
 
@@ -24,7 +24,7 @@ def at(text: str) -> datetime:
 
 def due_on(accepted: str, limit: int, how: Convention = USUAL, *pauses: tuple[str, str | None]) -> date | None:
     stretches = tuple((at(since), at(until) if until else None) for since, until in pauses)
-    return deadline(Clock(at(accepted), stretches, None), limit, PUBLISHED, how).due.on
+    return count_deadline(Clock(at(accepted), stretches, None), limit, PUBLISHED, how).due.on
 
 
 def test_the_day_after_acceptance_is_day_one():
@@ -79,7 +79,9 @@ def test_a_pause_that_ends_on_its_day_moves_nothing():
 
 
 def test_while_it_stands_still_there_is_no_date_but_what_was_counted_stays():
-    counted = deadline(Clock(at("2026-03-02T09:00"), ((at("2026-03-05T10:00"), None),), None), 5, PUBLISHED, USUAL)
+    counted = count_deadline(
+        Clock(at("2026-03-02T09:00"), ((at("2026-03-05T10:00"), None),), None), 5, PUBLISHED, USUAL
+    )
 
     assert counted.due.on is None
     assert counted.due.reason == Reason.PAUSED
@@ -87,7 +89,7 @@ def test_while_it_stands_still_there_is_no_date_but_what_was_counted_stays():
 
 
 def test_a_year_whose_holidays_are_unknown_gives_a_reason_and_no_date():
-    counted = deadline(Clock(at(f"{PUBLISHED_TO}-12-28T09:00"), (), None), 20, PUBLISHED, USUAL)
+    counted = count_deadline(Clock(at(f"{PUBLISHED_TO}-12-28T09:00"), (), None), 20, PUBLISHED, USUAL)
 
     assert counted.due.on is None
     assert counted.due.reason == Reason.YEAR_NOT_COVERED
@@ -96,7 +98,7 @@ def test_a_year_whose_holidays_are_unknown_gives_a_reason_and_no_date():
 
 
 def test_accepted_in_an_unknown_year_gives_a_reason_and_no_date():
-    counted = deadline(Clock(at(f"{PUBLISHED_TO + 1}-03-02T09:00"), (), None), 5, PUBLISHED, USUAL)
+    counted = count_deadline(Clock(at(f"{PUBLISHED_TO + 1}-03-02T09:00"), (), None), 5, PUBLISHED, USUAL)
 
     assert (counted.due.on, counted.due.reason, counted.counted) == (None, Reason.YEAR_NOT_COVERED, [])
 
@@ -110,13 +112,13 @@ def test_accepted_in_an_unknown_year_gives_a_reason_and_no_date():
     ],
 )
 def test_without_a_limit_or_an_acceptance_there_is_a_reason(clock: Clock, limit: int | None, reason: str):
-    counted = deadline(clock, limit, PUBLISHED, USUAL)
+    counted = count_deadline(clock, limit, PUBLISHED, USUAL)
 
     assert (counted.due.on, counted.due.reason, counted.due.explanation) == (None, reason, [])
 
 
 def test_every_day_from_acceptance_to_due_date_is_explained():
-    due = deadline(Clock(at("2026-09-29T18:00"), (), None), 5, PUBLISHED, USUAL).due
+    due = count_deadline(Clock(at("2026-09-29T18:00"), (), None), 5, PUBLISHED, USUAL).due
 
     assert [(s.first.day, s.last.day, s.what, s.name, s.total) for s in due.explanation] == [
         (29, 30, "start", "受理日不计", 0),
@@ -130,7 +132,7 @@ def test_every_day_from_acceptance_to_due_date_is_explained():
 
 
 def test_days_after_the_decision_no_longer_count():
-    counted = deadline(Clock(at("2026-03-02T09:00"), (), at("2026-03-04T11:00")), 5, PUBLISHED, USUAL)
+    counted = count_deadline(Clock(at("2026-03-02T09:00"), (), at("2026-03-04T11:00")), 5, PUBLISHED, USUAL)
 
     assert counted.counted == [date(2026, 3, 3), date(2026, 3, 4)]
     assert counted.due.on == date(2026, 3, 9)
@@ -178,7 +180,7 @@ def test_due_dates_agree_with_counting_by_hand(
         edge = since + timedelta(days=length)
         pauses.append((since, edge))
 
-    counted = deadline(Clock(accepted, tuple(pauses), None), limit, PUBLISHED, how)
+    counted = count_deadline(Clock(accepted, tuple(pauses), None), limit, PUBLISHED, how)
 
     assert counted.due.on == by_hand(PUBLISHED, accepted, limit, how, [(a.date(), b.date()) for a, b in pauses])
     assert len(counted.counted) == limit
@@ -187,7 +189,7 @@ def test_due_dates_agree_with_counting_by_hand(
 
 @given(moments, st.integers(1, 45))
 def test_the_stretches_cover_every_day_once_and_their_totals_add_up(accepted: datetime, limit: int):
-    due = deadline(Clock(accepted, (), None), limit, PUBLISHED, USUAL).due
+    due = count_deadline(Clock(accepted, (), None), limit, PUBLISHED, USUAL).due
 
     assert due.explanation[0].first == due.accepted_on == accepted.date()
     assert due.explanation[-1].last == due.on
@@ -204,7 +206,7 @@ def test_the_clock_runs_from_acceptance_to_decision_and_stands_still_while_suspe
     kinds = [Kind.CORRECTION, Kind.ACCEPTED, Kind.SUSPENDED, Kind.RESUMED, Kind.SUSPENDED, Kind.RESUMED, Kind.APPROVED]
     moments = [at(f"2026-03-0{n + 2}T09:00") for n in range(len(kinds))]
 
-    clock = clock_of(fold(happened(m, k, f"{n}") for n, (m, k) in enumerate(zip(moments, kinds, strict=True))))
+    clock = clock_of(fold(folded_event(m, k, f"{n}") for n, (m, k) in enumerate(zip(moments, kinds, strict=True))))
 
     assert clock.accepted_at == moments[1]
     assert clock.pauses == ((moments[2], moments[3]), (moments[4], moments[5]))
@@ -215,7 +217,7 @@ def test_a_pause_that_a_decision_ends_is_over_at_the_decision():
     moments = [at("2026-03-02T09:00"), at("2026-03-04T09:00"), at("2026-03-06T09:00")]
     kinds = [Kind.ACCEPTED, Kind.SUSPENDED, Kind.APPROVED]
 
-    clock = clock_of(fold(happened(m, k, f"{n}") for n, (m, k) in enumerate(zip(moments, kinds, strict=True))))
+    clock = clock_of(fold(folded_event(m, k, f"{n}") for n, (m, k) in enumerate(zip(moments, kinds, strict=True))))
 
     assert clock.pauses == ((moments[1], moments[2]),)
     assert clock.ended_at == moments[2]

@@ -57,12 +57,12 @@ async def happened(case: Case, *codes: str) -> None:
 async def test_the_guide_says_what_is_sent_and_how():
     resident, case = await a_postable_case("受理")
 
-    offer = await deliveries.offered(resident, case.number)
+    offer = await deliveries.offer_delivery(resident, case.number)
 
     assert (offer.contents, offer.methods, offer.ready) == ("居住证", frozenset(Method), False)
     assert (offer.subject_kind, offer.subject_id) == ("case", case.id)
     with pytest.raises(CaseNotFound):
-        await deliveries.offered(await somebody(), case.number)
+        await deliveries.offer_delivery(await somebody(), case.number)
 
 
 async def test_what_one_hall_gives_out_is_sent_from_there_and_of_several_nobody_knows():
@@ -71,17 +71,17 @@ async def test_what_one_hall_gives_out_is_sent_from_there_and_of_several_nobody_
     other = await a_case(item_code=await a_published_item(outcomes=BY_POST, hall_ids=[one, two]))
     await jobs.drain()
 
-    chosen = await deliveries.choose(resident, case.number, await by_post(resident))
+    chosen = await deliveries.choose_delivery(resident, case.number, await by_post(resident))
 
     assert await fetch_value("SELECT hall_id FROM deliveries WHERE id = $1", chosen.id) == one
-    assert (await deliveries.offered(resident, other.number)).hall_id is None
+    assert (await deliveries.offer_delivery(resident, other.number)).hall_id is None
 
 
 async def test_a_guide_without_post_and_counter_offers_nothing():
     resident, case = await a_postable_case("受理", outcomes=[{"name": "津贴", "delivery": ["electronic"]}])
 
     with pytest.raises(DeliveryNotOffered):
-        await deliveries.choose(resident, case.number, await by_post(resident))
+        await deliveries.choose_delivery(resident, case.number, await by_post(resident))
 
 
 async def test_a_case_of_an_item_that_we_do_not_have_offers_nothing():
@@ -89,13 +89,13 @@ async def test_a_case_of_an_item_that_we_do_not_have_offers_nothing():
     case = await a_case()
 
     with pytest.raises(DeliveryNotOffered):
-        await deliveries.offered(resident, case.number)
+        await deliveries.offer_delivery(resident, case.number)
 
 
 @pytest.mark.parametrize("decided", ["准予许可", "制证", "办结"])
 async def test_what_was_chosen_early_goes_on_with_the_decision(decided: str):
     resident, case = await a_postable_case("受理")
-    chosen = await deliveries.choose(resident, case.number, await by_post(resident))
+    chosen = await deliveries.choose_delivery(resident, case.number, await by_post(resident))
     assert chosen.state is DeliveryState.WAITING
 
     await happened(case, decided)
@@ -106,38 +106,38 @@ async def test_what_was_chosen_early_goes_on_with_the_decision(decided: str):
 async def test_what_is_chosen_after_the_decision_is_to_be_sent_at_once():
     resident, case = await a_postable_case("受理", "准予许可")
 
-    chosen = await deliveries.choose(resident, case.number, await by_post(resident))
+    chosen = await deliveries.choose_delivery(resident, case.number, await by_post(resident))
 
     assert chosen.state is DeliveryState.TO_SEND
-    assert [each.id for each in await deliveries.deliveries_of(resident, case.number)] == [chosen.id]
+    assert [each.id for each in await deliveries.list_case_deliveries(resident, case.number)] == [chosen.id]
     with pytest.raises(DeliveryAlreadyChosen):
-        await deliveries.choose(resident, case.number, await by_post(resident))
+        await deliveries.choose_delivery(resident, case.number, await by_post(resident))
 
 
 @pytest.mark.parametrize("ended", ["不予许可", "撤回"])
 async def test_a_case_that_ends_without_a_document_sends_nothing(ended: str):
     resident, case = await a_postable_case("受理")
-    chosen = await deliveries.choose(resident, case.number, await by_post(resident))
+    chosen = await deliveries.choose_delivery(resident, case.number, await by_post(resident))
 
     await happened(case, ended)
 
     assert await delivery_state(chosen.id) == "cancelled", await fetch_value("SELECT state FROM cases")
     with pytest.raises(DeliveryNotOffered):
-        await deliveries.offered(resident, case.number)
+        await deliveries.offer_delivery(resident, case.number)
 
 
 async def test_the_resident_changes_their_mind_about_the_case_and_nothing_else():
     resident, case = await a_postable_case("受理")
-    chosen = await deliveries.choose(resident, case.number, await by_post(resident))
+    chosen = await deliveries.choose_delivery(resident, case.number, await by_post(resident))
     counter = DeliveryChoice(method=Method.PICKUP, pickup_point_id=(await a_pickup_point()).id)
 
-    changed = await deliveries.change(resident, chosen.number, counter, couriers={})
+    changed = await deliveries.change_delivery(resident, chosen.number, counter, couriers={})
 
     assert (changed.method, changed.state) == (Method.PICKUP, DeliveryState.WAITING)
     of_a_licence = await a_delivery(resident, subject_kind="licence")
     for which, who in ((of_a_licence.id, resident), (chosen.id, await somebody())):
         with pytest.raises(DeliveryNotFound):
-            await deliveries.change(who, which, counter, couriers={})
+            await deliveries.change_delivery(who, which, counter, couriers={})
 
 
 async def test_a_guide_that_charges_for_posting_is_followed():
@@ -146,7 +146,7 @@ async def test_a_guide_that_charges_for_posting_is_followed():
     }  # fmt: skip
     resident, case = await a_postable_case("受理", "准予许可", fee={"free": False, "charges": [charge]})
 
-    chosen = await deliveries.choose(resident, case.number, await by_post(resident))
+    chosen = await deliveries.choose_delivery(resident, case.number, await by_post(resident))
 
     assert (chosen.postage, chosen.postage_fen, chosen.state) == (Postage.RESIDENT, 1500, DeliveryState.WAITING)
     assert await fetch_value("SELECT name FROM fees WHERE subject_kind = 'delivery'") == "邮寄费"
@@ -157,14 +157,14 @@ async def test_postage_that_every_applicant_pays_with_the_case_is_not_asked_for_
     charge = {"ref": "postage", "name": "邮寄费", "amount_fen": 1500, "per": "件", "basis": ["law-33"]}
     resident, case = await a_postable_case("受理", "准予许可", fee={"free": False, "charges": [charge]})
 
-    chosen = await deliveries.choose(resident, case.number, await by_post(resident))
+    chosen = await deliveries.choose_delivery(resident, case.number, await by_post(resident))
 
     assert (chosen.postage, chosen.state) == (Postage.OFFICE, DeliveryState.TO_SEND)
 
 
 async def test_a_case_that_is_somebody_elses_after_all_sends_nothing_to_the_wrong_person():
     resident, case = await a_postable_case("受理")
-    chosen = await deliveries.choose(resident, case.number, await by_post(resident))
+    chosen = await deliveries.choose_delivery(resident, case.number, await by_post(resident))
 
     async with transaction():
         await execute("UPDATE cases SET resident_id = NULL WHERE id = $1", case.id)

@@ -87,7 +87,7 @@ async def test_a_case_that_comes_in_accepted_owes_and_one_of_long_ago_does_not()
     long_ago = clock.now() - timedelta(days=800)
     fresh, old = await a_case(agency, item_code=code), await a_case(agency, item_code=code, received_at=long_ago)
     await reported(fresh, "受理")
-    await cases.report(agency, [(old.number, a_report("受理", at=long_ago + timedelta(hours=1)))])
+    await cases.ingest_reports(agency, [(old.number, a_report("受理", at=long_ago + timedelta(hours=1)))])
     await jobs.drain()
 
     assert await states_of(fresh) == [("card", "open")]
@@ -191,8 +191,8 @@ async def test_staff_and_the_departments_system_raise_what_the_guide_has_and_not
         await fees.charge_by_staff(officer, case.number, "bribe", 1)
 
     assert (by_staff.amount_fen, again.id, more.amount_fen) == (600, by_staff.id, 1000)
-    assert [fee.id for fee in await fees.fees_for_staff(officer, case.number)] == [
-        fee.id for fee in await fees.fees_for_agency(agency, case.number)
+    assert [fee.id for fee in await fees.list_fees_for_staff(officer, case.number)] == [
+        fee.id for fee in await fees.list_fees_for_agency(agency, case.number)
     ]
     assert (await Fee.get(id=by_staff.id)).raised_by == f"staff:{officer.id}"
 
@@ -226,16 +226,16 @@ async def test_somebody_elses_case_does_not_exist():
 
     for asking in (
         fees.charge_by_agency(stranger, case.number, "copy", 1),
-        fees.fees_for_agency(stranger, case.number),
+        fees.list_fees_for_agency(stranger, case.number),
         fees.charge_by_staff(officer, case.number, "copy", 1),
-        fees.fees_for_staff(officer, case.number),
-        fees.fees_of(somebody, case.number),
-        fees.fees_of(somebody, "not a number at all"),
+        fees.list_fees_for_staff(officer, case.number),
+        fees.list_own_case_fees(somebody, case.number),
+        fees.list_own_case_fees(somebody, "not a number at all"),
     ):
         with pytest.raises(CaseNotFound):
             await asking
     with pytest.raises(DutyMissing):
-        await fees.fees_for_staff(reader, case.number)
+        await fees.list_fees_for_staff(reader, case.number)
 
 
 def test_no_state_is_both_owing_and_over():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from backend import catalogue
-from backend.cases.items import item_of
+from backend.cases.items import get_item
 from models.cases import Case
 from tests.factories.cases import ITEM, a_case
 from tests.factories.catalogue import a_draft, a_published_item, an_editor
@@ -28,9 +28,9 @@ async def test_a_limit_that_the_department_promised_for_this_case_counts():
 async def test_a_withdrawn_item_is_still_known_to_the_cases_that_were_begun_under_it():
     staff = await an_editor()
     code = await a_published_item(staff, name="高龄津贴申领")
-    await catalogue.withdraw(staff, code, 1, because="政策调整")
+    await catalogue.withdraw_version(staff, code, 1, because="政策调整")
 
-    item = await item_of(code)
+    item = await get_item(code)
 
     assert (item.name, item.known) == ("高龄津贴申领", True)
 
@@ -38,7 +38,7 @@ async def test_a_withdrawn_item_is_still_known_to_the_cases_that_were_begun_unde
 async def test_a_draft_is_no_promise():
     code = await a_draft(await an_editor())
 
-    item = await item_of(code)
+    item = await get_item(code)
 
     assert (item.name, item.promised_days, item.known) == (None, None, False)
 

@@ -14,18 +14,18 @@ from backend.cases.lifecycle import (
     CLOCK,
     EDGES,
     FLAG_NAMES,
-    MOVES,
     STATE_NAMES,
     TERMINAL,
+    TRANSITIONS,
     Flag,
     Folded,
-    Happened,
+    FoldedEvent,
     as_data,
     fold,
-    happened,
-    move,
+    folded_event,
+    step_of,
 )
-from backend.cases.vocabulary import NAMES, RANKS, WORDS, Kind, Outcome, kind_of, outcome_of
+from backend.cases.vocabulary import NAMES, RANKS, WORDS, Kind, Outcome, get_outcome, kind_of
 from models.cases import CaseState as S
 
 DAY = datetime(2026, 3, 2, 1, tzinfo=UTC)
@@ -33,7 +33,7 @@ DAY = datetime(2026, 3, 2, 1, tzinfo=UTC)
 
 def told(*kinds: Kind, apart: timedelta = timedelta(days=1)) -> Folded:
     """The events in this order, `apart` from each other, folded."""
-    return fold(happened(DAY + n * apart, kind, f"e{n}") for n, kind in enumerate(kinds))
+    return fold(folded_event(DAY + n * apart, kind, f"e{n}") for n, kind in enumerate(kinds))
 
 
 def states_of(folded: Folded) -> list[S]:
@@ -63,15 +63,15 @@ def test_the_edges_are_those_of_the_model_and_no_others():
     assert set(TERMINAL) == {S.NOT_ACCEPTED, S.LAPSED, S.CLOSED, S.WITHDRAWN}
 
 
-@pytest.mark.parametrize("state,kind", sorted(MOVES))
+@pytest.mark.parametrize("state,kind", sorted(TRANSITIONS))
 def test_every_move_leads_along_edges(state: S, kind: Kind):
-    path = (state, *MOVES[state, kind])
+    path = (state, *TRANSITIONS[state, kind])
 
     assert all(goal in EDGES[origin] for origin, goal in itertools.pairwise(path))
 
 
 def test_terminal_states_absorb():
-    assert all(not path for (state, _), path in MOVES.items() if state in TERMINAL)
+    assert all(not path for (state, _), path in TRANSITIONS.items() if state in TERMINAL)
 
 
 def test_a_careful_department_leads_the_case_through_every_state():
@@ -153,10 +153,10 @@ def test_nothing_moves_a_case_after_its_end_but_what_belongs_to_the_end_is_no_fa
 
 
 def test_withdrawal_is_possible_until_the_decision_and_not_after_it():
-    before = {state for (state, kind), path in MOVES.items() if kind is Kind.WITHDRAWN and path}
+    before = {state for (state, kind), path in TRANSITIONS.items() if kind is Kind.WITHDRAWN and path}
 
     assert before == {S.DRAFT, S.SUBMITTED, S.CORRECTION, S.ACCEPTED, S.IN_REVIEW, S.SUSPENDED}
-    assert move(S.APPROVED, Kind.WITHDRAWN) == (None, Flag.NOT_POSSIBLE)
+    assert step_of(S.APPROVED, Kind.WITHDRAWN) == (None, Flag.NOT_POSSIBLE)
 
 
 def test_events_of_one_day_without_a_time_are_put_in_their_natural_order():
@@ -168,7 +168,7 @@ def test_events_of_one_day_without_a_time_are_put_in_their_natural_order():
 
 
 events = st.builds(
-    lambda minute, kind, number: happened(DAY + timedelta(minutes=minute), kind, f"e{number}"),
+    lambda minute, kind, number: folded_event(DAY + timedelta(minutes=minute), kind, f"e{number}"),
     st.integers(0, 5),
     st.sampled_from(Kind),
     st.integers(0, 10_000),
@@ -178,7 +178,7 @@ stories = st.lists(events, max_size=12, unique_by=lambda event: event.id)
 
 @given(stories, st.randoms(use_true_random=False), st.data())
 def test_any_order_with_any_repetition_comes_to_the_same(
-    story: list[Happened], chance: random.Random, data: st.DataObject
+    story: list[FoldedEvent], chance: random.Random, data: st.DataObject
 ):
     again = story + (data.draw(st.lists(st.sampled_from(story), max_size=6)) if story else [])
     chance.shuffle(again)
@@ -187,7 +187,7 @@ def test_any_order_with_any_repetition_comes_to_the_same(
 
 
 @given(stories)
-def test_a_story_only_takes_edges_and_never_leaves_an_end(story: list[Happened]):
+def test_a_story_only_takes_edges_and_never_leaves_an_end(story: list[FoldedEvent]):
     folded = fold(story)
 
     here = S.SUBMITTED
@@ -203,7 +203,7 @@ def test_a_story_only_takes_edges_and_never_leaves_an_end(story: list[Happened])
 
 
 @given(stories, events)
-def test_an_event_that_comes_later_is_only_added_at_the_end(story: list[Happened], last: Happened):
+def test_an_event_that_comes_later_is_only_added_at_the_end(story: list[FoldedEvent], last: FoldedEvent):
     late = last._replace(at=DAY + timedelta(days=1), id="last")
 
     assert fold([*story, late]).steps[:-1] == fold(story).steps
@@ -240,13 +240,13 @@ def test_codes_are_understood_in_the_spellings_of_departments(code: str, outcome
 
 
 def test_an_outcome_is_never_guessed():
-    assert outcome_of("决定", None) is None
-    assert outcome_of("办结", None) is None
-    assert outcome_of("决定", "approved") is Outcome.APPROVED
-    assert outcome_of("准予许可", None) is Outcome.APPROVED
-    assert outcome_of("不予许可", None) is Outcome.REJECTED
-    assert outcome_of("终止", None) is Outcome.TERMINATED
-    assert outcome_of("受理", "approved") is None
+    assert get_outcome("决定", None) is None
+    assert get_outcome("办结", None) is None
+    assert get_outcome("决定", "approved") is Outcome.APPROVED
+    assert get_outcome("准予许可", None) is Outcome.APPROVED
+    assert get_outcome("不予许可", None) is Outcome.REJECTED
+    assert get_outcome("终止", None) is Outcome.TERMINATED
+    assert get_outcome("受理", "approved") is None
 
 
 def test_the_table_is_served_whole():
@@ -254,5 +254,5 @@ def test_the_table_is_served_whole():
 
     assert {state["code"] for state in data["states"]} == set(S)  # type: ignore[attr-defined]
     assert {(e["from"], e["to"]) for e in data["edges"]} == {(a, b) for a in EDGES for b in EDGES[a]}  # type: ignore[attr-defined]
-    assert len(data["moves"]) == len(MOVES)  # type: ignore[arg-type]
+    assert len(data["moves"]) == len(TRANSITIONS)  # type: ignore[arg-type]
     assert {flag["code"] for flag in data["flags"]} == set(FLAG_NAMES)  # type: ignore[attr-defined]

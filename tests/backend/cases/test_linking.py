@@ -109,6 +109,6 @@ async def test_a_case_that_comes_in_while_the_phone_is_being_confirmed_is_not_mi
             await confirm(resident, phone)
             await jobs.drain(strict=False)
 
-        await asyncio.gather(confirmed(), cases.push(agency, a_number(), said))
+        await asyncio.gather(confirmed(), cases.push_case(agency, a_number(), said))
 
         assert await seen_by(resident) == 1

@@ -10,7 +10,7 @@ import pytest
 from backend import cases, clock
 from backend.cases import numbering
 from backend.cases.errors import CaseNumbersUsedUp
-from backend.cases.numbering import check_rule, next_number, written
+from backend.cases.numbering import check_rule, format_number, next_number
 from backend.database import execute, fetch_value, transaction
 from backend.settings import SettingsError, using
 from models.cases import Case
@@ -66,7 +66,7 @@ async def test_the_number_after_the_last_is_refused_with_an_alarm_and_nothing_is
 
     for reference in ("JZ-1", "JZ-2"):
         with pytest.raises(CaseNumbersUsedUp) as refused:
-            await cases.push_unnumbered(agency, facts(reference=reference))
+            await cases.push_unnumbered_case(agency, facts(reference=reference))
         assert refused.value.facts["limit"] == 9999
 
     assert await Case.all().count() == 0
@@ -79,7 +79,7 @@ async def test_the_last_number_is_still_given_and_only_once_among_many():
 
     outcomes = await asyncio.gather(*(next_number(ITEM) for _ in range(10)), return_exceptions=True)
 
-    assert [each for each in outcomes if isinstance(each, str)] == [written(ITEM, clock.today(), 9999)]
+    assert [each for each in outcomes if isinstance(each, str)] == [format_number(ITEM, clock.today(), 9999)]
     assert sum(isinstance(each, CaseNumbersUsedUp) for each in outcomes) == 9
 
 
@@ -105,7 +105,7 @@ async def test_a_wider_rule_grows_a_digit():
 
 async def test_another_place_writes_numbers_its_own_way():
     with using(case_number_format="{date}-{item}-{sequence:06d}"):
-        assert written(ITEM, date(2026, 3, 2), 7) == f"20260302-{ITEM}-000007"
+        assert format_number(ITEM, date(2026, 3, 2), 7) == f"20260302-{ITEM}-000007"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from backend import cases, clock
 from backend.cases import Missing
 from backend.cases.errors import CaseEventsFull, CaseInvalid, CaseNotFound, EventIdReused
-from backend.cases.lifecycle import EDGES, Flag, fold, happened
+from backend.cases.lifecycle import EDGES, Flag, fold, folded_event
 from backend.cases.reporting import MOST_PER_CASE
 from backend.cases.vocabulary import kind_of
 from backend.database import fetch, fetch_value
@@ -54,7 +54,7 @@ async def test_several_events_at_once_are_one_change_for_the_resident():
     case, began = await a_case(), clock.now() - timedelta(hours=1)
     batch = [a_report(code, at=began + timedelta(minutes=n)) for n, code in enumerate(["受理", "审查", "中止"])]
 
-    await cases.report(agency_of(case), [(case.number, each) for each in batch])
+    await cases.ingest_reports(agency_of(case), [(case.number, each) for each in batch])
 
     assert await progress_of(case) == [("submitted", "suspended")]
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'case.noted'") == 2
@@ -64,7 +64,7 @@ async def test_the_same_event_twenty_times_at_once_is_one_event():
     case = await a_case()
     same = a_report("受理", "e-1")
 
-    answers = await asyncio.gather(*(cases.report(agency_of(case), [(case.number, same)]) for _ in range(20)))
+    answers = await asyncio.gather(*(cases.ingest_reports(agency_of(case), [(case.number, same)]) for _ in range(20)))
 
     assert sum(not kept.repeated for (kept,) in answers) == 1
     assert {kept.event.id for (kept,) in answers} == {answers[0][0].event.id}
@@ -74,21 +74,21 @@ async def test_the_same_event_twenty_times_at_once_is_one_event():
 
 async def test_the_same_event_written_in_another_time_zone_is_the_same():
     case, moment = await a_case(), clock.now().replace(microsecond=0) - timedelta(hours=1)
-    await cases.report(agency_of(case), [(case.number, a_report("受理", "e-1", moment))])
+    await cases.ingest_reports(agency_of(case), [(case.number, a_report("受理", "e-1", moment))])
 
     elsewhere = moment.astimezone(clock.SHANGHAI)
-    (again,) = await cases.report(agency_of(case), [(case.number, a_report("受理", "e-1", elsewhere))])
+    (again,) = await cases.ingest_reports(agency_of(case), [(case.number, a_report("受理", "e-1", elsewhere))])
 
     assert again.repeated
 
 
 async def test_another_content_under_the_same_id_is_refused_with_a_pointer_and_loses_nothing():
     case, moment = await a_case(), clock.now() - timedelta(hours=1)
-    await cases.report(agency_of(case), [(case.number, a_report("受理", "e-1", moment))])
+    await cases.ingest_reports(agency_of(case), [(case.number, a_report("受理", "e-1", moment))])
 
     batch = [(case.number, a_report("审查", "e-2")), (case.number, a_report("不予受理", "e-1", moment))]
     with pytest.raises(EventIdReused) as refused:
-        await cases.report(agency_of(case), batch)
+        await cases.ingest_reports(agency_of(case), batch)
 
     assert [fault.pointer for fault in refused.value.fields] == ["/events/1/event_id"]
     assert [event.code for event in await CaseEvent.all()] == ["受理"]
@@ -98,8 +98,8 @@ async def test_another_content_under_the_same_id_is_refused_with_a_pointer_and_l
 async def test_two_agencies_may_use_the_same_event_id():
     one, other = await a_case(), await a_case()
 
-    await cases.report(agency_of(one), [(one.number, a_report("受理", "1"))])
-    await cases.report(agency_of(other), [(other.number, a_report("不予受理", "1"))])
+    await cases.ingest_reports(agency_of(one), [(one.number, a_report("受理", "1"))])
+    await cases.ingest_reports(agency_of(other), [(other.number, a_report("不予受理", "1"))])
 
     assert await CaseEvent.all().count() == 2
 
@@ -108,7 +108,7 @@ async def test_a_case_of_another_agency_is_not_there():
     case = await a_case()
 
     with pytest.raises(CaseNotFound):
-        await cases.report(an_agency_principal(), [(case.number, a_report("办结"))])
+        await cases.ingest_reports(an_agency_principal(), [(case.number, a_report("办结"))])
 
     assert await CaseEvent.all().count() == 0
 
@@ -143,9 +143,9 @@ async def test_a_second_correction_is_kept_with_a_flag_and_sends_no_second_notic
 
 async def test_a_late_event_that_changes_nothing_now_enters_the_timeline_without_news():
     case, began = await a_case(), clock.now() - timedelta(hours=1)
-    await cases.report(agency_of(case), [(case.number, a_report("审查", "b", began + timedelta(minutes=9)))])
+    await cases.ingest_reports(agency_of(case), [(case.number, a_report("审查", "b", began + timedelta(minutes=9)))])
 
-    await cases.report(agency_of(case), [(case.number, a_report("受理", "a", began))])
+    await cases.ingest_reports(agency_of(case), [(case.number, a_report("受理", "a", began))])
 
     events = await CaseEvent.filter(case_id=case.id).order_by("occurred_at")
     assert [(event.code, event.path) for event in events] == [
@@ -158,9 +158,9 @@ async def test_a_late_event_that_changes_nothing_now_enters_the_timeline_without
 
 async def test_a_late_event_that_changes_where_the_case_stands_is_news():
     case, began = await a_case(), clock.now() - timedelta(hours=1)
-    await cases.report(agency_of(case), [(case.number, a_report("受理", "b", began + timedelta(minutes=9)))])
+    await cases.ingest_reports(agency_of(case), [(case.number, a_report("受理", "b", began + timedelta(minutes=9)))])
 
-    await cases.report(agency_of(case), [(case.number, a_report("撤回", "a", began))])
+    await cases.ingest_reports(agency_of(case), [(case.number, a_report("撤回", "a", began))])
 
     case = await Case.get(id=case.id)
     assert case.state is CaseState.WITHDRAWN
@@ -173,7 +173,7 @@ async def test_history_that_is_filled_in_changes_the_state_without_news():
     long_ago = clock.now() - timedelta(days=500)
     case = await a_case(received_at=long_ago)
 
-    await cases.report(agency_of(case), [(case.number, a_report("受理", at=long_ago + timedelta(days=1)))])
+    await cases.ingest_reports(agency_of(case), [(case.number, a_report("受理", at=long_ago + timedelta(days=1)))])
 
     assert (await Case.get(id=case.id)).state is CaseState.ACCEPTED
     assert await progress_of(case) == []
@@ -183,8 +183,8 @@ async def test_history_that_is_filled_in_changes_the_state_without_news():
 async def test_events_before_their_case_are_kept_and_repeated_without_effect():
     agency, number, early = an_agency_principal(), a_number(), a_report("受理")
 
-    (first,) = await cases.report(agency, [(number, early)])
-    (again,) = await cases.report(agency, [(number, early)])
+    (first,) = await cases.ingest_reports(agency, [(number, early)])
+    (again,) = await cases.ingest_reports(agency, [(number, early)])
 
     assert (first.case, first.repeated, again.repeated) == (None, False, True)
     assert first.event.id == again.event.id
@@ -199,7 +199,7 @@ async def test_a_batch_may_be_about_several_cases_and_is_answered_in_its_order()
         (other.number, a_report("Z", "z")),
     ]
 
-    kept = await cases.report(agency, batch)
+    kept = await cases.ingest_reports(agency, batch)
 
     assert [each.event.event_id for each in kept] == ["x", "y", "z"]
     assert (await Case.get(id=one.id)).state is CaseState.NOT_ACCEPTED
@@ -211,7 +211,7 @@ async def test_batches_over_the_same_cases_in_opposite_order_do_not_wait_for_eac
     numbers = [(await a_case(agency)).number for _ in range(6)]
 
     async def batch(order: list[str], word: str) -> None:
-        await cases.report(agency, [(number, a_report("审查", f"{word}-{number}")) for number in order])
+        await cases.ingest_reports(agency, [(number, a_report("审查", f"{word}-{number}")) for number in order])
 
     await asyncio.gather(*(batch(numbers if n % 2 else numbers[::-1], f"{n}") for n in range(8)))
 
@@ -222,7 +222,7 @@ async def test_one_impossible_time_refuses_the_whole_batch_and_says_which():
     case = await a_case()
 
     with pytest.raises(CaseInvalid) as refused:
-        await cases.report(
+        await cases.ingest_reports(
             agency_of(case),
             [(case.number, a_report("受理")), (case.number, a_report("审查", at=clock.now() + timedelta(hours=49)))],
         )
@@ -244,10 +244,10 @@ async def test_a_case_does_not_take_events_without_end():
     case = await a_case()
     agency = agency_of(case)
     for start in range(0, MOST_PER_CASE, 100):
-        await cases.report(agency, [(case.number, a_report("其他", f"{start + n}")) for n in range(100)])
+        await cases.ingest_reports(agency, [(case.number, a_report("其他", f"{start + n}")) for n in range(100)])
 
     with pytest.raises(CaseEventsFull):
-        await cases.report(agency, [(case.number, a_report("受理", "one too many"))])
+        await cases.ingest_reports(agency, [(case.number, a_report("受理", "one too many"))])
 
     assert await CaseEvent.all().count() == MOST_PER_CASE
 
@@ -257,12 +257,12 @@ async def test_every_order_of_arrival_ends_the_same():
     story = [
         a_report(code, f"{n}", began + timedelta(minutes=n)) for n, code in enumerate(["补正", "受理", "撤回", "决定"])
     ]
-    expected = fold(happened(each.occurred_at, kind_of(each.code), each.event_id) for each in story)
+    expected = fold(folded_event(each.occurred_at, kind_of(each.code), each.event_id) for each in story)
 
     for order in itertools.permutations(story):
         case = await a_case(received_at=began)
         for each in (*order, order[0]):
-            await cases.report(agency_of(case), [(case.number, each)])
+            await cases.ingest_reports(agency_of(case), [(case.number, each)])
         now = await Case.get(id=case.id)
         events = await CaseEvent.filter(case_id=case.id).order_by("occurred_at")
         assert (now.state, now.state_at) == (expected.state, expected.since)
@@ -297,11 +297,15 @@ async def test_the_due_date_is_counted_from_acceptance_and_stands_still_while_su
     assert (await Case.get(id=case.id)).due_on is None
 
     with using(case_news_days=3650):
-        await cases.report(agency_of(case), [(case.number, a_report("受理", "1", accepted))])
+        await cases.ingest_reports(agency_of(case), [(case.number, a_report("受理", "1", accepted))])
         running = await Case.get(id=case.id)
-        await cases.report(agency_of(case), [(case.number, a_report("中止", "2", accepted + timedelta(days=2)))])
+        await cases.ingest_reports(
+            agency_of(case), [(case.number, a_report("中止", "2", accepted + timedelta(days=2)))]
+        )
         stopped = await Case.get(id=case.id)
-        await cases.report(agency_of(case), [(case.number, a_report("恢复", "3", accepted + timedelta(days=4)))])
+        await cases.ingest_reports(
+            agency_of(case), [(case.number, a_report("恢复", "3", accepted + timedelta(days=4)))]
+        )
         again = await Case.get(id=case.id)
 
     assert [f"{each.due_on}" for each in (running, stopped, again)] == ["2026-03-09", "None", "2026-03-11"]

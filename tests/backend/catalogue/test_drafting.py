@@ -56,11 +56,11 @@ async def test_a_new_version_begins_as_a_copy_of_the_one_in_force_and_takes_its_
 
     draft = await catalogue.begin_version(staff, code)
     assert (draft.number, draft.based_on, draft.name) == (2, 1, "高龄津贴")
-    await catalogue.edit(staff, code, 2, a_content("高龄老人津贴"), revision=1)
-    await catalogue.publish(staff, code, 2, revision=2)
+    await catalogue.edit_version(staff, code, 2, a_content("高龄老人津贴"), revision=1)
+    await catalogue.publish_version(staff, code, 2, revision=2)
 
     assert await state_of(code, 1) is VersionState.WITHDRAWN
-    assert (await catalogue.guide_of(code)).item.name == "高龄老人津贴"
+    assert (await catalogue.get_published_item(code)).item.name == "高龄老人津贴"
     assert await CatalogueEntry.all().count() == 1
 
 
@@ -68,7 +68,7 @@ async def test_the_check_before_publishing_says_the_same():
     staff = await an_editor()
     code = await a_draft(staff, fee=None)
 
-    assert await catalogue.check(staff, code, 1) == [Fault("/guide/fee", "请写明是否收费")]
+    assert await catalogue.check_version(staff, code, 1) == [Fault("/guide/fee", "请写明是否收费")]
 
 
 async def test_two_editors_do_not_overwrite_each_other():
@@ -76,7 +76,7 @@ async def test_two_editors_do_not_overwrite_each_other():
     code = await a_draft(staff)
 
     outcomes = await asyncio.gather(
-        *(catalogue.edit(staff, code, 1, a_content(name), revision=1) for name in ("甲", "乙", "丙")),
+        *(catalogue.edit_version(staff, code, 1, a_content(name), revision=1) for name in ("甲", "乙", "丙")),
         return_exceptions=True,
     )
 
@@ -90,7 +90,7 @@ async def test_a_published_version_is_not_edited():
     code = await a_published_item(staff)
 
     with pytest.raises(ItemVersionTransitionRefused):
-        await catalogue.edit(staff, code, 1, a_content("改了"), revision=1)
+        await catalogue.edit_version(staff, code, 1, a_content("改了"), revision=1)
 
 
 async def test_another_departments_item_does_not_exist():
@@ -100,12 +100,12 @@ async def test_another_departments_item_does_not_exist():
 
     for attempt in (
         lambda item: catalogue.begin_version(stranger, item),
-        lambda item: catalogue.edit(stranger, item, 1, a_content(), revision=1),
-        lambda item: catalogue.check(stranger, item, 1),
-        lambda item: catalogue.publish(stranger, item, 1, revision=1),
-        lambda item: catalogue.withdraw(stranger, item, 1, because="x"),
-        lambda item: catalogue.versions_of(stranger, item),
-        lambda item: catalogue.version(stranger, item, 1),
+        lambda item: catalogue.edit_version(stranger, item, 1, a_content(), revision=1),
+        lambda item: catalogue.check_version(stranger, item, 1),
+        lambda item: catalogue.publish_version(stranger, item, 1, revision=1),
+        lambda item: catalogue.withdraw_version(stranger, item, 1, because="x"),
+        lambda item: catalogue.list_versions(stranger, item),
+        lambda item: catalogue.get_version_detail(stranger, item, 1),
     ):
         refusals = []
         for item in (code, nowhere):
@@ -125,12 +125,12 @@ async def test_each_step_needs_its_duty(duty: str):
         "catalogue.edit": (
             lambda: catalogue.begin_item(staff, a_spec(), a_content()),
             lambda: catalogue.begin_version(staff, code),
-            lambda: catalogue.edit(staff, code, 2, a_content(), revision=1),
-            lambda: catalogue.check(staff, code, 2),
+            lambda: catalogue.edit_version(staff, code, 2, a_content(), revision=1),
+            lambda: catalogue.check_version(staff, code, 2),
         ),
         "catalogue.publish": (
-            lambda: catalogue.publish(staff, code, 2, revision=1),
-            lambda: catalogue.withdraw(staff, code, 2, because="x"),
+            lambda: catalogue.publish_version(staff, code, 2, revision=1),
+            lambda: catalogue.withdraw_version(staff, code, 2, because="x"),
         ),
     }
 
@@ -145,8 +145,8 @@ async def test_a_department_sees_all_of_its_own_items_page_by_page():
     codes = sorted([await a_published_item(staff), await a_draft(staff), await a_draft(staff)])
     await a_published_item()
 
-    first, cursor = await catalogue.items_of(staff, limit=2)
-    rest, end = await catalogue.items_of(staff, limit=2, cursor=cursor)
+    first, cursor = await catalogue.list_own_items(staff, limit=2)
+    rest, end = await catalogue.list_own_items(staff, limit=2, cursor=cursor)
 
     assert [item.code for item in (*first, *rest)] == codes
     assert end is None

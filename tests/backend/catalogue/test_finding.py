@@ -8,7 +8,7 @@ import pytest
 
 from backend import catalogue, clock
 from backend.catalogue import wording
-from backend.catalogue.finding import Filters, Match, find, statement
+from backend.catalogue.finding import Filters, Match, find_items, statement
 from backend.catalogue.guide import Subject
 from backend.catalogue.indexing import searchable
 from backend.database import execute, fetch, transaction
@@ -27,7 +27,7 @@ BODY = "在常住户口所在地提出，提交登记表、户口簿和照片，
 
 
 async def names(query: str, **changes: object) -> list[str]:
-    return [card.name for card in (await find(query, **changes)).items]  # type: ignore[arg-type]
+    return [card.name for card in (await find_items(query, **changes)).items]  # type: ignore[arg-type]
 
 
 LEADS_TO = (
@@ -87,7 +87,7 @@ async def test_every_item_is_found_by_any_three_neighbouring_characters_of_its_n
     for entry in await CatalogueEntry.all().limit(20):
         text = entry.name_text
         for start in range(len(text) - 2):
-            found = await find(text[start : start + 3], limit=50)
+            found = await find_items(text[start : start + 3], limit=50)
             assert found.match is Match.EXACT
             assert entry.name in [card.name for card in found.items]
 
@@ -124,12 +124,12 @@ async def test_pages_together_are_the_whole_list_each_item_once():
 
 
 async def _pages_are_whole(typed: str) -> None:
-    whole = [card.code for card in (await find(typed, limit=100)).items]
+    whole = [card.code for card in (await find_items(typed, limit=100)).items]
     seen: list[str] = []
     cursor = None
 
     while True:
-        page = await find(typed, limit=7, cursor=cursor)
+        page = await find_items(typed, limit=7, cursor=cursor)
         seen += [card.code for card in page.items]
         cursor = page.next_cursor
         if cursor is None:
@@ -141,24 +141,24 @@ async def _pages_are_whole(typed: str) -> None:
 
 @pytest.mark.usefixtures("sample")
 async def test_a_cursor_belongs_to_its_query():
-    cursor = (await find("证", limit=3)).next_cursor
+    cursor = (await find_items("证", limit=3)).next_cursor
     assert cursor is not None
 
     with pytest.raises(CursorInvalid):
-        await find("登记", limit=3, cursor=cursor)
+        await find_items("登记", limit=3, cursor=cursor)
     with pytest.raises(CursorInvalid):
-        await find("证", filters=Filters(domain="公安"), limit=3, cursor=cursor)
+        await find_items("证", filters=Filters(domain="公安"), limit=3, cursor=cursor)
 
 
 @pytest.mark.usefixtures("sample")
 async def test_filters_narrow_the_list():
     police = await Department.get(domain="公安")
 
-    by_department = await find(filters=Filters(department_id=police.id), limit=100)
-    by_domain = await find(filters=Filters(domain="公安"), limit=100)
-    by_theme = await find(filters=Filters(theme="出生"), limit=100)
-    by_subject = await find(filters=Filters(subject=Subject.ENTERPRISE), limit=100)
-    nobody = await find(filters=Filters(department_id=uuid4()))
+    by_department = await find_items(filters=Filters(department_id=police.id), limit=100)
+    by_domain = await find_items(filters=Filters(domain="公安"), limit=100)
+    by_theme = await find_items(filters=Filters(theme="出生"), limit=100)
+    by_subject = await find_items(filters=Filters(subject=Subject.ENTERPRISE), limit=100)
+    nobody = await find_items(filters=Filters(department_id=uuid4()))
 
     assert {card.domain for card in by_department.items} == {"公安"}
     assert by_department.items == by_domain.items
@@ -170,8 +170,8 @@ async def test_filters_narrow_the_list():
 
 @pytest.mark.usefixtures("sample")
 async def test_a_region_offers_its_own_items_and_those_of_the_regions_around_it():
-    in_town = {card.name for card in (await catalogue.search(region="990121100000", limit=100)).items}
-    in_city = {card.name for card in (await catalogue.search(region="990100", limit=100)).items}
+    in_town = {card.name for card in (await catalogue.search_items(region="990121100000", limit=100)).items}
+    in_city = {card.name for card in (await catalogue.search_items(region="990100", limit=100)).items}
 
     assert "高龄津贴申领" in in_town
     assert "居民身份证丢失补领" in in_town

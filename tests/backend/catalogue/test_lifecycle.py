@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from backend.catalogue.errors import ItemVersionTransitionRefused
-from backend.catalogue.lifecycle import VersionMove, after
+from backend.catalogue.lifecycle import VersionTransition, after
 from models.catalogue import VersionState
 
 ALLOWED = {
@@ -17,8 +17,8 @@ ALLOWED = {
 }
 
 
-@pytest.mark.parametrize(("state", "move"), list(itertools.product(VersionState, VersionMove)))
-def test_only_the_moves_of_the_table_are_made(state: VersionState, move: VersionMove):
+@pytest.mark.parametrize(("state", "move"), list(itertools.product(VersionState, VersionTransition)))
+def test_only_the_moves_of_the_table_are_made(state: VersionState, move: VersionTransition):
     expected = ALLOWED.get((state.value, move.value))
 
     if expected is not None:

@@ -30,22 +30,22 @@ async def state_of(code: str, number: int) -> VersionState:
 async def test_a_draft_becomes_public_when_it_is_published():
     staff = await an_editor()
     code = await a_draft(staff)
-    assert (await catalogue.search("高龄")).items == []
+    assert (await catalogue.search_items("高龄")).items == []
 
-    await catalogue.publish(staff, code, 1, revision=1)
+    await catalogue.publish_version(staff, code, 1, revision=1)
 
-    item = await catalogue.guide_of(code)
+    item = await catalogue.get_published_item(code)
     assert (item.version, item.item.name, item.guide.promised_days) == (1, "高龄津贴", 5)
-    assert [card.code for card in (await catalogue.search("高龄")).items] == [code]
+    assert [card.code for card in (await catalogue.search_items("高龄")).items] == [code]
 
 
 async def test_each_step_is_told_to_the_ledger():
     staff = await an_editor()
     code = await a_published_item(staff)
     await catalogue.begin_version(staff, code)
-    await catalogue.edit(staff, code, 2, a_content(), revision=1)
-    await catalogue.publish(staff, code, 2, revision=2)
-    await catalogue.withdraw(staff, code, 2, because="依据废止")
+    await catalogue.edit_version(staff, code, 2, a_content(), revision=1)
+    await catalogue.publish_version(staff, code, 2, revision=2)
+    await catalogue.withdraw_version(staff, code, 2, because="依据废止")
 
     names = await EventRecord.filter(name__startswith="item.").order_by("id").values_list("name", flat=True)
     assert names == [
@@ -62,23 +62,23 @@ async def test_a_withdrawn_item_is_gone_from_the_public_pages():
     staff = await an_editor()
     code = await a_published_item(staff)
 
-    await catalogue.withdraw(staff, code, 1, because="依据废止")
+    await catalogue.withdraw_version(staff, code, 1, because="依据废止")
 
     with pytest.raises(ItemNotFound):
-        await catalogue.guide_of(code)
-    assert (await catalogue.search("高龄")).items == []
+        await catalogue.get_published_item(code)
+    assert (await catalogue.search_items("高龄")).items == []
 
 
 async def test_a_withdrawn_item_comes_back_with_a_new_version():
     staff = await an_editor()
     code = await a_published_item(staff)
-    await catalogue.withdraw(staff, code, 1, because="依据废止")
+    await catalogue.withdraw_version(staff, code, 1, because="依据废止")
 
     draft = await catalogue.begin_version(staff, code)
-    await catalogue.publish(staff, code, draft.number, revision=1)
+    await catalogue.publish_version(staff, code, draft.number, revision=1)
 
     assert draft.based_on is None
-    assert (await catalogue.guide_of(code)).version == 2
+    assert (await catalogue.get_published_item(code)).version == 2
 
 
 async def test_a_faulty_guide_is_not_published_and_every_fault_is_pointed_to():
@@ -86,7 +86,7 @@ async def test_a_faulty_guide_is_not_published_and_every_fault_is_pointed_to():
     code = await a_draft(staff, promised_days=None, contact="", hall_ids=[str(uuid4())])
 
     with pytest.raises(GuideInvalid) as refused:
-        await catalogue.publish(staff, code, 1, revision=1)
+        await catalogue.publish_version(staff, code, 1, revision=1)
 
     pointers = {fault.pointer for fault in refused.value.fields}
     assert pointers == {"/guide/promised_days", "/guide/contact", "/guide/hall_ids/0"}
@@ -100,7 +100,7 @@ async def test_two_versions_published_at_once_end_with_one_in_force():
     await catalogue.begin_version(staff, code)
 
     outcomes = await asyncio.gather(
-        *(catalogue.publish(staff, code, number, revision=1) for number in (2, 3)), return_exceptions=True
+        *(catalogue.publish_version(staff, code, number, revision=1) for number in (2, 3)), return_exceptions=True
     )
 
     assert sum(isinstance(outcome, ItemVersion) for outcome in outcomes) == 1
@@ -114,7 +114,7 @@ async def test_one_draft_published_twice_at_once_is_published_once():
     code = await a_draft(staff)
 
     outcomes = await asyncio.gather(
-        *(catalogue.publish(staff, code, 1, revision=1) for _ in range(5)), return_exceptions=True
+        *(catalogue.publish_version(staff, code, 1, revision=1) for _ in range(5)), return_exceptions=True
     )
 
     assert sum(isinstance(outcome, ItemVersion) for outcome in outcomes) == 1
@@ -136,12 +136,12 @@ async def test_a_superseded_draft_is_published_after_it_was_moved_onto_the_versi
     code = await a_published_item(staff)
     await catalogue.begin_version(staff, code)
     await catalogue.begin_version(staff, code)
-    await catalogue.publish(staff, code, 2, revision=1)
+    await catalogue.publish_version(staff, code, 2, revision=1)
 
     with pytest.raises(ItemDraftSuperseded):
-        await catalogue.publish(staff, code, 3, revision=1)
-    await catalogue.edit(staff, code, 3, a_content(), revision=1, based_on=2)
-    await catalogue.publish(staff, code, 3, revision=2)
+        await catalogue.publish_version(staff, code, 3, revision=1)
+    await catalogue.edit_version(staff, code, 3, a_content(), revision=1, based_on=2)
+    await catalogue.publish_version(staff, code, 3, revision=2)
 
     assert await state_of(code, 3) is VersionState.PUBLISHED
 
@@ -149,10 +149,10 @@ async def test_a_superseded_draft_is_published_after_it_was_moved_onto_the_versi
 async def test_what_is_published_is_what_was_looked_at():
     staff = await an_editor()
     code = await a_draft(staff)
-    await catalogue.edit(staff, code, 1, a_content("改过的名字"), revision=1)
+    await catalogue.edit_version(staff, code, 1, a_content("改过的名字"), revision=1)
 
     with pytest.raises(ItemDraftEditConflict):
-        await catalogue.publish(staff, code, 1, revision=1)
+        await catalogue.publish_version(staff, code, 1, revision=1)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ async def test_the_database_itself_keeps_a_published_version_as_it_is(change: st
 async def test_the_database_does_not_bring_a_withdrawn_version_back():
     staff = await an_editor()
     code = await a_published_item(staff)
-    await catalogue.withdraw(staff, code, 1, because="依据废止")
+    await catalogue.withdraw_version(staff, code, 1, because="依据废止")
 
     with pytest.raises(asyncpg.RestrictViolationError):
         await execute("UPDATE item_versions SET state = 'published', withdrawn_at = NULL")
@@ -186,4 +186,4 @@ async def test_a_version_that_does_not_exist_is_unknown():
     code = await a_published_item(staff)
 
     with pytest.raises(ItemVersionNotFound):
-        await catalogue.publish(staff, code, 9, revision=1)
+        await catalogue.publish_version(staff, code, 9, revision=1)

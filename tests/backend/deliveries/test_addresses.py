@@ -179,7 +179,7 @@ async def test_a_delegate_keeps_addresses_for_their_principal_until_the_delegati
     assert [each.id for each in await addresses.list_addresses(mother)] == [saved.id]
     assert [each.id for each in await addresses.list_addresses(daughter, mother.id)] == [saved.id]
     assert await addresses.list_addresses(daughter) == []
-    await delegating.end(mother, delegation)
+    await delegating.end_delegation(mother, delegation)
 
     with pytest.raises(DeliveryReceiverNotFound):
         await addresses.list_addresses(daughter, mother.id)

@@ -13,7 +13,7 @@ from backend.deliveries import dispatching, erasing, handing_over, ordering, ret
 from backend.deliveries import subjects as delivery_subjects
 from backend.deliveries.errors import ReceiverForgotten
 from backend.deliveries.handing_over import IdentityProof
-from backend.identity import disable
+from backend.identity import disable_resident
 from backend.identity.principals import AsResident, AsStaff
 from backend.partners.courier.port import Track
 from models.deliveries import Delivery, Direction, Method
@@ -107,7 +107,7 @@ async def test_however_it_ends(how: Callable[[Delivery, AsStaff], Awaitable[None
 async def test_the_living_keep_their_addresses_and_so_do_those_who_are_only_locked_out():
     living, locked_out = await a_resident(), await a_resident()
     parcels = [await one_under_way(each) for each in (living, locked_out)]
-    await disable(locked_out.id)
+    await disable_resident(locked_out.id)
 
     for parcel in parcels:
         await ingest_nodes(parcel, "delivered")

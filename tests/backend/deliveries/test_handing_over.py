@@ -100,7 +100,7 @@ async def test_a_delegate_has_a_code_of_their_own_that_says_so_and_ends_with_the
     hers = await code_of(daughter, delivery)
     assert hers != await code_of(mother, delivery)
 
-    await delegating.end(mother, delegation)
+    await delegating.end_delegation(mother, delegation)
     with pytest.raises(HandOverRefused):
         await give(staff, delivery, IdentityProof(name="王小红", code=hers))
     await a_delegation(mother, daughter, matters=("all",))

@@ -58,7 +58,7 @@ async def test_the_list_holds_ones_own_and_those_of_whom_one_acts_for_and_pages_
     assert end is None
     assert [each.number for each in hers] == [numbers[2], numbers[0]]
     assert foreign == []
-    await delegating.end(mother, delegation)
+    await delegating.end_delegation(mother, delegation)
     assert [each.number for each in (await resident_views.list_own_deliveries(daughter))[0]] == [numbers[1]]
     with pytest.raises(DeliveryNotFound):
         await resident_views.get_own_delivery(daughter, numbers[0])

@@ -62,7 +62,7 @@ async def a_case_of(resident: AsResident, state: CaseState = CaseState.CORRECTIO
 async def sent_in(resident: AsResident) -> tuple[DeliveryRow, AsStaff]:
     """Documents that are to be sent, and a member of staff."""
     case = await a_case_of(resident)
-    delivery = await sending_in.send_in(resident, case.number, (await an_address(resident)).id)
+    delivery = await sending_in.begin_sending_in(resident, case.number, (await an_address(resident)).id)
     assert delivery.department_id is not None
     return delivery, AsStaff(uuid7(), delivery.department_id, frozenset({dispatching.SEND}))
 
@@ -88,10 +88,10 @@ async def test_a_parcel_home_and_documents_to_the_office_go_at_the_same_time_but
     case = await a_case_of(resident)
     await a_delivery(resident, subject_id=case.id)
     address = (await an_address(resident)).id
-    await sending_in.send_in(resident, case.number, address)
+    await sending_in.begin_sending_in(resident, case.number, address)
 
     with pytest.raises(DeliveryAlreadyChosen):
-        await sending_in.send_in(resident, case.number, address)
+        await sending_in.begin_sending_in(resident, case.number, address)
 
 
 @pytest.mark.parametrize("state", [CaseState.CLOSED, CaseState.WITHDRAWN, CaseState.REJECTED, CaseState.DELIVERED])
@@ -100,7 +100,7 @@ async def test_to_a_case_that_is_over_nothing_is_sent(state: CaseState):
     case = await a_case_of(resident, state)
 
     with pytest.raises(DeliveryNotOffered):
-        await sending_in.send_in(resident, case.number, (await an_address(resident)).id)
+        await sending_in.begin_sending_in(resident, case.number, (await an_address(resident)).id)
 
 
 async def test_a_strangers_case_does_not_exist_and_a_delegate_sends_in_for_their_principal():
@@ -108,11 +108,11 @@ async def test_a_strangers_case_does_not_exist_and_a_delegate_sends_in_for_their
     case, address = await a_case_of(mother), (await an_address(mother)).id
 
     with pytest.raises(CaseNotFound):
-        await sending_in.send_in(daughter, case.number, address)
+        await sending_in.begin_sending_in(daughter, case.number, address)
     with pytest.raises(DeliveryReceiverNotFound):
-        await sending_in.send_in(daughter, case.number, address, mother.id)
+        await sending_in.begin_sending_in(daughter, case.number, address, mother.id)
     await a_delegation(mother, daughter, matters=("deliveries",))
-    assert (await sending_in.send_in(daughter, case.number, address, mother.id)).resident_id == mother.id
+    assert (await sending_in.begin_sending_in(daughter, case.number, address, mother.id)).resident_id == mother.id
 
 
 async def test_to_an_office_without_an_address_nothing_is_sent():
@@ -121,7 +121,7 @@ async def test_to_an_office_without_an_address_nothing_is_sent():
     await execute("UPDATE cases SET department_id = $2 WHERE id = $1", case.id, uuid7())
 
     with pytest.raises(DeliveryOfficeInvalid):
-        await sending_in.send_in(resident, case.number, (await an_address(resident)).id)
+        await sending_in.begin_sending_in(resident, case.number, (await an_address(resident)).id)
 
 
 async def test_a_waybill_of_ones_own_is_followed_until_the_office_says_that_it_is_there():

@@ -21,22 +21,22 @@ from backend.identity.errors import (
     SignatureReplayed,
     SignatureStale,
 )
-from backend.identity.signatures import Signed
+from backend.identity.signatures import SignedRequest
 from models.events import EventRecord
 from tests.factories.identity import OPERATOR, AgencyCredentials, a_department_id, a_staff, an_agency
 
 BODY = b'{"state":"accepted"}'
 
 
-def signed_by(agency: AgencyCredentials, *, body: bytes = BODY, **changes: object) -> Signed:
+def signed_by(agency: AgencyCredentials, *, body: bytes = BODY, **changes: object) -> SignedRequest:
     given = signatures.sign_request("POST", "/x?a=1", body, key=agency.key, secret=agency.secret, **changes)  # type: ignore[arg-type]
-    return signatures.read([(name.encode(), value.encode()) for name, value in given.items()])
+    return signatures.parse_headers([(name.encode(), value.encode()) for name, value in given.items()])
 
 
 async def enter(
-    signed: Signed, *, method: str = "POST", path: bytes = b"/x", query: bytes = b"a=1", body: bytes = BODY
+    signed: SignedRequest, *, method: str = "POST", path: bytes = b"/x", query: bytes = b"a=1", body: bytes = BODY
 ) -> AsAgency:
-    return await agencies.authenticate(signed, method=method, path=path, query=query, body=body)
+    return await agencies.authenticate_agency(signed, method=method, path=path, query=query, body=body)
 
 
 async def test_a_signed_request_is_the_agencys() -> None:
@@ -110,7 +110,7 @@ async def test_a_replay_after_the_window_is_refused_for_its_time() -> None:
     await enter(signed)
 
     with clock.travel(by=timedelta(seconds=700)):
-        await agencies.forget_old_nonces()
+        await agencies.delete_old_nonces()
         with pytest.raises(SignatureStale):
             await enter(signed)
 
@@ -123,7 +123,7 @@ async def test_nonces_are_kept_for_as_long_as_their_requests_could_come_again() 
     await enter(signed)
 
     with clock.travel(by=timedelta(seconds=598)):
-        await agencies.forget_old_nonces()
+        await agencies.delete_old_nonces()
         with pytest.raises(SignatureReplayed):
             await enter(signed)
 
@@ -157,7 +157,7 @@ async def test_a_key_ends_when_it_was_said_to() -> None:
 async def test_an_agency_that_is_closed_is_out_at_once() -> None:
     agency = await an_agency()
 
-    await agencies.disable(OPERATOR, agency.id)
+    await agencies.disable_agency(OPERATOR, agency.id)
 
     with pytest.raises(SignatureInvalid):
         await enter(signed_by(agency))
@@ -198,16 +198,16 @@ async def test_shared_secrets_are_kept_sealed() -> None:
 async def test_only_the_system_officer_manages_agencies() -> None:
     officer, other = await a_staff(duties=["agencies.manage"]), await a_staff(duties=["cases.handle"])
     department_id = await a_department_id()
-    agency_id = await agencies.enrol(officer, name="某系统", department_id=department_id)
+    agency_id = await agencies.enrol_agency(officer, name="某系统", department_id=department_id)
 
     assert await agencies.issue_key(officer, agency_id)
     with pytest.raises(DutyMissing):
         await agencies.issue_key(other, agency_id)
     with pytest.raises(DutyMissing):
-        await agencies.enrol(other, name="某系统", department_id=department_id)
+        await agencies.enrol_agency(other, name="某系统", department_id=department_id)
     with pytest.raises(Invalid):
-        await agencies.enrol(officer, name="某系统", department_id=uuid4())
-    for operation in (agencies.issue_key, agencies.disable):
+        await agencies.enrol_agency(officer, name="某系统", department_id=uuid4())
+    for operation in (agencies.issue_key, agencies.disable_agency):
         with pytest.raises(AgencyNotFound):
             await operation(officer, uuid4())
     assert await EventRecord.filter(name="agency.key-issued").count() == 1

@@ -10,7 +10,7 @@ import pytest
 
 from backend import clock, data_subjects, jobs
 from backend.database import execute, fetch, fetch_value
-from backend.identity import AsResident, delegating, disable
+from backend.identity import AsResident, delegating, disable_resident
 from backend.identity.errors import (
     DelegationLimitExceeded,
     DelegationNotFound,
@@ -32,8 +32,8 @@ async def _wechat(_clean: None) -> AsyncIterator[None]:
 
 async def an_invitation(principal: AsResident) -> str:
     until = clock.today() + timedelta(days=10)
-    offered = await delegating.offer(principal, name="田秀英", matters=["cases"], until=until)
-    return (await delegating.invitation(principal, offered.id)).code
+    offered = await delegating.offer_delegation(principal, name="田秀英", matters=["cases"], until=until)
+    return (await delegating.create_invitation(principal, offered.id)).code
 
 
 async def messages_of(resident: AsResident) -> list[str]:
@@ -51,7 +51,7 @@ async def test_who_accepted_may_act_in_what_was_named_and_both_see_it():
     assert await delegating.may_act(delegate.id, principal.id, "cases")
     assert not await delegating.may_act(delegate.id, principal.id, "payments")
     assert not await delegating.may_act(principal.id, delegate.id, "appointments")
-    [given], [held] = await delegating.mine(principal), await delegating.mine(delegate)
+    [given], [held] = await delegating.list_own_delegations(principal), await delegating.list_own_delegations(delegate)
     assert (given.id, given.role, given.name, given.phone) == (identity, "principal", "王小红", "139****9000")
     assert (held.id, held.role, held.name, held.phone) == (identity, "delegate", "田秀英", "138****8000")
     assert given.state == held.state == "active"
@@ -65,18 +65,18 @@ async def test_all_matters_are_every_matter():
     await a_delegation(principal, delegate, matters=["cases", "all"])
 
     assert await delegating.may_act(delegate.id, principal.id, "deliveries")
-    assert (await delegating.mine(principal))[0].matters == ["all"]
+    assert (await delegating.list_own_delegations(principal))[0].matters == ["all"]
 
 
 async def test_before_accepting_one_sees_what_is_asked_and_nobody_may_act_yet():
     principal, delegate = await a_resident(phone="13800138000"), await a_resident()
 
-    asked = await delegating.asked(delegate, await an_invitation(principal))
+    asked = await delegating.read_invitation(delegate, await an_invitation(principal))
 
     assert (asked.name, asked.phone, asked.matters) == ("田秀英", "138****8000", ["cases"])
     assert asked.until == clock.today() + timedelta(days=10)
     assert not await delegating.may_act(delegate.id, principal.id, "cases")
-    assert await delegating.mine(delegate) == []
+    assert await delegating.list_own_delegations(delegate) == []
 
 
 @pytest.mark.parametrize("ends", ["principal", "delegate"])
@@ -84,11 +84,11 @@ async def test_either_ends_it_at_once_and_both_are_told(ends: str):
     principal, delegate = await a_resident(), await a_resident()
     identity = await a_delegation(principal, delegate)
 
-    await delegating.end(principal if ends == "principal" else delegate, identity)
-    await delegating.end(principal, identity)
+    await delegating.end_delegation(principal if ends == "principal" else delegate, identity)
+    await delegating.end_delegation(principal, identity)
 
     assert not await delegating.may_act(delegate.id, principal.id, "appointments")
-    seen = await delegating.one(principal, identity)
+    seen = await delegating.get_own_delegation(principal, identity)
     assert (seen.state, seen.end_reason) == ("ended", "revoked" if ends == "principal" else "renounced")
     assert await messages_of(principal) == ["delegation_began", "delegation_ended"]
     assert await messages_of(delegate) == ["delegation_ended"]
@@ -100,11 +100,11 @@ async def test_time_ends_it_before_anybody_writes_it_down_and_the_clock_tells_bo
     await execute("UPDATE delegations SET ends_at = now() WHERE id = $1", identity)
 
     assert not await delegating.may_act(delegate.id, principal.id, "appointments")
-    assert (await delegating.one(delegate, identity)).state == "ended"
+    assert (await delegating.get_own_delegation(delegate, identity)).state == "ended"
 
-    assert await delegating.end_over() == 1
-    assert await delegating.end_over() == 0
-    assert (await delegating.one(delegate, identity)).end_reason == "over"
+    assert await delegating.end_expired_delegations() == 1
+    assert await delegating.end_expired_delegations() == 0
+    assert (await delegating.get_own_delegation(delegate, identity)).end_reason == "over"
     assert (await messages_of(principal))[-1] == "delegation_ended"
     assert await messages_of(delegate) == ["delegation_ended"]
 
@@ -115,25 +115,25 @@ async def test_an_offer_that_nobody_took_lapses_without_a_word():
     await execute("UPDATE delegations SET invitation_until = now()")
 
     with pytest.raises(InvitationInvalid):
-        await delegating.accept(other, code, name="王小红")
+        await delegating.accept_invitation(other, code, name="王小红")
 
-    assert await delegating.end_over() == 1
-    assert (await delegating.mine(principal))[0].end_reason == "lapsed"
+    assert await delegating.end_expired_delegations() == 1
+    assert (await delegating.list_own_delegations(principal))[0].end_reason == "lapsed"
     assert await messages_of(principal) == []
 
 
 async def test_a_withdrawn_offer_can_be_taken_by_nobody():
     principal, other = await a_resident(), await a_resident()
     code = await an_invitation(principal)
-    [offered] = await delegating.mine(principal)
+    [offered] = await delegating.list_own_delegations(principal)
 
-    await delegating.end(principal, offered.id)
+    await delegating.end_delegation(principal, offered.id)
 
     with pytest.raises(InvitationInvalid):
-        await delegating.accept(other, code, name="王小红")
+        await delegating.accept_invitation(other, code, name="王小红")
     with pytest.raises(InvitationInvalid):
-        await delegating.invitation(principal, offered.id)
-    assert (await delegating.mine(principal))[0].end_reason == "withdrawn"
+        await delegating.create_invitation(principal, offered.id)
+    assert (await delegating.list_own_delegations(principal))[0].end_reason == "withdrawn"
 
 
 async def test_of_many_who_take_one_invitation_at_once_one_gets_it():
@@ -141,10 +141,10 @@ async def test_of_many_who_take_one_invitation_at_once_one_gets_it():
     code, crowd = await an_invitation(principal), [await a_resident() for _ in range(6)]
 
     outcomes = await asyncio.gather(
-        *(delegating.accept(each, code, name="王小红") for each in crowd), return_exceptions=True
+        *(delegating.accept_invitation(each, code, name="王小红") for each in crowd), return_exceptions=True
     )
 
-    assert sum(isinstance(each, delegating.DelegationSeen) for each in outcomes) == 1
+    assert sum(isinstance(each, delegating.DelegationDetail) for each in outcomes) == 1
     assert sum(isinstance(each, InvitationInvalid) for each in outcomes) == 5
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'delegation.began'") == 1
 
@@ -157,10 +157,10 @@ async def test_no_code_but_ours_opens_an_offer_and_nobody_takes_their_own():
 
     for forged in (swapped, elsewhere, code[:-3], "ZD1.", "", "ZD1.邀请", "ZB1." + code[4:]):
         with pytest.raises(InvitationInvalid):
-            await delegating.asked(other, forged)
+            await delegating.read_invitation(other, forged)
     with pytest.raises(OwnInvitation):
-        await delegating.accept(principal, code, name="王小红")
-    assert (await delegating.accept(other, f" {code.lower()} ", name="王小红")).state == "active"
+        await delegating.accept_invitation(principal, code, name="王小红")
+    assert (await delegating.accept_invitation(other, f" {code.lower()} ", name="王小红")).state == "active"
 
 
 async def test_codes_stay_good_while_fingerprint_keys_change():
@@ -169,7 +169,7 @@ async def test_codes_stay_good_while_fingerprint_keys_change():
         code = await an_invitation(principal)
 
     with using(fingerprint_keys=f"b2:{'22' * 32},a1:{'11' * 32}"):
-        assert (await delegating.accept(other, code, name="王小红")).state == "active"
+        assert (await delegating.accept_invitation(other, code, name="王小红")).state == "active"
 
 
 async def test_one_gives_and_holds_so_many_at_a_time_also_when_all_come_at_once():
@@ -181,7 +181,7 @@ async def test_one_gives_and_holds_so_many_at_a_time_also_when_all_come_at_once(
         assert all(isinstance(each, DelegationLimitExceeded) for each in offers if not isinstance(each, str))
         delegate = await a_resident()
         taken = await asyncio.gather(
-            *(delegating.accept(delegate, each, name="王小红") for each in codes), return_exceptions=True
+            *(delegating.accept_invitation(delegate, each, name="王小红") for each in codes), return_exceptions=True
         )
 
     assert sorted(type(each).__name__ for each in taken) == ["DelegationLimitExceeded", "DelegationSeen"]
@@ -191,7 +191,7 @@ async def test_one_gives_and_holds_so_many_at_a_time_also_when_all_come_at_once(
 async def test_a_delegation_ends_neither_in_the_past_nor_too_late(days: int):
     with pytest.raises(DelegationPeriodInvalid):
         until = clock.today() + timedelta(days=days)
-        await delegating.offer(await a_resident(), name="田秀英", matters=["all"], until=until)
+        await delegating.offer_delegation(await a_resident(), name="田秀英", matters=["all"], until=until)
 
 
 async def test_to_everybody_else_it_does_not_exist_and_the_delegate_gets_no_code():
@@ -199,10 +199,10 @@ async def test_to_everybody_else_it_does_not_exist_and_the_delegate_gets_no_code
     identity = await a_delegation(principal, delegate)
 
     for who, asks in (
-        (stranger, delegating.one),
-        (stranger, delegating.end),
-        (stranger, delegating.invitation),
-        (delegate, delegating.invitation),
+        (stranger, delegating.get_own_delegation),
+        (stranger, delegating.end_delegation),
+        (stranger, delegating.create_invitation),
+        (delegate, delegating.create_invitation),
     ):
         with pytest.raises(DelegationNotFound):
             await asks(who, identity)
@@ -212,7 +212,7 @@ async def test_for_a_closed_account_nobody_acts():
     principal, delegate = await a_resident(), await a_resident()
     await a_delegation(principal, delegate)
 
-    await disable(principal.id)
+    await disable_resident(principal.id)
 
     assert not await delegating.may_act(delegate.id, principal.id, "appointments")
 
@@ -228,7 +228,7 @@ async def test_forgetting_one_ends_it_and_leaves_the_others_name():
     erased = await data_subjects.erase(principal.id)
 
     assert erased["delegations"] == 1
-    seen = await delegating.one(delegate, identity)
+    seen = await delegating.get_own_delegation(delegate, identity)
     assert (seen.end_reason, seen.name) == ("erased", None)
     assert await fetch_value("SELECT delegate_name IS NOT NULL FROM delegations WHERE id = $1", identity)
     assert await messages_of(principal) == []

@@ -44,17 +44,17 @@ def test_the_new_one_is_another_one() -> None:
 
 
 async def test_the_hash_is_argon2id_with_a_salt_of_its_own() -> None:
-    first, second = await passwords.hashed("Correct-Horse-42"), await passwords.hashed("Correct-Horse-42")
+    first, second = await passwords.hash_password("Correct-Horse-42"), await passwords.hash_password("Correct-Horse-42")
 
     assert first != second
     assert first.startswith("$argon2id$")
-    assert await passwords.matches("Correct-Horse-42", first)
-    assert not await passwords.matches("Correct-Horse-43", first)
+    assert await passwords.verify_password("Correct-Horse-42", first)
+    assert not await passwords.verify_password("Correct-Horse-43", first)
 
 
 @pytest.mark.parametrize("kept", [None, "", "plain", "$argon2id$broken"])
 async def test_nothing_matches_what_is_no_hash(kept: str | None) -> None:
-    assert not await passwords.matches("Correct-Horse-42", kept)
+    assert not await passwords.verify_password("Correct-Horse-42", kept)
 
 
 async def test_hashing_leaves_the_loop_free_and_takes_only_so_many_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,6 +71,6 @@ async def test_hashing_leaves_the_loop_free_and_takes_only_so_many_cores(monkeyp
             running -= 1
 
     monkeypatch.setattr(asyncio, "to_thread", counted)
-    await asyncio.gather(*(passwords.hashed("Correct-Horse-42") for _ in range(12)))
+    await asyncio.gather(*(passwords.hash_password("Correct-Horse-42") for _ in range(12)))
 
     assert most == passwords.AT_ONCE

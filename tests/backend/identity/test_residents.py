@@ -11,7 +11,7 @@ from backend import identity
 from backend.database import execute, fetch, fetch_row, fetch_value
 from backend.identity import AsResident
 from backend.identity.errors import PhoneBusy, PhoneCodeInvalid, TokenInvalid
-from backend.identity.residents import one_spelling
+from backend.identity.residents import normalise_number
 from backend.partners import Partners
 from backend.partners.sandbox import Sandbox
 from backend.partners.wechat.port import PhoneNumber, Session
@@ -25,7 +25,7 @@ def answering(number: str, country: str = "86") -> Any:
 
 async def signed_in_as(sandbox: Sandbox, partners: Partners, name: str) -> AsResident:
     code = sandbox.world.mint("login", sandbox.world.persona(name))
-    given = await identity.sign_in(code, device="ios", wechat=partners.wechat)
+    given = await identity.sign_in_resident(code, device="ios", wechat=partners.wechat)
     return AsResident(given.resident_id, given.session_id)
 
 
@@ -137,7 +137,7 @@ async def test_a_phone_can_be_taken_away_again() -> None:
     await identity.remove_phone(resident)
 
     assert await identity.phone_of(resident.id) is None
-    assert (await identity.me(resident)).phone is None
+    assert (await identity.get_own_account(resident)).phone is None
     assert await EventRecord.filter(name="resident.phone-removed").count() == 1
 
 
@@ -152,7 +152,7 @@ async def test_a_phone_can_be_taken_away_again() -> None:
     ],
 )
 def test_a_number_has_one_spelling(number: str, country: str, spelling: str) -> None:
-    assert one_spelling(PhoneNumber(number, country)) == spelling
+    assert normalise_number(PhoneNumber(number, country)) == spelling
 
 
 async def test_an_account_that_is_gone_is_nobodys() -> None:
@@ -162,4 +162,4 @@ async def test_an_account_that_is_gone_is_nobodys() -> None:
     await execute("DELETE FROM residents")
 
     with pytest.raises(TokenInvalid):
-        await identity.me(resident)
+        await identity.get_own_account(resident)

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from backend import cache, clock, identity
 from backend.errors import DomainError
-from backend.identity import AsResident, tokens, watching
+from backend.identity import AsResident, session_watch, tokens
 from backend.identity.errors import AccountDisabled, RefreshElsewhere, RefreshInvalid, RefreshReused
 from backend.settings import using
 from tests.factories.identity import an_openid, signed_in
@@ -121,7 +121,7 @@ class Sessions(Machine):
 
     def refreshed(self, family: Family, token: str, *, times: int) -> None:
         async def crowd() -> list[Any]:
-            each = (identity.refresh(token, device="ios") for _ in range(times))
+            each = (identity.refresh_session(token, device="ios") for _ in range(times))
             return await asyncio.gather(*each, return_exceptions=True)
 
         dead = self.dead(family) or self.disabled[family.owner]
@@ -160,7 +160,7 @@ class Sessions(Machine):
             family.access.append((outcome.access_token, self.now()))
 
     async def outcome_of(self, token: str, device: Any) -> Any:
-        (outcome,) = await asyncio.gather(identity.refresh(token, device=device), return_exceptions=True)
+        (outcome,) = await asyncio.gather(identity.refresh_session(token, device=device), return_exceptions=True)
         return outcome
 
     @precondition(lambda self: self.families)
@@ -176,7 +176,7 @@ class Sessions(Machine):
     @rule(data=st.data())
     def sign_out(self, data: st.DataObject) -> None:
         family = data.draw(st.sampled_from(self.families))
-        self.do(identity.sign_out(AsResident(family.resident_id, family.session_id)))
+        self.do(identity.sign_out_resident(AsResident(family.resident_id, family.session_id)))
         self.ended(family)
 
     @precondition(lambda self: self.families)
@@ -192,7 +192,7 @@ class Sessions(Machine):
     @rule(data=st.data())
     def disable(self, data: st.DataObject) -> None:
         family = data.draw(st.sampled_from(self.families))
-        self.do(identity.disable(family.resident_id))
+        self.do(identity.disable_resident(family.resident_id))
         self.disabled[family.owner] = True
         for each in self.families:
             if each.owner == family.owner:
@@ -202,7 +202,7 @@ class Sessions(Machine):
     @rule(data=st.data())
     def enable(self, data: st.DataObject) -> None:
         family = data.draw(st.sampled_from(self.families))
-        self.do(identity.enable(family.resident_id))
+        self.do(identity.enable_resident(family.resident_id))
         self.disabled[family.owner] = False
 
     @rule(seconds=st.sampled_from([1, 5, 12, 60, 1_100]))
@@ -235,15 +235,15 @@ class Sessions(Machine):
 
     @rule()
     def the_process_starts_anew(self) -> None:
-        identity.forget()
+        identity.clear_watch()
 
     @rule()
     def the_process_asks(self) -> None:
-        self.do(watching.refresh())
+        self.do(session_watch.refresh_watch())
 
     @invariant()
     def the_tokens_that_are_accepted_are_the_models(self) -> None:
-        self.do(watching.fresh())
+        self.do(session_watch.ensure_fresh())
         now = self.now()
         for family in self.families:
             for token, given_at in family.access[-3:]:
@@ -259,11 +259,11 @@ class Sessions(Machine):
 
     def accepted(self, token: str, family: Family) -> bool:
         try:
-            checked = tokens.check(token, "resident")
+            checked = tokens.check_token(token, "resident")
         except DomainError:
             return False
         assert (checked.subject, checked.session_id) == (family.resident_id, family.session_id)
-        return watching.lives(checked.session_id)
+        return session_watch.is_live(checked.session_id)
 
     def teardown(self) -> None:
         self.stack.close()

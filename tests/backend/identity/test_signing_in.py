@@ -10,7 +10,7 @@ import pytest
 from backend import clock, identity
 from backend.cache import CacheDown
 from backend.database import fetch, fetch_row, fetch_value
-from backend.identity import tokens, watching
+from backend.identity import session_watch, tokens
 from backend.identity.errors import AccountDisabled, SignInBusy, SignInCodeInvalid, SignInRisky, TokenExpired
 from backend.partners import Partners
 from backend.partners.errors import PartnerUnreachable
@@ -28,9 +28,9 @@ def code_of(sandbox: Sandbox, name: str = "R001") -> str:
 async def test_whoever_comes_for_the_first_time_becomes_a_resident_and_is_known_the_second_time(
     sandbox: Sandbox, partners: Partners
 ) -> None:
-    first = await identity.sign_in(code_of(sandbox), device="ios", wechat=partners.wechat)
-    second = await identity.sign_in(code_of(sandbox), device="android", wechat=partners.wechat)
-    stranger = await identity.sign_in(code_of(sandbox, "R002"), device="ios", wechat=partners.wechat)
+    first = await identity.sign_in_resident(code_of(sandbox), device="ios", wechat=partners.wechat)
+    second = await identity.sign_in_resident(code_of(sandbox), device="android", wechat=partners.wechat)
+    stranger = await identity.sign_in_resident(code_of(sandbox, "R002"), device="ios", wechat=partners.wechat)
 
     assert first.resident_id == second.resident_id != stranger.resident_id
     assert len({first.session_id, second.session_id, stranger.session_id}) == 3
@@ -39,7 +39,7 @@ async def test_whoever_comes_for_the_first_time_becomes_a_resident_and_is_known_
 
 
 async def test_openid_unionid_and_session_key_are_kept_sealed(sandbox: Sandbox, partners: Partners) -> None:
-    await identity.sign_in(code_of(sandbox), device="ios", wechat=partners.wechat)
+    await identity.sign_in_resident(code_of(sandbox), device="ios", wechat=partners.wechat)
     somebody = sandbox.world.persona("R001")
 
     row = await fetch_row("SELECT * FROM wechat_accounts")
@@ -53,10 +53,10 @@ async def test_openid_unionid_and_session_key_are_kept_sealed(sandbox: Sandbox, 
 
 async def test_a_code_is_good_for_one_use(sandbox: Sandbox, partners: Partners) -> None:
     code = code_of(sandbox)
-    await identity.sign_in(code, device="ios", wechat=partners.wechat)
+    await identity.sign_in_resident(code, device="ios", wechat=partners.wechat)
 
     with pytest.raises(SignInCodeInvalid):
-        await identity.sign_in(code, device="ios", wechat=partners.wechat)
+        await identity.sign_in_resident(code, device="ios", wechat=partners.wechat)
 
     assert await fetch_value("SELECT count(*) FROM sessions") == 1
 
@@ -65,7 +65,7 @@ async def test_of_two_uses_of_a_code_at_once_one_wins_even_if_wechat_should_answ
     wechat = OneAnswer(Session(an_openid(), "key"))
 
     outcomes = await asyncio.gather(
-        *(identity.sign_in("the-same-code", device="ios", wechat=wechat) for _ in range(20)),  # type: ignore[arg-type]
+        *(identity.sign_in_resident("the-same-code", device="ios", wechat=wechat) for _ in range(20)),  # type: ignore[arg-type]
         return_exceptions=True,
     )
 
@@ -82,7 +82,7 @@ async def test_an_old_code_and_a_code_of_another_app_are_refused(sandbox: Sandbo
 
     for code in (old, foreign, "made-up", "", "x" * 300, "line\nfeed"):
         with pytest.raises(SignInCodeInvalid):
-            await identity.sign_in(code, device="ios", wechat=partners.wechat)
+            await identity.sign_in_resident(code, device="ios", wechat=partners.wechat)
 
     assert await fetch_value("SELECT count(*) FROM residents") == 0
 
@@ -91,7 +91,7 @@ async def test_a_risky_account_is_refused(sandbox: Sandbox, partners: Partners) 
     sandbox.world.persona("R001", blocked=True)
 
     with pytest.raises(SignInRisky):
-        await identity.sign_in(code_of(sandbox), device="ios", wechat=partners.wechat)
+        await identity.sign_in_resident(code_of(sandbox), device="ios", wechat=partners.wechat)
 
 
 @pytest.mark.parametrize("number", [-1, 45011])
@@ -101,11 +101,11 @@ async def test_when_wechat_is_busy_the_same_code_may_be_sent_again(
     code = code_of(sandbox)
     sandbox.world.faults.add("/sns/jscode2session", "errcode", times=20, number=number)
     with pytest.raises(SignInBusy) as refused:
-        await identity.sign_in(code, device="ios", wechat=partners.wechat)
+        await identity.sign_in_resident(code, device="ios", wechat=partners.wechat)
     assert refused.value.retry_after
     sandbox.world.faults.clear()
 
-    assert await identity.sign_in(code, device="ios", wechat=partners.wechat)
+    assert await identity.sign_in_resident(code, device="ios", wechat=partners.wechat)
 
 
 async def test_when_wechat_cannot_be_reached_the_same_code_may_be_sent_again(
@@ -114,7 +114,7 @@ async def test_when_wechat_cannot_be_reached_the_same_code_may_be_sent_again(
     code = code_of(sandbox)
     sandbox.world.faults.add("/sns/jscode2session", "status", times=20, number=502)
     with pytest.raises(PartnerUnreachable):
-        await identity.sign_in(code, device="ios", wechat=partners.wechat)
+        await identity.sign_in_resident(code, device="ios", wechat=partners.wechat)
     sandbox.world.faults.clear()
 
     assert await fetch_value("SELECT count(*) FROM spent_codes") == 0
@@ -134,25 +134,25 @@ async def test_one_sign_in_too_many_ends_the_session_unused_for_the_longest_time
     openid = an_openid()
     with using(sessions_per_resident=3):
         first, second, third = [await signed_in(openid=openid) for _ in range(3)]
-        await identity.refresh(first.refresh_token, device="ios")
+        await identity.refresh_session(first.refresh_token, device="ios")
         await signed_in(openid=openid)
 
     ended = [row["id"] for row in await fetch("SELECT id FROM sessions WHERE ended_at IS NOT NULL")]
     assert ended == [second.session_id]
-    assert not watching.lives(second.session_id)
-    assert watching.lives(third.session_id)
+    assert not session_watch.is_live(second.session_id)
+    assert session_watch.is_live(third.session_id)
 
 
 async def test_a_closed_account_does_not_sign_in_and_its_sessions_are_over() -> None:
     openid = an_openid()
     given = await signed_in(openid=openid)
-    assert await identity.disable(given.resident_id)
+    assert await identity.disable_resident(given.resident_id)
 
     with pytest.raises(AccountDisabled):
         await signed_in(openid=openid)
-    assert not watching.lives(given.session_id)
-    assert not await identity.disable(given.resident_id)
-    assert await identity.enable(given.resident_id)
+    assert not session_watch.is_live(given.session_id)
+    assert not await identity.disable_resident(given.resident_id)
+    assert await identity.enable_resident(given.resident_id)
     assert await signed_in(openid=openid)
 
 
@@ -179,21 +179,21 @@ async def test_without_a_counter_nobody_signs_in(monkeypatch: pytest.MonkeyPatch
 
 async def test_a_follower_of_the_official_account_is_recognised_by_the_unionid_whichever_came_first() -> None:
     before = await signed_in(unionid="u-before")
-    assert await identity.follow("oa-before", "u-before") == before.resident_id
-    assert await identity.follow("oa-after", "u-after") is None
+    assert await identity.record_follow("oa-before", "u-before") == before.resident_id
+    assert await identity.record_follow("oa-after", "u-after") is None
     after = await signed_in(unionid="u-after")
 
     assert await identity.openid_of(before.resident_id, "official_account") == "oa-before"
     assert await identity.openid_of(after.resident_id, "official_account") == "oa-after"
-    assert await identity.unfollow("oa-before")
-    assert not await identity.unfollow("oa-before")
+    assert await identity.record_unfollow("oa-before")
+    assert not await identity.record_unfollow("oa-before")
     assert await identity.openid_of(before.resident_id, "official_account") is None
 
 
 async def test_someone_who_follows_again_under_a_new_openid_is_found_under_the_new_one() -> None:
     somebody = await signed_in(unionid="u-1")
-    await identity.follow("oa-1", "u-1")
-    await identity.follow("oa-2", "u-1")
+    await identity.record_follow("oa-1", "u-1")
+    await identity.record_follow("oa-2", "u-1")
 
     assert await identity.openid_of(somebody.resident_id, "official_account") == "oa-2"
 
@@ -226,6 +226,6 @@ async def test_the_access_token_lives_as_long_as_the_setting_says() -> None:
         given = await signed_in()
 
     assert 18 <= given.expires_in <= 22
-    assert tokens.check(given.access_token, "resident")
+    assert tokens.check_token(given.access_token, "resident")
     with clock.travel(by=timedelta(seconds=30)), pytest.raises(TokenExpired):
-        tokens.check(given.access_token, "resident")
+        tokens.check_token(given.access_token, "resident")

@@ -9,7 +9,7 @@ import pytest
 
 from backend import clock, identity
 from backend.database import fetch_value
-from backend.identity import AsResident, watching
+from backend.identity import AsResident, session_watch
 from backend.identity.errors import SessionNotFound
 from models.events import EventRecord
 from tests.factories.identity import a_resident, an_openid, signed_in
@@ -25,7 +25,7 @@ async def test_the_list_shows_ones_own_living_sessions_the_current_one_marked() 
     phone, tablet = await somebody_on("ios", "android")
     await a_resident()
 
-    seen = await identity.sessions_of(phone)
+    seen = await identity.list_own_sessions(phone)
 
     assert [(each.id, each.device, each.device_name, each.is_current) for each in seen] == [
         (tablet.session_id, "android", "安卓手机或平板", False),
@@ -37,9 +37,9 @@ async def test_sessions_that_are_over_are_not_shown() -> None:
     phone, tablet = await somebody_on("ios", "android")
     await identity.end_session(phone, tablet.session_id)
 
-    assert [each.id for each in await identity.sessions_of(phone)] == [phone.session_id]
+    assert [each.id for each in await identity.list_own_sessions(phone)] == [phone.session_id]
     with clock.travel(by=timedelta(days=31)):
-        assert await identity.sessions_of(phone) == []
+        assert await identity.list_own_sessions(phone) == []
 
 
 async def test_ending_one_leaves_the_others() -> None:
@@ -47,8 +47,8 @@ async def test_ending_one_leaves_the_others() -> None:
 
     await identity.end_session(phone, tablet.session_id)
 
-    assert not watching.lives(tablet.session_id)
-    assert watching.lives(phone.session_id)
+    assert not session_watch.is_live(tablet.session_id)
+    assert session_watch.is_live(phone.session_id)
     assert await fetch_value("SELECT end_reason FROM sessions WHERE id = $1", tablet.session_id) == "ended-elsewhere"
 
 
@@ -58,7 +58,7 @@ async def test_ending_all_others_keeps_the_one_that_asks() -> None:
     assert await identity.end_other_sessions(phone) == 2
     assert await identity.end_other_sessions(phone) == 0
 
-    assert [watching.lives(each.session_id) for each in (phone, tablet, computer)] == [True, False, False]
+    assert [session_watch.is_live(each.session_id) for each in (phone, tablet, computer)] == [True, False, False]
 
 
 async def test_somebody_elses_session_does_not_exist() -> None:
@@ -74,7 +74,7 @@ async def test_somebody_elses_session_does_not_exist() -> None:
 async def test_signing_out_twice_is_the_same_as_once() -> None:
     resident = await a_resident()
 
-    await identity.sign_out(resident)
-    await identity.sign_out(resident)
+    await identity.sign_out_resident(resident)
+    await identity.sign_out_resident(resident)
 
     assert await EventRecord.filter(name="resident.sessions-ended").count() == 1

@@ -17,7 +17,7 @@ from backend.identity.errors import (
     SessionEnded,
     StaffNotFound,
 )
-from backend.identity.staff_signing_in import authenticate
+from backend.identity.staff_signing_in import authenticate_staff
 from models.events import EventRecord
 from tests.factories.identity import (
     OPERATOR,
@@ -29,7 +29,7 @@ from tests.factories.identity import (
 )
 
 
-async def enrol(by: AsStaff | AsOperator, **changes: object) -> staff.Enrolled:
+async def enrol(by: AsStaff | AsOperator, **changes: object) -> staff.EnrolledStaff:
     given = {
         "login": "zhang.wei",
         "name": "张伟",
@@ -38,7 +38,7 @@ async def enrol(by: AsStaff | AsOperator, **changes: object) -> staff.Enrolled:
         "password": PASSWORD,
         **changes,
     }
-    return await staff.enrol(by, **given)  # type: ignore[arg-type]
+    return await staff.enrol_staff(by, **given)  # type: ignore[arg-type]
 
 
 async def test_an_account_comes_with_a_secret_for_the_owners_app() -> None:
@@ -86,7 +86,7 @@ async def test_the_security_officer_gives_duties_but_never_to_themselves() -> No
 
     await staff.change_duties(security, who.id, ["cases.handle"])
 
-    assert (await authenticate(given.staff_id, given.session_id)).duties == {"cases.handle"}
+    assert (await authenticate_staff(given.staff_id, given.session_id)).duties == {"cases.handle"}
     with pytest.raises(DutiesInConflict):
         await staff.change_duties(security, security.id, ["cases.handle"])
     with pytest.raises(DutyMissing):
@@ -113,30 +113,30 @@ async def test_moving_to_another_department_holds_at_once() -> None:
     who, elsewhere = await staff_credentials(), await a_department_id()
     given = await staff_signed_in(who)
 
-    await staff.move(OPERATOR, who.id, elsewhere)
+    await staff.move_staff(OPERATOR, who.id, elsewhere)
 
-    assert (await authenticate(given.staff_id, given.session_id)).department_id == elsewhere
+    assert (await authenticate_staff(given.staff_id, given.session_id)).department_id == elsewhere
     with pytest.raises(Invalid):
-        await staff.move(OPERATOR, who.id, uuid4())
+        await staff.move_staff(OPERATOR, who.id, uuid4())
 
 
 async def test_new_credentials_make_the_old_ones_and_all_sessions_void() -> None:
     who = await staff_credentials()
     given = await staff_signed_in(who)
 
-    renewed = await staff.reset(OPERATOR, who.id, "Another-Horse-43")
+    renewed = await staff.reset_staff(OPERATOR, who.id, "Another-Horse-43")
 
     assert renewed.totp_secret != who.secret
     with pytest.raises(SessionEnded):
-        await authenticate(given.staff_id, given.session_id)
+        await authenticate_staff(given.staff_id, given.session_id)
     with pytest.raises(StaffNotFound):
-        await staff.reset(OPERATOR, uuid4(), "Another-Horse-43")
+        await staff.reset_staff(OPERATOR, uuid4(), "Another-Horse-43")
 
 
 async def test_members_of_staff_see_who_they_are() -> None:
     member = await a_staff(duties=["cases.read", "cases.handle"])
 
-    me = await staff.me(member)
+    me = await staff.get_own_staff_account(member)
 
     assert (me.id, me.name, me.duties) == (member.id, "李娜", ("cases.handle", "cases.read"))
 

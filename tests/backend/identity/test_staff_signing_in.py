@@ -20,8 +20,8 @@ from backend.identity.errors import (
     PasswordWeak,
     SessionEnded,
 )
-from backend.identity.staff import disable, enrol
-from backend.identity.staff_signing_in import StaffSignedInAs, authenticate, sign_in
+from backend.identity.staff import disable_staff, enrol_staff
+from backend.identity.staff_signing_in import StaffSession, authenticate_staff, sign_in_staff
 from backend.settings import using
 from models.events import EventRecord
 from tests.factories.identity import (
@@ -43,9 +43,9 @@ def _early_in_a_step() -> Iterator[None]:
         yield
 
 
-async def enter(who: StaffCredentials, **changes: str) -> StaffSignedInAs:
+async def enter(who: StaffCredentials, **changes: str) -> StaffSession:
     given = {"login": who.login, "password": who.password, "code": who.code, "address": ADDRESS, **changes}
-    return await sign_in(given.pop("login"), given.pop("password"), given.pop("code"), **given)
+    return await sign_in_staff(given.pop("login"), given.pop("password"), given.pop("code"), **given)
 
 
 async def test_both_factors_open_a_session() -> None:
@@ -53,7 +53,7 @@ async def test_both_factors_open_a_session() -> None:
 
     given = await enter(who)
 
-    staff = await authenticate(given.staff_id, given.session_id)
+    staff = await authenticate_staff(given.staff_id, given.session_id)
     assert (staff.id, staff.department_id, staff.duties) == (who.id, who.department_id, {"cases.read"})
     assert await EventRecord.filter(name="staff.signed-in", subject_id=who.id).count() == 1
 
@@ -101,7 +101,7 @@ async def test_of_ten_uses_of_a_code_at_once_one_wins() -> None:
         *(enter(who, code=code, address=f"10.0.1.{n}") for n in range(10)), return_exceptions=True
     )
 
-    assert sum(isinstance(each, StaffSignedInAs) for each in outcomes) == 1
+    assert sum(isinstance(each, StaffSession) for each in outcomes) == 1
     assert sum(isinstance(each, CredentialsWrong) for each in outcomes) == 9
 
 
@@ -250,7 +250,7 @@ async def test_a_name_that_does_not_exist_costs_the_same_work(monkeypatch: pytes
 
 async def test_a_password_given_by_somebody_else_must_be_changed_before_anything_else() -> None:
     department_id = await a_department_id()
-    enrolled = await enrol(
+    enrolled = await enrol_staff(
         OPERATOR, login="wang.fang", name="王芳", department_id=department_id, duties=[], password=PASSWORD
     )
     who = StaffCredentials(enrolled.staff_id, "wang.fang", PASSWORD, enrolled.totp_secret, department_id)
@@ -260,7 +260,7 @@ async def test_a_password_given_by_somebody_else_must_be_changed_before_anything
 
     given = await enter(who, new_password="Another-Horse-43")
 
-    assert await authenticate(given.staff_id, given.session_id)
+    assert await authenticate_staff(given.staff_id, given.session_id)
     with clock.travel(by=timedelta(minutes=1)), pytest.raises(CredentialsWrong):
         await enter(who)
 
@@ -307,8 +307,8 @@ async def test_a_new_password_ends_the_other_sessions() -> None:
     after = await enter(who, new_password="Another-Horse-43")
 
     with pytest.raises(SessionEnded):
-        await authenticate(before.staff_id, before.session_id)
-    assert await authenticate(after.staff_id, after.session_id)
+        await authenticate_staff(before.staff_id, before.session_id)
+    assert await authenticate_staff(after.staff_id, after.session_id)
 
 
 async def test_passwords_and_secrets_are_not_kept_in_clear() -> None:
@@ -328,32 +328,32 @@ async def test_passwords_and_secrets_are_not_kept_in_clear() -> None:
 async def test_a_session_is_over_after_fifteen_minutes_without_a_request() -> None:
     given = await staff_signed_in(await staff_credentials())
     with clock.travel(by=timedelta(minutes=14)):
-        assert await authenticate(given.staff_id, given.session_id)
+        assert await authenticate_staff(given.staff_id, given.session_id)
     with clock.travel(by=timedelta(minutes=28)):
-        assert await authenticate(given.staff_id, given.session_id)
+        assert await authenticate_staff(given.staff_id, given.session_id)
 
     with clock.travel(by=timedelta(minutes=44)), pytest.raises(SessionEnded):
-        await authenticate(given.staff_id, given.session_id)
+        await authenticate_staff(given.staff_id, given.session_id)
 
 
 async def test_a_busy_session_is_over_in_the_end() -> None:
     given = await staff_signed_in(await staff_credentials())
     for minutes in range(10, 12 * 60, 10):
         with clock.travel(by=timedelta(minutes=minutes)):
-            assert await authenticate(given.staff_id, given.session_id)
+            assert await authenticate_staff(given.staff_id, given.session_id)
 
     with clock.travel(by=timedelta(hours=12)), pytest.raises(SessionEnded):
-        await authenticate(given.staff_id, given.session_id)
+        await authenticate_staff(given.staff_id, given.session_id)
 
 
 async def test_a_closed_account_is_out_at_once() -> None:
     who = await staff_credentials()
     given = await staff_signed_in(who)
 
-    await disable(OPERATOR, who.id)
+    await disable_staff(OPERATOR, who.id)
 
     with pytest.raises(SessionEnded):
-        await authenticate(given.staff_id, given.session_id)
+        await authenticate_staff(given.staff_id, given.session_id)
     with clock.travel(by=timedelta(minutes=2)), pytest.raises(CredentialsWrong):
         await enter(who)
 
@@ -364,18 +364,18 @@ async def test_a_session_belongs_to_the_one_it_was_opened_for() -> None:
 
     for staff_id, session_id in ((other.id, given.session_id), (given.staff_id, uuid4())):
         with pytest.raises(SessionEnded):
-            await authenticate(staff_id, session_id)
+            await authenticate_staff(staff_id, session_id)
 
 
 async def test_signing_out_ends_the_session() -> None:
     given = await staff_signed_in(await staff_credentials())
-    staff = await authenticate(given.staff_id, given.session_id)
+    staff = await authenticate_staff(given.staff_id, given.session_id)
 
-    await staff_signing_in.sign_out(staff)
-    await staff_signing_in.sign_out(staff)
+    await staff_signing_in.sign_out_staff(staff)
+    await staff_signing_in.sign_out_staff(staff)
 
     with pytest.raises(SessionEnded):
-        await authenticate(given.staff_id, given.session_id)
+        await authenticate_staff(given.staff_id, given.session_id)
     assert await EventRecord.filter(name="staff.signed-out").count() == 1
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from backend import clock
 from backend.database import execute, fetch, fetch_value
-from backend.identity import keys, tokens, watching
+from backend.identity import keys, session_watch, tokens
 from backend.identity.errors import TokenExpired, TokenInvalid
 from backend.settings import using
 from tests.factories.identity import signed_in
@@ -26,7 +26,7 @@ RESIDENT, SESSION = uuid4(), uuid4()
 
 @pytest.fixture(autouse=True)
 async def _ring(_clean: None) -> None:
-    await watching.fresh()
+    await session_watch.ensure_fresh()
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def part(content: Any) -> str:
 
 def made(header: Any = None, payload: Any = None) -> str:
     """A token with a real signature of ours over whatever header and payload."""
-    key = keys.signing()
+    key = keys.get_signing_key()
     head = header if header is not None else {"alg": "ES256", "kid": key.kid, "typ": "at+jwt"}
     body = f"{part(head)}.{part(payload if payload is not None else claims())}"
     algorithm = jwt.get_algorithm_by_name("ES256")
@@ -61,52 +61,52 @@ def made(header: Any = None, payload: Any = None) -> str:
 
 
 def header(**changes: Any) -> dict[str, Any]:
-    good = {"alg": "ES256", "kid": keys.signing().kid, "typ": "at+jwt"}
+    good = {"alg": "ES256", "kid": keys.get_signing_key().kid, "typ": "at+jwt"}
     return {name: value for name, value in {**good, **changes}.items() if value is not None}
 
 
 def test_a_token_of_ours_says_who_and_in_which_session() -> None:
-    issued = tokens.issue(RESIDENT, SESSION, "resident", seconds=900)
+    issued = tokens.issue_token(RESIDENT, SESSION, "resident", seconds=900)
 
-    checked = tokens.check(issued.token, "resident")
+    checked = tokens.check_token(issued.token, "resident")
 
     assert (checked.subject, checked.session_id) == (RESIDENT, SESSION)
     assert jwt.get_unverified_header(issued.token) == header()
 
 
 def test_the_hand_made_token_of_these_tests_is_good_until_something_is_changed() -> None:
-    assert tokens.check(made(), "resident").subject == RESIDENT
+    assert tokens.check_token(made(), "resident").subject == RESIDENT
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "nOnE", "HS256", "RS256", "ES384", "", None, 5])
 def test_no_other_algorithm_is_taken(algorithm: Any) -> None:
     with pytest.raises(TokenInvalid):
-        tokens.check(made(header(alg=algorithm)), "resident")
+        tokens.check_token(made(header(alg=algorithm)), "resident")
 
 
 @pytest.mark.parametrize("tail", [".", "", ".AAAA", "." + "A" * 86])
 def test_a_token_without_its_signature_is_refused(tail: str) -> None:
     with pytest.raises(TokenInvalid):
-        tokens.check(made().rpartition(".")[0] + tail, "resident")
+        tokens.check_token(made().rpartition(".")[0] + tail, "resident")
 
 
 def test_the_public_key_is_no_secret_to_sign_with() -> None:
-    public = keys.signing().public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    public = keys.get_signing_key().public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     body = f"{part(header(alg='HS256'))}.{part(claims())}"
     forged = jwt.get_algorithm_by_name("HS256").sign(body.encode(), public)
 
     with pytest.raises(TokenInvalid):
-        tokens.check(f"{body}.{part(forged)}", "resident")
+        tokens.check_token(f"{body}.{part(forged)}", "resident")
 
 
 def test_keys_of_another_kind_or_of_another_place_are_refused() -> None:
     strangers = jwt.encode(claims(), ec.generate_private_key(ec.SECP256R1()), "ES256", headers=header())
     rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    of_rsa = jwt.encode(claims(), rsa_key, "RS256", headers={"kid": keys.signing().kid, "typ": "at+jwt"})
+    of_rsa = jwt.encode(claims(), rsa_key, "RS256", headers={"kid": keys.get_signing_key().kid, "typ": "at+jwt"})
 
     for token in (strangers, of_rsa):
         with pytest.raises(TokenInvalid):
-            tokens.check(token, "resident")
+            tokens.check_token(token, "resident")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_keys_of_another_kind_or_of_another_place_are_refused() -> None:
 )
 def test_a_kid_names_one_of_our_keys_or_nothing(kid: Any) -> None:
     with pytest.raises(TokenInvalid):
-        tokens.check(made(header(kid=kid)), "resident")
+        tokens.check_token(made(header(kid=kid)), "resident")
 
 
 @pytest.mark.parametrize(
@@ -132,19 +132,19 @@ def test_a_kid_names_one_of_our_keys_or_nothing(kid: Any) -> None:
 )
 def test_a_header_with_anything_more_is_refused(extra: dict[str, Any]) -> None:
     with pytest.raises(TokenInvalid):
-        tokens.check(made({**header(), **extra}), "resident")
+        tokens.check_token(made({**header(), **extra}), "resident")
 
 
 @pytest.mark.parametrize("typ", ["JWT", "refresh+jwt", "logout+jwt", "AT+JWT", "application/at+jwt", "", None])
 def test_only_access_tokens_are_access_tokens(typ: Any) -> None:
     with pytest.raises(TokenInvalid):
-        tokens.check(made(header(typ=typ)), "resident")
+        tokens.check_token(made(header(typ=typ)), "resident")
 
 
 @pytest.mark.parametrize("name", ["iss", "aud", "sub", "sid", "iat", "exp", "jti", "client_id", "scope"])
 def test_no_claim_may_be_missing(name: str) -> None:
     with pytest.raises(TokenInvalid):
-        tokens.check(made(payload=claims(**{name: None})), "resident")
+        tokens.check_token(made(payload=claims(**{name: None})), "resident")
 
 
 @pytest.mark.parametrize(
@@ -178,14 +178,14 @@ def test_no_claim_may_be_missing(name: str) -> None:
 )
 def test_a_claim_of_another_kind_or_value_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(TokenInvalid):
-        tokens.check(made(payload=claims(**change)), "resident")
+        tokens.check_token(made(payload=claims(**change)), "resident")
 
 
 def test_a_life_longer_than_we_give_is_refused_even_with_our_signature() -> None:
     now = int(clock.now().timestamp())
 
     with pytest.raises(TokenInvalid):
-        tokens.check(made(payload=claims(iat=now, exp=now + 86_400)), "resident")
+        tokens.check_token(made(payload=claims(iat=now, exp=now + 86_400)), "resident")
 
 
 def test_names_that_come_twice_are_refused() -> None:
@@ -194,7 +194,7 @@ def test_names_that_come_twice_are_refused() -> None:
 
     for token in (made(payload=twice_in_claims.encode()), made(twice_in_header.encode())):
         with pytest.raises(TokenInvalid):
-            tokens.check(token, "resident")
+            tokens.check_token(token, "resident")
 
 
 @pytest.mark.parametrize(
@@ -218,28 +218,28 @@ def test_names_that_come_twice_are_refused() -> None:
 )
 def test_anything_but_three_clean_parts_is_refused(spoiled: Any) -> None:
     with pytest.raises(TokenInvalid):
-        tokens.check(spoiled(made()), "resident")
+        tokens.check_token(spoiled(made()), "resident")
 
 
 def test_a_token_whose_time_is_over_says_so() -> None:
-    token = tokens.issue(RESIDENT, SESSION, "resident", seconds=900).token
+    token = tokens.issue_token(RESIDENT, SESSION, "resident", seconds=900).token
 
     with clock.travel(by=timedelta(seconds=1000)), pytest.raises(TokenExpired):
-        tokens.check(token, "resident")
+        tokens.check_token(token, "resident")
 
 
 def test_a_staff_token_is_no_residents_token_and_the_other_way_round() -> None:
-    of_staff = tokens.issue(RESIDENT, SESSION, "staff", seconds=900).token
-    of_resident = tokens.issue(RESIDENT, SESSION, "resident", seconds=900).token
+    of_staff = tokens.issue_token(RESIDENT, SESSION, "staff", seconds=900).token
+    of_resident = tokens.issue_token(RESIDENT, SESSION, "resident", seconds=900).token
 
-    assert tokens.check(of_staff, "staff").subject == RESIDENT
+    assert tokens.check_token(of_staff, "staff").subject == RESIDENT
     for token, door in ((of_staff, "resident"), (of_resident, "staff")):
         with pytest.raises(TokenInvalid):
-            tokens.check(token, door)  # type: ignore[arg-type]
+            tokens.check_token(token, door)  # type: ignore[arg-type]
 
 
 def test_lives_are_scattered_by_a_tenth_so_that_a_crowd_does_not_come_back_at_once() -> None:
-    lives = {tokens.issue(RESIDENT, SESSION, "resident", seconds=900).expires_in for _ in range(200)}
+    lives = {tokens.issue_token(RESIDENT, SESSION, "resident", seconds=900).expires_in for _ in range(200)}
 
     assert min(lives) >= 810
     assert max(lives) <= 990
@@ -247,58 +247,58 @@ def test_lives_are_scattered_by_a_tenth_so_that_a_crowd_does_not_come_back_at_on
 
 
 def test_a_remembered_token_is_known_until_it_expires_or_its_session_ends() -> None:
-    issued = tokens.issue(RESIDENT, SESSION, "resident", seconds=900)
-    tokens.remember(issued.token, tokens.check(issued.token, "resident"), "the principal")
+    issued = tokens.issue_token(RESIDENT, SESSION, "resident", seconds=900)
+    tokens.remember_token(issued.token, tokens.check_token(issued.token, "resident"), "the principal")
 
-    assert tokens.known(issued.token, lambda _: True) == "the principal"
-    assert tokens.known(issued.token, lambda _: False) is None
-    assert tokens.known(issued.token + "x", lambda _: True) is None
+    assert tokens.get_remembered(issued.token, lambda _: True) == "the principal"
+    assert tokens.get_remembered(issued.token, lambda _: False) is None
+    assert tokens.get_remembered(issued.token + "x", lambda _: True) is None
     with clock.travel(by=timedelta(seconds=1000)):
-        assert tokens.known(issued.token, lambda _: True) is None
+        assert tokens.get_remembered(issued.token, lambda _: True) is None
 
 
 def test_no_more_tokens_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "REMEMBERED", 3)
-    issued = [tokens.issue(uuid4(), SESSION, "resident", seconds=900).token for _ in range(5)]
+    issued = [tokens.issue_token(uuid4(), SESSION, "resident", seconds=900).token for _ in range(5)]
 
     for number, token in enumerate(issued):
-        tokens.remember(token, tokens.check(token, "resident"), number)
+        tokens.remember_token(token, tokens.check_token(token, "resident"), number)
 
-    assert [tokens.known(token, lambda _: True) for token in issued] == [None, None, 2, 3, 4]
+    assert [tokens.get_remembered(token, lambda _: True) for token in issued] == [None, None, 2, 3, 4]
 
 
 # -- rotation of the signing key -------------------------------------------------------------------
 
 
 async def test_a_new_key_is_published_before_it_signs_and_the_old_one_is_believed_until_its_tokens_are_dead() -> None:
-    old = keys.signing().kid
-    before = tokens.issue(RESIDENT, SESSION, "resident", seconds=900).token
+    old = keys.get_signing_key().kid
+    before = tokens.issue_token(RESIDENT, SESSION, "resident", seconds=900).token
     new = await keys.rotate_keys()
-    await watching.refresh()
+    await session_watch.refresh_watch()
 
-    assert keys.signing().kid == old
-    assert {each["kid"] for each in keys.key_set()["keys"]} == {old, new}
+    assert keys.get_signing_key().kid == old
+    assert {each["kid"] for each in keys.get_key_set()["keys"]} == {old, new}
     with clock.travel(by=timedelta(seconds=601)):
-        assert keys.signing().kid == new
-        assert tokens.check(before, "resident").subject == RESIDENT
+        assert keys.get_signing_key().kid == new
+        assert tokens.check_token(before, "resident").subject == RESIDENT
         still_old = made(header(kid=old))
         assert still_old.startswith(part(header(kid=old)))
     with clock.travel(by=timedelta(seconds=601) + timedelta(seconds=keys.longest_life() + 1)):
-        await watching.refresh()
-        assert {each["kid"] for each in keys.key_set()["keys"]} == {new}
-        assert keys.believed(old) is None
+        await session_watch.refresh_watch()
+        assert {each["kid"] for each in keys.get_key_set()["keys"]} == {new}
+        assert keys.get_verification_key(old) is None
 
 
 async def test_a_stolen_key_is_thrown_away_at_once_and_with_it_every_token_it_signed() -> None:
-    token = tokens.issue(RESIDENT, SESSION, "resident", seconds=900).token
-    tokens.remember(token, tokens.check(token, "resident"), "the principal")
+    token = tokens.issue_token(RESIDENT, SESSION, "resident", seconds=900).token
+    tokens.remember_token(token, tokens.check_token(token, "resident"), "the principal")
     new = await keys.rotate_keys(at_once=True)
-    await watching.refresh()
+    await session_watch.refresh_watch()
 
-    assert tokens.known(token, lambda _: True) is None
+    assert tokens.get_remembered(token, lambda _: True) is None
     with pytest.raises(TokenInvalid):
-        tokens.check(token, "resident")
-    assert keys.signing().kid == new
+        tokens.check_token(token, "resident")
+    assert keys.get_signing_key().kid == new
 
 
 async def test_rotating_twice_while_a_key_waits_makes_no_third_key() -> None:
@@ -311,7 +311,7 @@ async def test_rotating_twice_while_a_key_waits_makes_no_third_key() -> None:
 async def test_private_halves_are_sealed_and_erased_when_nobody_believes_the_key() -> None:
     await keys.rotate_keys(at_once=True)
     with clock.travel(by=timedelta(seconds=1)):
-        await keys.erase_ended()
+        await keys.erase_ended_keys()
 
     kept = [row["private_key"] for row in await fetch("SELECT private_key FROM signing_keys ORDER BY signs_from")]
     assert kept[0] == ""
@@ -320,28 +320,28 @@ async def test_private_halves_are_sealed_and_erased_when_nobody_believes_the_key
 
 
 async def test_twenty_processes_that_start_at_once_agree_on_one_first_key() -> None:
-    keys.forget()
+    keys.clear_keys()
     await execute("DELETE FROM signing_keys")
-    await asyncio.gather(*(keys.load() for _ in range(20)))
+    await asyncio.gather(*(keys.load_keys() for _ in range(20)))
 
     assert await fetch_value("SELECT count(*) FROM signing_keys") == 1
 
 
 async def test_the_published_set_holds_public_halves_only_and_checks_our_tokens() -> None:
     given = await signed_in()
-    key_set = jwt.PyJWKSet.from_dict(keys.key_set())
+    key_set = jwt.PyJWKSet.from_dict(keys.get_key_set())
     kid = jwt.get_unverified_header(given.access_token)["kid"]
     public = next(key for key in key_set.keys if key.key_id == kid)
 
     decoded = jwt.decode(given.access_token, public.key, ["ES256"], audience="zhangban/resident")
 
     assert UUID(decoded["sub"]) == given.resident_id
-    assert all(set(each) == {"kty", "crv", "use", "alg", "kid", "x", "y"} for each in keys.key_set()["keys"])
+    assert all(set(each) == {"kty", "crv", "use", "alg", "kid", "x", "y"} for each in keys.get_key_set()["keys"])
 
 
 async def test_a_token_of_another_environment_is_refused() -> None:
     with using(token_issuer="another"):
-        token = tokens.issue(RESIDENT, SESSION, "resident", seconds=900).token
+        token = tokens.issue_token(RESIDENT, SESSION, "resident", seconds=900).token
 
     with pytest.raises(TokenInvalid):
-        tokens.check(token, "resident")
+        tokens.check_token(token, "resident")

@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 from backend import clock, jobs
 from backend.database import execute, fetch_value
 from backend.errors import DomainError
-from backend.identity.duties import checked
+from backend.identity.duties import check_duties
 from backend.identity.errors import DutiesInConflict, DutyMissing
 from backend.identity.principals import AsStaff
 from backend.partners.paying.port import ChannelPayerRefused, ChannelRefundState, PartnerUnreachable
@@ -275,7 +275,7 @@ async def test_each_step_needs_its_duty():
 @pytest.mark.parametrize("power", ["staff.manage", "duties.grant", "audit.read"])
 def test_staff_who_make_accounts_or_grant_duties_cannot_be_both_people_of_a_refund(power: str):
     with pytest.raises(DutiesInConflict):
-        checked([approving.APPROVE_REFUNDS, power])
+        check_duties([approving.APPROVE_REFUNDS, power])
 
 
 async def an_abnormal_one(channel: FakeChannel) -> tuple[Payment, str, AsStaff]:

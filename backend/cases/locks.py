@@ -13,16 +13,16 @@ from backend.database import execute
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 
 
-async def hold_reference(agency_id: UUID, reference: str) -> None:
+async def lock_reference(agency_id: UUID, reference: str) -> None:
     """Be the only one who opens a case under this reference of the agency."""
     await execute(_LOCK, f"case-reference {agency_id} {reference}")
 
 
-async def hold_number(number: str) -> None:
+async def lock_number(number: str) -> None:
     """Be the only one who changes the case with this number, whether it exists or not."""
     await execute(_LOCK, f"case-number {number}")
 
 
-async def hold_phone(fingerprint: str) -> None:
+async def lock_phone(fingerprint: str) -> None:
     """Be the only one who decides who sees the cases of this phone number."""
     await execute(_LOCK, f"case-phone {fingerprint}")

@@ -40,7 +40,7 @@ _asked_until: datetime | None = None
 _asking: asyncio.Task[None] | None = None
 
 
-def lives(session_id: UUID) -> bool:
+def is_live(session_id: UUID) -> bool:
     """Whether the session was not ended, as far as this process knows."""
     return session_id not in _ended
 
@@ -50,13 +50,13 @@ def is_stale() -> bool:
     return _asked_at is None or clock.monotonic() - _asked_at > TOO_OLD
 
 
-async def fresh() -> None:
+async def ensure_fresh() -> None:
     """Know enough to let somebody in. Raises SessionStoreUnavailable when the database cannot tell us."""
     global _asking
     if not is_stale():
         return
     if _asking is None or _asking.done() or _asking.get_loop() is not asyncio.get_running_loop():
-        _asking = asyncio.create_task(refresh())
+        _asking = asyncio.create_task(refresh_watch())
     try:
         await asyncio.shield(_asking)
     except Exception as error:
@@ -65,7 +65,7 @@ async def fresh() -> None:
         raise
 
 
-async def refresh() -> None:
+async def refresh_watch() -> None:
     """Ask the database for the time, for the sessions that were ended lately and for the signing keys."""
     global _asked_at, _asked_until
     began = clock.monotonic()
@@ -76,18 +76,18 @@ async def refresh() -> None:
         _ended[row["id"]] = (row["ended_at"] + life).timestamp()
     for session_id in [each for each, until in _ended.items() if until < moment.timestamp()]:
         del _ended[session_id]
-    if await keys.load():
-        tokens.forget()
+    if await keys.load_keys():
+        tokens.clear_remembered()
     _asked_at, _asked_until = began, moment
 
 
-async def key_set() -> dict[str, Any]:
+async def get_key_set() -> dict[str, Any]:
     """The public keys of our access tokens as a JWK set. Raises SessionStoreUnavailable when we do not know them."""
-    await fresh()
-    return keys.key_set()
+    await ensure_fresh()
+    return keys.get_key_set()
 
 
-async def announce(ended: Iterable[UUID]) -> None:
+async def announce_ended(ended: Iterable[UUID]) -> None:
     """Refuse these sessions in this process from now on, and tell the others. Call it after the commit.
 
     Inside somebody else's transaction it leaves everything to the next question: it might still be rolled back.
@@ -101,7 +101,7 @@ async def announce(ended: Iterable[UUID]) -> None:
 
 
 @asynccontextmanager
-async def watch() -> AsyncIterator[None]:
+async def watch_sessions() -> AsyncIterator[None]:
     """Keep what this process knows fresh for as long as the block runs."""
     tasks = [asyncio.create_task(_ask_again()), asyncio.create_task(_listen())]
     try:
@@ -112,14 +112,14 @@ async def watch() -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def forget() -> None:
+def clear_watch() -> None:
     """Know nothing, as a process that has just started."""
     global _asked_at, _asked_until, _asking
     _ended.clear()
     _asked_at = _asked_until = _asking = None
-    keys.forget()
-    tokens.forget()
-    timing.forget()
+    keys.clear_keys()
+    tokens.clear_remembered()
+    timing.clear_offset()
 
 
 def _refuse(ids: Iterable[UUID]) -> None:
@@ -131,7 +131,7 @@ def _refuse(ids: Iterable[UUID]) -> None:
 async def _ask_again() -> None:
     while True:
         try:
-            await refresh()
+            await refresh_watch()
         except Exception as error:
             facts = {"reason": type(error).__name__}
             log.warning("ended sessions not read", extra={"event": "sessions.poll-failed", **facts})

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from backend.catalogue.drafting import Content, content_of, own_item, version_of
+from backend.catalogue.drafting import Content, content_of, get_own_item, get_version
 from backend.catalogue.errors import ItemNotFound
 from backend.database import fetch
 from backend.identity.principals import AsStaff
@@ -14,7 +14,7 @@ from backend.paging import USUAL, cursor_of, place_of
 from models.catalogue import ItemVersion, VersionState
 
 
-class OwnItem(Struct, frozen=True, kw_only=True):
+class StaffItemSummary(Struct, frozen=True, kw_only=True):
     """An item in the department's list. `name` is that of the latest version, whatever its state."""
 
     code: str
@@ -25,7 +25,7 @@ class OwnItem(Struct, frozen=True, kw_only=True):
     published: int | None
 
 
-class VersionLine(Struct, frozen=True, kw_only=True):
+class VersionSummary(Struct, frozen=True, kw_only=True):
     """A version in the history of an item."""
 
     number: int
@@ -38,7 +38,7 @@ class VersionLine(Struct, frozen=True, kw_only=True):
     withdrawn_because: str
 
 
-class VersionSeen(Struct, frozen=True, kw_only=True):
+class VersionDetail(Struct, frozen=True, kw_only=True):
     """A version whole. `revision` must be given back when the draft is saved or published."""
 
     code: str
@@ -65,34 +65,34 @@ WHERE i.code = $1 AND i.department_id = $2 ORDER BY v.number DESC
 """
 
 
-async def items_of(
+async def list_own_items(
     staff: AsStaff, *, limit: int = USUAL, cursor: str | None = None
-) -> tuple[list[OwnItem], str | None]:
+) -> tuple[list[StaffItemSummary], str | None]:
     """One page of the department's items, by code."""
     purpose = f"own items {staff.department_id}"
     after = place_of(cursor, purpose)[0] if cursor else None
-    rows = [OwnItem(**row) for row in await fetch(_OWN, staff.department_id, after, limit + 1)]
+    rows = [StaffItemSummary(**row) for row in await fetch(_OWN, staff.department_id, after, limit + 1)]
     page = rows[:limit]
     return page, cursor_of([page[-1].code], purpose) if len(rows) > limit else None
 
 
-async def versions_of(staff: AsStaff, code: str) -> list[VersionLine]:
+async def list_versions(staff: AsStaff, code: str) -> list[VersionSummary]:
     """Every version of the item, the newest first. Raises ItemNotFound when it is not the department's."""
     rows = await fetch(_VERSIONS, code.upper(), staff.department_id)
     if not rows:
         raise ItemNotFound
-    return [VersionLine(**{**row, "state": VersionState(row["state"])}) for row in rows]
+    return [VersionSummary(**{**row, "state": VersionState(row["state"])}) for row in rows]
 
 
-async def version(staff: AsStaff, code: str, number: int) -> VersionSeen:
+async def get_version_detail(staff: AsStaff, code: str, number: int) -> VersionDetail:
     """One version whole. Raises ItemNotFound and ItemVersionNotFound."""
-    item = await own_item(staff, code)
-    return seen(item.code, await version_of(item, number))
+    item = await get_own_item(staff, code)
+    return version_detail(item.code, await get_version(item, number))
 
 
-def seen(code: str, stored: ItemVersion) -> VersionSeen:
+def version_detail(code: str, stored: ItemVersion) -> VersionDetail:
     """A stored version as its department sees it."""
-    return VersionSeen(
+    return VersionDetail(
         code=code,
         number=stored.number,
         state=stored.state,

@@ -23,7 +23,7 @@ ON CONFLICT (account, openid_fingerprint) DO NOTHING
 """
 
 
-async def follow(openid: str, unionid: str) -> UUID | None:
+async def record_follow(openid: str, unionid: str) -> UUID | None:
     """Remember a follower of the official account; the resident they are, if that one has signed in already."""
     identity = uuid7()
     async with transaction() as connection:
@@ -44,6 +44,6 @@ async def follow(openid: str, unionid: str) -> UUID | None:
     return resident_id
 
 
-async def unfollow(openid: str) -> bool:
+async def record_unfollow(openid: str) -> bool:
     """Forget a follower who left; False when we did not know them."""
     return await execute(_FORGET, fingerprints(openid, "openid")) > 0

@@ -10,7 +10,7 @@ import pytest
 
 from backend import cache, clock, database, identity
 from backend.database import execute, transaction
-from backend.identity import timing, watching
+from backend.identity import session_watch, timing
 from backend.identity.errors import SessionStoreUnavailable
 from tests.factories.identity import a_resident
 
@@ -22,37 +22,37 @@ async def end_elsewhere(session_id: object) -> None:
 
 async def test_the_process_that_ends_a_session_refuses_it_at_once() -> None:
     resident = await a_resident()
-    assert watching.lives(resident.session_id)
+    assert session_watch.is_live(resident.session_id)
 
-    await identity.sign_out(resident)
+    await identity.sign_out_resident(resident)
 
-    assert not watching.lives(resident.session_id)
+    assert not session_watch.is_live(resident.session_id)
 
 
 async def test_a_session_ended_by_another_process_is_refused_after_the_next_question() -> None:
     resident = await a_resident()
     await end_elsewhere(resident.session_id)
-    assert watching.lives(resident.session_id)
+    assert session_watch.is_live(resident.session_id)
 
-    await watching.refresh()
+    await session_watch.refresh_watch()
 
-    assert not watching.lives(resident.session_id)
+    assert not session_watch.is_live(resident.session_id)
 
 
 async def test_a_process_that_starts_later_knows_what_was_ended_before() -> None:
     resident = await a_resident()
-    await identity.sign_out(resident)
-    identity.forget()
+    await identity.sign_out_resident(resident)
+    identity.clear_watch()
 
-    await watching.fresh()
+    await session_watch.ensure_fresh()
 
-    assert not watching.lives(resident.session_id)
+    assert not session_watch.is_live(resident.session_id)
 
 
 async def test_a_mark_that_is_committed_late_is_not_missed() -> None:
     """The row says when it was marked, not when that was committed: each question reaches back far enough."""
     resident = await a_resident()
-    await watching.refresh()
+    await session_watch.refresh_watch()
     marked, committed = asyncio.Event(), asyncio.Event()
 
     async def slowly() -> None:
@@ -63,24 +63,24 @@ async def test_a_mark_that_is_committed_late_is_not_missed() -> None:
 
     other = asyncio.create_task(slowly())
     await marked.wait()
-    await watching.refresh()
-    assert watching.lives(resident.session_id)
+    await session_watch.refresh_watch()
+    assert session_watch.is_live(resident.session_id)
     committed.set()
     await other
-    await watching.refresh()
+    await session_watch.refresh_watch()
 
-    assert not watching.lives(resident.session_id)
+    assert not session_watch.is_live(resident.session_id)
 
 
 async def test_emptying_redis_frees_nobody() -> None:
     resident = await a_resident()
-    await identity.sign_out(resident)
+    await identity.sign_out_resident(resident)
 
     await cache.redis().flushdb()
-    identity.forget()
-    await watching.fresh()
+    identity.clear_watch()
+    await session_watch.ensure_fresh()
 
-    assert not watching.lives(resident.session_id)
+    assert not session_watch.is_live(resident.session_id)
 
 
 async def test_without_redis_signing_out_works_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,28 +90,28 @@ async def test_without_redis_signing_out_works_all_the_same(monkeypatch: pytest.
     resident = await a_resident()
     monkeypatch.setattr(cache, "ask", dead)
 
-    await identity.sign_out(resident)
+    await identity.sign_out_resident(resident)
 
-    assert not watching.lives(resident.session_id)
+    assert not session_watch.is_live(resident.session_id)
 
 
 async def test_the_others_hear_of_it_through_redis_before_they_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "POLL", 60.0)
+    monkeypatch.setattr(session_watch, "POLL", 60.0)
     resident = await a_resident()
-    async with identity.watch():
-        watching._ended.clear()
+    async with identity.watch_sessions():
+        session_watch._ended.clear()
         await tell_until_it_is_heard(resident.session_id)
 
-    assert not watching.lives(resident.session_id)
+    assert not session_watch.is_live(resident.session_id)
 
 
 async def test_nonsense_on_the_channel_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "POLL", 60.0)
+    monkeypatch.setattr(session_watch, "POLL", 60.0)
     resident = await a_resident()
-    async with identity.watch():
+    async with identity.watch_sessions():
         await tell_until_it_is_heard(resident.session_id, b"\xff\xfe", b"not-an-id", b"")
 
-    assert not watching.lives(resident.session_id)
+    assert not session_watch.is_live(resident.session_id)
 
 
 async def tell_until_it_is_heard(session_id: UUID, *before: bytes) -> None:
@@ -119,39 +119,39 @@ async def tell_until_it_is_heard(session_id: UUID, *before: bytes) -> None:
     to the whole server and other workers' tests listen too."""
     for _ in range(500):
         for each in (*before, session_id.hex):
-            await cache.redis().publish(watching.CHANNEL, each)
+            await cache.redis().publish(session_watch.CHANNEL, each)
         await asyncio.sleep(0.01)
-        if not watching.lives(session_id):
+        if not session_watch.is_live(session_id):
             return
 
 
 async def test_watching_asks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "POLL", 0.01)
+    monkeypatch.setattr(session_watch, "POLL", 0.01)
     resident = await a_resident()
-    async with identity.watch():
+    async with identity.watch_sessions():
         await end_elsewhere(resident.session_id)
         for _ in range(500):
-            if not watching.lives(resident.session_id):
+            if not session_watch.is_live(resident.session_id):
                 break
             await asyncio.sleep(0.01)
 
-    assert not watching.lives(resident.session_id)
+    assert not session_watch.is_live(resident.session_id)
 
 
 async def test_who_cannot_ask_for_too_long_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    await watching.fresh()
+    await session_watch.ensure_fresh()
     moment = clock.monotonic()
 
     async def dead(*_: object) -> None:
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(watching, "fetch", dead)
+    monkeypatch.setattr(session_watch, "fetch", dead)
     monkeypatch.setattr(clock, "monotonic", lambda: moment + 30)
-    await watching.fresh()
-    monkeypatch.setattr(clock, "monotonic", lambda: moment + watching.TOO_OLD + 1)
+    await session_watch.ensure_fresh()
+    monkeypatch.setattr(clock, "monotonic", lambda: moment + session_watch.TOO_OLD + 1)
 
     with pytest.raises(SessionStoreUnavailable):
-        await watching.fresh()
+        await session_watch.ensure_fresh()
 
 
 async def test_a_hundred_requests_after_a_pause_ask_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,34 +163,34 @@ async def test_a_hundred_requests_after_a_pause_ask_once(monkeypatch: pytest.Mon
         asked += 1
         return await real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(watching, "fetch", counting)
-    identity.forget()
+    monkeypatch.setattr(session_watch, "fetch", counting)
+    identity.clear_watch()
 
-    await asyncio.gather(*(watching.fresh() for _ in range(100)))
+    await asyncio.gather(*(session_watch.ensure_fresh() for _ in range(100)))
 
     assert asked == 1
 
 
 async def test_ended_sessions_are_forgotten_once_all_their_tokens_are_dead() -> None:
     resident = await a_resident()
-    await identity.sign_out(resident)
+    await identity.sign_out_resident(resident)
 
     with clock.travel(by=timedelta(seconds=1100)):
-        await watching.refresh()
+        await session_watch.refresh_watch()
 
-    assert watching.lives(resident.session_id)
+    assert session_watch.is_live(resident.session_id)
 
 
 async def test_inside_a_transaction_that_may_still_be_rolled_back_nothing_is_announced() -> None:
     resident = await a_resident()
     with pytest.raises(ZeroDivisionError):
         async with transaction():
-            await identity.sign_out(resident)
+            await identity.sign_out_resident(resident)
             raise ZeroDivisionError
 
-    assert watching.lives(resident.session_id)
-    await watching.refresh()
-    assert watching.lives(resident.session_id)
+    assert session_watch.is_live(resident.session_id)
+    await session_watch.refresh_watch()
+    assert session_watch.is_live(resident.session_id)
 
 
 async def test_the_time_is_the_databases_and_cannot_be_set_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend import cases, clock
-from backend.cases import Applicant, Followed, IdKind, Missing
+from backend.cases import Applicant, CaseDetail, IdKind, Missing
 from backend.cases.errors import CaseNotFound
 from backend.cases.vocabulary import WORDS
 from backend.database import execute
@@ -22,9 +22,9 @@ from tests.factories.cases import PHONE, a_case, a_number, a_report, a_resident_
 CODES = [word.name for word in WORDS] + ["未知环节", "准予许可"]
 
 
-async def opened(resident: AsResident, number: str) -> Followed:
+async def opened(resident: AsResident, number: str) -> CaseDetail:
     """The case as the statement gives it."""
-    return msgspec.json.decode(await cases.followed(resident, number), type=Followed, strict=True)
+    return msgspec.json.decode(await cases.get_own_case_json(resident, number), type=CaseDetail, strict=True)
 
 
 async def test_a_resident_opens_their_case_with_its_timeline():
@@ -47,7 +47,7 @@ async def test_the_departments_own_words_are_not_shown():
     resident, case = await a_resident_with_phone(), await a_case()
     await reported(case, "受理", text="内部意见：转科长")
 
-    assert "内部意见" not in (await cases.followed(resident, case.number)).decode()
+    assert "内部意见" not in (await cases.get_own_case_json(resident, case.number)).decode()
 
 
 async def test_the_number_may_be_written_carelessly():
@@ -61,7 +61,7 @@ async def test_a_number_that_is_none_is_not_found(number: str):
     resident = await a_resident_with_phone()
 
     with pytest.raises(CaseNotFound):
-        await cases.followed(resident, number)
+        await cases.get_own_case_json(resident, number)
 
 
 async def test_nobody_elses_case_is_found():
@@ -71,9 +71,9 @@ async def test_nobody_elses_case_is_found():
 
     for number in (case.number, unseen.number, a_number()):
         with pytest.raises(CaseNotFound):
-            await cases.followed(stranger, number)
+            await cases.get_own_case_json(stranger, number)
         with pytest.raises(CaseNotFound):
-            await cases.followed_by_models(stranger, number)
+            await cases.get_own_case(stranger, number)
 
 
 async def test_days_that_lie_behind_us_are_counted_as_of_today():
@@ -123,10 +123,10 @@ async def test_the_statement_says_what_the_models_say(
         for n, (code, m, outcome, remark, asks) in enumerate(story)
     ]
     with clock.travel(to=began + timedelta(days=30)):
-        await cases.report(agency, [(case.number, each) for each in reports])
+        await cases.ingest_reports(agency, [(case.number, each) for each in reports])
 
     with clock.travel(to=began + timedelta(days=later)):
-        assert await opened(resident, case.number) == await cases.followed_by_models(resident, case.number)
+        assert await opened(resident, case.number) == await cases.get_own_case(resident, case.number)
 
 
 # -- the list -------------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ async def pages(resident: AsResident, limit: int, states: list[CaseState] | None
     found: list[list[str]] = []
     cursor = None
     while True:
-        lines, cursor = await cases.listed(resident, states=states, cursor=cursor, limit=limit)
+        lines, cursor = await cases.list_own_cases(resident, states=states, cursor=cursor, limit=limit)
         found.append([line.number for line in lines])
         if cursor is None:
             return found
@@ -164,10 +164,10 @@ async def test_every_case_is_on_one_page_even_when_all_came_at_once():
 async def test_a_case_that_comes_in_meanwhile_shifts_nothing():
     resident = await a_resident_with_phone()
     made = [(await a_case(received_at=clock.now() - timedelta(days=n))).number for n in range(1, 5)]
-    first, cursor = await cases.listed(resident, states=None, cursor=None, limit=2)
+    first, cursor = await cases.list_own_cases(resident, states=None, cursor=None, limit=2)
     await a_case()
 
-    rest, end = await cases.listed(resident, states=None, cursor=cursor, limit=2)
+    rest, end = await cases.list_own_cases(resident, states=None, cursor=cursor, limit=2)
 
     assert [line.number for line in first + rest] == made
     assert end is None
@@ -189,13 +189,13 @@ async def test_a_cursor_of_ones_own_making_is_refused():
     resident = await a_resident_with_phone()
 
     with pytest.raises(CursorInvalid):
-        await cases.listed(resident, states=None, cursor="AAAA", limit=2)
+        await cases.list_own_cases(resident, states=None, cursor="AAAA", limit=2)
 
 
 async def test_the_list_finds_its_rows_by_the_index():
     resident = await a_resident_with_phone(PHONE)
     case = await a_case()
 
-    lines, _ = await cases.listed(resident, states=None, cursor=None, limit=1)
+    lines, _ = await cases.list_own_cases(resident, states=None, cursor=None, limit=1)
 
     assert lines[0].due_on == (await Case.get(id=case.id)).due_on

@@ -10,7 +10,7 @@ from backend.identity.principals import AsAgency
 from models.cases import Case, CaseEvent
 
 
-async def handled(agency: AsAgency, number: str) -> tuple[Case, list[CaseEvent]]:
+async def get_pushed_case(agency: AsAgency, number: str) -> tuple[Case, list[CaseEvent]]:
     """The agency's own case with its events in the order in which they happened.
 
     Raises CaseNotFound, for another agency's case as well.
@@ -25,4 +25,4 @@ async def handled(agency: AsAgency, number: str) -> tuple[Case, list[CaseEvent]]
 def masked_applicant(case: Case) -> Applicant:
     """The applicant of a case, masked."""
     columns = SealedApplicant(**{name: getattr(case, name) for name in SealedApplicant.__struct_fields__})
-    return applicants.masked(applicants.opened(columns, case_id=case.id))
+    return applicants.mask_applicant(applicants.open_applicant(columns, case_id=case.id))

@@ -29,7 +29,7 @@ from models.cases import Case, CaseEvent, CaseState
 _PURPOSE = "resident-cases"
 
 
-class DueShown(Struct, rename={"on": "date"}):
+class DueDetail(Struct, rename={"on": "date"}):
     """The due date and how it came about. It is null for a `reason`; `note` says it in Chinese."""
 
     on: date | None
@@ -42,7 +42,7 @@ class DueShown(Struct, rename={"on": "date"}):
     explanation: list[Stretch]
 
 
-class Happening(Struct):
+class TimelineEntry(Struct):
     """One line of the timeline. `state` is where the event led; null when it moved nothing, `flag` then says why."""
 
     id: UUID
@@ -58,7 +58,7 @@ class Happening(Struct):
     flag_name: str | None
 
 
-class Followed(Struct):
+class CaseDetail(Struct):
     """One case as its resident sees it."""
 
     number: str
@@ -72,11 +72,11 @@ class Followed(Struct):
     ended: bool
     outcome: str | None
     outcome_name: str | None
-    due: DueShown
-    timeline: list[Happening]
+    due: DueDetail
+    timeline: list[TimelineEntry]
 
 
-class CaseLine(Struct):
+class CaseSummary(Struct):
     """One case in the resident's list."""
 
     number: str
@@ -125,7 +125,7 @@ ORDER BY received_at DESC, id DESC LIMIT $5
 """
 
 
-async def followed(resident: AsResident, number: str) -> bytes:
+async def get_own_case_json(resident: AsResident, number: str) -> bytes:
     """The resident's case with its timeline, as finished JSON.
 
     Raises CaseNotFound for a number that does not exist and, in the same words, for somebody else's.
@@ -138,7 +138,7 @@ async def followed(resident: AsResident, number: str) -> bytes:
     raise CaseNotFound
 
 
-async def followed_by_models(resident: AsResident, number: str) -> Followed:
+async def get_own_case(resident: AsResident, number: str) -> CaseDetail:
     """The same by way of the models: what the statement must say, slowly. Raises CaseNotFound."""
     case = await Case.get_or_none(number=normalised_number(number), resident_id=resident.id)
     if case is None:
@@ -146,7 +146,7 @@ async def followed_by_models(resident: AsResident, number: str) -> Followed:
     events = await CaseEvent.filter(case_id=case.id).order_by("occurred_at", "rank", "event_id")
     today = clock.today()
     behind = sum(day <= today for day in case.counted_days)
-    return Followed(
+    return CaseDetail(
         number=case.number,
         title=case.title,
         item_code=case.item_code,
@@ -158,14 +158,14 @@ async def followed_by_models(resident: AsResident, number: str) -> Followed:
         ended=case.state in TERMINAL,
         outcome=case.outcome,
         outcome_name=OUTCOME_NAMES[Outcome(case.outcome)] if case.outcome else None,
-        due=msgspec.convert({**msgspec.json.decode(case.due), "counted": behind}, DueShown),
+        due=msgspec.convert({**msgspec.json.decode(case.due), "counted": behind}, DueDetail),
         timeline=[_happening(event) for event in events],
     )
 
 
-def _happening(event: CaseEvent) -> Happening:
+def _happening(event: CaseEvent) -> TimelineEntry:
     led_to = CaseState(event.path[-1]) if event.path else None
-    return Happening(
+    return TimelineEntry(
         id=event.id,
         kind=event.kind,
         name=NAMES[Kind(event.kind)],
@@ -180,9 +180,9 @@ def _happening(event: CaseEvent) -> Happening:
     )
 
 
-async def listed(
+async def list_own_cases(
     resident: AsResident, *, states: Sequence[CaseState] | None, cursor: str | None, limit: int
-) -> tuple[list[CaseLine], str | None]:
+) -> tuple[list[CaseSummary], str | None]:
     """The resident's cases, the one received last first, and the cursor of the next page. Raises CursorInvalid.
 
     A page begins behind the last case of the one before, so a case that comes in meanwhile shifts nothing.
@@ -196,9 +196,9 @@ async def listed(
     return lines, cursor_of([rows[limit - 1]["received_at"].isoformat(), str(rows[limit - 1]["id"])], _PURPOSE)
 
 
-def _line(row: Mapping[str, Any]) -> CaseLine:
+def _line(row: Mapping[str, Any]) -> CaseSummary:
     state = CaseState(row["state"])
-    return CaseLine(
+    return CaseSummary(
         number=row["number"],
         title=row["title"],
         item_code=row["item_code"],

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from backend import cache, logs
-from backend.cases.applicants import normal_tail, tail_matches
+from backend.cases.applicants import normalise_tail, tail_matches
 from backend.cases.errors import CaseInvalid, CaseLookupFailed
 from backend.cases.lifecycle import STATE_NAMES, TERMINAL
 from backend.cases.opening import NUMBER, normalised_number
@@ -39,7 +39,7 @@ class CaseLookupLimitExceeded(TooMany):
     title = "该办件编号查询次数过多，请稍后再试，或登录后查看"
 
 
-class SeenStep(Struct, frozen=True):
+class PublicStep(Struct, frozen=True):
     """One step, without any words of the department."""
 
     kind: str
@@ -47,7 +47,7 @@ class SeenStep(Struct, frozen=True):
     occurred_at: datetime
 
 
-class Seen(Struct, frozen=True):
+class PublicCaseDetail(Struct, frozen=True):
     """A case as somebody sees it who knows its number and four characters, and no more."""
 
     number: str
@@ -61,10 +61,10 @@ class Seen(Struct, frozen=True):
     outcome_name: str | None
     due_on: date | None
     due_note: str
-    timeline: list[SeenStep]
+    timeline: list[PublicStep]
 
 
-async def look_up(number: str, id_last_four: str) -> Seen:
+async def look_up_case(number: str, id_last_four: str) -> PublicCaseDetail:
     """The case, masked, if the four characters are those of its applicant.
 
     Raises CaseLookupFailed whichever of the two is wrong, CaseLookupLimitExceeded after too many tries for the
@@ -72,7 +72,7 @@ async def look_up(number: str, id_last_four: str) -> Seen:
     """
     spelled = normalised_number(number)
     try:
-        tail = normal_tail(id_last_four)
+        tail = normalise_tail(id_last_four)
     except ValueError as error:
         raise CaseInvalid(fields=[Fault("/id_last_four", str(error))]) from error
     await _count(spelled)
@@ -83,7 +83,7 @@ async def look_up(number: str, id_last_four: str) -> Seen:
         logs.security.info("case lookup failed", extra={"event": "case-lookup.failed"})
         raise CaseLookupFailed
     state = CaseState(row["state"])
-    return Seen(
+    return PublicCaseDetail(
         number=row["number"],
         item_name=row["item_name"],
         received_at=row["received_at"],
@@ -95,7 +95,7 @@ async def look_up(number: str, id_last_four: str) -> Seen:
         outcome_name=OUTCOME_NAMES[Outcome(row["outcome"])] if row["outcome"] else None,
         due_on=row["due_on"],
         due_note=msgspec.json.decode(row["due"])["note"],
-        timeline=[SeenStep(step["kind"], NAMES[Kind(step["kind"])], step["occurred_at"]) for step in steps],
+        timeline=[PublicStep(step["kind"], NAMES[Kind(step["kind"])], step["occurred_at"]) for step in steps],
     )
 
 
