@@ -36,8 +36,8 @@ class KindOut(Struct):
     spellings: list[str]
 
 
-class MoveOut(Struct):
-    """What an event does in a state: the states it leads through; none: it is true and moves nothing."""
+class CaseTransitionOut(Struct):
+    """What an event does in a state: the states it leads through; none: it counts and changes no state."""
 
     state: str
     kind: str
@@ -52,13 +52,14 @@ class FlagOut(Struct):
 
 
 class LifecycleOut(Struct):
-    """A state machine. A pair of state and kind that is not among the moves cannot be: it is kept with a flag."""
+    """A state machine. A pair of state and kind that is not among the transitions is impossible: the event is stored
+    with a flag."""
 
     start: str
     states: list[StateOut]
     edges: list[EdgeOut]
     kinds: list[KindOut]
-    moves: list[MoveOut]
+    transitions: list[CaseTransitionOut]
     flags: list[FlagOut]
 
 

@@ -29,7 +29,7 @@ from backend.settings import settings
 def find_gateway(name: str, token: str, address: str) -> Gateway | None:
     """The gateway that may push to this address from there; None when there is no such address.
 
-    A caller who guesses cannot tell a wrong token from a wrong name.
+    A caller who guesses cannot distinguish a wrong token from a wrong name.
     """
     gateway = next((each for each in GATEWAYS if each == name), None)
     wanted, networks = settings().sms_push_token, settings().sms_push_networks

@@ -61,7 +61,7 @@ class SealedApplicant(Struct, frozen=True):
 def check_applicant(name: str | None, id_kind: IdKind, id_number: str | None, phone: str | None) -> Applicant:
     """What an agency says about the applicant, in one spelling.
 
-    Raises CaseInvalid pointing to whatever cannot be; an applicant needs an identity number or a phone number.
+    Raises CaseInvalid pointing to each fault; an applicant needs an identity number or a phone number.
     """
     faults: list[Fault] = []
     number = _checked(id_number, lambda text: normalise_id_number(text, id_kind), "/applicant/id_number", faults)

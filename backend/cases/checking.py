@@ -30,12 +30,12 @@ WHERE e.case_id IS NOT NULL AND NOT (e.path[n] || '>' || e.path[n + 1]) = ANY($1
 """
 # Each path begins where the one before it ended, the first one at the beginning.
 _TORN = """
-SELECT case_id, told || ' instead of ' || expected AS what FROM (
-    SELECT case_id, path[1] AS told,
+SELECT case_id, reported || ' instead of ' || expected AS what FROM (
+    SELECT case_id, path[1] AS reported,
            coalesce(lag(path[cardinality(path)]) OVER (PARTITION BY case_id ORDER BY occurred_at, rank, event_id),
                     'submitted') AS expected
     FROM case_events WHERE case_id IS NOT NULL AND path <> '{}') steps
-WHERE told <> expected LIMIT $1
+WHERE reported <> expected LIMIT $1
 """
 _MISPLACED = """
 SELECT c.id AS case_id, c.state || ' instead of ' || coalesce(e.path[cardinality(e.path)], 'submitted') AS what

@@ -16,7 +16,7 @@ _APPLICANT = "SELECT id, number, applicant_name, applicant_id_tail_fingerprint A
 async def is_applicant(subject_kind: str, subject_id: UUID, name: str, id_last_four: str) -> bool:
     """Whether the case's applicant has this name and these last four characters of their identity document.
 
-    False for what is no case, and for an applicant of whom the department has told us only one of the two.
+    False for what is no case, and for an applicant of whom the department has reported only one of the two.
     """
     row = await fetch_row(_APPLICANT, subject_id) if subject_kind == SUBJECT else None
     if row is None or not row["applicant_name"]:

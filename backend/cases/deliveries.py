@@ -1,7 +1,7 @@
 """How the document of a case reaches its applicant: what the guide offers, and what the case's progress means for it.
 
-Deliveries know a subject and no case; this file knows both. Whoever chooses a delivery for a case holds its row, so
-that a decision at the same moment is either seen or heard of.
+Deliveries know a subject and no case; this file knows both. Choosing a delivery for a case locks its row, so
+that a decision at the same moment is either read or reported afterwards.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NOTHING = frozenset({S.REJECTED, S.NOT_ACCEPTED, S.LAPSED, S.WITHDRAWN})
 """The case ended, or will end, without a document."""
 WITH_DOCUMENT = frozenset({S.APPROVED, S.ISSUED, S.DELIVERED, S.CLOSED})
 OVER = NOTHING | {S.DELIVERED, S.CLOSED}
-"""Nothing is left to be sent for which somebody could still choose."""
+"""States in which no delivery can be chosen any more."""
 REFUSED = frozenset({"rejected", "terminated"})
 METHODS: Mapping[Delivery, Method] = {Delivery.POST: Method.POST, Delivery.PICKUP: Method.PICKUP}
 
@@ -62,7 +62,7 @@ def _is_refused(case: Case, event: CaseProgressed | CaseCaughtUp) -> bool:
 
 
 async def follow_unlinking(event: CaseUnlinked, meta: EventMeta) -> None:
-    """The case turned out to be somebody else's: nothing of it is sent to whoever chose before."""
+    """The case belongs to another person: nothing of it is sent to the resident who chose before."""
     await subjects.end_subject_delivery(SUBJECT, event.case_id, "case-unlinked")
 
 

@@ -6,7 +6,7 @@ from backend.errors import Conflict, Invalid, NotFound
 
 
 class CaseNotFound(NotFound):
-    """There is no such case, or it is somebody else's."""
+    """There is no such case, or it is another person's."""
 
     title = "没有找到该办件"
 

@@ -10,7 +10,7 @@ from backend.events import Event
 
 
 class CaseOpened(Event, frozen=True, kw_only=True, tag="case.opened"):
-    """A department told us of a case. `state` is where it stood by then: events may have come before the case."""
+    """A department pushed a new case. `state` is where it stood by then: events may have come before the case."""
 
     about: ClassVar[str] = "case_id"
     case_id: UUID
@@ -21,7 +21,7 @@ class CaseOpened(Event, frozen=True, kw_only=True, tag="case.opened"):
 
 
 class CaseImported(Event, frozen=True, kw_only=True, tag="case.imported"):
-    """The same of a case that came in long ago: history was filled in, nobody is told."""
+    """The same of a case that came in long ago: history was filled in, no resident is notified."""
 
     about: ClassVar[str] = "case_id"
     case_id: UUID
@@ -34,7 +34,7 @@ class CaseImported(Event, frozen=True, kw_only=True, tag="case.imported"):
 class CaseProgressed(Event, frozen=True, kw_only=True, tag="case.progressed"):
     """The state changed. One fact per change of what the resident sees, however many events brought it about.
 
-    A late event that leaves the present state as it is makes no such fact: nobody is told stale news.
+    A late event that leaves the present state as it is records no such event: no resident reads stale news.
     """
 
     about: ClassVar[str] = "case_id"
@@ -49,7 +49,7 @@ class CaseProgressed(Event, frozen=True, kw_only=True, tag="case.progressed"):
 
 
 class CaseCaughtUp(Event, frozen=True, kw_only=True, tag="case.caught-up"):
-    """The state changed by something that happened long ago: history was filled in, nobody is told."""
+    """The state changed by something that happened long ago: history was filled in, no resident is notified."""
 
     about: ClassVar[str] = "case_id"
     case_id: UUID

@@ -1,6 +1,6 @@
 """What a case costs: the charges of the published guide, raised when it is accepted and cancelled if it is withdrawn.
 
-Payments know a subject and no case; this file knows both. Whoever changes the fees of a case holds its row, so that an
+Payments know a subject and no case; this file knows both. Changing the fees of a case locks its row, so that an
 acceptance and a withdrawal that are worked on at the same time end as the case does.
 """
 
@@ -37,7 +37,7 @@ CAME_TO_NOTHING: Mapping[CaseState, str] = {
 
 
 async def raise_on_opening(event: CaseOpened, meta: EventMeta) -> None:
-    """A case may be accepted already when we first hear of it."""
+    """A case may be accepted already when it is first pushed."""
     await _follow(event.case_id, newly_accepted=True)
 
 
@@ -47,17 +47,17 @@ async def follow_progress(event: CaseProgressed, meta: EventMeta) -> None:
 
 
 async def hand_over_on_link(event: CaseLinked, meta: EventMeta) -> None:
-    """Whoever sees the case may pay for it."""
+    """The resident of the case may pay for it."""
     await _hand_over(event.case_id)
 
 
 async def hand_over_on_unlink(event: CaseUnlinked, meta: EventMeta) -> None:
-    """Whoever no longer sees the case owes nothing for it."""
+    """A resident who no longer has the case owes nothing for it."""
     await _hand_over(event.case_id)
 
 
 async def list_own_case_fees(resident: AsResident, number: str) -> list[FeeDetail]:
-    """What the resident's case costs. Raises CaseNotFound, also for somebody else's case."""
+    """What the resident's case costs. Raises CaseNotFound, also for another person's case."""
     return await payments.list_subject_fees(SUBJECT, await _case_id(number, "resident_id", resident.id))
 
 
@@ -76,7 +76,7 @@ async def charge_by_staff(staff: AsStaff, number: str, charge_ref: str, quantity
     """Raise a charge of the guide for a case of one's department, or say how many of it are owed.
 
     Raises DutyMissing, CaseNotFound, CaseNotChargeable, ChargeNotInGuide; FeeNotOpen when it is settled with another
-    quantity, PaymentBeingMade while somebody is about to pay it.
+    quantity, PaymentBeingMade while a payment for it is under way.
     """
     staff.require(payments.MANAGE_FEES)
     return await _charge(await _case_id(number, "department_id", staff.department_id), charge_ref, quantity)

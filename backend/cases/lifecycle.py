@@ -2,7 +2,7 @@
 
 Pure: no time is asked, nothing is read or written. `EDGES` are the only steps a case ever takes. Departments report
 with very different care: some send 受理 and then 办结 with nothing between. Such an event leads over several edges at
-once: it implies the steps that nobody reported, and never one that is not in the table.
+once: it implies the steps that were not reported, and never one that is not in the table.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def step_of(state: S, kind: Kind, *, corrected_before: bool = False) -> tuple[tu
 
 
 def fold(events: Iterable[FoldedEvent], start: S = S.SUBMITTED) -> Folded:
-    """What the events come to, whatever order they arrived in and however often.
+    """Fold the events, in any order of arrival and any number of repeats.
 
     They count in the order in which they happened; of several with the same instant, in the order of their rank. Two
     events with one id are the same event. An event that cannot be is kept as a step with a flag and moves nothing.
@@ -232,7 +232,7 @@ def fold(events: Iterable[FoldedEvent], start: S = S.SUBMITTED) -> Folded:
 
 
 def as_data() -> dict[str, object]:
-    """The whole table, for front ends and for whoever checks us."""
+    """The state machine as data, for front ends."""
     return {
         "start": S.SUBMITTED,
         "states": [
@@ -244,7 +244,7 @@ def as_data() -> dict[str, object]:
             {"code": word.kind, "name": word.name, "rank": word.rank, "spellings": list(word.spellings)}
             for word in WORDS
         ],
-        "moves": [
+        "transitions": [
             {"state": state, "kind": kind, "path": list(path)} for (state, kind), path in sorted(TRANSITIONS.items())
         ],
         "flags": [{"code": code, "name": name} for code, name in FLAG_NAMES.items()],

@@ -1,7 +1,7 @@
 """Who sees a case: the resident whose confirmed phone number is the applicant's.
 
 A link is made when a case comes in and when a resident confirms a phone. It stays when the resident changes the number
-later, and a case that somebody sees is never given to the next owner of the number.
+later, and a case with a resident is never given to the next owner of the number.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def link_case(case: Case, phone: str | None) -> None:
 
 
 async def link_on_phone(event: PhoneConfirmed, meta: EventMeta) -> None:
-    """Give the resident the cases of the phone number they confirmed that nobody sees yet."""
+    """Give the resident the cases of the phone number they confirmed that have no resident yet."""
     async with transaction():
         phone = await phone_of(event.resident_id)
         if phone is None:

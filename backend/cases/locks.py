@@ -1,4 +1,4 @@
-"""Whoever changes a case holds its number; whoever links residents and cases holds the phone number.
+"""Advisory locks: a change of a case locks its number, linking residents and cases locks the phone number.
 
 The locks end with the transaction. They cover what a row lock cannot: an event may come before its case, and a case
 may come in while its applicant is just confirming their phone. Order: reference, then number, then phone.

@@ -1,7 +1,8 @@
 """Looking a case up without signing in, by its number and the last four characters of the applicant's document.
 
-Four characters are few: tries are counted per number and per address, by a counter that must work. What is shown names
-nobody: no title, no remark, no applicant. A wrong number and wrong characters give the same answer after the same work.
+Four characters are few: tries are counted per number and per address, by a counter that must work. The answer names
+no person: no title, no remark, no applicant. A wrong number and wrong characters give the same answer after the same
+work.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class PublicStep(Struct, frozen=True):
 
 
 class PublicCaseDetail(Struct, frozen=True):
-    """A case as somebody sees it who knows its number and four characters, and no more."""
+    """A case for a reader who knows its number and four characters, and no more."""
 
     number: str
     item_name: str
@@ -68,7 +69,7 @@ async def look_up_case(number: str, id_last_four: str) -> PublicCaseDetail:
     """The case, masked, if the four characters are those of its applicant.
 
     Raises CaseLookupFailed whichever of the two is wrong, CaseLookupLimitExceeded after too many tries for the
-    number, CacheDown when nobody can count the tries, CaseInvalid for characters that are none.
+    number, CacheDown when the tries cannot be counted, CaseInvalid for characters that are none.
     """
     spelled = normalised_number(number)
     try:
@@ -77,7 +78,7 @@ async def look_up_case(number: str, id_last_four: str) -> PublicCaseDetail:
         raise CaseInvalid(fields=[Fault("/id_last_four", str(error))]) from error
     await _count(spelled)
     row = await fetch_row(_CASE, spelled) if NUMBER.fullmatch(spelled) else None
-    # The timeline is asked for in any case: a right number alone must not be told from a wrong one by its time.
+    # The timeline is asked for in any case: the duration must not distinguish a right number alone from a wrong one.
     steps = await fetch(_TIMELINE, row["id"] if row else None)
     if not tail_matches(spelled, tail, row["tail"] if row else None) or row is None:
         logs.security.info("case lookup failed", extra={"event": "case-lookup.failed"})

@@ -21,9 +21,9 @@ from backend.cases.lifecycle import FLAG_NAMES, STATE_NAMES, TERMINAL
 from backend.cases.opening import NUMBER, normalised_number
 from backend.cases.reporting import Missing
 from backend.cases.vocabulary import NAMES, OUTCOME_NAMES, Kind, Outcome
-from backend.database import fetch, fetch_value
+from backend.database import fetch_value
 from backend.identity.principals import AsResident
-from backend.paging import cursor_of, place_of
+from backend.paging import paged
 from models.cases import Case, CaseEvent, CaseState
 
 _PURPOSE = "resident-cases"
@@ -128,7 +128,7 @@ ORDER BY received_at DESC, id DESC LIMIT $5
 async def get_own_case_json(resident: AsResident, number: str) -> bytes:
     """The resident's case with its timeline, as finished JSON.
 
-    Raises CaseNotFound for a number that does not exist and, in the same words, for somebody else's.
+    Raises CaseNotFound for a number that does not exist and, in the same words, for another person's.
     """
     spelled = number if NUMBER.fullmatch(number) else normalised_number(number)
     if NUMBER.fullmatch(spelled):
@@ -187,13 +187,11 @@ async def list_own_cases(
 
     A page begins behind the last case of the one before, so a case that comes in meanwhile shifts nothing.
     """
-    moment, last = place_of(cursor, _PURPOSE) if cursor else (None, None)
-    place = (datetime.fromisoformat(moment), UUID(last)) if moment and last else (None, None)
-    rows = await fetch(_LIST, resident.id, list(states) if states else None, *place, limit + 1)
-    lines = [_line(row) for row in rows[:limit]]
-    if len(rows) <= limit:
-        return lines, None
-    return lines, cursor_of([rows[limit - 1]["received_at"].isoformat(), str(rows[limit - 1]["id"])], _PURPOSE)
+    return await paged(
+        _LIST, resident.id, list(states) if states else None,
+        by={"received_at": datetime.fromisoformat, "id": UUID}, make=_line, purpose=_PURPOSE,
+        cursor=cursor, limit=limit,
+    )  # fmt: skip
 
 
 def _line(row: Mapping[str, Any]) -> CaseSummary:

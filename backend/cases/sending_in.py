@@ -22,7 +22,7 @@ MISSING, DOCUMENTS = "补正材料", "申请材料"
 async def begin_sending_in(
     resident: AsResident, number: str, address_id: UUID, person_id: UUID | None = None
 ) -> DeliveryRow:
-    """Say that documents for a case are sent in from this address, by the resident or for somebody they act for.
+    """Begin to send documents for a case in from this address, by the resident or for a person they act for.
 
     Raises DeliveryReceiverNotFound, CaseNotFound; DeliveryNotOffered when the case is over; what `returning.begin`
     raises.

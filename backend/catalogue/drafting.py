@@ -9,11 +9,11 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from tortoise.exceptions import IntegrityError
 
-from backend.catalogue import codes, lifecycle
+from backend.catalogue import codes
 from backend.catalogue.errors import ItemDraftEditConflict, ItemExists, ItemNotFound, ItemVersionNotFound
 from backend.catalogue.events import ItemDrafted, ItemEdited
 from backend.catalogue.guide import Guide, Short
-from backend.catalogue.lifecycle import VersionTransition
+from backend.catalogue.lifecycle import ITEM_VERSIONS, VersionTransition
 from backend.catalogue.linting import lint
 from backend.database import transaction
 from backend.errors import Fault
@@ -36,7 +36,7 @@ class Content(Struct, frozen=True, kw_only=True):
 
 
 class ItemSpec(Struct, frozen=True, kw_only=True):
-    """What makes a new item; the department is the one of whoever asks."""
+    """What makes a new item; the department is that of the member of staff."""
 
     basic_code: str
     level: str
@@ -132,7 +132,7 @@ async def edit_version(
     async with transaction():
         item = await get_own_item(staff, code, lock=True)
         version = await get_version(item, number)
-        lifecycle.after(version.state, VersionTransition.EDIT)
+        ITEM_VERSIONS.after(version.state, VersionTransition.EDIT)
         require_revision(version, revision)
         changes = columns(content) if based_on is UNSET else {**columns(content), "based_on": based_on}
         version = version.update_from_dict({**changes, "revision": revision + 1})

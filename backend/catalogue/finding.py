@@ -107,9 +107,9 @@ async def find_items(
 def _ways(words: list[str]) -> list[Match]:
     if not words:
         return [Match.ALL]
-    telling = wording.telling(words)
-    ways = [Match.EXACT, *([Match.REWORDED] if telling and telling != words else [])]
-    return [*ways, Match.SIMILAR] if len(_pairs(telling or words)) > 1 else ways
+    content = wording.content_words(words)
+    ways = [Match.EXACT, *([Match.REWORDED] if content and content != words else [])]
+    return [*ways, Match.SIMILAR] if len(_pairs(content or words)) > 1 else ways
 
 
 def _pairs(words: list[str]) -> list[str]:
@@ -130,9 +130,9 @@ def statement(
         conditions: list[str] = []
         score = "0"
     elif way is Match.SIMILAR:
-        conditions, score = _similar(made, wording.telling(words) or words)
+        conditions, score = _similar(made, wording.content_words(words) or words)
     else:
-        of = wording.telling(words) if way is Match.REWORDED else words
+        of = wording.content_words(words) if way is Match.REWORDED else words
         hits = [_term(made, word) for word in of]
         conditions = [condition for condition, _ in hits]
         score = " + ".join(each for _, each in hits)

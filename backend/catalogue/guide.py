@@ -63,7 +63,7 @@ class Original(StrEnum):
 
 
 class Need(StrEnum):
-    """Whether a material is always asked for, only in the case told in `when`, or may follow later (容缺)."""
+    """Whether a material is always asked for, only in the case that `when` describes, or may follow later (容缺)."""
 
     REQUIRED = "required"
     CONDITIONAL = "conditional"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from backend import clock
-from backend.catalogue import lifecycle
 from backend.catalogue.drafting import content_of, get_own_item, get_version, list_faults, require_revision
 from backend.catalogue.errors import GuideInvalid, ItemDraftSuperseded
 from backend.catalogue.events import ItemPublished, ItemWithdrawn
 from backend.catalogue.indexing import index_item, unindex_item
-from backend.catalogue.lifecycle import VersionTransition
+from backend.catalogue.lifecycle import ITEM_VERSIONS, VersionTransition
 from backend.database import transaction
 from backend.events import record
 from backend.identity.principals import AsStaff
@@ -28,7 +27,7 @@ async def publish_version(staff: AsStaff, code: str, number: int, *, revision: i
     async with transaction():
         item = await get_own_item(staff, code, lock=True)
         version = await get_version(item, number)
-        state = lifecycle.after(version.state, VersionTransition.PUBLISH)
+        state = ITEM_VERSIONS.after(version.state, VersionTransition.PUBLISH)
         require_revision(version, revision)
         if faults := await list_faults(version):
             raise GuideInvalid(fields=faults)
@@ -61,6 +60,6 @@ async def withdraw_version(staff: AsStaff, code: str, number: int, *, because: s
 
 
 async def _withdraw(version: ItemVersion, because: str) -> None:
-    version.state = lifecycle.after(version.state, VersionTransition.WITHDRAW)
+    version.state = ITEM_VERSIONS.after(version.state, VersionTransition.WITHDRAW)
     version.withdrawn_at, version.withdrawn_because = clock.now(), because
     await version.save(update_fields=["state", "withdrawn_at", "withdrawn_because"])

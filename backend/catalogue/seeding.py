@@ -66,7 +66,7 @@ def expand(item: dict[str, Any], file: dict[str, Any]) -> Guide:
         for ref in named
     ]
     entry["steps"] = [_step(each) for each in entry.get("steps", [])]
-    entry["questions"] = [{"question": ask, "answer": tell} for ask, tell in entry.get("questions", [])]
+    entry["questions"] = [{"question": ask, "answer": answer} for ask, answer in entry.get("questions", [])]
     entry["hall_ids"] = [str(stable_id("hall", code)) for code in entry.pop("halls", [])]
     return msgspec.convert(entry, Guide)
 

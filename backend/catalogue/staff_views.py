@@ -8,14 +8,14 @@ from msgspec import Struct
 
 from backend.catalogue.drafting import Content, content_of, get_own_item, get_version
 from backend.catalogue.errors import ItemNotFound
-from backend.database import fetch
+from backend.database import fetch, row_as
 from backend.identity.principals import AsStaff
-from backend.paging import USUAL, cursor_of, place_of
+from backend.paging import USUAL, paged
 from models.catalogue import ItemVersion, VersionState
 
 
 class StaffItemSummary(Struct, frozen=True, kw_only=True):
-    """An item in the department's list. `name` is that of the latest version, whatever its state."""
+    """An item in the department's list. `name` is that of the latest version, in any state."""
 
     code: str
     kind: str
@@ -70,10 +70,10 @@ async def list_own_items(
 ) -> tuple[list[StaffItemSummary], str | None]:
     """One page of the department's items, by code."""
     purpose = f"own items {staff.department_id}"
-    after = place_of(cursor, purpose)[0] if cursor else None
-    rows = [StaffItemSummary(**row) for row in await fetch(_OWN, staff.department_id, after, limit + 1)]
-    page = rows[:limit]
-    return page, cursor_of([page[-1].code], purpose) if len(rows) > limit else None
+    return await paged(
+        _OWN, staff.department_id,
+        by={"code": str}, make=lambda row: row_as(StaffItemSummary, row), purpose=purpose, cursor=cursor, limit=limit,
+    )  # fmt: skip
 
 
 async def list_versions(staff: AsStaff, code: str) -> list[VersionSummary]:

@@ -1,7 +1,7 @@
 """Chinese as people type it: normal form, words of a query, synonyms, pinyin, and the pairs that the index holds. Pure.
 
 PostgreSQL has no segmentation of Chinese and our bundled one no trigrams, so the index holds single characters and
-pairs ("grams"): whatever fragment is typed, its pairs must all be there, and the row is then looked at closely.
+pairs ("grams"): the pairs of a typed fragment must all be there, and the row is then looked at closely.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import NamedTuple
 MAX_TERMS = 6
 MAX_ALTERNATIVES = 8
 _SUFFIX = 40
-"""How many letters of full pinyin are kept from each syllable on; nobody types more."""
+"""How many letters of full pinyin are kept from each syllable on; longer input is not typed."""
 
 _SEPARATORS = re.compile(r"[\W_]+")
 _RUNS = re.compile(r"[a-z0-9]+|[^a-z0-9\W_]+")
@@ -50,7 +50,7 @@ def terms(query: str) -> list[str]:
     return list(dict.fromkeys(found))[:MAX_TERMS]
 
 
-def telling(words: Iterable[str]) -> list[str]:
+def content_words(words: Iterable[str]) -> list[str]:
     """The words once more, cut at every word of the dictionary, without those that say nothing of the matter.
 
     我要补办身份证 → 补办, 身份证. What remains may be more words, or none.

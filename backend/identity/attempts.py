@@ -1,6 +1,6 @@
 """Failed attempts to sign in as staff: counted before the password is looked at, kept in PostgreSQL.
 
-Two limits: per login and source, which stops somebody who guesses; and per login over all sources, which stops many
+Two limits: per login and source, which stops a guesser; and per login over all sources, which stops many
 who guess together. The second one could lock out its victim, so a source from which the login was used successfully
 of late is only under the first one. Logins that do not exist are counted like those that do.
 """
@@ -28,7 +28,7 @@ PER_LOGIN, LOGIN_WINDOW = 50, timedelta(hours=12)
 TRUSTED_FOR = timedelta(days=30)
 """How long a source counts as a good one after a successful sign-in."""
 ANOMALY, ANOMALY_WINDOW = 200, timedelta(minutes=10)
-"""Failures over all logins that mean somebody tries a few on each of many accounts."""
+"""Failures over all logins that indicate a few guesses on each of many accounts."""
 
 FAILED = Counter("zhangban_sign_in_failures_total", "Failed attempts to sign in as staff")
 ANOMALIES = Counter("zhangban_sign_in_anomalies_total", "Attempts while unusually many fail")
@@ -47,7 +47,7 @@ _ADD = "INSERT INTO sign_in_attempts (subject, source, at) VALUES ($1, $2, $3)"
 
 
 def source_of(address: str) -> str:
-    """A fingerprint of where somebody is: an IPv4 address, or the /64 that an IPv6 address is in."""
+    """A fingerprint of the network a request comes from: an IPv4 address, or the /64 that an IPv6 address is in."""
     try:
         found = ip_address(address)
     except ValueError:
@@ -81,7 +81,7 @@ async def begin_attempt(login: str, source: str) -> None:
 
 
 async def record_success(login: str, source: str) -> None:
-    """Forget what was counted for this login at this source; elsewhere somebody may still be guessing."""
+    """Forget what was counted for this login at this source; elsewhere an attacker may still be guessing."""
     await execute(
         "DELETE FROM sign_in_attempts WHERE subject = $1 AND source = $2", fingerprint(login, "login"), source
     )
@@ -90,7 +90,7 @@ async def record_success(login: str, source: str) -> None:
 async def record_failure(login: str, source: str, staff_id: UUID | None) -> None:
     """Leave the attempt counted, and raise the alarm when failures become unusual over all accounts.
 
-    The ledger hears of it from a job, written whether the login exists or not: the answer takes the same time.
+    A job records it in the ledger, written whether the login exists or not: the answer takes the same time.
     """
     FAILED.inc()
     async with transaction():

@@ -1,6 +1,6 @@
 """Delegation (亲友代办): a resident lets another one act for them, in named matters and for a limited time.
 
-The principal makes the offer while signed in, and that is their consent; nobody can begin a delegation for somebody
+The principal makes the offer while signed in, and that is their consent; no resident can begin a delegation for another
 else. The delegate reads the invitation's code, sees what is asked of them, and accepts while signed in. Either of them
 ends it at any time, and time ends it by itself. What was done under it stays done, and stays the principal's; from the
 end on the delegate sees nothing of it any more.
@@ -38,7 +38,7 @@ from backend.identity.principals import AsResident
 from backend.settings import settings
 
 Matter = Literal["appointments", "cases", "payments", "deliveries"]
-"""What one may do for somebody else."""
+"""What a delegate may do."""
 Scope = Literal["all", "appointments", "cases", "payments", "deliveries"]
 """What a delegation names: one matter, or all of them, also those that come later."""
 SHOWN = 100
@@ -75,7 +75,7 @@ class Invitation(Struct, frozen=True, kw_only=True):
 
 
 class InvitationDetail(Struct, frozen=True, kw_only=True):
-    """What somebody who has an invitation is asked to do, and by whom."""
+    """What an invitation asks for, and who made it."""
 
     name: str
     phone: str | None
@@ -88,7 +88,7 @@ _OFFER = """
 INSERT INTO delegations (id, created_at, principal_id, principal_name, matters, invitation_until, ends_at)
 VALUES ($1, now(), $2, $3, $4, least(date_trunc('second', now()) + make_interval(mins => $5), $6), $6)
 """
-# Whoever offers or accepts at the same moment on two phones counts what the other one did.
+# Two devices of one person that offer or accept at the same moment count each other's change.
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 13))"
 _GIVEN = "SELECT count(*) FROM delegations WHERE principal_id = $1 AND ended_at IS NULL AND ends_at > now()"
 _HELD = "SELECT count(*) FROM delegations WHERE delegate_id = $1 AND ended_at IS NULL AND ends_at > now()"
@@ -233,7 +233,7 @@ async def read_invitation(resident: AsResident, code: str) -> InvitationDetail:
 
 
 async def accept_invitation(resident: AsResident, code: str, *, name: str) -> DelegationDetail:
-    """Take the invitation: from now on the resident acts for whoever made it. `name` is what the principal sees.
+    """Take the invitation: from now on the resident acts for the principal. `name` is what the principal sees.
 
     Raises InvitationInvalid for a code that is forged, over, taken or withdrawn; OwnInvitation;
     DelegationLimitExceeded.
@@ -268,7 +268,7 @@ async def _invited(resident: AsResident, code: str) -> asyncpg.Record:
 async def end_delegation(resident: AsResident, delegation_id: UUID) -> None:
     """Withdraw an offer, revoke what one gave, or give up what one was given; it counts at once.
 
-    Ending what has ended is no trouble. Raises DelegationNotFound.
+    Ending an ended delegation changes nothing. Raises DelegationNotFound.
     """
     async with transaction():
         row = await fetch_row(
@@ -293,16 +293,16 @@ async def _end(delegation_id: UUID, how: str, *, by: UUID | None = None) -> bool
 
 
 async def end_expired_delegations(limit: int = 200) -> int:
-    """Clockwork: write down that delegations and offers are over by the database's clock; how many.
+    """Scheduled: record that delegations and offers are over by the database's clock; how many.
 
-    They counted for nothing from that moment on: this only tells the people.
+    They counted for nothing from that moment on: this only notifies the people.
     """
     rows = await fetch(_OVER, limit)
     return sum([await _end(row["id"], "over" if row["begun"] else "lapsed") for row in rows])
 
 
 async def erase_delegations(resident_id: UUID) -> int:
-    """End every delegation of somebody who is forgotten, and forget what they were called; how many rows changed.
+    """End every delegation of an erased person, and erase their names in them; how many rows changed.
 
     Belongs inside transaction().
     """

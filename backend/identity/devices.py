@@ -1,4 +1,4 @@
-"""What kind of device a request comes from, told by its User-Agent.
+"""The kind of device a request comes from, derived from its User-Agent.
 
 It is a rough class on purpose: it changes when a token wanders from a phone to a script, and not when the phone
 is updated.

@@ -40,7 +40,8 @@ SEPARATED: tuple[frozenset[str], ...] = (
 )
 """三权分立: the system officer, the security officer and the auditor are three people (GB/T 22239, 访问控制 d).
 
-Whoever moves money is none of them: somebody who makes accounts or grants duties could make their own second person.
+Staff who move money hold none of them: an officer who makes accounts or grants duties could make their own second
+person.
 """
 
 
@@ -55,7 +56,8 @@ def hall_duty(code: str) -> str:
 def kiosk_duty(code: str) -> str:
     """The duty of a self-service kiosk of this one hall (`kiosk:city-hall`): it checks people in and gives out numbers.
 
-    A kiosk signs in as staff with this duty alone, so whoever takes it over cannot call, close or look anything up.
+    A kiosk signs in as staff with this duty alone, so an attacker who takes it over cannot call, close or look
+    anything up.
     """
     return f"kiosk:{code}"
 

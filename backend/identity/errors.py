@@ -1,4 +1,4 @@
-"""What can go wrong when somebody says who they are. Titles are for residents; nothing here tells a secret."""
+"""Errors of authentication and authorisation. Titles are for residents; none reveals a secret."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SessionEnded(Unauthenticated):
 
 
 class SessionStoreUnavailable(Unavailable):
-    """We could not learn for a while which sessions were ended, so we let nobody in."""
+    """The ended sessions are unknown for too long, so no session is accepted."""
 
 
 # -- signing in ------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ class RefreshInvalid(Unauthenticated):
 
 
 class RefreshReused(Unauthenticated):
-    """A refresh token that has a successor came again: somebody has a copy, so the session was ended."""
+    """A refresh token that has a successor came again: there is a copy of it, so the session was ended."""
 
     title = "登录状态异常，为了您的账号安全，请重新登录"
 
@@ -118,13 +118,13 @@ class DelegationNotFound(NotFound):
 
 
 class InvitationInvalid(NotFound):
-    """The invitation is forged, over, withdrawn or was taken by somebody; which, is not told."""
+    """The invitation is forged, over, withdrawn or accepted already; the answer does not reveal which."""
 
     title = "代办邀请无效或已过期，请对方重新发起"
 
 
 class OwnInvitation(Conflict):
-    """Nobody acts for themselves by delegation."""
+    """A delegation to oneself is refused."""
 
     title = "不能接受自己发出的代办邀请"
 
@@ -145,7 +145,7 @@ class DelegationPeriodInvalid(Invalid):
 
 
 class CredentialsWrong(Unauthenticated):
-    """Name, password or one-time code is wrong; which one is not told."""
+    """Name, password or one-time code is wrong; the answer does not reveal which."""
 
     title = "账号、密码或动态验证码不正确"
 

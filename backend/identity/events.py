@@ -11,7 +11,7 @@ from backend.events import Event
 
 
 class ResidentJoined(Event, frozen=True, kw_only=True, tag="resident.joined"):
-    """Somebody signed in for the first time."""
+    """A resident signed in for the first time."""
 
     about: ClassVar[str] = "resident_id"
     resident_id: UUID
@@ -32,7 +32,7 @@ class PhoneRemoved(Event, frozen=True, kw_only=True, tag="resident.phone-removed
 
 
 class PhoneMovedAway(Event, frozen=True, kw_only=True, tag="resident.phone-moved-away"):
-    """Somebody else proved that the resident's phone number is now theirs; who, is not told."""
+    """Another resident proved that the phone number is now theirs; the event does not name them."""
 
     about: ClassVar[str] = "resident_id"
     resident_id: UUID
@@ -56,7 +56,7 @@ class ResidentEnabled(Event, frozen=True, kw_only=True, tag="resident.enabled"):
 
 
 class DelegationOffered(Event, frozen=True, kw_only=True, tag="delegation.offered"):
-    """A resident (the principal) asks somebody to act for them in these matters."""
+    """A resident (the principal) asks a delegate to act for them in these matters."""
 
     about: ClassVar[str] = "delegation_id"
     delegation_id: UUID
@@ -74,7 +74,7 @@ class DelegationBegan(Event, frozen=True, kw_only=True, tag="delegation.began"):
 
 
 class DelegationEnded(Event, frozen=True, kw_only=True, tag="delegation.ended"):
-    """The delegate may act no more; `delegate_id` is null when nobody had accepted, `by` when time ended it.
+    """The delegate may act no more; `delegate_id` is null when the offer was not accepted, `by` when time ended it.
 
     `how` is "withdrawn", "lapsed" (an offer), "revoked", "renounced", "over" or "erased".
     """
@@ -109,7 +109,7 @@ class SessionsEnded(Event, frozen=True, kw_only=True, tag="resident.sessions-end
 
 
 class RefreshReuseFound(Event, frozen=True, kw_only=True, tag="session.refresh-reused"):
-    """A refresh token came that had a successor: the session was ended and the resident is told."""
+    """A refresh token came that had a successor: the session was ended and the resident is notified."""
 
     about: ClassVar[str] = "session_id"
     session_id: UUID
@@ -146,7 +146,7 @@ class StaffSignedOut(Event, frozen=True, kw_only=True, tag="staff.signed-out"):
 
 
 class StaffSignInFailed(Event, frozen=True, kw_only=True, tag="staff.sign-in-failed"):
-    """Somebody gave the login of this member of staff with a wrong password or one-time code."""
+    """A sign-in with the login of this member of staff failed: wrong password or one-time code."""
 
     about: ClassVar[str] = "staff_id"
     staff_id: UUID

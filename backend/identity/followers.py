@@ -1,4 +1,4 @@
-"""Followers of the official account: the unionid tells which resident a follower is, whichever came first."""
+"""Followers of the official account: the unionid identifies the resident of a follower, whichever came first."""
 
 from __future__ import annotations
 

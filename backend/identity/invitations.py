@@ -1,4 +1,4 @@
-"""Invitations to act for somebody: a code that the principal shows or sends, and that the delegate reads in.
+"""Invitations to act for a principal: a code that the principal shows or sends, and that the delegate reads in.
 
 A code is `ZD1.` and base32 letters, so that a QR code takes it in its compact mode; it is no address and holds the
 delegation's id only. A keyed fingerprint over id and end is its signature, so no secret is kept for it: the row says

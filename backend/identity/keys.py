@@ -1,7 +1,7 @@
 """The keys that sign access tokens: made here, sealed at rest, published before use, kept until their tokens die.
 
 A new key stands in the key set for `signing_key_lead_seconds` before it signs, so that every process and every
-outside reader knows it by then. The old one is believed until the last token that it signed has expired; then
+outside reader knows it by then. The old one is accepted until the last token that it signed has expired; then
 its private half is erased.
 """
 
@@ -94,14 +94,14 @@ def get_signing_key() -> SigningKey:
 
 
 def get_key_set() -> dict[str, Any]:
-    """The public halves as a JWK set (RFC 7517), for whoever checks our tokens."""
+    """The public halves as a JWK set (RFC 7517), for services that verify our tokens."""
     return {"keys": [_jwk(key) for kid, key in _ring.items() if get_verification_key(kid)]}
 
 
 async def load_keys() -> bool:
     """Take over the ring from the database, making the very first key if there is none.
 
-    Returns whether a key that was believed before is gone: tokens already checked must be checked again.
+    Returns whether a key that was accepted before is gone: tokens already checked must be checked again.
     """
     now = timing.now()
     async with transaction() as connection:
@@ -127,7 +127,7 @@ def clear_keys() -> None:
 async def rotate_keys(*, at_once: bool = False) -> str:
     """Make a new signing key; its id.
 
-    It signs after `signing_key_lead_seconds`, and the old one is believed until its last token has expired. With
+    It signs after `signing_key_lead_seconds`, and the old one is accepted until its last token has expired. With
     `at_once` (the old key was stolen) it signs now and everything signed before is refused: all must refresh.
     Running it again while a new key waits for its turn changes nothing.
     """
@@ -146,7 +146,7 @@ async def rotate_keys(*, at_once: bool = False) -> str:
 
 
 async def erase_ended_keys() -> int:
-    """Erase the private halves of keys that nobody believes any more; how many."""
+    """Erase the private halves of keys that are not accepted any more; how many."""
     async with transaction() as connection:
         tag = await connection.execute(
             "UPDATE signing_keys SET private_key = '' WHERE ends_at < $1 AND private_key <> ''", timing.now()

@@ -33,7 +33,7 @@ def step_of(code: str, secret: str) -> int | None:
     The caller must refuse a step that is not greater than the last one it accepted.
     """
     if len(code) != 6 or not (code.isascii() and code.isdigit()):
-        code = "------"  # the same work for whatever is sent
+        code = "------"  # the same work for every input
     totp = pyotp.TOTP(secret)
     present = int(timing.seconds()) // STEP
     matching = [step for step in range(present - WINDOW, present + WINDOW + 1) if _same(totp, step, code)]

@@ -70,7 +70,7 @@ async def verify_password(password: str, kept: str | None) -> bool:
 
 @functools.cache
 def _nobodys() -> str:
-    return _hasher.hash("the password of somebody who does not exist")
+    return _hasher.hash("the password of a person who does not exist")
 
 
 def _verify(kept: str, password: str) -> bool:

@@ -31,7 +31,8 @@ class AsStaff(Struct, frozen=True):
 
 
 class AsOperator(Struct, frozen=True):
-    """Whoever runs a command on the server: seeds, the demo, the first officers. Not reachable over the API."""
+    """The operator who runs a command on the server: seeds, the demo, the first officers. Not reachable over the
+    API."""
 
     def require(self, duty: str) -> None:
         """An operator needs no duty; what they do is in the ledger under their name."""

@@ -35,7 +35,7 @@ class PresentedToken(NamedTuple):
     session_id: UUID
     generation: int
     digest: str
-    """SHA-256 of the token: the token itself is 192 bits of chance, so that nobody can search for it."""
+    """SHA-256 of the token: the token itself is 192 bits of chance, so that it cannot be searched for."""
 
 
 def create_token(session_id: UUID, generation: int) -> str:

@@ -1,8 +1,9 @@
 """Refreshing: one refresh token gives one successor, however often and however concurrently it comes.
 
 The session row is locked while it is decided, so twenty requests with one token stand in a queue: the first one
-moves the session on, the others come within the grace time and are given the same successor. Whoever brings an
-older token has a copy of it, or the resident has: nobody can know who, so the session ends for both (RFC 9700 §4.14).
+moves the session on, the others come within the grace time and are given the same successor. An older
+token means that there is a copy, of it or of the newer one: it cannot be known whose, so the session ends for both
+(RFC 9700 §4.14).
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def judge_token(session: Any, presented: refresh_tokens.PresentedToken, device: 
 async def refresh_session(token: str, *, device: str) -> Tokens:
     """Give the successor of a refresh token and a new access token.
 
-    Raises RefreshInvalid when it is not ours or its time is over; RefreshReused and RefreshElsewhere when somebody
+    Raises RefreshInvalid when it is not ours or its time is over; RefreshReused and RefreshElsewhere when a thief
     has a copy, after ending the session.
     """
     presented = refresh_tokens.parse_token(token)

@@ -1,9 +1,9 @@
 """A resident's own account: what we know of them, the phone that WeChat vouches for, and closing the account.
 
-A phone number belongs to whoever proved it last. Carriers give numbers away again after a few months: with "first
-come, first served" the new owner of a number could never use it here, and the messages about the former owner's
-cases would go on to a stranger. So the number moves; the former owner is told that it left them, never to whom,
-and the one who brings it is not told that somebody had it.
+A phone number belongs to the resident who proved it last. Carriers give numbers away again after a few months: with
+"first come, first served" the new owner of a number could never use it here, and the messages about the former
+owner's cases would go on to a stranger. So the number moves; the former owner is notified that it left them, never to
+whom, and the new owner does not learn that it had another owner.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ async def confirm_phone(resident: AsResident, code: str, *, wechat: port.WeChat)
 
 
 async def remove_phone(resident: AsResident) -> None:
-    """Forget the resident's phone. Removing none is no trouble."""
+    """Forget the resident's phone. Without a phone it changes nothing."""
     async with transaction() as connection:
         if await connection.fetchval(_REMOVE, resident.id) is not None:
             await record(PhoneRemoved(resident_id=resident.id))
@@ -129,7 +129,7 @@ async def disable_resident(resident_id: UUID) -> bool:
 async def erase_account(resident_id: UUID) -> list[UUID]:
     """Forget phone and WeChat accounts and close what is left for ever; the sessions that ended.
 
-    Belongs inside transaction(); the caller announces the sessions after it. Nobody is told: there is nobody left.
+    Belongs inside transaction(); the caller announces the sessions after it. No message is sent: no receiver is left.
     """
     now = await timing.database_now()
     async with transaction() as connection:

@@ -1,8 +1,9 @@
 """What every process keeps in mind so that a resident's request needs no query: ended sessions, keys, the time.
 
-The database is the truth and is asked every few seconds; a message through Redis makes it quicker and may be lost.
-So an ended session is refused at once by the process that ended it, usually within milliseconds by the others, and
-at the latest after `POLL` seconds. A process that could not ask for `TOO_OLD` seconds lets nobody in until it has.
+The database is the truth and is asked every few seconds; a message through Redis makes it quicker and may be lost. So
+an ended session is refused at once by the process that ended it, usually within milliseconds by the others, and at
+the latest after `POLL` seconds. A process that could not read them for `TOO_OLD` seconds accepts no session until it
+has.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def is_stale() -> bool:
 
 
 async def ensure_fresh() -> None:
-    """Know enough to let somebody in. Raises SessionStoreUnavailable when the database cannot tell us."""
+    """Make sure that the ended sessions are known. Raises SessionStoreUnavailable when the database does not answer."""
     global _asking
     if not is_stale():
         return
@@ -88,9 +89,9 @@ async def get_key_set() -> dict[str, Any]:
 
 
 async def announce_ended(ended: Iterable[UUID]) -> None:
-    """Refuse these sessions in this process from now on, and tell the others. Call it after the commit.
+    """Refuse these sessions in this process from now on, and notify the others. Call it after the commit.
 
-    Inside somebody else's transaction it leaves everything to the next question: it might still be rolled back.
+    Inside a caller's transaction it leaves everything to the next poll: it might still be rolled back.
     """
     ids = list(ended)
     if not ids or in_transaction():
@@ -144,9 +145,9 @@ async def _listen() -> None:
             async with cache.redis().pubsub() as channel:
                 await channel.subscribe(CHANNEL)
                 while True:
-                    heard = await channel.get_message(ignore_subscribe_messages=True, timeout=POLL)
-                    if heard is not None:
-                        _refuse(_ids(heard["data"]))
+                    message = await channel.get_message(ignore_subscribe_messages=True, timeout=POLL)
+                    if message is not None:
+                        _refuse(_ids(message["data"]))
         except cache.errors():
             # Nothing is lost: the database is asked anyway.
             await asyncio.sleep(1)

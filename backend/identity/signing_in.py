@@ -62,7 +62,7 @@ RETURNING id
 
 
 async def sign_in_resident(code: str, *, device: DeviceClass, wechat: port.WeChat) -> Tokens:
-    """Exchange a `wx.login` code for a new session; whoever comes for the first time becomes a resident.
+    """Exchange a `wx.login` code for a new session; a first sign-in creates the resident.
 
     Raises SignInCodeInvalid for a code that is unknown, old or used, here or at WeChat; SignInRisky and
     AccountDisabled when the account may not enter; SignInBusy and PartnerError when it may be tried again with a

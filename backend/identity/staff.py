@@ -87,7 +87,7 @@ async def enrol_staff(
     password: str,
     chosen_by_owner: bool = False,
 ) -> EnrolledStaff:
-    """Give somebody an account. Unless its owner chose the password, it must be changed at the first sign-in.
+    """Create a staff account. Unless its owner chose the password, it must be changed at the first sign-in.
 
     Raises DutyMissing without `staff.manage` (and `duties.grant` when there are duties to give: only an operator has
     both); PasswordWeak, DutyInvalid, DutiesInConflict; LoginTaken; Invalid for a login or department that cannot be.

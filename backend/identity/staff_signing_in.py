@@ -1,8 +1,8 @@
 """Staff sign in with both factors in one request: name and password, and a one-time code.
 
-One request, because two would need a half-open door between them, and would tell which factor was wrong. Whatever
+One request, because two would need a half-open door between them, and would reveal which factor was wrong. What
 is wrong, the answer is the same and takes the same work. A staff token is checked against the database at every
-request, so whatever changes about a member of staff holds from their next request on.
+request, so every change of a member of staff holds from their next request on.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ async def sign_in_staff(
 
     `address` is the network address that the request came from.
 
-    Raises CredentialsWrong whatever is wrong; AttemptsExhausted after too many failures, even with the right
+    Raises CredentialsWrong for every wrong factor; AttemptsExhausted after too many failures, even with the right
     password; PasswordExpired when a new one must be chosen; PasswordWeak when that one is not good enough.
     """
     name, source = login.strip().casefold(), attempts.source_of(address)

@@ -7,12 +7,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct
 
 from backend import clock
-from backend.database import fetch
-from backend.paging import USUAL, cursor_of, place_of
+from backend.database import fetch, row_as
+from backend.paging import USUAL, paged
 from backend.regions.errors import HallNotFound, RegionNotFound
 
 
@@ -111,9 +110,10 @@ async def list_regions(
 ) -> tuple[list[RegionDetail], str | None]:
     """One page of the regions that were in use `on` a day (default today), those right below `parent` if given."""
     purpose = f"regions {parent} {on}"
-    after = place_of(cursor, purpose)[0] if cursor else None
-    rows = await fetch(_REGIONS, on or clock.today(), parent, after, limit + 1)
-    return _page([RegionDetail(**row) for row in rows], limit, purpose, "code")
+    return await paged(
+        _REGIONS, on or clock.today(), parent,
+        by={"code": str}, make=lambda row: row_as(RegionDetail, row), purpose=purpose, cursor=cursor, limit=limit,
+    )  # fmt: skip
 
 
 async def get_lineage(code: str) -> tuple[str, ...]:
@@ -135,10 +135,11 @@ async def list_departments(
     Raises RegionNotFound.
     """
     purpose = f"departments {region} {domain}"
-    after = place_of(cursor, purpose)[0] if cursor else None
     codes = list(await get_lineage(region)) if region else None
-    rows = await fetch(_DEPARTMENTS, codes, domain, after, limit + 1)
-    return _page([DepartmentDetail(**row) for row in rows], limit, purpose, "uscc")
+    return await paged(
+        _DEPARTMENTS, codes, domain,
+        by={"uscc": str}, make=lambda row: row_as(DepartmentDetail, row), purpose=purpose, cursor=cursor, limit=limit,
+    )  # fmt: skip
 
 
 async def list_halls(
@@ -146,10 +147,8 @@ async def list_halls(
 ) -> tuple[list[HallDetail], str | None]:
     """One page of the halls in the region, towns and villages included. Raises RegionNotFound."""
     purpose = f"halls {region}"
-    after = place_of(cursor, purpose)[0] if cursor else None
     inside = (await get_lineage(region))[0] if region else None
-    rows = await fetch(_HALLS, inside, None, after, limit + 1)
-    return _page([_hall(row) for row in rows], limit, purpose, "code")
+    return await paged(_HALLS, inside, None, by={"code": str}, make=_hall, purpose=purpose, cursor=cursor, limit=limit)
 
 
 async def get_halls(ids: tuple[UUID, ...]) -> list[HallDetail]:
@@ -169,9 +168,4 @@ async def get_hall(hall_id: UUID) -> HallDetail:
 
 
 def _hall(row: Any) -> HallDetail:
-    return HallDetail(**{**row, "hours": msgspec.json.decode(row["hours"], type=list[Hours])})
-
-
-def _page(found: list[Any], limit: int, purpose: str, key: str) -> tuple[list[Any], str | None]:
-    page = found[:limit]
-    return page, cursor_of([getattr(page[-1], key)], purpose) if len(found) > limit else None
+    return row_as(HallDetail, row, json=("hours",))

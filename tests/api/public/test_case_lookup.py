@@ -94,6 +94,6 @@ async def test_the_lifecycle_is_served_as_data(client: httpx.AsyncClient):
 
     body = answer.json()
     assert {(edge["from"], edge["to"]) for edge in body["edges"]} == {(a, b) for a in EDGES for b in EDGES[a]}
-    assert len(body["moves"]) == len(TRANSITIONS)
+    assert len(body["transitions"]) == len(TRANSITIONS)
     again = await client.get("/v1/public/lifecycle/cases", headers={"if-none-match": answer.headers["etag"]})
     assert again.status_code == 304

@@ -254,5 +254,5 @@ def test_the_table_is_served_whole():
 
     assert {state["code"] for state in data["states"]} == set(S)  # type: ignore[attr-defined]
     assert {(e["from"], e["to"]) for e in data["edges"]} == {(a, b) for a in EDGES for b in EDGES[a]}  # type: ignore[attr-defined]
-    assert len(data["moves"]) == len(TRANSITIONS)  # type: ignore[arg-type]
+    assert len(data["transitions"]) == len(TRANSITIONS)  # type: ignore[arg-type]
     assert {flag["code"] for flag in data["flags"]} == set(FLAG_NAMES)  # type: ignore[attr-defined]

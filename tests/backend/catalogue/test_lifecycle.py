@@ -1,4 +1,4 @@
-"""Every state and every move of a version."""
+"""Every state and every transition of a version."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from backend.catalogue.errors import ItemVersionTransitionRefused
-from backend.catalogue.lifecycle import VersionTransition, after
+from backend.catalogue.lifecycle import ITEM_VERSIONS, VersionTransition
 from models.catalogue import VersionState
 
 ALLOWED = {
@@ -17,13 +17,13 @@ ALLOWED = {
 }
 
 
-@pytest.mark.parametrize(("state", "move"), list(itertools.product(VersionState, VersionTransition)))
-def test_only_the_moves_of_the_table_are_made(state: VersionState, move: VersionTransition):
-    expected = ALLOWED.get((state.value, move.value))
+@pytest.mark.parametrize(("state", "transition"), list(itertools.product(VersionState, VersionTransition)))
+def test_only_the_transitions_of_the_table_are_made(state: VersionState, transition: VersionTransition):
+    expected = ALLOWED.get((state.value, transition.value))
 
     if expected is not None:
-        assert after(state, move) == expected
+        assert ITEM_VERSIONS.after(state, transition) == expected
         return
     with pytest.raises(ItemVersionTransitionRefused) as refused:
-        after(state, move)
+        ITEM_VERSIONS.after(state, transition)
     assert refused.value.facts["allowed"] == sorted(each for at, each in ALLOWED if at == state)

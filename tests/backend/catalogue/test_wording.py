@@ -40,7 +40,7 @@ def test_a_query_is_cut_into_words(typed: str, words: list[str]):
     ],
 )
 def test_words_that_say_nothing_are_left_out(words: list[str], telling: list[str]):
-    assert wording.telling(words) == telling
+    assert wording.content_words(words) == telling
 
 
 def test_a_word_is_also_looked_for_under_what_means_the_same():
