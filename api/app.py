@@ -21,7 +21,7 @@ from backend import cache, cases, database, identity
 from backend.partners import partners_from
 from backend.settings import settings
 
-FAST_PATHS = {"/v1/resident/cases/{number}": cases.followed}
+FAST_PATHS = {"/v1/resident/cases/{number}": cases.get_own_case_json}
 """Reads that are answered before the router; each has an ordinary handler too."""
 
 

@@ -14,7 +14,7 @@ from backend.appointments.duty import Runner, authorize_hall, halls_in_charge
 from backend.crypto import mask_name, open_sealed
 from backend.database import fetch
 from backend.paging import USUAL, paged
-from backend.regions import HallDetail, halls_of
+from backend.regions import HallDetail, get_halls
 
 
 class SlotSummary(Struct, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ _COMING = ["booked", "checked-in", "served", "missed"]
 
 async def list_own_halls(staff: Runner) -> list[HallDetail]:
     """The halls that they run, by code."""
-    return await halls_of(tuple(await halls_in_charge(staff)))
+    return await get_halls(tuple(await halls_in_charge(staff)))
 
 
 async def list_slot_summaries(

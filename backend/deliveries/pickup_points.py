@@ -112,7 +112,7 @@ async def list_pickup_points(
     Raises regions' RegionNotFound, CursorInvalid.
     """
     purpose = f"pickup-points {region}"
-    inside = (await regions.lineage(region))[0] if region else None
+    inside = (await regions.get_lineage(region))[0] if region else None
     rows, more = await paged(
         _LIST, inside, by={"code": str}, make=lambda row: row, purpose=purpose, cursor=cursor, limit=limit
     )

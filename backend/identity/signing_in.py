@@ -66,7 +66,7 @@ async def sign_in_resident(code: str, *, device: DeviceClass, wechat: port.WeCha
 
     Raises SignInCodeInvalid for a code that is unknown, old or used, here or at WeChat; SignInRisky and
     AccountDisabled when the account may not enter; SignInBusy and PartnerError when it may be tried again with a
-    fresh code; CacheDown when nobody can count, because then nobody may guess either.
+    fresh code; CacheDown when the tries cannot be counted, because then no guess may be made either.
     """
     await session_watch.ensure_fresh()
     found = await _ask(code, wechat)
