@@ -17,7 +17,7 @@ from backend.cases.opening import NUMBER, normalised_number
 from backend.catalogue.charges import list_charges
 from backend.catalogue.guide import Delivery, Guide
 from backend.database import fetch_value, transaction
-from backend.deliveries import choosing, postage, subjects, transitions
+from backend.deliveries import choosing, postage, subject_deliveries, transitions
 from backend.deliveries.choosing import DeliveryChoice, DeliveryOffer
 from backend.deliveries.errors import DeliveryNotFound, DeliveryNotOffered
 from backend.deliveries.postage import PostageCharge
@@ -52,9 +52,9 @@ async def follow_progress(event: CaseProgressed | CaseCaughtUp, meta: EventMeta)
         if case is None:
             return
         if case.state in NOTHING or (case.state is S.CLOSED and _is_refused(case, event)):
-            await subjects.end_subject_delivery(SUBJECT, case.id, "case-ended")
+            await subject_deliveries.end_subject_delivery(SUBJECT, case.id, "case-ended")
         elif case.state in WITH_DOCUMENT and case.outcome not in REFUSED:
-            await subjects.mark_contents_ready(SUBJECT, case.id)
+            await subject_deliveries.mark_contents_ready(SUBJECT, case.id)
 
 
 def _is_refused(case: Case, event: CaseProgressed | CaseCaughtUp) -> bool:
@@ -63,7 +63,7 @@ def _is_refused(case: Case, event: CaseProgressed | CaseCaughtUp) -> bool:
 
 async def follow_unlinking(event: CaseUnlinked, meta: EventMeta) -> None:
     """The case belongs to another person: nothing of it is sent to the resident who chose before."""
-    await subjects.end_subject_delivery(SUBJECT, event.case_id, "case-unlinked")
+    await subject_deliveries.end_subject_delivery(SUBJECT, event.case_id, "case-unlinked")
 
 
 async def offer_delivery(resident: AsResident, number: str) -> DeliveryOffer:
@@ -97,7 +97,9 @@ async def list_case_deliveries(resident: AsResident, number: str) -> list[Delive
     """The deliveries of one's case, the newest first, for the case's page. Raises CaseNotFound."""
     case = await _of_resident(resident, number)
     return [
-        each for each in await subjects.list_subject_deliveries(SUBJECT, case.id) if each.resident_id == resident.id
+        each
+        for each in await subject_deliveries.list_subject_deliveries(SUBJECT, case.id)
+        if each.resident_id == resident.id
     ]
 
 

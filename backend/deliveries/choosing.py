@@ -1,7 +1,7 @@
 """Choosing a delivery: by post to an address of the resident, or at a counter; changeable until the courier has it.
 
 A delivery knows a subject (kind, id), never what it is. The domain of the subject states what may be chosen
-(`Offer`); its later reports are in subjects.py. The address is copied and sealed: a later change of the
+(`Offer`); its later reports are in subject_deliveries.py. The address is copied and sealed: a later change of the
 resident's address book does not redirect a parcel.
 """
 

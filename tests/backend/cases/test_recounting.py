@@ -68,7 +68,7 @@ async def test_the_nightly_look_counts_what_has_no_date_and_leaves_the_rest(monk
         looked_at.append(case.number)
         return False
 
-    monkeypatch.setattr(recounting, "recount", watched)
+    monkeypatch.setattr(recounting, "recount_case", watched)
     await recounting.recount_cases({})
 
     assert looked_at == [waiting.number]
@@ -89,7 +89,7 @@ async def test_counting_again_without_a_reason_changes_nothing():
     case = await an_accepted_case()
 
     async with transaction():
-        changed = await recounting.recount(case)
+        changed = await recounting.recount_case(case)
 
     assert changed is False
     assert await fetch_value("SELECT version FROM cases") == 1

@@ -9,7 +9,7 @@ import pytest
 from backend import jobs
 from backend.clock import now
 from backend.database import execute, fetch_row, fetch_value
-from backend.deliveries import cancelling, choosing, subjects
+from backend.deliveries import cancelling, choosing, subject_deliveries
 from backend.deliveries.choosing import DeliveryChoice
 from backend.deliveries.errors import (
     AddressNotFound,
@@ -66,8 +66,8 @@ async def test_what_does_not_exist_yet_waits_for_it():
     chosen = await choosing.choose_delivery(resident, offer, await by_post(resident))
     assert chosen.state is D.WAITING
 
-    assert await subjects.mark_contents_ready("case", offer.subject_id) is True
-    assert await subjects.mark_contents_ready("case", offer.subject_id) is False
+    assert await subject_deliveries.mark_contents_ready("case", offer.subject_id) is True
+    assert await subject_deliveries.mark_contents_ready("case", offer.subject_id) is False
 
     assert await moves_of(chosen.id) == ["waiting", "to_send"]
     assert await recorded_states(chosen.id) == ["to_send"]
@@ -245,8 +245,8 @@ async def test_what_was_signed_for_cannot_be_changed():
 async def test_a_subject_that_ends_cancels_what_has_not_been_sent():
     delivery = await a_delivery(state=D.WAITING)
 
-    assert await subjects.end_subject_delivery("case", delivery.subject_id, "case-ended") is True
-    assert await subjects.end_subject_delivery("case", delivery.subject_id, "case-ended") is False
+    assert await subject_deliveries.end_subject_delivery("case", delivery.subject_id, "case-ended") is True
+    assert await subject_deliveries.end_subject_delivery("case", delivery.subject_id, "case-ended") is False
 
     assert await delivery_state(delivery.id) == "cancelled"
 
@@ -257,7 +257,7 @@ async def test_a_subject_that_ends_takes_the_order_back_by_a_job():
     subject = await fetch_value("SELECT subject_id FROM deliveries")
 
     with served_by(courier):
-        assert await subjects.end_subject_delivery("case", subject, "case-ended") is True
+        assert await subject_deliveries.end_subject_delivery("case", subject, "case-ended") is True
         assert await delivery_state(shipment.delivery_id) == "ordered"
         await jobs.drain()
 
@@ -269,7 +269,7 @@ async def test_what_the_courier_has_goes_its_way_when_the_subject_ends():
     shipment = await a_shipment(state=D.IN_TRANSIT)
     subject = await fetch_value("SELECT subject_id FROM deliveries")
 
-    assert await subjects.end_subject_delivery("case", subject, "case-ended") is False
+    assert await subject_deliveries.end_subject_delivery("case", subject, "case-ended") is False
     assert await delivery_state(shipment.delivery_id) == "in_transit"
 
 
@@ -278,5 +278,6 @@ async def test_a_subject_shows_its_deliveries_the_newest_first():
     new = await a_delivery(subject_id=old.subject_id)
     await a_delivery()
 
-    assert [each.id for each in await subjects.list_subject_deliveries("case", old.subject_id)] == [new.id, old.id]
-    assert await subjects.list_subject_deliveries("licence", old.subject_id) == []
+    found = await subject_deliveries.list_subject_deliveries("case", old.subject_id)
+    assert [each.id for each in found] == [new.id, old.id]
+    assert await subject_deliveries.list_subject_deliveries("licence", old.subject_id) == []

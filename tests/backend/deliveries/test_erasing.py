@@ -10,7 +10,7 @@ from backend import data_subjects, jobs, schedule
 from backend.crypto import seal
 from backend.database import execute, fetch, fetch_row, transaction
 from backend.deliveries import dispatching, erasing, handing_over, ordering, returning, tracking
-from backend.deliveries import subjects as delivery_subjects
+from backend.deliveries import subject_deliveries as delivery_subjects
 from backend.deliveries.errors import ReceiverForgotten
 from backend.deliveries.handing_over import IdentityProof
 from backend.identity import disable_resident

@@ -184,7 +184,7 @@ async def test_one_gives_and_holds_so_many_at_a_time_also_when_all_come_at_once(
             *(delegating.accept_invitation(delegate, each, name="王小红") for each in codes), return_exceptions=True
         )
 
-    assert sorted(type(each).__name__ for each in taken) == ["DelegationLimitExceeded", "DelegationSeen"]
+    assert sorted(type(each).__name__ for each in taken) == ["DelegationDetail", "DelegationLimitExceeded"]
 
 
 @pytest.mark.parametrize("days", [-1, 367])
