@@ -168,7 +168,7 @@ class CourierAddressRefused(CourierOrderRefused):
 
 
 class CourierWaybillNotFound(PartnerRefused):
-    """Nobody there knows the number (yet)."""
+    """The partner does not know the number (yet)."""
 
     title = "暂无物流信息"
 
