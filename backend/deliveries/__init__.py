@@ -1,7 +1,7 @@
 """Deliveries: how what was decided reaches the resident, by post or at a counter, and where it is on the way.
 
 Every activity is a module, and reads with it as a sentence: `choosing.choose(…)`, `dispatching.send(…)`.
-The domain of a subject uses `subjects`. Importing the room registers its jobs.
+The domain of a subject uses `subject_deliveries`. Importing the package registers its jobs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from backend.deliveries import (
     resident_views,
     returning,
     staff_views,
-    subjects,
+    subject_deliveries,
     tracing,
     tracking,
     transitions,
@@ -54,7 +54,7 @@ __all__ = [
     "resident_views",
     "returning",
     "staff_views",
-    "subjects",
+    "subject_deliveries",
     "tracing",
     "tracking",
     "transitions",

@@ -22,7 +22,6 @@ EXEMPT = (
 )
 """Areas whose words are not compared yet."""
 ALLOWED = {
-    "backend/deliveries/subjects.py": {"subjects.py"},  # what is delivered, not whose data
     "backend/job_queue.py": {"listener"},  # asyncpg's own name of the method
     "backend/deliveries/events.py": {"Over"},  # a hand-over at a counter
     "models/deliveries.py": {"Over"},
