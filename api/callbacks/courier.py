@@ -12,12 +12,15 @@ from litestar.params import FromPath, PathParameter
 from api.limits import client_address
 from api.problems import RouteNotFound, answers
 from backend.deliveries import callbacks
+from backend.partner_settings.couriers import COURIERS
 from backend.partners import Partners
 from backend.partners.courier.port import CourierPushInvalid, CourierPushSignatureInvalid, Tracking
 
 _REFUSALS = answers(CourierPushSignatureInvalid, CourierPushInvalid, RouteNotFound)
 
-Name = Annotated[str, PathParameter(description="推送方：kuaidi100、sf、kdniao")]
+Name = Annotated[
+    str, PathParameter(description=f"推送方：{'、'.join(name for name, each in COURIERS.items() if each.pushes)}")
+]
 Token = Annotated[str, PathParameter(description="仅双方知晓的地址尾段，用于不签名的推送方")]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from backend.deliveries.lifecycle import DELIVERIES, LEADS_TO
+from backend.partner_settings.couriers import COURIERS
 from models.deliveries import DeliveryState as D
 from models.deliveries import Direction, Method, Postage, ProblemKind
 from models.shipments import TrackStatus as T
@@ -63,8 +64,7 @@ POSTAGE_NAMES: Mapping[Postage, str] = {
     Postage.COLLECT: "到付",
 }
 COMPANY_NAMES: Mapping[str, str] = {
-    "ems": "EMS",
-    "shunfeng": "顺丰速运",
+    **{each.company: each.title for each in COURIERS.values() if each.company},
     "youzhengguonei": "邮政快递包裹",
     "jd": "京东物流",
     "yuantong": "圆通速递",
@@ -75,10 +75,7 @@ COMPANY_NAMES: Mapping[str, str] = {
     "debangwuliu": "德邦物流",
 }
 SOURCE_NAMES: Mapping[str, str] = {
-    "kuaidi100": "快递100",
-    "kdniao": "快递鸟",
-    "sf": "顺丰速运",
-    "ems": "EMS",
+    **{name: each.title for name, each in COURIERS.items()},
     "wechat": "微信物流",
     "staff": "办理部门登记",
 }

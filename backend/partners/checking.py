@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 from urllib.parse import urlsplit
 
+from backend.partner_settings.couriers import COURIERS
 from backend.partners import simulated
 from backend.settings import Settings
 
@@ -15,8 +16,7 @@ Fault = tuple[Literal["broken", "unsafe", "missing"], str, str, str]
 SHORTEST_TOKEN = 32
 _CHOOSE = f"set {SHORTEST_TOKEN} random characters or more, here and at the partner"
 _SHORT = f"is shorter than {SHORTEST_TOKEN} characters: it is all that protects"
-_TEST_SYSTEMS = ("sfapi-sbox.sf-express.com/", "sandboxapi.kdniao.com/", "api.ems.com.cn/amp-prod-api/f/amp/api/test/")
-"""The test systems of the couriers' own documents."""
+_TEST_SYSTEMS = tuple(each.test_system for each in COURIERS.values() if each.test_system)
 
 
 def address_faults(name: str, base: str) -> Iterator[Fault]:

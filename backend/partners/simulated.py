@@ -6,6 +6,8 @@ among them: every simulator makes its own.
 
 from __future__ import annotations
 
+from backend.partner_settings.couriers import COURIERS as _DECLARED
+
 WECHAT: dict[str, str] = {
     "wechat_appid": "wx5a68616e6762616e",
     "wechat_secret": "sandbox-mini-program-secret",
@@ -24,18 +26,7 @@ SMS: dict[str, str] = {
     "sms_push_token": "sandbox-sms-push-token-0123456789",
 }
 COURIERS: dict[str, str] = {
-    "kuaidi100_key": "sandboxKEY100",
-    "kuaidi100_customer": "SANDBOXCUSTOMER100",
-    "kuaidi100_salt": "sandbox-salt-of-kuaidi100",
-    "sf_partner_id": "SANDBOXSF",
-    "sf_checkword": "sandbox-checkword-of-32-letters-x",
-    "sf_monthly_card": "7551234567",
-    "sf_label_template": "fm_76130_standard_SANDBOXSF",
-    "ems_sender_no": "1100099999999",
-    "ems_authorization": "sandbox-ems-authorization",
-    "ems_sign_key": "c2FuZGJveC1lbXMta2V5IQ==",
-    "kdniao_business_id": "1990001",
-    "kdniao_app_key": "sandbox-app-key-of-kdniao",
+    **{name: value for each in _DECLARED.values() for name, value in each.sandbox_settings.items()},
     "courier_push_token": "sandbox-courier-push-token-40-letters-xx",
 }
 MONEY: dict[str, str] = {
@@ -55,7 +46,6 @@ FISCAL: dict[str, str] = {
 }
 _SECRETS_OF_MONEY = {"wechat_pay_api_v3_key", "wechat_pay_v2_key", "fiscal_receipt_secret"}
 HARMLESS = frozenset(
-    {"wechat_appid", "wechat_oa_appid", "sms_app_id", "sms_sign_name", "sf_monthly_card", *MONEY, *FISCAL}
-    - _SECRETS_OF_MONEY
-)
+    {"wechat_appid", "wechat_oa_appid", "sms_app_id", "sms_sign_name", *MONEY, *FISCAL} - _SECRETS_OF_MONEY
+).union(*(each.harmless for each in _DECLARED.values()))
 """Names that prove nothing: an installation may happen to have the same."""

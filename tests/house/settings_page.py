@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backend.partner_settings import PartnerSettings
+from backend.partner_settings.couriers import COURIERS
 from backend.settings import DEVELOPMENT_SECRET, Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -26,7 +27,7 @@ says otherwise. `zhangban doctor` says which of them are missing or unsafe.
 
 def text() -> str:
     """The page."""
-    return "\n".join([_HEAD.rstrip(), *_table(Settings), *_table(PartnerSettings)]) + "\n"
+    return "\n".join([_HEAD.rstrip(), *_table(Settings), *_table(PartnerSettings), *_of_couriers()]) + "\n"
 
 
 def _table(kind: type) -> list[str]:
@@ -43,6 +44,10 @@ def _table(kind: type) -> list[str]:
         name = field.target.id
         lines.append(f"| `{name.upper()}` | {_shown(getattr(values, name))} | {_meaning(docstring)} |")
     return lines
+
+
+def _of_couriers() -> list[str]:
+    return [line for each in COURIERS.values() for line in _table(each.settings)]
 
 
 def _shown(value: Any) -> str:

@@ -6,15 +6,17 @@ the wire: `logitcsInterface`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from backend import clock
+from backend.partner_settings.couriers.ems import EmsSettings
 from backend.partners.base import PartnerClient, Repeat, Reply, Wire
 from backend.partners.bodies import at
+from backend.partners.checking import Fault
 from backend.partners.courier.port import (
     CourierOrderRefused,
     CourierPush,
@@ -35,7 +37,7 @@ from backend.partners.courier.reading import groups, node, nodes, text
 from backend.partners.courier.replies import form, places, told, told_text, understanding
 from backend.partners.courier.signing import ems_key, ems_seal
 from backend.partners.courier.tables import load
-from backend.settings import Settings
+from backend.settings import Settings, SettingsError
 
 COMPANY = "ems"
 
@@ -50,11 +52,20 @@ class Ems:
 
     def __init__(self, wire: Wire, values: Settings) -> None:
         """Raises SettingsError when the key cannot seal."""
-        ems_key(values.ems_sign_key)
-        self._client = PartnerClient(self.name, values.ems_api_base, wire, values)
-        self._values = values
+        self._values = values.of(EmsSettings)
+        ems_key(self._values.ems_sign_key)
+        self._client = PartnerClient(self.name, self._values.ems_api_base, wire, values)
         self._table = load(self.name, values.courier_tables)
-        self.query_seconds = values.ems_query_seconds
+        self.query_seconds = self._values.ems_query_seconds
+
+    @staticmethod
+    def setting_faults(values: Settings) -> Iterator[Fault]:
+        """A key that cannot seal."""
+        if key := values.of(EmsSettings).ems_sign_key:
+            try:
+                ems_key(key)
+            except SettingsError as error:
+                yield "broken", "EMS_SIGN_KEY", str(error), "copy it from the courier's console"
 
     async def order(self, parcel: ToSend) -> Ordered:
         """See the port. Our number is their `logisticsOrderNo`."""

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from backend import clock
+from backend.partner_settings.couriers.kdniao import KdniaoSettings
 from backend.partners.base import PartnerClient, Reply, Wire
 from backend.partners.bodies import Unreadable, at, form_fields, json_object
 from backend.partners.courier.port import (
@@ -51,11 +52,11 @@ class Kdniao:
     pushes = True
 
     def __init__(self, wire: Wire, values: Settings) -> None:
-        self._client = PartnerClient(self.name, values.kdniao_api_base, wire, values)
-        self._values = values
+        own = self._values = values.of(KdniaoSettings)
+        self._client = PartnerClient(self.name, own.kdniao_api_base, wire, values)
         self._table = load(self.name, values.courier_tables)
-        self.signs = values.kdniao_push_signed and bool(values.kdniao_app_key)
-        self.query_seconds = values.kdniao_query_seconds
+        self.signs = own.kdniao_push_signed and bool(own.kdniao_app_key)
+        self.query_seconds = own.kdniao_query_seconds
 
     async def subscribe(self, parcel: Parcel) -> None:
         """See the port. Subscribed already is fine."""

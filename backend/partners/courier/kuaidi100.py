@@ -6,13 +6,15 @@ its field `param` with the salt of the subscription; an empty salt signs too, bu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from backend.partner_settings.couriers.kuaidi100 import Kuaidi100Settings
 from backend.partners.base import PartnerClient, Reply, Wire
 from backend.partners.bodies import at, form_fields, json_object
+from backend.partners.checking import Fault
 from backend.partners.courier.port import (
     CourierPush,
     CourierPushSignatureInvalid,
@@ -53,18 +55,26 @@ class Kuaidi100:
     pushes = True
 
     def __init__(self, wire: Wire, values: Settings) -> None:
-        self._client = PartnerClient(self.name, values.kuaidi100_api_base, wire, values)
-        self._values = values
+        own = self._values = values.of(Kuaidi100Settings)
+        self._settings = values
+        self._client = PartnerClient(self.name, own.kuaidi100_api_base, wire, values)
         self._table = load(self.name, values.courier_tables)
-        self.signs = bool(values.kuaidi100_salt)
-        self.query_seconds = values.kuaidi100_query_seconds
+        self.signs = bool(own.kuaidi100_salt)
+        self.query_seconds = own.kuaidi100_query_seconds
+
+    @staticmethod
+    def setting_faults(values: Settings) -> Iterator[Fault]:
+        """A missing salt: the signature proves nothing then."""
+        if not values.of(Kuaidi100Settings).kuaidi100_salt:
+            what = "is not set: an empty salt can sign pushes for anyone, so none is trusted"
+            yield "unsafe", "KUAIDI100_SALT", what, "choose a random one; it counts from the next subscription on"
 
     async def subscribe(self, parcel: Parcel) -> None:
         """See the port. Subscribed already is fine."""
-        if not self.signs and not self._values.courier_push_token:
+        if not self.signs and not self._settings.courier_push_token:
             raise PartnerMisconfigured(self.name, "no-push-address")
         parameters = {
-            "callbackurl": callback_address(self._values, self),
+            "callbackurl": callback_address(self._settings, self),
             "salt": self._values.kuaidi100_salt,
             "resultv2": self._values.kuaidi100_edition,
         }

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 from xml.sax.saxutils import quoteattr
 
+from backend.partner_settings.couriers.sf import SfSettings
 from backend.partners.base import Repeat, Wire
 from backend.partners.bodies import Unreadable, at, form_fields, json_object, text_of, xml_fields
 from backend.partners.courier.port import (
@@ -46,7 +47,7 @@ class Sf:
         self._table = load(self.name, values.courier_tables)
         self._calls = SfCalls(wire, values, self._table)
         self._orders = SfOrders(self._calls, self._table, values)
-        self.query_seconds = values.sf_query_seconds
+        self.query_seconds = values.of(SfSettings).sf_query_seconds
 
     async def order(self, parcel: ToSend) -> Ordered:
         """See the port."""

@@ -9,6 +9,7 @@ from uuid import uuid4
 import msgspec
 
 from backend import clock
+from backend.partner_settings.couriers.sf import SfSettings
 from backend.partners.base import PartnerClient, Repeat, Reply, Wire
 from backend.partners.courier.port import PartnerError, PartnerRefused
 from backend.partners.courier.reading import text
@@ -22,8 +23,8 @@ class SfCalls:
     """Calls on behalf of one partnerID."""
 
     def __init__(self, wire: Wire, values: Settings, table: Table) -> None:
-        self._client = PartnerClient("sf", values.sf_api_base, wire, values)
-        self._values = values
+        self._values = values.of(SfSettings)
+        self._client = PartnerClient("sf", self._values.sf_api_base, wire, values)
         self._table = table
 
     async def ask(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backend.partner_settings.couriers.sf import SfSettings
 from backend.partners.courier.port import (
     CourierAddressRefused,
     CourierOrderRefused,
@@ -27,7 +28,7 @@ class SfOrders:
     def __init__(self, calls: SfCalls, table: Table, values: Settings) -> None:
         self._calls = calls
         self._table = table
-        self._values = values
+        self._values = values.of(SfSettings)
 
     async def order(self, parcel: ToSend) -> Ordered:
         """See the port. Ordered before under this number: the waybill of then is looked up."""

@@ -1,16 +1,26 @@
-"""What the environment says about the partners: a part of `Settings`, where it is read and checked.
+"""The settings of the partners, a part of `Settings`, which reads and checks them.
 
-A partner without its key or address is switched off: its routes and its way to the resident say so plainly.
+A partner without its key or address is switched off: its routes and its channel to the resident report that plainly.
+Each courier declares its own settings, in `couriers`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from backend.partner_settings.couriers import COURIERS
+
+if TYPE_CHECKING:
+    CourierSettings = object
+else:
+    CourierSettings = type("CourierSettings", tuple(each.settings for each in COURIERS.values()), {})
+
+Own = TypeVar("Own")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartnerSettings:
+class PartnerSettings(CourierSettings):
     """Addresses, names and keys of the outside world. Times are in seconds unless the name says otherwise."""
 
     # -- partners -------------------------------------------------------------------------------
@@ -127,63 +137,8 @@ class PartnerSettings:
     courier_push_networks: str = ""
     """Networks that pushes without a signature may come from, comma separated; empty means from anywhere."""
     courier_tables: str = ""
-    """Folder with tables (`kuaidi100.toml`, `sf.toml`, `ems.toml`, `kdniao.toml`) whose entries go before those of the
-    service: codes of the journey, answers, names of services."""
-    kuaidi100_api_base: str = "https://poll.kuaidi100.com"
-    """Address of 快递100; the sandbox's in development."""
-    kuaidi100_key: str = ""
-    """授权 key; empty switches 快递100 off."""
-    kuaidi100_customer: str = ""
-    """Customer number; questions are signed with it."""
-    kuaidi100_salt: str = ""
-    """Salt of the signature of pushes. Empty still signs, but proves nothing: such pushes are treated as unsigned, and
-    production does not start."""
-    kuaidi100_edition: Literal["1", "4", "8"] = "4"
-    """`resultv2`: 4 and 8 report the finer codes of a journey, as the contract allows."""
-    kuaidi100_query_seconds: float = 1800.0
-    """Least time between two questions about one parcel."""
-    sf_api_base: str = "https://bspgw.sf-express.com/std/service"
-    """Address of 顺丰丰桥, whole; the sandbox's in development."""
-    sf_partner_id: str = ""
-    """顾客编码; empty switches 顺丰 off."""
-    sf_checkword: str = ""
-    """校验码: requests are signed with it."""
-    sf_monthly_card: str = ""
-    """月结卡号 that the office's postage is charged to; empty means that none is named."""
-    sf_express_type: str = "2"
-    """Product that is ordered (`expressTypeId`), as the contract names it."""
-    sf_label_template: str = ""
-    """Template of the cloud print service for labels; empty means that the courier prints them."""
-    sf_query_seconds: float = 600.0
-    """Least time between two questions about one parcel."""
-    ems_api_base: str = "https://api.ems.com.cn/amp-prod-api/f/amp/api/open"
-    """Address of EMS, whole; the last part is `test` for its test system."""
-    ems_sender_no: str = ""
-    """协议客户号; empty switches EMS off."""
-    ems_authorization: str = ""
-    """Authorisation code of the open platform."""
-    ems_sign_key: str = ""
-    """Key that requests are sealed with, base64 of 16 bytes."""
-    ems_user_code: str = ""
-    """User code, where the contract has one."""
-    ems_product: str = "1"
-    """Product that is ordered (`bizProductNo`), as the contract names it."""
-    ems_query_seconds: float = 1800.0
-    """Least time between two questions about one parcel."""
-    kdniao_api_base: str = "https://api.kdniao.com/api/dist"
-    """Address of 快递鸟, whole; the sandbox's in development."""
-    kdniao_business_id: str = ""
-    """EBusinessID; empty switches 快递鸟 off."""
-    kdniao_app_key: str = ""
-    """AppKey: requests and pushes are signed with it."""
-    kdniao_push_signed: bool = True
-    """Pushes must carry DataSign. Off for contracts without it: then their origin is not proven."""
-    kdniao_subscribe_type: Literal["1008", "8008"] = "1008"
-    """RequestType of a subscription, as the contract has it."""
-    kdniao_query_type: Literal["1002", "8001", "8002"] = "1002"
-    """RequestType of a question, as the contract has it."""
-    kdniao_query_seconds: float = 1800.0
-    """Least time between two questions about one parcel."""
+    """Folder with tables (`<courier>.toml`) whose entries go before those of the service: codes of nodes, answers,
+    names of services."""
 
     # -- fiscal receipts ------------------------------------------------------------------------
     fiscal_receipt_base: str = ""
@@ -208,3 +163,9 @@ class PartnerSettings:
     """票据种类代码."""
     fiscal_receipt_pause: float = 600.0
     """How long after no answer the platform is asked again."""
+
+    def of(self, kind: type[Own]) -> Own:
+        """These settings, typed as those that one courier declares. Raises TypeError for an undeclared `kind`."""
+        if not isinstance(self, kind):
+            raise TypeError(f"{kind.__name__} belongs to no declared courier")
+        return self
