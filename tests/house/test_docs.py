@@ -90,3 +90,30 @@ def test_the_page_of_settings_says_what_the_settings_say():
 
 def test_the_decisions_are_numbered_without_a_gap():
     assert [int(path.name[:4]) for path in DECISIONS] == [*range(1, len(DECISIONS) + 1)]
+
+
+def code_of_the_glossary() -> list[str]:
+    """What the glossary says a thing is called in the code."""
+    found, column = [], 0
+    for line in (ROOT / "docs" / "glossary.md").read_text().splitlines():
+        row = [cell.strip() for cell in line.strip("|").split("|")]
+        if "In the code" in row:
+            column = row.index("In the code")
+        elif line.startswith("| ") and column:
+            found += re.findall(r"`([^`]+)`", row[column])
+    return found
+
+
+def test_the_glossary_names_what_is_in_the_code():
+    folders = ("api", "backend", "models", "notifications")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    code = "\n".join([*(str(path.relative_to(ROOT)) for path in files), *(path.read_text() for path in files)])
+
+    def exists(name: str) -> bool:
+        if "/" in name and "<" not in name and list(ROOT.glob(name.rstrip("/"))):
+            return True
+        # `…Detail`, `consent_*` and `api/<who>/` stand for all names of that form.
+        form = re.sub(r"\\\*|…|<\w+>", r"\\w+", re.escape(name)).replace(r"\(\)", "")
+        return any(re.search(rf"(?<![a-z]){each}", code) for each in (form, form.lower()))
+
+    assert [name for name in code_of_the_glossary() if not exists(name)] == []

@@ -189,12 +189,13 @@ def _remarks(path: Path) -> Iterator[Found]:
 
 def _paragraphs(path: Path) -> Iterator[Found]:
     """The lines of a document without code; of the glossary without the column *Not called*."""
-    fenced = False
+    fenced, forbidden = False, set(cells()) if path.name == "glossary.md" else set()
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         if line.lstrip().startswith("```"):
             fenced = not fenced
-        elif not fenced and not (path.name == "glossary.md" and line.startswith("| ")):
-            yield Found(name(path), number, "document", without_code(line))
+        elif not fenced:
+            kept = "|".join(cell for cell in line.split("|") if cell.strip() not in forbidden)
+            yield Found(name(path), number, "document", without_code(kept))
 
 
 def without_code(text: str) -> str:
