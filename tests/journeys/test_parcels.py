@@ -93,7 +93,7 @@ async def test_a_parcel_goes_home_step_by_step(couriers: Couriers, staff: AsStaf
 
 async def test_ems_is_followed_by_kuaidi100_whose_word_counts(couriers: Couriers, staff: AsStaff):
     delivery, waybill = await ordered(staff, "ems")
-    (subscription,) = couriers.kuaidi100.subscriptions
+    (subscription,) = couriers.desks["kuaidi100"].subscriptions
     assert (subscription.company, subscription.number, subscription.status) == ("ems", waybill, "polling")
     await move(couriers, waybill, "signed")
     assert await delivery_state(delivery) == "signed"
@@ -197,7 +197,7 @@ async def test_a_number_that_no_tracker_knows_is_given_up_and_reported(couriers:
     await couriers.advance(3 * DAY + 60)
     await jobs.drain()
     assert [kind for kind, _ in await problems_of(delivery.id)] == ["not-found"]
-    assert couriers.kuaidi100.subscriptions[0].status == "abort"
+    assert couriers.desks["kuaidi100"].subscriptions[0].status == "abort"
 
 
 async def test_the_tracker_corrects_the_company_that_the_office_entered(couriers: Couriers, staff: AsStaff):

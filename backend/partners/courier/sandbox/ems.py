@@ -15,8 +15,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from cryptography.hazmat.primitives.ciphers.algorithms import SM4
 
 from backend import clock
+from backend.partners.courier.sandbox.desk import Call, CourierDesk
 from backend.partners.courier.sandbox.journeys import Person
 from backend.partners.courier.sandbox.labels import label
+from backend.partners.courier.sandbox.pushing import PushDesk
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, written
 
 COMPANY = "ems"
@@ -50,17 +52,27 @@ class Wrong(Exception):
         self.code, self.message = code, message
 
 
-class EmsDesk:
+class EmsDesk(CourierDesk):
     """EMS's side of a world."""
 
-    def __init__(self, world: CourierWorld) -> None:
-        self._world = world
+    name = "ems"
+    base_path = "/amp/api/open"
+    operation_field = "apiCode"
+    operations = {"020003": "order", "020006": "cancel", "010004": "label", "040001": "query"}
+    refusal_code = "S00001"
+    code_fields = ("retCode",)
+
+    def __init__(self, world: CourierWorld, pushes: PushDesk) -> None:
+        super().__init__(world, pushes)
         self._services: Mapping[str, Callable[[Any], Awaitable[Any]]] = {
             "020003": self._ordered,
             "020006": self._cancelled,
             "010004": self._labelled,
             "040001": self._traced,
         }
+
+    def calls(self) -> Mapping[str, Call]:
+        return {self.base_path: self.call}
 
     async def call(self, fields: dict[str, str]) -> dict[str, Any]:
         """POST …/open: one form for every apiCode."""

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 import msgspec
 
+from backend.partners.courier.sandbox.desk import Call, CourierDesk
 from backend.partners.courier.sandbox.places import COMPANIES
 from backend.partners.courier.sandbox.pushing import FORM, Draft, Lie, PushDesk
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, object_in, written
@@ -47,45 +49,63 @@ CODES: dict[str, tuple[str, str]] = {
 _WANT_PHONE = frozenset({"SF", "ZTO", "JTSD"})
 
 
-class KdniaoDesk:
-    """快递鸟's side of a world; `address` is what its console has been told."""
+class KdniaoDesk(CourierDesk):
+    """快递鸟's side of a world."""
+
+    name = "kdniao"
+    base_path = "/api/dist"
+    operation_field = "RequestType"
+    operations = {
+        "1008": "subscribe", "8008": "subscribe", "1002": "query", "8001": "query", "8002": "query"
+    }  # fmt: skip
 
     def __init__(self, world: CourierWorld, pushes: PushDesk) -> None:
-        self._world, self._pushes = world, pushes
-        self.address = ""
+        super().__init__(world, pushes)
         self.subscriptions: dict[tuple[str, str], str] = {}
         """Shipper and number → end of a phone."""
-        world.subscribers.append(self.hear)
+        world.subscribers.append(self.push_event)
+
+    def calls(self) -> Mapping[str, Call]:
+        return {self.base_path: self.call}
+
+    def push_to(self, base: str) -> None:
+        self.address = f"{base}/kdniao"
+
+    def list_subscriptions(self) -> list[dict[str, Any]]:
+        return [{"partner": self.name, "company": shipper, "waybill": number} for shipper, number in self.subscriptions]
 
     def call(self, fields: dict[str, str]) -> dict[str, Any]:
         """POST /api/dist: one form for every RequestType."""
         data = fields.get("RequestData", "")
         ours = fields.get("EBusinessID") == self._world.named["kdniao_business_id"]
         if not ours or fields.get("DataSign") != self._sign(data):
-            return self.refused("数据验证不通过：DataSign 或 EBusinessID 错误")
+            return self._refused("数据验证不通过：DataSign 或 EBusinessID 错误")
         said = object_in(data)
         if said is None or fields.get("DataType") != "2":
-            return self.refused("请求数据格式错误")
+            return self._refused("请求数据格式错误")
         shipper, number = str(said.get("ShipperCode", "")), str(said.get("LogisticCode", ""))
         if shipper not in SHIPPERS or not number:
-            return self.refused("不支持的快递公司或单号为空")
+            return self._refused("不支持的快递公司或单号为空")
         phone = str(said.get("CustomerName", ""))
         if shipper in _WANT_PHONE and not phone:
-            return self.refused("缺少 CustomerName（手机号后四位）")
+            return self._refused("缺少 CustomerName（手机号后四位）")
         match fields.get("RequestType"):
             case "1008" | "8008":
                 return self._subscribe(shipper, number, phone)
             case "1002" | "8001" | "8002":
                 return self._query(shipper, number, phone)
-        return self.refused("没有可用套餐")
+        return self._refused("没有可用套餐")
 
-    def refused(self, reason: str) -> dict[str, Any]:
-        """An answer that is a refusal: words, no code."""
+    def refused(self, code: str, message: str) -> dict[str, Any]:
+        """An answer that refuses a call: words, no code."""
+        return self._refused(message)
+
+    def _refused(self, reason: str) -> dict[str, Any]:
         return {"EBusinessID": self._world.named["kdniao_business_id"], "Success": False, "Reason": reason}
 
     def _subscribe(self, shipper: str, number: str, phone: str) -> dict[str, Any]:
         if (shipper, number) in self.subscriptions:
-            return self.refused("该单号重复订阅")
+            return self._refused("该单号重复订阅")
         self.subscriptions[shipper, number] = phone
 
         async def first() -> None:
@@ -104,13 +124,14 @@ class KdniaoDesk:
 
     # -- what it tells ---------------------------------------------------------------------------
 
-    async def hear(self, parcel: Parcel, event: Event) -> None:
+    async def push_event(self, parcel: Parcel, event: Event) -> None:
         """A parcel moved: its subscriber is pushed the whole list."""
         await self._tell(parcel, None)
 
-    async def push_now(self, parcel: Parcel, lie: Lie | None) -> None:
-        """The list as it stands once more."""
-        await self._tell(parcel, lie)
+    async def push_now(self, parcels: Sequence[Parcel], lie: Lie | None, *, named: bool) -> None:
+        """Push the list as it stands once more."""
+        for parcel in parcels:
+            await self._tell(parcel, lie)
 
     async def forge(self, parcel: Parcel, event: Event, lie: Lie) -> None:
         """A list with an event at its end that never happened."""
@@ -142,7 +163,7 @@ class KdniaoDesk:
                 fields["DataSign"] = quote_plus(sign)  # theirs is escaped once before it is put into the form
             return FORM, urlencode(fields).encode()
 
-        draft = Draft("kdniao", (parcel.waybill,), self.address, events, write, _is_taken, GAPS)
+        draft = Draft(self.name, (parcel.waybill,), self.address, events, write, _is_taken, GAPS)
         await self._pushes.tell(draft, lie=lie)
 
     def _list(self, shipper: str, number: str, parcel: Parcel | None, events: list[Event], lie: Lie) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Its signing is written here once more, apart from the adapter's: a mistake there
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,9 +14,10 @@ from urllib.parse import quote_plus
 
 import msgspec
 
+from backend.partners.courier.sandbox.desk import Call, CourierDesk
 from backend.partners.courier.sandbox.places import COMPANIES
 from backend.partners.courier.sandbox.pushing import FORM, Draft, Lie, PushDesk
-from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, object_in
+from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, object_in, written
 
 HALF_AN_HOUR, DAY = 1800.0, 86_400.0
 SILENT, STILL = 3 * DAY, 60 * DAY
@@ -72,14 +73,38 @@ class Refused(Exception):
         self.code, self.message = code, message
 
 
-class Kuaidi100Desk:
-    """快递100's side of a world."""
+class Kuaidi100Desk(CourierDesk):
+    """快递100's side of a world. It learns from subscriptions where to push."""
+
+    name = "kuaidi100"
+    operations = {"/poll": "subscribe", "/poll/query.do": "query"}
+    refusal_code = "501"
+    code_fields = ("returnCode", "status")
 
     def __init__(self, world: CourierWorld, pushes: PushDesk) -> None:
-        self._world, self._pushes = world, pushes
+        super().__init__(world, pushes)
         self.subscriptions: list[Subscription] = []
         self._asked: dict[tuple[str, str], datetime] = {}
-        world.subscribers.append(self.hear)
+        world.subscribers.append(self.push_event)
+
+    def calls(self) -> Mapping[str, Call]:
+        return {"/poll": self.subscribe, "/poll/query.do": self.query}
+
+    def refused(self, code: str, message: str) -> dict[str, Any]:
+        return {"result": False, "returnCode": code, "message": message}
+
+    def list_subscriptions(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "partner": self.name,
+                "company": each.company,
+                "waybill": each.number,
+                "status": each.status,
+                "since": written(each.since),
+                "signed": bool(each.salt),
+            }
+            for each in self.subscriptions
+        ]
 
     # -- what is asked ---------------------------------------------------------------------------
 
@@ -92,7 +117,7 @@ class Kuaidi100Desk:
             company, number = str(said.get("company", "")), str(said.get("number", ""))
             self._may_subscribe(fields, said, given, company, number)
         except Refused as refused:
-            return {"result": False, "returnCode": refused.code, "message": refused.message}
+            return self.refused(refused.code, refused.message)
         made = Subscription(
             company, number, given["callbackurl"], given.get("salt"), str(given.get("resultv2", "")),
             str(given.get("phone", "")), self._world.agenda.now(),
@@ -114,7 +139,7 @@ class Kuaidi100Desk:
                 raise Refused("400", "找不到对应公司")
             return self._found(company, number, str(said.get("phone", "")), str(said.get("resultv2", "")))
         except Refused as refused:
-            return {"result": False, "returnCode": refused.code, "message": refused.message}
+            return self.refused(refused.code, refused.message)
 
     def _may_subscribe(
         self, fields: dict[str, str], said: dict[str, Any], given: dict[str, Any], company: str, number: str
@@ -153,16 +178,17 @@ class Kuaidi100Desk:
 
     # -- what it tells ---------------------------------------------------------------------------
 
-    async def hear(self, parcel: Parcel, event: Event) -> None:
-        """A parcel moved: whoever follows it is pushed the whole list."""
+    async def push_event(self, parcel: Parcel, event: Event) -> None:
+        """Push the whole list to the parcel's subscribers."""
         for each in self._following(parcel):
             await self._tell(each, parcel)
 
-    async def push_now(self, parcel: Parcel, lie: Lie | None) -> None:
-        """The list as it stands once more, to everybody who follows it or did."""
-        for each in self.subscriptions:
-            if each.number == parcel.waybill and _seen(parcel):
-                await self._send(each, parcel, _seen(parcel), each.status, "", lie)
+    async def push_now(self, parcels: Sequence[Parcel], lie: Lie | None, *, named: bool) -> None:
+        """Push the list as it stands once more, to present and former subscribers."""
+        for parcel in parcels:
+            for each in self.subscriptions:
+                if each.number == parcel.waybill and _seen(parcel):
+                    await self._send(each, parcel, _seen(parcel), each.status, "", lie)
 
     async def forge(self, parcel: Parcel, event: Event, lie: Lie) -> None:
         """A list with an event at its end that never happened."""
@@ -240,7 +266,7 @@ class Kuaidi100Desk:
             return FORM, _signed(msgspec.json.encode(said).decode(), subscription.salt, lie)
 
         gaps = (HALF_AN_HOUR,) * 3
-        draft = Draft("kuaidi100", (subscription.number,), subscription.address, events, write, _is_taken, gaps)
+        draft = Draft(self.name, (subscription.number,), subscription.address, events, write, _is_taken, gaps)
         await self._pushes.tell(draft, lie=lie)
 
     def _list(self, number: str, company: str, events: list[Event], edition: str, lie: Lie) -> dict[str, Any]:

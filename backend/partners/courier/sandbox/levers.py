@@ -186,7 +186,7 @@ class CourierLevers(Controller):
     @put("/push")
     async def push_to(self, couriers: NamedDependency[Couriers], data: JSONBody[dict[str, str]]) -> dict[str, str]:
         couriers.push_to(data["base"])
-        return {"sf": couriers.sf_pushes.address, "kdniao": couriers.kdniao.address}
+        return {name: desk.address for name, desk in couriers.desks.items() if desk.address}
 
     @post("/refusals")
     async def refuse(self, couriers: NamedDependency[Couriers], data: JSONBody[RefusalIn]) -> dict[str, int]:
@@ -200,19 +200,7 @@ class CourierLevers(Controller):
 
     @get("/subscriptions")
     async def subscriptions(self, couriers: NamedDependency[Couriers]) -> list[dict[str, Any]]:
-        ours = [
-            {
-                "partner": "kuaidi100",
-                "company": each.company,
-                "waybill": each.number,
-                "status": each.status,
-                "since": written(each.since),
-                "signed": bool(each.salt),
-            }
-            for each in couriers.kuaidi100.subscriptions
-        ]
-        birds = [{"partner": "kdniao", "company": who, "waybill": what} for who, what in couriers.kdniao.subscriptions]
-        return [*ours, *birds]
+        return [each for desk in couriers.desks.values() for each in desk.list_subscriptions()]
 
     @get("/calls")
     async def calls(self, couriers: NamedDependency[Couriers]) -> list[dict[str, str]]:

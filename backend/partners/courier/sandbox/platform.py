@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
-from backend.partners.courier.sandbox.ems import EmsDesk
+from backend.partners.courier.sandbox.desk import open_desks
 from backend.partners.courier.sandbox.journeys import JOURNEYS, KINDS, Kind, Person
-from backend.partners.courier.sandbox.kdniao import KdniaoDesk
-from backend.partners.courier.sandbox.kuaidi100 import Kuaidi100Desk
 from backend.partners.courier.sandbox.places import COMPANIES
 from backend.partners.courier.sandbox.pushing import HONEST, Lie, Push, PushDesk
-from backend.partners.courier.sandbox.sf import SfDesk
-from backend.partners.courier.sandbox.sf_pushes import SfPushes
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, Partner, Refusal
 from backend.settings import Settings
 
@@ -25,34 +21,24 @@ class Unknown(Exception):
 
 
 class Couriers:
-    """A world, the desks of its four partners, and their pushes."""
+    """A world, the desks of its couriers, and their pushes."""
 
     def __init__(self, values: Settings) -> None:
         self.world = CourierWorld(values)
         self.pushes = PushDesk(self.world)
-        self.kuaidi100 = Kuaidi100Desk(self.world, self.pushes)
-        self.sf = SfDesk(self.world)
-        self.sf_pushes = SfPushes(self.world, self.pushes)
-        self.ems = EmsDesk(self.world)
-        self.kdniao = KdniaoDesk(self.world, self.pushes)
+        self.desks = open_desks(self.world, self.pushes)
 
     def settings(self, base: str) -> dict[str, str]:
         """What to put in force so that our own side talks to these couriers."""
         self.world.base = base
-        addresses = {
-            "kuaidi100_api_base": f"{base}/couriers/kuaidi100",
-            "sf_api_base": f"{base}/couriers/sf/std/service",
-            "ems_api_base": f"{base}/couriers/ems/amp/api/open",
-            "kdniao_api_base": f"{base}/couriers/kdniao/api/dist",
-        }
+        desks = self.desks.items()
+        addresses = {f"{name}_api_base": f"{base}/couriers/{name}{desk.base_path}" for name, desk in desks}
         return {**addresses, **self.world.named}
 
     def push_to(self, base: str) -> None:
-        """Tell the consoles of 顺丰 and 快递鸟 where to push: `base` is our address up to `/courier`. 快递100 learns it
-        from subscriptions."""
-        base = base.rstrip("/")
-        self.sf_pushes.address = f"{base}/sf/{self.world.named['courier_push_token']}"
-        self.kdniao.address = f"{base}/kdniao"
+        """Set in the couriers' consoles where pushes go: `base` is our address up to `/courier`."""
+        for desk in self.desks.values():
+            desk.push_to(base.rstrip("/"))
 
     # -- parcels ---------------------------------------------------------------------------------
 
@@ -108,34 +94,22 @@ class Couriers:
     # -- pushes ----------------------------------------------------------------------------------
 
     async def push_now(self, *names: str, partner: str = "", lie: Lie | None = None) -> list[Push]:
-        """Tell of parcels once more, to whoever follows them; several at once go into one push where the partner has
-        such. Raises Unknown."""
+        """Push parcels to their subscribers once more; several go into one push where the courier has such. Raises
+        Unknown."""
         parcels, before = [self.find(each) for each in names], len(self.pushes.sent)
-        if partner in ("", "sf") and len(parcels) > 1:
-            await self.sf_pushes.push_all([each for each in parcels if each.by == "sf"], lie)
-        for parcel in parcels:
-            if partner in ("", "kuaidi100"):
-                await self.kuaidi100.push_now(parcel, lie)
-            if partner in ("", "kdniao"):
-                await self.kdniao.push_now(parcel, lie)
-            if len(parcels) == 1 and (partner == "sf" or (not partner and parcel.by == "sf")):
-                await self.sf_pushes.push_now(parcel, lie)
+        for name, desk in self.desks.items():
+            if partner in ("", name):
+                await desk.push_now(parcels, lie, named=bool(partner))
         return self.pushes.sent[before:]
 
     async def forge(
         self, name: str, kind: str = "signed", *, partner: Partner, knows_secret: bool = False, lie: Lie | None = None
     ) -> list[Push]:
-        """Somebody tells of a step that never happened. Without the secret a forger signs as well as can be guessed;
-        顺丰 signs nothing, so whoever knows the address is heard. Raises Unknown."""
-        parcel, before = self.find(name), len(self.pushes.sent)
+        """A forger pushes a step that never happened. Without the secret the signature is a guess; a push of a courier
+        that signs nothing is accepted from every sender that knows the address. Raises Unknown."""
+        parcel, before, desk = self.find(name), len(self.pushes.sent), self.desks[partner]
         event = self.world.event(parcel, _kind(kind))
-        lie = lie or (HONEST if knows_secret or partner == "sf" else Lie(empty_salt=True))
-        if partner == "kuaidi100":
-            await self.kuaidi100.forge(parcel, event, lie)
-        elif partner == "kdniao":
-            await self.kdniao.forge(parcel, event, lie)
-        elif partner == "sf":
-            await self.sf_pushes.forge(parcel, event, lie)
+        await desk.forge(parcel, event, lie or (HONEST if knows_secret or not desk.signs else Lie(empty_salt=True)))
         if len(self.pushes.sent) == before:
             raise Unknown(f"{partner} does not tell of {name}")
         return self.pushes.sent[before:]
@@ -161,8 +135,8 @@ class Couriers:
         after: bool = False,
     ) -> None:
         """Refuse the next calls; `after`: although the work is done."""
-        codes = {"kuaidi100": "501", "sf": "A1099", "ems": "S00001", "kdniao": ""}
-        self.world.refusals.append(Refusal(partner, operation, code or codes[partner], message, times, after))
+        code = code or self.desks[partner].refusal_code
+        self.world.refusals.append(Refusal(partner, operation, code, message, times, after))
 
     def rule(self, **changes: Any) -> None:
         """Change rules by name; also `speed`, `pushes` (send, swallow, hold) and `areas`. Raises Unknown for a journey
@@ -185,17 +159,6 @@ class Couriers:
     async def stop(self) -> None:
         """Nothing happens any more."""
         await self.world.agenda.stop()
-
-    def refused(self, refusal: Refusal) -> dict[str, Any]:
-        """How a partner says that it refuses a call."""
-        match refusal.partner:
-            case "sf":
-                return self.sf.refused(refusal.code, refusal.message)
-            case "ems":
-                return self.ems.refused(refusal.code, refusal.message)
-            case "kdniao":
-                return self.kdniao.refused(refusal.message)
-        return {"result": False, "returnCode": refusal.code, "message": refusal.message}
 
 
 def _kind(word: str) -> Kind:

@@ -8,39 +8,22 @@ from __future__ import annotations
 import hashlib
 import uuid
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from backend import clock
+from backend.partners.courier.sandbox.desk import Call, CourierDesk
 from backend.partners.courier.sandbox.journeys import Person
+from backend.partners.courier.sandbox.pushing import Lie, PushDesk
+from backend.partners.courier.sandbox.sf_pushes import CODES, SfPushes
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, object_in, written
 
 COMPANY = "shunfeng"
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-*_")
 STALE = 1800
 """Seconds by which the timestamp of a call may differ from the true clock."""
-CODES: dict[str, str] = {
-    "collected": "50",
-    "departed": "30",
-    "transit": "31",
-    "arrived": "31",
-    "out": "44",
-    "failed": "70",
-    "station": "130",
-    "delayed": "33",
-    "refused": "70",
-    "returning": "631",
-    "returned": "99",
-    "lost": "648",
-    "signed": "80",
-    "proxy": "80",
-    "station_signed": "80",
-    "receipt": "8000",
-}
-"""opCode per kind of step; what is not here is no route."""
-REASONS = {"failed": ("3", "收件人电话无人接听"), "refused": ("2", "收件人拒收")}
 COLLECTED = "collected"
 
 
@@ -52,16 +35,52 @@ class Wrong(Exception):
         self.code, self.message = code, message
 
 
-class SfDesk:
-    """顺丰's side of a world, apart from its pushes."""
+class SfDesk(CourierDesk):
+    """顺丰's side of a world."""
 
-    def __init__(self, world: CourierWorld) -> None:
-        self._world = world
+    name = "sf"
+    base_path = "/std/service"
+    operation_field = "serviceCode"
+    operations = {
+        "EXP_RECE_CREATE_ORDER": "order",
+        "EXP_RECE_SEARCH_ORDER_RESP": "find",
+        "EXP_RECE_UPDATE_ORDER": "cancel",
+        "COM_RECE_CLOUD_PRINT_WAYBILLS": "label",
+        "EXP_RECE_SEARCH_ROUTES": "query",
+    }
+    refusal_code = "A1099"
+    code_fields = ("apiResultCode",)
+    signs = False
+
+    def __init__(self, world: CourierWorld, pushes: PushDesk) -> None:
+        super().__init__(world, pushes)
+        self._routes_pushed = SfPushes(self, world, pushes)
         self._services: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "EXP_RECE_SEARCH_ORDER_RESP": self._order_found,
             "EXP_RECE_UPDATE_ORDER": self._changed,
             "EXP_RECE_SEARCH_ROUTES": self._routes,
         }
+
+    def calls(self) -> Mapping[str, Call]:
+        return {self.base_path: self.call}
+
+    def push_to(self, base: str) -> None:
+        self.address = f"{base}/sf/{self._world.named['courier_push_token']}"
+
+    async def push_now(self, parcels: Sequence[Parcel], lie: Lie | None, *, named: bool) -> None:
+        """Push the routes of one parcel again, or the last route of several in one push."""
+        ordered = [each for each in parcels if each.by == self.name]
+        if len(parcels) > 1:
+            await self._routes_pushed.push_all(ordered, lie)
+        elif parcels and (named or ordered):
+            await self._routes_pushed.push_now(parcels[0], lie)
+
+    async def forge(self, parcel: Parcel, event: Event, lie: Lie) -> None:
+        """Push a route that never happened, as a sender that has learned the address."""
+        await self._routes_pushed.forge(parcel, event, lie)
+
+    def may_print(self, parcel: Parcel, headers: Mapping[str, str]) -> bool:
+        return headers.get("X-Auth-token") == label_token(parcel.waybill)
 
     async def call(self, fields: dict[str, str]) -> dict[str, Any]:
         """POST /std/service: one form for every service."""
@@ -78,7 +97,7 @@ class SfDesk:
         return {"apiErrorMsg": message, "apiResponseID": identity, "apiResultCode": code, "apiResultData": inner}
 
     def refused(self, code: str, message: str) -> dict[str, Any]:
-        """The answer of a lever: codes that begin with A are the platform's, others the service's."""
+        """The answer that a test demands: codes that begin with A are the platform's, others the service's."""
         if code.startswith("A"):
             return {"apiErrorMsg": message, "apiResponseID": "0", "apiResultCode": code, "apiResultData": ""}
         inner = msgspec.json.encode({"success": False, "errorCode": code, "errorMsg": message, "msgData": None})

@@ -9,10 +9,30 @@ from xml.sax.saxutils import quoteattr
 
 import msgspec
 
+from backend.partners.courier.sandbox.desk import CourierDesk
 from backend.partners.courier.sandbox.pushing import FORM, JSON, XML, Draft, Lie, PushDesk
-from backend.partners.courier.sandbox.sf import CODES, REASONS
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, object_in
 
+CODES: dict[str, str] = {
+    "collected": "50",
+    "departed": "30",
+    "transit": "31",
+    "arrived": "31",
+    "out": "44",
+    "failed": "70",
+    "station": "130",
+    "delayed": "33",
+    "refused": "70",
+    "returning": "631",
+    "returned": "99",
+    "lost": "648",
+    "signed": "80",
+    "proxy": "80",
+    "station_signed": "80",
+    "receipt": "8000",
+}
+"""opCode per kind of step; what is not here is no route."""
+REASONS = {"failed": ("3", "收件人电话无人接听"), "refused": ("2", "收件人拒收")}
 MOST = 10
 """Routes of one push."""
 GAPS = (300.0, 600.0, 1200.0, 2400.0, *(3600.0,) * 70)
@@ -23,20 +43,19 @@ _IDS = re.compile(rb"\bid\s*=\s*[\"']([^\"']*)[\"']")
 
 
 class SfPushes:
-    """Pushes of the parcels that were ordered from 顺丰; `address` is what its console has been told."""
+    """Pushes of the parcels that were ordered from 顺丰."""
 
-    def __init__(self, world: CourierWorld, pushes: PushDesk) -> None:
-        self._world, self._pushes = world, pushes
-        self.address = ""
-        world.subscribers.append(self.hear)
+    def __init__(self, desk: CourierDesk, world: CourierWorld, pushes: PushDesk) -> None:
+        self._desk, self._world, self._pushes = desk, world, pushes
+        world.subscribers.append(self.push_event)
 
-    async def hear(self, parcel: Parcel, event: Event) -> None:
-        """A parcel moved: the new route is pushed."""
+    async def push_event(self, parcel: Parcel, event: Event) -> None:
+        """Push the new route."""
         if parcel.by == "sf" and event.kind in CODES:
             await self._send(parcel, [event], None)
 
     async def push_now(self, parcel: Parcel, lie: Lie | None) -> None:
-        """All routes of a parcel once more, which it does not do unless somebody there asks for it."""
+        """All routes of a parcel once more, which 顺丰 does at the request of its staff only."""
         events = [each for each in parcel.events if each.kind in CODES]
         for start in range(0, len(events), MOST):
             await self._send(parcel, events[start : start + MOST], lie)
@@ -47,7 +66,7 @@ class SfPushes:
         await self._send_pairs(pairs, lie)
 
     async def forge(self, parcel: Parcel, event: Event, lie: Lie) -> None:
-        """A route that never happened, from whoever has learned the address."""
+        """A route that never happened."""
         await self._send(parcel, [event], lie)
 
     async def _send(self, parcel: Parcel, events: list[Event], lie: Lie | None) -> None:
@@ -68,7 +87,7 @@ class SfPushes:
             return _verdict(status, answer, form, {each.id for each in events}, lists=self._world.rules.lists_ids)
 
         waybills = tuple(dict.fromkeys(each.waybill for each, _ in pairs))
-        await self._pushes.tell(Draft("sf", waybills, self.address, events, write, judge, GAPS, again), lie=lie)
+        await self._pushes.tell(Draft("sf", waybills, self._desk.address, events, write, judge, GAPS, again), lie=lie)
 
 
 def _route(parcel: Parcel, event: Event, lie: Lie) -> dict[str, str]:

@@ -11,19 +11,21 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from backend import clock
+from backend.partner_settings.couriers import COURIERS
 from backend.partners import simulated
 from backend.partners.courier.sandbox.agenda import Agenda
 from backend.partners.courier.sandbox.journeys import JOURNEYS, Kind, Person, Plan, way_to, words
 from backend.partners.courier.sandbox.places import CODES
 from backend.settings import Settings
 
-Partner = Literal["kuaidi100", "sf", "ems", "kdniao"]
-PARTNERS: tuple[Partner, ...] = ("kuaidi100", "sf", "ems", "kdniao")
+Partner = Annotated[str, Meta(pattern=f"^({'|'.join(COURIERS)})$")]
+"""The name of a declared courier."""
 A_SECOND = timedelta(seconds=1)
 
 DEFAULTS = simulated.COURIERS

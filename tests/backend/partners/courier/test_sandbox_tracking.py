@@ -158,7 +158,7 @@ async def test_a_second_subscription_is_answered_501_which_is_fine(ear: Ear):
     await ear.subscribe("kuaidi100", parcel)
     await ear.subscribe("kuaidi100", parcel)
     assert [code for _, _, code in ear.couriers.world.calls] == ["200", "501"]
-    assert len(ear.couriers.kuaidi100.subscriptions) == 1
+    assert len(ear.couriers.desks["kuaidi100"].subscriptions) == 1
 
 
 async def test_whoever_subscribes_late_is_pushed_at_once_what_has_happened(ear: Ear):
