@@ -21,8 +21,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from api.health import Draining
 from api.loading import uncollected
-from backend import logs, shutdown
-from backend.appointments import board
+from backend import appointments, logs, shutdown
 from backend.settings import environment, settings
 
 log = logging.getLogger(__name__)
@@ -107,7 +106,7 @@ async def _until_signalled(server: Server, subscriber: socket.socket, lifeline: 
 
 def _begin_draining() -> None:
     Draining.begun = True
-    board.end_streams()
+    appointments.end_board_streams()
 
 
 def _orders(on_stop: Callable[[], None]) -> shutdown.Orders:

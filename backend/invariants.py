@@ -16,7 +16,7 @@ import asyncpg
 import msgspec
 
 from backend import auditing, cache, clock, constraints, privacy_scan
-from backend.appointments.places import COUNTED
+from backend.appointments import COUNTED
 from backend.cache import CacheDown
 from backend.cases.lifecycle import EDGES
 from backend.database import fetch_row, transaction

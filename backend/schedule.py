@@ -4,18 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from backend import auditing, jobs, payments
-from backend.appointments import (
-    attending,
-    cancelling,
-    check_in_codes,
-    drawing,
-    missing,
-    reminding,
-    resting,
-    slots,
-    waiting,
-)
+from backend import appointments, auditing, jobs, payments
 from backend.callbacks import delete_old_pushes
 from backend.deliveries import anomalies, erasing, handing_over, polling
 from backend.idempotency import forget_expired
@@ -48,22 +37,22 @@ async def _forget_deliveries(_: dict[str, Any]) -> None:
 
 @jobs.job("appointments.keep-horizon")
 async def _keep_horizon(_: dict[str, Any]) -> None:
-    await slots.keep_horizon()
+    await appointments.keep_slot_horizon()
 
 
 @jobs.job("appointments.mark-missed")
 async def _mark_missed(_: dict[str, Any]) -> None:
-    await missing.mark_missed()
+    await appointments.mark_missed_visits()
 
 
 @jobs.job("appointments.close-days")
 async def _close_days(_: dict[str, Any]) -> None:
-    await attending.close_days()
+    await appointments.end_past_visits()
 
 
 @jobs.job("appointments.forget-codes")
 async def _forget_codes(_: dict[str, Any]) -> None:
-    await check_in_codes.delete_spent_codes()
+    await appointments.delete_spent_codes()
 
 
 @jobs.job("payments.bills")
@@ -94,13 +83,13 @@ def timetable() -> Timetable:
         every=(
             (settings().ledger_seal_seconds, auditing.seal_all),
             # Each is safe beside itself in another worker: the second one finds nothing to do.
-            (settings().booking_clock_seconds, cancelling.expire_holds),
-            (settings().booking_clock_seconds, waiting.offer_free_places),
-            (settings().booking_clock_seconds, resting.release_rested),
-            (settings().booking_clock_seconds, drawing.hold_due_draws),
-            (30.0, drawing.prepare_draws),
-            (30.0, reminding.record_reminders),
-            (300.0, waiting.close_past_days),
+            (settings().booking_clock_seconds, appointments.expire_holds),
+            (settings().booking_clock_seconds, appointments.offer_free_places),
+            (settings().booking_clock_seconds, appointments.release_rested_places),
+            (settings().booking_clock_seconds, appointments.hold_due_draws),
+            (30.0, appointments.prepare_draws),
+            (30.0, appointments.record_visit_reminders),
+            (300.0, appointments.end_past_waiting),
             (60.0, delegating.end_expired_delegations),
             (settings().courier_sweep_seconds, polling.enqueue_due_queries),
             (600.0, anomalies.find_stalled_shipments),

@@ -11,10 +11,9 @@ from litestar.params import FromPath, QueryParameter
 
 from api import etag, limits, openapi
 from api.problems import answers
-from backend.appointments import drawing, resident_views
-from backend.appointments.drawing import DrawProof
+from backend import appointments
+from backend.appointments import DayAvailability, DrawProof
 from backend.appointments.errors import DrawNotFound, ServiceLineNotFound
-from backend.appointments.resident_views import DayAvailability
 
 ItemCode = Annotated[str, QueryParameter(min_length=1, max_length=40, description="事项编码")]
 Day = Annotated[date, QueryParameter(description="办理日期（北京时间）")]
@@ -36,7 +35,7 @@ class FreePlacesController(Controller):
         responses=etag.NOT_MODIFIED | answers(ServiceLineNotFound),
     )
     async def free_places(self, hall_id: FromPath[UUID], item: ItemCode, day: Day) -> DayAvailability:
-        return await resident_views.get_availability(hall_id, item, day)
+        return await appointments.get_availability(hall_id, item, day)
 
     @get(
         "/lines/{line_id:uuid}/draws/{day:date}",
@@ -53,7 +52,7 @@ class FreePlacesController(Controller):
         responses=etag.NOT_MODIFIED | answers(DrawNotFound),
     )
     async def draw_proof(self, line_id: FromPath[UUID], day: FromPath[date]) -> DrawProof:
-        return await drawing.get_draw_proof(line_id, day)
+        return await appointments.get_draw_proof(line_id, day)
 
 
 openapi.LINKS["getHall"] = {"free": {"operationId": "listFreePlaces", "parameters": {"hall_id": "$response.body#/id"}}}

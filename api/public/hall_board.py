@@ -18,8 +18,8 @@ from api import openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.limits import limit
 from api.problems import answers
-from backend.appointments import board
-from backend.appointments.board import Board, Frame
+from backend import appointments
+from backend.appointments import Board, Frame
 from backend.appointments.errors import BoardFull
 from backend.regions.errors import HallNotFound
 
@@ -68,7 +68,7 @@ class BoardController(Controller):
         responses=answers(HallNotFound) | NOT_MODIFIED,
     )
     async def snapshot(self, hall_id: FromPath[UUID]) -> Board:
-        return await board.get_board(hall_id)
+        return await appointments.get_board(hall_id)
 
     @get(
         "/stream",
@@ -86,7 +86,7 @@ class BoardController(Controller):
         | {200: ResponseSpec(str, media_type="text/event-stream", description="事件流", generate_examples=False)},
     )
     async def stream(self, request: Request[Any, Any, Any], hall_id: FromPath[UUID]) -> ServerSentEvent:
-        frames = request.scope["state"][_FRAMES] = await board.stream_board(hall_id)
+        frames = request.scope["state"][_FRAMES] = await appointments.stream_board(hall_id)
         return ServerSentEvent(_messages(frames))
 
 

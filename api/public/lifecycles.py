@@ -6,7 +6,7 @@ from litestar import Controller, get
 from msgspec import Struct, convert
 
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
-from backend.appointments import lifecycle as appointment_lifecycle
+from backend import appointments
 from backend.cases import lifecycle as case_lifecycle
 from backend.deliveries import naming
 
@@ -139,7 +139,7 @@ class LifecycleController(Controller):
         sync_to_thread=False,
     )
     def appointments(self) -> AppointmentLifecycleOut:
-        return convert(appointment_lifecycle.as_data(), AppointmentLifecycleOut)
+        return convert(appointments.lifecycles_as_data(), AppointmentLifecycleOut)
 
     @get(
         "/deliveries",

@@ -17,10 +17,8 @@ from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
-from backend.appointments import admission, booking, cancelling, errors, rescheduling, resident_views
-from backend.appointments.booking import Visitor
-from backend.appointments.places import Booking
-from backend.appointments.resident_views import AppointmentDetail, AppointmentSummary
+from backend import appointments
+from backend.appointments import AppointmentDetail, AppointmentSummary, Booking, Visitor, errors
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 from backend.settings import settings
@@ -75,7 +73,7 @@ async def _admitted(arguments: dict[str, Any]) -> AsyncIterator[None]:
     """Count one more attempt of the resident, and queue for the slot. Raises TooMany and what admission raises."""
     resident: AsResident = arguments["resident"]
     await limits.within("booking", str(resident.id), settings().booking_taps_per_minute, 60, fail_closed=False)
-    async with admission.admitted(resident, arguments["data"].slot_id):
+    async with appointments.admitted_to_slot(resident, arguments["data"].slot_id):
         yield
 
 
@@ -100,7 +98,7 @@ class AppointmentController(Controller):
         resident: NamedDependency[AsResident],
         data: JSONBody[AppointmentIn],
     ) -> Booking:
-        return await booking.book_place(
+        return await appointments.book_place(
             resident, data.slot_id, data.item_code, person_id=data.person_id, visitor=data.visitor
         )
 
@@ -117,7 +115,7 @@ class AppointmentController(Controller):
         resident: NamedDependency[AsResident],
         data: JSONBody[HoldIn],
     ) -> Booking:
-        return await booking.hold_place(resident, data.slot_id, data.item_code, person_id=data.person_id)
+        return await appointments.hold_place(resident, data.slot_id, data.item_code, person_id=data.person_id)
 
     @post(
         "/{appointment_id:uuid}/confirmation",
@@ -132,14 +130,14 @@ class AppointmentController(Controller):
             errors.BookingRushLimitExceeded,
         ),
     )
-    @idempotent(lambda _: admission.queued())
+    @idempotent(lambda _: appointments.booking_queue())
     async def confirm(
         self,
         resident: NamedDependency[AsResident],
         appointment_id: FromPath[UUID],
         data: JSONBody[ConfirmationIn],
     ) -> Booking:
-        return await booking.confirm_booking(resident, appointment_id, visitor=data.visitor)
+        return await appointments.confirm_booking(resident, appointment_id, visitor=data.visitor)
 
     @post(
         "/{appointment_id:uuid}/move",
@@ -162,7 +160,7 @@ class AppointmentController(Controller):
         appointment_id: FromPath[UUID],
         data: JSONBody[MoveIn],
     ) -> Booking:
-        return await rescheduling.reschedule_appointment(resident, appointment_id, data.slot_id)
+        return await appointments.reschedule_appointment(resident, appointment_id, data.slot_id)
 
     @post(
         "/{appointment_id:uuid}/cancellation",
@@ -177,14 +175,14 @@ class AppointmentController(Controller):
             errors.BookingRushLimitExceeded,
         ),
     )
-    @idempotent(lambda _: admission.queued())
+    @idempotent(lambda _: appointments.booking_queue())
     async def cancel(
         self,
         resident: NamedDependency[AsResident],
         appointment_id: FromPath[UUID],
     ) -> AppointmentDetail:
-        await cancelling.cancel_appointment(resident, appointment_id)
-        return await resident_views.get_own_appointment(resident, appointment_id)
+        await appointments.cancel_appointment(resident, appointment_id)
+        return await appointments.get_own_appointment(resident, appointment_id)
 
     @get(
         summary="我的预约和我代办的预约",
@@ -202,7 +200,7 @@ class AppointmentController(Controller):
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
     ) -> Page[AppointmentSummary]:
-        found = await resident_views.list_own_appointments(
+        found = await appointments.list_own_appointments(
             resident, person_id=person_id, states=states, cursor=cursor, limit=limit
         )
         return Page(*found)
@@ -219,7 +217,7 @@ class AppointmentController(Controller):
     async def get_own_appointment(
         self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]
     ) -> AppointmentDetail:
-        return await resident_views.get_own_appointment(resident, appointment_id)
+        return await appointments.get_own_appointment(resident, appointment_id)
 
 
 openapi.LINKS["bookAppointment"] = {

@@ -11,10 +11,9 @@ from litestar.params import FromPath
 
 from api import limits, openapi
 from api.problems import answers
-from backend.appointments import check_in_codes, estimating, posters, qr_images
-from backend.appointments.check_in_codes import CheckInCode
+from backend import appointments
+from backend.appointments import CheckInCode, QueuePlace
 from backend.appointments.errors import AppointmentNotFound, AppointmentTransitionRefused, TicketNotFound
-from backend.appointments.estimating import QueuePlace
 from backend.identity import AsResident
 from backend.partners import Partners
 from backend.partners.wechat.port import WechatPageNotFound
@@ -51,7 +50,7 @@ class CheckInController(Controller):
     )
     async def code(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> CheckInCode:
         await tapped(resident)
-        return await check_in_codes.issue_code(resident, appointment_id)
+        return await appointments.issue_check_in_code(resident, appointment_id)
 
     @get(
         "/check-in-code.png",
@@ -62,8 +61,8 @@ class CheckInController(Controller):
     )
     async def png(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> Response[bytes]:
         await tapped(resident)
-        found = await check_in_codes.issue_code(resident, appointment_id)
-        return Response(qr_images.png_code(found.code), media_type=PNG)
+        found = await appointments.issue_check_in_code(resident, appointment_id)
+        return Response(appointments.png_code(found.code), media_type=PNG)
 
     @get(
         "/check-in-code.svg",
@@ -74,8 +73,8 @@ class CheckInController(Controller):
     )
     async def svg(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> Response[bytes]:
         await tapped(resident)
-        found = await check_in_codes.issue_code(resident, appointment_id)
-        return Response(qr_images.svg_code(found.code), media_type=SVG)
+        found = await appointments.issue_check_in_code(resident, appointment_id)
+        return Response(appointments.svg_code(found.code), media_type=SVG)
 
     @get(
         "/mini-program-code",
@@ -92,7 +91,7 @@ class CheckInController(Controller):
         appointment_id: FromPath[UUID],
     ) -> Response[bytes]:
         await tapped(resident)
-        found = await posters.appointment_poster(resident, appointment_id, wechat=partners.wechat)
+        found = await appointments.appointment_poster(resident, appointment_id, wechat=partners.wechat)
         return Response(found.content, media_type=found.content_type)
 
     @get(
@@ -106,7 +105,7 @@ class CheckInController(Controller):
         responses=answers(AppointmentNotFound, TicketNotFound),
     )
     async def queue(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> QueuePlace:
-        return await estimating.get_queue_place(resident, appointment_id)
+        return await appointments.get_queue_place(resident, appointment_id)
 
 
 openapi.PARAMETERS.setdefault("appointment_id", "预约的标识")

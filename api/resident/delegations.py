@@ -18,7 +18,7 @@ from api import limits, openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
-from backend.appointments import qr_images
+from backend import appointments
 from backend.identity import AsResident, delegating, errors
 from backend.identity.delegating import DelegationDetail, Invitation, InvitationDetail, Scope
 
@@ -129,7 +129,7 @@ class DelegationController(Controller):
     )
     async def png(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> Response[bytes]:
         found = await delegating.create_invitation(resident, delegation_id)
-        return Response(qr_images.png_code(found.code), media_type=PNG)
+        return Response(appointments.png_code(found.code), media_type=PNG)
 
     @delete(
         "/{delegation_id:uuid}",

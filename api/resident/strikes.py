@@ -13,9 +13,9 @@ from msgspec import Meta, Struct
 from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
-from backend.appointments import strikes
+from backend import appointments
+from backend.appointments import StrikeDetail
 from backend.appointments.errors import StrikeAlreadyAppealed, StrikeNotFound
-from backend.appointments.strikes import StrikeDetail
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 
@@ -44,7 +44,7 @@ class StrikeController(Controller):
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
     ) -> Page[StrikeDetail]:
-        return Page(*await strikes.list_own_strikes(resident, limit=limit, cursor=cursor))
+        return Page(*await appointments.list_own_strikes(resident, limit=limit, cursor=cursor))
 
     @post(
         "/{strike_id:uuid}/appeal",
@@ -57,7 +57,7 @@ class StrikeController(Controller):
     async def appeal(
         self, resident: NamedDependency[AsResident], strike_id: FromPath[UUID], data: JSONBody[AppealIn]
     ) -> None:
-        await strikes.appeal_strike(resident, strike_id, data.words)
+        await appointments.appeal_strike(resident, strike_id, data.words)
 
 
 openapi.LINKS["listStrikes"] = {

@@ -16,10 +16,8 @@ from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from api.resident.appointments import ItemCode, PersonId
-from backend.appointments import admission, draw_entries, drawing, errors, waiting
-from backend.appointments.draw_entries import DrawEntrySummary
-from backend.appointments.drawing import DrawEntryReceipt
-from backend.appointments.waiting import WaitingEntryDetail
+from backend import appointments
+from backend.appointments import DrawEntryReceipt, DrawEntrySummary, WaitingEntryDetail, errors
 from backend.identity import AsResident
 
 
@@ -38,7 +36,7 @@ class DrawEntryIn(Struct, forbid_unknown_fields=True, kw_only=True):
     line_id: UUID
     day: date
     item_code: ItemCode
-    slot_ids: Annotated[list[UUID], Meta(min_length=1, max_length=drawing.MOST_SLOTS)]
+    slot_ids: Annotated[list[UUID], Meta(min_length=1, max_length=appointments.MOST_DRAW_SLOTS)]
     person_id: PersonId = None
 
 
@@ -61,13 +59,13 @@ class WaitingController(Controller):
             errors.BookingRushLimitExceeded,
         ),
     )  # fmt: skip
-    @idempotent(lambda _: admission.queued())
+    @idempotent(lambda _: appointments.booking_queue())
     async def join(
         self,
         resident: NamedDependency[AsResident],
         data: JSONBody[WaitingIn],
     ) -> WaitingEntryDetail:
-        return await waiting.join_waiting_list(
+        return await appointments.join_waiting_list(
             resident, data.line_id, data.day, data.item_code, person_id=data.person_id
         )
 
@@ -79,7 +77,7 @@ class WaitingController(Controller):
         responses=NOT_MODIFIED,
     )
     async def list_own_waiting_entries(self, resident: NamedDependency[AsResident]) -> list[WaitingEntryDetail]:
-        return await waiting.list_own_entries(resident)
+        return await appointments.list_own_waiting_entries(resident)
 
     @delete(
         "/{entry_id:uuid}",
@@ -88,7 +86,7 @@ class WaitingController(Controller):
         responses=answers(errors.WaitingEntryNotFound, errors.AppointmentTransitionRefused),
     )
     async def leave(self, resident: NamedDependency[AsResident], entry_id: FromPath[UUID]) -> None:
-        await waiting.leave_waiting_list(resident, entry_id)
+        await appointments.leave_waiting_list(resident, entry_id)
 
 
 class DrawEntryController(Controller):
@@ -106,13 +104,13 @@ class DrawEntryController(Controller):
             errors.SlotNotFound, errors.AlreadyEntered, errors.BookingBlocked, errors.BookingRushLimitExceeded,
         ),
     )  # fmt: skip
-    @idempotent(lambda _: admission.queued())
+    @idempotent(lambda _: appointments.booking_queue())
     async def enter(
         self,
         resident: NamedDependency[AsResident],
         data: JSONBody[DrawEntryIn],
     ) -> DrawEntryReceipt:
-        return await drawing.enter_draw(
+        return await appointments.enter_draw(
             resident, data.line_id, data.day, data.item_code, data.slot_ids, person_id=data.person_id
         )
 
@@ -128,7 +126,7 @@ class DrawEntryController(Controller):
         responses=NOT_MODIFIED,
     )
     async def list_own_draw_entries(self, resident: NamedDependency[AsResident]) -> list[DrawEntrySummary]:
-        return await draw_entries.list_own_draw_entries(resident)
+        return await appointments.list_own_draw_entries(resident)
 
 
 openapi.LINKS["listDrawEntries"] = {

@@ -16,7 +16,8 @@ from msgspec import Meta, Struct
 from api import openapi
 from api.limits import limit
 from api.problems import answers
-from backend.appointments import attending
+from backend import appointments
+from backend.appointments import QueueTicket
 from backend.appointments.errors import (
     AppointmentNotFound,
     CheckInRefused,
@@ -26,7 +27,6 @@ from backend.appointments.errors import (
     TooLateToCheckIn,
     WalkInsFull,
 )
-from backend.appointments.tickets import QueueTicket
 from backend.identity import AsStaff
 from backend.regions.errors import HallNotFound
 
@@ -67,7 +67,7 @@ class KioskController(Controller):
     async def scan(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[ScannedIn]
     ) -> QueueTicket:
-        return await attending.check_in_by_code(staff, hall_id, data.code)
+        return await appointments.check_in_by_code(staff, hall_id, data.code)
 
     @post(
         "/check-ins",
@@ -81,7 +81,7 @@ class KioskController(Controller):
     async def known(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[KnownIn]
     ) -> QueueTicket:
-        return await attending.check_in_by_identity(staff, hall_id, data.id_last_four, data.phone)
+        return await appointments.check_in_by_identity(staff, hall_id, data.id_last_four, data.phone)
 
     @post(
         "/walk-ins",
@@ -93,7 +93,7 @@ class KioskController(Controller):
     async def walk_in(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[WalkInIn]
     ) -> QueueTicket:
-        return await attending.walk_in(staff, hall_id, data.line_id)
+        return await appointments.walk_in(staff, hall_id, data.line_id)
 
 
 openapi.LINKS["takeWalkInTicket"] = openapi.LINKS["checkInByCode"] = {

@@ -13,7 +13,8 @@ from msgspec import Meta, Struct
 
 from api import openapi
 from api.problems import answers
-from backend.appointments import attending, calling, posters
+from backend import appointments
+from backend.appointments import QueueTicket
 from backend.appointments.errors import (
     AppointmentNotFound,
     AppointmentTransitionRefused,
@@ -26,7 +27,6 @@ from backend.appointments.errors import (
     WindowNotFound,
     WindowShut,
 )
-from backend.appointments.tickets import QueueTicket
 from backend.identity import AsStaff
 from backend.partners import Partners
 from backend.partners.wechat.port import WechatPageNotFound
@@ -52,7 +52,7 @@ class QueueController(Controller):
         responses=answers(HallNotFound),
     )
     async def queue(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[QueueTicket]:
-        return await calling.list_queue(staff, hall_id)
+        return await appointments.list_queue(staff, hall_id)
 
     @get(
         "/halls/{hall_id:uuid}/poster-code",
@@ -66,7 +66,7 @@ class QueueController(Controller):
     async def poster(
         self, staff: NamedDependency[AsStaff], partners: NamedDependency[Partners], hall_id: FromPath[UUID]
     ) -> Response[bytes]:
-        found = await posters.hall_poster(staff, hall_id, wechat=partners.wechat)
+        found = await appointments.hall_poster(staff, hall_id, wechat=partners.wechat)
         return Response(found.content, media_type=found.content_type)
 
     @post(
@@ -77,7 +77,7 @@ class QueueController(Controller):
         responses=answers(AppointmentNotFound, AppointmentTransitionRefused, TooEarlyToCheckIn, TooLateToCheckIn),
     )
     async def check_in(self, staff: NamedDependency[AsStaff], appointment_id: FromPath[UUID]) -> QueueTicket:
-        return await attending.check_in(staff, appointment_id)
+        return await appointments.check_in(staff, appointment_id)
 
     @post(
         "/windows/{window_id:uuid}/call",
@@ -91,7 +91,7 @@ class QueueController(Controller):
         responses=answers(WindowNotFound, WindowShut, WindowBusy, NobodyWaiting),
     )
     async def call_next(self, staff: NamedDependency[AsStaff], window_id: FromPath[UUID]) -> QueueTicket:
-        return await calling.call_next(staff, window_id)
+        return await appointments.call_next(staff, window_id)
 
     @post(
         "/tickets/{ticket_id:uuid}/call",
@@ -101,7 +101,7 @@ class QueueController(Controller):
         responses=answers(TicketNotFound, AppointmentTransitionRefused),
     )
     async def call_again(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
-        return await calling.call_ticket_again(staff, ticket_id)
+        return await appointments.call_ticket_again(staff, ticket_id)
 
     @post(
         "/tickets/{ticket_id:uuid}/serve",
@@ -111,7 +111,7 @@ class QueueController(Controller):
         responses=answers(TicketNotFound, AppointmentTransitionRefused),
     )
     async def serve(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
-        return await calling.serve_ticket(staff, ticket_id)
+        return await appointments.serve_ticket(staff, ticket_id)
 
     @post(
         "/tickets/{ticket_id:uuid}/miss",
@@ -121,7 +121,7 @@ class QueueController(Controller):
         responses=answers(TicketNotFound, AppointmentTransitionRefused),
     )
     async def miss(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
-        return await calling.miss_ticket(staff, ticket_id)
+        return await appointments.miss_ticket(staff, ticket_id)
 
     @post(
         "/tickets/{ticket_id:uuid}/rejoin",
@@ -132,7 +132,7 @@ class QueueController(Controller):
         responses=answers(TicketNotFound, AppointmentTransitionRefused),
     )
     async def rejoin(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
-        return await calling.rejoin_queue(staff, ticket_id)
+        return await appointments.rejoin_queue(staff, ticket_id)
 
     @post(
         "/tickets/{ticket_id:uuid}/hand-over",
@@ -145,7 +145,7 @@ class QueueController(Controller):
     async def hand_over(
         self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID], data: JSONBody[HandOverIn]
     ) -> QueueTicket:
-        return await calling.hand_over_ticket(staff, ticket_id, window_id=data.window_id, line_id=data.line_id)
+        return await appointments.hand_over_ticket(staff, ticket_id, window_id=data.window_id, line_id=data.line_id)
 
 
 openapi.PARAMETERS.setdefault("ticket_id", "排队号的标识")

@@ -101,7 +101,7 @@ class _Counted:
 
 
 @asynccontextmanager
-async def admitted(resident: AsResident, slot_id: UUID) -> AsyncIterator[None]:
+async def admitted_to_slot(resident: AsResident, slot_id: UUID) -> AsyncIterator[None]:
     """The block takes a place in this slot, if it comes to that. Not inside a transaction.
 
     Raises SlotFull, or why the slot gives no places, without asking PostgreSQL; BookingRushLimitExceeded when too
@@ -109,7 +109,7 @@ async def admitted(resident: AsResident, slot_id: UUID) -> AsyncIterator[None]:
     """
     counted = await _pass(str(resident.id), slot_id)
     try:
-        async with queued():
+        async with booking_queue():
             yield
     except SlotFull:
         await _back(str(resident.id) if counted else "", slot_id, "empty")
@@ -232,7 +232,7 @@ _queue: _Queue | None = None
 
 
 @asynccontextmanager
-async def queued() -> AsyncIterator[None]:
+async def booking_queue() -> AsyncIterator[None]:
     """The block is one of the few that write appointments in this process at a time.
 
     Raises BookingRushLimitExceeded when too many are waiting, or it took too long.

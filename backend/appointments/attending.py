@@ -198,7 +198,7 @@ WHERE a.state = 'checked-in' AND a.day < $1 ORDER BY a.id LIMIT 500
 """
 
 
-async def close_days(before: date | None = None) -> int:
+async def end_past_visits(before: date | None = None) -> int:
     """End the visits of days before this one (default today) that were checked in and never finished; how many.
 
     A number that was called and never ended counts as served: the person was at the window. Everybody else is missed:

@@ -299,7 +299,7 @@ def _leave(following: _Following) -> None:
         _subscription.close()
 
 
-def end_streams() -> None:
+def end_board_streams() -> None:
     """End every stream of this process and begin no other: it is going to stop, and the clients connect elsewhere."""
     global _ended
     _ended = True

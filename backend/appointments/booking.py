@@ -80,7 +80,7 @@ WHERE s.id = $1
 
 # `$9`: how many active appointments the person may have on the line. Their lock is held since the statement before, so
 # this one sees every other of theirs.
-_TAKE = f"""
+_INSERT = f"""
 WITH taken AS (
     UPDATE slots SET held = held + ($8 = 'held')::int, booked = booked + ($8 = 'booked')::int
     WHERE id = $1 AND held + booked < capacity AND closed_at IS NULL AND release_at <= now() AND starts_at > now()
@@ -108,16 +108,16 @@ async def book_place(
     Raises SlotNotFound, ItemNotHandled, SlotClosed, SlotExpired, SlotNotReleased, SlotAllocatedByDraw,
     BookingBlocked, AlreadyBooked, AppointmentLimitExceeded, SlotFull, PersonNotFound.
     """
-    return await _take(resident, slot_id, item_code, S.BOOKED, person_id, visitor)
+    return await _book(resident, slot_id, item_code, S.BOOKED, person_id, visitor)
 
 
 async def hold_place(resident: AsResident, slot_id: UUID, item_code: str, *, person_id: UUID | None = None) -> Booking:
     """Keep one place for as long as the line's `hold_seconds` say, by the database's clock, while the resident fills
     in. `confirm` makes it theirs. Raises what `book` raises."""
-    return await _take(resident, slot_id, item_code, S.HELD, person_id, None)
+    return await _book(resident, slot_id, item_code, S.HELD, person_id, None)
 
 
-async def _take(
+async def _book(
     resident: AsResident, slot_id: UUID, item_code: str, state: S, person_id: UUID | None, visitor: Visitor | None
 ) -> Booking:
     person = await person_for(resident, person_id)
@@ -143,7 +143,7 @@ async def _take(
             hold_until=None,
         )
         if state is S.BOOKED:
-            await _notify_booked(booking)
+            await _record_booked(booking)
         hold_until = await _place(booking, facts, visitor)
         if state is S.HELD:
             await record(
@@ -177,7 +177,7 @@ async def _place(booking: Booking, facts: asyncpg.Record, visitor: Visitor | Non
     key = visitor_key(visitor.id_last_four, visitor.phone) if visitor else None
     try:
         taken = await fetch_row(
-            _TAKE,
+            _INSERT,
             booking.slot_id,
             booking.id,
             booking.number,
@@ -220,7 +220,7 @@ async def _explain(booking: Booking, limit: int) -> None:
     raise SlotFull if row["released"] else SlotNotReleased
 
 
-async def _notify_booked(booking: Booking) -> None:
+async def _record_booked(booking: Booking) -> None:
     await record(
         AppointmentBooked(
             appointment_id=booking.id,
@@ -253,7 +253,7 @@ async def confirm_booking(resident: AsResident, appointment_id: UUID, *, visitor
             )
         if before.from_waiting_list:
             await waiting.end_offer(appointment_id, "taken")
-        await _notify_booked(before)
+        await _record_booked(before)
     return msgspec.structs.replace(before, state=state, hold_until=None)
 
 

@@ -112,7 +112,7 @@ async def call_ticket_again(staff: Runner, ticket_id: UUID) -> QueueTicket:
     """Call a number that did not come yet once more. Raises TicketNotFound, AppointmentTransitionRefused when it is
     not being called."""
     async with transaction():
-        found = await _theirs(staff, ticket_id)
+        found = await _lock_ticket(staff, ticket_id)
         if found.state is not TicketState.CALLED or found.window_id is None:
             # A number that waits is called by `call_next`, which keeps the order.
             raise AppointmentTransitionRefused(state=found.state, move=TicketTransition.CALL)
@@ -125,8 +125,8 @@ async def serve_ticket(staff: Runner, ticket_id: UUID) -> QueueTicket:
     """The person was served; their visit is over. Raises TicketNotFound, AppointmentTransitionRefused."""
     async with transaction():
         visit = await _visit_of(ticket_id)
-        found = await _theirs(staff, ticket_id)
-        await _move(found, TicketTransition.SERVE)
+        found = await _lock_ticket(staff, ticket_id)
+        await _apply(found, TicketTransition.SERVE)
         if visit is not None and visit.state is AppointmentState.CHECKED_IN:
             await apply_transition(visit, Transition.SERVE)
             await record(
@@ -138,8 +138,8 @@ async def serve_ticket(staff: Runner, ticket_id: UUID) -> QueueTicket:
 async def miss_ticket(staff: Runner, ticket_id: UUID) -> QueueTicket:
     """Mark a called number as missed; the window is free again. Raises TicketNotFound, AppointmentTransitionRefused."""
     async with transaction():
-        found = await _theirs(staff, ticket_id)
-        await _move(found, TicketTransition.MISS)
+        found = await _lock_ticket(staff, ticket_id)
+        await _apply(found, TicketTransition.MISS)
     return await _record_called(found)
 
 
@@ -147,8 +147,8 @@ async def rejoin_queue(staff: Runner, ticket_id: UUID) -> QueueTicket:
     """A missed number comes back, behind everybody who waits now. Raises TicketNotFound,
     AppointmentTransitionRefused."""
     async with transaction():
-        found = await _theirs(staff, ticket_id)
-        await _move(found, TicketTransition.REJOIN)
+        found = await _lock_ticket(staff, ticket_id)
+        await _apply(found, TicketTransition.REJOIN)
     return await _record_called(found)
 
 
@@ -161,12 +161,12 @@ async def hand_over_ticket(
     Raises TicketNotFound, WindowNotFound, ServiceLineNotFound, AppointmentTransitionRefused.
     """
     async with transaction():
-        found = await _theirs(staff, ticket_id)
+        found = await _lock_ticket(staff, ticket_id)
         if window_id is not None and await fetch_value(_WINDOW_HALL, window_id) != found.hall_id:
             raise WindowNotFound
         if line_id is not None and await fetch_value(_LINE_HALL, line_id) != found.hall_id:
             raise ServiceLineNotFound
-        await _move(found, TicketTransition.HAND_OVER, window_id, line_id)
+        await _apply(found, TicketTransition.HAND_OVER, window_id, line_id)
     return await _record_called(found)
 
 
@@ -176,7 +176,7 @@ async def _visit_of(ticket_id: UUID) -> Booking | None:
     return await lock_booking(appointment_id) if appointment_id else None
 
 
-async def _theirs(staff: Runner, ticket_id: UUID) -> QueueTicket:
+async def _lock_ticket(staff: Runner, ticket_id: UUID) -> QueueTicket:
     found = await lock_ticket(ticket_id)
     try:
         await authorize_hall(staff, found.hall_id)
@@ -185,7 +185,7 @@ async def _theirs(staff: Runner, ticket_id: UUID) -> QueueTicket:
     return found
 
 
-_MOVED = {
+_UPDATE = {
     TicketTransition.SERVE: "UPDATE tickets SET state = $2, served_at = clock_timestamp() WHERE id = $1",
     TicketTransition.MISS: "UPDATE tickets SET state = $2, window_id = NULL WHERE id = $1",
     TicketTransition.HAND_OVER: "UPDATE tickets SET state = $2, called_at = NULL, soon_at = NULL, window_id = $3, "
@@ -196,9 +196,9 @@ _MOVED = {
 }
 
 
-async def _move(found: QueueTicket, move: TicketTransition, *more: UUID | None) -> None:
+async def _apply(found: QueueTicket, move: TicketTransition, *more: UUID | None) -> None:
     state = TICKETS.after(found.state, move)
-    await execute(_MOVED[move], found.id, state, *more)
+    await execute(_UPDATE[move], found.id, state, *more)
     await record(TicketMoved(ticket_id=found.id, hall_id=found.hall_id, how=move))
 
 

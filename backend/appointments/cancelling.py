@@ -29,10 +29,10 @@ async def release_place(appointment_id: UUID, move: Transition = Transition.CANC
     """
     async with transaction():
         before = await lock_booking(appointment_id)
-        return await _given_back(before, move, offer=offer)
+        return await _release(before, move, offer=offer)
 
 
-async def _given_back(before: Booking, move: Transition, *, offer: bool = True) -> Booking:
+async def _release(before: Booking, move: Transition, *, offer: bool = True) -> Booking:
     await apply_transition(before, move)
     if before.from_waiting_list and before.state is S.HELD:
         await waiting.end_offer(before.id, _HOW[move])
@@ -61,7 +61,7 @@ async def cancel_appointment(resident: AsResident, appointment_id: UUID) -> Book
         if before.state is S.BOOKED and slot["over"]:
             raise SlotExpired
         late = before.state is S.BOOKED and slot["late"]
-        await _given_back(before, Transition.CANCEL)
+        await _release(before, Transition.CANCEL)
         await record(
             AppointmentCancelled(
                 appointment_id=before.id,
@@ -96,7 +96,7 @@ async def _expire(appointment_id: UUID) -> bool:
         )
         if due is None:
             return False
-        await _given_back(before, Transition.EXPIRE)
+        await _release(before, Transition.EXPIRE)
         await record(
             AppointmentExpired(appointment_id=before.id, resident_id=before.resident_id, slot_id=before.slot_id)
         )

@@ -51,7 +51,7 @@ class ScannedCode(Struct, frozen=True, kw_only=True):
     nonce: str
 
 
-async def issue_code(resident: AsResident, appointment_id: UUID) -> CheckInCode:
+async def issue_check_in_code(resident: AsResident, appointment_id: UUID) -> CheckInCode:
     """A new code for a booked visit of the resident or of a person they may act for; codes given before stay good until
     their minute is over.
 

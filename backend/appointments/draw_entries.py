@@ -41,7 +41,7 @@ class DrawEntrySummary(Struct, frozen=True, kw_only=True):
     proof: str
 
 
-_MINE = """
+_OWN = """
 SELECT e.id, e.draw_id, d.line_id, l.name AS line_name, h.name AS hall_name, d.day, i.code AS item_code, e.person_id,
        e.slot_ids, d.closes_at, d.drawn_at, e.rank, e.slot_id, e.appointment_id,
        CASE WHEN d.drawn_at IS NULL THEN 'entered' WHEN e.appointment_id IS NULL THEN 'lost' ELSE 'won' END AS state
@@ -53,8 +53,8 @@ WHERE e.person_id IN (SELECT people_of($1, 'appointments')) ORDER BY d.day DESC,
 
 async def list_own_draw_entries(resident: AsResident) -> list[DrawEntrySummary]:
     """The entries of the resident and of everybody they may act for, the latest day first."""
-    return [_seen(row) for row in await fetch(_MINE, resident.id, SHOWN)]
+    return [_summary(row) for row in await fetch(_OWN, resident.id, SHOWN)]
 
 
-def _seen(row: asyncpg.Record) -> DrawEntrySummary:
+def _summary(row: asyncpg.Record) -> DrawEntrySummary:
     return DrawEntrySummary(**dict(row), proof=f"/v1/public/lines/{row['line_id']}/draws/{row['day']}")

@@ -24,14 +24,14 @@ from backend.appointments.acting import person_for
 from backend.appointments.errors import AlreadyEntered, DrawClosed, DrawNotFound, ItemNotHandled, SlotNotFound
 from backend.appointments.events import AppointmentBooked, DrawEntered, DrawHeld, DrawLost
 from backend.appointments.places import lock_slots, new_number
-from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.database import execute, fetch, fetch_row, fetch_value, row_as, transaction
 from backend.events import record
 from backend.identity.principals import AsResident
 from models.appointments import ACTIVE
 
 PREPARED = timedelta(hours=24)
 """How long before the release the digest of the seed is public at the latest."""
-MOST_SLOTS = 20
+MOST_DRAW_SLOTS = 20
 
 
 def digest_of_seed(seed: str) -> str:
@@ -183,7 +183,7 @@ async def enter_draw(
             raise DrawNotFound
         _refuse(found, len(wishes))
         await strikes.refuse_blocked(person, line_id)
-        await _write(entry_id, found, resident.id, person, wishes)
+        await _insert(entry_id, found, resident.id, person, wishes)
         await record(DrawEntered(draw_id=found["id"], resident_id=resident.id))
     return DrawEntryReceipt(
         id=entry_id,
@@ -206,7 +206,7 @@ def _refuse(found: asyncpg.Record, wishes: int) -> None:
         raise AlreadyEntered
 
 
-async def _write(entry_id: UUID, found: asyncpg.Record, resident_id: UUID, person: UUID, wishes: list[UUID]) -> None:
+async def _insert(entry_id: UUID, found: asyncpg.Record, resident_id: UUID, person: UUID, wishes: list[UUID]) -> None:
     try:
         await execute(
             "INSERT INTO draw_entries (id, created_at, draw_id, resident_id, person_id, item_id, slot_ids) "
@@ -256,8 +256,8 @@ async def hold_draw(draw_id: UUID) -> bool:
         order = draw_order(found["seed"], entries)
         places = await _free(found)
         won = await _give(found, order, entries, dict(places))
-        await _write_down(draw_id, order, won, places)
-        await _notify(draw_id, order, entries, won)
+        await _persist(draw_id, order, won, places)
+        await _record_results(draw_id, order, entries, won)
     return True
 
 
@@ -311,7 +311,7 @@ async def _give(
     return won
 
 
-async def _write_down(draw_id: UUID, order: list[UUID], won: dict[UUID, _Won], places: Mapping[UUID, int]) -> None:
+async def _persist(draw_id: UUID, order: list[UUID], won: dict[UUID, _Won], places: Mapping[UUID, int]) -> None:
     given = [each.slot_id for each in won.values()]
     for slot_id in sorted(set(given)):
         await execute("UPDATE slots SET booked = booked + $2 WHERE id = $1", slot_id, given.count(slot_id))
@@ -332,7 +332,7 @@ async def _write_down(draw_id: UUID, order: list[UUID], won: dict[UUID, _Won], p
     )
 
 
-async def _notify(draw_id: UUID, order: list[UUID], entries: dict[UUID, _Entry], won: dict[UUID, _Won]) -> None:
+async def _record_results(draw_id: UUID, order: list[UUID], entries: dict[UUID, _Entry], won: dict[UUID, _Won]) -> None:
     for each in order:
         who = entries[each].resident_id
         if each in won:
@@ -355,7 +355,7 @@ SELECT d.id, d.line_id, d.day, d.opens_at, d.closes_at, d.seed_digest, d.drawn_a
        (SELECT count(*) FROM draw_entries e WHERE e.draw_id = d.id) AS entries
 FROM draws d WHERE d.line_id = $1 AND d.day = $2
 """
-_SHOWN = """
+_ENTRIES = """
 SELECT id, rank, slot_ids, slot_id FROM draw_entries WHERE draw_id = $1 ORDER BY rank
 """
 
@@ -368,18 +368,15 @@ async def get_draw_proof(line_id: UUID, day: date) -> DrawProof:
     row = await fetch_row(_PROOF, line_id, day)
     if row is None:
         raise DrawNotFound
-    held = row["drawn_at"] is not None
-    seen = DrawDetail(**{name: row[name] for name in DrawDetail.__struct_fields__})
-    if not held:
-        return DrawProof(draw=seen, seed=None, entries_digest=None, places={}, entries=[])
+    draw = row_as(DrawDetail, row)
+    if draw.drawn_at is None:
+        return DrawProof(draw=draw, seed=None, entries_digest=None, places={}, entries=[])
     places = {slot: int(free) for slot, _, free in (each.partition("=") for each in row["places"])}
-    shown = await fetch(_SHOWN, row["id"])
-    return DrawProof(
-        draw=seen, seed=row["seed"], entries_digest=row["entries_digest"], places=places, entries=_shown(shown, places)
-    )
+    entries = _proof_entries(await fetch(_ENTRIES, row["id"]), places)
+    return DrawProof(draw=draw, seed=row["seed"], entries_digest=row["entries_digest"], places=places, entries=entries)
 
 
-def _shown(rows: Sequence[asyncpg.Record], places: Mapping[str, int]) -> list[DrawEntryDetail]:
+def _proof_entries(rows: Sequence[asyncpg.Record], places: Mapping[str, int]) -> list[DrawEntryDetail]:
     """The entries in their order; an entry without a place although a wish had one left was skipped."""
     left, shown = dict(places), []
     for row in rows:

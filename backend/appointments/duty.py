@@ -62,35 +62,35 @@ async def halls_in_charge(staff: Runner) -> list[UUID]:
 async def authorize_hall(staff: Runner, hall_id: UUID) -> UUID:
     """The hall, if they run it. Raises HallNotFound."""
     row = await fetch_row("SELECT id, code FROM halls WHERE id = $1", hall_id)
-    return await _theirs(staff, row, HallNotFound)
+    return await _authorize(staff, row, HallNotFound)
 
 
 async def authorize_line(staff: Runner, line_id: UUID) -> UUID:
     """The hall of the line, if they run it. Raises ServiceLineNotFound."""
-    return await _found(staff, "line", line_id)
+    return await _authorize_subject(staff, "line", line_id)
 
 
 async def authorize_slot(staff: Runner, slot_id: UUID) -> UUID:
     """The hall of the slot, if they run it. Raises SlotNotFound."""
-    return await _found(staff, "slot", slot_id)
+    return await _authorize_subject(staff, "slot", slot_id)
 
 
 async def authorize_appointment(staff: Runner, appointment_id: UUID) -> UUID:
     """The hall of the appointment, if they run it. Raises AppointmentNotFound."""
-    return await _found(staff, "appointment", appointment_id)
+    return await _authorize_subject(staff, "appointment", appointment_id)
 
 
 async def authorize_strike(staff: Runner, strike_id: UUID) -> UUID:
     """The hall where the strike was given, if they run it. Raises StrikeNotFound."""
-    return await _found(staff, "strike", strike_id)
+    return await _authorize_subject(staff, "strike", strike_id)
 
 
-async def _found(staff: Runner, what: str, subject: UUID) -> UUID:
+async def _authorize_subject(staff: Runner, what: str, subject: UUID) -> UUID:
     statement, missing = _OF[what]
-    return await _theirs(staff, await fetch_row(statement, subject), missing)
+    return await _authorize(staff, await fetch_row(statement, subject), missing)
 
 
-async def _theirs(staff: Runner, hall: asyncpg.Record | None, missing: type[NotFound]) -> UUID:
+async def _authorize(staff: Runner, hall: asyncpg.Record | None, missing: type[NotFound]) -> UUID:
     if hall is None:
         raise missing
     hall_id: UUID = hall["id"]

@@ -105,7 +105,7 @@ def check_openings(openings: Sequence[Opening], slot_minutes: int) -> list[Fault
     return faults
 
 
-async def list_hours(staff: Runner, line_id: UUID) -> list[Opening]:
+async def list_line_hours(staff: Runner, line_id: UUID) -> list[Opening]:
     """The template of the line. Raises ServiceLineNotFound."""
     await authorize_line(staff, line_id)
     return await list_template(line_id)
@@ -116,7 +116,7 @@ async def list_template(line_id: UUID) -> list[Opening]:
     return [_opening(row) for row in await fetch(_ROWS, line_id)]
 
 
-async def set_hours(staff: Runner, line_id: UUID, openings: Sequence[Opening]) -> list[Opening]:
+async def set_line_hours(staff: Runner, line_id: UUID, openings: Sequence[Opening]) -> list[Opening]:
     """Replace the template. It holds for slots that are generated from now on.
 
     Raises ServiceLineNotFound, ServiceLineInvalid with a pointer to every row that cannot be.

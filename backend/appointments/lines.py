@@ -67,13 +67,13 @@ _RULES = tuple(field.name for field in structs.fields(LineRules))
 async def list_lines(staff: Runner, hall_id: UUID) -> list[LineDetail]:
     """The lines of the hall, by code. Raises HallNotFound."""
     await authorize_hall(staff, hall_id)
-    return [_seen(row) for row in await fetch(_LINES, hall_id, None)]
+    return [_detail(row) for row in await fetch(_LINES, hall_id, None)]
 
 
 async def get_line(staff: Runner, line_id: UUID) -> LineDetail:
     """One line. Raises ServiceLineNotFound."""
     await authorize_line(staff, line_id)
-    return await _one(line_id)
+    return await _get(line_id)
 
 
 async def define_line(staff: Runner, hall_id: UUID, rules: LineRules, *, line_id: UUID | None = None) -> LineDetail:
@@ -86,7 +86,7 @@ async def define_line(staff: Runner, hall_id: UUID, rules: LineRules, *, line_id
             await record(LineChanged(line_id=made.id, what="rules"))
     except _DUPLICATE as error:
         raise LineExists(line=rules.code) from error
-    return await _one(made.id)
+    return await _get(made.id)
 
 
 async def update_line(staff: Runner, line_id: UUID, rules: LineRules) -> LineDetail:
@@ -100,10 +100,10 @@ async def update_line(staff: Runner, line_id: UUID, rules: LineRules) -> LineDet
             await record(LineChanged(line_id=line_id, what="rules"))
     except _DUPLICATE as error:
         raise LineExists(line=rules.code) from error
-    return await _one(line_id)
+    return await _get(line_id)
 
 
-async def set_items(staff: Runner, line_id: UUID, codes: list[str]) -> LineDetail:
+async def set_line_items(staff: Runner, line_id: UUID, codes: list[str]) -> LineDetail:
     """Let the line handle exactly these items. Appointments for items that it no longer handles stay.
 
     Raises ServiceLineNotFound, ServiceLineInvalid for a code that no item has, ItemOnOtherLine.
@@ -128,7 +128,7 @@ async def set_items(staff: Runner, line_id: UUID, codes: list[str]) -> LineDetai
         if taken := sorted(code for code, item_id in ids.items() if item_id not in own):
             raise ItemOnOtherLine(item_codes=taken)
         await record(LineChanged(line_id=line_id, what="items"))
-    return await _one(line_id)
+    return await _get(line_id)
 
 
 async def lock_line(line_id: UUID) -> None:
@@ -150,14 +150,14 @@ def _columns(rules: LineRules) -> dict[str, Any]:
     return {**structs.asdict(rules), "release_time": as_column(rules.release_time)}
 
 
-async def _one(line_id: UUID) -> LineDetail:
+async def _get(line_id: UUID) -> LineDetail:
     rows = await fetch(_LINES, None, line_id)
     if not rows:
         raise ServiceLineNotFound
-    return _seen(rows[0])
+    return _detail(rows[0])
 
 
-def _seen(row: asyncpg.Record) -> LineDetail:
+def _detail(row: asyncpg.Record) -> LineDetail:
     values = {name: row[name] for name in _RULES}
     values |= {"release_time": f"{row['release_time']:%H:%M}", "admission": Admission(row["admission"])}
     return LineDetail(

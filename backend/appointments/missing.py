@@ -28,7 +28,7 @@ ORDER BY a.id LIMIT $3
 """
 
 
-async def mark_missed(before: date | None = None) -> int:
+async def mark_missed_visits(before: date | None = None) -> int:
     """Mark visits of days before this one (default today) without a check-in, and give their strikes; how many.
 
     Each is a transaction of its own, so what was done stays done when the work is interrupted, and it is done once.

@@ -40,7 +40,7 @@ _NOT_AFTER = {"day": AHEAD["hours"], "hours": timedelta()}
 """The reminder of the day before is not written any more when that of two hours is due."""
 
 
-async def record_reminders() -> int:
+async def record_visit_reminders() -> int:
     """Write the reminders that are due by the database's clock; how many."""
     return sum([await _remind(ahead) for ahead in AHEAD])
 

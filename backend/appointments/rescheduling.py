@@ -47,7 +47,7 @@ async def reschedule_appointment(resident: AsResident, appointment_id: UUID, slo
     AlreadyBooked.
     """
     async with transaction():
-        before = await _both_locked(resident, appointment_id, slot_id)
+        before = await _lock_both(resident, appointment_id, slot_id)
         if before.slot_id == slot_id:
             return before
         slot = await fetch_row(_BOTH, slot_id, before.slot_id)
@@ -70,7 +70,7 @@ async def reschedule_appointment(resident: AsResident, appointment_id: UUID, slo
     return msgspec.structs.replace(before, slot_id=slot_id, number=number, **facts)
 
 
-async def _both_locked(resident: AsResident, appointment_id: UUID, slot_id: UUID) -> Booking:
+async def _lock_both(resident: AsResident, appointment_id: UUID, slot_id: UUID) -> Booking:
     """The appointment with the slot it leaves and the one it goes to locked, in the order that everybody keeps."""
     while True:
         leaves = await fetch_value(

@@ -159,7 +159,7 @@ class AppointmentDetail(AppointmentSummary, frozen=True, kw_only=True):
     way: HallDirections
 
 
-_ONE = """
+_SELECT = """
 SELECT a.id, a.number, a.state, i.code AS item_code, c.name AS item_name, h.name AS hall_name, l.name AS line_name,
        a.day, s.starts_at, s.ends_at, a.hold_until, a.slot_id, a.line_id, a.person_id, a.from_waiting_list,
        s.starts_at - make_interval(mins => l.cancel_minutes) AS cancel_until,
@@ -171,7 +171,7 @@ JOIN halls h ON h.id = s.hall_id JOIN service_items i ON i.id = a.item_id LEFT J
 WHERE a.person_id IN (SELECT people_of($1, 'appointments'))
 """
 _LIST = (
-    _ONE
+    _SELECT
     + """
   AND ($2::text[] IS NULL OR a.state = ANY($2))
   AND ($3::uuid IS NULL OR a.person_id = $3) AND ($4::date IS NULL OR (a.day, a.id) < ($4, $5))
@@ -203,7 +203,7 @@ async def list_own_appointments(
 async def get_own_appointment(resident: AsResident, appointment_id: UUID) -> AppointmentDetail:
     """One appointment of the resident or of a person they may act for. Raises AppointmentNotFound for another person's
     too, in the same words."""
-    row = await fetch_row(_ONE + " AND a.id = $2", resident.id, appointment_id)
+    row = await fetch_row(_SELECT + " AND a.id = $2", resident.id, appointment_id)
     if row is None:
         raise AppointmentNotFound
     directions = row_as(HallDirections, row)

@@ -60,7 +60,7 @@ async def rest_place(slot_id: UUID) -> None:
     await execute(_REST, slot_id, uuid7(), seconds, SHARE)
 
 
-async def release_rested(limit: int = 200) -> int:
+async def release_rested_places(limit: int = 200) -> int:
     """Scheduled: let places whose rest is over be taken, first by the waiting list; how many.
 
     Each is a transaction of its own; of two workers one finds the row gone.

@@ -14,8 +14,8 @@ from uuid import UUID
 from backend import calendar, clock
 from backend.appointments import slots
 from backend.appointments.events import SlotsOpened
-from backend.appointments.hours import MAKE_UP, Opening, Stretch, set_hours
-from backend.appointments.lines import LineRules, define_line, set_items
+from backend.appointments.hours import MAKE_UP, Opening, Stretch, set_line_hours
+from backend.appointments.lines import LineRules, define_line, set_line_items
 from backend.appointments.windows import set_window
 from backend.catalogue.seeding import read, stable_id
 from backend.database import fetch, transaction
@@ -99,8 +99,8 @@ async def _line(sample: SampleLine, hall: dict[str, Any]) -> None:
     codes = [row["code"] for row in await fetch(_ITEMS, list(sample.domains), str(hall_id))]
     async with transaction():
         await define_line(_OPERATOR, hall_id, rules, line_id=identity)
-        await set_items(_OPERATOR, identity, codes)
-        await set_hours(_OPERATOR, identity, openings_of(hall["hours"], sample.capacity, sample.walk_ins))
+        await set_line_items(_OPERATOR, identity, codes)
+        await set_line_hours(_OPERATOR, identity, openings_of(hall["hours"], sample.capacity, sample.walk_ins))
 
 
 def openings_of(hours: list[dict[str, Any]], capacity: int, walk_ins: int) -> list[Opening]:

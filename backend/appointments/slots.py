@@ -145,7 +145,7 @@ async def _generate(
     return GeneratedSlots(line_id=line_id, first=first, last=last, slots=len(made))
 
 
-async def keep_horizon() -> int:
+async def keep_slot_horizon() -> int:
     """Open the slots of every active line as far ahead as its release and `slot_horizon_days` ask; how many are new.
 
     Where the horizon reaches into a year whose holidays are not known, it ends before that year, and the log says so.
@@ -176,7 +176,9 @@ def last_covered(known: WorkingCalendar, first: date, last: date) -> date | None
     return covered
 
 
-async def set_capacity(staff: Runner, slot_id: UUID, capacity: int, walk_in_quota: int | None = None) -> SlotCapacity:
+async def set_slot_capacity(
+    staff: Runner, slot_id: UUID, capacity: int, walk_in_quota: int | None = None
+) -> SlotCapacity:
     """Let more or fewer people book this slot; `walk_in_quota` changes how many may come without an appointment.
 
     Places that appear go to the waiting list first; resting places are not offered. Raises SlotNotFound, SlotExpired,

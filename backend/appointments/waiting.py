@@ -98,7 +98,7 @@ async def join_waiting_list(
         await strikes.refuse_blocked(person, line_id)
         await _enter(entry_id, line_id, day, resident.id, person, found["item_id"])
         await record(WaitingJoined(entry_id=entry_id, resident_id=resident.id))
-        return await get_own_entry(resident, entry_id)
+        return await get_own_waiting_entry(resident, entry_id)
 
 
 def _refuse(found: asyncpg.Record) -> None:
@@ -128,20 +128,20 @@ async def _enter(entry_id: UUID, line_id: UUID, day: date, resident_id: UUID, pe
         raise AlreadyWaiting from error
 
 
-async def list_own_entries(resident: AsResident) -> list[WaitingEntryDetail]:
+async def list_own_waiting_entries(resident: AsResident) -> list[WaitingEntryDetail]:
     """Where the resident, or a person they may act for, waits or has an offer, the oldest first."""
-    return [_seen(row) for row in await fetch(_WAITING, resident.id, None)]
+    return [_detail(row) for row in await fetch(_WAITING, resident.id, None)]
 
 
-async def get_own_entry(resident: AsResident, entry_id: UUID) -> WaitingEntryDetail:
+async def get_own_waiting_entry(resident: AsResident, entry_id: UUID) -> WaitingEntryDetail:
     """One entry of the resident or of a person they may act for. Raises WaitingEntryNotFound."""
     row = await fetch_row(_WAITING, resident.id, entry_id)
     if row is None:
         raise WaitingEntryNotFound
-    return _seen(row)
+    return _detail(row)
 
 
-def _seen(row: asyncpg.Record) -> WaitingEntryDetail:
+def _detail(row: asyncpg.Record) -> WaitingEntryDetail:
     return msgspec.convert(dict(row), WaitingEntryDetail)
 
 
@@ -253,7 +253,7 @@ async def offer_free_places(limit: int = 50) -> int:
     return sum([await offer_next(row["id"]) for row in rows])
 
 
-async def close_past_days() -> int:
+async def end_past_waiting() -> int:
     """Scheduled: end the entries of days that have no more places to come; how many."""
     rows = await fetch(
         "SELECT id, resident_id FROM waiting_entries w WHERE state = 'waiting' AND NOT EXISTS (SELECT 1 FROM slots s "

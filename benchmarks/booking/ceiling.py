@@ -20,8 +20,7 @@ import asyncpg
 import uvloop
 from uuid_utils.compat import uuid7
 
-from backend import database
-from backend.appointments import booking
+from backend import appointments, database
 from backend.identity import AsResident
 from backend.settings import Settings, configure
 from benchmarks.answers import percentile
@@ -60,7 +59,7 @@ def ours() -> Once:
     """`book`, with everything that it looks at and leaves behind."""
 
     async def once(slot_id: UUID, resident_id: UUID) -> None:
-        await booking.book_place(AsResident(resident_id, resident_id), slot_id, ITEM)
+        await appointments.book_place(AsResident(resident_id, resident_id), slot_id, ITEM)
 
     return once
 

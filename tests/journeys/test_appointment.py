@@ -57,7 +57,7 @@ async def test_a_visit_from_the_free_place_to_the_window(client: httpx.AsyncClie
     moved = "UPDATE slots SET starts_at = now() + $1, ends_at = now() + $1 + interval '30 minutes'"
     for ahead in (timedelta(hours=23), timedelta(hours=1, minutes=50)):
         await execute(moved, ahead)
-        await reminding.record_reminders()
+        await reminding.record_visit_reminders()
     await execute(moved, timedelta(seconds=1))
     await execute("UPDATE slots SET day = $1", clock.today())
     await execute("UPDATE appointments SET day = $1", clock.today())

@@ -13,9 +13,8 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
-from backend.appointments import days_off, staff_views
-from backend.appointments.days_off import DayOff
-from backend.appointments.staff_views import StaffAppointmentSummary
+from backend import appointments
+from backend.appointments import DayOff, StaffAppointmentSummary
 from backend.identity import AsStaff
 from backend.paging import USUAL, CursorInvalid
 from backend.regions import HallDetail
@@ -46,7 +45,7 @@ class DayController(Controller):
         operation_id="listOwnHalls",
     )
     async def own(self, staff: NamedDependency[AsStaff]) -> list[HallDetail]:
-        return await staff_views.list_own_halls(staff)
+        return await appointments.list_own_halls(staff)
 
     @get(
         "/{hall_id:uuid}/appointments",
@@ -65,7 +64,7 @@ class DayController(Controller):
         cursor: FromQuery[Cursor] = None,
     ) -> Page[StaffAppointmentSummary]:
         wanted = [str(each) for each in states] if states else None
-        found = await staff_views.list_day_appointments(
+        found = await appointments.list_day_appointments(
             staff, hall_id, day, line_id=line_id, states=wanted, limit=limit, cursor=cursor
         )
         return Page(*found)
@@ -78,7 +77,7 @@ class DayController(Controller):
         responses=answers(HallNotFound),
     )
     async def days_off(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[DayOff]:
-        return await days_off.list_days_off(staff, hall_id)
+        return await appointments.list_days_off(staff, hall_id)
 
 
 openapi.LINKS["listOwnHalls"] = {

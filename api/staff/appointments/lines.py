@@ -12,10 +12,9 @@ from msgspec import Meta, Struct
 
 from api import openapi
 from api.problems import answers
-from backend.appointments import hours, lines
+from backend import appointments
+from backend.appointments import LineDetail, LineRules, Opening
 from backend.appointments.errors import ItemOnOtherLine, LineExists, ServiceLineInvalid, ServiceLineNotFound
-from backend.appointments.hours import Opening
-from backend.appointments.lines import LineDetail, LineRules
 from backend.identity import AsStaff
 from backend.regions.errors import HallNotFound
 
@@ -47,7 +46,7 @@ class LineController(Controller):
         responses=answers(HallNotFound),
     )
     async def list_lines(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[LineDetail]:
-        return await lines.list_lines(staff, hall_id)
+        return await appointments.list_lines(staff, hall_id)
 
     @post(
         "/halls/{hall_id:uuid}/lines",
@@ -58,13 +57,13 @@ class LineController(Controller):
     async def define(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[LineRules]
     ) -> LineDetail:
-        return await lines.define_line(staff, hall_id, data)
+        return await appointments.define_line(staff, hall_id, data)
 
     @get(
         "/lines/{line_id:uuid}", summary="一个业务类别", operation_id="getLine", responses=answers(ServiceLineNotFound)
     )
     async def get_line(self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID]) -> LineDetail:
-        return await lines.get_line(staff, line_id)
+        return await appointments.get_line(staff, line_id)
 
     @put(
         "/lines/{line_id:uuid}",
@@ -76,7 +75,7 @@ class LineController(Controller):
     async def update(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[LineRules]
     ) -> LineDetail:
-        return await lines.update_line(staff, line_id, data)
+        return await appointments.update_line(staff, line_id, data)
 
     @put(
         "/lines/{line_id:uuid}/items",
@@ -88,7 +87,7 @@ class LineController(Controller):
     async def set_items(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[ItemsIn]
     ) -> LineDetail:
-        return await lines.set_items(staff, line_id, data.item_codes)
+        return await appointments.set_line_items(staff, line_id, data.item_codes)
 
     @get(
         "/lines/{line_id:uuid}/hours",
@@ -97,7 +96,7 @@ class LineController(Controller):
         responses=answers(ServiceLineNotFound),
     )
     async def get_hours(self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID]) -> HoursBody:
-        return HoursBody(hours=await hours.list_hours(staff, line_id))
+        return HoursBody(hours=await appointments.list_line_hours(staff, line_id))
 
     @put(
         "/lines/{line_id:uuid}/hours",
@@ -112,7 +111,7 @@ class LineController(Controller):
     async def set_hours(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[HoursBody]
     ) -> HoursBody:
-        return HoursBody(hours=await hours.set_hours(staff, line_id, data.hours))
+        return HoursBody(hours=await appointments.set_line_hours(staff, line_id, data.hours))
 
 
 openapi.LINKS["createLine"] = {

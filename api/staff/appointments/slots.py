@@ -13,8 +13,8 @@ from msgspec import Meta, Struct
 
 from api import openapi
 from api.problems import answers
-from backend.appointments import closing, slots, staff_views
-from backend.appointments.closing import DayClosure, SlotClosure
+from backend import appointments
+from backend.appointments import DayClosure, GeneratedSlots, Places, SlotCapacity, SlotClosure, SlotSummary
 from backend.appointments.errors import (
     CapacityTaken,
     ServiceLineNotFound,
@@ -24,9 +24,6 @@ from backend.appointments.errors import (
     SlotOpen,
     SlotRangeInvalid,
 )
-from backend.appointments.hours import Places
-from backend.appointments.slots import GeneratedSlots, SlotCapacity
-from backend.appointments.staff_views import SlotSummary
 from backend.calendar import CalendarYearNotCovered
 from backend.identity import AsStaff
 from backend.regions.errors import HallNotFound
@@ -94,7 +91,7 @@ class SlotController(Controller):
     async def generate(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[RangeIn]
     ) -> GeneratedSlots:
-        return await slots.generate_slots(staff, line_id, data.first, data.last)
+        return await appointments.generate_slots(staff, line_id, data.first, data.last)
 
     @get(
         "/halls/{hall_id:uuid}/slots",
@@ -109,7 +106,7 @@ class SlotController(Controller):
         day: FromQuery[Day],
         line_id: FromQuery[OfLine] = None,
     ) -> list[SlotSummary]:
-        return await staff_views.list_slot_summaries(staff, hall_id, day, line_id=line_id)
+        return await appointments.list_slot_summaries(staff, hall_id, day, line_id=line_id)
 
     @put(
         "/slots/{slot_id:uuid}/capacity",
@@ -121,7 +118,7 @@ class SlotController(Controller):
     async def set_capacity(
         self, staff: NamedDependency[AsStaff], slot_id: FromPath[UUID], data: JSONBody[CapacityIn]
     ) -> SlotCapacity:
-        return await slots.set_capacity(staff, slot_id, data.capacity, data.walk_in_quota)
+        return await appointments.set_slot_capacity(staff, slot_id, data.capacity, data.walk_in_quota)
 
     @post(
         "/slots/{slot_id:uuid}/close",
@@ -134,7 +131,7 @@ class SlotController(Controller):
     async def close(
         self, staff: NamedDependency[AsStaff], slot_id: FromPath[UUID], data: JSONBody[CloseIn]
     ) -> SlotClosure:
-        return await closing.close_slot(staff, slot_id, data.because)
+        return await appointments.close_slot(staff, slot_id, data.because)
 
     @post(
         "/slots/{slot_id:uuid}/reopen",
@@ -144,7 +141,7 @@ class SlotController(Controller):
         responses=answers(SlotNotFound, SlotExpired, SlotOpen),
     )
     async def reopen(self, staff: NamedDependency[AsStaff], slot_id: FromPath[UUID]) -> None:
-        await closing.reopen_slot(staff, slot_id)
+        await appointments.reopen_slot(staff, slot_id)
 
     @post(
         "/halls/{hall_id:uuid}/closures",
@@ -157,7 +154,7 @@ class SlotController(Controller):
     async def close_day(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[CloseDayIn]
     ) -> DayClosure:
-        return await closing.close_day(staff, hall_id, data.day, data.because, line_id=data.line_id)
+        return await appointments.close_day(staff, hall_id, data.day, data.because, line_id=data.line_id)
 
     @post(
         "/halls/{hall_id:uuid}/reopenings",
@@ -169,7 +166,7 @@ class SlotController(Controller):
     async def reopen_day(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[ReopenDayIn]
     ) -> Reopened:
-        return Reopened(slots=await closing.reopen_day(staff, hall_id, data.day, line_id=data.line_id))
+        return Reopened(slots=await appointments.reopen_day(staff, hall_id, data.day, line_id=data.line_id))
 
 
 openapi.LINKS["listHallSlots"] = {

@@ -12,9 +12,9 @@ from msgspec import Struct
 from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
-from backend.appointments import strikes
+from backend import appointments
+from backend.appointments import AppealDetail
 from backend.appointments.errors import OwnStrikeDecisionRefused, StrikeAppealNotPending, StrikeNotFound
-from backend.appointments.strikes import AppealDetail
 from backend.identity import AsStaff
 from backend.paging import USUAL, CursorInvalid
 from backend.regions.errors import HallNotFound
@@ -45,7 +45,7 @@ class StrikeController(Controller):
         limit: FromQuery[Limit] = USUAL,
         cursor: FromQuery[Cursor] = None,
     ) -> Page[AppealDetail]:
-        return Page(*await strikes.list_appeals(staff, hall_id, limit=limit, cursor=cursor))
+        return Page(*await appointments.list_appeals(staff, hall_id, limit=limit, cursor=cursor))
 
     @post(
         "/strikes/{strike_id:uuid}/decision",
@@ -58,7 +58,7 @@ class StrikeController(Controller):
     async def decide(
         self, staff: NamedDependency[AsStaff], strike_id: FromPath[UUID], data: JSONBody[DecisionIn]
     ) -> None:
-        await strikes.decide_appeal(staff, strike_id, waive=data.waive)
+        await appointments.decide_appeal(staff, strike_id, waive=data.waive)
 
 
 openapi.LINKS["listAppeals"] = {

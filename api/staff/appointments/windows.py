@@ -12,9 +12,9 @@ from msgspec import Meta, Struct
 
 from api import openapi
 from api.problems import answers
-from backend.appointments import windows
+from backend import appointments
+from backend.appointments import WindowDetail
 from backend.appointments.errors import ServiceLineInvalid
-from backend.appointments.windows import WindowDetail
 from backend.identity import AsStaff
 from backend.regions.errors import HallNotFound
 
@@ -38,7 +38,7 @@ class WindowController(Controller):
 
     @get(summary="大厅的窗口", operation_id="listWindows", responses=answers(HallNotFound))
     async def list_windows(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[WindowDetail]:
-        return await windows.list_windows(staff, hall_id)
+        return await appointments.list_windows(staff, hall_id)
 
     @put(
         "/{number:str}",
@@ -54,7 +54,7 @@ class WindowController(Controller):
         number: Number,
         data: JSONBody[WindowIn],
     ) -> WindowDetail:
-        return await windows.set_window(staff, hall_id, number, line_ids=data.line_ids, open=data.open)
+        return await appointments.set_window(staff, hall_id, number, line_ids=data.line_ids, open=data.open)
 
 
 openapi.LINKS["listWindows"] = {

@@ -110,7 +110,7 @@ async def test_what_the_mother_booked_herself_the_daughter_can_show_at_the_kiosk
     with pytest.raises(TicketNotFound):
         await estimating.get_queue_place(pair.daughter, visit.id)
 
-    code = (await check_in_codes.issue_code(pair.daughter, visit.id)).code
+    code = (await check_in_codes.issue_check_in_code(pair.daughter, visit.id)).code
     ticket = await attending.check_in_by_code(AsOperator(), slot.hall_id, code)
 
     for who in (pair.mother, pair.daughter):
@@ -123,11 +123,11 @@ async def test_she_waits_and_takes_part_in_draws_for_her_mother():
     somebodys = await an_appointment(slot)
 
     entry = await waiting.join_waiting_list(pair.daughter, line.id, slot.day, item, person_id=pair.mother.id)
-    assert [each.id for each in await waiting.list_own_entries(pair.mother)] == [entry.id]
+    assert [each.id for each in await waiting.list_own_waiting_entries(pair.mother)] == [entry.id]
     async with transaction():
         await cancelling.release_place(somebodys.id)
 
-    offered = await waiting.get_own_entry(pair.daughter, entry.id)
+    offered = await waiting.get_own_waiting_entry(pair.daughter, entry.id)
     assert offered.appointment_id is not None
     await booking.confirm_booking(pair.daughter, offered.appointment_id)
     assert (await Appointment.get(id=offered.appointment_id)).person_id == pair.mother.id  # type: ignore[attr-defined]
@@ -211,9 +211,9 @@ async def test_when_it_has_ended_there_is_nothing_and_the_mother_keeps_her_visit
         (AppointmentNotFound, booking.confirm_booking(pair.daughter, made.id)),
         (AppointmentNotFound, rescheduling.reschedule_appointment(pair.daughter, made.id, other.id)),
         (AppointmentNotFound, cancelling.cancel_appointment(pair.daughter, made.id)),
-        (AppointmentNotFound, check_in_codes.issue_code(pair.daughter, made.id)),
+        (AppointmentNotFound, check_in_codes.issue_check_in_code(pair.daughter, made.id)),
         (AppointmentNotFound, estimating.get_queue_place(pair.daughter, made.id)),
-        (WaitingEntryNotFound, waiting.get_own_entry(pair.daughter, entry.id)),
+        (WaitingEntryNotFound, waiting.get_own_waiting_entry(pair.daughter, entry.id)),
         (WaitingEntryNotFound, waiting.leave_waiting_list(pair.daughter, entry.id)),
         (StrikeNotFound, strikes.appeal_strike(pair.daughter, strike, "那天住院了")),
     ]

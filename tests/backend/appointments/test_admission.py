@@ -66,7 +66,7 @@ def transactions(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 async def tries(resident: AsResident, slot_id: UUID, item: str) -> str:
     try:
-        async with admission.admitted(resident, slot_id):
+        async with admission.admitted_to_slot(resident, slot_id):
             await booking.book_place(resident, slot_id, item)
     except (SlotFull, BookingRushLimitExceeded) as refused:
         return type(refused).__name__
@@ -128,7 +128,7 @@ async def test_sixty_four_people_book_and_cancel_on_seven_places_while_redis_is_
         nonlocal most
         while clock.monotonic() < until:
             try:
-                async with admission.admitted(who, slot.id):
+                async with admission.admitted_to_slot(who, slot.id):
                     made = await booking.book_place(who, slot.id, item)
             except (SlotFull, BookingRushLimitExceeded, database.DatabaseBusy) as refused:
                 seen[type(refused).__name__] += 1
@@ -176,13 +176,13 @@ async def test_a_winner_comes_in_again_for_the_answer_that_was_lost():
     slot, item, winner = await a_slot(1, line), await item_of(line), await somebody()
     assert await tries(winner, slot.id, item) == "booked"
     with pytest.raises(SlotFull):
-        async with admission.admitted(await somebody(), slot.id):
+        async with admission.admitted_to_slot(await somebody(), slot.id):
             pytest.fail("there is no place left")
 
-    async with admission.admitted(winner, slot.id):
+    async with admission.admitted_to_slot(winner, slot.id):
         pass
     await cache.redis().flushdb()
-    async with admission.admitted(winner, slot.id):
+    async with admission.admitted_to_slot(winner, slot.id):
         pass
 
 
@@ -190,7 +190,7 @@ async def test_an_admitted_caller_who_took_nothing_leaves_the_place_to_others():
     line = await a_line()
     slot, item = await a_slot(1, line), await item_of(line)
     with pytest.raises(KeyError):
-        async with admission.admitted(await somebody(), slot.id):
+        async with admission.admitted_to_slot(await somebody(), slot.id):
             raise KeyError("anything")
 
     assert await tries(await somebody(), slot.id, item) == "booked"
@@ -199,7 +199,7 @@ async def test_an_admitted_caller_who_took_nothing_leaves_the_place_to_others():
 async def test_a_cancelled_place_is_let_out_again_within_a_second():
     line = await a_line()
     slot, item, first = await a_slot(1, line), await item_of(line), await somebody()
-    async with admission.admitted(first, slot.id):
+    async with admission.admitted_to_slot(first, slot.id):
         made = await booking.book_place(first, slot.id, item)
     second = await somebody()
     assert await tries(second, slot.id, item) == "SlotFull"
@@ -227,7 +227,7 @@ async def test_before_the_hour_and_after_it_the_reason_is_given_without_a_transa
     async def asks(refusal: type[Exception], slot_id: UUID) -> None:
         for _ in range(10):
             with pytest.raises(refusal):
-                async with admission.admitted(resident, slot_id):
+                async with admission.admitted_to_slot(resident, slot_id):
                     pytest.fail("there is nothing to be had")
 
     if redis:
@@ -258,7 +258,7 @@ async def test_more_than_may_wait_are_sent_away_and_the_rest_are_served():
     async def works() -> str:
         nonlocal inside
         try:
-            async with admission.queued():
+            async with admission.booking_queue():
                 inside += 1
                 assert inside <= 2
                 await going.wait()
@@ -278,13 +278,13 @@ async def test_more_than_may_wait_are_sent_away_and_the_rest_are_served():
 
 
 async def test_no_caller_waits_beyond_the_limit():
-    async with admission.queued():
+    async with admission.booking_queue():
         with using(booking_wait_seconds=0.05, booking_concurrency=4):
-            turns = [admission.queued() for _ in range(3)]
+            turns = [admission.booking_queue() for _ in range(3)]
             for each in turns:
                 await each.__aenter__()
             with pytest.raises(BookingRushLimitExceeded):
-                async with admission.queued():
+                async with admission.booking_queue():
                     pytest.fail("there is no turn")
             for each in turns:
                 await each.__aexit__(None, None, None)

@@ -291,7 +291,7 @@ async def test_a_visitor_who_came_and_was_not_served_is_missed_without_a_strike(
     await calling.call_next(STAFF, window.id)
     await execute("UPDATE appointments SET day = day - 1")
 
-    closed = await attending.close_days()
+    closed = await attending.end_past_visits()
 
     states = {each.id: each.state for each in await Appointment.all()}
     assert closed == 2
@@ -301,7 +301,7 @@ async def test_a_visitor_who_came_and_was_not_served_is_missed_without_a_strike(
     assert await fetch_value("SELECT count(*) FROM strikes") == 0
     assert await Ticket.filter(state=TicketState.CALLED).count() == 0
     assert await places(slot.id) == (50, 0, 3)
-    assert await attending.close_days() == 0
+    assert await attending.end_past_visits() == 0
 
 
 async def test_a_visitor_who_was_called_and_never_came_to_the_window_counts_as_a_no_show():
@@ -318,8 +318,8 @@ async def test_a_visitor_who_was_called_and_never_came_to_the_window_counts_as_a
     await calling.rejoin_queue(STAFF, again)
     await execute("UPDATE appointments SET day = day - 1")
 
-    assert await attending.close_days() == 2
-    assert await attending.close_days() == 0
+    assert await attending.end_past_visits() == 2
+    assert await attending.end_past_visits() == 0
 
     strikes = await fetch("SELECT appointment_id, kind FROM strikes")
     assert [(each["appointment_id"], each["kind"]) for each in strikes] == [(gone.id, "no-show")]

@@ -113,7 +113,7 @@ async def address(app: Litestar) -> AsyncIterator[str]:
     server = Server(config)
     serving = asyncio.create_task(server.serve(sockets=[socket]))
     yield f"http://127.0.0.1:{socket.getsockname()[1]}"
-    board.end_streams()
+    board.end_board_streams()
     server.should_exit = True
     await serving
     board.begin_streams()
@@ -343,7 +343,7 @@ async def test_a_process_that_stops_ends_its_streams_at_once(address: str):
     running = asyncio.create_task(client.run(address, hall_id))
     await client.until(1)
 
-    board.end_streams()
+    board.end_board_streams()
     async with asyncio.timeout(2):
         await running
 

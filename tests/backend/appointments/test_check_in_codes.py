@@ -18,7 +18,7 @@ from uuid_utils.compat import uuid7
 
 from backend import clock
 from backend.appointments import attending, check_in_codes, qr_images
-from backend.appointments.check_in_codes import LIFE, SCHEME, encode_code, issue_code
+from backend.appointments.check_in_codes import LIFE, SCHEME, encode_code, issue_check_in_code
 from backend.appointments.errors import (
     AppointmentNotFound,
     AppointmentTransitionRefused,
@@ -49,7 +49,7 @@ async def a_visit(**changes: object) -> tuple[AsResident, Appointment, UUID]:
 async def test_a_code_checks_its_visit_in_and_gives_a_number():
     resident, appointment, hall_id = await a_visit()
 
-    shown = await issue_code(resident, appointment.id)
+    shown = await issue_check_in_code(resident, appointment.id)
     found = await attending.check_in_by_code(STAFF, hall_id, shown.code)
 
     assert re.fullmatch(r"[A-Z]{1,2}001", found.label)
@@ -61,7 +61,7 @@ async def test_a_code_checks_its_visit_in_and_gives_a_number():
 async def test_a_code_is_no_address_and_names_no_person():
     resident, appointment, _ = await a_visit()
 
-    code = (await issue_code(resident, appointment.id)).code
+    code = (await issue_check_in_code(resident, appointment.id)).code
 
     assert re.fullmatch(r"ZB1\.[A-Z2-7]{103}", code)
     assert "://" not in code
@@ -72,7 +72,7 @@ async def test_a_code_is_no_address_and_names_no_person():
 @pytest.mark.parametrize("times", [2, 64])
 async def test_a_code_is_used_once_however_many_scan_it_at_once(times: int):
     resident, appointment, hall_id = await a_visit()
-    code = (await issue_code(resident, appointment.id)).code
+    code = (await issue_check_in_code(resident, appointment.id)).code
 
     scans = [attending.check_in_by_code(STAFF, hall_id, code) for _ in range(times)]
     outcomes = await asyncio.gather(*scans, return_exceptions=True)
@@ -84,7 +84,7 @@ async def test_a_code_is_used_once_however_many_scan_it_at_once(times: int):
 
 async def test_of_two_codes_of_one_visit_one_is_used():
     resident, appointment, hall_id = await a_visit()
-    codes = [(await issue_code(resident, appointment.id)).code for _ in range(2)]
+    codes = [(await issue_check_in_code(resident, appointment.id)).code for _ in range(2)]
 
     scans = [attending.check_in_by_code(STAFF, hall_id, code) for code in codes]
     outcomes = await asyncio.gather(*scans, return_exceptions=True)
@@ -112,7 +112,7 @@ async def test_a_code_for_another_hall_or_another_day_is_refused():
     ends = timing.now() + LIFE
     tomorrow = encode_code(appointment.id, hall_id, appointment.day + timedelta(days=1), ends)
     moved_hall = encode_code(appointment.id, other_hall, appointment.day, ends)
-    good = (await issue_code(resident, appointment.id)).code
+    good = (await issue_check_in_code(resident, appointment.id)).code
 
     for code, at in ((good, other_hall), (tomorrow, hall_id), (moved_hall, other_hall)):
         with pytest.raises(CheckInRefused):
@@ -132,7 +132,7 @@ async def test_a_code_of_a_visit_that_was_cancelled_or_never_was_is_refused():
 
 async def test_every_refusal_looks_the_same_and_only_the_security_log_knows_why(caplog: pytest.LogCaptureFixture):
     resident, appointment, hall_id = await a_visit()
-    good = (await issue_code(resident, appointment.id)).code
+    good = (await issue_check_in_code(resident, appointment.id)).code
     over = encode_code(appointment.id, hall_id, appointment.day, timing.now() - timedelta(minutes=5))
     await attending.check_in_by_code(STAFF, hall_id, good)
     caplog.set_level(logging.INFO)
@@ -198,7 +198,7 @@ async def test_too_early_leaves_the_code_unused_and_says_when_to_come():
     resident = await somebody()
     slot = await a_slot(starts_in=attending.EARLIEST + timedelta(minutes=10))
     appointment = await an_appointment(slot, resident)
-    code = (await issue_code(resident, appointment.id)).code
+    code = (await issue_check_in_code(resident, appointment.id)).code
 
     with pytest.raises(TooEarlyToCheckIn) as caught:
         await attending.check_in_by_code(STAFF, slot.hall_id, code)
@@ -212,15 +212,15 @@ async def test_only_the_owner_gets_a_code_and_only_for_a_visit_to_come():
     resident, appointment, hall_id = await a_visit()
 
     with pytest.raises(AppointmentNotFound):
-        await issue_code(await somebody(), appointment.id)
-    await attending.check_in_by_code(STAFF, hall_id, (await issue_code(resident, appointment.id)).code)
+        await issue_check_in_code(await somebody(), appointment.id)
+    await attending.check_in_by_code(STAFF, hall_id, (await issue_check_in_code(resident, appointment.id)).code)
     with pytest.raises(AppointmentTransitionRefused):
-        await issue_code(resident, appointment.id)
+        await issue_check_in_code(resident, appointment.id)
 
 
 async def test_spent_codes_are_forgotten_after_a_day():
     resident, appointment, hall_id = await a_visit()
-    await attending.check_in_by_code(STAFF, hall_id, (await issue_code(resident, appointment.id)).code)
+    await attending.check_in_by_code(STAFF, hall_id, (await issue_check_in_code(resident, appointment.id)).code)
 
     await check_in_codes.delete_spent_codes()
     kept = await fetch_value("SELECT count(*) FROM spent_check_ins")

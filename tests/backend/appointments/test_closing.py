@@ -182,14 +182,14 @@ async def test_a_holder_chooses_again_and_an_offer_of_the_list_is_followed_by_an
     leaving = await booking.book_place(leaver, slot.id, item)
     entry = await waiting.join_waiting_list(waits, line.id, slot.day, item)
     await cancelling.cancel_appointment(leaver, leaving.id)
-    assert (await waiting.get_own_entry(waits, entry.id)).state == "offered"
+    assert (await waiting.get_own_waiting_entry(waits, entry.id)).state == "offered"
 
     done = await closing.close_slot(OPERATOR, slot.id, "停电")
 
     assert (done.cancelled, done.offered) == (2, 1)
     assert (await places(slot.id), await places(other.id)) == ((2, 0, 0), (5, 1, 0))
     assert await held_by(waits) is not None
-    assert (await waiting.get_own_entry(waits, entry.id)).state == "waiting"
+    assert (await waiting.get_own_waiting_entry(waits, entry.id)).state == "waiting"
     assert await held_by(fills_in) is None
 
 

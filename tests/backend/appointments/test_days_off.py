@@ -32,7 +32,7 @@ async def a_day(day: date, *, weekdays: tuple[int, ...] = (1, 2, 3, 4, 5)) -> tu
     """A line with hours on these weekdays, and its slot of the day, with two people in it."""
     line = await a_line()
     opening = {"opens": "09:00", "closes": "11:00", "capacity": 5}
-    await hours.set_hours(STAFF, line.id, [Opening(weekday=each, **opening) for each in weekdays])  # type: ignore[arg-type]
+    await hours.set_line_hours(STAFF, line.id, [Opening(weekday=each, **opening) for each in weekdays])  # type: ignore[arg-type]
     slot = await a_slot(5, line, starts_in=timedelta(days=(day - clock.today()).days), day=day)
     for _ in range(2):
         await an_appointment(slot)

@@ -146,12 +146,12 @@ async def test_items_are_set_whole_and_belong_to_one_line_of_a_hall():
     other = await a_line(hall=await one.hall, items=1)
     first, second = await an_item(), await an_item()
 
-    await lines.set_items(OPERATOR, one.id, [first.code, second.code])
-    after = await lines.set_items(OPERATOR, one.id, [second.code, second.code])
+    await lines.set_line_items(OPERATOR, one.id, [first.code, second.code])
+    after = await lines.set_line_items(OPERATOR, one.id, [second.code, second.code])
     with pytest.raises(ItemOnOtherLine) as taken:
-        await lines.set_items(OPERATOR, one.id, [first.code, *await items_of(other)])
+        await lines.set_line_items(OPERATOR, one.id, [first.code, *await items_of(other)])
     with pytest.raises(ServiceLineInvalid) as faulty:
-        await lines.set_items(OPERATOR, one.id, [first.code, "nonsense"])
+        await lines.set_line_items(OPERATOR, one.id, [first.code, "nonsense"])
 
     assert after.item_codes == [second.code] == await items_of(one)
     assert taken.value.facts["item_codes"] == await items_of(other)
@@ -163,11 +163,11 @@ async def test_items_are_set_whole_and_belong_to_one_line_of_a_hall():
 
 async def test_hours_are_replaced_whole():
     line = await a_line()
-    await hours.set_hours(OPERATOR, line.id, [opening(), opening(opens="13:30", closes="17:00", walk_ins=2)])
+    await hours.set_line_hours(OPERATOR, line.id, [opening(), opening(opens="13:30", closes="17:00", walk_ins=2)])
 
-    after = await hours.set_hours(OPERATOR, line.id, [opening(weekday=0), opening(weekday=6)])
+    after = await hours.set_line_hours(OPERATOR, line.id, [opening(weekday=0), opening(weekday=6)])
 
-    assert after == await hours.list_hours(OPERATOR, line.id) == [opening(weekday=0), opening(weekday=6)]
+    assert after == await hours.list_line_hours(OPERATOR, line.id) == [opening(weekday=0), opening(weekday=6)]
     assert await EventRecord.filter(name="line.changed", subject_id=line.id).count() == 2
 
 
@@ -186,16 +186,16 @@ async def test_hours_that_cannot_be_are_pointed_to(openings: list[Opening], poin
     line = await a_line(slot_minutes=30)
 
     with pytest.raises(ServiceLineInvalid) as refused:
-        await hours.set_hours(OPERATOR, line.id, openings)
+        await hours.set_line_hours(OPERATOR, line.id, openings)
 
     assert [each.pointer for each in refused.value.fields] == pointers
-    assert await hours.list_hours(OPERATOR, line.id) == []
+    assert await hours.list_line_hours(OPERATOR, line.id) == []
 
 
 async def test_stretches_that_touch_do_not_overlap():
     line = await a_line()
 
-    after = await hours.set_hours(OPERATOR, line.id, [opening(), opening(opens="12:00", closes="13:00")])
+    after = await hours.set_line_hours(OPERATOR, line.id, [opening(), opening(opens="12:00", closes="13:00")])
 
     assert len(after) == 2
 
@@ -207,9 +207,9 @@ async def test_lines_hours_and_items_of_another_hall_do_not_exist():
     for attempt in (
         lines.get_line(stranger, line.id),
         lines.update_line(stranger, line.id, rules),
-        lines.set_items(stranger, line.id, []),
-        hours.list_hours(stranger, line.id),
-        hours.set_hours(stranger, line.id, []),
+        lines.set_line_items(stranger, line.id, []),
+        hours.list_line_hours(stranger, line.id),
+        hours.set_line_hours(stranger, line.id, []),
         lines.get_line(OPERATOR, uuid4()),
     ):
         with pytest.raises(ServiceLineNotFound):

@@ -50,7 +50,7 @@ async def test_a_reminder_is_due_at_its_time_and_not_any_more_when_the_next_one_
 ):
     visit = await booked_long_ago(starts_in)
 
-    await reminding.record_reminders()
+    await reminding.record_visit_reminders()
 
     assert await due() == [(visit.id, ahead) for ahead in expected]
 
@@ -59,19 +59,19 @@ async def test_each_reminder_is_written_once_however_many_workers_look():
     visit = await booked_long_ago(DAY - timedelta(minutes=1))
     others = [await booked_long_ago(DAY - timedelta(minutes=2)) for _ in range(10)]
 
-    await asyncio.gather(*(reminding.record_reminders() for _ in range(8)))
-    await reminding.record_reminders()
+    await asyncio.gather(*(reminding.record_visit_reminders() for _ in range(8)))
+    await reminding.record_visit_reminders()
 
     assert sorted(await due()) == sorted((each.id, "day") for each in (visit, *others))
 
 
 async def test_both_reminders_come_one_after_the_other():
     visit = await booked_long_ago(DAY - timedelta(minutes=1))
-    await reminding.record_reminders()
+    await reminding.record_visit_reminders()
     for table in ("appointment_reminders", "slots"):
         await execute(f"UPDATE {table} SET starts_at = starts_at - interval '22 hours'")
 
-    await reminding.record_reminders()
+    await reminding.record_visit_reminders()
 
     assert await due() == [(visit.id, "day"), (visit.id, "hours")]
 
@@ -79,21 +79,21 @@ async def test_both_reminders_come_one_after_the_other():
 async def test_a_resident_who_booked_a_moment_ago_is_not_reminded_of_it():
     await an_appointment(await a_slot(starts_in=DAY - timedelta(minutes=1)))
 
-    assert await reminding.record_reminders() == 0
+    assert await reminding.record_visit_reminders() == 0
 
 
 @pytest.mark.parametrize("state", [each for each in AppointmentState if each is not AppointmentState.BOOKED])
 async def test_no_resident_is_reminded_of_a_visit_that_is_not_to_come(state: AppointmentState):
     await booked_long_ago(DAY - timedelta(minutes=1), state=state)
 
-    assert await reminding.record_reminders() == 0
+    assert await reminding.record_visit_reminders() == 0
 
 
 async def test_a_closed_slot_reminds_no_resident():
     await booked_long_ago(DAY - timedelta(minutes=1))
     await execute("UPDATE slots SET closed_at = now()")
 
-    assert await reminding.record_reminders() == 0
+    assert await reminding.record_visit_reminders() == 0
 
 
 async def test_a_visit_that_was_moved_is_reminded_of_for_its_new_time():
@@ -102,12 +102,12 @@ async def test_a_visit_that_was_moved_is_reminded_of_for_its_new_time():
     visit = await an_appointment(await a_slot(line=line, starts_in=DAY - timedelta(minutes=1)), resident)
     later = await a_slot(line=line, starts_in=DAY + timedelta(days=2))
     await execute("UPDATE appointments SET changed_at = now() - interval '7 days'")
-    await reminding.record_reminders()
+    await reminding.record_visit_reminders()
     await rescheduling.reschedule_appointment(resident, visit.id, later.id)
     await execute("UPDATE appointments SET changed_at = now() - interval '7 days'")
     await execute("UPDATE slots SET starts_at = now() + interval '23 hours' WHERE id = $1", later.id)
 
-    await reminding.record_reminders()
+    await reminding.record_visit_reminders()
 
     rows = await fetch(
         "SELECT payload::jsonb ->> 'starts_at' AS at FROM events WHERE name = 'appointment.due' ORDER BY id"
@@ -122,7 +122,7 @@ async def test_more_than_a_batch_is_reminded_in_one_go(monkeypatch: pytest.Monke
         await an_appointment(slot, each)
     await execute("UPDATE appointments SET changed_at = now() - interval '7 days'")
 
-    assert await reminding.record_reminders() == 7
+    assert await reminding.record_visit_reminders() == 7
 
 
 async def test_residents_read_when_and_where_and_nothing_of_themselves(monkeypatch: pytest.MonkeyPatch):
@@ -131,7 +131,7 @@ async def test_residents_read_when_and_where_and_nothing_of_themselves(monkeypat
 
     monkeypatch.setattr(delivering, "deliver", nothing)
     visit = await booked_long_ago(HOURS - timedelta(minutes=1))
-    await reminding.record_reminders()
+    await reminding.record_visit_reminders()
     async with transaction():
         for by in ("resident", "hall"):
             await record(

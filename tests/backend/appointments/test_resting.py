@@ -30,7 +30,7 @@ def _rests() -> Iterator[None]:
 async def until_awake() -> int:
     """The rest of every place is over."""
     await execute("UPDATE resting_places SET free_at = now()")
-    return await resting.release_rested()
+    return await resting.release_rested_places()
 
 
 async def invariant() -> str:
@@ -51,7 +51,7 @@ async def test_a_cancelled_place_of_a_full_slot_cannot_be_taken_before_its_rest_
         await booking.book_place(buyer, slot.id, item)
     [seen] = (await resident_views.get_availability(slot.hall_id, item, slot.day)).slots
     assert (seen.free, seen.state) == (0, "full")
-    assert await resting.release_rested() == 0
+    assert await resting.release_rested_places() == 0
 
     assert await until_awake() == 1
 
@@ -115,17 +115,17 @@ async def test_the_first_on_the_list_gets_it_at_once_and_one_who_joins_while_it_
     await waiting.join_waiting_list(first, line.id, slot.day, item)
     async with transaction():
         await cancelling.release_place(visit.id)
-    assert [each.state for each in await waiting.list_own_entries(first)] == ["offered"]
+    assert [each.state for each in await waiting.list_own_waiting_entries(first)] == ["offered"]
     assert await fetch_value("SELECT count(*) FROM resting_places") == 0
 
-    [offer] = await waiting.list_own_entries(first)
+    [offer] = await waiting.list_own_waiting_entries(first)
     assert offer.appointment_id is not None
     await cancelling.cancel_appointment(first, offer.appointment_id)
     assert await places(slot.id) == (1, 1, 0)
     joined = await waiting.join_waiting_list(second, line.id, slot.day, item)
     await until_awake()
 
-    assert (await waiting.get_own_entry(second, joined.id)).state == "offered"
+    assert (await waiting.get_own_waiting_entry(second, joined.id)).state == "offered"
     assert await places(slot.id) == (1, 1, 0)
     assert await invariant() == "holds"
 
@@ -155,9 +155,9 @@ async def test_a_hall_that_needs_fewer_places_takes_the_resting_ones_and_not_tho
     assert await places(slot.id) == (2, 1, 1)
 
     with pytest.raises(CapacityTaken):
-        await slots.set_capacity(AsOperator(), slot.id, 0)
+        await slots.set_slot_capacity(AsOperator(), slot.id, 0)
     assert await places(slot.id) == (2, 1, 1)
-    set_to = await slots.set_capacity(AsOperator(), slot.id, 1)
+    set_to = await slots.set_slot_capacity(AsOperator(), slot.id, 1)
 
     assert (set_to.capacity, set_to.taken) == (1, 1)
     assert await places(slot.id) == (1, 0, 1)
@@ -188,7 +188,7 @@ async def test_two_workers_wake_a_place_once():
             await cancelling.cancel_appointment(who, visit.id)
     await execute("UPDATE resting_places SET free_at = now()")
 
-    woken = await asyncio.gather(*(resting.release_rested() for _ in range(4)))
+    woken = await asyncio.gather(*(resting.release_rested_places() for _ in range(4)))
 
     assert sum(woken) == 1
     assert await places(slot.id) == (3, 0, 2)

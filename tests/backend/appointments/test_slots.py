@@ -49,7 +49,7 @@ def every_day(opens: str = "09:00", closes: str = "11:00") -> list[Opening]:
 
 async def a_line_with(openings: list[Opening], **changes: Any) -> ServiceLine:
     line = await a_line(**changes)
-    await hours.set_hours(OPERATOR, line.id, openings)
+    await hours.set_line_hours(OPERATOR, line.id, openings)
     return line
 
 
@@ -90,7 +90,7 @@ async def test_generating_again_adds_nothing_and_changes_nothing():
     with clock.travel(to=BEFORE):
         first = await slots.generate_slots(OPERATOR, line.id, MONDAY, SUNDAY)
         before = [dict(each) for each in await slots_of(line)]
-        await hours.set_hours(
+        await hours.set_line_hours(
             OPERATOR, line.id, [opening(weekday, "09:00", "11:00", capacity=99) for weekday in range(8)]
         )
 
@@ -106,7 +106,7 @@ async def test_a_changed_template_fills_gaps_but_never_overlaps_what_exists():
     with clock.travel(to=BEFORE):
         await slots.generate_slots(OPERATOR, line.id, MONDAY, MONDAY)
         await ServiceLine.filter(id=line.id).update(slot_minutes=20)
-        await hours.set_hours(OPERATOR, line.id, [opening(1, "08:40", "10:20")])
+        await hours.set_line_hours(OPERATOR, line.id, [opening(1, "08:40", "10:20")])
 
         await slots.generate_slots(OPERATOR, line.id, MONDAY, MONDAY)
 
@@ -206,7 +206,7 @@ async def test_a_line_or_slot_of_another_hall_does_not_exist():
     with pytest.raises(ServiceLineNotFound):
         await slots.generate_slots(stranger, line.id, clock.today(), clock.today())
     with pytest.raises(SlotNotFound):
-        await slots.set_capacity(stranger, slot.id, 5)
+        await slots.set_slot_capacity(stranger, slot.id, 5)
 
 
 async def test_the_nightly_job_keeps_the_horizon_and_stops_where_the_calendar_ends():
@@ -214,9 +214,9 @@ async def test_the_nightly_job_keeps_the_horizon_and_stops_where_the_calendar_en
     night = datetime(calendar.PUBLISHED_TO, 12, 26, 17, 7, tzinfo=UTC)
 
     with clock.travel(to=night), using(slot_horizon_days=3):
-        await slots.keep_horizon()
+        await slots.keep_slot_horizon()
         made = {each.day for each in await slots_of(line)}
-        again = await slots.keep_horizon()
+        again = await slots.keep_slot_horizon()
 
     assert max(made) <= date(calendar.PUBLISHED_TO, 12, 31)
     assert min(made) >= date(calendar.PUBLISHED_TO, 12, 27)
@@ -227,7 +227,7 @@ async def test_the_horizon_reaches_beyond_the_day_that_is_released():
     line = await a_line_with(every_day(), release_days=5)
 
     with clock.travel(to=BEFORE), using(slot_horizon_days=2):
-        await slots.keep_horizon()
+        await slots.keep_slot_horizon()
 
     found = [each.day for each in await slots_of(line)]
     assert max(found) == clock.day_of(BEFORE) + timedelta(days=7)
@@ -254,14 +254,14 @@ async def test_capacity_goes_up_and_down_but_never_below_what_is_taken():
     for _ in range(2):
         await an_appointment(slot)
 
-    up = await slots.set_capacity(OPERATOR, slot.id, 9)
-    down = await slots.set_capacity(OPERATOR, slot.id, 2, 2)
+    up = await slots.set_slot_capacity(OPERATOR, slot.id, 9)
+    down = await slots.set_slot_capacity(OPERATOR, slot.id, 2, 2)
 
     assert (up.capacity, up.taken, down.capacity, down.walk_in_quota) == (9, 2, 2, 2)
     with pytest.raises(CapacityTaken) as refused:
-        await slots.set_capacity(OPERATOR, slot.id, 1)
+        await slots.set_slot_capacity(OPERATOR, slot.id, 1)
     with pytest.raises(CapacityTaken):
-        await slots.set_capacity(OPERATOR, slot.id, 2, 1)
+        await slots.set_slot_capacity(OPERATOR, slot.id, 2, 1)
     assert refused.value.facts["taken"] == 2
     assert await places(slot.id) == (2, 0, 2)
     assert await EventRecord.filter(name="slot.capacity-changed", subject_id=slot.id).count() == 2
@@ -270,7 +270,7 @@ async def test_capacity_goes_up_and_down_but_never_below_what_is_taken():
 async def test_the_same_capacity_again_is_no_news():
     slot = await a_slot(5)
 
-    await slots.set_capacity(OPERATOR, slot.id, 5)
+    await slots.set_slot_capacity(OPERATOR, slot.id, 5)
 
     assert await EventRecord.filter(name="slot.capacity-changed").count() == 0
 
@@ -279,9 +279,9 @@ async def test_a_closed_or_past_slot_has_no_capacity_to_change():
     closed, past = await a_slot(closed_at=clock.now()), await a_slot(starts_in=timedelta(hours=-2))
 
     with pytest.raises(SlotClosed):
-        await slots.set_capacity(OPERATOR, closed.id, 9)
+        await slots.set_slot_capacity(OPERATOR, closed.id, 9)
     with pytest.raises(SlotExpired):
-        await slots.set_capacity(OPERATOR, past.id, 9)
+        await slots.set_slot_capacity(OPERATOR, past.id, 9)
 
 
 async def test_places_that_appear_go_to_the_waiting_list_first():
@@ -291,7 +291,7 @@ async def test_places_that_appear_go_to_the_waiting_list_first():
     for each in await many_people(2):
         await waiting.join_waiting_list(each, line.id, slot.day, item)
 
-    after = await slots.set_capacity(OPERATOR, slot.id, 4)
+    after = await slots.set_slot_capacity(OPERATOR, slot.id, 4)
 
     assert (after.capacity, after.taken) == (4, 3)
     assert await places(slot.id) == (4, 2, 1)
@@ -305,7 +305,7 @@ async def test_capacity_lowered_in_a_rush_never_oversells_nor_goes_below_what_is
     async def lower() -> None:
         for capacity in (25, 20, 15, 10, 5, 12, 3):
             outcomes.append(
-                (await asyncio.gather(slots.set_capacity(OPERATOR, slot.id, capacity), return_exceptions=True))[0]
+                (await asyncio.gather(slots.set_slot_capacity(OPERATOR, slot.id, capacity), return_exceptions=True))[0]
             )
             await asyncio.sleep(0.01)
 

@@ -246,8 +246,8 @@ async def test_the_day_after_a_no_show_is_marked_and_gets_a_strike():
     today = await an_appointment(await a_slot(1, line, timedelta(minutes=-1)))
 
     with clock.travel(to=clock.now()):
-        marked = await missing.mark_missed(slot.day + DAY)
-        again = await missing.mark_missed(slot.day + DAY)
+        marked = await missing.mark_missed_visits(slot.day + DAY)
+        again = await missing.mark_missed_visits(slot.day + DAY)
 
     assert (marked, again) == (1, 0)
     assert [(await Appointment.get(id=each.id)).state for each in (absent, served, today)] == [
@@ -264,7 +264,7 @@ async def test_the_day_after_a_no_show_is_marked_and_gets_a_strike():
 async def test_no_resident_is_blamed_for_a_slot_that_the_hall_closed():
     visit = await an_appointment(await a_slot(1, starts_in=-DAY, closed_at=clock.now()))
 
-    assert await missing.mark_missed() == 0
+    assert await missing.mark_missed_visits() == 0
     assert (await Appointment.get(id=visit.id)).state is S.BOOKED
 
 
@@ -282,7 +282,7 @@ async def test_two_workers_and_late_check_ins_leave_each_visit_in_one_state_with
         return True
 
     outcomes = await asyncio.gather(
-        missing.mark_missed(), missing.mark_missed(), *(check_in(each) for each in visits[::-3])
+        missing.mark_missed_visits(), missing.mark_missed_visits(), *(check_in(each) for each in visits[::-3])
     )
 
     came = sum(each is True for each in outcomes[2:])

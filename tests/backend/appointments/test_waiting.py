@@ -49,7 +49,10 @@ async def test_a_freed_place_is_held_for_the_first_who_came_only():
     await cancelling.cancel_appointment(owner, made.id)
 
     assert await places(slot.id) == (1, 1, 0)
-    offered, still = (await waiting.list_own_entries(first))[0], (await waiting.list_own_entries(second))[0]
+    offered, still = (
+        (await waiting.list_own_waiting_entries(first))[0],
+        (await waiting.list_own_waiting_entries(second))[0],
+    )
     assert (offered.state, still.state, still.ahead) == ("offered", "waiting", 0)
     assert offered.offer_until is not None
     assert timedelta(minutes=29) < offered.offer_until - clock.now() <= timedelta(minutes=30)
@@ -62,7 +65,7 @@ async def test_an_offer_is_taken_by_confirming_it():
     resident = await somebody()
     entry = await waiting.join_waiting_list(resident, line.id, slot.day, await item_of(line))
     await cancelling.cancel_appointment(owner, made.id)
-    offered = await waiting.get_own_entry(resident, entry.id)
+    offered = await waiting.get_own_waiting_entry(resident, entry.id)
     assert offered.appointment_id is not None
 
     taken = await booking.confirm_booking(resident, offered.appointment_id)
@@ -70,7 +73,7 @@ async def test_an_offer_is_taken_by_confirming_it():
     assert taken.state == "booked"
     assert await state_of(entry.id) == "taken"
     assert await places(slot.id) == (1, 0, 1)
-    assert await waiting.list_own_entries(resident) == []
+    assert await waiting.list_own_waiting_entries(resident) == []
 
 
 async def test_a_declined_offer_goes_to_the_next_and_a_lapsed_one_to_the_one_after():
@@ -78,11 +81,11 @@ async def test_a_declined_offer_goes_to_the_next_and_a_lapsed_one_to_the_one_aft
     item, people = await item_of(line), await many_people(3)
     entries = [await waiting.join_waiting_list(each, line.id, slot.day, item) for each in people]
     await cancelling.cancel_appointment(owner, made.id)
-    offer = await waiting.get_own_entry(people[0], entries[0].id)
+    offer = await waiting.get_own_waiting_entry(people[0], entries[0].id)
     assert offer.appointment_id is not None
 
     await cancelling.cancel_appointment(people[0], offer.appointment_id)
-    second = await waiting.get_own_entry(people[1], entries[1].id)
+    second = await waiting.get_own_waiting_entry(people[1], entries[1].id)
     assert second.state == "offered"
     await execute("UPDATE appointments SET hold_until = now() WHERE id = $1", second.appointment_id)
     assert await cancelling.expire_holds() == 1
@@ -208,10 +211,10 @@ async def test_who_waits_for_a_day_that_is_over_is_let_go():
     entry = await waiting.join_waiting_list(resident, line.id, slot.day, await item_of(line))
     await execute("UPDATE slots SET starts_at = now() - interval '1 minute' WHERE id = $1", slot.id)
 
-    assert await waiting.close_past_days() == 1
+    assert await waiting.end_past_waiting() == 1
 
     assert await state_of(entry.id) == "lapsed"
-    assert await waiting.close_past_days() == 0
+    assert await waiting.end_past_waiting() == 0
 
 
 async def test_a_closed_slot_offers_nothing():
