@@ -13,7 +13,6 @@ from api import etag, limits, openapi
 from api.problems import answers
 from backend import appointments
 from backend.appointments import DayAvailability, DrawProof
-from backend.appointments.errors import DrawNotFound, ServiceLineNotFound
 
 ItemCode = Annotated[str, QueryParameter(min_length=1, max_length=40, description="事项编码")]
 Day = Annotated[date, QueryParameter(description="办理日期（北京时间）")]
@@ -32,7 +31,7 @@ class FreePlacesController(Controller):
         description="最多延迟 1 秒，`read_at` 是读取时刻；能否约上以预约时为准。",
         operation_id="listFreePlaces",
         guards=[limits.limit("free-places", 600, 60)],
-        responses=etag.NOT_MODIFIED | answers(ServiceLineNotFound),
+        responses=etag.NOT_MODIFIED | answers(appointments.get_availability),
     )
     async def free_places(self, hall_id: FromPath[UUID], item: ItemCode, day: Day) -> DayAvailability:
         return await appointments.get_availability(hall_id, item, day)
@@ -49,7 +48,7 @@ class FreePlacesController(Controller):
         ),
         operation_id="getDrawProof",
         guards=[limits.limit("draw-proof", 120, 60)],
-        responses=etag.NOT_MODIFIED | answers(DrawNotFound),
+        responses=etag.NOT_MODIFIED | answers(appointments.get_draw_proof),
     )
     async def draw_proof(self, line_id: FromPath[UUID], day: FromPath[date]) -> DrawProof:
         return await appointments.get_draw_proof(line_id, day)

@@ -20,8 +20,6 @@ from api.limits import limit
 from api.problems import answers
 from backend import appointments
 from backend.appointments import Board, Frame
-from backend.appointments.errors import BoardFull
-from backend.regions.errors import HallNotFound
 
 _FRAMES = "board-frames"
 RETRY = 2000
@@ -65,7 +63,7 @@ class BoardController(Controller):
         guards=[limit("board", 600, 60)],
         middleware=[Revalidated(public=True, max_age=1)],
         response_headers=HEADERS,
-        responses=answers(HallNotFound) | NOT_MODIFIED,
+        responses=answers(appointments.get_board) | NOT_MODIFIED,
     )
     async def snapshot(self, hall_id: FromPath[UUID]) -> Board:
         return await appointments.get_board(hall_id)
@@ -82,7 +80,7 @@ class BoardController(Controller):
         guards=[limit("board-stream", 120, 60)],
         media_type="text/event-stream",
         middleware=[Closing()],
-        responses=answers(HallNotFound, BoardFull)
+        responses=answers(appointments.stream_board)
         | {200: ResponseSpec(str, media_type="text/event-stream", description="事件流", generate_examples=False)},
     )
     async def stream(self, request: Request[Any, Any, Any], hall_id: FromPath[UUID]) -> ServerSentEvent:

@@ -18,9 +18,9 @@ from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend import appointments
-from backend.appointments import AppointmentDetail, AppointmentSummary, Booking, Visitor, errors
+from backend.appointments import AppointmentDetail, AppointmentSummary, Booking, Visitor
 from backend.identity import AsResident
-from backend.paging import USUAL, CursorInvalid
+from backend.paging import USUAL
 from backend.settings import settings
 from models.appointments import AppointmentState
 
@@ -61,11 +61,6 @@ States = Annotated[
     list[AppointmentState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
 ]
 OfPerson = Annotated[UUID | None, QueryParameter(description="只看这位办理人", required=False)]
-_SLOT = (
-    errors.SlotNotFound, errors.PersonNotFound, errors.SlotFull, errors.SlotClosed, errors.SlotExpired,
-    errors.SlotNotReleased, errors.SlotAllocatedByDraw, errors.AlreadyBooked, errors.AppointmentLimitExceeded,
-    errors.ItemNotHandled, errors.BookingBlocked, errors.BookingRushLimitExceeded,
-)  # fmt: skip
 
 
 @asynccontextmanager
@@ -90,7 +85,7 @@ class AppointmentController(Controller):
             "重复提交请保持 `Idempotency-Key` 不变。"
         ),
         operation_id="bookAppointment",
-        responses=answers(*IDEMPOTENCY_ERRORS, *_SLOT),
+        responses=answers(*IDEMPOTENCY_ERRORS, appointments.book_place, appointments.admitted_to_slot),
     )
     @idempotent(_admitted)
     async def book(
@@ -107,7 +102,7 @@ class AppointmentController(Controller):
         summary="预留一个号源（填写期间）",
         description="到 `hold_until` 自动释放，以数据库时间为准；之前用“确认预留”变为预约。",
         operation_id="holdAppointment",
-        responses=answers(*IDEMPOTENCY_ERRORS, *_SLOT),
+        responses=answers(*IDEMPOTENCY_ERRORS, appointments.hold_place, appointments.admitted_to_slot),
     )
     @idempotent(_admitted)
     async def hold(
@@ -121,14 +116,7 @@ class AppointmentController(Controller):
         "/{appointment_id:uuid}/confirmation",
         summary="确认预留，或接受候补号源",
         operation_id="confirmAppointment",
-        responses=answers(
-            *IDEMPOTENCY_ERRORS,
-            errors.AppointmentNotFound,
-            errors.HoldExpired,
-            errors.AppointmentTransitionRefused,
-            errors.SlotClosed,
-            errors.BookingRushLimitExceeded,
-        ),
+        responses=answers(*IDEMPOTENCY_ERRORS, appointments.confirm_booking, appointments.booking_queue),
     )
     @idempotent(lambda _: appointments.booking_queue())
     async def confirm(
@@ -144,14 +132,7 @@ class AppointmentController(Controller):
         summary="改约到同一业务类别的其他时段",
         description="要么改约成功，要么原预约不变。",
         operation_id="rescheduleAppointment",
-        responses=answers(
-            *IDEMPOTENCY_ERRORS,
-            *_SLOT,
-            errors.AppointmentNotFound,
-            errors.OtherLine,
-            errors.TooLateToChange,
-            errors.AppointmentTransitionRefused,
-        ),
+        responses=answers(*IDEMPOTENCY_ERRORS, appointments.reschedule_appointment, appointments.admitted_to_slot),
     )
     @idempotent(_admitted)
     async def move(
@@ -167,13 +148,7 @@ class AppointmentController(Controller):
         summary="取消预约，或放弃预留、候补号源",
         description="超过 `cancel_until` 取消记一次爽约。腾出的号源按顺序提供给候补的人。",
         operation_id="cancelAppointment",
-        responses=answers(
-            *IDEMPOTENCY_ERRORS,
-            errors.AppointmentNotFound,
-            errors.AppointmentTransitionRefused,
-            errors.SlotExpired,
-            errors.BookingRushLimitExceeded,
-        ),
+        responses=answers(*IDEMPOTENCY_ERRORS, appointments.cancel_appointment, appointments.booking_queue),
     )
     @idempotent(lambda _: appointments.booking_queue())
     async def cancel(
@@ -190,7 +165,7 @@ class AppointmentController(Controller):
         operation_id="listAppointments",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(CursorInvalid, errors.PersonNotFound) | NOT_MODIFIED,
+        responses=answers(appointments.list_own_appointments) | NOT_MODIFIED,
     )
     async def list_own_appointments(
         self,
@@ -212,7 +187,7 @@ class AppointmentController(Controller):
         operation_id="getAppointment",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(errors.AppointmentNotFound) | NOT_MODIFIED,
+        responses=answers(appointments.get_own_appointment) | NOT_MODIFIED,
     )
     async def get_own_appointment(
         self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]

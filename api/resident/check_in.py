@@ -13,13 +13,11 @@ from api import limits, openapi
 from api.problems import answers
 from backend import appointments
 from backend.appointments import CheckInCode, QueuePlace
-from backend.appointments.errors import AppointmentNotFound, AppointmentTransitionRefused, TicketNotFound
 from backend.identity import AsResident
 from backend.partners import Partners
-from backend.partners.wechat.port import WechatPageNotFound
 
 PNG, SVG = "image/png", "image/svg+xml"
-_REFUSALS = answers(AppointmentNotFound, AppointmentTransitionRefused)
+_REFUSALS = answers(appointments.issue_check_in_code)
 
 
 async def tapped(resident: AsResident) -> None:
@@ -82,7 +80,7 @@ class CheckInController(Controller):
         description="扫码打开小程序中的这次预约；不是签到码，不会过期。",
         operation_id="getAppointmentMiniProgramCode",
         media_type=PNG,
-        responses=answers(AppointmentNotFound, WechatPageNotFound) | picture(PNG),
+        responses=answers(appointments.appointment_poster) | picture(PNG),
     )
     async def mini_program_code(
         self,
@@ -102,7 +100,7 @@ class CheckInController(Controller):
             "`measured` 为 false 时当日尚无办结，按通常用时估计。实时变化见大厅叫号屏。"
         ),
         operation_id="getQueuePlace",
-        responses=answers(AppointmentNotFound, TicketNotFound),
+        responses=answers(appointments.get_queue_place),
     )
     async def queue(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> QueuePlace:
         return await appointments.get_queue_place(resident, appointment_id)

@@ -15,9 +15,8 @@ from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend import appointments
 from backend.appointments import StrikeDetail
-from backend.appointments.errors import StrikeAlreadyAppealed, StrikeNotFound
 from backend.identity import AsResident
-from backend.paging import USUAL, CursorInvalid
+from backend.paging import USUAL
 
 
 class AppealIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +35,7 @@ class StrikeController(Controller):
         summary="我的爽约记录",
         description="最近的在前。`standing`：counting 计入，appealed 申诉中，upheld 维持，waived 已撤销。",
         operation_id="listStrikes",
-        responses=answers(CursorInvalid),
+        responses=answers(appointments.list_own_strikes),
     )
     async def list_own_strikes(
         self,
@@ -52,7 +51,7 @@ class StrikeController(Controller):
         description="每条记录可以申诉一次，由大厅其他工作人员处理。",
         operation_id="appealStrike",
         status_code=204,
-        responses=answers(StrikeNotFound, StrikeAlreadyAppealed),
+        responses=answers(appointments.appeal_strike),
     )
     async def appeal(
         self, resident: NamedDependency[AsResident], strike_id: FromPath[UUID], data: JSONBody[AppealIn]

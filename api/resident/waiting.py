@@ -17,7 +17,7 @@ from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from api.resident.appointments import ItemCode, PersonId
 from backend import appointments
-from backend.appointments import DrawEntryReceipt, DrawEntrySummary, WaitingEntryDetail, errors
+from backend.appointments import DrawEntryReceipt, DrawEntrySummary, WaitingEntryDetail
 from backend.identity import AsResident
 
 
@@ -49,16 +49,11 @@ class WaitingController(Controller):
     @post(
         summary="候补：约满时排队等候号源",
         description=(
-            "有号源腾出时依次提供给候补的人，在 `offer_until` 之前为其保留；"
-            "用“确认预留”接受，用“取消预约”放弃。"
+            "有号源腾出时依次提供给候补的人，在 `offer_until` 之前为其保留；用“确认预留”接受，用“取消预约”放弃。"
         ),
         operation_id="joinWaitingList",
-        responses=answers(
-            *IDEMPOTENCY_ERRORS, errors.ServiceLineNotFound, errors.PersonNotFound, errors.ItemNotHandled,
-            errors.SlotExpired, errors.PlacesLeft, errors.AlreadyBooked, errors.AlreadyWaiting, errors.BookingBlocked,
-            errors.BookingRushLimitExceeded,
-        ),
-    )  # fmt: skip
+        responses=answers(*IDEMPOTENCY_ERRORS, appointments.join_waiting_list, appointments.booking_queue),
+    )
     @idempotent(lambda _: appointments.booking_queue())
     async def join(
         self,
@@ -83,7 +78,7 @@ class WaitingController(Controller):
         "/{entry_id:uuid}",
         summary="退出候补",
         operation_id="leaveWaitingList",
-        responses=answers(errors.WaitingEntryNotFound, errors.AppointmentTransitionRefused),
+        responses=answers(appointments.leave_waiting_list),
     )
     async def leave(self, resident: NamedDependency[AsResident], entry_id: FromPath[UUID]) -> None:
         await appointments.leave_waiting_list(resident, entry_id)
@@ -99,11 +94,8 @@ class DrawEntryController(Controller):
         summary="报名摇号",
         description="报名时间内先后不影响机会。请保存返回的 `id`，摇号后可在公示名单中找到。",
         operation_id="enterDraw",
-        responses=answers(
-            *IDEMPOTENCY_ERRORS, errors.DrawNotFound, errors.PersonNotFound, errors.DrawClosed, errors.ItemNotHandled,
-            errors.SlotNotFound, errors.AlreadyEntered, errors.BookingBlocked, errors.BookingRushLimitExceeded,
-        ),
-    )  # fmt: skip
+        responses=answers(*IDEMPOTENCY_ERRORS, appointments.enter_draw, appointments.booking_queue),
+    )
     @idempotent(lambda _: appointments.booking_queue())
     async def enter(
         self,

@@ -18,17 +18,7 @@ from api.limits import limit
 from api.problems import answers
 from backend import appointments
 from backend.appointments import QueueTicket
-from backend.appointments.errors import (
-    AppointmentNotFound,
-    CheckInRefused,
-    KioskAttemptLimitExceeded,
-    ServiceLineNotFound,
-    TooEarlyToCheckIn,
-    TooLateToCheckIn,
-    WalkInsFull,
-)
 from backend.identity import AsStaff
-from backend.regions.errors import HallNotFound
 
 
 class ScannedIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -62,7 +52,7 @@ class KioskController(Controller):
         summary="扫码签到，取得排队号",
         description="伪造、过期、已使用、其他大厅或日期的码，回答都相同；时段未到或已过时另有说明，码不作废。",
         operation_id="checkInByCode",
-        responses=answers(CheckInRefused, TooEarlyToCheckIn, TooLateToCheckIn, HallNotFound),
+        responses=answers(appointments.check_in_by_code),
     )
     async def scan(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[ScannedIn]
@@ -74,9 +64,7 @@ class KioskController(Controller):
         summary="凭证件后四位和手机号签到，取得排队号",
         description="须与预约时填写的一致；哪一项不对，回答都相同。按手机号和大厅限制次数，计数失效时不受理。",
         operation_id="checkInByIdentity",
-        responses=answers(
-            AppointmentNotFound, KioskAttemptLimitExceeded, TooEarlyToCheckIn, TooLateToCheckIn, HallNotFound
-        ),
+        responses=answers(appointments.check_in_by_identity),
     )
     async def known(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[KnownIn]
@@ -88,7 +76,7 @@ class KioskController(Controller):
         summary="现场取号（无预约）",
         description="使用单独保留的现场号；从当前或最近一个有余号的时段开始排队，不会排到预约更早的人前面。",
         operation_id="takeWalkInTicket",
-        responses=answers(WalkInsFull, ServiceLineNotFound, HallNotFound),
+        responses=answers(appointments.walk_in),
     )
     async def walk_in(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[WalkInIn]

@@ -15,22 +15,8 @@ from api import openapi
 from api.problems import answers
 from backend import appointments
 from backend.appointments import QueueTicket
-from backend.appointments.errors import (
-    AppointmentNotFound,
-    AppointmentTransitionRefused,
-    NobodyWaiting,
-    ServiceLineNotFound,
-    TicketNotFound,
-    TooEarlyToCheckIn,
-    TooLateToCheckIn,
-    WindowBusy,
-    WindowNotFound,
-    WindowShut,
-)
 from backend.identity import AsStaff
 from backend.partners import Partners
-from backend.partners.wechat.port import WechatPageNotFound
-from backend.regions.errors import HallNotFound
 
 
 class HandOverIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -49,7 +35,7 @@ class QueueController(Controller):
         "/halls/{hall_id:uuid}/queue",
         summary="当日排队（正在叫、等候、过号）",
         operation_id="listQueue",
-        responses=answers(HallNotFound),
+        responses=answers(appointments.list_queue),
     )
     async def queue(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[QueueTicket]:
         return await appointments.list_queue(staff, hall_id)
@@ -60,7 +46,7 @@ class QueueController(Controller):
         description="扫码打开小程序中的大厅排队页面；永久有效。",
         operation_id="getHallPosterCode",
         media_type="image/png",
-        responses=answers(HallNotFound, WechatPageNotFound)
+        responses=answers(appointments.hall_poster)
         | {200: ResponseSpec(bytes, media_type="image/png", description="图片", generate_examples=False)},
     )
     async def poster(
@@ -74,7 +60,7 @@ class QueueController(Controller):
         summary="服务台签到，取得排队号",
         description="当日时段已过也可以签到。",
         operation_id="checkInAtDesk",
-        responses=answers(AppointmentNotFound, AppointmentTransitionRefused, TooEarlyToCheckIn, TooLateToCheckIn),
+        responses=answers(appointments.check_in),
     )
     async def check_in(self, staff: NamedDependency[AsStaff], appointment_id: FromPath[UUID]) -> QueueTicket:
         return await appointments.check_in(staff, appointment_id)
@@ -88,7 +74,7 @@ class QueueController(Controller):
         ),
         operation_id="callNext",
         status_code=200,
-        responses=answers(WindowNotFound, WindowShut, WindowBusy, NobodyWaiting),
+        responses=answers(appointments.call_next),
     )
     async def call_next(self, staff: NamedDependency[AsStaff], window_id: FromPath[UUID]) -> QueueTicket:
         return await appointments.call_next(staff, window_id)
@@ -98,7 +84,7 @@ class QueueController(Controller):
         summary="再叫一次",
         operation_id="callAgain",
         status_code=200,
-        responses=answers(TicketNotFound, AppointmentTransitionRefused),
+        responses=answers(appointments.call_ticket_again),
     )
     async def call_again(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
         return await appointments.call_ticket_again(staff, ticket_id)
@@ -108,7 +94,7 @@ class QueueController(Controller):
         summary="办结当前号码",
         operation_id="serveTicket",
         status_code=200,
-        responses=answers(TicketNotFound, AppointmentTransitionRefused),
+        responses=answers(appointments.serve_ticket),
     )
     async def serve(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
         return await appointments.serve_ticket(staff, ticket_id)
@@ -118,7 +104,7 @@ class QueueController(Controller):
         summary="过号",
         operation_id="missTicket",
         status_code=200,
-        responses=answers(TicketNotFound, AppointmentTransitionRefused),
+        responses=answers(appointments.miss_ticket),
     )
     async def miss(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
         return await appointments.miss_ticket(staff, ticket_id)
@@ -129,7 +115,7 @@ class QueueController(Controller):
         description="排到现在等候的人之后。",
         operation_id="rejoinQueue",
         status_code=200,
-        responses=answers(TicketNotFound, AppointmentTransitionRefused),
+        responses=answers(appointments.rejoin_queue),
     )
     async def rejoin(self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID]) -> QueueTicket:
         return await appointments.rejoin_queue(staff, ticket_id)
@@ -140,7 +126,7 @@ class QueueController(Controller):
         description="号码不变，仍按原来的次序。",
         operation_id="handOverTicket",
         status_code=200,
-        responses=answers(TicketNotFound, WindowNotFound, ServiceLineNotFound, AppointmentTransitionRefused),
+        responses=answers(appointments.hand_over_ticket),
     )
     async def hand_over(
         self, staff: NamedDependency[AsStaff], ticket_id: FromPath[UUID], data: JSONBody[HandOverIn]

@@ -35,7 +35,7 @@ from backend.appointments.errors import (
     SlotNotReleased,
 )
 from backend.database import fetch_row
-from backend.errors import DomainError
+from backend.errors import DomainError, raises
 from backend.identity.principals import AsResident
 from backend.settings import settings
 
@@ -100,12 +100,12 @@ class _Counted:
     until: float = 0.0
 
 
+@raises(BookingRushLimitExceeded, SlotFull, SlotNotFound, SlotClosed, SlotExpired, SlotNotReleased)
 @asynccontextmanager
 async def admitted_to_slot(resident: AsResident, slot_id: UUID) -> AsyncIterator[None]:
     """The block takes a place in this slot, if it comes to that. Not inside a transaction.
 
-    Raises SlotFull, or why the slot gives no places, without asking PostgreSQL; BookingRushLimitExceeded when too
-    many are waiting.
+    Raises SlotFull, or why the slot gives no places, without asking PostgreSQL.
     """
     counted = await _pass(str(resident.id), slot_id)
     try:
@@ -231,6 +231,7 @@ class _Queue:
 _queue: _Queue | None = None
 
 
+@raises(BookingRushLimitExceeded)
 @asynccontextmanager
 async def booking_queue() -> AsyncIterator[None]:
     """The block is one of the few that write appointments in this process at a time.

@@ -17,6 +17,8 @@ from backend.appointments.check_in_codes import check_in_refused, decode_code, s
 from backend.appointments.duty import Runner, authorize_appointment, authorize_hall
 from backend.appointments.errors import (
     AppointmentNotFound,
+    AppointmentTransitionRefused,
+    CheckInRefused,
     KioskAttemptLimitExceeded,
     ServiceLineNotFound,
     TooEarlyToCheckIn,
@@ -30,9 +32,11 @@ from backend.appointments.strikes import give_strike
 from backend.appointments.tickets import QueueTicket, issue_ticket
 from backend.crypto import fingerprint
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.errors import raises
 from backend.events import record
 from backend.identity.duties import kiosk_duty
 from backend.identity.principals import AsStaff
+from backend.regions.errors import HallNotFound
 from models.appointments import AppointmentState, TicketState
 
 EARLIEST = timedelta(minutes=60)
@@ -53,11 +57,12 @@ async def authorize_kiosk(staff: Runner, hall_id: UUID) -> UUID:
     return await authorize_hall(staff, hall_id)
 
 
+@raises(CheckInRefused, TooEarlyToCheckIn, TooLateToCheckIn, HallNotFound)
 async def check_in_by_code(staff: Runner, hall_id: UUID, code: str) -> QueueTicket:
     """Check in the holder of this code; return the queue number.
 
-    Raises CheckInRefused for a code that is forged, over, used, or of another hall, day or state; TooEarlyToCheckIn and
-    TooLateToCheckIn, which leave the code unused; HallNotFound.
+    Raises CheckInRefused for a code that is forged, over, used, or of another hall, day or state; the two errors of the
+    time leave the code unused.
     """
     await authorize_kiosk(staff, hall_id)
     scanned = decode_code(code, hall_id)
@@ -84,12 +89,12 @@ ORDER BY s.ends_at <= now(), s.starts_at, a.id LIMIT 1
 """
 
 
+@raises(AppointmentNotFound, KioskAttemptLimitExceeded, TooEarlyToCheckIn, TooLateToCheckIn, HallNotFound)
 async def check_in_by_identity(staff: Runner, hall_id: UUID, id_last_four: str, phone: str) -> QueueTicket:
     """Check in by the last four characters of the id number and the phone that were given when booking.
 
-    Of several visits the next one is meant. Raises AppointmentNotFound whichever of the two is wrong,
-    KioskAttemptLimitExceeded, CacheDown when the tries cannot be counted, TooEarlyToCheckIn, TooLateToCheckIn,
-    HallNotFound.
+    Of several visits the next one is meant. Raises AppointmentNotFound whichever of the two is wrong, and CacheDown
+    when the tries cannot be counted.
     """
     await authorize_kiosk(staff, hall_id)
     await _count(hall_id, phone)
@@ -115,11 +120,9 @@ async def _count(hall_id: UUID, phone: str) -> None:
             raise KioskAttemptLimitExceeded(retry_after=verdict.retry_after)
 
 
+@raises(AppointmentNotFound, AppointmentTransitionRefused, TooEarlyToCheckIn, TooLateToCheckIn)
 async def check_in(staff: Runner, appointment_id: UUID) -> QueueTicket:
-    """Check a resident in at the desk, also after the slot is over, on the day of the visit.
-
-    Raises AppointmentNotFound, AppointmentTransitionRefused, TooEarlyToCheckIn, TooLateToCheckIn on another day.
-    """
+    """Check a resident in at the desk, also after the slot is over, on the day of the visit."""
     hall_id = await authorize_appointment(staff, appointment_id)
     async with transaction():
         visit = await lock_booking(appointment_id)
@@ -171,11 +174,12 @@ SELECT EXISTS (SELECT 1 FROM slots WHERE line_id = $1 AND hall_id = $2 AND day =
 """
 
 
+@raises(WalkInsFull, ServiceLineNotFound, HallNotFound)
 async def walk_in(staff: Runner, hall_id: UUID, line_id: UUID) -> QueueTicket:
     """Issue a number to a visitor without an appointment, from the quota reserved for them.
 
     They take a place of the slot that runs, or of the next that has one left, and queue from its start on: a visitor
-    who booked an earlier time is not overtaken. Raises WalkInsFull, ServiceLineNotFound, HallNotFound.
+    who booked an earlier time is not overtaken.
     """
     await authorize_kiosk(staff, hall_id)
     own = "SELECT 1 FROM service_lines WHERE id = $1 AND hall_id = $2 AND active"

@@ -24,6 +24,7 @@ from backend import cache, clock
 from backend.appointments.errors import BoardFull
 from backend.appointments.estimating import LOOKED_AT, USUAL_SECONDS, minutes_for
 from backend.database import fetch_row, in_transaction
+from backend.errors import raises
 from backend.regions.errors import HallNotFound
 
 log = logging.getLogger(__name__)
@@ -122,8 +123,9 @@ _called = msgspec.json.Decoder(list[CalledTicket])
 _counted = msgspec.json.Decoder(list[_Counted])
 
 
+@raises(HallNotFound)
 async def get_board(hall_id: UUID) -> Board:
-    """The board as it is now, today. Raises HallNotFound."""
+    """The board as it is now, today."""
     row = await fetch_row(_BOARD, hall_id, LOOKED_AT)
     if row is None:
         raise HallNotFound
@@ -250,9 +252,10 @@ def _wake_all() -> None:
         following.wake.set()
 
 
+@raises(HallNotFound, BoardFull)
 async def stream_board(hall_id: UUID) -> AsyncGenerator[Frame, None]:
     """The snapshot, and every newer one as soon as it is there, with heartbeats in between; ends after `LONGEST`
-    seconds. The caller must close it. Raises HallNotFound and BoardFull before the first frame."""
+    seconds. The caller must close it. Raises both before the first frame."""
     if _ended or sum(each.subscribers for each in _halls.values()) >= STREAMS:
         raise BoardFull(retry_after=5)
     return _frames(hall_id, await get_frame(hall_id))

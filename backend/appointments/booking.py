@@ -21,8 +21,12 @@ from backend.appointments.acting import person_for
 from backend.appointments.errors import (
     AlreadyBooked,
     AppointmentLimitExceeded,
+    AppointmentNotFound,
+    AppointmentTransitionRefused,
+    BookingBlocked,
     HoldExpired,
     ItemNotHandled,
+    PersonNotFound,
     SlotAllocatedByDraw,
     SlotClosed,
     SlotExpired,
@@ -35,8 +39,10 @@ from backend.appointments.lifecycle import Transition
 from backend.appointments.places import Booking, apply_transition, lock_booking, new_number
 from backend.crypto import fingerprint, fingerprints, seal
 from backend.database import execute, fetch_row, transaction
+from backend.errors import raised_by, raises
 from backend.events import record
 from backend.identity.principals import AsResident
+from backend.sql import named
 from models.appointments import ACTIVE
 from models.appointments import AppointmentState as S
 
@@ -78,23 +84,27 @@ LEFT JOIN (line_items li JOIN service_items i ON i.id = li.item_id AND i.code = 
 WHERE s.id = $1
 """
 
-# `$9`: how many active appointments the person may have on the line. Their lock is held since the statement before, so
-# this one sees every other of theirs.
+# `limit`: how many active appointments the person may have on the line. Their lock is held since the statement before,
+# so this one sees every other of theirs.
 _INSERT = f"""
 WITH taken AS (
-    UPDATE slots SET held = held + ($8 = 'held')::int, booked = booked + ($8 = 'booked')::int
-    WHERE id = $1 AND held + booked < capacity AND closed_at IS NULL AND release_at <= now() AND starts_at > now()
-      AND (SELECT count(*) FROM appointments WHERE person_id = $5 AND line_id = $6 AND {ACTIVE}) < $9
+    UPDATE slots SET held = held + (:state = 'held')::int, booked = booked + (:state = 'booked')::int
+    WHERE id = :slot AND held + booked < capacity AND closed_at IS NULL AND release_at <= now() AND starts_at > now()
+      AND (SELECT count(*) FROM appointments WHERE person_id = :person AND line_id = :line AND {ACTIVE}) < :limit
     RETURNING id, day
 )
 INSERT INTO appointments (id, created_at, changed_at, number, slot_id, resident_id, person_id, line_id, item_id, day,
                           state, hold_until, visitor_name, visitor_key, from_waiting_list)
-SELECT $2, now(), now(), $3, id, $4, $5, $6, $7, day, $8,
-       CASE WHEN $8 = 'held' THEN now() + make_interval(secs => $10) END, $11, $12, false
+SELECT :id, now(), now(), :number, id, :resident, :person, :line, :item, day, :state,
+       CASE WHEN :state = 'held' THEN now() + make_interval(secs => :hold_seconds) END, :name, :key, false
 FROM taken RETURNING hold_until
 """
 
 
+@raises(
+    SlotNotFound, PersonNotFound, SlotFull, SlotClosed, SlotExpired, SlotNotReleased, SlotAllocatedByDraw,
+    AlreadyBooked, AppointmentLimitExceeded, ItemNotHandled, BookingBlocked,
+)  # fmt: skip
 async def book_place(
     resident: AsResident,
     slot_id: UUID,
@@ -103,17 +113,14 @@ async def book_place(
     person_id: UUID | None = None,
     visitor: Visitor | None = None,
 ) -> Booking:
-    """Give the person one place in the slot.
-
-    Raises SlotNotFound, ItemNotHandled, SlotClosed, SlotExpired, SlotNotReleased, SlotAllocatedByDraw,
-    BookingBlocked, AlreadyBooked, AppointmentLimitExceeded, SlotFull, PersonNotFound.
-    """
+    """Give the person one place in the slot."""
     return await _book(resident, slot_id, item_code, S.BOOKED, person_id, visitor)
 
 
+@raises(*raised_by(book_place))
 async def hold_place(resident: AsResident, slot_id: UUID, item_code: str, *, person_id: UUID | None = None) -> Booking:
     """Keep one place for as long as the line's `hold_seconds` say, by the database's clock, while the resident fills
-    in. `confirm` makes it theirs. Raises what `book` raises."""
+    in. `confirm_booking` makes it theirs."""
     return await _book(resident, slot_id, item_code, S.HELD, person_id, None)
 
 
@@ -165,32 +172,23 @@ async def check_bookable(facts: asyncpg.Record, person: UUID) -> None:
         (facts["booked_already"], AlreadyBooked),
         (facts["is_full"], SlotFull),
     )
-    for stands, trouble in obstacles:
+    for stands, error in obstacles:
         if stands:
-            raise trouble()
+            raise error()
     if facts["has_strikes"]:
         await strikes.refuse_blocked(person, facts["line_id"])
 
 
 async def _place(booking: Booking, facts: asyncpg.Record, visitor: Visitor | None) -> Any:
-    name = seal(visitor.name, where=SEALED_IN, row=booking.id) if visitor else None
-    key = visitor_key(visitor.id_last_four, visitor.phone) if visitor else None
+    values = {
+        "slot": booking.slot_id, "id": booking.id, "number": booking.number, "resident": booking.resident_id,
+        "person": booking.person_id, "line": booking.line_id, "item": booking.item_id, "state": str(booking.state),
+        "limit": facts["person_limit"], "hold_seconds": facts["hold_seconds"],
+        "name": seal(visitor.name, where=SEALED_IN, row=booking.id) if visitor else None,
+        "key": visitor_key(visitor.id_last_four, visitor.phone) if visitor else None,
+    }  # fmt: skip
     try:
-        taken = await fetch_row(
-            _INSERT,
-            booking.slot_id,
-            booking.id,
-            booking.number,
-            booking.resident_id,
-            booking.person_id,
-            booking.line_id,
-            booking.item_id,
-            str(booking.state),
-            facts["person_limit"],
-            facts["hold_seconds"],
-            name,
-            key,
-        )
+        taken = await fetch_row(*named(_INSERT, values))
     except asyncpg.UniqueViolationError as error:
         if error.constraint_name == "appointment_once_a_day":
             raise AlreadyBooked from error
@@ -231,12 +229,11 @@ async def _record_booked(booking: Booking) -> None:
     )
 
 
+@raises(AppointmentNotFound, HoldExpired, AppointmentTransitionRefused, SlotClosed)
 async def confirm_booking(resident: AsResident, appointment_id: UUID, *, visitor: Visitor | None = None) -> Booking:
     """Make a held place, or an offered one, one's own.
 
-    Raises AppointmentNotFound for one that does not exist or is another person's, HoldExpired when its time is over by
-    the database's clock, whether or not anybody has noticed yet, AppointmentTransitionRefused when there is nothing
-    to confirm.
+    Raises HoldExpired when its time is over by the database's clock, whether or not that has been noticed yet.
     """
     async with transaction():
         before = await lock_booking(appointment_id, owner=resident.id)

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from msgspec import convert
-
 from backend.appointments import board
 from backend.appointments.duty import Runner, authorize_hall
 from backend.appointments.errors import (
@@ -29,11 +27,16 @@ from backend.appointments.events import AppointmentServed, TicketCalled, TicketM
 from backend.appointments.lifecycle import TICKETS, TicketTransition, Transition
 from backend.appointments.places import Booking, apply_transition, lock_booking
 from backend.appointments.tickets import TICKET, QueueTicket, get_ticket, lock_ticket
-from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.database import execute, fetch, fetch_as, fetch_row, fetch_value, transaction
+from backend.errors import raises
 from backend.events import record
 from backend.regions.errors import HallNotFound
 from models.appointments import AppointmentState, TicketState
 
+_QUEUE = f"""{TICKET}
+WHERE t.hall_id = $1 AND t.day = (now() AT TIME ZONE 'Asia/Shanghai')::date AND t.state <> 'served'
+ORDER BY t.state = 'missed', t.state = 'waiting', t.wanted_at, t.sequence LIMIT 1000
+"""
 SOON = 3
 """A holder is notified to come near when fewer than this many of their line are before them."""
 
@@ -68,11 +71,11 @@ WHERE ahead < $4 AND soon_at IS NULL AND appointment_id IS NOT NULL
 """
 
 
+@raises(WindowNotFound, WindowShut, WindowBusy, NobodyWaiting)
 async def call_next(staff: Runner, window_id: UUID) -> QueueTicket:
     """Call the next number to this window.
 
-    Raises WindowNotFound (also for one of another hall), WindowShut, WindowBusy while its last number is at the window,
-    NobodyWaiting.
+    Raises WindowBusy while the last number is at the window, and WindowNotFound for a window of another hall too.
     """
     hall_id = await _hall_of_window(staff, window_id)
     async with transaction():
@@ -108,21 +111,22 @@ async def _hall_of_window(staff: Runner, window_id: UUID) -> UUID:
         raise WindowNotFound from error
 
 
+@raises(TicketNotFound, AppointmentTransitionRefused)
 async def call_ticket_again(staff: Runner, ticket_id: UUID) -> QueueTicket:
-    """Call a number that did not come yet once more. Raises TicketNotFound, AppointmentTransitionRefused when it is
-    not being called."""
+    """Call a number that did not come yet once more."""
     async with transaction():
         found = await _lock_ticket(staff, ticket_id)
         if found.state is not TicketState.CALLED or found.window_id is None:
             # A number that waits is called by `call_next`, which keeps the order.
-            raise AppointmentTransitionRefused(state=found.state, move=TicketTransition.CALL)
+            raise AppointmentTransitionRefused(state=found.state, transition=TicketTransition.CALL)
         await execute("UPDATE tickets SET calls = calls + 1 WHERE id = $1", found.id)
         await record(TicketCalled(ticket_id=found.id, hall_id=found.hall_id, window_id=found.window_id))
     return await _record_called(found)
 
 
+@raises(TicketNotFound, AppointmentTransitionRefused)
 async def serve_ticket(staff: Runner, ticket_id: UUID) -> QueueTicket:
-    """The person was served; their visit is over. Raises TicketNotFound, AppointmentTransitionRefused."""
+    """The person was served; their visit is over."""
     async with transaction():
         visit = await _visit_of(ticket_id)
         found = await _lock_ticket(staff, ticket_id)
@@ -135,31 +139,30 @@ async def serve_ticket(staff: Runner, ticket_id: UUID) -> QueueTicket:
     return await _record_called(found)
 
 
+@raises(TicketNotFound, AppointmentTransitionRefused)
 async def miss_ticket(staff: Runner, ticket_id: UUID) -> QueueTicket:
-    """Mark a called number as missed; the window is free again. Raises TicketNotFound, AppointmentTransitionRefused."""
+    """Mark a called number as missed; the window is free again."""
     async with transaction():
         found = await _lock_ticket(staff, ticket_id)
         await _apply(found, TicketTransition.MISS)
     return await _record_called(found)
 
 
+@raises(TicketNotFound, AppointmentTransitionRefused)
 async def rejoin_queue(staff: Runner, ticket_id: UUID) -> QueueTicket:
-    """A missed number comes back, behind everybody who waits now. Raises TicketNotFound,
-    AppointmentTransitionRefused."""
+    """A missed number comes back, behind everybody who waits now."""
     async with transaction():
         found = await _lock_ticket(staff, ticket_id)
         await _apply(found, TicketTransition.REJOIN)
     return await _record_called(found)
 
 
+@raises(TicketNotFound, WindowNotFound, ServiceLineNotFound, AppointmentTransitionRefused)
 async def hand_over_ticket(
     staff: Runner, ticket_id: UUID, *, window_id: UUID | None = None, line_id: UUID | None = None
 ) -> QueueTicket:
     """Send a number to another window, or to another line's windows, of the same hall; with neither it only leaves the
-    window that called it. It keeps its place in the order and its label.
-
-    Raises TicketNotFound, WindowNotFound, ServiceLineNotFound, AppointmentTransitionRefused.
-    """
+    window that called it. It keeps its place in the order and its label."""
     async with transaction():
         found = await _lock_ticket(staff, ticket_id)
         if window_id is not None and await fetch_value(_WINDOW_HALL, window_id) != found.hall_id:
@@ -196,10 +199,10 @@ _UPDATE = {
 }
 
 
-async def _apply(found: QueueTicket, move: TicketTransition, *more: UUID | None) -> None:
-    state = TICKETS.after(found.state, move)
-    await execute(_UPDATE[move], found.id, state, *more)
-    await record(TicketMoved(ticket_id=found.id, hall_id=found.hall_id, how=move))
+async def _apply(found: QueueTicket, transition: TicketTransition, *more: UUID | None) -> None:
+    state = TICKETS.after(found.state, transition)
+    await execute(_UPDATE[transition], found.id, state, *more)
+    await record(TicketMoved(ticket_id=found.id, hall_id=found.hall_id, how=transition))
 
 
 async def _record_called(before: QueueTicket) -> QueueTicket:
@@ -207,18 +210,8 @@ async def _record_called(before: QueueTicket) -> QueueTicket:
     return await get_ticket(before.id)
 
 
+@raises(HallNotFound)
 async def list_queue(staff: Runner, hall_id: UUID) -> list[QueueTicket]:
-    """Every number of the hall's day that is waiting, called or missed, in the order of calling. Raises
-    HallNotFound."""
+    """Every number of the hall's day that is waiting, called or missed, in the order of calling."""
     await authorize_hall(staff, hall_id)
-    rows = await fetch(_QUEUE, hall_id)
-    return [convert(dict(row), QueueTicket) for row in rows]
-
-
-_QUEUE = (
-    TICKET
-    + """
-WHERE t.hall_id = $1 AND t.day = (now() AT TIME ZONE 'Asia/Shanghai')::date AND t.state <> 'served'
-ORDER BY t.state = 'missed', t.state = 'waiting', t.wanted_at, t.sequence LIMIT 1000
-"""
-)
+    return await fetch_as(QueueTicket, _QUEUE, hall_id)

@@ -6,11 +6,12 @@ from __future__ import annotations
 from uuid import UUID
 
 from backend.appointments import resting, strikes, waiting
-from backend.appointments.errors import SlotExpired
+from backend.appointments.errors import AppointmentNotFound, AppointmentTransitionRefused, SlotExpired
 from backend.appointments.events import AppointmentCancelled, AppointmentExpired
 from backend.appointments.lifecycle import Transition
 from backend.appointments.places import Booking, apply_transition, lock_booking
 from backend.database import fetch, fetch_row, transaction
+from backend.errors import raises
 from backend.events import record
 from backend.identity.principals import AsResident
 from models.appointments import AppointmentState as S
@@ -18,9 +19,11 @@ from models.appointments import AppointmentState as S
 _HOW = {Transition.EXPIRE: "lapsed", Transition.CANCEL: "declined"}
 
 
-async def release_place(appointment_id: UUID, move: Transition = Transition.CANCEL, *, offer: bool = True) -> Booking:
-    """End the appointment by this move, give its place back to the slot and pass it on: to the next one waiting,
-    or to everybody after a rest.
+async def release_place(
+    appointment_id: UUID, transition: Transition = Transition.CANCEL, *, offer: bool = True
+) -> Booking:
+    """End the appointment by this transition, give its place back to the slot and pass it on: to the next entry of
+    the waiting list, or to all residents after a rest.
 
     Call inside a transaction, and record what happened: this writes no event of the appointment itself. `offer=False`
     for slots that are being closed. The answer is the appointment as it was.
@@ -29,13 +32,13 @@ async def release_place(appointment_id: UUID, move: Transition = Transition.CANC
     """
     async with transaction():
         before = await lock_booking(appointment_id)
-        return await _release(before, move, offer=offer)
+        return await _release(before, transition, offer=offer)
 
 
-async def _release(before: Booking, move: Transition, *, offer: bool = True) -> Booking:
-    await apply_transition(before, move)
+async def _release(before: Booking, transition: Transition, *, offer: bool = True) -> Booking:
+    await apply_transition(before, transition)
     if before.from_waiting_list and before.state is S.HELD:
-        await waiting.end_offer(before.id, _HOW[move])
+        await waiting.end_offer(before.id, _HOW[transition])
     if offer:
         await resting.rest_place(before.slot_id)
     return before
@@ -47,12 +50,12 @@ FROM slots s JOIN service_lines l ON l.id = s.line_id WHERE s.id = $1
 """
 
 
+@raises(AppointmentNotFound, AppointmentTransitionRefused, SlotExpired)
 async def cancel_appointment(resident: AsResident, appointment_id: UUID) -> Booking:
     """Give up an appointment of one's own, held or booked. After the cut-off it still frees the place, and counts as a
     strike; a held place that was never confirmed does not.
 
-    Raises AppointmentNotFound for one that does not exist or is another person's, AppointmentTransitionRefused when it
-    has ended, SlotExpired when the visit has begun.
+    Raises SlotExpired when the visit has begun.
     """
     async with transaction():
         before = await lock_booking(appointment_id, owner=resident.id)

@@ -17,12 +17,12 @@ from msgspec import Struct
 
 from backend import logs, signed_codes
 from backend.appointments.errors import AppointmentNotFound, AppointmentTransitionRefused, CheckInRefused
-from backend.appointments.lifecycle import Transition
-from backend.appointments.places import BOOKING, Booking, booking_of
-from backend.database import execute, fetch_row, fetch_value
+from backend.appointments.lifecycle import APPOINTMENTS, Transition
+from backend.appointments.places import BOOKING, Booking
+from backend.database import execute, fetch_one_as, fetch_value
+from backend.errors import raises
 from backend.identity import timing
 from backend.identity.principals import AsResident
-from models.appointments import AppointmentState
 
 SCHEME = "ZB1."
 LIFE = timedelta(seconds=60)
@@ -51,16 +51,12 @@ class ScannedCode(Struct, frozen=True, kw_only=True):
     nonce: str
 
 
+@raises(AppointmentNotFound, AppointmentTransitionRefused)
 async def issue_check_in_code(resident: AsResident, appointment_id: UUID) -> CheckInCode:
     """A new code for a booked visit of the resident or of a person they may act for; codes given before stay good until
-    their minute is over.
-
-    Raises AppointmentNotFound (also for another person's), AppointmentTransitionRefused when there is nothing to check
-    in for any more.
-    """
+    their minute is over."""
     booking = await _own(resident, appointment_id)
-    if booking.state is not AppointmentState.BOOKED:
-        raise AppointmentTransitionRefused(state=booking.state, move=Transition.CHECK_IN)
+    APPOINTMENTS.after(booking.state, Transition.CHECK_IN)
     expires_at = datetime.fromtimestamp(int((timing.now() + LIFE).timestamp()), UTC)
     code = encode_code(booking.id, booking.hall_id, booking.day, expires_at)
     return CheckInCode(code=code, expires_at=expires_at, refresh_in=int(LIFE.total_seconds()) // 2)
@@ -70,10 +66,10 @@ _OWN = BOOKING + " AND a.person_id IN (SELECT people_of($2, 'appointments'))"
 
 
 async def _own(resident: AsResident, appointment_id: UUID) -> Booking:
-    row = await fetch_row(_OWN, appointment_id, resident.id)
-    if row is None:
+    booking = await fetch_one_as(Booking, _OWN, appointment_id, resident.id)
+    if booking is None:
         raise AppointmentNotFound
-    return booking_of(row)
+    return booking
 
 
 def encode_code(appointment_id: UUID, hall_id: UUID, day: date, expires_at: datetime) -> str:

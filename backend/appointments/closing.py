@@ -26,8 +26,10 @@ from backend.appointments.events import AppointmentCancelled, PlaceOffered, Slot
 from backend.appointments.places import lock_slots, new_number
 from backend.crypto import open_sealed, seal
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.errors import raises
 from backend.events import record
 from backend.jobs import enqueue, job
+from backend.regions.errors import HallNotFound
 from backend.settings import settings
 from models.appointments import ACTIVE
 
@@ -99,12 +101,11 @@ RETURNING id
 """
 
 
+@raises(SlotNotFound, SlotExpired, SlotClosed)
 async def close_slot(staff: Runner, slot_id: UUID, because: str) -> SlotClosure:
     """Close a slot: all who hold or have booked a place lose it and are notified of the reason.
 
     All in one transaction: no resident who keeps a place is notified, and no booking comes in between.
-
-    Raises SlotNotFound, SlotClosed, SlotExpired when it is past.
     """
     await authorize_slot(staff, slot_id)
     async with transaction():
@@ -115,6 +116,7 @@ async def close_slot(staff: Runner, slot_id: UUID, because: str) -> SlotClosure:
     return SlotClosure(slot_id=slot_id, cancelled=cancelled, offered=offered)
 
 
+@raises(HallNotFound, ServiceLineNotFound)
 async def close_day(
     staff: Runner, hall_id: UUID, day: date, because: str, *, line_id: UUID | None = None
 ) -> DayClosure:
@@ -122,8 +124,6 @@ async def close_day(
 
     When it returns, none can be booked any more; people are notified and offered places on other days by one job per
     slot, each in a transaction of its own. Interrupted, it can be said again and goes on with the rest.
-
-    Raises HallNotFound, ServiceLineNotFound.
     """
     await _line_in(staff, hall_id, line_id)
     rows = await fetch(
@@ -158,10 +158,11 @@ async def _clear_slot(payload: dict[str, Any]) -> None:
             await _clear(slot_id, because, others)
 
 
+@raises(SlotNotFound, SlotExpired, SlotOpen)
 async def reopen_slot(staff: Runner, slot_id: UUID) -> None:
     """Let people book the slot again; free places go to the waiting list first.
 
-    A resident who lost their place does not get it back. Raises SlotNotFound, SlotOpen, SlotExpired when it has begun.
+    A resident who lost their place does not get it back. Raises SlotExpired when it has begun.
     """
     await authorize_slot(staff, slot_id)
     async with transaction():
@@ -178,11 +179,9 @@ async def reopen_slot(staff: Runner, slot_id: UUID) -> None:
         await waiting.offer_next(slot_id)
 
 
+@raises(HallNotFound, ServiceLineNotFound)
 async def reopen_day(staff: Runner, hall_id: UUID, day: date, *, line_id: UUID | None = None) -> int:
-    """Reopen every closed slot of the day that has not begun, or those of one line; how many.
-
-    Raises HallNotFound, ServiceLineNotFound.
-    """
+    """Reopen every closed slot of the day that has not begun, or those of one line; how many."""
     await _line_in(staff, hall_id, line_id)
     rows = await fetch(
         "SELECT id FROM slots WHERE hall_id = $1 AND day = $2 AND ($3::uuid IS NULL OR line_id = $3) "

@@ -19,6 +19,8 @@ from backend.appointments.duty import Runner, authorize_hall
 from backend.appointments.hours import Opening, list_template, rows_of
 from backend.calendar import CalendarYearNotCovered, WorkingCalendar
 from backend.database import fetch
+from backend.errors import raises
+from backend.regions.errors import HallNotFound
 
 
 class DayOff(Struct, frozen=True, kw_only=True):
@@ -43,8 +45,9 @@ GROUP BY s.day, s.line_id, l.name, l.code ORDER BY s.day, l.code
 """
 
 
+@raises(HallNotFound)
 async def list_days_off(staff: Runner, hall_id: UUID) -> list[DayOff]:
-    """Every line and day to come that has open slots although the calendar closes it, by day. Raises HallNotFound."""
+    """Every line and day to come that has open slots although the calendar closes it, by day."""
     await authorize_hall(staff, hall_id)
     known, found = await calendar.load(), []
     templates: defaultdict[UUID, list[Opening]] = defaultdict(list)

@@ -6,10 +6,9 @@ from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
-import asyncpg
 from msgspec import Struct
 
-from backend.database import fetch
+from backend.database import fetch_as
 from backend.identity.principals import AsResident
 
 SHOWN = 100
@@ -44,7 +43,8 @@ class DrawEntrySummary(Struct, frozen=True, kw_only=True):
 _OWN = """
 SELECT e.id, e.draw_id, d.line_id, l.name AS line_name, h.name AS hall_name, d.day, i.code AS item_code, e.person_id,
        e.slot_ids, d.closes_at, d.drawn_at, e.rank, e.slot_id, e.appointment_id,
-       CASE WHEN d.drawn_at IS NULL THEN 'entered' WHEN e.appointment_id IS NULL THEN 'lost' ELSE 'won' END AS state
+       CASE WHEN d.drawn_at IS NULL THEN 'entered' WHEN e.appointment_id IS NULL THEN 'lost' ELSE 'won' END AS state,
+       '/v1/public/lines/' || d.line_id || '/draws/' || d.day AS proof
 FROM draw_entries e JOIN draws d ON d.id = e.draw_id JOIN service_lines l ON l.id = d.line_id
 JOIN halls h ON h.id = l.hall_id JOIN service_items i ON i.id = e.item_id
 WHERE e.person_id IN (SELECT people_of($1, 'appointments')) ORDER BY d.day DESC, e.created_at DESC, e.id LIMIT $2
@@ -53,8 +53,4 @@ WHERE e.person_id IN (SELECT people_of($1, 'appointments')) ORDER BY d.day DESC,
 
 async def list_own_draw_entries(resident: AsResident) -> list[DrawEntrySummary]:
     """The entries of the resident and of everybody they may act for, the latest day first."""
-    return [_summary(row) for row in await fetch(_OWN, resident.id, SHOWN)]
-
-
-def _summary(row: asyncpg.Record) -> DrawEntrySummary:
-    return DrawEntrySummary(**dict(row), proof=f"/v1/public/lines/{row['line_id']}/draws/{row['day']}")
+    return await fetch_as(DrawEntrySummary, _OWN, resident.id, SHOWN)

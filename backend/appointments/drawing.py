@@ -21,10 +21,19 @@ from uuid_utils.compat import uuid7
 
 from backend.appointments import strikes
 from backend.appointments.acting import person_for
-from backend.appointments.errors import AlreadyEntered, DrawClosed, DrawNotFound, ItemNotHandled, SlotNotFound
+from backend.appointments.errors import (
+    AlreadyEntered,
+    BookingBlocked,
+    DrawClosed,
+    DrawNotFound,
+    ItemNotHandled,
+    PersonNotFound,
+    SlotNotFound,
+)
 from backend.appointments.events import AppointmentBooked, DrawEntered, DrawHeld, DrawLost
 from backend.appointments.places import lock_slots, new_number
 from backend.database import execute, fetch, fetch_row, fetch_value, row_as, transaction
+from backend.errors import raises
 from backend.events import record
 from backend.identity.principals import AsResident
 from models.appointments import ACTIVE
@@ -160,6 +169,7 @@ FROM draws d WHERE d.line_id = $1 AND d.day = $2 FOR SHARE OF d
 """
 
 
+@raises(DrawNotFound, PersonNotFound, DrawClosed, ItemNotHandled, SlotNotFound, AlreadyEntered, BookingBlocked)
 async def enter_draw(
     resident: AsResident,
     line_id: UUID,
@@ -171,8 +181,7 @@ async def enter_draw(
 ) -> DrawEntryReceipt:
     """Take part in the draw of a line and day, with the slots one would like, best first.
 
-    Raises DrawNotFound, DrawClosed outside its time by the database's clock, ItemNotHandled, SlotNotFound for a slot
-    of another line or day, AlreadyEntered, BookingBlocked, PersonNotFound.
+    Raises DrawClosed outside its time by the database's clock, SlotNotFound for a slot of another line or day.
     """
     person = await person_for(resident, person_id)
     wishes = list(dict.fromkeys(slot_ids))
@@ -360,11 +369,9 @@ SELECT id, rank, slot_ids, slot_id FROM draw_entries WHERE draw_id = $1 ORDER BY
 """
 
 
+@raises(DrawNotFound)
 async def get_draw_proof(line_id: UUID, day: date) -> DrawProof:
-    """The draw of a line and day: before it was held its times and the seed's digest, afterwards everything.
-
-    Raises DrawNotFound.
-    """
+    """The draw of a line and day: before it was held its times and the seed's digest, afterwards everything."""
     row = await fetch_row(_PROOF, line_id, day)
     if row is None:
         raise DrawNotFound

@@ -9,12 +9,13 @@ from datetime import datetime
 from math import ceil
 from uuid import UUID
 
-from msgspec import Struct, convert
+from msgspec import Struct
 
 from backend.appointments import acting
 from backend.appointments.errors import AppointmentNotFound, TicketNotFound
 from backend.appointments.tickets import QueueTicket, get_appointment_ticket
-from backend.database import fetch_row, fetch_value
+from backend.database import fetch_one_as, fetch_row, fetch_value
+from backend.errors import raises
 from backend.identity.principals import AsResident
 from models.appointments import TicketState
 
@@ -66,9 +67,8 @@ SELECT l.name AS line_name, h.name AS hall_name FROM service_lines l JOIN halls 
 
 async def estimate_pace(queue: QueueTicket) -> Pace:
     """How fast the line of this number moves on its day."""
-    row = await fetch_row(_PACE, queue.line_id, queue.day, queue.hall_id, LOOKED_AT)
-    assert row is not None, "an aggregate always has a row"
-    found = convert(dict(row), Pace)
+    found = await fetch_one_as(Pace, _PACE, queue.line_id, queue.day, queue.hall_id, LOOKED_AT)
+    assert found is not None, "an aggregate always has a row"
     return found if found.measured else Pace(seconds=USUAL_SECONDS, windows=found.windows, measured=False)
 
 
@@ -77,9 +77,9 @@ def minutes_for(ahead: int, seconds: float, windows: int) -> int | None:
     return ceil(ahead * seconds / windows / 60) if windows else None
 
 
+@raises(AppointmentNotFound, TicketNotFound)
 async def get_queue_place(resident: AsResident, appointment_id: UUID) -> QueuePlace:
-    """Where the resident's visit stands in the queue. Raises AppointmentNotFound, TicketNotFound before the
-    check-in."""
+    """Where the resident's visit stands in the queue. Raises TicketNotFound before the check-in."""
     if not await acting.may_read(resident, appointment_id):
         raise AppointmentNotFound
     queue = await get_appointment_ticket(appointment_id)

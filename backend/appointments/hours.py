@@ -12,7 +12,6 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Annotated
 from uuid import UUID
 
-import asyncpg
 from msgspec import Meta, Struct
 
 from backend.appointments.duty import Runner, authorize_line
@@ -20,8 +19,8 @@ from backend.appointments.errors import ServiceLineInvalid, ServiceLineNotFound
 from backend.appointments.events import LineChanged
 from backend.appointments.lines import ClockTime, as_column, lock_line
 from backend.calendar import WorkingCalendar
-from backend.database import execute, fetch, fetch_value, transaction
-from backend.errors import Fault
+from backend.database import execute, fetch_as, fetch_value, transaction
+from backend.errors import Fault, raises
 from backend.events import record
 
 MAKE_UP = 0
@@ -56,9 +55,10 @@ class Stretch(Struct, frozen=True, kw_only=True):
     walk_ins: int
 
 
-_ROWS = (
-    "SELECT weekday, opens, closes, capacity, walk_ins FROM opening_hours WHERE line_id = $1 ORDER BY weekday, opens"
-)
+_ROWS = """
+SELECT weekday, to_char(opens::time, 'HH24:MI') AS opens, to_char(closes::time, 'HH24:MI') AS closes, capacity, walk_ins
+FROM opening_hours WHERE line_id = $1 ORDER BY opening_hours.weekday, opening_hours.opens
+"""
 _INSERT = """
 INSERT INTO opening_hours (id, created_at, line_id, weekday, opens, closes, capacity, walk_ins)
 VALUES (gen_random_uuid(), now(), $1, $2, $3, $4, $5, $6)
@@ -105,21 +105,23 @@ def check_openings(openings: Sequence[Opening], slot_minutes: int) -> list[Fault
     return faults
 
 
+@raises(ServiceLineNotFound)
 async def list_line_hours(staff: Runner, line_id: UUID) -> list[Opening]:
-    """The template of the line. Raises ServiceLineNotFound."""
+    """The template of the line."""
     await authorize_line(staff, line_id)
     return await list_template(line_id)
 
 
 async def list_template(line_id: UUID) -> list[Opening]:
-    """The template, without asking who wants to know."""
-    return [_opening(row) for row in await fetch(_ROWS, line_id)]
+    """The template, without a check of who may see it."""
+    return await fetch_as(Opening, _ROWS, line_id)
 
 
+@raises(ServiceLineNotFound, ServiceLineInvalid)
 async def set_line_hours(staff: Runner, line_id: UUID, openings: Sequence[Opening]) -> list[Opening]:
     """Replace the template. It holds for slots that are generated from now on.
 
-    Raises ServiceLineNotFound, ServiceLineInvalid with a pointer to every row that cannot be.
+    Raises ServiceLineInvalid with a pointer to every row that cannot be.
     """
     await authorize_line(staff, line_id)
     async with transaction() as connection:
@@ -137,13 +139,3 @@ async def set_line_hours(staff: Runner, line_id: UUID, openings: Sequence[Openin
 
 def _row(line_id: UUID, each: Opening) -> tuple[object, ...]:
     return line_id, each.weekday, as_column(each.opens), as_column(each.closes), each.capacity, each.walk_ins
-
-
-def _opening(row: asyncpg.Record) -> Opening:
-    return Opening(
-        weekday=row["weekday"],
-        opens=f"{row['opens']:%H:%M}",
-        closes=f"{row['closes']:%H:%M}",
-        capacity=row["capacity"],
-        walk_ins=row["walk_ins"],
-    )

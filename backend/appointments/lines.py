@@ -18,8 +18,9 @@ from backend.appointments.duty import Runner, authorize_hall, authorize_line
 from backend.appointments.errors import ItemOnOtherLine, LineExists, ServiceLineInvalid, ServiceLineNotFound
 from backend.appointments.events import LineChanged
 from backend.database import execute, fetch, transaction
-from backend.errors import Fault
+from backend.errors import Fault, raises
 from backend.events import record
+from backend.regions.errors import HallNotFound
 from models.appointments import Admission, ServiceLine
 
 ClockTime = Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
@@ -64,20 +65,23 @@ _DUPLICATE = (IntegrityError, asyncpg.UniqueViolationError)
 _RULES = tuple(field.name for field in structs.fields(LineRules))
 
 
+@raises(HallNotFound)
 async def list_lines(staff: Runner, hall_id: UUID) -> list[LineDetail]:
-    """The lines of the hall, by code. Raises HallNotFound."""
+    """The lines of the hall, by code."""
     await authorize_hall(staff, hall_id)
     return [_detail(row) for row in await fetch(_LINES, hall_id, None)]
 
 
+@raises(ServiceLineNotFound)
 async def get_line(staff: Runner, line_id: UUID) -> LineDetail:
-    """One line. Raises ServiceLineNotFound."""
+    """One line."""
     await authorize_line(staff, line_id)
     return await _get(line_id)
 
 
+@raises(HallNotFound, LineExists)
 async def define_line(staff: Runner, hall_id: UUID, rules: LineRules, *, line_id: UUID | None = None) -> LineDetail:
-    """A new line of the hall; seeds give it an id of their own. Raises HallNotFound, LineExists."""
+    """A new line of the hall; seeds give it an id of their own."""
     await authorize_hall(staff, hall_id)
     given: dict[str, Any] = {} if line_id is None else {"id": line_id}
     try:
@@ -89,9 +93,9 @@ async def define_line(staff: Runner, hall_id: UUID, rules: LineRules, *, line_id
     return await _get(made.id)
 
 
+@raises(ServiceLineNotFound, LineExists)
 async def update_line(staff: Runner, line_id: UUID, rules: LineRules) -> LineDetail:
-    """Set every rule of the line. Raises ServiceLineNotFound, LineExists when another line of the hall has the
-    letter."""
+    """Set every rule of the line. Raises LineExists when another line of the hall has the letter."""
     await authorize_line(staff, line_id)
     try:
         async with transaction():
@@ -103,10 +107,11 @@ async def update_line(staff: Runner, line_id: UUID, rules: LineRules) -> LineDet
     return await _get(line_id)
 
 
+@raises(ServiceLineNotFound, ServiceLineInvalid, ItemOnOtherLine)
 async def set_line_items(staff: Runner, line_id: UUID, codes: list[str]) -> LineDetail:
     """Let the line handle exactly these items. Appointments for items that it no longer handles stay.
 
-    Raises ServiceLineNotFound, ServiceLineInvalid for a code that no item has, ItemOnOtherLine.
+    Raises ServiceLineInvalid for a code that no item has.
     """
     hall_id = await authorize_line(staff, line_id)
     async with transaction():

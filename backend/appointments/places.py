@@ -10,15 +10,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct
 
 from backend.appointments.errors import AppointmentNotFound
 from backend.appointments.lifecycle import APPOINTMENTS, Transition
-from backend.database import execute, fetch_row, fetch_value
+from backend.database import execute, fetch_row, fetch_value, row_as
 from models.appointments import AppointmentState as S
 
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
@@ -61,11 +59,6 @@ def new_number(day: date) -> str:
     return f"{day:%y%m%d}-" + "".join(secrets.choice(LETTERS) for _ in range(8))
 
 
-def booking_of(row: Mapping[str, Any]) -> Booking:
-    """A row of `BOOKING` as the struct."""
-    return msgspec.convert(dict(row), Booking)
-
-
 async def lock_slots(*slot_ids: UUID) -> None:
     """Keep everybody else from changing these slots until the transaction ends; always in the order of their ids."""
     await execute("SELECT id FROM slots WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE", list(slot_ids))
@@ -88,13 +81,13 @@ async def lock_booking(appointment_id: UUID, *, owner: UUID | None = None) -> Bo
         await lock_slots(slot_id)
         row = await fetch_row(BOOKING + " FOR UPDATE OF a", appointment_id)
         if row is not None and row["slot_id"] == slot_id:
-            return booking_of(row)
+            return row_as(Booking, row)
 
 
-async def apply_transition(booking: Booking, move: Transition) -> S:
-    """Make the move on a locked appointment and count its slot anew; the state it leads to. Raises
+async def apply_transition(booking: Booking, transition: Transition) -> S:
+    """Make the transition of a locked appointment and count its slot anew; the state it leads to. Raises
     AppointmentTransitionRefused."""
-    state = APPOINTMENTS.after(booking.state, move)
+    state = APPOINTMENTS.after(booking.state, transition)
     await execute(
         "UPDATE appointments SET state = $2, hold_until = NULL, changed_at = now() WHERE id = $1", booking.id, state
     )

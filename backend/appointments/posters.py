@@ -12,8 +12,10 @@ from uuid import UUID
 from backend.appointments import acting
 from backend.appointments.duty import Runner, authorize_hall
 from backend.appointments.errors import AppointmentNotFound
+from backend.errors import raises
 from backend.identity.principals import AsResident
-from backend.partners.wechat.port import CodeImage, WeChat
+from backend.partners.wechat.port import CodeImage, WeChat, WechatPageNotFound
+from backend.regions.errors import HallNotFound
 
 HALL_PAGE = "pages/hall/queue"
 APPOINTMENT_PAGE = "pages/appointment/detail"
@@ -32,20 +34,21 @@ def read_scene(scene: str) -> tuple[str, UUID]:
     return kind, UUID(bytes=urlsafe_b64decode(packed + "=="))
 
 
+@raises(HallNotFound, WechatPageNotFound)
 async def hall_poster(staff: Runner, hall_id: UUID, *, wechat: WeChat, width: int = 860) -> CodeImage:
     """The mini-program code for the poster at a hall's entrance: it opens the hall's live queue.
 
-    Raises HallNotFound, WechatPageNotFound, and what the partner's port says of a WeChat that does not answer.
+    Raises what the partner's port raises when WeChat does not answer, too.
     """
     await authorize_hall(staff, hall_id)
     return await wechat.mini_program_code(scene_of("h", hall_id), page=HALL_PAGE, width=width)
 
 
+@raises(AppointmentNotFound, WechatPageNotFound)
 async def appointment_poster(resident: AsResident, appointment_id: UUID, *, wechat: WeChat) -> CodeImage:
     """The mini-program code that opens this appointment on the phone of a resident who may see it.
 
-    Raises AppointmentNotFound for one that neither they nor anybody they may act for has, and what `hall_poster` raises
-    of WeChat.
+    Raises what `hall_poster` raises of WeChat, too.
     """
     if not await acting.may_read(resident, appointment_id):
         raise AppointmentNotFound

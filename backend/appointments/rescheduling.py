@@ -22,8 +22,9 @@ from backend.appointments.errors import (
     TooLateToChange,
 )
 from backend.appointments.events import AppointmentRescheduled
-from backend.appointments.places import BOOKING, Booking, booking_of, lock_slots, new_number
-from backend.database import execute, fetch_row, fetch_value, transaction
+from backend.appointments.places import BOOKING, Booking, lock_slots, new_number
+from backend.database import execute, fetch_row, fetch_value, row_as, transaction
+from backend.errors import raises
 from backend.events import record
 from backend.identity.principals import AsResident
 from models.appointments import AppointmentState as S
@@ -38,13 +39,15 @@ FROM slots n, slots o JOIN service_lines l ON l.id = o.line_id WHERE n.id = $1 A
 """
 
 
+@raises(
+    AppointmentNotFound, AppointmentTransitionRefused, SlotNotFound, OtherLine, TooLateToChange, SlotClosed,
+    SlotExpired, SlotNotReleased, SlotAllocatedByDraw, SlotFull, AlreadyBooked,
+)  # fmt: skip
 async def reschedule_appointment(resident: AsResident, appointment_id: UUID, slot_id: UUID) -> Booking:
     """Move a booked appointment to another slot of its line. It gets a new number when the day changes, and the place
     it leaves goes to the waiting list, or rests.
 
-    Raises AppointmentNotFound, AppointmentTransitionRefused unless it is booked, SlotNotFound, OtherLine,
-    TooLateToChange after the cut-off, SlotClosed, SlotExpired, SlotNotReleased, SlotAllocatedByDraw, SlotFull,
-    AlreadyBooked.
+    Raises TooLateToChange after the cut-off, AppointmentTransitionRefused unless it is booked.
     """
     async with transaction():
         before = await _lock_both(resident, appointment_id, slot_id)
@@ -84,9 +87,9 @@ async def _lock_both(resident: AsResident, appointment_id: UUID, slot_id: UUID) 
         row = await fetch_row(BOOKING + " FOR UPDATE OF a", appointment_id)
         if row is not None and row["slot_id"] == leaves:
             break
-    booking = booking_of(row)
+    booking = row_as(Booking, row)
     if booking.state is not S.BOOKED:
-        raise AppointmentTransitionRefused(state=booking.state, move="reschedule")
+        raise AppointmentTransitionRefused(state=booking.state, transition="reschedule")
     return booking
 
 
@@ -100,9 +103,9 @@ def _refuse(slot: asyncpg.Record) -> None:
         (slot["undrawn"], SlotAllocatedByDraw),
         (slot["is_full"], SlotFull),
     )
-    for stands, trouble in obstacles:
+    for stands, error in obstacles:
         if stands:
-            raise trouble
+            raise error
 
 
 async def _move(before: Booking, slot_id: UUID, slot: asyncpg.Record, number: str) -> None:

@@ -14,11 +14,12 @@ from msgspec import Struct
 
 from backend import clock
 from backend.appointments import acting
-from backend.appointments.errors import AppointmentNotFound, ServiceLineNotFound
+from backend.appointments.errors import AppointmentNotFound, PersonNotFound, ServiceLineNotFound
 from backend.appointments.lifecycle import STATE_NAMES
 from backend.database import fetch_row, fetch_value, row_as
+from backend.errors import raises
 from backend.identity.principals import AsResident
-from backend.paging import paged
+from backend.paging import CursorInvalid, paged
 from backend.settings import settings
 from models.appointments import AppointmentState as S
 
@@ -80,6 +81,7 @@ _kept: dict[tuple[UUID, str, date], tuple[float, DayAvailability | None]] = {}
 _reading: dict[tuple[UUID, str, date], asyncio.Task[DayAvailability | None]] = {}
 
 
+@raises(ServiceLineNotFound)
 async def get_availability(hall_id: UUID, item_code: str, day: date) -> DayAvailability:
     """What is free, at most `free_places_seconds` old; however many ask, one statement in that time is sent.
 
@@ -180,6 +182,7 @@ ORDER BY a.day DESC, a.id DESC LIMIT $6
 )
 
 
+@raises(CursorInvalid, PersonNotFound)
 async def list_own_appointments(
     resident: AsResident,
     *,
@@ -189,8 +192,7 @@ async def list_own_appointments(
     limit: int,
 ) -> tuple[list[AppointmentSummary], str | None]:
     """One page of appointments, the latest day first, and the next cursor: of the resident and of everybody they may
-    act for, or of one of them. Raises CursorInvalid, PersonNotFound.
-    """
+    act for, or of one of them."""
     if person_id is not None:
         await acting.person_for(resident, person_id)
     wanted = [str(each) for each in states] if states else None
@@ -200,6 +202,7 @@ async def list_own_appointments(
     )  # fmt: skip
 
 
+@raises(AppointmentNotFound)
 async def get_own_appointment(resident: AsResident, appointment_id: UUID) -> AppointmentDetail:
     """One appointment of the resident or of a person they may act for. Raises AppointmentNotFound for another person's
     too, in the same words."""

@@ -30,7 +30,7 @@ from backend.appointments.hours import Opening, Stretch, cut_slots, list_templat
 from backend.appointments.lines import lock_line
 from backend.calendar import CalendarYearNotCovered, WorkingCalendar
 from backend.database import fetch, fetch_row, transaction
-from backend.errors import Fault
+from backend.errors import Fault, raises
 from backend.events import record
 from backend.settings import settings
 
@@ -97,6 +97,7 @@ def _new_id(_: Stretch) -> UUID:
     return uuid7()
 
 
+@raises(ServiceLineNotFound, SlotRangeInvalid, CalendarYearNotCovered)
 async def generate_slots(
     staff: Runner, line_id: UUID, first: date, last: date, *, new_id: Callable[[Stretch], UUID] = _new_id
 ) -> GeneratedSlots:
@@ -104,8 +105,8 @@ async def generate_slots(
 
     Seeds say with `new_id` which id a slot gets.
 
-    Raises ServiceLineNotFound, SlotRangeInvalid for a range that is empty, over or longer than `LONGEST_RANGE` days,
-    CalendarYearNotCovered when the holidays of a day in it are not known; then nothing is opened.
+    Raises SlotRangeInvalid for a range that is empty, over or longer than `LONGEST_RANGE` days, CalendarYearNotCovered
+    when the holidays of a day in it are not known; then nothing is opened.
     """
     await authorize_line(staff, line_id)
     if last < first:
@@ -176,13 +177,14 @@ def last_covered(known: WorkingCalendar, first: date, last: date) -> date | None
     return covered
 
 
+@raises(SlotNotFound, SlotExpired, SlotClosed, CapacityTaken)
 async def set_slot_capacity(
     staff: Runner, slot_id: UUID, capacity: int, walk_in_quota: int | None = None
 ) -> SlotCapacity:
     """Let more or fewer people book this slot; `walk_in_quota` changes how many may come without an appointment.
 
-    Places that appear go to the waiting list first; resting places are not offered. Raises SlotNotFound, SlotExpired,
-    SlotClosed, and CapacityTaken when more are taken already than there would be places.
+    Places that appear go to the waiting list first; resting places are not offered. Raises CapacityTaken when more are
+    taken already than there would be places.
     """
     await authorize_slot(staff, slot_id)
     async with transaction() as connection:

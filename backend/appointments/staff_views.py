@@ -6,15 +6,16 @@ from datetime import date, datetime
 from uuid import UUID
 
 import asyncpg
-import msgspec
 from msgspec import Struct
 
 from backend.appointments.booking import SEALED_IN
 from backend.appointments.duty import Runner, authorize_hall, halls_in_charge
 from backend.crypto import mask_name, open_sealed
-from backend.database import fetch
-from backend.paging import USUAL, paged
+from backend.database import fetch_as, row_as
+from backend.errors import raises
+from backend.paging import USUAL, CursorInvalid, paged
 from backend.regions import HallDetail, get_halls
+from backend.regions.errors import HallNotFound
 
 
 class SlotSummary(Struct, frozen=True, kw_only=True):
@@ -87,14 +88,16 @@ async def list_own_halls(staff: Runner) -> list[HallDetail]:
     return await get_halls(tuple(await halls_in_charge(staff)))
 
 
+@raises(HallNotFound)
 async def list_slot_summaries(
     staff: Runner, hall_id: UUID, day: date, *, line_id: UUID | None = None
 ) -> list[SlotSummary]:
-    """Every slot of the hall's day, by time. Raises HallNotFound."""
+    """Every slot of the hall's day, by time."""
     await authorize_hall(staff, hall_id)
-    return [msgspec.convert(dict(row), SlotSummary) for row in await fetch(_FIGURES, hall_id, day, line_id)]
+    return await fetch_as(SlotSummary, _FIGURES, hall_id, day, line_id)
 
 
+@raises(HallNotFound, CursorInvalid)
 async def list_day_appointments(
     staff: Runner,
     hall_id: UUID,
@@ -106,8 +109,7 @@ async def list_day_appointments(
     cursor: str | None = None,
 ) -> tuple[list[StaffAppointmentSummary], str | None]:
     """One page of the people of the day, by time: those who are expected, are here, came or did not come; other states
-    when asked for. Raises HallNotFound, CursorInvalid.
-    """
+    when asked for."""
     await authorize_hall(staff, hall_id)
     purpose = f"day {hall_id} {day} {line_id} {states}"
     return await paged(
@@ -117,7 +119,6 @@ async def list_day_appointments(
 
 
 def _visit(row: asyncpg.Record) -> StaffAppointmentSummary:
-    values = dict(row)
-    sealed = values.pop("visitor_name")
+    sealed = row["visitor_name"]
     name = mask_name(open_sealed(sealed, where=SEALED_IN, row=row["id"])) if sealed else None
-    return msgspec.convert({**values, "name": name}, StaffAppointmentSummary)
+    return row_as(StaffAppointmentSummary, {**row, "name": name})

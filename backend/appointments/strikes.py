@@ -27,9 +27,11 @@ from backend.appointments.errors import (
 from backend.appointments.events import StrikeAppealed, StrikeDecided, StrikeGiven
 from backend.crypto import open_sealed, seal
 from backend.database import execute, fetch_row, fetch_value, row_as, transaction
+from backend.errors import raises
 from backend.events import actor, record
 from backend.identity.principals import AsResident, AsStaff
-from backend.paging import USUAL, paged
+from backend.paging import USUAL, CursorInvalid, paged
+from backend.regions.errors import HallNotFound
 
 Kind = Literal["no-show", "late-cancel"]
 KIND_NAMES: dict[str, str] = {"no-show": "未按时到场", "late-cancel": "临近办理时间取消"}
@@ -135,6 +137,7 @@ async def refuse_blocked(person_id: UUID, line_id: UUID) -> None:
         raise BookingBlocked(f"{until.astimezone(clock.SHANGHAI):%Y年%m月%d日 %H:%M}前不能网上预约", until=until)
 
 
+@raises(CursorInvalid)
 async def list_own_strikes(
     resident: AsResident, *, limit: int = USUAL, cursor: str | None = None
 ) -> tuple[list[StrikeDetail], str | None]:
@@ -147,10 +150,11 @@ async def list_own_strikes(
     return [await _strike(row) for row in rows], more
 
 
+@raises(StrikeNotFound, StrikeAlreadyAppealed)
 async def appeal_strike(resident: AsResident, strike_id: UUID, words: str) -> None:
     """Ask for a strike of one's own, or of a person one may act for, to be taken back. Once.
 
-    Raises StrikeNotFound, StrikeAlreadyAppealed (also when it was decided on without an appeal).
+    Raises StrikeAlreadyAppealed also when it was decided on without an appeal.
     """
     async with transaction():
         strike = await fetch_row(
@@ -168,10 +172,11 @@ async def appeal_strike(resident: AsResident, strike_id: UUID, words: str) -> No
         await record(StrikeAppealed(strike_id=strike_id, person_id=strike["person_id"]))
 
 
+@raises(HallNotFound, CursorInvalid)
 async def list_appeals(
     staff: Runner, hall_id: UUID, *, limit: int = USUAL, cursor: str | None = None
 ) -> tuple[list[AppealDetail], str | None]:
-    """One page of the appeals that wait for a decision in this hall, the oldest first. Raises HallNotFound."""
+    """One page of the appeals that wait for a decision in this hall, the oldest first."""
     await authorize_hall(staff, hall_id)
     purpose = f"appeals {hall_id}"
     return await paged(
@@ -185,6 +190,7 @@ def _appeal(row: asyncpg.Record) -> AppealDetail:
     return row_as(AppealDetail, {**row, "kind_name": KIND_NAMES[row["kind"]], "appeal": appeal})
 
 
+@raises(StrikeNotFound, OwnStrikeDecisionRefused, StrikeAppealNotPending)
 async def decide_appeal(staff: AsStaff, strike_id: UUID, *, waive: bool) -> None:
     """Take the strike back, or let it stand. Taking back needs no appeal; letting stand answers one.
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from datetime import date, datetime
 from uuid import UUID
 
-from msgspec import Struct, convert
+from msgspec import Struct
 from uuid_utils.compat import uuid7
 
 from backend.appointments.errors import TicketNotFound
 from backend.appointments.events import TicketIssued
-from backend.database import execute, fetch_row, fetch_value, transaction
+from backend.database import execute, fetch_one_as, fetch_value, transaction
 from backend.events import record
 from models.appointments import TicketState
 
@@ -70,25 +70,26 @@ async def issue_ticket(
 
 async def get_ticket(ticket_id: UUID) -> QueueTicket:
     """The queue number as it is now. Raises TicketNotFound."""
-    row = await fetch_row(TICKET + "WHERE t.id = $1", ticket_id)
-    if row is None:
-        raise TicketNotFound
-    return convert(dict(row), QueueTicket)
+    return await _get("WHERE t.id = $1", ticket_id)
 
 
 async def get_appointment_ticket(appointment_id: UUID) -> QueueTicket:
     """The queue number of the visit. Raises TicketNotFound before the check-in."""
-    row = await fetch_row(TICKET + "WHERE t.appointment_id = $1", appointment_id)
-    if row is None:
+    return await _get("WHERE t.appointment_id = $1", appointment_id)
+
+
+async def _get(condition: str, subject: UUID) -> QueueTicket:
+    ticket = await fetch_one_as(QueueTicket, TICKET + condition, subject)
+    if ticket is None:
         raise TicketNotFound
-    return convert(dict(row), QueueTicket)
+    return ticket
 
 
 async def lock_ticket(ticket_id: UUID) -> QueueTicket:
     """The queue number, locked until the transaction ends. Raises TicketNotFound.
 
-    A transaction that changes the visit, too, locks that first (`places.locked`): slots, appointments, queue numbers,
-    in this order.
+    A transaction that changes the visit, too, locks that first (`places.lock_booking`): slots, appointments, queue
+    numbers, in this order.
     """
     if not await fetch_value("SELECT 1 FROM tickets WHERE id = $1 FOR UPDATE", ticket_id):
         raise TicketNotFound

@@ -11,7 +11,6 @@ from datetime import date, datetime
 from uuid import UUID
 
 import asyncpg
-import msgspec
 from msgspec import Struct
 from uuid_utils.compat import uuid7
 
@@ -21,7 +20,9 @@ from backend.appointments.errors import (
     AlreadyBooked,
     AlreadyWaiting,
     AppointmentTransitionRefused,
+    BookingBlocked,
     ItemNotHandled,
+    PersonNotFound,
     PlacesLeft,
     ServiceLineNotFound,
     SlotExpired,
@@ -29,7 +30,8 @@ from backend.appointments.errors import (
 )
 from backend.appointments.events import PlaceOffered, WaitingEnded, WaitingJoined
 from backend.appointments.places import lock_slots, new_number
-from backend.database import execute, fetch, fetch_row, fetch_value, transaction
+from backend.database import execute, fetch, fetch_as, fetch_one_as, fetch_row, fetch_value, transaction
+from backend.errors import raises
 from backend.events import record
 from backend.identity.principals import AsResident
 from models.appointments import ACTIVE
@@ -80,13 +82,16 @@ WHERE l.id = $1 AND l.active GROUP BY l.id
 """
 
 
+@raises(
+    ServiceLineNotFound, PersonNotFound, ItemNotHandled, SlotExpired, PlacesLeft, AlreadyBooked, AlreadyWaiting,
+    BookingBlocked,
+)  # fmt: skip
 async def join_waiting_list(
     resident: AsResident, line_id: UUID, day: date, item_code: str, *, person_id: UUID | None = None
 ) -> WaitingEntryDetail:
     """Wait for a place on a day that is full.
 
-    Raises ServiceLineNotFound, ItemNotHandled, SlotExpired when nothing of the day is to come, PlacesLeft when there
-    are places to book (or to be released), AlreadyBooked, AlreadyWaiting, BookingBlocked, PersonNotFound.
+    Raises SlotExpired when nothing of the day is to come, PlacesLeft when there are places to book or to be released.
     """
     person = await person_for(resident, person_id)
     entry_id = uuid7()
@@ -130,24 +135,21 @@ async def _enter(entry_id: UUID, line_id: UUID, day: date, resident_id: UUID, pe
 
 async def list_own_waiting_entries(resident: AsResident) -> list[WaitingEntryDetail]:
     """Where the resident, or a person they may act for, waits or has an offer, the oldest first."""
-    return [_detail(row) for row in await fetch(_WAITING, resident.id, None)]
+    return await fetch_as(WaitingEntryDetail, _WAITING, resident.id, None)
 
 
 async def get_own_waiting_entry(resident: AsResident, entry_id: UUID) -> WaitingEntryDetail:
     """One entry of the resident or of a person they may act for. Raises WaitingEntryNotFound."""
-    row = await fetch_row(_WAITING, resident.id, entry_id)
-    if row is None:
+    entry = await fetch_one_as(WaitingEntryDetail, _WAITING, resident.id, entry_id)
+    if entry is None:
         raise WaitingEntryNotFound
-    return _detail(row)
+    return entry
 
 
-def _detail(row: asyncpg.Record) -> WaitingEntryDetail:
-    return msgspec.convert(dict(row), WaitingEntryDetail)
-
-
+@raises(WaitingEntryNotFound, AppointmentTransitionRefused)
 async def leave_waiting_list(resident: AsResident, entry_id: UUID) -> None:
-    """Wait no longer. Raises WaitingEntryNotFound, AppointmentTransitionRefused when the wait is over or a place is
-    offered: that one is declined by cancelling it."""
+    """Wait no longer. Raises AppointmentTransitionRefused when the wait is over or a place is offered: that one is
+    declined by cancelling it."""
     async with transaction():
         state = await fetch_value(
             "SELECT state FROM waiting_entries WHERE id = $1 AND person_id IN (SELECT people_of($2, 'appointments')) "
@@ -158,7 +160,7 @@ async def leave_waiting_list(resident: AsResident, entry_id: UUID) -> None:
         if state is None:
             raise WaitingEntryNotFound
         if state != "waiting":
-            raise AppointmentTransitionRefused(state=state, move="leave")
+            raise AppointmentTransitionRefused(state=state, transition="leave")
         await end_entry(entry_id, resident.id, "left")
 
 

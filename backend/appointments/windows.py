@@ -10,9 +10,10 @@ from uuid_utils.compat import uuid7
 from backend.appointments.duty import Runner, authorize_hall
 from backend.appointments.errors import ServiceLineInvalid
 from backend.appointments.events import WindowChanged
-from backend.database import fetch, fetch_value, transaction
-from backend.errors import Fault
+from backend.database import fetch, fetch_as, fetch_value, transaction
+from backend.errors import Fault, raises
 from backend.events import record
+from backend.regions.errors import HallNotFound
 
 
 class WindowDetail(Struct, frozen=True, kw_only=True):
@@ -30,17 +31,18 @@ ON CONFLICT (hall_id, number) DO UPDATE SET line_ids = excluded.line_ids, open =
 """
 
 
+@raises(HallNotFound)
 async def list_windows(staff: Runner, hall_id: UUID) -> list[WindowDetail]:
-    """The windows of the hall, in the order of their numbers. Raises HallNotFound."""
+    """The windows of the hall, in the order of their numbers."""
     await authorize_hall(staff, hall_id)
-    rows = await fetch(
-        "SELECT id, number, line_ids, open FROM windows WHERE hall_id = $1 ORDER BY length(number), number", hall_id
+    return await fetch_as(
+        WindowDetail,
+        "SELECT id, number, line_ids, open FROM windows WHERE hall_id = $1 ORDER BY length(number), number",
+        hall_id,
     )
-    return [
-        WindowDetail(id=row["id"], number=row["number"], line_ids=row["line_ids"], open=row["open"]) for row in rows
-    ]
 
 
+@raises(HallNotFound, ServiceLineInvalid)
 async def set_window(
     staff: Runner, hall_id: UUID, number: str, *, line_ids: list[UUID], open: bool, window_id: UUID | None = None
 ) -> WindowDetail:
@@ -48,7 +50,7 @@ async def set_window(
 
     A window that is shut calls no numbers; it is never deleted, because queue numbers of the past name it.
 
-    Raises HallNotFound, ServiceLineInvalid for a line that is not one of this hall's.
+    Raises ServiceLineInvalid for a line that is not one of this hall's.
     """
     await authorize_hall(staff, hall_id)
     wanted = list(dict.fromkeys(line_ids))

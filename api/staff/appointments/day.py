@@ -16,9 +16,8 @@ from api.problems import answers
 from backend import appointments
 from backend.appointments import DayOff, StaffAppointmentSummary
 from backend.identity import AsStaff
-from backend.paging import USUAL, CursorInvalid
+from backend.paging import USUAL
 from backend.regions import HallDetail
-from backend.regions.errors import HallNotFound
 from models.appointments import AppointmentState
 
 Day = Annotated[date, QueryParameter(description="日期，如2026-03-02")]
@@ -51,7 +50,7 @@ class DayController(Controller):
         "/{hall_id:uuid}/appointments",
         summary="当日预约名单（姓名已脱敏）",
         operation_id="listHallAppointments",
-        responses=answers(HallNotFound, CursorInvalid),
+        responses=answers(appointments.list_day_appointments),
     )
     async def day_list(
         self,
@@ -74,7 +73,7 @@ class DayController(Controller):
         summary="已放号而后定为休息日的日期",
         description="这些日子仍可预约。是否照常办理由大厅决定：不办理的请用“关闭一天”，已预约的人会收到通知并获得其他时段。",
         operation_id="listDaysOff",
-        responses=answers(HallNotFound),
+        responses=answers(appointments.list_days_off),
     )
     async def days_off(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[DayOff]:
         return await appointments.list_days_off(staff, hall_id)

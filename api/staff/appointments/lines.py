@@ -14,9 +14,7 @@ from api import openapi
 from api.problems import answers
 from backend import appointments
 from backend.appointments import LineDetail, LineRules, Opening
-from backend.appointments.errors import ItemOnOtherLine, LineExists, ServiceLineInvalid, ServiceLineNotFound
 from backend.identity import AsStaff
-from backend.regions.errors import HallNotFound
 
 Code = Annotated[str, Meta(min_length=1, max_length=40)]
 
@@ -43,7 +41,7 @@ class LineController(Controller):
         "/halls/{hall_id:uuid}/lines",
         summary="大厅的业务类别",
         operation_id="listLines",
-        responses=answers(HallNotFound),
+        responses=answers(appointments.list_lines),
     )
     async def list_lines(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[LineDetail]:
         return await appointments.list_lines(staff, hall_id)
@@ -52,7 +50,7 @@ class LineController(Controller):
         "/halls/{hall_id:uuid}/lines",
         summary="新建业务类别",
         operation_id="createLine",
-        responses=answers(HallNotFound, LineExists),
+        responses=answers(appointments.define_line),
     )
     async def define(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[LineRules]
@@ -60,7 +58,10 @@ class LineController(Controller):
         return await appointments.define_line(staff, hall_id, data)
 
     @get(
-        "/lines/{line_id:uuid}", summary="一个业务类别", operation_id="getLine", responses=answers(ServiceLineNotFound)
+        "/lines/{line_id:uuid}",
+        summary="一个业务类别",
+        operation_id="getLine",
+        responses=answers(appointments.get_line),
     )
     async def get_line(self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID]) -> LineDetail:
         return await appointments.get_line(staff, line_id)
@@ -70,7 +71,7 @@ class LineController(Controller):
         summary="修改业务类别的规则",
         description="逐项给出全部规则，没有给出的取默认值。已经生成的时段不变。",
         operation_id="updateLine",
-        responses=answers(ServiceLineNotFound, LineExists),
+        responses=answers(appointments.update_line),
     )
     async def update(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[LineRules]
@@ -82,7 +83,7 @@ class LineController(Controller):
         summary="业务类别受理的事项",
         description="给出全部事项。同一大厅内，一个事项只归一个业务类别。",
         operation_id="setLineItems",
-        responses=answers(ServiceLineNotFound, ServiceLineInvalid, ItemOnOtherLine),
+        responses=answers(appointments.set_line_items),
     )
     async def set_items(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[ItemsIn]
@@ -93,7 +94,7 @@ class LineController(Controller):
         "/lines/{line_id:uuid}/hours",
         summary="受理时间模板",
         operation_id="getLineHours",
-        responses=answers(ServiceLineNotFound),
+        responses=answers(appointments.list_line_hours),
     )
     async def get_hours(self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID]) -> HoursBody:
         return HoursBody(hours=await appointments.list_line_hours(staff, line_id))
@@ -106,7 +107,7 @@ class LineController(Controller):
             "只影响以后生成的时段。"
         ),
         operation_id="setLineHours",
-        responses=answers(ServiceLineNotFound, ServiceLineInvalid),
+        responses=answers(appointments.set_line_hours),
     )
     async def set_hours(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[HoursBody]

@@ -15,18 +15,7 @@ from api import openapi
 from api.problems import answers
 from backend import appointments
 from backend.appointments import DayClosure, GeneratedSlots, Places, SlotCapacity, SlotClosure, SlotSummary
-from backend.appointments.errors import (
-    CapacityTaken,
-    ServiceLineNotFound,
-    SlotClosed,
-    SlotExpired,
-    SlotNotFound,
-    SlotOpen,
-    SlotRangeInvalid,
-)
-from backend.calendar import CalendarYearNotCovered
 from backend.identity import AsStaff
-from backend.regions.errors import HallNotFound
 
 Day = Annotated[date, QueryParameter(description="日期，如2026-03-02")]
 OfLine = Annotated[UUID | None, QueryParameter(description="只看这个业务类别", required=False)]
@@ -86,7 +75,7 @@ class SlotController(Controller):
         description="可以重复提交：已有的时段不变，只补上没有的。节假日安排尚未公布的年度不能生成。",
         operation_id="generateSlots",
         status_code=200,
-        responses=answers(ServiceLineNotFound, SlotRangeInvalid, CalendarYearNotCovered),
+        responses=answers(appointments.generate_slots),
     )
     async def generate(
         self, staff: NamedDependency[AsStaff], line_id: FromPath[UUID], data: JSONBody[RangeIn]
@@ -97,7 +86,7 @@ class SlotController(Controller):
         "/halls/{hall_id:uuid}/slots",
         summary="一天的时段与数字",
         operation_id="listHallSlots",
-        responses=answers(HallNotFound),
+        responses=answers(appointments.list_slot_summaries),
     )
     async def figures(
         self,
@@ -113,7 +102,7 @@ class SlotController(Controller):
         summary="增减号源",
         description="不能少于已被约走的数量。增加的号源先给候补名单。",
         operation_id="setSlotCapacity",
-        responses=answers(SlotNotFound, SlotExpired, SlotClosed, CapacityTaken),
+        responses=answers(appointments.set_slot_capacity),
     )
     async def set_capacity(
         self, staff: NamedDependency[AsStaff], slot_id: FromPath[UUID], data: JSONBody[CapacityIn]
@@ -126,7 +115,7 @@ class SlotController(Controller):
         description="已预约的人会收到通知，并为其预留同一业务类别中时间最近的空闲时段，限时确认。已签到的人照常办理。",
         operation_id="closeSlot",
         status_code=200,
-        responses=answers(SlotNotFound, SlotExpired, SlotClosed),
+        responses=answers(appointments.close_slot),
     )
     async def close(
         self, staff: NamedDependency[AsStaff], slot_id: FromPath[UUID], data: JSONBody[CloseIn]
@@ -138,7 +127,7 @@ class SlotController(Controller):
         summary="恢复一个时段",
         operation_id="reopenSlot",
         status_code=204,
-        responses=answers(SlotNotFound, SlotExpired, SlotOpen),
+        responses=answers(appointments.reopen_slot),
     )
     async def reopen(self, staff: NamedDependency[AsStaff], slot_id: FromPath[UUID]) -> None:
         await appointments.reopen_slot(staff, slot_id)
@@ -149,7 +138,7 @@ class SlotController(Controller):
         description="返回时已不能再预约；逐个时段通知已预约的人，并在其他日子为其预留时段。中断后可以重复提交。",
         operation_id="closeDay",
         status_code=200,
-        responses=answers(HallNotFound, ServiceLineNotFound),
+        responses=answers(appointments.close_day),
     )
     async def close_day(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[CloseDayIn]
@@ -161,7 +150,7 @@ class SlotController(Controller):
         summary="恢复一天的时段",
         operation_id="reopenDay",
         status_code=200,
-        responses=answers(HallNotFound, ServiceLineNotFound),
+        responses=answers(appointments.reopen_day),
     )
     async def reopen_day(
         self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], data: JSONBody[ReopenDayIn]

@@ -14,10 +14,8 @@ from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend import appointments
 from backend.appointments import AppealDetail
-from backend.appointments.errors import OwnStrikeDecisionRefused, StrikeAppealNotPending, StrikeNotFound
 from backend.identity import AsStaff
-from backend.paging import USUAL, CursorInvalid
-from backend.regions.errors import HallNotFound
+from backend.paging import USUAL
 
 
 class DecisionIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -36,7 +34,7 @@ class StrikeController(Controller):
         "/halls/{hall_id:uuid}/appeals",
         summary="待处理的爽约申诉",
         operation_id="listAppeals",
-        responses=answers(HallNotFound, CursorInvalid),
+        responses=answers(appointments.list_appeals),
     )
     async def appeals(
         self,
@@ -53,7 +51,7 @@ class StrikeController(Controller):
         description="`waive` 为 true 时撤销爽约记录，没有申诉也可以撤销；登记爽约的人不能处理。",
         operation_id="decideStrike",
         status_code=204,
-        responses=answers(StrikeNotFound, OwnStrikeDecisionRefused, StrikeAppealNotPending),
+        responses=answers(appointments.decide_appeal),
     )
     async def decide(
         self, staff: NamedDependency[AsStaff], strike_id: FromPath[UUID], data: JSONBody[DecisionIn]

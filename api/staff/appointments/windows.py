@@ -14,9 +14,7 @@ from api import openapi
 from api.problems import answers
 from backend import appointments
 from backend.appointments import WindowDetail
-from backend.appointments.errors import ServiceLineInvalid
 from backend.identity import AsStaff
-from backend.regions.errors import HallNotFound
 
 Number = Annotated[
     str, PathParameter(min_length=1, max_length=8, pattern="^[0-9A-Za-z-]+$", description="窗口号，与标牌一致")
@@ -36,7 +34,7 @@ class WindowController(Controller):
     path = "/halls/{hall_id:uuid}/windows"
     tags = ["大厅号源"]
 
-    @get(summary="大厅的窗口", operation_id="listWindows", responses=answers(HallNotFound))
+    @get(summary="大厅的窗口", operation_id="listWindows", responses=answers(appointments.list_windows))
     async def list_windows(self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID]) -> list[WindowDetail]:
         return await appointments.list_windows(staff, hall_id)
 
@@ -45,7 +43,7 @@ class WindowController(Controller):
         summary="设置窗口",
         description="没有这个窗口时新建。停用的窗口不叫号。",
         operation_id="setWindow",
-        responses=answers(HallNotFound, ServiceLineInvalid),
+        responses=answers(appointments.set_window),
     )
     async def set_window(
         self,
