@@ -343,19 +343,11 @@ async def _persist(draw_id: UUID, order: list[UUID], won: dict[UUID, _Won], plac
 
 async def _record_results(draw_id: UUID, order: list[UUID], entries: dict[UUID, _Entry], won: dict[UUID, _Won]) -> None:
     for each in order:
-        who = entries[each].resident_id
+        resident_id = entries[each].resident_id
         if each in won:
-            made = won[each]
-            await record(
-                AppointmentBooked(
-                    appointment_id=made.appointment_id,
-                    resident_id=who,
-                    slot_id=made.slot_id,
-                    starts_at=made.starts_at,
-                )
-            )
+            await record(AppointmentBooked(resident_id=resident_id, **won[each]._asdict()))
         else:
-            await record(DrawLost(draw_id=draw_id, resident_id=who, entry_id=each))
+            await record(DrawLost(draw_id=draw_id, resident_id=resident_id, entry_id=each))
     await record(DrawHeld(draw_id=draw_id, entries=len(order), winners=len(won)))
 
 
@@ -364,9 +356,7 @@ SELECT d.id, d.line_id, d.day, d.opens_at, d.closes_at, d.seed_digest, d.drawn_a
        (SELECT count(*) FROM draw_entries e WHERE e.draw_id = d.id) AS entries
 FROM draws d WHERE d.line_id = $1 AND d.day = $2
 """
-_ENTRIES = """
-SELECT id, rank, slot_ids, slot_id FROM draw_entries WHERE draw_id = $1 ORDER BY rank
-"""
+_ENTRIES = "SELECT id, rank, slot_ids, slot_id FROM draw_entries WHERE draw_id = $1 ORDER BY rank"
 
 
 @raises(DrawNotFound)
@@ -391,13 +381,5 @@ def _proof_entries(rows: Sequence[asyncpg.Record], places: Mapping[str, int]) ->
         could = any(left.get(str(slot), 0) > 0 for slot in row["slot_ids"])
         if won is not None:
             left[str(won)] = left.get(str(won), 0) - 1
-        shown.append(
-            DrawEntryDetail(
-                id=row["id"],
-                rank=row["rank"],
-                slot_ids=list(row["slot_ids"]),
-                slot_id=won,
-                passed_over=won is None and could,
-            )
-        )
+        shown.append(row_as(DrawEntryDetail, {**row, "passed_over": won is None and could}))
     return shown
