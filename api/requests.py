@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import msgspec
@@ -10,6 +9,7 @@ from litestar import Request
 from litestar.types import Empty
 
 from api.problems import invalid_body
+from backend import strict_json
 from backend.errors import Malformed, UnsupportedMediaType
 
 _anything = msgspec.json.Decoder()
@@ -41,16 +41,11 @@ def decoded(body: bytes, kind: Any = Any) -> Any:
         raise Malformed("内容中有不允许的字符")
     try:
         value = _anything.decode(body) if kind is Any else msgspec.json.decode(body, type=kind)
-        json.loads(body, object_pairs_hook=_each_once)
+        strict_json.decode(body)
         return value
     except msgspec.ValidationError as error:
         raise invalid_body(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except strict_json.NameRepeated as error:
+        raise Malformed("同一字段出现了两次") from error
+    except (strict_json.StrictJsonInvalid, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed("内容不是有效的 JSON") from error
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> None:
-    """Of two equal names one reader takes the first and another the last: a proxy that checked the body may have seen
-    the other one."""
-    if len({name for name, _ in pairs}) != len(pairs):
-        raise Malformed("同一字段出现了两次")

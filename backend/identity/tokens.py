@@ -7,7 +7,6 @@ that was checked once is remembered by its hash until it expires, so that a requ
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from base64 import urlsafe_b64decode
@@ -20,6 +19,7 @@ import jwt
 from msgspec import Struct
 from uuid_utils.compat import uuid7
 
+from backend import strict_json
 from backend.identity import keys, timing
 from backend.identity.errors import TokenExpired, TokenInvalid
 from backend.settings import settings
@@ -139,17 +139,10 @@ def _is_time(value: Any) -> bool:
 def _object(part: str) -> dict[str, Any]:
     """The JSON object in a part of a token. Raises TokenInvalid when a name comes twice in it."""
     try:
-        found = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)), object_pairs_hook=_each_once)
-    except (ValueError, RecursionError) as error:
+        found = strict_json.decode(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except ValueError as error:
         raise TokenInvalid from error
     if not isinstance(found, dict):
-        raise TokenInvalid
-    return found
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
         raise TokenInvalid
     return found
 

@@ -7,7 +7,6 @@ nothing that could be expanded or fetched.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from xml.parsers import expat
 
 from msgspec import Struct
 
-from backend import clock
+from backend import clock, strict_json
 
 _TIME = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})[ T](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.\d{1,9})?)?", re.ASCII)
 _EARLIEST, _LATEST = 2000, 2100
@@ -102,29 +101,10 @@ def json_list(text: str, bounds: Bounds) -> list[Any]:
 
 def _json(text: str, bounds: Bounds) -> Any:
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_without_twins,
-            parse_constant=_no_constant,
-            parse_int=str,
-            parse_float=str,
-        )
-    except Unreadable:
-        raise
-    except (ValueError, RecursionError):
-        raise Unreadable("not JSON") from None
+        value = strict_json.decode(text, number=str)
+    except strict_json.StrictJsonInvalid as error:
+        raise Unreadable(str(error)) from None
     return _plain(value, bounds, 0, [0])
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = dict(pairs)
-    if len(names) != len(pairs):
-        raise Unreadable("a name twice")
-    return names
-
-
-def _no_constant(name: str) -> Any:
-    raise Unreadable("not JSON")
 
 
 def _plain(value: Any, bounds: Bounds, depth: int, seen: list[int]) -> Any:

@@ -1,16 +1,18 @@
 """Reading JSON that decides about money: one meaning or none.
 
 Ordinary readers take the last of two equal names, make 1500 of 1500.0 and skip what they do not like at the beginning;
-two readers of the same signed bytes may then see two amounts. Here equal names, NaN, a byte order mark, and text that
-cannot be stored are refused, and an amount is a whole number written as one. The order of the names means nothing.
+two readers of the same signed bytes may then see two amounts. Here equal names, NaN, a byte order mark
+(`strict_json`), and text that cannot be stored are refused, and an amount is a whole number written as one. The order
+of the names means nothing.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import datetime
 from typing import Any
+
+from backend import strict_json
 
 MOST_FEN = 10**13
 """An amount beyond this is no fee."""
@@ -23,28 +25,13 @@ class Ambiguous(ValueError):
 
 def read_object(raw: bytes) -> dict[str, Any]:
     """The object. Raises Ambiguous for everything else, and for UTF-8 with a byte order mark."""
-    if raw.startswith(b"\xef\xbb\xbf"):
-        raise Ambiguous("a byte order mark")
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_twins, parse_constant=_no_constant)
-    except Ambiguous:
-        raise
-    except (ValueError, RecursionError):
-        raise Ambiguous("no JSON") from None
+        value = strict_json.decode(raw)
+    except strict_json.StrictJsonInvalid as error:
+        raise Ambiguous(str(error)) from None
     if not isinstance(value, dict):
         raise Ambiguous("no object")
     return value
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = dict(pairs)
-    if len(names) != len(pairs):
-        raise Ambiguous("a name twice")
-    return names
-
-
-def _no_constant(name: str) -> Any:
-    raise Ambiguous("a number that is none")
 
 
 def group(content: dict[str, Any], name: str) -> dict[str, Any]:
