@@ -15,16 +15,10 @@ EXEMPT = (
     "tests/backend/partners/courier/",
     "tests/backend/partners/sms/",
     "tests/backend/partners/wechat/",
-    "tests/backend/cases/",
-    "tests/backend/catalogue/",
-    "tests/backend/identity/",
-    "tests/backend/regions/",
 )
 """Areas whose words are not compared yet."""
 ALLOWED = {
     "backend/job_queue.py": {"listener"},  # asyncpg's own name of the method
-    "backend/deliveries/events.py": {"Over"},  # a hand-over at a counter
-    "models/deliveries.py": {"Over"},
     "tests/house/test_words.py": {"told", "whoever"},
 }
 """Words that are a partner's or a library's own, by file."""

@@ -1,4 +1,4 @@
-"""The rules for cases hold, and whoever breaks them by hand is found; the view says what happened."""
+"""The rules for cases hold, and a violation by hand is found; the view shows what happened."""
 
 from __future__ import annotations
 

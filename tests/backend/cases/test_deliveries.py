@@ -29,7 +29,7 @@ BY_POST = [{"name": "居住证", "delivery": ["post", "pickup"]}, {"name": "回�
 
 @pytest.fixture(autouse=True)
 def till() -> Iterator[None]:
-    """Somebody to be asked about money, and nobody who sends messages."""
+    """A payment channel to be queried, and no delivery of messages."""
     with_tills(Till())
     yield
     partners.equip(None)
@@ -65,7 +65,7 @@ async def test_the_guide_says_what_is_sent_and_how():
         await deliveries.offer_delivery(await somebody(), case.number)
 
 
-async def test_what_one_hall_gives_out_is_sent_from_there_and_of_several_nobody_knows():
+async def test_what_one_hall_gives_out_is_sent_from_there_and_of_several_it_is_unknown():
     one, two = (await a_hall()).id, (await a_hall()).id
     resident, case = await a_postable_case("受理", "决定", hall_ids=[one])
     other = await a_case(item_code=await a_published_item(outcomes=BY_POST, hall_ids=[one, two]))
@@ -162,7 +162,7 @@ async def test_postage_that_every_applicant_pays_with_the_case_is_not_asked_for_
     assert (chosen.postage, chosen.state) == (Postage.OFFICE, DeliveryState.TO_SEND)
 
 
-async def test_a_case_that_is_somebody_elses_after_all_sends_nothing_to_the_wrong_person():
+async def test_a_case_that_is_another_residents_after_all_sends_nothing_to_the_wrong_person():
     resident, case = await a_postable_case("受理")
     chosen = await deliveries.choose_delivery(resident, case.number, await by_post(resident))
 

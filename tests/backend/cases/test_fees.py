@@ -103,7 +103,7 @@ async def test_going_on_with_the_case_raises_nothing_again():
     assert await states_of(case) == [("card", "open")]
 
 
-async def test_a_case_that_is_over_when_we_hear_of_it_owes_nothing():
+async def test_a_case_that_is_over_when_it_is_pushed_owes_nothing():
     case = await an_accepted_case("受理", "审查", "办结")
 
     assert await states_of(case) == []
@@ -218,7 +218,7 @@ async def test_a_case_that_is_not_accepted_or_over_takes_no_charge():
         await fees.charge_by_agency(agency, case.number, "copy", 1)
 
 
-async def test_somebody_elses_case_does_not_exist():
+async def test_another_residents_case_does_not_exist():
     case = await an_accepted_case(agency=AsAgency(uuid7(), (await a_department()).id))
     stranger, officer = an_agency_principal(), await a_staff(duties=("fees.manage",))
     reader = await a_staff(department_id=case.department_id, duties=("cases.read",))

@@ -31,7 +31,7 @@ from models.cases import CaseState as S
 DAY = datetime(2026, 3, 2, 1, tzinfo=UTC)
 
 
-def told(*kinds: Kind, apart: timedelta = timedelta(days=1)) -> Folded:
+def folded_from(*kinds: Kind, apart: timedelta = timedelta(days=1)) -> Folded:
     """The events in this order, `apart` from each other, folded."""
     return fold(folded_event(DAY + n * apart, kind, f"e{n}") for n, kind in enumerate(kinds))
 
@@ -75,7 +75,7 @@ def test_terminal_states_absorb():
 
 
 def test_a_careful_department_leads_the_case_through_every_state():
-    folded = told(
+    folded = folded_from(
         Kind.RECEIVED,
         Kind.CORRECTION,
         Kind.CORRECTED,
@@ -107,7 +107,7 @@ def test_a_careful_department_leads_the_case_through_every_state():
 
 
 def test_a_terse_department_is_understood_without_leaving_the_edges():
-    folded = told(Kind.ACCEPTED, Kind.CLOSED)
+    folded = folded_from(Kind.ACCEPTED, Kind.CLOSED)
 
     assert folded.state is S.CLOSED
     assert folded.steps[1].path == (S.ACCEPTED, S.IN_REVIEW, S.APPROVED, S.ISSUED, S.DELIVERED, S.CLOSED)
@@ -115,20 +115,25 @@ def test_a_terse_department_is_understood_without_leaving_the_edges():
 
 
 def test_a_refusal_ends_rejected_and_closes():
-    assert told(Kind.ACCEPTED, Kind.REJECTED).state is S.REJECTED
-    assert told(Kind.ACCEPTED, Kind.REJECTED, Kind.DELIVERED, Kind.CLOSED).state is S.CLOSED
-    assert told(Kind.ACCEPTED, Kind.CLOSED_REJECTED).steps[1].path == (S.ACCEPTED, S.IN_REVIEW, S.REJECTED, S.CLOSED)
+    assert folded_from(Kind.ACCEPTED, Kind.REJECTED).state is S.REJECTED
+    assert folded_from(Kind.ACCEPTED, Kind.REJECTED, Kind.DELIVERED, Kind.CLOSED).state is S.CLOSED
+    assert folded_from(Kind.ACCEPTED, Kind.CLOSED_REJECTED).steps[1].path == (
+        S.ACCEPTED,
+        S.IN_REVIEW,
+        S.REJECTED,
+        S.CLOSED,
+    )
 
 
 def test_a_second_correction_notice_does_not_move_the_case():
-    folded = told(Kind.CORRECTION, Kind.CORRECTED, Kind.CORRECTION)
+    folded = folded_from(Kind.CORRECTION, Kind.CORRECTED, Kind.CORRECTION)
 
     assert folded.state is S.SUBMITTED
     assert [step.flag for step in folded.steps] == [None, None, Flag.SECOND_CORRECTION]
 
 
 def test_a_correction_after_acceptance_stops_the_clock_and_is_flagged():
-    folded = told(Kind.ACCEPTED, Kind.CORRECTION)
+    folded = folded_from(Kind.ACCEPTED, Kind.CORRECTION)
 
     assert folded.state is S.SUSPENDED
     assert folded.steps[1].flag == Flag.LATE_CORRECTION
@@ -136,7 +141,7 @@ def test_a_correction_after_acceptance_stops_the_clock_and_is_flagged():
 
 @pytest.mark.parametrize("kind", [Kind.NOT_ACCEPTED, Kind.RESUMED, Kind.LAPSED])
 def test_what_cannot_be_is_kept_and_flagged_and_moves_nothing(kind: Kind):
-    folded = told(Kind.ACCEPTED, kind)
+    folded = folded_from(Kind.ACCEPTED, kind)
 
     assert folded.state is S.ACCEPTED
     assert folded.steps[1].path == ()
@@ -144,8 +149,8 @@ def test_what_cannot_be_is_kept_and_flagged_and_moves_nothing(kind: Kind):
 
 
 def test_nothing_moves_a_case_after_its_end_but_what_belongs_to_the_end_is_no_fault():
-    folded = told(Kind.WITHDRAWN, Kind.ACCEPTED, Kind.OTHER)
-    closed = told(Kind.ACCEPTED, Kind.CLOSED, Kind.DELIVERED, Kind.REVIEWING)
+    folded = folded_from(Kind.WITHDRAWN, Kind.ACCEPTED, Kind.OTHER)
+    closed = folded_from(Kind.ACCEPTED, Kind.CLOSED, Kind.DELIVERED, Kind.REVIEWING)
 
     assert [step.flag for step in folded.steps] == [None, Flag.AFTER_END, None]
     assert [step.flag for step in closed.steps] == [None, None, None, Flag.AFTER_END]
@@ -161,7 +166,7 @@ def test_withdrawal_is_possible_until_the_decision_and_not_after_it():
 
 def test_events_of_one_day_without_a_time_are_put_in_their_natural_order():
     kinds = [Kind.CLOSED, Kind.APPROVED, Kind.ACCEPTED, Kind.REVIEWING, Kind.RECEIVED]
-    folded = told(*kinds, apart=timedelta(0))
+    folded = folded_from(*kinds, apart=timedelta(0))
 
     assert folded.state is S.CLOSED
     assert [step.flag for step in folded.steps] == [None] * 5

@@ -78,7 +78,7 @@ async def test_the_next_owner_of_a_number_does_not_see_the_cases_of_the_one_befo
     assert (await seen_by(before), await seen_by(after)) == (1, 0)
 
 
-async def test_cases_that_are_too_old_may_be_somebody_elses():
+async def test_cases_that_are_too_old_may_be_another_residents():
     with using(case_link_days=30):
         await a_case(received_at=clock.now() - timedelta(days=31))
         resident = await a_resident_with_phone(None)

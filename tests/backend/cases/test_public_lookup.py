@@ -24,7 +24,7 @@ async def test_number_and_four_characters_show_the_case_without_naming_anybody()
     assert not any(word in repr(seen) for word in ("张三", ID_NUMBER, PHONE, "户口簿"))
 
 
-async def test_a_wrong_number_and_wrong_characters_are_told_in_the_same_words():
+async def test_a_wrong_number_and_wrong_characters_are_answered_in_the_same_words():
     case = await a_case()
     problems = []
 
@@ -85,7 +85,7 @@ async def test_the_day_has_a_limit_of_its_own():
             await cases.look_up_case(case.number, "002X")
 
 
-async def test_when_nobody_can_count_nobody_may_guess(monkeypatch: pytest.MonkeyPatch):
+async def test_without_a_counter_no_guess_is_allowed(monkeypatch: pytest.MonkeyPatch):
     case = await a_case()
 
     async def dead(*_: object) -> cache.Verdict:

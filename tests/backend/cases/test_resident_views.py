@@ -64,7 +64,7 @@ async def test_a_number_that_is_none_is_not_found(number: str):
         await cases.get_own_case_json(resident, number)
 
 
-async def test_nobody_elses_case_is_found():
+async def test_no_other_residents_case_is_found():
     await a_resident_with_phone()
     case, stranger = await a_case(), await a_resident_with_phone("13900139000")
     unseen = await a_case(applicant=Applicant("李四", None, None, "13700137000"))

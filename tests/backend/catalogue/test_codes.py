@@ -44,7 +44,7 @@ def test_a_code_of_33_is_read_back_as_it_was_built(uscc: str, level: str, basic:
 
 
 @given(st.text(max_size=40))
-def test_whatever_is_given_as_a_code_is_read_or_refused(text: str):
+def test_everything_that_is_given_as_a_code_is_read_or_refused(text: str):
     try:
         parts = codes.parse(text)
     except ItemCodeInvalid:

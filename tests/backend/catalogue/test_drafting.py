@@ -1,4 +1,4 @@
-"""A department writes versions of its own items, and of nobody else's."""
+"""A department writes versions of its own items, and of no others."""
 
 from __future__ import annotations
 

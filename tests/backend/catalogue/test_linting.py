@@ -24,7 +24,7 @@ def test_a_whole_guide_has_no_fault():
     assert lint(a_guide()) == []
 
 
-def test_an_empty_guide_is_told_everything_that_is_missing():
+def test_an_empty_guide_gets_everything_that_is_missing():
     missing = {fault.pointer for fault in lint(Guide(summary=""))}
 
     assert missing >= {

@@ -39,7 +39,7 @@ async def test_a_draft_becomes_public_when_it_is_published():
     assert [card.code for card in (await catalogue.search_items("高龄")).items] == [code]
 
 
-async def test_each_step_is_told_to_the_ledger():
+async def test_each_step_is_recorded_in_the_ledger():
     staff = await an_editor()
     code = await a_published_item(staff)
     await catalogue.begin_version(staff, code)

@@ -30,7 +30,7 @@ def test_a_query_is_cut_into_words(typed: str, words: list[str]):
 
 
 @pytest.mark.parametrize(
-    ("words", "telling"),
+    ("words", "content"),
     [
         (["我的身份证丢了怎么补办"], ["身份证", "丢了", "补办"]),
         (["怎么办理护照"], ["护照"]),
@@ -39,8 +39,8 @@ def test_a_query_is_cut_into_words(typed: str, words: list[str]):
         (["补办"], ["补办"]),
     ],
 )
-def test_words_that_say_nothing_are_left_out(words: list[str], telling: list[str]):
-    assert wording.content_words(words) == telling
+def test_words_that_say_nothing_are_left_out(words: list[str], content: list[str]):
+    assert wording.content_words(words) == content
 
 
 def test_a_word_is_also_looked_for_under_what_means_the_same():

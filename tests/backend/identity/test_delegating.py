@@ -68,7 +68,7 @@ async def test_all_matters_are_every_matter():
     assert (await delegating.list_own_delegations(principal))[0].matters == ["all"]
 
 
-async def test_before_accepting_one_sees_what_is_asked_and_nobody_may_act_yet():
+async def test_before_accepting_one_sees_what_is_asked_and_no_one_may_act_yet():
     principal, delegate = await a_resident(phone="13800138000"), await a_resident()
 
     asked = await delegating.read_invitation(delegate, await an_invitation(principal))
@@ -80,7 +80,7 @@ async def test_before_accepting_one_sees_what_is_asked_and_nobody_may_act_yet():
 
 
 @pytest.mark.parametrize("ends", ["principal", "delegate"])
-async def test_either_ends_it_at_once_and_both_are_told(ends: str):
+async def test_either_ends_it_at_once_and_both_are_notified(ends: str):
     principal, delegate = await a_resident(), await a_resident()
     identity = await a_delegation(principal, delegate)
 
@@ -94,7 +94,7 @@ async def test_either_ends_it_at_once_and_both_are_told(ends: str):
     assert await messages_of(delegate) == ["delegation_ended"]
 
 
-async def test_time_ends_it_before_anybody_writes_it_down_and_the_clock_tells_both():
+async def test_time_ends_it_before_it_is_recorded_and_the_clock_notifies_both():
     principal, delegate = await a_resident(), await a_resident()
     identity = await a_delegation(principal, delegate)
     await execute("UPDATE delegations SET ends_at = now() WHERE id = $1", identity)
@@ -109,7 +109,7 @@ async def test_time_ends_it_before_anybody_writes_it_down_and_the_clock_tells_bo
     assert await messages_of(delegate) == ["delegation_ended"]
 
 
-async def test_an_offer_that_nobody_took_lapses_without_a_word():
+async def test_an_offer_that_was_not_accepted_lapses_silently():
     principal, other = await a_resident(), await a_resident()
     code = await an_invitation(principal)
     await execute("UPDATE delegations SET invitation_until = now()")
@@ -122,7 +122,7 @@ async def test_an_offer_that_nobody_took_lapses_without_a_word():
     assert await messages_of(principal) == []
 
 
-async def test_a_withdrawn_offer_can_be_taken_by_nobody():
+async def test_a_withdrawn_offer_cannot_be_accepted():
     principal, other = await a_resident(), await a_resident()
     code = await an_invitation(principal)
     [offered] = await delegating.list_own_delegations(principal)
@@ -149,7 +149,7 @@ async def test_of_many_who_take_one_invitation_at_once_one_gets_it():
     assert await fetch_value("SELECT count(*) FROM events WHERE name = 'delegation.began'") == 1
 
 
-async def test_no_code_but_ours_opens_an_offer_and_nobody_takes_their_own():
+async def test_no_code_but_ours_opens_an_offer_and_no_resident_accepts_their_own():
     principal, other = await a_resident(), await a_resident()
     code = await an_invitation(principal)
     swapped = code[:-1] + ("A" if code[-1] != "A" else "B")
@@ -208,7 +208,7 @@ async def test_to_everybody_else_it_does_not_exist_and_the_delegate_gets_no_code
             await asks(who, identity)
 
 
-async def test_for_a_closed_account_nobody_acts():
+async def test_for_a_closed_account_no_delegate_acts():
     principal, delegate = await a_resident(), await a_resident()
     await a_delegation(principal, delegate)
 

@@ -1,4 +1,4 @@
-"""The class of a device, told by the User-Agents that WeChat sends."""
+"""The class of a device, derived from the User-Agents that WeChat sends."""
 
 from __future__ import annotations
 

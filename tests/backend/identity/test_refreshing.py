@@ -38,7 +38,7 @@ async def test_the_same_token_repeated_within_the_grace_time_gives_the_same_succ
     assert again.refresh_token == second.refresh_token
 
 
-async def test_twenty_refreshes_at_once_give_one_successor_and_lock_nobody_out() -> None:
+async def test_twenty_refreshes_at_once_give_one_successor_and_lock_none_out() -> None:
     first = await signed_in()
 
     crowd = await asyncio.gather(*(identity.refresh_session(first.refresh_token, device="ios") for _ in range(20)))
@@ -187,7 +187,7 @@ async def test_a_closed_account_does_not_refresh() -> None:
         await identity.refresh_session(first.refresh_token, device="ios")
 
 
-async def test_signing_out_while_refreshing_ends_the_session_whoever_is_first() -> None:
+async def test_signing_out_while_refreshing_ends_the_session_in_either_order() -> None:
     for _ in range(5):
         first = await signed_in()
         resident = identity.AsResident(first.resident_id, first.session_id)

@@ -1,4 +1,4 @@
-"""The phone of a resident: proved by WeChat, kept sealed, owned by whoever proved it last."""
+"""The phone of a resident: proved by WeChat, kept sealed, owned by the resident who proved it last."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_when_wechat_is_busy_the_phone_may_be_tried_again(sandbox: Sandbox
     assert (await identity.confirm_phone(resident, code, wechat=partners.wechat)).phone
 
 
-async def test_the_number_goes_to_whoever_proved_it_last_and_the_former_owner_is_told() -> None:
+async def test_the_number_goes_to_the_resident_who_proved_it_last_and_the_former_owner_is_notified() -> None:
     before, after = await a_resident(phone="13800000001"), await a_resident()
 
     me = await identity.confirm_phone(after, "code", wechat=answering("13800000001"))

@@ -1,4 +1,4 @@
-"""The model of sessions (E-5): whatever is done in whatever order, the tokens that are accepted are those of the model.
+"""The model of sessions (E-5): after any steps in any order, the tokens that are accepted are those of the model.
 
 The machine runs in a thread and does everything on the loop of the tests, so that the use cases, PostgreSQL and
 Valkey are the real ones.

@@ -72,7 +72,7 @@ async def test_a_mark_that_is_committed_late_is_not_missed() -> None:
     assert not session_watch.is_live(resident.session_id)
 
 
-async def test_emptying_redis_frees_nobody() -> None:
+async def test_emptying_redis_revives_no_session() -> None:
     resident = await a_resident()
     await identity.sign_out_resident(resident)
 
@@ -95,12 +95,12 @@ async def test_without_redis_signing_out_works_all_the_same(monkeypatch: pytest.
     assert not session_watch.is_live(resident.session_id)
 
 
-async def test_the_others_hear_of_it_through_redis_before_they_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_others_learn_of_it_through_redis_before_they_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_watch, "POLL", 60.0)
     resident = await a_resident()
     async with identity.watch_sessions():
         session_watch._ended.clear()
-        await tell_until_it_is_heard(resident.session_id)
+        await publish_until_it_is_received(resident.session_id)
 
     assert not session_watch.is_live(resident.session_id)
 
@@ -109,14 +109,14 @@ async def test_nonsense_on_the_channel_is_ignored(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(session_watch, "POLL", 60.0)
     resident = await a_resident()
     async with identity.watch_sessions():
-        await tell_until_it_is_heard(resident.session_id, b"\xff\xfe", b"not-an-id", b"")
+        await publish_until_it_is_received(resident.session_id, b"\xff\xfe", b"not-an-id", b"")
 
     assert not session_watch.is_live(resident.session_id)
 
 
-async def tell_until_it_is_heard(session_id: UUID, *before: bytes) -> None:
-    """Say on the channel that the session ended, more than once: nobody can see when we listen, because channels belong
-    to the whole server and other workers' tests listen too."""
+async def publish_until_it_is_received(session_id: UUID, *before: bytes) -> None:
+    """Say on the channel that the session ended, more than once: the moment of our subscription cannot be seen,
+    because channels belong to the whole server and other workers' tests listen too."""
     for _ in range(500):
         for each in (*before, session_id.hex):
             await cache.redis().publish(session_watch.CHANNEL, each)
@@ -138,7 +138,7 @@ async def test_watching_asks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not session_watch.is_live(resident.session_id)
 
 
-async def test_who_cannot_ask_for_too_long_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_that_cannot_poll_for_too_long_accepts_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     await session_watch.ensure_fresh()
     moment = clock.monotonic()
 

@@ -25,9 +25,7 @@ def code_of(sandbox: Sandbox, name: str = "R001") -> str:
     return sandbox.world.mint("login", sandbox.world.persona(name))
 
 
-async def test_whoever_comes_for_the_first_time_becomes_a_resident_and_is_known_the_second_time(
-    sandbox: Sandbox, partners: Partners
-) -> None:
+async def test_a_newcomer_becomes_a_resident_and_is_known_the_second_time(sandbox: Sandbox, partners: Partners) -> None:
     first = await identity.sign_in_resident(code_of(sandbox), device="ios", wechat=partners.wechat)
     second = await identity.sign_in_resident(code_of(sandbox), device="android", wechat=partners.wechat)
     stranger = await identity.sign_in_resident(code_of(sandbox, "R002"), device="ios", wechat=partners.wechat)
@@ -167,7 +165,7 @@ async def test_one_account_signs_in_only_so_often() -> None:
     assert await signed_in()
 
 
-async def test_without_a_counter_nobody_signs_in(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_counter_no_sign_in_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
     async def dead(*_: object) -> None:
         raise CacheDown
 

@@ -1,4 +1,4 @@
-"""A resident's own sessions: seen and ended, and nobody else's."""
+"""A resident's own sessions: listed and ended, and no others."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def test_ending_all_others_keeps_the_one_that_asks() -> None:
     assert [session_watch.is_live(each.session_id) for each in (phone, tablet, computer)] == [True, False, False]
 
 
-async def test_somebody_elses_session_does_not_exist() -> None:
+async def test_another_residents_session_does_not_exist() -> None:
     mine, theirs = await a_resident(), await a_resident()
 
     for session_id in (theirs.session_id, uuid4()):

@@ -1,4 +1,4 @@
-"""Staff sign in with both factors; whatever is wrong looks the same (B-18 … B-20, B-26)."""
+"""Staff sign in with both factors; every fault looks the same (B-18 … B-20, B-26)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ async def test_one_wrong_factor_is_enough_to_be_refused(change: dict[str, str]) 
 
 
 @pytest.mark.parametrize("code", ["", "12345", "1234567", "abcdef", "１２３４５６", "-12345", "12 456"])
-async def test_whatever_is_no_code_is_a_wrong_code(code: str) -> None:
+async def test_everything_that_is_no_code_is_a_wrong_code(code: str) -> None:
     who = await staff_credentials()
 
     with pytest.raises(CredentialsWrong):
@@ -172,7 +172,7 @@ async def test_a_name_that_does_not_exist_is_locked_like_one_that_does() -> None
     assert real == invented
 
 
-async def test_somebody_else_who_guesses_does_not_lock_the_owner_out(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_attacker_who_guesses_does_not_lock_the_owner_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "PER_LOGIN", 6)
     who = await staff_credentials()
     await enter(who, address="192.168.7.7", code=one_time_codes.code_at(who.secret, timing.seconds() - 30))
@@ -248,7 +248,7 @@ async def test_a_name_that_does_not_exist_costs_the_same_work(monkeypatch: pytes
 # -- passwords that are too old or too weak ----------------------------------------------------------
 
 
-async def test_a_password_given_by_somebody_else_must_be_changed_before_anything_else() -> None:
+async def test_a_password_given_by_others_must_be_changed_before_anything_else() -> None:
     department_id = await a_department_id()
     enrolled = await enrol_staff(
         OPERATOR, login="wang.fang", name="王芳", department_id=department_id, duties=[], password=PASSWORD
@@ -290,7 +290,7 @@ async def test_a_weak_new_password_changes_nothing(weak: str) -> None:
     assert await enter(who)
 
 
-async def test_a_weak_new_password_does_not_tell_whether_the_factors_were_right() -> None:
+async def test_a_weak_new_password_does_not_reveal_whether_the_factors_were_right() -> None:
     who = await staff_credentials()
 
     for change in ({}, {"password": "Wrong-Horse-42!"}, {"code": "000000"}, {"login": "nobody"}):

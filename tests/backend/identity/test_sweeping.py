@@ -15,7 +15,7 @@ from tests.factories.identity import a_resident, an_agency, signed_in, staff_cre
 
 
 class Spent(Exception):
-    """What the caller of `claimed` wants to be told with."""
+    """The error that the caller of `claimed` wants."""
 
 
 async def count(table: str) -> int:

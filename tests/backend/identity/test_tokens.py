@@ -52,7 +52,7 @@ def part(content: Any) -> str:
 
 
 def made(header: Any = None, payload: Any = None) -> str:
-    """A token with a real signature of ours over whatever header and payload."""
+    """A token with a real signature of ours over any header and payload."""
     key = keys.get_signing_key()
     head = header if header is not None else {"alg": "ES256", "kid": key.kid, "typ": "at+jwt"}
     body = f"{part(head)}.{part(payload if payload is not None else claims())}"
@@ -270,7 +270,7 @@ def test_no_more_tokens_are_remembered_than_there_is_room_for(monkeypatch: pytes
 # -- rotation of the signing key -------------------------------------------------------------------
 
 
-async def test_a_new_key_is_published_before_it_signs_and_the_old_one_is_believed_until_its_tokens_are_dead() -> None:
+async def test_a_new_key_is_published_before_it_signs_and_the_old_one_is_accepted_until_its_tokens_are_dead() -> None:
     old = keys.get_signing_key().kid
     before = tokens.issue_token(RESIDENT, SESSION, "resident", seconds=900).token
     new = await keys.rotate_keys()
@@ -308,7 +308,7 @@ async def test_rotating_twice_while_a_key_waits_makes_no_third_key() -> None:
     assert await fetch_value("SELECT count(*) FROM signing_keys") == 2
 
 
-async def test_private_halves_are_sealed_and_erased_when_nobody_believes_the_key() -> None:
+async def test_private_halves_are_sealed_and_erased_when_the_key_is_not_accepted_any_more() -> None:
     await keys.rotate_keys(at_once=True)
     with clock.travel(by=timedelta(seconds=1)):
         await keys.erase_ended_keys()

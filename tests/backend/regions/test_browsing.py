@@ -97,7 +97,7 @@ async def test_halls_of_a_region_are_those_inside_it():
     assert len(in_city) == await Hall.all().count()
 
 
-async def test_a_hall_tells_where_and_when():
+async def test_a_hall_shows_where_and_when():
     stored = await Hall.get(code="city-hall")
 
     hall = await regions.get_hall(stored.id)

@@ -124,7 +124,7 @@ def test_a_check_digit_is_made_of_seventeen_characters_of_the_alphabet_only(body
         ("810000", "province"),
     ],
 )
-def test_a_region_code_tells_its_level(code: str, level: str):
+def test_a_region_code_determines_its_level(code: str, level: str):
     assert region_level(code) == level
 
 
