@@ -16,7 +16,7 @@ from backend.appointments import board
 from backend.appointments.duty import Runner, authorize_hall
 from backend.appointments.errors import (
     AppointmentTransitionRefused,
-    NobodyWaiting,
+    QueueEmpty,
     ServiceLineNotFound,
     TicketNotFound,
     WindowBusy,
@@ -71,7 +71,7 @@ WHERE ahead < $4 AND soon_at IS NULL AND appointment_id IS NOT NULL
 """
 
 
-@raises(WindowNotFound, WindowShut, WindowBusy, NobodyWaiting)
+@raises(WindowNotFound, WindowShut, WindowBusy, QueueEmpty)
 async def call_next(staff: Runner, window_id: UUID) -> QueueTicket:
     """Call the next number to this window.
 
@@ -86,7 +86,7 @@ async def call_next(staff: Runner, window_id: UUID) -> QueueTicket:
             raise WindowBusy
         called = await fetch_value(_NEXT, window_id, hall_id, row["line_ids"])
         if called is None:
-            raise NobodyWaiting
+            raise QueueEmpty
         found = await get_ticket(called)
         await record(TicketCalled(ticket_id=found.id, hall_id=hall_id, window_id=window_id))
         await _notify_soon(found)

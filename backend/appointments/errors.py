@@ -167,7 +167,7 @@ class TooEarlyToCheckIn(Conflict):
     title = "未到签到时间"
 
 
-class NobodyWaiting(Conflict):
+class QueueEmpty(Conflict):
     """No number waits for the lines of this window."""
 
     title = "当前没有排队人员"

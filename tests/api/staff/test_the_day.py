@@ -192,7 +192,7 @@ async def test_a_window_works_through_its_queue(client: httpx.AsyncClient, day: 
     assert desk.status_code == 201
     assert (busy.status_code, busy.json()["code"]) == (409, "window-busy")
     assert (again.json()["calls"], missed.json()["state"], back.json()["state"]) == (2, "missed", "waiting")
-    assert (nobody.status_code, nobody.json()["code"]) == (409, "nobody-waiting")
+    assert (nobody.status_code, nobody.json()["code"]) == (409, "queue-empty")
     assert handed.json()["window"] == "3"
     assert [each["label"] for each in queue.json()] == [called["label"]]
 

@@ -19,7 +19,7 @@ from backend.appointments import attending, calling, estimating
 from backend.appointments.errors import (
     AppointmentNotFound,
     AppointmentTransitionRefused,
-    NobodyWaiting,
+    QueueEmpty,
     ServiceLineNotFound,
     TicketNotFound,
     WindowBusy,
@@ -77,7 +77,7 @@ async def test_numbers_are_called_by_the_time_they_are_wanted_then_by_number(
     while True:
         try:
             found = await calling.call_next(STAFF, window.id)
-        except NobodyWaiting:
+        except QueueEmpty:
             break
         called.append(found.id)
         await calling.serve_ticket(STAFF, found.id)
@@ -98,7 +98,7 @@ async def test_windows_that_call_at_once_never_get_the_same_number(windows: int)
         while True:
             try:
                 found = await calling.call_next(STAFF, window.id)
-            except NobodyWaiting:
+            except QueueEmpty:
                 return
             called.append(found.id)
             await calling.serve_ticket(STAFF, found.id)
@@ -129,7 +129,7 @@ async def test_no_number_of_yesterday_or_of_another_hall_is_called():
     await in_queue(line)
     await execute("UPDATE tickets SET day = day - 1 WHERE line_id = $1", line.id)
 
-    with pytest.raises(NobodyWaiting):
+    with pytest.raises(QueueEmpty):
         await calling.call_next(STAFF, window.id)
 
 
