@@ -107,28 +107,28 @@ async def admitted_to_slot(resident: AsResident, slot_id: UUID) -> AsyncIterator
 
     Raises SlotFull, or why the slot gives no places, without asking PostgreSQL.
     """
-    counted = await _pass(str(resident.id), slot_id)
+    counted = await _enter_slot(str(resident.id), slot_id)
     try:
         async with booking_queue():
             yield
     except SlotFull:
-        await _back(str(resident.id) if counted else "", slot_id, "empty")
+        await _return_place(str(resident.id) if counted else "", slot_id, "empty")
         raise
     except BaseException:
         if counted:
-            await _back(str(resident.id), slot_id, "one")
+            await _return_place(str(resident.id), slot_id, "one")
         raise
 
 
-async def _pass(who: str, slot_id: UUID) -> bool:
+async def _enter_slot(resident_id: str, slot_id: UUID) -> bool:
     """Whether they took a place off the count; raises when there is none."""
     try:
-        verdict = await _ask(who, slot_id)
+        verdict = await _enter(resident_id, slot_id)
         if verdict is None:
             await _load(await _counted(slot_id), slot_id)
-            verdict = await _ask(who, slot_id)
+            verdict = await _enter(resident_id, slot_id)
     except cache.CacheDown:
-        verdict = await _without_redis(who, slot_id)
+        verdict = await _without_redis(resident_id, slot_id)
     if verdict in (1, 2):
         OUTCOMES.labels("admitted" if verdict == 1 else "again").inc()
         return verdict == 1
@@ -142,11 +142,11 @@ def _keys(slot_id: UUID) -> tuple[str, str]:
     return f"places:{{{slot_id}}}", f"known:{{{slot_id}}}"
 
 
-async def _ask(who: str, slot_id: UUID) -> int | str | None:
-    async def asked(client: Redis) -> int | bytes | str | None:
-        return await client.eval(_ENTER, 2, *_keys(slot_id), who, KNOWN_SECONDS)  # type: ignore[no-any-return]
+async def _enter(resident_id: str, slot_id: UUID) -> int | str | None:
+    async def enter(client: Redis) -> int | bytes | str | None:
+        return await client.eval(_ENTER, 2, *_keys(slot_id), resident_id, KNOWN_SECONDS)  # type: ignore[no-any-return]
 
-    answer = await cache.ask(asked)
+    answer = await cache.ask(enter)
     return answer.decode() if isinstance(answer, bytes) else answer
 
 
@@ -154,22 +154,22 @@ async def _load(counted: _Counted, slot_id: UUID) -> None:
     left = counted.why or str(counted.left)
     milliseconds = max(1, int(counted.seconds * 1000))
 
-    async def loaded(client: Redis) -> None:
+    async def load(client: Redis) -> None:
         await client.eval(_LOAD, 2, *_keys(slot_id), left, milliseconds, KNOWN_SECONDS, *counted.known)
 
-    await cache.ask(loaded)
+    await cache.ask(load)
 
 
-async def _back(who: str, slot_id: UUID, how: str) -> None:
-    if (mine := _own.get(slot_id)) is not None:
-        mine.known.discard(who)
-        mine.left = 0 if how == "empty" else mine.left + 1
+async def _return_place(resident_id: str, slot_id: UUID, how: str) -> None:
+    if (count := _own.get(slot_id)) is not None:
+        count.known.discard(resident_id)
+        count.left = 0 if how == "empty" else count.left + 1
 
-    async def given_back(client: Redis) -> None:
-        await client.eval(_BACK, 2, *_keys(slot_id), who, how)
+    async def return_place(client: Redis) -> None:
+        await client.eval(_BACK, 2, *_keys(slot_id), resident_id, how)
 
     with suppress(cache.CacheDown):  # then the count is gone too
-        await cache.ask(given_back)
+        await cache.ask(return_place)
 
 
 # -- the count of this process -----------------------------------------------------------------------------------
@@ -178,16 +178,16 @@ _own: dict[UUID, _Counted] = {}
 _counting: dict[UUID, asyncio.Task[_Counted]] = {}
 
 
-async def _without_redis(who: str, slot_id: UUID) -> int | str:
-    mine = _own.get(slot_id)
-    if mine is None or clock.monotonic() >= mine.until:
-        mine = await _counted(slot_id)
-    if who in mine.known:
+async def _without_redis(resident_id: str, slot_id: UUID) -> int | str:
+    count = _own.get(slot_id)
+    if count is None or clock.monotonic() >= count.until:
+        count = await _counted(slot_id)
+    if resident_id in count.known:
         return 2
-    if mine.why or mine.left <= 0:
-        return mine.why or 0
-    mine.left -= 1
-    mine.known.add(who)
+    if count.why or count.left <= 0:
+        return count.why or 0
+    count.left -= 1
+    count.known.add(resident_id)
     return 1
 
 
@@ -242,21 +242,21 @@ async def booking_queue() -> AsyncIterator[None]:
     values = settings()
     if _queue is None or _queue.at_once != values.booking_concurrency:
         _queue = _Queue(values.booking_concurrency)
-    turns = _queue
-    if turns.waiting >= values.booking_queue:
+    queue = _queue
+    if queue.waiting >= values.booking_queue:
         _refuse()
-    turns.waiting += 1
+    queue.waiting += 1
     try:
         async with asyncio.timeout(values.booking_wait_seconds):
-            await turns.free.acquire()
+            await queue.free.acquire()
     except TimeoutError:
         _refuse()
     finally:
-        turns.waiting -= 1
+        queue.waiting -= 1
     try:
         yield
     finally:
-        turns.free.release()
+        queue.free.release()
 
 
 def _refuse() -> None:

@@ -149,15 +149,7 @@ async def _admit(visit: Booking, means: str, *, until_end_of_day: bool) -> Queue
     if timely["another_day" if until_end_of_day else "late"]:
         raise TooLateToCheckIn(ended_at=visit.ends_at)
     found = await issue_ticket(visit.hall_id, visit.line_id, visit.day, visit.starts_at, appointment_id=visit.id)
-    await record(
-        AppointmentCheckedIn(
-            appointment_id=visit.id,
-            resident_id=visit.resident_id,
-            slot_id=visit.slot_id,
-            ticket_id=found.id,
-            means=means,
-        )
-    )
+    await record(AppointmentCheckedIn(**visit.event_facts(), ticket_id=found.id, means=means))
     return found
 
 
@@ -225,8 +217,7 @@ async def _close(appointment_id: UUID, ticket_id: UUID | None, ticket_state: str
         )
         await apply_transition(visit, Transition.SERVE if ended else Transition.MISS)
         if not ended:
-            missed = AppointmentMissed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id)
-            await record(missed)
+            await record(AppointmentMissed(**visit.event_facts()))
             if ticket_state == TicketState.MISSED:
                 await give_strike(visit.id, "no-show")
     return True

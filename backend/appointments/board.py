@@ -140,14 +140,7 @@ async def get_board(hall_id: UUID) -> Board:
 
 def _queue(line: _Counted) -> LineQueue:
     minutes = minutes_for(line.waiting, line.seconds or USUAL_SECONDS, line.windows)
-    return LineQueue(
-        code=line.code,
-        name=line.name,
-        waiting=line.waiting,
-        next=line.next,
-        windows=line.windows,
-        minutes=minutes,
-    )
+    return msgspec.convert({**msgspec.structs.asdict(line), "minutes": minutes}, LineQueue)
 
 
 async def get_frame(hall_id: UUID) -> Frame:

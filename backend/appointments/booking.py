@@ -150,14 +150,10 @@ async def _book(
             hold_until=None,
         )
         if state is S.BOOKED:
-            await _record_booked(booking)
+            await record(AppointmentBooked(**booking.event_facts(), starts_at=booking.starts_at))
         hold_until = await _place(booking, facts, visitor)
         if state is S.HELD:
-            await record(
-                AppointmentHeld(
-                    appointment_id=appointment_id, resident_id=resident.id, slot_id=slot_id, until=hold_until
-                )
-            )
+            await record(AppointmentHeld(**booking.event_facts(), until=hold_until))
     return msgspec.structs.replace(booking, hold_until=hold_until)
 
 
@@ -218,17 +214,6 @@ async def _explain(booking: Booking, limit: int) -> None:
     raise SlotFull if row["released"] else SlotNotReleased
 
 
-async def _record_booked(booking: Booking) -> None:
-    await record(
-        AppointmentBooked(
-            appointment_id=booking.id,
-            resident_id=booking.resident_id,
-            slot_id=booking.slot_id,
-            starts_at=booking.starts_at,
-        )
-    )
-
-
 @raises(AppointmentNotFound, HoldExpired, AppointmentTransitionRefused, SlotClosed)
 async def confirm_booking(resident: AsResident, appointment_id: UUID, *, visitor: Visitor | None = None) -> Booking:
     """Make a held place, or an offered one, one's own.
@@ -250,7 +235,7 @@ async def confirm_booking(resident: AsResident, appointment_id: UUID, *, visitor
             )
         if before.from_waiting_list:
             await waiting.end_offer(appointment_id, "taken")
-        await _record_booked(before)
+        await record(AppointmentBooked(**before.event_facts(), starts_at=before.starts_at))
     return msgspec.structs.replace(before, state=state, hold_until=None)
 
 

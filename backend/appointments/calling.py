@@ -133,9 +133,7 @@ async def serve_ticket(staff: Runner, ticket_id: UUID) -> QueueTicket:
         await _apply(found, TicketTransition.SERVE)
         if visit is not None and visit.state is AppointmentState.CHECKED_IN:
             await apply_transition(visit, Transition.SERVE)
-            await record(
-                AppointmentServed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id)
-            )
+            await record(AppointmentServed(**visit.event_facts()))
     return await _record_called(found)
 
 

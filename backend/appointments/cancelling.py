@@ -65,15 +65,7 @@ async def cancel_appointment(resident: AsResident, appointment_id: UUID) -> Book
             raise SlotExpired
         late = before.state is S.BOOKED and slot["late"]
         await _release(before, Transition.CANCEL)
-        await record(
-            AppointmentCancelled(
-                appointment_id=before.id,
-                resident_id=before.resident_id,
-                slot_id=before.slot_id,
-                by="resident",
-                late=late,
-            )
-        )
+        await record(AppointmentCancelled(**before.event_facts(), by="resident", late=late))
         if late:
             await strikes.give_strike(before.id, "late-cancel")
     return before
@@ -100,7 +92,5 @@ async def _expire(appointment_id: UUID) -> bool:
         if due is None:
             return False
         await _release(before, Transition.EXPIRE)
-        await record(
-            AppointmentExpired(appointment_id=before.id, resident_id=before.resident_id, slot_id=before.slot_id)
-        )
+        await record(AppointmentExpired(**before.event_facts()))
     return True

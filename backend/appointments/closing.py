@@ -49,6 +49,9 @@ class DayClosure(Struct, frozen=True, kw_only=True):
     cancelled: int
 
 
+_OF_DAY = "SELECT id FROM slots WHERE hall_id = $1 AND day = $2 AND ($3::uuid IS NULL OR line_id = $3) AND "
+_OPEN_SLOTS = _OF_DAY + "closed_at IS NULL AND ends_at > now() ORDER BY starts_at, id"
+_CLOSED_SLOTS = _OF_DAY + "closed_at IS NOT NULL AND starts_at > now() ORDER BY starts_at, id"
 _TO_MOVE = """
 SELECT id, state, resident_id, person_id, item_id, visitor_name, visitor_key, from_waiting_list FROM appointments
 WHERE slot_id = $1 AND state IN ('held', 'booked') ORDER BY created_at, id
@@ -126,13 +129,7 @@ async def close_day(
     slot, each in a transaction of its own. Interrupted, it can be said again and goes on with the rest.
     """
     await _line_in(staff, hall_id, line_id)
-    rows = await fetch(
-        "SELECT id FROM slots WHERE hall_id = $1 AND day = $2 AND ($3::uuid IS NULL OR line_id = $3) "
-        "AND closed_at IS NULL AND ends_at > now() ORDER BY starts_at, id",
-        hall_id,
-        day,
-        line_id,
-    )
+    rows = await fetch(_OPEN_SLOTS, hall_id, day, line_id)
     slots = cancelled = 0
     for row in rows:
         async with transaction():
@@ -183,13 +180,7 @@ async def reopen_slot(staff: Runner, slot_id: UUID) -> None:
 async def reopen_day(staff: Runner, hall_id: UUID, day: date, *, line_id: UUID | None = None) -> int:
     """Reopen every closed slot of the day that has not begun, or those of one line; how many."""
     await _line_in(staff, hall_id, line_id)
-    rows = await fetch(
-        "SELECT id FROM slots WHERE hall_id = $1 AND day = $2 AND ($3::uuid IS NULL OR line_id = $3) "
-        "AND closed_at IS NOT NULL AND starts_at > now() ORDER BY starts_at, id",
-        hall_id,
-        day,
-        line_id,
-    )
+    rows = await fetch(_CLOSED_SLOTS, hall_id, day, line_id)
     reopened = 0
     for row in rows:
         try:
@@ -252,7 +243,7 @@ async def _clear(slot_id: UUID, because: str, others: Sequence[UUID]) -> int:
 
 async def _offer_another(slot_id: UUID, lost: asyncpg.Record, others: Sequence[UUID]) -> bool:
     """Hold the nearest place for a resident who has just lost theirs; False when there is none."""
-    who, person, item = lost["resident_id"], lost["person_id"], lost["item_id"]
+    resident_id, person, item = lost["resident_id"], lost["person_id"], lost["item_id"]
     free = await fetch_row(_FREE, slot_id, list(others), person, item)
     if free is None:
         return False
@@ -261,14 +252,20 @@ async def _offer_another(slot_id: UUID, lost: asyncpg.Record, others: Sequence[U
         name = seal(open_sealed(name, where=SEALED_IN, row=lost["id"]), where=SEALED_IN, row=appointment_id)
     number, hours = new_number(free["day"]), settings().replacement_hours
     until = await fetch_value(
-        _HOLD, free["id"], appointment_id, number, who, person, item, hours, name, lost["visitor_key"]
+        _HOLD, free["id"], appointment_id, number, resident_id, person, item, hours, name, lost["visitor_key"]
     )
     if until is None:
         return False
     entry_id: UUID = await fetch_value(
-        _ENTRY, uuid7(), free["line_id"], free["day"], who, person, item, appointment_id, until
+        _ENTRY, uuid7(), free["line_id"], free["day"], resident_id, person, item, appointment_id, until
     )
     await record(
-        PlaceOffered(entry_id=entry_id, resident_id=who, appointment_id=appointment_id, slot_id=free["id"], until=until)
+        PlaceOffered(
+            entry_id=entry_id,
+            resident_id=resident_id,
+            appointment_id=appointment_id,
+            slot_id=free["id"],
+            until=until,
+        )
     )
     return True

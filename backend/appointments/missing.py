@@ -47,6 +47,6 @@ async def _mark(appointment_id: UUID) -> bool:
         if visit.state is not S.BOOKED:  # checked in or cancelled meanwhile
             return False
         await apply_transition(visit, Transition.MISS)
-        await record(AppointmentMissed(appointment_id=visit.id, resident_id=visit.resident_id, slot_id=visit.slot_id))
+        await record(AppointmentMissed(**visit.event_facts()))
         await give_strike(visit.id, "no-show")
     return True

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
@@ -45,6 +46,10 @@ class Booking(Struct, frozen=True, kw_only=True):
     ends_at: datetime
     hold_until: datetime | None
     from_waiting_list: bool = False
+
+    def event_facts(self) -> dict[str, Any]:
+        """The fields that every event of the appointment has."""
+        return {"appointment_id": self.id, "resident_id": self.resident_id, "slot_id": self.slot_id}
 
 
 BOOKING = """

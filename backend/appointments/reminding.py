@@ -22,7 +22,7 @@ BATCH = 200
 # Locked visits are being changed at this moment: the next round finds them as they are then.
 _DUE = """
 WITH due AS (
-    SELECT a.id, a.resident_id, a.slot_id, s.starts_at
+    SELECT a.id AS appointment_id, a.resident_id, a.slot_id, s.starts_at
     FROM appointments a JOIN slots s ON s.id = a.slot_id
     WHERE a.state = 'booked' AND s.closed_at IS NULL
       AND s.starts_at > now() + $3::interval AND s.starts_at <= now() + $2::interval
@@ -31,10 +31,10 @@ WITH due AS (
                       WHERE r.appointment_id = a.id AND r.ahead = $1 AND r.starts_at = s.starts_at)
     ORDER BY s.starts_at, a.id LIMIT $5 FOR NO KEY UPDATE OF a SKIP LOCKED
 ), written AS (
-    INSERT INTO appointment_reminders (appointment_id, ahead, starts_at) SELECT id, $1, starts_at FROM due
+    INSERT INTO appointment_reminders (appointment_id, ahead, starts_at) SELECT appointment_id, $1, starts_at FROM due
     ON CONFLICT DO NOTHING RETURNING appointment_id
 )
-SELECT due.* FROM due JOIN written ON written.appointment_id = due.id
+SELECT due.* FROM due JOIN written USING (appointment_id)
 """
 _NOT_AFTER = {"day": AHEAD["hours"], "hours": timedelta()}
 """The reminder of the day before is not written any more when that of two hours is due."""
@@ -51,15 +51,7 @@ async def _remind(ahead: str) -> int:
         async with transaction():
             rows = await fetch(_DUE, ahead, AHEAD[ahead], _NOT_AFTER[ahead], GRACE, BATCH)
             for row in rows:
-                await record(
-                    AppointmentDue(
-                        appointment_id=row["id"],
-                        resident_id=row["resident_id"],
-                        slot_id=row["slot_id"],
-                        ahead=ahead,
-                        starts_at=row["starts_at"],
-                    )
-                )
+                await record(AppointmentDue(**row, ahead=ahead))
         written += len(rows)
         if len(rows) < BATCH:
             return written

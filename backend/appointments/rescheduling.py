@@ -59,18 +59,11 @@ async def reschedule_appointment(resident: AsResident, appointment_id: UUID, slo
         _refuse(slot)
         number = before.number if slot["day"] == before.day else new_number(slot["day"])
         await _move(before, slot_id, slot, number)
-        await record(
-            AppointmentRescheduled(
-                appointment_id=before.id,
-                resident_id=before.resident_id,
-                slot_id=slot_id,
-                from_slot_id=before.slot_id,
-                starts_at=slot["starts_at"],
-            )
-        )
+        facts = before.event_facts() | {"slot_id": slot_id, "starts_at": slot["starts_at"]}
+        await record(AppointmentRescheduled(**facts, from_slot_id=before.slot_id))
         await resting.rest_place(before.slot_id)
-    facts = {name: slot[name] for name in ("day", "starts_at", "ends_at")}
-    return msgspec.structs.replace(before, slot_id=slot_id, number=number, **facts)
+    times = {name: slot[name] for name in ("day", "starts_at", "ends_at")}
+    return msgspec.structs.replace(before, slot_id=slot_id, number=number, **times)
 
 
 async def _lock_both(resident: AsResident, appointment_id: UUID, slot_id: UUID) -> Booking:

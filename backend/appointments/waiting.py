@@ -224,12 +224,12 @@ async def offer_next(slot_id: UUID) -> int:
 
 async def _offer(slot_id: UUID, day: date, entry: asyncpg.Record) -> bool:
     appointment_id = uuid7()
-    who = entry["resident_id"]
+    resident_id = entry["resident_id"]
     until = await fetch_value(
-        _OFFER, slot_id, appointment_id, new_number(day), who, entry["person_id"], entry["item_id"]
+        _OFFER, slot_id, appointment_id, new_number(day), resident_id, entry["person_id"], entry["item_id"]
     )
     if until is None:
-        await end_entry(entry["id"], who, "left")
+        await end_entry(entry["id"], resident_id, "left")
         return False
     await execute(
         "UPDATE waiting_entries SET state = 'offered', appointment_id = $2, offer_until = $3 WHERE id = $1",
@@ -238,7 +238,9 @@ async def _offer(slot_id: UUID, day: date, entry: asyncpg.Record) -> bool:
         until,
     )
     await record(
-        PlaceOffered(entry_id=entry["id"], resident_id=who, appointment_id=appointment_id, slot_id=slot_id, until=until)
+        PlaceOffered(
+            entry_id=entry["id"], resident_id=resident_id, appointment_id=appointment_id, slot_id=slot_id, until=until
+        )
     )
     return True
 
