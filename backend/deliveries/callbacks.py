@@ -98,9 +98,9 @@ async def ingest_push(tracker: Tracking, headers: Mapping[str, str], body: bytes
         if not (isinstance(error, Unavailable) or is_down(error) or is_contention(error)):
             raise
         RECEIVED.labels(tracker.name, "not-stored").inc()
-        return tracker.answer(push, taken=False)
+        return tracker.answer(push, accepted=False)
     RECEIVED.labels(tracker.name, "new" if new else "repeated").inc()
-    return tracker.answer(push, taken=True, refused=future)
+    return tracker.answer(push, accepted=True, refused=future)
 
 
 def _is_admitted(token: str, address: str) -> bool:

@@ -35,7 +35,13 @@ from backend.deliveries.transitions import DeliveryRow
 from backend.errors import DomainError
 from backend.events import record
 from backend.partners import in_use
-from backend.partners.courier.port import CourierOrderRefused, CourierWaybillNotFound, Ordered, Ordering, PartnerError
+from backend.partners.courier.port import (
+    CourierOrderRefused,
+    CourierWaybillNotFound,
+    OrderedParcel,
+    Ordering,
+    PartnerError,
+)
 from backend.settings import settings
 from models.deliveries import DeliveryState as D
 from models.deliveries import ProblemKind
@@ -148,7 +154,7 @@ async def place_order(shipment_id: UUID) -> None:
     await accept_order(row, ordered)
 
 
-async def accept_order(row: asyncpg.Record, ordered: Ordered) -> None:
+async def accept_order(row: asyncpg.Record, ordered: OrderedParcel) -> None:
     """Accept the courier's order: the delivery is ORDERED and its shipment is tracked from now on.
 
     Pushes about it that came before are applied again. When the office has given the order up meanwhile, or another

@@ -9,7 +9,7 @@ import asyncpg
 from backend.crypto import open_sealed
 from backend.database import fetch, fetch_row
 from backend.deliveries.errors import DeliveryOfficeInvalid, ReceiverForgotten
-from backend.partners.courier.port import Party, ToSend
+from backend.partners.courier.port import ParcelOrder, Party
 from models.deliveries import Direction, Postage
 
 _NAMES = """
@@ -61,7 +61,7 @@ async def office_party(department_id: UUID | None, hall_id: UUID | None = None) 
     )
 
 
-async def courier_request(shipment_id: UUID) -> ToSend:
+async def courier_request(shipment_id: UUID) -> ParcelOrder:
     """Return the order for the courier, the same at every call.
 
     Raises DeliveryOfficeInvalid; ReceiverForgotten when the receiver's data was erased.
@@ -72,7 +72,7 @@ async def courier_request(shipment_id: UUID) -> ToSend:
         raise ReceiverForgotten
     resident, ours = await _resident(row), await office_party(row["department_id"], row["hall_id"])
     sender, receiver = (resident, ours) if row["direction"] == Direction.TO_OFFICE else (ours, resident)
-    return ToSend(
+    return ParcelOrder(
         number=row["number"],
         sender=sender,
         receiver=receiver,

@@ -20,12 +20,12 @@ from backend.partners import in_use
 from backend.partners.courier.port import (
     CourierTooSoon,
     CourierWaybillNotFound,
-    Parcel,
     PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerUnreachable,
     Tracking,
+    TrackingRequest,
 )
 from backend.settings import settings
 from models.deliveries import ProblemKind
@@ -201,5 +201,5 @@ async def _wait_for_repair(shipment_id: UUID) -> bool:
     return False
 
 
-def _tracked(row: asyncpg.Record) -> Parcel:
-    return Parcel(waybill=row["waybill"], company=row["company"], phone_tail=row["phone_tail"])
+def _tracked(row: asyncpg.Record) -> TrackingRequest:
+    return TrackingRequest(waybill=row["waybill"], company=row["company"], phone_tail=row["phone_tail"])

@@ -142,7 +142,7 @@ class PartnerSettings(CourierSettings):
 
     # -- fiscal receipts ------------------------------------------------------------------------
     fiscal_receipt_base: str = ""
-    """Address of the platform for 财政电子票据; empty: none are asked for. [recalled: its protocol]"""
+    """Address of the platform for 财政电子票据; empty: none are requested. [recalled: its protocol]"""
     fiscal_receipt_issue_path: str = "/invoiceEBill"
     """Behind the base: issue one. [recalled]"""
     fiscal_receipt_void_path: str = "/writeOffEBill"
@@ -162,7 +162,7 @@ class PartnerSettings(CourierSettings):
     fiscal_receipt_kind: str = ""
     """票据种类代码."""
     fiscal_receipt_pause: float = 600.0
-    """How long after no answer the platform is asked again."""
+    """How long after no answer the request is repeated."""
 
     def of(self, kind: type[Own]) -> Own:
         """These settings, typed as those that one courier declares. Raises TypeError for an undeclared `kind`."""

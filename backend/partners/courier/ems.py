@@ -1,4 +1,4 @@
-"""EMS (中国邮政) through api.ems.com.cn: orders, labels, traces. It is asked; its pushes have no public format.
+"""EMS (中国邮政) through api.ems.com.cn: orders, labels, traces. It is queried; its pushes have no public format.
 
 Source: the index of its open platform and public clients. The field that carries the sealed content is misspelt on
 the wire: `logitcsInterface`.
@@ -23,18 +23,18 @@ from backend.partners.courier.port import (
     CourierPushInvalid,
     CourierWaybillNotFound,
     Node,
-    Ordered,
-    Parcel,
+    OrderedParcel,
+    ParcelOrder,
     PartnerBusy,
     PartnerError,
     PartnerRefused,
     Party,
     PushAnswer,
-    ToSend,
     Track,
+    TrackingRequest,
 )
 from backend.partners.courier.reading import groups, node, nodes, text
-from backend.partners.courier.replies import form, places, told, told_text, understanding
+from backend.partners.courier.replies import answer_object, answer_of, form, places, reading_answer
 from backend.partners.courier.signing import ems_key, ems_seal
 from backend.partners.courier.tables import load
 from backend.settings import Settings, SettingsError
@@ -67,24 +67,23 @@ class Ems:
             except SettingsError as error:
                 yield "broken", "EMS_SIGN_KEY", str(error), "copy it from the courier's console"
 
-    async def order(self, parcel: ToSend) -> Ordered:
-        """See the port. Our number is their `logisticsOrderNo`."""
+    async def order(self, parcel: ParcelOrder) -> OrderedParcel:
+        """Our number is their `logisticsOrderNo`."""
         body = await self._ask("order", [self._content(parcel)], otherwise=CourierOrderRefused)
-        with understanding(self.name):
+        with reading_answer(self.name):
             told_of = body[0] if isinstance(body, list) and body else body
             number = text(told_of, "waybillNo") if isinstance(told_of, dict) else ""
             if not number:
                 raise PartnerBusy(self.name, "no-waybill")
-            return Ordered(number)
+            return OrderedParcel(number)
 
     async def cancel(self, number: str, waybill: str) -> None:
-        """See the port."""
         reason = self._table.names["cancel_reason"]
         content = [{"logisticsOrderNo": number, "waybillNo": waybill, "cancelReason": reason}]
         await self._ask("cancel", content, otherwise=CourierOrderRefused)
 
     async def label(self, number: str, waybill: str) -> str | None:
-        """See the port. The address of a PDF, or the PDF itself as a data address."""
+        """The address of a PDF, or the PDF itself as a data address."""
         content = {"waybillNo": waybill, "type": self._table.names["label_type"], "getURL": "1"}
         body = await self._ask("label", content, otherwise=CourierOrderRefused)
         said = body if isinstance(body, str) else next((v for v in _values(body) if isinstance(v, str) and v), "")
@@ -92,14 +91,13 @@ class Ems:
             raise PartnerBusy(self.name, "no-label")
         return said if said.startswith(("https://", "http://")) else f"data:application/pdf;base64,{said}"
 
-    async def subscribe(self, parcel: Parcel) -> None:
-        """See the port. There is nothing to subscribe to."""
+    async def subscribe(self, parcel: TrackingRequest) -> None:
+        """There is nothing to subscribe to."""
 
-    async def query(self, parcel: Parcel) -> Track:
-        """See the port."""
+    async def query(self, parcel: TrackingRequest) -> Track:
         content = {"waybillNo": parcel.waybill, "direction": "0"}
         body = await self._ask("trace", content, repeat=Repeat.IF_NEVER_SENT)
-        with understanding(self.name):
+        with reading_answer(self.name):
             entries = groups(body.get("responseItems") if isinstance(body, dict) else body, "responseItems")
             if not entries:
                 raise CourierWaybillNotFound(self.name, "no-trace")
@@ -107,11 +105,10 @@ class Ems:
             return Track(waybill=parcel.waybill, company=COMPANY, nodes=found, complete=True)
 
     def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:
-        """See the port. Always CourierPushInvalid: nobody pushes here."""
+        """Always CourierPushInvalid: it does not push."""
         raise CourierPushInvalid("this partner does not push")
 
-    def answer(self, push: CourierPush | None, *, taken: bool, refused: Sequence[str] = ()) -> PushAnswer:
-        """See the port."""
+    def answer(self, push: CourierPush | None, *, accepted: bool, refused: Sequence[str] = ()) -> PushAnswer:
         return PushAnswer(b'{"success":false}', "application/json", 404)
 
     # -- one call ------------------------------------------------------------------------------
@@ -142,17 +139,17 @@ class Ems:
 
     def _read(self, reply: Reply, otherwise: type[PartnerError]) -> Any:
         """`retBody`, which is JSON as a text, JSON itself, or a bare text (a label)."""
-        with understanding(self.name):
-            answer = told(self.name, reply)
+        with reading_answer(self.name):
+            answer = answer_of(self.name, reply)
             self._table.check("service", text(answer, "retCode"), text(answer, "retMsg"), otherwise=otherwise)
             body = answer.get("retBody", "")
             if isinstance(body, str) and body.lstrip().startswith(("{", "[")):
-                return told_text(self.name, f'{{"body":{body}}}')["body"]
+                return answer_object(self.name, f'{{"body":{body}}}')["body"]
             return body
 
     # -- contents ------------------------------------------------------------------------------
 
-    def _content(self, parcel: ToSend) -> dict[str, Any]:
+    def _content(self, parcel: ParcelOrder) -> dict[str, Any]:
         names = self._table.names
         return {
             "ecommerceUserId": parcel.number,

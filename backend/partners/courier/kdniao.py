@@ -1,4 +1,4 @@
-"""快递鸟: subscribe to a parcel, be pushed the full list, ask.
+"""快递鸟: subscribe to a parcel, receive the full list in pushes, query.
 
 Source: the vendor's documents of the push and public clients. `DataSign` is base64 over hexadecimal digits.
 """
@@ -21,10 +21,10 @@ from backend.partners.courier.port import (
     CourierPushSignatureInvalid,
     CourierWaybillNotFound,
     Node,
-    Parcel,
     PartnerBusy,
     PushAnswer,
     Track,
+    TrackingRequest,
 )
 from backend.partners.courier.reading import (
     BOUNDS,
@@ -33,13 +33,13 @@ from backend.partners.courier.reading import (
     groups,
     node,
     nodes,
-    refusing,
+    rejecting_unreadable,
     same,
     text,
     waybill,
     with_state,
 )
-from backend.partners.courier.replies import form, told, understanding
+from backend.partners.courier.replies import answer_of, form, reading_answer
 from backend.partners.courier.signing import kdniao_signature
 from backend.partners.courier.tables import FINE, load
 from backend.settings import Settings
@@ -58,19 +58,18 @@ class Kdniao:
         self.signs = own.kdniao_push_signed and bool(own.kdniao_app_key)
         self.query_seconds = own.kdniao_query_seconds
 
-    async def subscribe(self, parcel: Parcel) -> None:
-        """See the port. Subscribed already is fine."""
+    async def subscribe(self, parcel: TrackingRequest) -> None:
+        """Subscribed already is fine."""
         await self._client.send(
             "subscribe", self._request(self._values.kdniao_subscribe_type, parcel), self._subscribed
         )
 
-    async def query(self, parcel: Parcel) -> Track:
-        """See the port."""
+    async def query(self, parcel: TrackingRequest) -> Track:
         return await self._client.send("query", self._request(self._values.kdniao_query_type, parcel), self._found)
 
     def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:
-        """See the port. A signature that is there has to be right, whether or not it has to be there."""
-        with refusing():
+        """A signature that is there has to be right, whether or not it has to be there."""
+        with rejecting_unreadable():
             fields = form_fields(body, BOUNDS)
             if not (data := fields.get("RequestData")):
                 raise CourierPushSignatureInvalid("no RequestData")
@@ -90,16 +89,15 @@ class Kdniao:
             tracks = tuple(self._track(each) for each in parcels)
             return CourierPush(identity=digest(parcels), signed=signed, tracks=tracks, plaintext=data)
 
-    def answer(self, push: CourierPush | None, *, taken: bool, refused: Sequence[str] = ()) -> PushAnswer:
-        """See the port."""
-        words = Template(self._table.names["taken" if taken and not refused else "not_taken"])
+    def answer(self, push: CourierPush | None, *, accepted: bool, refused: Sequence[str] = ()) -> PushAnswer:
+        words = Template(self._table.names["taken" if accepted and not refused else "not_taken"])
         now = clock.now().astimezone(clock.SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
         filled = words.safe_substitute(business_id=self._values.kdniao_business_id, time=now)
         return PushAnswer(filled.encode(), "application/json; charset=utf-8")
 
     # -- what we say ---------------------------------------------------------------------------
 
-    def _request(self, kind: str, parcel: Parcel) -> Any:
+    def _request(self, kind: str, parcel: TrackingRequest) -> Any:
         theirs = self._table.their_company(parcel.company)
         content = {"ShipperCode": theirs, "LogisticCode": parcel.waybill}
         if parcel.phone_tail and theirs in self._table.names["wants_phone"].split(","):
@@ -117,12 +115,12 @@ class Kdniao:
     # -- what they say -------------------------------------------------------------------------
 
     def _subscribed(self, reply: Reply) -> None:
-        with understanding(self.name):
-            self._check(told(self.name, reply))
+        with reading_answer(self.name):
+            self._check(answer_of(self.name, reply))
 
     def _found(self, reply: Reply) -> Track:
-        with understanding(self.name):
-            answer = told(self.name, reply)
+        with reading_answer(self.name):
+            answer = answer_of(self.name, reply)
             self._check(answer)
             track = self._track(answer)
             if not track.nodes:
@@ -130,7 +128,7 @@ class Kdniao:
             return track
 
     def _check(self, answer: Mapping[str, Any]) -> None:
-        """Answers have no code: a part of the words decides. Raises what the table says."""
+        """Answers have no code: a part of the words decides. Raises the table's error."""
         if text(answer, "Success") == "true":
             return
         if not (reason := text(answer, "Reason")):
@@ -138,7 +136,7 @@ class Kdniao:
         known = self._table.answers["reasons"]
         meaning = next((meaning for part, meaning in known.items() if part in reason), "refused")
         if meaning not in FINE:
-            raise self._table.trouble(meaning, "reason", reason)
+            raise self._table.error(meaning, "reason", reason)
 
     def _track(self, said: Mapping[str, Any]) -> Track:
         found = nodes(self.name, groups(said.get("Traces"), "Traces"), self._node)

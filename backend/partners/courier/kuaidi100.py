@@ -1,7 +1,7 @@
-"""快递100: subscribe to a parcel, be pushed the full list at every change, ask at most twice an hour.
+"""快递100: subscribe to a parcel, receive the full list at every change, query at most twice an hour.
 
 Source: the vendor's documents of the tracking push and its Java demo. A push is signed over the raw decoded text of
-its field `param` with the salt of the subscription; an empty salt signs too, but everybody can make that signature.
+its field `param` with the salt of the subscription; an empty salt signs too, but any sender can make that signature.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from backend.partners.courier.port import (
     CourierPushSignatureInvalid,
     CourierWaybillNotFound,
     Node,
-    Parcel,
     PartnerMisconfigured,
     PushAnswer,
     Track,
+    TrackingRequest,
 )
 from backend.partners.courier.reading import (
     BOUNDS,
@@ -33,13 +33,13 @@ from backend.partners.courier.reading import (
     groups,
     node,
     nodes,
-    refusing,
+    rejecting_unreadable,
     same,
     text,
     waybill,
     with_state,
 )
-from backend.partners.courier.replies import callback_address, form, told, understanding
+from backend.partners.courier.replies import answer_of, callback_address, form, reading_answer
 from backend.partners.courier.signing import kuaidi100_signature
 from backend.partners.courier.tables import load
 from backend.settings import Settings
@@ -69,8 +69,8 @@ class Kuaidi100:
             what = "is not set: an empty salt can sign pushes for anyone, so none is trusted"
             yield "unsafe", "KUAIDI100_SALT", what, "choose a random one; it counts from the next subscription on"
 
-    async def subscribe(self, parcel: Parcel) -> None:
-        """See the port. Subscribed already is fine."""
+    async def subscribe(self, parcel: TrackingRequest) -> None:
+        """Subscribed already is fine."""
         if not self.signs and not self._settings.courier_push_token:
             raise PartnerMisconfigured(self.name, "no-push-address")
         parameters = {
@@ -89,8 +89,7 @@ class Kuaidi100:
         fields = {"schema": "json", "param": msgspec.json.encode(content).decode()}
         await self._client.send("subscribe", form("/poll", fields), self._subscribed)
 
-    async def query(self, parcel: Parcel) -> Track:
-        """See the port."""
+    async def query(self, parcel: TrackingRequest) -> Track:
         content = {
             "com": parcel.company,
             "num": parcel.waybill,
@@ -103,8 +102,7 @@ class Kuaidi100:
         return await self._client.send("query", form("/poll/query.do", fields), self._found)
 
     def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:
-        """See the port."""
-        with refusing():
+        with rejecting_unreadable():
             fields = form_fields(body, BOUNDS)
             if not (param := fields.get("param")):
                 raise CourierPushSignatureInvalid("no param")
@@ -114,20 +112,20 @@ class Kuaidi100:
             track = self._pushed(json_object(param, BOUNDS))
             return CourierPush(identity=digest(param), signed=self.signs, tracks=(track,), plaintext=param)
 
-    def answer(self, push: CourierPush | None, *, taken: bool, refused: Sequence[str] = ()) -> PushAnswer:
-        """See the port. What is not taken comes again after half an hour, three times."""
-        return TAKEN if taken and not refused else NOT_TAKEN
+    def answer(self, push: CourierPush | None, *, accepted: bool, refused: Sequence[str] = ()) -> PushAnswer:
+        """What is not taken comes again after half an hour, three times."""
+        return TAKEN if accepted and not refused else NOT_TAKEN
 
     # -- what they say -------------------------------------------------------------------------
 
     def _subscribed(self, reply: Reply) -> None:
-        with understanding(self.name):
-            answer = told(self.name, reply)
+        with reading_answer(self.name):
+            answer = answer_of(self.name, reply)
             self._table.check("subscribe", text(answer, "returnCode"), text(answer, "message"))
 
     def _found(self, reply: Reply) -> Track:
-        with understanding(self.name):
-            answer = told(self.name, reply)
+        with reading_answer(self.name):
+            answer = answer_of(self.name, reply)
             code = text(answer, "returnCode") or text(answer, "status")
             self._table.check("query", code, text(answer, "message"))
             track = self._track(answer, ended=text(answer, "ischeck") == "1")
@@ -136,7 +134,7 @@ class Kuaidi100:
             return track
 
     def _pushed(self, said: Mapping[str, Any]) -> Track:
-        """What a push says. An abort with another company is no end: pushes go on under that one."""
+        """The track of a push. An abort with another company is no end: pushes go on under that one."""
         last = group(said.get("lastResult"), "lastResult")
         status, old, new = text(said, "status"), text(said, "comOld"), text(said, "comNew")
         corrected = company(new) if new and new != (old or text(last, "com")) else None

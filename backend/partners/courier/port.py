@@ -1,7 +1,7 @@
-"""What the service asks of couriers, whichever they are: order, label, subscribe, ask, and believe or doubt a push.
+"""What the service needs of every courier: order, label, subscribe, query, and verify pushes.
 
-Times in payloads carry no zone and are read as Asia/Shanghai. Codes are kept as they came; `status` is our word for
-them by the mapping tables beside the adapters (`*.toml`), `other` when nobody knows the code.
+Times in payloads carry no zone and are read as Asia/Shanghai. Codes are kept as received; `status` is our word for
+them by the mapping tables beside the adapters (`*.toml`), `other` for an unlisted code.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ __all__ = [
     "CourierTooSoon",
     "CourierWaybillNotFound",
     "Node",
-    "Ordered",
+    "OrderedParcel",
     "Ordering",
-    "Parcel",
+    "ParcelOrder",
     "PartnerBusy",
     "PartnerError",
     "PartnerMisconfigured",
@@ -42,9 +42,9 @@ __all__ = [
     "Party",
     "PushAnswer",
     "Remedy",
-    "ToSend",
     "Track",
     "Tracking",
+    "TrackingRequest",
 ]
 
 
@@ -57,7 +57,7 @@ class Party(Struct, frozen=True, kw_only=True):
     street: str
 
 
-class ToSend(Struct, frozen=True, kw_only=True):
+class ParcelOrder(Struct, frozen=True, kw_only=True):
     """A parcel to be ordered. The same number must always come with the same content."""
 
     number: str
@@ -68,15 +68,15 @@ class ToSend(Struct, frozen=True, kw_only=True):
     """The courier takes the postage from the receiver (到付)."""
 
 
-class Ordered(Struct, frozen=True):
-    """The courier will come; `label` is data or an address of what is to be stuck on, when the courier gave one."""
+class OrderedParcel(Struct, frozen=True):
+    """The courier will collect it; `label` is its data or its address, when the courier gave one."""
 
     waybill: str
     label: str | None = None
 
 
-class Parcel(Struct, frozen=True, kw_only=True):
-    """Whom to ask about. `company` in kuaidi100's lower-case words; `phone_tail` where the company wants it."""
+class TrackingRequest(Struct, frozen=True, kw_only=True):
+    """The parcel to track. `company` in kuaidi100's lower-case words; `phone_tail` where the company wants it."""
 
     waybill: str
     company: str
@@ -84,7 +84,7 @@ class Parcel(Struct, frozen=True, kw_only=True):
 
 
 class Node(Struct, frozen=True, kw_only=True):
-    """One node of a journey as it was told."""
+    """One node of a journey as the courier reported it."""
 
     status: str
     """A value of models.shipments.TrackStatus."""
@@ -98,7 +98,7 @@ class Node(Struct, frozen=True, kw_only=True):
 
 
 class Track(Struct, frozen=True, kw_only=True):
-    """What a courier says of one parcel, in a push or in answer to a question."""
+    """What a courier reports about one parcel, in a push or in answer to a query."""
 
     waybill: str
     company: str
@@ -112,23 +112,23 @@ class Track(Struct, frozen=True, kw_only=True):
     given_up: bool = False
     """The tracker stopped without an end: nothing found for three days, nothing moved for sixty."""
     corrected_company: str | None = None
-    """The tracker says that the parcel is of another company."""
+    """The company that the tracker found instead of ours."""
 
 
 class CourierPush(Struct, frozen=True, kw_only=True):
-    """One push, read and (where the partner signs) believed."""
+    """One push, read and (where the partner signs) verified."""
 
     identity: str
     """The same for every repeat of one push: the partner's id, or a digest of what makes it this one."""
     signed: bool
-    """False where the partner signs nothing: then "signed for" is believed only after a question."""
+    """False where the partner signs nothing: then "signed for" counts only after a query."""
     tracks: tuple[Track, ...]
     plaintext: str
     """What was pushed, kept sealed."""
 
 
 class PushAnswer(Struct, frozen=True):
-    """What the partner wants to read."""
+    """The answer the partner expects."""
 
     body: bytes
     content_type: str
@@ -174,7 +174,7 @@ class CourierWaybillNotFound(PartnerRefused):
 
 
 class CourierTooSoon(PartnerBusy):
-    """Asked again before the courier's minimum interval was over."""
+    """A query before the courier's minimum interval was over."""
 
     title = "查询过于频繁，请稍后再试"
 
@@ -185,41 +185,41 @@ class Ordering(Protocol):
     name: str
     company: str
 
-    async def order(self, parcel: ToSend) -> Ordered:
-        """Have it fetched. Safe to repeat with the same number and content: the same waybill comes back.
+    async def order(self, parcel: ParcelOrder) -> OrderedParcel:
+        """Order the collection. Safe to repeat with the same number and content: the same waybill comes back.
 
         Raises CourierAddressRefused, CourierOrderRefused, PartnerBusy, PartnerUnreachable, PartnerMisconfigured.
         """
         ...
 
     async def cancel(self, number: str, waybill: str) -> None:
-        """Not to be fetched after all; repeating is fine. Raises CourierOrderRefused when it is too late."""
+        """Cancel the collection; repeating is fine. Raises CourierOrderRefused when it is too late."""
         ...
 
     async def label(self, number: str, waybill: str) -> str | None:
-        """What is to be stuck on (data or address); None where the courier prints it."""
+        """The label (data or address); None where the courier prints it."""
         ...
 
 
 class Tracking(Protocol):
-    """A partner who knows where parcels are."""
+    """A source of tracking data."""
 
     name: str
     signs: bool
     """Whether its pushes carry a signature that we check."""
     pushes: bool
-    """Whether it pushes at all; otherwise it is only asked."""
+    """Whether it pushes at all; otherwise it is only queried."""
     query_seconds: float
-    """The least time between two questions about one parcel."""
+    """The least time between two queries about one parcel."""
 
-    async def subscribe(self, parcel: Parcel) -> None:
-        """Have it pushed to us; being subscribed already is fine. A partner that needs no subscription does nothing.
+    async def subscribe(self, parcel: TrackingRequest) -> None:
+        """Subscribe to its pushes; being subscribed already is fine. A partner that needs no subscription does nothing.
 
         Raises CourierWaybillNotFound, PartnerRefused, PartnerBusy, PartnerUnreachable, PartnerMisconfigured.
         """
         ...
 
-    async def query(self, parcel: Parcel) -> Track:
+    async def query(self, parcel: TrackingRequest) -> Track:
         """The whole journey as the partner knows it. Raises CourierWaybillNotFound, CourierTooSoon, PartnerBusy,
         PartnerUnreachable, PartnerMisconfigured."""
         ...
@@ -227,10 +227,10 @@ class Tracking(Protocol):
     def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:
         """Read a push: form, JSON or XML as the partner sends it, signature over the raw parameter.
 
-        Raises CourierPushSignatureInvalid, CourierPushInvalid; never anything else, whatever comes.
+        Raises CourierPushSignatureInvalid, CourierPushInvalid; never anything else, for any input.
         """
         ...
 
-    def answer(self, push: CourierPush | None, *, taken: bool, refused: Sequence[str] = ()) -> PushAnswer:
-        """What the partner wants to read when we took the push, or did not (then it comes again)."""
+    def answer(self, push: CourierPush | None, *, accepted: bool, refused: Sequence[str] = ()) -> PushAnswer:
+        """The answer the partner expects when we accepted the push, or did not (then it comes again)."""
         ...

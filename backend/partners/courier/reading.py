@@ -1,4 +1,4 @@
-"""What the readers of all couriers share: bounds, times, nodes, and turning every oddity into one refusal."""
+"""Shared by the readers of all couriers: bounds, times, nodes, and one refusal for everything unreadable."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ NODES_DROPPED = Counter(
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
-    """Whatever cannot be read inside becomes a CourierPushInvalid."""
+def rejecting_unreadable() -> Iterator[None]:
+    """Turn Unreadable inside the block into CourierPushInvalid."""
     try:
         yield
     except Unreadable as error:
@@ -37,12 +37,12 @@ def refusing() -> Iterator[None]:
 
 
 def same(given: str, made: str) -> bool:
-    """Whether two signatures are the same text, in a time that does not tell where they differ."""
+    """Whether two signatures are the same text, in a time that does not show where they differ."""
     return hmac.compare_digest(given.encode("utf-8", "replace"), made.encode("utf-8", "replace"))
 
 
 def digest(said: Any) -> str:
-    """The same for the same content, in whatever order its fields came."""
+    """The same for the same content, in any order of its fields."""
     return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()
 
 
@@ -93,9 +93,9 @@ def node(
     region: str | None = None,
     identity: str | None = None,
 ) -> Node:
-    """A node within the lengths that are kept. Raises Unreadable when it says nothing."""
+    """A node within the lengths that are kept. Raises Unreadable when it has neither words nor code."""
     if not words and not code:
-        raise Unreadable("a node that says nothing")
+        raise Unreadable("a node without words and code")
     return Node(
         status=status,
         raw_code=code[:40],
@@ -126,7 +126,7 @@ def nodes(
 
 
 def with_state(found: tuple[Node, ...], state: str, status: str) -> tuple[Node, ...]:
-    """The nodes; where none has a code, as cheaper contracts tell them, the parcel's state is that of the newest."""
+    """The nodes; where none has a code, as in cheaper contracts, the parcel's state is that of the newest."""
     if not found or not state or any(each.raw_code for each in found):
         return found
     newest = max(found, key=lambda each: each.event_at)

@@ -1,4 +1,4 @@
-"""Asking couriers: forms, addresses that they push to, and answers that are JSON or nothing."""
+"""Calls to couriers: forms, addresses that they push to, and answers that must be JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backend.partners.courier.port import PartnerUnreachable, Party, Tracking
 from backend.settings import Settings
 
 ANSWER = Bounds(largest=16_777_216, deepest=16, most=100_000)
-"""Answers are ours to ask for; `partner_body_limit` bounds their size before."""
+"""We request these answers; `partner_body_limit` bounds their size before."""
 
 
 def form(path: str, fields: Mapping[str, str], *, repeat: Repeat = Repeat.IF_NEVER_SENT) -> Request:
@@ -27,12 +27,12 @@ def form(path: str, fields: Mapping[str, str], *, repeat: Repeat = Repeat.IF_NEV
     )
 
 
-def told(partner: str, reply: Reply) -> dict[str, Any]:
+def answer_of(partner: str, reply: Reply) -> dict[str, Any]:
     """The answer's JSON object. Raises PartnerUnreachable when it is anything else."""
-    return told_text(partner, reply.body)
+    return answer_object(partner, reply.body)
 
 
-def told_text(partner: str, body: bytes | str) -> dict[str, Any]:
+def answer_object(partner: str, body: bytes | str) -> dict[str, Any]:
     """The JSON object inside an answer, which some write as a text. Raises PartnerUnreachable."""
     try:
         return json_object(body if isinstance(body, str) else text_of(body, ANSWER), ANSWER)
@@ -41,7 +41,7 @@ def told_text(partner: str, body: bytes | str) -> dict[str, Any]:
 
 
 @contextmanager
-def understanding(partner: str) -> Iterator[None]:
+def reading_answer(partner: str) -> Iterator[None]:
     """An answer that is JSON and still not what it should be becomes a PartnerUnreachable."""
     try:
         yield

@@ -1,7 +1,7 @@
-"""顺丰 through 丰桥: orders, routes when asked, and routes that are pushed, new nodes only, JSON or XML.
+"""顺丰 through 丰桥: orders, routes by query, and routes that are pushed, new nodes only, JSON or XML.
 
 Source: the open platform's page and public samples. A push carries no signature at all: it comes to an address that
-cannot be guessed, and what it says of signing is believed only after a question.
+cannot be guessed, and its report of a signature counts only after a query.
 """
 
 from __future__ import annotations
@@ -18,14 +18,24 @@ from backend.partners.courier.port import (
     CourierPush,
     CourierWaybillNotFound,
     Node,
-    Ordered,
-    Parcel,
+    OrderedParcel,
+    ParcelOrder,
     PushAnswer,
-    ToSend,
     Track,
+    TrackingRequest,
 )
-from backend.partners.courier.reading import BOUNDS, digest, group, groups, node, nodes, refusing, text, waybill
-from backend.partners.courier.replies import understanding
+from backend.partners.courier.reading import (
+    BOUNDS,
+    digest,
+    group,
+    groups,
+    node,
+    nodes,
+    rejecting_unreadable,
+    text,
+    waybill,
+)
+from backend.partners.courier.replies import reading_answer
 from backend.partners.courier.sf_calls import SfCalls
 from backend.partners.courier.sf_orders import SfOrders
 from backend.partners.courier.tables import load
@@ -49,23 +59,19 @@ class Sf:
         self._orders = SfOrders(self._calls, self._table, values)
         self.query_seconds = values.of(SfSettings).sf_query_seconds
 
-    async def order(self, parcel: ToSend) -> Ordered:
-        """See the port."""
+    async def order(self, parcel: ParcelOrder) -> OrderedParcel:
         return await self._orders.order(parcel)
 
     async def cancel(self, number: str, waybill: str) -> None:
-        """See the port."""
         await self._orders.cancel(number, waybill)
 
     async def label(self, number: str, waybill: str) -> str | None:
-        """See the port."""
         return await self._orders.label(number, waybill)
 
-    async def subscribe(self, parcel: Parcel) -> None:
-        """See the port. What was ordered with us is pushed to us by itself."""
+    async def subscribe(self, parcel: TrackingRequest) -> None:
+        """What was ordered with us is pushed to us by itself."""
 
-    async def query(self, parcel: Parcel) -> Track:
-        """See the port."""
+    async def query(self, parcel: TrackingRequest) -> Track:
         content = {
             "language": "0",
             "trackingType": "1",
@@ -74,7 +80,7 @@ class Sf:
             "checkPhoneNo": parcel.phone_tail or "",
         }
         _, inner = await self._calls.ask("routes", content, repeat=Repeat.IF_NEVER_SENT)
-        with understanding(self.name):
+        with reading_answer(self.name):
             names = self._table.names
             answers = groups(group(inner.get(names["content"]), "content").get(names["answers"]), "answers")
             of_it = [each for each in answers if text(each, names["waybill"]) == parcel.waybill]
@@ -85,28 +91,27 @@ class Sf:
             return Track(waybill=parcel.waybill, company=COMPANY, nodes=found, complete=True)
 
     def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:
-        """See the port."""
-        with refusing():
+        with rejecting_unreadable():
             plain, said = _read(body)
             routes = groups(group(said.get("Body"), "Body").get("WaybillRoute"), "WaybillRoute")
             if not routes:
                 raise Unreadable("no WaybillRoute")
             return CourierPush(identity=digest(routes), signed=False, tracks=self._tracks(routes), plaintext=plain)
 
-    def answer(self, push: CourierPush | None, *, taken: bool, refused: Sequence[str] = ()) -> PushAnswer:
-        """See the port. In the manner of the push; only XML can take some nodes and refuse others."""
+    def answer(self, push: CourierPush | None, *, accepted: bool, refused: Sequence[str] = ()) -> PushAnswer:
+        """In the manner of the push; only XML can take some nodes and refuse others."""
         if push is None or not push.plaintext.lstrip().startswith("<"):
-            fine = taken and not refused
+            fine = accepted and not refused
             code, words = ("0000", "成功") if fine else ("1000", "系统异常")
             return PushAnswer(f'{{"return_code":"{code}","return_msg":"{words}"}}'.encode(), _JSON)
-        if not taken:
+        if not accepted:
             return _xml('<Head>ERR</Head><ERROR code="4001">系统异常</ERROR>')
         if not refused and self._table.names["lists_ids"] != "yes":
             return _xml("<Head>OK</Head>")
         ids = [each.identity for track in push.tracks for each in track.nodes if each.identity]
-        accepted = quoteattr(",".join(each for each in ids if each not in refused))
+        listed = quoteattr(",".join(each for each in ids if each not in refused))
         errors = f" id_error={quoteattr(','.join(refused))}" if refused else ""
-        return _xml(f"<Head>OK</Head><Body><WaybillRouteResponse id={accepted}{errors}/></Body>")
+        return _xml(f"<Head>OK</Head><Body><WaybillRouteResponse id={listed}{errors}/></Body>")
 
     def _tracks(self, routes: Sequence[dict[str, Any]]) -> tuple[Track, ...]:
         by_waybill: dict[str, list[dict[str, Any]]] = {}
@@ -138,7 +143,7 @@ class Sf:
 
 
 def _read(body: bytes) -> tuple[str, dict[str, Any]]:
-    """The text that was pushed, JSON, XML or a form with XML in `content`, and what it says. Raises Unreadable."""
+    """The text that was pushed, JSON, XML or a form with XML in `content`, and its content. Raises Unreadable."""
     plain = text_of(body, BOUNDS).lstrip()
     if plain.startswith("{"):
         return plain, json_object(plain, BOUNDS)

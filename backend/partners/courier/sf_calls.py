@@ -13,7 +13,7 @@ from backend.partner_settings.couriers.sf import SfSettings
 from backend.partners.base import PartnerClient, Repeat, Reply, Wire
 from backend.partners.courier.port import PartnerError, PartnerRefused
 from backend.partners.courier.reading import text
-from backend.partners.courier.replies import form, told, told_text, understanding
+from backend.partners.courier.replies import answer_object, answer_of, form, reading_answer
 from backend.partners.courier.signing import sf_digest
 from backend.partners.courier.tables import Table
 from backend.settings import Settings
@@ -58,11 +58,11 @@ class SfCalls:
         }
 
     def _read(self, reply: Reply, otherwise: type[PartnerError]) -> tuple[str, dict[str, Any]]:
-        with understanding("sf"):
-            outer = told("sf", reply)
+        with reading_answer("sf"):
+            outer = answer_of("sf", reply)
             self._table.check("platform", text(outer, "apiResultCode"), text(outer, "apiErrorMsg"))
             within = outer.get("apiResultData", "")
-            inner = within if isinstance(within, dict) else told_text("sf", str(within))
+            inner = within if isinstance(within, dict) else answer_object("sf", str(within))
             names = self._table.names
             if text(inner, names["success"]) == "true":
                 return "ok", inner

@@ -8,13 +8,13 @@ from backend.partner_settings.couriers.sf import SfSettings
 from backend.partners.courier.port import (
     CourierAddressRefused,
     CourierOrderRefused,
-    Ordered,
+    OrderedParcel,
+    ParcelOrder,
     PartnerBusy,
     Party,
-    ToSend,
 )
 from backend.partners.courier.reading import group, groups, text
-from backend.partners.courier.replies import places, understanding
+from backend.partners.courier.replies import places, reading_answer
 from backend.partners.courier.sf_calls import SfCalls
 from backend.partners.courier.tables import FINE, Table
 from backend.settings import Settings
@@ -30,17 +30,16 @@ class SfOrders:
         self._table = table
         self._values = values.of(SfSettings)
 
-    async def order(self, parcel: ToSend) -> Ordered:
-        """See the port. Ordered before under this number: the waybill of then is looked up."""
+    async def order(self, parcel: ParcelOrder) -> OrderedParcel:
+        """Ordered before under this number: the waybill of then is looked up."""
         meaning, inner = await self._calls.ask("order", self._content(parcel), otherwise=CourierOrderRefused)
         if meaning == "again":
             wanted = {"language": _LANGUAGE, "orderId": parcel.number, "searchType": "1"}
             _, inner = await self._calls.ask("find", wanted, otherwise=CourierOrderRefused)
-        with understanding("sf"):
+        with reading_answer("sf"):
             return self._ordered(group(inner.get(self._table.names["content"]), "content"))
 
     async def cancel(self, number: str, waybill: str) -> None:
-        """See the port."""
         content = {
             "language": _LANGUAGE,
             "orderId": number,
@@ -50,7 +49,7 @@ class SfOrders:
         await self._calls.ask("change", content, otherwise=CourierOrderRefused)
 
     async def label(self, number: str, waybill: str) -> str | None:
-        """See the port. Its address; what must be sent as `X-Auth-token` to fetch it stands behind `#token=`."""
+        """Its address; what must be sent as `X-Auth-token` to fetch it stands behind `#token=`."""
         if not self._values.sf_label_template:
             return None
         content = {
@@ -61,7 +60,7 @@ class SfOrders:
             "documents": [{"masterWaybillNo": waybill}],
         }
         _, inner = await self._calls.ask("label", content, otherwise=CourierOrderRefused)
-        with understanding("sf"):
+        with reading_answer("sf"):
             files = groups(
                 group(inner.get("obj") or inner.get(self._table.names["content"]), "obj").get("files"), "files"
             )
@@ -70,7 +69,7 @@ class SfOrders:
             token = text(files[0], "token")
             return f"{url}#token={token}" if token else url
 
-    def _content(self, parcel: ToSend) -> dict[str, Any]:
+    def _content(self, parcel: ParcelOrder) -> dict[str, Any]:
         payer = self._table.names["pay_receiver" if parcel.collect else "pay_sender"]
         content = {
             "language": _LANGUAGE,
@@ -86,7 +85,7 @@ class SfOrders:
             content["monthlyCard"] = self._values.sf_monthly_card
         return content
 
-    def _ordered(self, said: dict[str, Any]) -> Ordered:
+    def _ordered(self, said: dict[str, Any]) -> OrderedParcel:
         filtered = text(said, "filterResult")
         meaning = self._table.meaning("filter", filtered) if filtered else "ok"
         if meaning == "address":
@@ -95,9 +94,9 @@ class SfOrders:
             text(each, "waybillNo") for each in _mothers_first(groups(said.get("waybillNoInfoList"), "waybills"))
         ]
         if numbers and numbers[0]:
-            return Ordered(numbers[0])
+            return OrderedParcel(numbers[0])
         if meaning not in FINE:
-            raise self._table.trouble(meaning, f"filter-{filtered}", otherwise=CourierOrderRefused)
+            raise self._table.error(meaning, f"filter-{filtered}", otherwise=CourierOrderRefused)
         raise PartnerBusy("sf", "no-waybill")
 
 

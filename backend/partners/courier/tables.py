@@ -62,11 +62,11 @@ class Table(Struct, frozen=True, kw_only=True):
     """Names of services and products that an installation may have to change."""
 
     def status(self, code: str) -> str:
-        """What a node with this code says; `other` for a code that nobody wrote down."""
+        """The status of a node with this code; `other` for an unlisted code."""
         return self.codes.get(code) or self.words.get(code) or OTHER
 
     def meaning(self, kind: str, code: str) -> str:
-        """What this answer means; a code that nobody wrote down is a refusal."""
+        """What this answer means; an unlisted code is a refusal."""
         return self.answers[kind].get(code, "refused")
 
     def company(self, theirs: str) -> str:
@@ -78,7 +78,7 @@ class Table(Struct, frozen=True, kw_only=True):
         return next((theirs for theirs, word in self.companies.items() if word == ours), ours.upper())
 
     def check(self, kind: str, code: str, message: str = "", *, otherwise: type[PartnerError] = PartnerRefused) -> str:
-        """The meaning of an answer that is fine; raises the trouble of one that is not.
+        """The meaning of an answer that is fine; raises the error of one that is not.
 
         `otherwise` is what a plain refusal is called in this call. An answer without any code raises PartnerBusy.
         """
@@ -86,13 +86,13 @@ class Table(Struct, frozen=True, kw_only=True):
             raise PartnerBusy(self.name, "no-code", message[:_LONGEST_MESSAGE])
         meaning = self.meaning(kind, code)
         if meaning not in FINE:
-            raise self.trouble(meaning, code, message, otherwise=otherwise)
+            raise self.error(meaning, code, message, otherwise=otherwise)
         return meaning
 
-    def trouble(
+    def error(
         self, meaning: str, code: str, message: str = "", *, otherwise: type[PartnerError] = PartnerRefused
     ) -> PartnerError:
-        """The trouble that a meaning is; see `check`."""
+        """The error that a meaning stands for; see `check`."""
         kind = otherwise if meaning == "refused" else REFUSALS.get(meaning, otherwise)
         return kind(self.name, code[:_LONGEST_CODE], message[:_LONGEST_MESSAGE])
 
@@ -100,7 +100,7 @@ class Table(Struct, frozen=True, kw_only=True):
 def load(name: str, folder: str = "") -> Table:
     """The table of a partner; entries of the file of the same name in `folder` go before ours.
 
-    Raises SettingsError when that file cannot be read, or says a word that we do not know.
+    Raises SettingsError when that file cannot be read, or uses an unknown word.
     """
     entries = tables.entries("backend.partners.courier", name, folder=folder, setting="COURIER_TABLES")
     try:

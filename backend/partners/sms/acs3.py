@@ -13,7 +13,7 @@ UNESCAPED = "-_.~"
 
 
 def canonical_query(parameters: Mapping[str, str]) -> str:
-    """The parameters in the order of their names, escaped as RFC 3986 says: `*` and the space too."""
+    """The parameters in the order of their names, escaped by RFC 3986: `*` and the space too."""
     pairs = sorted((quote(name, safe=UNESCAPED), quote(value, safe=UNESCAPED)) for name, value in parameters.items())
     return "&".join(f"{name}={value}" for name, value in pairs)
 

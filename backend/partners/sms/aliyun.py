@@ -26,7 +26,6 @@ class AliyunSms:
         self._table = load("aliyun", values.sms_tables)
 
     async def send(self, message: SmsMessage) -> SmsAccepted:
-        """See the port."""
         parameters = {
             "PhoneNumbers": domestic(message.phone),
             "SignName": self._values.sms_sign_name,
@@ -63,5 +62,5 @@ class AliyunSms:
     def _read(self, reply: Reply) -> SmsAccepted:
         answer = decoded("sms", reply)
         if answer.get("Code") != "OK":
-            raise self._table.trouble(str(answer.get("Code") or ""), str(answer.get("Message") or ""))
+            raise self._table.error(str(answer.get("Code") or ""), str(answer.get("Message") or ""))
         return SmsAccepted(str(answer.get("BizId", "")))

@@ -21,7 +21,7 @@ def faults(values: Settings) -> Iterator[Fault]:
             yield "broken", name.upper(), what, "copy it from the gateway's console"
     yield from address_faults("SMS_API_BASE", values.sms_api_base)
     yield from simulated_faults(values, simulated.SMS)
-    silent, protects = "nobody tells us whether a text reached its phone", "receipts, which nobody signs"
+    silent, protects = "no report says whether a text reached its phone", "receipts, which are unsigned"
     yield from token_faults("SMS_PUSH_TOKEN", values.sms_push_token, missing=silent, protects=protects)
     yield from network_faults("SMS_PUSH_NETWORKS", values.sms_push_networks)
     for each in GATEWAYS:

@@ -1,4 +1,4 @@
-"""What the service asks of an SMS gateway."""
+"""What the service needs of an SMS gateway."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class SmsRefused(PartnerRefused):
 
 
 class SmsPhoneRefused(SmsRefused):
-    """The number is no mobile number, is blocked, or has asked not to be written to."""
+    """The number is no mobile number, is blocked, or has opted out."""
 
     title = "该手机号无法接收短信"
 
 
 class SmsTooOften(PartnerBusy):
-    """Too many texts to this number; `retry_after` says in seconds when the next one is taken."""
+    """Too many texts to this number; `retry_after` is the seconds until the next one is accepted."""
 
     title = "短信发送过于频繁，请稍后再试"
 
@@ -57,7 +57,7 @@ class SmsMisconfigured(PartnerMisconfigured):
 
 
 class Sms(Protocol):
-    """What the service may ask of the gateway."""
+    """The calls to the gateway."""
 
     async def send(self, message: SmsMessage) -> SmsAccepted:
         """Send one text; never repeated by itself once it may have arrived.

@@ -1,4 +1,4 @@
-"""What the gateways push after a text was taken: whether it reached the phone.
+"""What the gateways push after they accepted a text: whether it reached the phone.
 
 Nobody signs these pushes. The names of their fields are data (`tencent.toml`, `aliyun.toml`).
 """
@@ -62,28 +62,28 @@ def read(body: bytes, table: Table) -> tuple[SmsReceipt, ...]:
     return tuple(_receipt(each, table.receipt) for each in listed)
 
 
-def _receipt(told: Mapping[str, Any], names: Receipt) -> SmsReceipt:
-    serial, outcome = _text(told, names.serial), told.get(names.outcome)
+def _receipt(entry: Mapping[str, Any], names: Receipt) -> SmsReceipt:
+    serial, outcome = _text(entry, names.serial), entry.get(names.outcome)
     if not serial or outcome not in (names.arrived, names.failed):
         raise SmsReceiptsInvalid(names.outcome if serial else names.serial)
-    country, phone = _text(told, names.country), _text(told, names.phone)
+    country, phone = _text(entry, names.country), _text(entry, names.phone)
     return SmsReceipt(
         serial=serial,
-        reference=_text(told, names.reference),
+        reference=_text(entry, names.reference),
         phone=f"+{country}{phone}" if country and phone else phone,
         arrived=outcome == names.arrived,
-        code=_text(told, names.code)[:_CODE_ROOM],
-        at=_moment(told.get(names.at)),
+        code=_text(entry, names.code)[:_CODE_ROOM],
+        at=_moment(entry.get(names.at)),
     )
 
 
-def _text(told: Mapping[str, Any], name: str) -> str:
-    value = told.get(name)
+def _text(entry: Mapping[str, Any], name: str) -> str:
+    value = entry.get(name)
     return value if isinstance(value, str) and len(value) <= _SERIAL_ROOM and _PLAIN.fullmatch(value) else ""
 
 
 def _moment(value: object) -> datetime | None:
-    """`2026-11-22 15:04:05` in China; None when nobody can read it."""
+    """`2026-11-22 15:04:05` in China; None when it is unreadable."""
     try:
         return at(value) if isinstance(value, str) else None
     except Unreadable:

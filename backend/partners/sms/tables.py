@@ -36,7 +36,7 @@ class Receipt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     serial: str
     outcome: str
     arrived: str
-    """What `outcome` says of a text that the phone had."""
+    """The `outcome` of a text that reached the phone."""
     failed: str
     code: str
     at: str
@@ -53,7 +53,7 @@ class Answers(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What one gateway says."""
+    """The codes and fields of one gateway."""
 
     codes: Mapping[str, Meaning]
     """Beginning of a code → what it means; the longest beginning that fits counts."""
@@ -62,8 +62,8 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     receipt: Receipt
     answers: Answers
 
-    def trouble(self, code: str, message: str) -> PartnerError:
-        """What a refusal is; one without a code says nothing that could be relied on."""
+    def error(self, code: str, message: str) -> PartnerError:
+        """The error of a refusal; one without a code proves nothing."""
         message = message[:_LONGEST_MESSAGE]
         if not code:
             return PartnerBusy("sms", "no-response", message)
@@ -77,7 +77,7 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 @lru_cache(maxsize=16)
 def load(gateway: Gateway, folder: str = "") -> Table:
-    """The table of a gateway. Raises SettingsError when a file in the folder says what nobody understands."""
+    """The table of a gateway. Raises SettingsError when a file in the folder has an unknown entry."""
     entries = tables.entries("backend.partners.sms", gateway, folder=folder, setting="SMS_TABLES")
     try:
         return msgspec.convert(entries, Table)

@@ -27,7 +27,6 @@ class TencentSms:
         self._table = load("tencent", values.sms_tables)
 
     async def send(self, message: SmsMessage) -> SmsAccepted:
-        """See the port."""
         content = {
             "PhoneNumberSet": [e164(message.phone)],
             "SmsSdkAppId": self._values.sms_app_id,
@@ -63,14 +62,14 @@ class TencentSms:
         if not isinstance(answer, dict):
             raise PartnerBusy("sms", "no-response")
         if isinstance(error := answer.get("Error"), dict):
-            raise self._trouble(error)
+            raise self._error(error)
         statuses = answer.get("SendStatusSet")
         if not isinstance(statuses, list) or len(statuses) != 1 or not isinstance(statuses[0], dict):
             raise PartnerBusy("sms", "no-response")
         status: dict[str, Any] = statuses[0]
         if status.get("Code") != "Ok":
-            raise self._trouble(status)
+            raise self._error(status)
         return SmsAccepted(str(status.get("SerialNo", "")))
 
-    def _trouble(self, told: dict[str, Any]) -> PartnerError:
-        return self._table.trouble(str(told.get("Code") or ""), str(told.get("Message") or ""))
+    def _error(self, answer: dict[str, Any]) -> PartnerError:
+        return self._table.error(str(answer.get("Code") or ""), str(answer.get("Message") or ""))

@@ -152,7 +152,7 @@ class WeChatApi:
 
 
 def problem_of(code: Any, message: str, errors: Errors) -> PartnerError:
-    """What WeChat's refusal means in this call; a code nobody wrote down is a WechatRefused that keeps it."""
+    """What WeChat's refusal means in this call; an unlisted code is a WechatRefused that keeps it."""
     number = int(code) if isinstance(code, int) or str(code).lstrip("-").isdecimal() else 0
     kind: DomainError = errors.get(number) or COMMON.get(number) or WechatRefused
     return kind("wechat", str(code), message[:_LONGEST_MESSAGE])

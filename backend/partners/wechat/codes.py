@@ -28,7 +28,7 @@ _TEXT: Errors = {40003: WechatRecipientNotFound, 61010: WechatUserNotRecent}
 async def mini_program_code(
     api: WeChatApi, scene: str, page: str | None, width: int, check_page: bool, version: str
 ) -> CodeImage:
-    """See the port. What the documents forbid is refused before it costs a call."""
+    """What the documents forbid is refused before it costs a call."""
     if not _SCENE.fullmatch(scene):
         raise WechatSceneRefused("wechat", "not-sent")
     if page is not None and (page.startswith("/") or "?" in page):
@@ -46,7 +46,6 @@ async def mini_program_code(
 
 
 async def check_text(api: WeChatApi, openid: str, text: str, scene: str, title: str) -> TextVerdict:
-    """See the port."""
     if not 1 <= len(text) <= LONGEST_TEXT:
         raise WechatRefused("wechat", "not-sent")
     content: dict[str, Any] = {"openid": openid, "version": 2, "scene": _SCENES[scene], "content": text}

@@ -1,4 +1,4 @@
-"""The refusals of WeChat that a caller may want to tell apart, named after what happened.
+"""The refusals of WeChat that a caller may want to distinguish, named after what happened.
 
 Codes and meanings: the error tables of the calls in the platform's documentation; those that only concern the operator
 share one class.
@@ -151,7 +151,7 @@ class WechatUserNotRecent(WechatRefused):
 
 
 class _Why:
-    """For pushes that are not taken. `why` is for our log; whoever sent it learns nothing that helps to try again."""
+    """For pushes that are not accepted. `why` is for our log; the sender learns nothing that helps to try again."""
 
     def __init__(self, why: str = "") -> None:
         super().__init__()

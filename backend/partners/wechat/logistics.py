@@ -25,7 +25,7 @@ _ERRORS: Errors = {40003: WechatRecipientNotFound}
 
 
 async def trace_waybill(api: WeChatApi, parcel: TracedWaybill, table: Table) -> str:
-    """See the port. What the documents forbid is refused before it costs a call."""
+    """What the documents forbid is refused before it costs a call."""
     if not parcel.transaction or not 1 <= len(parcel.goods) <= MOST_GOODS:
         raise WechatRefused("wechat", "not-sent")
     goods = [{"goods_name": each.name, "goods_img_url": each.image} for each in parcel.goods]
@@ -48,18 +48,17 @@ async def trace_waybill(api: WeChatApi, parcel: TracedWaybill, table: Table) -> 
 
 
 async def query_trace(api: WeChatApi, openid: str, token: str, table: Table) -> str:
-    """See the port."""
     content = {"openid": openid, "waybill_token": token}
     answer = await api.post(f"{_BASE}/query_trace", content, errors=_ERRORS, repeat=Repeat.ALWAYS)
-    told = answer.get("waybill_info")
-    state = told.get("status") if isinstance(told, dict) else None
+    waybill_info = answer.get("waybill_info")
+    state = waybill_info.get("status") if isinstance(waybill_info, dict) else None
     if not isinstance(state, int | str):
         raise WechatBusy("wechat", "no-status")
     return table.states.get(str(state), OTHER)
 
 
 def parcel_path(push: Push, table: Table) -> Track:
-    """See the port. JSON has a list of nodes, XML repeats the element; one node comes bare in both."""
+    """JSON has a list of nodes, XML repeats the element; one node comes bare in both."""
     try:
         if push.event != EVENT:
             raise Unreadable("another event")

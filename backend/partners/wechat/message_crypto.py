@@ -1,7 +1,7 @@
 """The envelope of WeChat's message push: signatures and AES, both directions.
 
 Rules: WeChat's documentation of 消息推送. The block cipher, the padding of 32 and the sorted SHA-1 are wechatpy's;
-what it leaves out is here: constant-time comparison, every byte of the padding checked, and one error for whatever
+what it leaves out is here: constant-time comparison, every byte of the padding checked, and one error for everything that
 does not open.
 """
 
@@ -77,7 +77,7 @@ class Envelope:
         return b64encode(aes_cbc(self._key).encrypt(PKCS7Encoder.encode(plain))).decode()
 
     def open(self, encrypted: str) -> str:
-        """The message inside. Raises WechatPushSignatureInvalid for whatever was not sealed with this key for this
+        """The message inside. Raises WechatPushSignatureInvalid for what was not sealed with this key for this
         appid."""
         try:
             sealed = b64decode(encrypted, validate=True)

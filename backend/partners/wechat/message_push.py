@@ -1,7 +1,7 @@
 """What WeChat pushes to us: is it WeChat's, is it for us, is it fresh, and what does it say.
 
-One address serves both accounts: the token whose signature fits tells which one pushed. Where encryption is
-agreed, a plain body is refused: its signature does not cover the body, so that whoever once saw a query could
+One address serves both accounts: the token whose signature fits shows which one pushed. Where encryption is
+agreed, a plain body is refused: its signature does not cover the body, so that a sender who once saw a query could
 put any body under it.
 """
 
@@ -34,7 +34,7 @@ SKEWED = Counter(
 
 class PushAccount(msgspec.Struct, frozen=True, kw_only=True):
     """How one of our accounts is pushed to. In mode `plain` the body is not encrypted; `compat` and `safe`
-    are the same for a reader: only what was encrypted is believed. Without an `aes_key` only plain pushes
+    are the same for a reader: only what was encrypted counts. Without an `aes_key` only plain pushes
     can be read."""
 
     account: Account

@@ -52,7 +52,7 @@ _TEMPLATE: Errors = {
 
 
 async def send_subscribe_message(api: WeChatApi, message: SubscribeMessage, default_state: str) -> Sent:
-    """See the port. Values are checked here first: what WeChat would refuse is not sent."""
+    """Values are checked here first: what WeChat would refuse is not sent."""
     for key, value in message.data.items():
         if (wrong := check_value(key, value)) is not None:
             raise WechatValueRefused("wechat", "not-sent", f"{key} {wrong}", field=key)
@@ -69,7 +69,7 @@ async def send_subscribe_message(api: WeChatApi, message: SubscribeMessage, defa
 
 
 async def send_template_message(api: WeChatApi, message: TemplateMessage, mini_program: str) -> Sent:
-    """See the port. The reference makes it safe to repeat."""
+    """The reference makes it safe to repeat."""
     if not 1 <= len(message.reference) <= LONGEST_REFERENCE:
         raise ValueError(f"a reference has 1 to {LONGEST_REFERENCE} characters")
     content: dict[str, Any] = {
@@ -90,7 +90,6 @@ def _sent(answer: dict[str, Any]) -> Sent:
 
 
 async def templates(api: WeChatApi) -> tuple[Template, ...]:
-    """See the port."""
     answer = await api.get("/wxaapi/newtmpl/gettemplate", query={}, errors={})
     listed = answer.get("data")
     if not isinstance(listed, list):
@@ -98,18 +97,18 @@ async def templates(api: WeChatApi) -> tuple[Template, ...]:
     return tuple(_template(each) for each in listed if isinstance(each, dict))
 
 
-def _template(told: dict[str, Any]) -> Template:
-    content = str(told.get("content", ""))
+def _template(entry: dict[str, Any]) -> Template:
+    content = str(entry.get("content", ""))
     choices = {
         str(each.get("keywordCode", "")): tuple(str(value) for value in each.get("enumValueList") or ())
-        for each in told.get("keywordEnumValueList") or ()
+        for each in entry.get("keywordEnumValueList") or ()
         if isinstance(each, dict)
     }
     return Template(
-        template_id=str(told.get("priTmplId", "")),
-        title=str(told.get("title", "")),
+        template_id=str(entry.get("priTmplId", "")),
+        title=str(entry.get("title", "")),
         content=content,
-        kind="long_term" if told.get("type") == 3 else "once",
+        kind="long_term" if entry.get("type") == 3 else "once",
         keys=tuple(_KEY.findall(content)),
         choices={key.removesuffix(".DATA"): values for key, values in choices.items() if key},
     )

@@ -1,8 +1,8 @@
-"""What the service asks of WeChat, in its own words. Domains see this file and nothing else of the partner.
+"""What the service needs of WeChat, in our own words. Domains see this file and nothing else of the partner.
 
 Two accounts stand behind it: the mini-program and the official account, with different appids, secrets and
 tokens; each call knows which one it belongs to. Every call may raise `PartnerBusy`, `PartnerUnreachable` and
-`WechatMisconfigured` besides what it names; every trouble says its `remedy`.
+`WechatMisconfigured` besides what it names; every error has its `remedy`.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class TextVerdict(Struct, frozen=True):
 
 
 class Follower(Struct, frozen=True):
-    """Somebody known to the official account; without following, only the openid is told."""
+    """A user known to the official account; without following, only the openid is given."""
 
     openid: str
     follows: bool
@@ -230,7 +230,7 @@ class Push(Struct, frozen=True, kw_only=True):
 
 
 class WeChat(Protocol):
-    """What the service may ask of WeChat."""
+    """The calls to WeChat."""
 
     async def session_of(self, code: str) -> Session:
         """Exchange a `wx.login` code (single use, five minutes). Raises WechatLoginCodeInvalid, WechatLoginCodeUsed,
@@ -303,12 +303,12 @@ class WeChat(Protocol):
         ...
 
     async def query_trace(self, openid: str, token: str) -> str:
-        """Where the parcel of a token is, a value of models.shipments.TrackStatus; nobody's word, good for a
+        """Where the parcel of a token is, a value of models.shipments.TrackStatus; unconfirmed, good for a
         question. Raises WechatRecipientNotFound, WechatRefused."""
         ...
 
     def parcel_path(self, push: Push) -> Track:
-        """What a push of the event `add_express_path` says of a parcel. Raises CourierPushInvalid of the couriers' port
+        """The track in a push of the event `add_express_path`. Raises CourierPushInvalid of the couriers' port
         for another event or shape."""
         ...
 
@@ -323,5 +323,5 @@ class WeChat(Protocol):
         ...
 
     def seal_reply(self, push: Push, text: str) -> bytes:
-        """A reply that says more than `success`, encrypted if the push was."""
+        """A reply with more than `success`, encrypted if the push was."""
         ...

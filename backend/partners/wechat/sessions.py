@@ -27,7 +27,6 @@ _FOLLOWER: Errors = {40003: WechatRecipientNotFound}
 
 
 async def session_of(api: WeChatApi, code: str) -> Session:
-    """See the port."""
     query = {"js_code": code, "grant_type": "authorization_code"}
     answer = await api.without_token("/sns/jscode2session", query=query, errors=_LOGIN)
     openid, key = answer.get("openid"), answer.get("session_key")
@@ -37,15 +36,15 @@ async def session_of(api: WeChatApi, code: str) -> Session:
 
 
 async def phone_of(api: WeChatApi, code: str, openid: str | None) -> PhoneNumber:
-    """See the port. The watermark must be ours: a code of another app would be another app's consent."""
+    """The watermark must be ours: a code of another app would be another app's consent."""
     content = {"code": code} if openid is None else {"code": code, "openid": openid}
     answer = await api.post("/wxa/business/getuserphonenumber", content, errors=_PHONE)
-    told = answer.get("phone_info")
-    if not isinstance(told, dict) or not told.get("purePhoneNumber"):
+    phone_info = answer.get("phone_info")
+    if not isinstance(phone_info, dict) or not phone_info.get("purePhoneNumber"):
         raise WechatBusy("wechat", "no-phone")
-    if (told.get("watermark") or {}).get("appid") != api.account.appid:
+    if (phone_info.get("watermark") or {}).get("appid") != api.account.appid:
         raise WechatPhoneCodeInvalid("wechat", "watermark")
-    return PhoneNumber(str(told["purePhoneNumber"]), str(told.get("countryCode", "86")))
+    return PhoneNumber(str(phone_info["purePhoneNumber"]), str(phone_info.get("countryCode", "86")))
 
 
 def _proof(openid: str, session_key: str) -> dict[str, str]:
@@ -53,7 +52,6 @@ def _proof(openid: str, session_key: str) -> dict[str, str]:
 
 
 async def session_holds(api: WeChatApi, openid: str, session_key: str) -> bool:
-    """See the port."""
     try:
         await api.get("/wxa/checksession", query=_proof(openid, session_key), errors=_SESSION_KEY)
     except WechatSessionKeyInvalid:
@@ -62,7 +60,6 @@ async def session_holds(api: WeChatApi, openid: str, session_key: str) -> bool:
 
 
 async def new_session_key(api: WeChatApi, openid: str, session_key: str) -> str:
-    """See the port."""
     answer = await api.get("/wxa/resetusersessionkey", query=_proof(openid, session_key), errors=_SESSION_KEY)
     fresh = answer.get("session_key")
     if not isinstance(fresh, str) or not fresh or answer.get("openid") != openid:
@@ -71,6 +68,6 @@ async def new_session_key(api: WeChatApi, openid: str, session_key: str) -> str:
 
 
 async def follower(api: WeChatApi, openid: str) -> Follower:
-    """See the port. (`GET /cgi-bin/user/info`: recalled, not in the documents at hand.)"""
+    """(`GET /cgi-bin/user/info`: recalled, not in the documents at hand.)"""
     answer = await api.get("/cgi-bin/user/info", query={"openid": openid, "lang": "zh_CN"}, errors=_FOLLOWER)
     return Follower(openid, answer.get("subscribe") == 1, answer.get("unionid") or None)

@@ -1,7 +1,7 @@
 """The access token of one account: shared by every process, renewed by one of them.
 
-WeChat's stable_token gives everybody the same token while it lives and renews it about five minutes before
-its end, so an ordinary renewal is harmless even when Redis is down and every process asks
+WeChat's stable_token gives every caller the same token while it lives and renews it about five minutes before
+its end, so an ordinary renewal is harmless even when Redis is down and every process requests one
 for itself. Only `force_refresh` kills the token of the others: it is the last resort, once in thirty
 seconds.
 """
@@ -22,14 +22,14 @@ from backend.partners.wechat.errors import WechatBusy
 log = logging.getLogger("zhangban.partners")
 
 RENEW_BEFORE = timedelta(minutes=5)
-"""Life left at which we ask again; WeChat renews at the same point."""
+"""Life left at which we renew; WeChat renews at the same point."""
 ASK_EVERY = 20.0
 """Seconds between two questions while WeChat itself has not renewed yet and the old token still lives."""
 FORCE_EVERY = 30
 """Seconds between two forced refreshes (20 a day)."""
 LOCK_SECONDS = 10.0
 LOCK_WAIT = 2.0
-"""Longer nobody waits for another process that is asking: the answer would be the same."""
+"""The longest wait for another process that is renewing: the answer would be the same."""
 
 
 class IssuedToken(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ class TokenKeeper:
             return self._known.text
 
     async def instead_of(self, refused: str) -> str:
-        """A token other than the one that WeChat refused. However many ask at once, one refresh is made.
+        """A token other than the one that WeChat refused. Any number of callers at once make one refresh.
 
         Raises WechatBusy when only a forced refresh would help and the last one is less than 30 s ago.
         """
@@ -92,7 +92,7 @@ class TokenKeeper:
             return self._known.text
 
     def _in_hand(self) -> IssuedToken | None:
-        """The known token if nothing has to be asked: it is fresh, or lives and we asked a moment ago."""
+        """The known token if no renewal is due: it is fresh, or lives and was renewed a moment ago."""
         known = self._known
         if known is None or known.is_fresh():
             return known
@@ -105,7 +105,7 @@ class TokenKeeper:
         try:
             async with cache.lock(f"wechat-token:{self._appid}", LOCK_SECONDS, wait=LOCK_WAIT):
                 # Without the lock (its holder hangs) we go on all the same: the token is the same for
-                # everybody.
+                # every process.
                 if usable := self._usable(await self._shared(), refused):
                     return usable
                 return await self._renewed(refused)

@@ -1,4 +1,4 @@
-"""What the client receives as `encryptedData`: opened with the session key, believed only with our
+"""What the client receives as `encryptedData`: opened with the session key, accepted only with our
 watermark."""
 
 from __future__ import annotations

@@ -12,12 +12,12 @@ from backend.partners import Partners, equip
 from backend.partners.courier.port import (
     CourierPush,
     CourierWaybillNotFound,
-    Ordered,
-    Parcel,
+    OrderedParcel,
+    ParcelOrder,
     PartnerUnreachable,
     PushAnswer,
-    ToSend,
     Track,
+    TrackingRequest,
 )
 from tests.factories.deliveries import a_waybill
 
@@ -28,7 +28,7 @@ class ACourier:
     def __init__(self, name: str = "ems", company: str = "ems") -> None:
         self.name, self.company = name, company
         self.waybills: dict[str, str] = {}
-        self.orders: list[ToSend] = []
+        self.orders: list[ParcelOrder] = []
         self.cancelled: list[str] = []
         self.failures: list[Exception] = []
         self.labels: str | None = None
@@ -38,14 +38,14 @@ class ACourier:
         self.meanwhile: list[Any] = []
         """Awaited during a call, one per call."""
 
-    async def order(self, parcel: ToSend) -> Ordered:
+    async def order(self, parcel: ParcelOrder) -> OrderedParcel:
         await self._pass()
         self.orders.append(parcel)
         waybill = self.waybills.setdefault(parcel.number, a_waybill())
         if self.lost_answers:
             self.lost_answers -= 1
             raise PartnerUnreachable(self.name, maybe_done=True)
-        return Ordered(waybill, self.labels)
+        return OrderedParcel(waybill, self.labels)
 
     async def cancel(self, number: str, waybill: str) -> None:
         await self._pass()
@@ -69,17 +69,17 @@ class ATracker:
     def __init__(self, name: str = "kuaidi100", *, signs: bool = True, pushes: bool = True) -> None:
         self.name, self.signs, self.pushes = name, signs, pushes
         self.query_seconds = 1800.0
-        self.subscribed: list[Parcel] = []
-        self.asked: list[Parcel] = []
+        self.subscribed: list[TrackingRequest] = []
+        self.asked: list[TrackingRequest] = []
         self.tracks: dict[str, Track] = {}
         self.failures: list[Exception] = []
 
-    async def subscribe(self, parcel: Parcel) -> None:
+    async def subscribe(self, parcel: TrackingRequest) -> None:
         self.subscribed.append(parcel)
         if self.failures:
             raise self.failures.pop(0)
 
-    async def query(self, parcel: Parcel) -> Track:
+    async def query(self, parcel: TrackingRequest) -> Track:
         self.asked.append(parcel)
         if self.failures:
             raise self.failures.pop(0)
@@ -90,7 +90,7 @@ class ATracker:
     def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:
         raise AssertionError("nobody pushes here")
 
-    def answer(self, push: CourierPush | None, *, taken: bool, refused: Sequence[str] = ()) -> PushAnswer:
+    def answer(self, push: CourierPush | None, *, accepted: bool, refused: Sequence[str] = ()) -> PushAnswer:
         raise AssertionError("nobody pushes here")
 
 

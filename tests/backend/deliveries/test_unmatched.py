@@ -13,7 +13,7 @@ from backend import callbacks, clock, jobs
 from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.deliveries import callbacks as courier_callbacks
 from backend.deliveries import dispatching, numbering, ordering, unmatched
-from backend.partners.courier.port import CourierPush, Node, Ordered, PushAnswer, ToSend, Track
+from backend.partners.courier.port import CourierPush, Node, OrderedParcel, ParcelOrder, PushAnswer, Track
 from models.deliveries import Delivery
 from tests.backend.deliveries.couriers import ACourier, ATracker, served_by
 from tests.backend.deliveries.offices import an_office, jobs_later, one_to_send, shipments
@@ -41,8 +41,8 @@ class APusher(ATracker):
     def open_push(self, headers: Mapping[str, str], body: bytes) -> CourierPush:
         return CourierPush(identity=body.decode(), signed=self.signs, tracks=self.pushed[body], plaintext=body.decode())
 
-    def answer(self, push: CourierPush | None, *, taken: bool, refused: Sequence[str] = ()) -> PushAnswer:
-        return PushAnswer(b"OK" if taken else b"ERR", "text/plain")
+    def answer(self, push: CourierPush | None, *, accepted: bool, refused: Sequence[str] = ()) -> PushAnswer:
+        return PushAnswer(b"OK" if accepted else b"ERR", "text/plain")
 
     async def push(self, body: bytes) -> None:
         answer = await courier_callbacks.ingest_push(self, {}, body)  # type: ignore[arg-type]
@@ -88,7 +88,7 @@ async def test_after_a_crash_between_order_and_answer_all_pushes_meanwhile_are_f
     delivery, shipment_id, waybill = await being_sent(courier)
     order = courier.order
 
-    async def die(parcel: ToSend) -> Ordered:
+    async def die(parcel: ParcelOrder) -> OrderedParcel:
         await order(parcel)
         raise Died
 
@@ -173,7 +173,7 @@ async def test_a_push_that_is_worked_while_the_answer_is_being_written_down_is_n
 
     async def answer() -> None:
         async with transaction():
-            await ordering.accept_order(row, Ordered(waybill))
+            await ordering.accept_order(row, OrderedParcel(waybill))
             written.set()
             await asyncio.sleep(0.4)
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from backend.partners import Partners, partners_from
-from backend.partners.courier.port import Party, ToSend
+from backend.partners.courier.port import ParcelOrder, Party
 from backend.partners.sandbox import Sandbox, serving
 from backend.settings import Settings, settings, using
 from tests.backend.partners.courier.ear import Ear
@@ -107,7 +107,7 @@ async def ear(sandbox: Sandbox) -> AsyncIterator[Ear]:
         await bundle.close()
 
 
-def a_parcel(**changes: Any) -> ToSend:
+def a_parcel(**changes: Any) -> ParcelOrder:
     """What a hall sends to a resident."""
     given: dict[str, Any] = {
         "number": "D20260102ABCDEFGH1",
@@ -119,4 +119,4 @@ def a_parcel(**changes: Any) -> ToSend:
         ),
         "contents": "居住证",
     }
-    return ToSend(**{**given, **changes})
+    return ParcelOrder(**{**given, **changes})

@@ -7,7 +7,7 @@ from typing import Any
 
 from backend.errors import DomainError
 from backend.partners import Partners
-from backend.partners.courier.port import CourierPush, Node, Parcel, Track
+from backend.partners.courier.port import CourierPush, Node, Track, TrackingRequest
 from backend.partners.courier.sandbox.platform import Couriers
 from backend.partners.courier.sandbox.world import Parcel as Carried
 from backend.partners.sandbox import Sandbox
@@ -60,7 +60,7 @@ class Ear:
             self.refused.append(trouble.code)
             return 400, b"{}"
         self.heard.append(push)
-        return 200, tracker.answer(push, taken=True).body
+        return 200, tracker.answer(push, accepted=True).body
 
     async def subscribe(self, tracker: str, parcel: Carried, company: str = "") -> None:
         """Follow a parcel there, and hear what it says at once."""
@@ -68,7 +68,7 @@ class Ear:
         await self.couriers.settle()
 
 
-def asked(parcel: Carried, **changes: Any) -> Parcel:
+def asked(parcel: Carried, **changes: Any) -> TrackingRequest:
     """A parcel as our side asks about it."""
     given = {"waybill": parcel.waybill, "company": parcel.company, "phone_tail": parcel.receiver.phone[-4:]}
-    return Parcel(**{**given, **changes})
+    return TrackingRequest(**{**given, **changes})

@@ -16,18 +16,18 @@ from backend.partners.courier.port import (
     CourierOrderRefused,
     CourierPushInvalid,
     CourierWaybillNotFound,
-    Ordered,
-    Parcel,
+    OrderedParcel,
     PartnerBusy,
     PartnerError,
     PartnerUnreachable,
+    TrackingRequest,
 )
 from backend.settings import SettingsError
 from tests.backend.partners.courier.conftest import Courier, a_parcel, values_for
 from tests.backend.partners.courier.test_signing import opened
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZg=="
-PARCEL = Parcel(waybill="TEST0000000001", company="ems")
+PARCEL = TrackingRequest(waybill="TEST0000000001", company="ems")
 STEP = {
     "waybillNo": "TEST0000000001",
     "opTime": "2026-01-03 08:00:00",
@@ -54,7 +54,7 @@ async def test_an_order_is_sealed_and_carries_our_number(courier: Courier, ours:
 
     ordered = await ours.couriers["ems"].order(a_parcel())
 
-    assert ordered == Ordered("TEST0000000001")
+    assert ordered == OrderedParcel("TEST0000000001")
     path, form = courier.asked[-1]
     assert (path, form["apiCode"], form["senderNo"]) == ("/amp/api/open", "020003", "1100000000000")
     assert (form["msgType"], form["version"], form["authorization"]) == ("0", "V1.0.0", "authorization")
@@ -180,7 +180,7 @@ async def test_nobody_pushes_and_nothing_is_subscribed(courier: Courier, ours: P
 
     assert courier.asked == []
     assert not ems.pushes
-    assert ems.answer(None, taken=False).status == 404
+    assert ems.answer(None, accepted=False).status == 404
     with pytest.raises(CourierPushInvalid):
         ems.open_push({}, b"{}")
 
@@ -198,5 +198,5 @@ async def test_a_question_whose_answer_is_lost_is_not_asked_again_at_once(courie
     courier.say(b"{", status=200)
 
     with pytest.raises(PartnerUnreachable):
-        await ours.trackers[name].query(Parcel(waybill="EA123456785CN", company="ems", phone_tail="0001"))
+        await ours.trackers[name].query(TrackingRequest(waybill="EA123456785CN", company="ems", phone_tail="0001"))
     assert len(courier.asked) == 1, "a question counts against the interval"

@@ -184,7 +184,7 @@ def test_any_attributes_of_a_route_are_read_or_refused(attributes: dict[str, str
 
 @pytest.mark.parametrize("name", NAMES)
 def test_whatever_could_not_be_read_has_an_answer(name: str):
-    answer = readers()[name].answer(None, taken=False)
+    answer = readers()[name].answer(None, accepted=False)
 
     assert answer.body
     assert b"true" not in answer.body

@@ -21,17 +21,17 @@ from backend.partners.courier.port import (
     CourierPushSignatureInvalid,
     CourierTooSoon,
     CourierWaybillNotFound,
-    Parcel,
     PartnerBusy,
     PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerUnreachable,
+    TrackingRequest,
 )
 from backend.partners.courier.signing import kdniao_signature
 from tests.backend.partners.courier.conftest import Courier, values_for
 
-PARCEL = Parcel(waybill="SF0000000000001", company="shunfeng", phone_tail="0001")
+PARCEL = TrackingRequest(waybill="SF0000000000001", company="shunfeng", phone_tail="0001")
 TRACES = [
     {"AcceptTime": "2026-01-01 18:00:00", "AcceptStation": "已揽收", "Action": "1", "Location": "长春市"},
     {"AcceptTime": "2026-01-02 10:00:00", "AcceptStation": "派件中", "Action": "202", "Location": "北京市"},
@@ -179,7 +179,7 @@ def test_a_signed_push_of_another_shape_is_unreadable(said: Any):
 
 def test_answers_are_what_they_want_to_read():
     with clock.travel(to=datetime(2026, 1, 2, 2, 5, tzinfo=UTC)):
-        taken, again = reader().answer(None, taken=True), reader().answer(None, taken=True, refused=("1",))
+        taken, again = reader().answer(None, accepted=True), reader().answer(None, accepted=True, refused=("1",))
 
     assert json.loads(taken.body) == {
         "EBusinessID": "1234567",
@@ -193,7 +193,7 @@ def test_answers_are_what_they_want_to_read():
 def test_other_words_of_an_answer_are_a_matter_of_a_file(tmp_path: Path):
     (tmp_path / "kdniao.toml").write_text('[names]\ntaken = "ok $business_id $1"\n')
 
-    assert reader(courier_tables=str(tmp_path)).answer(None, taken=True).body == b"ok 1234567 $1"
+    assert reader(courier_tables=str(tmp_path)).answer(None, accepted=True).body == b"ok 1234567 $1"
 
 
 @pytest.mark.parametrize("kind", ["101", "102", "107"])

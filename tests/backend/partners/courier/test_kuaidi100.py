@@ -20,12 +20,12 @@ from backend.partners.courier.port import (
     CourierPushInvalid,
     CourierPushSignatureInvalid,
     CourierWaybillNotFound,
-    Parcel,
     PartnerBusy,
     PartnerError,
     PartnerMisconfigured,
     PartnerRefused,
     PartnerUnreachable,
+    TrackingRequest,
 )
 from backend.partners.courier.signing import kuaidi100_signature
 from tests.backend.partners.courier.conftest import SALT, TOKEN, Courier, values_for
@@ -33,7 +33,7 @@ from tests.backend.partners.courier.conftest import SALT, TOKEN, Courier, values
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[3] / "fixtures/couriers.json").read_text("utf-8"))[
     "kuaidi100"
 ]
-EMS = Parcel(waybill="TEST0000000001", company="ems")
+EMS = TrackingRequest(waybill="TEST0000000001", company="ems")
 
 
 def reader(salt: str = SALT) -> Kuaidi100:
@@ -230,7 +230,7 @@ def test_a_signed_push_of_another_shape_is_unreadable(changes: dict[str, Any]):
 
 
 def test_answers_are_what_they_want_to_read():
-    taken, again = reader().answer(None, taken=True), reader().answer(None, taken=False)
+    taken, again = reader().answer(None, accepted=True), reader().answer(None, accepted=False)
 
     assert json.loads(taken.body) == VECTORS["taken"]
     assert json.loads(again.body)["result"] is False
@@ -243,7 +243,9 @@ def test_answers_are_what_they_want_to_read():
 async def test_a_subscription_says_where_and_with_which_salt_to_push(courier: Courier, ours: Partners):
     courier.say({"result": True, "returnCode": "200", "message": "提交成功"})
 
-    await ours.trackers["kuaidi100"].subscribe(Parcel(waybill="SF0000000000001", company="shunfeng", phone_tail="0001"))
+    await ours.trackers["kuaidi100"].subscribe(
+        TrackingRequest(waybill="SF0000000000001", company="shunfeng", phone_tail="0001")
+    )
 
     assert courier.asked[-1][0] == "/poll"
     assert courier.form["schema"] == "json"

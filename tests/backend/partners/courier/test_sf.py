@@ -21,12 +21,12 @@ from backend.partners.courier.port import (
     CourierPush,
     CourierPushInvalid,
     CourierWaybillNotFound,
-    Ordered,
-    Parcel,
+    OrderedParcel,
     PartnerBusy,
     PartnerError,
     PartnerMisconfigured,
     PartnerUnreachable,
+    TrackingRequest,
 )
 from backend.partners.courier.sf import Sf
 from backend.partners.courier.signing import sf_digest
@@ -34,7 +34,7 @@ from tests.backend.partners.courier.conftest import Courier, a_parcel, values_fo
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[3] / "fixtures/couriers.json").read_text("utf-8"))["sf"]
 ROUTE: dict[str, str] = VECTORS["route_push"]["Body"]["WaybillRoute"][0]
-PARCEL = Parcel(waybill="SF0000000000001", company="shunfeng", phone_tail="0001")
+PARCEL = TrackingRequest(waybill="SF0000000000001", company="shunfeng", phone_tail="0001")
 
 
 def reader(folder: str = "") -> Sf:
@@ -153,17 +153,17 @@ def test_a_push_of_another_shape_is_unreadable(said: Any):
 def test_json_is_answered_as_json():
     push = pushed(as_json([ROUTE]))
 
-    assert json.loads(reader().answer(push, taken=True).body) == VECTORS["taken"]
-    assert json.loads(reader().answer(push, taken=False).body) == VECTORS["not_taken"]
-    assert json.loads(reader().answer(None, taken=False).body) == VECTORS["not_taken"]
-    assert json.loads(reader().answer(push, taken=True, refused=("1",)).body) == VECTORS["not_taken"]
+    assert json.loads(reader().answer(push, accepted=True).body) == VECTORS["taken"]
+    assert json.loads(reader().answer(push, accepted=False).body) == VECTORS["not_taken"]
+    assert json.loads(reader().answer(None, accepted=False).body) == VECTORS["not_taken"]
+    assert json.loads(reader().answer(push, accepted=True, refused=("1",)).body) == VECTORS["not_taken"]
 
 
 @pytest.mark.parametrize("write", [as_xml, as_form])
 def test_xml_is_answered_as_xml(write: Callable[[list[dict[str, str]]], bytes]):
     push = pushed(write([ROUTE, {**ROUTE, "id": "2"}]))
 
-    taken, failed = reader().answer(push, taken=True), reader().answer(push, taken=False)
+    taken, failed = reader().answer(push, accepted=True), reader().answer(push, accepted=False)
 
     assert taken.body.decode() == '<Response service="RoutePushService"><Head>OK</Head></Response>'
     assert taken.content_type == "text/xml; charset=utf-8"
@@ -174,7 +174,7 @@ def test_xml_is_answered_as_xml(write: Callable[[list[dict[str, str]]], bytes]):
 def test_xml_names_what_was_taken_and_what_was_not():
     push = pushed(as_xml([ROUTE, {**ROUTE, "id": "2"}, {**ROUTE, "id": '"<3'}]))
 
-    answer = ElementTree.fromstring(reader().answer(push, taken=True, refused=("2",)).body)
+    answer = ElementTree.fromstring(reader().answer(push, accepted=True, refused=("2",)).body)
 
     assert answer.findtext("Head") == "OK"
     assert answer.find("Body/WaybillRouteResponse").attrib == {  # type: ignore[union-attr]
@@ -187,7 +187,7 @@ def test_a_contract_may_want_the_ids_always(tmp_path: Path):
     (tmp_path / "sf.toml").write_text('[names]\nlists_ids = "yes"\n')
     push = pushed(as_xml([ROUTE]))
 
-    answer = ElementTree.fromstring(reader(str(tmp_path)).answer(push, taken=True).body)
+    answer = ElementTree.fromstring(reader(str(tmp_path)).answer(push, accepted=True).body)
 
     assert answer.find("Body/WaybillRouteResponse").attrib == {"id": "100000000000001"}  # type: ignore[union-attr]
 
@@ -216,7 +216,7 @@ async def test_an_order_carries_our_number_and_is_signed(courier: Courier, ours:
 
     ordered = await ours.couriers["sf"].order(a_parcel())
 
-    assert ordered == Ordered("SF0000000000001")
+    assert ordered == OrderedParcel("SF0000000000001")
     path, form = courier.asked[-1]
     assert (path, form["serviceCode"], form["partnerID"]) == ("/std/service", "EXP_RECE_CREATE_ORDER", "partner")
     assert form["msgDigest"] == sf_digest(form["msgData"], form["timestamp"], "checkword")

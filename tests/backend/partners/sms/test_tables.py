@@ -85,7 +85,7 @@ async def test_a_text_whose_answer_is_lost_is_not_repeated(sandbox: Sandbox, gat
 
 @at_both
 def test_a_refusal_without_a_code_says_nothing_for_good(gateway: Gateway):
-    trouble = load(gateway).trouble("", "字" * 900)
+    trouble = load(gateway).error("", "字" * 900)
 
     assert type(trouble) is PartnerBusy
     assert len(trouble.message) == 200
@@ -105,7 +105,7 @@ def test_a_refusal_without_a_code_says_nothing_for_good(gateway: Gateway):
     ],
 )
 def test_too_often_says_until_when(gateway: Gateway, code: str, message: str, seconds: float):
-    trouble = load(gateway).trouble(code, message)
+    trouble = load(gateway).error(code, message)
 
     assert type(trouble) is SmsTooOften
     assert trouble.retry_after == seconds
@@ -115,7 +115,7 @@ def test_the_longest_beginning_counts_in_whatever_order_they_stand(tmp_path: Pat
     (tmp_path / "aliyun.toml").write_text('[codes]\n"isv.ACCOUNT_BUSY" = "busy"\n"isv." = "phone"\n')
     table = load("aliyun", str(tmp_path))
 
-    kinds = [type(table.trouble(code, "")) for code in ("isv.ACCOUNT_BUSY_1", "isv.ACCOUNT_ABNORMAL", "isv.NEW")]
+    kinds = [type(table.error(code, "")) for code in ("isv.ACCOUNT_BUSY_1", "isv.ACCOUNT_ABNORMAL", "isv.NEW")]
 
     assert kinds == [PartnerBusy, SmsMisconfigured, SmsPhoneRefused]
 
