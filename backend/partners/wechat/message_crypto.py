@@ -1,8 +1,8 @@
 """The envelope of WeChat's message push: signatures and AES, both directions.
 
 Rules: WeChat's documentation of 消息推送. The block cipher, the padding of 32 and the sorted SHA-1 are wechatpy's;
-what it leaves out is here: constant-time comparison, every byte of the padding checked, and one error for everything that
-does not open.
+what it leaves out is here: constant-time comparison, every byte of the padding checked, and one error for everything
+that does not open.
 """
 
 from __future__ import annotations

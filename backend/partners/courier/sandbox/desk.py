@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ Answer = dict[str, Any]
 Call = Callable[[Fields], Answer | Awaitable[Answer]]
 
 
-class CourierDesk:
+class CourierDesk(ABC):
     """One courier's side of a world. A courier that pushes nothing implements `calls` and `refused` only."""
 
     name: ClassVar[str]
@@ -37,13 +38,13 @@ class CourierDesk:
         self.address = ""
         """Where its console says that pushes go."""
 
+    @abstractmethod
     def calls(self) -> Mapping[str, Call]:
         """Path behind `/couriers/<name>` → what answers there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refused(self, code: str, message: str) -> Answer:
         """An answer that refuses a call."""
-        raise NotImplementedError
 
     def operation(self, path: str, fields: Fields) -> str:
         """What the test control calls the operation of a call."""
@@ -54,13 +55,13 @@ class CourierDesk:
         codes = (answer.get(name) for name in self.code_fields)
         return next((each for each in codes if isinstance(each, str)), "ok" if answer.get("Success") else "refused")
 
-    def push_to(self, base: str) -> None:
+    def push_to(self, base: str) -> None:  # noqa: B027 - optional
         """Set in its console where pushes go, where it has a console for that."""
 
-    async def push_now(self, parcels: Sequence[Parcel], lie: Lie | None, *, named: bool) -> None:
+    async def push_now(self, parcels: Sequence[Parcel], lie: Lie | None, *, named: bool) -> None:  # noqa: B027
         """Push what is known of these parcels once more. `named`: the test named this courier."""
 
-    async def forge(self, parcel: Parcel, event: Event, lie: Lie) -> None:
+    async def forge(self, parcel: Parcel, event: Event, lie: Lie) -> None:  # noqa: B027
         """Push an event that never happened."""
 
     def list_subscriptions(self) -> list[dict[str, Any]]:
