@@ -8,7 +8,7 @@ exactly once: the receipt, under the subscriber's name, is written in that trans
 from __future__ import annotations
 
 import zlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -19,8 +19,9 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from backend import clock, jobs, logs
-from backend.database import fetch_row, in_transaction, require_transaction, transaction
+from backend.database import fetch_row, require_transaction, transaction
 from backend.settings import settings
+from backend.sql import named
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
@@ -98,10 +99,10 @@ def kinds() -> dict[str, type[Event]]:
 
 
 _INSERT = jobs.statement_with_job("""
-unsealed AS (INSERT INTO unsealed_events (event_id, shard) VALUES ($7, $8)),
+unsealed AS (INSERT INTO unsealed_events (event_id, shard) VALUES (:id, :shard)),
 fact AS (
     INSERT INTO events (id, created_at, at, name, subject_kind, subject_id, actor_kind, actor_id, request_id, payload)
-    VALUES ($7, $9, $9, $10, $11, $12, $13, $14, $15, $16))
+    VALUES (:id, :at, :at, :name, :subject_kind, :subject_id, :actor_kind, :actor_id, :request_id, :payload))
 """)
 
 
@@ -113,63 +114,70 @@ async def record(event: Event) -> UUID:
     require_transaction("record")
     identity, name = uuid7(), name_of(type(event))
     subject: UUID = getattr(event, event.about)
+    actor_kind, actor_id = _actor.get()
+    values = {
+        "id": identity,
+        "shard": zlib.crc32(subject.bytes) % settings().ledger_shards,
+        "at": clock.now(),
+        "name": name,
+        "subject_kind": name.partition(".")[0],
+        "subject_id": subject,
+        "actor_kind": actor_kind,
+        "actor_id": actor_id,
+        "request_id": logs.request_id.get(),
+        "payload": _encoder.encode(event).decode(),
+    }
+    job = jobs.job_parameters("events.dispatch", {"event_id": str(identity)})
     async with transaction() as connection:
-        await connection.execute(
-            _INSERT,
-            *jobs.job_parameters("events.dispatch", {"event_id": str(identity)}),
-            identity,
-            zlib.crc32(subject.bytes) % settings().ledger_shards,
-            clock.now(),
-            name,
-            name.partition(".")[0],
-            subject,
-            *_actor.get(),
-            logs.request_id.get(),
-            _encoder.encode(event).decode(),
-        )
+        await connection.execute(*named(_INSERT, values, *job))
     return identity
 
 
 _FACTS = """
-unsealed AS (INSERT INTO unsealed_events (event_id, shard) SELECT * FROM unnest($7::uuid[], $8::smallint[])),
+unsealed AS (
+    INSERT INTO unsealed_events (event_id, shard) SELECT * FROM unnest(:fact_ids::uuid[], :fact_shards::smallint[])),
 fact AS (
     INSERT INTO events (id, created_at, at, name, subject_kind, subject_id, actor_kind, actor_id, request_id, payload)
-    SELECT e.id, $9, $9, e.name, split_part(e.name, '.', 1), e.subject_id, $12, $13, $14, e.payload
-    FROM unnest($7::uuid[], $10::text[], $11::uuid[], $15::text[]) AS e (id, name, subject_id, payload))
+    SELECT e.id, :facts_at, :facts_at, e.name, split_part(e.name, '.', 1), e.subject_id, :fact_actor_kind,
+           :fact_actor_id, :fact_request_id, e.payload
+    FROM unnest(:fact_ids::uuid[], :fact_names::text[], :fact_subjects::uuid[], :fact_payloads::text[])
+        AS e (id, name, subject_id, payload))
 """
 
 
 def statement_with_facts(others: str) -> str:
-    """A statement that records several events and does `others` too: CTEs, separated by commas, with parameters
-    from $16; $9 is the time of the events. The first fifteen parameters are `fact_parameters`.
+    """A statement that records several events and does `others` too: CTEs, separated by commas, with named parameters.
 
-    For the paths where a round trip counts; all others call `record`.
+    For the paths where a round trip counts; all others call `record`. `with_facts` gives its arguments.
     """
     return jobs.statement_with_job(f"{others}, {_FACTS}")
 
 
-def fact_parameters(*events: Event) -> tuple[Any, ...]:
-    """The first fifteen parameters of such a statement. It belongs inside transaction(), like `record`."""
-    if not in_transaction():
-        raise RuntimeError("facts belong inside transaction()")
+def with_facts(statement: str, values: Mapping[str, Any], *events: Event) -> tuple[Any, ...]:
+    """The arguments of `execute` for such a statement. It belongs inside transaction(), like `record`."""
+    require_transaction("with_facts")
     ids, subjects = [uuid7() for _ in events], [getattr(each, each.about) for each in events]
-    many = len(ids)
-    return (
+    many, (actor_kind, actor_id) = len(ids), _actor.get()
+    facts = {
+        "fact_ids": ids,
+        "fact_shards": [zlib.crc32(each.bytes) % settings().ledger_shards for each in subjects],
+        "facts_at": clock.now(),
+        "fact_names": [name_of(type(each)) for each in events],
+        "fact_subjects": subjects,
+        "fact_actor_kind": actor_kind,
+        "fact_actor_id": actor_id,
+        "fact_request_id": logs.request_id.get(),
+        "fact_payloads": [_encoder.encode(each).decode() for each in events],
+    }
+    job = (
         [0] * many,
         ["events.dispatch"] * many,
         [msgspec.json.encode({"event_id": str(each)}) for each in ids],
         [timedelta(0)] * many,
         [None] * many,
         ["null"] * many,
-        ids,
-        [zlib.crc32(each.bytes) % settings().ledger_shards for each in subjects],
-        clock.now(),
-        [name_of(type(each)) for each in events],
-        subjects,
-        *_actor.get(),
-        logs.request_id.get(),
-        [_encoder.encode(each).decode() for each in events],
     )
+    return named(statement, {**values, **facts}, *job)
 
 
 def subscribe(kind: type[E], name: str, handle: Callable[[E, EventMeta], Awaitable[None]]) -> None:

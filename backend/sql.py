@@ -29,7 +29,7 @@ def positional(sql: str, taken: int = 0) -> tuple[str, tuple[str, ...]]:
 def named(sql: str, values: Mapping[str, Any], *first: Any) -> tuple[Any, ...]:
     """The arguments of `fetch` or `execute`: `await execute(*named(_INSERT, {"id": …, "at": …}))`.
 
-    `first` are the values of positions that the statement has besides its names: those of `statement_with_facts`.
+    `first` are the values of positions that the statement has besides its names: those of `jobs.statement_with_job`.
     Raises KeyError for a name without a value, and ValueError for a value without a place.
     """
     statement, names = positional(sql, len(first))

@@ -25,6 +25,7 @@ from backend.cases.vocabulary import RANKS, Outcome, kind_of
 from backend.database import fetch_value, transaction
 from backend.errors import Fault
 from backend.identity.principals import AsAgency
+from backend.sql import named
 from models.cases import Case, CaseEvent
 
 MOST_AT_ONCE = 200
@@ -34,7 +35,8 @@ MOST_PER_CASE = 500
 _ADD = """
 INSERT INTO case_events (id, created_at, agency_id, case_number, case_id, event_id, code, kind, outcome, occurred_at,
                          rank, text, public_remark, materials, digest, path, flag)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, '{}', NULL)
+VALUES (:id, :now, :agency_id, :case_number, :case_id, :event_id, :code, :kind, :outcome, :occurred_at, :rank, :text,
+        :public_remark, :materials, :digest, '{}', NULL)
 ON CONFLICT (agency_id, case_number, event_id) DO NOTHING RETURNING id
 """
 _DIGEST = "SELECT digest FROM case_events WHERE agency_id = $1 AND case_number = $2 AND event_id = $3"
@@ -138,22 +140,26 @@ async def _add(agency: AsAgency, number: str, case: Case | None, each: Report, p
     kind, digest = kind_of(each.code, each.outcome), digest_of(each)
     materials = msgspec.json.encode(each.materials).decode() if each.materials else None
     row: UUID | None = await fetch_value(
-        _ADD,
-        uuid7(),
-        clock.now(),
-        agency.id,
-        number,
-        case.id if case else None,
-        each.event_id,
-        each.code,
-        kind,
-        each.outcome,
-        each.occurred_at,
-        RANKS[kind],
-        each.text,
-        each.public_remark,
-        materials,
-        digest,
+        *named(
+            _ADD,
+            {
+                "id": uuid7(),
+                "now": clock.now(),
+                "agency_id": agency.id,
+                "case_number": number,
+                "case_id": case.id if case else None,
+                "event_id": each.event_id,
+                "code": each.code,
+                "kind": kind,
+                "outcome": each.outcome,
+                "occurred_at": each.occurred_at,
+                "rank": RANKS[kind],
+                "text": each.text,
+                "public_remark": each.public_remark,
+                "materials": materials,
+                "digest": digest,
+            },
+        )
     )
     if row is None and await fetch_value(_DIGEST, agency.id, number, each.event_id) != digest:
         raise EventIdReused(fields=[Fault(f"{pointer}/event_id", "该事件编号已用于内容不同的事件")])

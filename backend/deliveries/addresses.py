@@ -59,12 +59,12 @@ class AddressDetail(Struct, frozen=True, kw_only=True):
 
 _COLUMNS = """
 SELECT a.id, a.resident_id, a.name, a.phone, a.region_code, a.street, a.label, a.is_default, a.version,
-       EXISTS (SELECT 1 FROM regions r WHERE r.code = a.region_code AND r.valid_from <= $2
-               AND (r.valid_to IS NULL OR r.valid_to > $2)) AS usable
+       EXISTS (SELECT 1 FROM regions r WHERE r.code = a.region_code AND r.valid_from <= $1
+               AND (r.valid_to IS NULL OR r.valid_to > $1)) AS usable
 FROM addresses a
 """
-_LIST = _COLUMNS + " WHERE a.resident_id = $1 AND a.removed_at IS NULL ORDER BY a.is_default DESC, a.id DESC"
-_ONE = _COLUMNS + " WHERE a.id = $1 AND a.removed_at IS NULL"
+_LIST = _COLUMNS + " WHERE a.resident_id = $2 AND a.removed_at IS NULL ORDER BY a.is_default DESC, a.id DESC"
+_ONE = _COLUMNS + " WHERE a.id = $2 AND a.removed_at IS NULL"
 # Two devices of one person that save at the same moment count each other's address.
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, 31))"
 _COUNT = "SELECT count(*) FROM addresses WHERE resident_id = $1 AND removed_at IS NULL"
@@ -101,7 +101,7 @@ async def list_addresses(resident: AsResident, person_id: UUID | None = None) ->
     Raises DeliveryReceiverNotFound.
     """
     person = await acting.person_for(resident, person_id)
-    rows = await fetch(_LIST, person.id, clock.today())
+    rows = await fetch(_LIST, clock.today(), person.id)
     names = await region_codes.region_names_of(row["region_code"] for row in rows)
     return [_detail(row, names.get(row["region_code"], ())) for row in rows]
 
@@ -109,7 +109,7 @@ async def list_addresses(resident: AsResident, person_id: UUID | None = None) ->
 async def get_address(resident: AsResident, address_id: UUID) -> AddressDetail:
     """Return an address of the resident, or of a person they may act for. Raises AddressNotFound."""
     await acting.owner_of_address(resident, address_id)
-    row = await fetch_row(_ONE, address_id, clock.today())
+    row = await fetch_row(_ONE, clock.today(), address_id)
     if row is None:
         raise AddressNotFound
     names = await region_codes.region_names_of([row["region_code"]])

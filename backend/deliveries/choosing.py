@@ -32,6 +32,7 @@ from backend.errors import Fault
 from backend.events import record
 from backend.identity.principals import AsResident
 from backend.partners.courier.port import Ordering
+from backend.sql import named
 from models.deliveries import DeliveryState, Direction, Method, Postage
 
 CHANGED = "收件信息已变更"
@@ -83,7 +84,8 @@ _INSERT = """
 INSERT INTO deliveries (id, created_at, number, subject_kind, subject_id, direction, method, resident_id, department_id,
     hall_id, contents, name, phone, region_code, street, pickup_point_id, postage, postage_fen, ready_at, state,
     state_at, version, refusals)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'free', 0, $17, 'waiting', $2, 1, 0)
+VALUES (:id, :now, :number, :subject_kind, :subject_id, :direction, :method, :resident_id, :department_id, :hall_id,
+    :contents, :name, :phone, :region_code, :street, :pickup_point_id, 'free', 0, :ready_at, 'waiting', :now, 1, 0)
 ON CONFLICT DO NOTHING RETURNING id
 """
 _REDIRECT = """
@@ -101,12 +103,23 @@ async def choose_delivery(resident: AsResident, offer: DeliveryOffer, choice: De
     destination = await _destination(resident, offer.methods, choice)
     identity, now = uuid7(), clock.now()
     async with transaction():
-        made = await fetch_value(
-            _INSERT, identity, now, numbering.delivery_number(), offer.subject_kind, offer.subject_id,
-            offer.direction.value, destination.method.value, resident.id, offer.department_id, offer.hall_id,
-            offer.contents[:200], *_sealed(destination, identity), destination.pickup_point_id,
-            now if offer.ready else None,
-        )  # fmt: skip
+        values = {
+            "id": identity,
+            "now": now,
+            "number": numbering.delivery_number(),
+            "subject_kind": offer.subject_kind,
+            "subject_id": offer.subject_id,
+            "direction": offer.direction.value,
+            "method": destination.method.value,
+            "resident_id": resident.id,
+            "department_id": offer.department_id,
+            "hall_id": offer.hall_id,
+            "contents": offer.contents[:200],
+            "pickup_point_id": destination.pickup_point_id,
+            "ready_at": now if offer.ready else None,
+            **dict(zip(("name", "phone", "region_code", "street"), _sealed(destination, identity), strict=True)),
+        }
+        made = await fetch_value(*named(_INSERT, values))
         if made is None:
             raise DeliveryAlreadyChosen
         await transitions.record_step(identity, None, DeliveryState.WAITING.value, "chosen")

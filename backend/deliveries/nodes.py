@@ -20,6 +20,7 @@ from backend.database import fetch, fetch_value, transaction
 from backend.deliveries.lifecycle import FINAL, LEADS_TO, RANK
 from backend.partners.courier.port import Node
 from backend.settings import settings
+from backend.sql import positional
 from models.deliveries import DeliveryState
 from models.shipments import TrackStatus
 
@@ -36,7 +37,8 @@ _VERIFY = "UPDATE shipment_nodes SET verified = true WHERE id = ANY($1) AND NOT 
 _INSERT = """
 INSERT INTO shipment_nodes (id, created_at, shipment_id, digest, source, status, raw_code, raw_text, place, region_code,
                             event_at, received_at, verified, late)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $2, $12, $13) ON CONFLICT DO NOTHING
+VALUES (:id, :now, :shipment_id, :digest, :source, :status, :raw_code, :raw_text, :place, :region_code, :event_at, :now,
+        :verified, :late) ON CONFLICT DO NOTHING
 """
 _SPANS = """
 SELECT status, min(event_at) AS first, max(event_at) AS last FROM shipment_nodes
@@ -130,8 +132,9 @@ async def store_nodes(
             fresh.append(node)
             newly_verified += [node] if verified else []
             rows.append(_row(shipment_id, name, node, source=source, verified=verified, state=state))
+    statement, _ = positional(_INSERT)
     async with transaction() as connection:
-        await connection.executemany(_INSERT, rows)
+        await connection.executemany(statement, rows)
         if confirmed:
             await connection.execute(_VERIFY, confirmed)
     return StoredNodes(tuple(fresh), tuple(newly_verified))
@@ -144,10 +147,22 @@ def _row(
     sealed = seal(node.raw_text, where="shipment_nodes.raw_text", row=identity)
     leads_to = LEADS_TO[TrackStatus(node.status)]
     late = leads_to is not None and RANK[leads_to] < RANK.get(state, 0)
-    return (
-        identity, clock.now(), shipment_id, name, source, node.status, node.raw_code, sealed, node.place,
-        node.region_code, node.event_at, verified, late,
-    )  # fmt: skip
+    values = {
+        "id": identity,
+        "now": clock.now(),
+        "shipment_id": shipment_id,
+        "digest": name,
+        "source": source,
+        "status": node.status,
+        "raw_code": node.raw_code,
+        "raw_text": sealed,
+        "place": node.place,
+        "region_code": node.region_code,
+        "event_at": node.event_at,
+        "verified": verified,
+        "late": late,
+    }
+    return tuple(values[column] for column in positional(_INSERT)[1])
 
 
 async def spans(shipment_id: UUID) -> Mapping[TrackStatus, Span]:

@@ -27,6 +27,7 @@ from backend.events import record
 from backend.identity.principals import AsStaff
 from backend.paging import USUAL, paged
 from backend.regions import Hours
+from backend.sql import named
 
 MANAGE_PICKUP_POINTS = "pickup-points.manage"
 """The duty to manage the counters of one's department."""
@@ -91,12 +92,14 @@ _OF_DEPARTMENT = _COLUMNS + " WHERE p.department_id = $1 ORDER BY p.closed_at IS
 _INSERT = """
 INSERT INTO pickup_points (id, created_at, code, name, hall_id, department_id, region_code, address, phone, hours,
                            latitude, longitude)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12) ON CONFLICT (code) DO NOTHING RETURNING id
+VALUES (:id, :now, :code, :name, :hall_id, :department_id, :region_code, :address, :phone, :hours::text::jsonb,
+        :latitude, :longitude)
+ON CONFLICT (code) DO NOTHING RETURNING id
 """
 _UPDATE = """
-UPDATE pickup_points SET name = $2, hall_id = $3, region_code = $4, address = $5, phone = $6, hours = $7::text::jsonb,
-    latitude = $8, longitude = $9
-WHERE id = $1
+UPDATE pickup_points SET name = :name, hall_id = :hall_id, region_code = :region_code, address = :address,
+    phone = :phone, hours = :hours::text::jsonb, latitude = :latitude, longitude = :longitude
+WHERE id = :id
 """
 _LOCK = "SELECT id, code, closed_at FROM pickup_points WHERE id = $1 AND department_id = $2 FOR UPDATE"
 _IN_USE = """
@@ -151,9 +154,8 @@ async def insert_pickup_point(department_id: UUID, form: PickupPointForm, point_
     """Insert a counter that was checked. Raises PickupPointTaken."""
     async with transaction():
         made = await fetch_value(
-            _INSERT, point_id, clock.now(), form.code, form.name, form.hall_id, department_id, form.region_code,
-            form.address, form.phone, msgspec.json.encode(form.hours).decode(), form.latitude, form.longitude,
-        )  # fmt: skip
+            *named(_INSERT, {"id": point_id, "now": clock.now(), "department_id": department_id, **_columns(form)})
+        )
         if made is None:
             raise PickupPointTaken
         await record(PickupPointChanged(pickup_point_id=point_id, department_id=department_id, closed=False))
@@ -170,10 +172,9 @@ async def change_pickup_point(staff: AsStaff, point_id: UUID, form: PickupPointF
         await _check(form)
         if form.code != row["code"]:
             raise PickupPointInvalid(fields=[Fault("/code", "领取点编码不能修改")])
-        await execute(
-            _UPDATE, point_id, form.name, form.hall_id, form.region_code, form.address, form.phone,
-            msgspec.json.encode(form.hours).decode(), form.latitude, form.longitude,
-        )  # fmt: skip
+        columns = _columns(form)
+        del columns["code"]
+        await execute(*named(_UPDATE, {"id": point_id, **columns}))
         await _record(staff, point_id, closed=row["closed_at"] is not None)
         return await get_pickup_point(point_id)
 
@@ -204,6 +205,10 @@ async def _shut(staff: AsStaff, point_id: UUID, *, shut: bool) -> PickupPointDet
             await execute("UPDATE pickup_points SET closed_at = $2 WHERE id = $1", point_id, closed_at)
             await _record(staff, point_id, closed=shut)
         return await get_pickup_point(point_id)
+
+
+def _columns(form: PickupPointForm) -> dict[str, Any]:
+    return {**msgspec.structs.asdict(form), "hours": msgspec.json.encode(form.hours).decode()}
 
 
 async def _record(staff: AsStaff, point_id: UUID, *, closed: bool) -> None:

@@ -21,7 +21,7 @@ from backend import clock, logs
 from backend.crypto import fingerprints, seal
 from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.errors import raises
-from backend.events import Event, fact_parameters, record, statement_with_facts
+from backend.events import Event, record, statement_with_facts, with_facts
 from backend.partners.paying.port import ChannelOrder, ChannelOrderState, Notice
 from backend.payments import ledger
 from backend.payments.closing import mark_closed
@@ -31,7 +31,6 @@ from backend.payments.fees import check_orders_now
 from backend.payments.lifecycle import PAYMENTS, Transition
 from backend.payments.refunding import refund_remainder
 from backend.payments.transitions import actor_name
-from backend.sql import named
 from models.payments import Channel, FeeState, PaymentState, RefundCause
 
 SEALED_NOTICE = "inbound_messages.body"
@@ -213,8 +212,7 @@ async def _arrive(found: LockedOrder, observed: ChannelOrder, known_by: str, not
         "sealed": seal(notice.plaintext, where=SEALED_NOTICE, row=message_id) if notice and message_id else None,
     }
     async with transaction():
-        facts = fact_parameters(*_facts(row, fen, paid_at, cause, known_by))
-        await execute(*named(_ARRIVE, values, *facts))
+        await execute(*with_facts(_ARRIVE, values, *_facts(row, fen, paid_at, cause, known_by)))
     if cause:
         await refund_remainder(row["id"], cause, REASONS[cause])
     elif row["others_open"]:
