@@ -49,9 +49,9 @@ class DayClosure(Struct, frozen=True, kw_only=True):
     cancelled: int
 
 
-_OF_DAY = "SELECT id FROM slots WHERE hall_id = $1 AND day = $2 AND ($3::uuid IS NULL OR line_id = $3) AND "
-_OPEN_SLOTS = _OF_DAY + "closed_at IS NULL AND ends_at > now() ORDER BY starts_at, id"
-_CLOSED_SLOTS = _OF_DAY + "closed_at IS NOT NULL AND starts_at > now() ORDER BY starts_at, id"
+_OF_DAY = "SELECT id FROM slots WHERE hall_id = $1 AND day = $2 AND ($3::uuid IS NULL OR line_id = $3)"
+_OPEN_SLOTS = _OF_DAY + " AND closed_at IS NULL AND ends_at > now() ORDER BY starts_at, id"
+_CLOSED_SLOTS = _OF_DAY + " AND closed_at IS NOT NULL AND starts_at > now() ORDER BY starts_at, id"
 _TO_MOVE = """
 SELECT id, state, resident_id, person_id, item_id, visitor_name, visitor_key, from_waiting_list FROM appointments
 WHERE slot_id = $1 AND state IN ('held', 'booked') ORDER BY created_at, id
