@@ -15,7 +15,19 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from api import openapi
 from api.problems import answers
 from backend import cases
-from backend.cases import CaseFacts, IdKind, Missing, Report, ReportResult
+from backend.cases import (
+    FLAG_NAMES,
+    MOST_AT_ONCE,
+    NAMES,
+    STATE_NAMES,
+    CaseFacts,
+    IdKind,
+    Kind,
+    Missing,
+    Outcome,
+    Report,
+    ReportResult,
+)
 from backend.cases.errors import (
     CaseEventsFull,
     CaseInvalid,
@@ -26,9 +38,6 @@ from backend.cases.errors import (
     CaseReferenceReused,
     EventIdReused,
 )
-from backend.cases.lifecycle import FLAG_NAMES, STATE_NAMES
-from backend.cases.reporting import MOST_AT_ONCE
-from backend.cases.vocabulary import NAMES, Kind, Outcome
 from backend.identity import AsAgency
 from models.cases import Case, CaseEvent
 

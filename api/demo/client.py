@@ -12,7 +12,7 @@ import msgspec
 
 from api.demo.processes import DemoFailed
 from backend import clock
-from backend.identity.signatures import sign_request
+from backend.identity import sign_request
 
 PHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148 "

@@ -17,7 +17,7 @@ from api.demo.people import Person
 from api.demo.processes import DemoFailed
 from api.demo.showing import Timeline
 from backend import clock, seeding
-from backend.identity.one_time_codes import code_at
+from backend.identity import code_at
 
 ITEM = "居民身份证到期换领"
 """What the person of this chapter comes for; the hall's line A handles it."""

@@ -11,9 +11,8 @@ from msgspec import Meta, Struct
 from api.limits import limit
 from api.problems import answers
 from backend import cases
-from backend.cases import PublicCaseDetail
+from backend.cases import CaseLookupLimitExceeded, PublicCaseDetail
 from backend.cases.errors import CaseInvalid, CaseLookupFailed
-from backend.cases.public_lookup import CaseLookupLimitExceeded
 
 
 class LookupIn(Struct, forbid_unknown_fields=True, kw_only=True):

@@ -14,9 +14,8 @@ from api.paging import Cursor, Limit
 from api.problems import answers
 from api.public.regions import Domain, RegionCode
 from backend import catalogue
-from backend.catalogue import Card, Facets, Match, PublishedItem
+from backend.catalogue import Card, Facets, Match, PublishedItem, Subject
 from backend.catalogue.errors import ItemNotFound
-from backend.catalogue.guide import Subject
 from backend.paging import USUAL, CursorInvalid
 from backend.regions.errors import RegionNotFound
 

@@ -11,9 +11,8 @@ from litestar.params import FromPath, QueryParameter
 from api import etag, openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
-from backend.deliveries import pickup_points
+from backend.deliveries import PickupPointDetail, pickup_points
 from backend.deliveries.errors import PickupPointNotFound
-from backend.deliveries.pickup_points import PickupPointDetail
 from backend.paging import USUAL, CursorInvalid
 from backend.regions.errors import RegionNotFound
 

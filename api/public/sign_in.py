@@ -14,8 +14,7 @@ from api import openapi
 from api.limits import limit
 from api.problems import answers
 from backend import identity
-from backend.identity import Tokens
-from backend.identity.devices import device_class
+from backend.identity import Tokens, device_class
 from backend.identity.errors import (
     AccountDisabled,
     RefreshElsewhere,

@@ -14,8 +14,7 @@ from api import openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
-from backend.deliveries import addresses
-from backend.deliveries.addresses import AddressDetail, AddressForm
+from backend.deliveries import AddressDetail, AddressForm, addresses
 from backend.deliveries.errors import (
     AddressChanged,
     AddressInvalid,

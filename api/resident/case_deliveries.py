@@ -14,11 +14,9 @@ from api import openapi
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from api.resident.addresses import OfPerson
-from backend.cases import deliveries, sending_in
-from backend.cases.delivery_options import DeliveryOptions, list_delivery_options
+from backend.cases import DeliveryOptions, deliveries, list_delivery_options, sending_in
 from backend.cases.errors import CaseNotFound
-from backend.deliveries import acting, resident_views
-from backend.deliveries.choosing import DeliveryChoice
+from backend.deliveries import DeliveryChoice, DeliveryDetail, acting, resident_views
 from backend.deliveries.errors import (
     AddressNotFound,
     DeliveryAlreadyChosen,
@@ -27,7 +25,6 @@ from backend.deliveries.errors import (
     DeliveryReceiverNotFound,
     PickupPointNotFound,
 )
-from backend.deliveries.resident_views import DeliveryDetail
 from backend.identity import AsResident
 from models.deliveries import Method
 

@@ -19,8 +19,7 @@ from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from backend import appointments
-from backend.identity import AsResident, delegating, errors
-from backend.identity.delegating import DelegationDetail, Invitation, InvitationDetail, Scope
+from backend.identity import AsResident, DelegationDetail, Invitation, InvitationDetail, Scope, delegating, errors
 
 PNG = "image/png"
 Name = Annotated[str, Meta(min_length=1, max_length=50, description="对方看到的称呼，如真实姓名")]

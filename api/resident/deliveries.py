@@ -17,7 +17,16 @@ from api.problems import answers
 from api.resident.addresses import OfPerson
 from api.resident.case_deliveries import WishIn
 from backend.cases import deliveries
-from backend.deliveries import acting, cancelling, receiving, resident_views, returning, tracing
+from backend.deliveries import (
+    DeliveryDetail,
+    DeliverySummary,
+    acting,
+    cancelling,
+    receiving,
+    resident_views,
+    returning,
+    tracing,
+)
 from backend.deliveries.errors import (
     AddressNotFound,
     CourierInvalid,
@@ -32,7 +41,6 @@ from backend.deliveries.errors import (
     WaybillInvalid,
     WaybillTaken,
 )
-from backend.deliveries.resident_views import DeliveryDetail, DeliverySummary
 from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid
 from backend.partners import Partners

@@ -13,7 +13,16 @@ from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend import catalogue
-from backend.catalogue import Content, ItemSpec, StaffItemSummary, VersionDetail, VersionSummary, version_detail
+from backend.catalogue import (
+    Content,
+    Guide,
+    ItemSpec,
+    Short,
+    StaffItemSummary,
+    VersionDetail,
+    VersionSummary,
+    version_detail,
+)
 from backend.catalogue.errors import (
     GuideInvalid,
     ItemCodeInvalid,
@@ -24,7 +33,6 @@ from backend.catalogue.errors import (
     ItemVersionNotFound,
     ItemVersionTransitionRefused,
 )
-from backend.catalogue.guide import Guide, Short
 from backend.errors import Fault
 from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing

@@ -14,8 +14,17 @@ from msgspec import Meta, Struct
 from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
-from backend.cases.collecting import is_applicant
-from backend.deliveries import handing_over, returning, staff_views
+from backend.cases import is_applicant
+from backend.deliveries import (
+    Desk,
+    IdentityProof,
+    Receiver,
+    StaffDeliveryDetail,
+    StaffDeliverySummary,
+    handing_over,
+    returning,
+    staff_views,
+)
 from backend.deliveries.errors import (
     CourierOrderInProgress,
     DeliveryNotFound,
@@ -24,9 +33,6 @@ from backend.deliveries.errors import (
     HandOverTried,
     SignatureUnusable,
 )
-from backend.deliveries.handing_over import IdentityProof
-from backend.deliveries.resident_views import Receiver
-from backend.deliveries.staff_views import Desk, StaffDeliveryDetail, StaffDeliverySummary
 from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
 from backend.paging import USUAL, CursorInvalid

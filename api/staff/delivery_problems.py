@@ -13,9 +13,8 @@ from msgspec import Meta, Struct
 from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
-from backend.deliveries import problems
+from backend.deliveries import StaffProblemDetail, problems
 from backend.deliveries.errors import DeliveryProblemNotFound, DeliveryProblemResolved
-from backend.deliveries.problems import StaffProblemDetail
 from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
 from backend.paging import USUAL, CursorInvalid

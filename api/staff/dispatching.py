@@ -14,8 +14,7 @@ from msgspec import Meta, Struct
 from api import openapi
 from api.paging import Limit
 from api.problems import answers
-from backend.deliveries import batching, dispatching, staff_views
-from backend.deliveries.batching import BatchDetail
+from backend.deliveries import BatchDetail, BatchSummary, StaffDeliveryDetail, batching, dispatching, staff_views
 from backend.deliveries.errors import (
     CourierInvalid,
     CourierOrderInProgress,
@@ -29,7 +28,6 @@ from backend.deliveries.errors import (
     WaybillInvalid,
     WaybillTaken,
 )
-from backend.deliveries.staff_views import BatchSummary, StaffDeliveryDetail
 from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
 from backend.paging import USUAL

@@ -13,9 +13,8 @@ from msgspec import Meta, Struct
 
 from api import openapi
 from api.problems import answers
-from backend.deliveries import pickup_points
+from backend.deliveries import PickupPointDetail, PickupPointForm, pickup_points
 from backend.deliveries.errors import PickupPointInUse, PickupPointInvalid, PickupPointNotFound, PickupPointTaken
-from backend.deliveries.pickup_points import PickupPointDetail, PickupPointForm
 from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
 from backend.regions import Hours

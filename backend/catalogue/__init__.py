@@ -5,7 +5,7 @@ from __future__ import annotations
 from backend.catalogue.browsing import Facets, PublishedItem, get_published_item, list_facets, search_items
 from backend.catalogue.drafting import Content, ItemSpec, begin_item, begin_version, check_version, edit_version
 from backend.catalogue.finding import FoundItems, Match
-from backend.catalogue.guide import WORDS, Guide
+from backend.catalogue.guide import WORDS, Guide, Short, Subject
 from backend.catalogue.indexing import Card
 from backend.catalogue.publishing import publish_version, withdraw_version
 from backend.catalogue.seeding import seed_catalogue
@@ -30,7 +30,9 @@ __all__ = [
     "ItemSpec",
     "Match",
     "PublishedItem",
+    "Short",
     "StaffItemSummary",
+    "Subject",
     "VersionDetail",
     "VersionSummary",
     "begin_item",

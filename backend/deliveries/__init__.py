@@ -17,6 +17,7 @@ from backend.deliveries import (
     dispatching,
     erasing,
     handing_over,
+    naming,
     numbering,
     ordering,
     pickup_points,
@@ -32,8 +33,31 @@ from backend.deliveries import (
     tracking,
     transitions,
 )
+from backend.deliveries.addresses import AddressDetail, AddressForm
+from backend.deliveries.batching import BatchDetail
+from backend.deliveries.choosing import DeliveryChoice
+from backend.deliveries.handing_over import IdentityProof
+from backend.deliveries.pickup_points import PickupPointDetail, PickupPointForm
+from backend.deliveries.problems import StaffProblemDetail
+from backend.deliveries.resident_views import DeliveryDetail, DeliverySummary, Receiver
+from backend.deliveries.staff_views import BatchSummary, Desk, StaffDeliveryDetail, StaffDeliverySummary
 
 __all__ = [
+    "AddressDetail",
+    "AddressForm",
+    "BatchDetail",
+    "BatchSummary",
+    "DeliveryChoice",
+    "DeliveryDetail",
+    "DeliverySummary",
+    "Desk",
+    "IdentityProof",
+    "PickupPointDetail",
+    "PickupPointForm",
+    "Receiver",
+    "StaffDeliveryDetail",
+    "StaffDeliverySummary",
+    "StaffProblemDetail",
     "acting",
     "addresses",
     "anomalies",
@@ -44,6 +68,7 @@ __all__ = [
     "dispatching",
     "erasing",
     "handing_over",
+    "naming",
     "numbering",
     "ordering",
     "pickup_points",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from backend.identity import agencies, delegating, staff, sweeping
+from backend.identity import agencies, delegating, session_watch, signatures, staff, staff_signing_in, sweeping, tokens
 from backend.identity.agencies import authenticate_agency as authenticate_agency
+from backend.identity.delegating import DelegationDetail, Invitation, InvitationDetail, Scope
+from backend.identity.devices import device_class
 from backend.identity.duties import DUTIES
 from backend.identity.followers import record_follow, record_unfollow
 from backend.identity.keys import rotate_keys
+from backend.identity.one_time_codes import code_at
 from backend.identity.principals import AsAgency, AsOperator, AsResident, AsStaff
 from backend.identity.refreshing import Tokens, refresh_session
 from backend.identity.residents import (
@@ -37,15 +40,21 @@ __all__ = [
     "AsOperator",
     "AsResident",
     "AsStaff",
+    "DelegationDetail",
+    "Invitation",
+    "InvitationDetail",
     "ResidentDetail",
+    "Scope",
     "SessionSummary",
     "Tokens",
     "agencies",
     "announce_ended",
     "authenticate_agency",
     "clear_watch",
+    "code_at",
     "confirm_phone",
     "delegating",
+    "device_class",
     "disable_resident",
     "enable_resident",
     "end_other_sessions",
@@ -61,10 +70,14 @@ __all__ = [
     "refresh_session",
     "remove_phone",
     "rotate_keys",
+    "session_watch",
     "sign_in_resident",
     "sign_out_resident",
     "sign_request",
+    "signatures",
     "staff",
+    "staff_signing_in",
     "sweeping",
+    "tokens",
     "watch_sessions",
 ]

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.house.reading import dotted, files, imported, name, product, tree
+from tests.house.reading import HOUSE, dotted, files, imported, name, product, tree
 
 QUERIES = frozenset(
     {
@@ -125,3 +125,36 @@ def test_every_exception_is_still_needed():
 
     assert {*BARE, *DATABASE, *OWN_NAMES} <= there
     assert {place for places in ONLY_IN.values() for place in places} <= there
+
+
+def domains() -> set[str]:
+    """The folders of `backend` without the partners and their settings."""
+    return {path.parent.name for path in files("backend") if path.name == "__init__.py"} - {
+        "backend",
+        "partners",
+        "partner_settings",
+    }
+
+
+def face(domain: str) -> set[str]:
+    """What a domain shows: the names in `__all__` of its package."""
+    for node in tree(HOUSE / "backend" / domain / "__init__.py").body:
+        if isinstance(node, ast.Assign) and any(dotted(target) == "__all__" for target in node.targets):
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def test_doors_and_notifications_use_a_domain_by_its_face():
+    """Its package, by the names in `__all__`, and its errors and events."""
+    behind = []
+    for path in files("api", "notifications"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("backend."):
+                _, domain, *module = node.module.split(".")
+                shown = face(domain) | {"errors", "events"} if domain in domains() else None
+                if shown is not None and module not in (["errors"], ["events"]):
+                    behind += [
+                        f"{name(path)}: {node.module}" for each in node.names if module or each.name not in shown
+                    ]
+
+    assert behind == []
