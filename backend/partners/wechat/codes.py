@@ -46,6 +46,7 @@ async def mini_program_code(
 
 
 async def check_text(api: WeChatApi, openid: str, text: str, scene: str, title: str) -> TextVerdict:
+    """Check a text for prohibited content."""
     if not 1 <= len(text) <= LONGEST_TEXT:
         raise WechatRefused("wechat", "not-sent")
     content: dict[str, Any] = {"openid": openid, "version": 2, "scene": _SCENES[scene], "content": text}

@@ -48,6 +48,7 @@ async def trace_waybill(api: WeChatApi, parcel: TracedWaybill, table: Table) -> 
 
 
 async def query_trace(api: WeChatApi, openid: str, token: str, table: Table) -> str:
+    """The status of the parcel that a token stands for."""
     content = {"openid": openid, "waybill_token": token}
     answer = await api.post(f"{_BASE}/query_trace", content, errors=_ERRORS, repeat=Repeat.ALWAYS)
     waybill_info = answer.get("waybill_info")

@@ -90,6 +90,7 @@ def _sent(answer: dict[str, Any]) -> Sent:
 
 
 async def templates(api: WeChatApi) -> tuple[Template, ...]:
+    """The account's templates of subscribe messages."""
     answer = await api.get("/wxaapi/newtmpl/gettemplate", query={}, errors={})
     listed = answer.get("data")
     if not isinstance(listed, list):

@@ -27,6 +27,7 @@ _FOLLOWER: Errors = {40003: WechatRecipientNotFound}
 
 
 async def session_of(api: WeChatApi, code: str) -> Session:
+    """Exchange a login code for the session."""
     query = {"js_code": code, "grant_type": "authorization_code"}
     answer = await api.without_token("/sns/jscode2session", query=query, errors=_LOGIN)
     openid, key = answer.get("openid"), answer.get("session_key")
@@ -52,6 +53,7 @@ def _proof(openid: str, session_key: str) -> dict[str, str]:
 
 
 async def session_holds(api: WeChatApi, openid: str, session_key: str) -> bool:
+    """Whether WeChat still accepts the session key."""
     try:
         await api.get("/wxa/checksession", query=_proof(openid, session_key), errors=_SESSION_KEY)
     except WechatSessionKeyInvalid:
@@ -60,6 +62,7 @@ async def session_holds(api: WeChatApi, openid: str, session_key: str) -> bool:
 
 
 async def new_session_key(api: WeChatApi, openid: str, session_key: str) -> str:
+    """Renew the session key and return it."""
     answer = await api.get("/wxa/resetusersessionkey", query=_proof(openid, session_key), errors=_SESSION_KEY)
     fresh = answer.get("session_key")
     if not isinstance(fresh, str) or not fresh or answer.get("openid") != openid:
