@@ -27,7 +27,7 @@ class Admission(StrEnum):
 
 
 class AppointmentState(StrEnum):
-    """Where an appointment stands. The moves are in backend/appointments/lifecycle.py."""
+    """Where an appointment stands. The transitions are in backend/appointments/lifecycle.py."""
 
     HELD = "held"
     BOOKED = "booked"

@@ -59,5 +59,5 @@ openapi.LINKS["listFreePlaces"] = {
     "draw": {
         "operationId": "getDrawProof",
         "parameters": {"line_id": "$response.body#/line_id", "day": "$response.body#/day"},
-    },
+    }
 }

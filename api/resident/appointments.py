@@ -88,11 +88,7 @@ class AppointmentController(Controller):
         responses=answers(*IDEMPOTENCY_ERRORS, appointments.book_place, appointments.admitted_to_slot),
     )
     @idempotent(_admitted)
-    async def book(
-        self,
-        resident: NamedDependency[AsResident],
-        data: JSONBody[AppointmentIn],
-    ) -> Booking:
+    async def book(self, resident: NamedDependency[AsResident], data: JSONBody[AppointmentIn]) -> Booking:
         return await appointments.book_place(
             resident, data.slot_id, data.item_code, person_id=data.person_id, visitor=data.visitor
         )
@@ -105,11 +101,7 @@ class AppointmentController(Controller):
         responses=answers(*IDEMPOTENCY_ERRORS, appointments.hold_place, appointments.admitted_to_slot),
     )
     @idempotent(_admitted)
-    async def hold(
-        self,
-        resident: NamedDependency[AsResident],
-        data: JSONBody[HoldIn],
-    ) -> Booking:
+    async def hold(self, resident: NamedDependency[AsResident], data: JSONBody[HoldIn]) -> Booking:
         return await appointments.hold_place(resident, data.slot_id, data.item_code, person_id=data.person_id)
 
     @post(
@@ -120,10 +112,7 @@ class AppointmentController(Controller):
     )
     @idempotent(lambda _: appointments.booking_queue())
     async def confirm(
-        self,
-        resident: NamedDependency[AsResident],
-        appointment_id: FromPath[UUID],
-        data: JSONBody[ConfirmationIn],
+        self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID], data: JSONBody[ConfirmationIn]
     ) -> Booking:
         return await appointments.confirm_booking(resident, appointment_id, visitor=data.visitor)
 
@@ -136,10 +125,7 @@ class AppointmentController(Controller):
     )
     @idempotent(_admitted)
     async def move(
-        self,
-        resident: NamedDependency[AsResident],
-        appointment_id: FromPath[UUID],
-        data: JSONBody[MoveIn],
+        self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID], data: JSONBody[MoveIn]
     ) -> Booking:
         return await appointments.reschedule_appointment(resident, appointment_id, data.slot_id)
 
@@ -151,11 +137,7 @@ class AppointmentController(Controller):
         responses=answers(*IDEMPOTENCY_ERRORS, appointments.cancel_appointment, appointments.booking_queue),
     )
     @idempotent(lambda _: appointments.booking_queue())
-    async def cancel(
-        self,
-        resident: NamedDependency[AsResident],
-        appointment_id: FromPath[UUID],
-    ) -> AppointmentDetail:
+    async def cancel(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> AppointmentDetail:
         await appointments.cancel_appointment(resident, appointment_id)
         return await appointments.get_own_appointment(resident, appointment_id)
 
@@ -201,5 +183,5 @@ openapi.LINKS["bookAppointment"] = {
     "cancellation": {"operationId": "cancelAppointment", "parameters": {"appointment_id": "$response.body#/id"}},
 }
 openapi.LINKS["holdAppointment"] = {
-    "confirmation": {"operationId": "confirmAppointment", "parameters": {"appointment_id": "$response.body#/id"}},
+    "confirmation": {"operationId": "confirmAppointment", "parameters": {"appointment_id": "$response.body#/id"}}
 }

@@ -83,10 +83,7 @@ class CheckInController(Controller):
         responses=answers(appointments.appointment_poster) | picture(PNG),
     )
     async def mini_program_code(
-        self,
-        resident: NamedDependency[AsResident],
-        partners: NamedDependency[Partners],
-        appointment_id: FromPath[UUID],
+        self, resident: NamedDependency[AsResident], partners: NamedDependency[Partners], appointment_id: FromPath[UUID]
     ) -> Response[bytes]:
         await tapped(resident)
         found = await appointments.appointment_poster(resident, appointment_id, wechat=partners.wechat)

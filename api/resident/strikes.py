@@ -38,10 +38,7 @@ class StrikeController(Controller):
         responses=answers(appointments.list_own_strikes),
     )
     async def list_own_strikes(
-        self,
-        resident: NamedDependency[AsResident],
-        limit: FromQuery[Limit] = USUAL,
-        cursor: FromQuery[Cursor] = None,
+        self, resident: NamedDependency[AsResident], limit: FromQuery[Limit] = USUAL, cursor: FromQuery[Cursor] = None
     ) -> Page[StrikeDetail]:
         return Page(*await appointments.list_own_strikes(resident, limit=limit, cursor=cursor))
 

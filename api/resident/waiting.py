@@ -55,11 +55,7 @@ class WaitingController(Controller):
         responses=answers(*IDEMPOTENCY_ERRORS, appointments.join_waiting_list, appointments.booking_queue),
     )
     @idempotent(lambda _: appointments.booking_queue())
-    async def join(
-        self,
-        resident: NamedDependency[AsResident],
-        data: JSONBody[WaitingIn],
-    ) -> WaitingEntryDetail:
+    async def join(self, resident: NamedDependency[AsResident], data: JSONBody[WaitingIn]) -> WaitingEntryDetail:
         return await appointments.join_waiting_list(
             resident, data.line_id, data.day, data.item_code, person_id=data.person_id
         )
@@ -97,11 +93,7 @@ class DrawEntryController(Controller):
         responses=answers(*IDEMPOTENCY_ERRORS, appointments.enter_draw, appointments.booking_queue),
     )
     @idempotent(lambda _: appointments.booking_queue())
-    async def enter(
-        self,
-        resident: NamedDependency[AsResident],
-        data: JSONBody[DrawEntryIn],
-    ) -> DrawEntryReceipt:
+    async def enter(self, resident: NamedDependency[AsResident], data: JSONBody[DrawEntryIn]) -> DrawEntryReceipt:
         return await appointments.enter_draw(
             resident, data.line_id, data.day, data.item_code, data.slot_ids, person_id=data.person_id
         )
@@ -132,5 +124,5 @@ openapi.LINKS["listDrawEntries"] = {
     },
 }
 openapi.LINKS["joinWaitingList"] = {
-    "leave": {"operationId": "leaveWaitingList", "parameters": {"entry_id": "$response.body#/id"}},
+    "leave": {"operationId": "leaveWaitingList", "parameters": {"entry_id": "$response.body#/id"}}
 }

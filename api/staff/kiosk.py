@@ -85,5 +85,5 @@ class KioskController(Controller):
 
 
 openapi.LINKS["takeWalkInTicket"] = openapi.LINKS["checkInByCode"] = {
-    "board": {"operationId": "getHallBoard", "parameters": {"hall_id": "$response.body#/hall_id"}},
+    "board": {"operationId": "getHallBoard", "parameters": {"hall_id": "$response.body#/hall_id"}}
 }

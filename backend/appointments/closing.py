@@ -261,11 +261,7 @@ async def _offer_another(slot_id: UUID, lost: asyncpg.Record, others: Sequence[U
     )
     await record(
         PlaceOffered(
-            entry_id=entry_id,
-            resident_id=resident_id,
-            appointment_id=appointment_id,
-            slot_id=free["id"],
-            until=until,
+            entry_id=entry_id, resident_id=resident_id, appointment_id=appointment_id, slot_id=free["id"], until=until
         )
     )
     return True

@@ -70,12 +70,7 @@ STATE_NAMES: dict[S, str] = {
     S.CANCELLED: "已取消",
     S.EXPIRED: "预留已失效",
 }
-TICKET_STATE_NAMES: dict[T, str] = {
-    T.WAITING: "等候中",
-    T.CALLED: "正在叫号",
-    T.SERVED: "已办结",
-    T.MISSED: "已过号",
-}
+TICKET_STATE_NAMES: dict[T, str] = {T.WAITING: "等候中", T.CALLED: "正在叫号", T.SERVED: "已办结", T.MISSED: "已过号"}
 
 
 def as_data() -> dict[str, object]:

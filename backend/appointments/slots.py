@@ -218,9 +218,5 @@ async def set_slot_capacity(
             )
         offered = await waiting.offer_next(slot_id) if capacity > slot["capacity"] else 0
     return SlotCapacity(
-        slot_id=slot_id,
-        capacity=capacity,
-        taken=taken + offered,
-        walk_in_quota=quota,
-        walk_ins=slot["walk_ins"],
+        slot_id=slot_id, capacity=capacity, taken=taken + offered, walk_in_quota=quota, walk_ins=slot["walk_ins"]
     )

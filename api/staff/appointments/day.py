@@ -25,9 +25,7 @@ OfLine = Annotated[UUID | None, QueryParameter(description="只看这个业务�
 States = Annotated[
     list[AppointmentState] | None,
     QueryParameter(
-        name="state",
-        description="只看这些状态，可重复；不给时为已预约、已签到、已办理和爽约",
-        required=False,
+        name="state", description="只看这些状态，可重复；不给时为已预约、已签到、已办理和爽约", required=False
     ),
 ]
 

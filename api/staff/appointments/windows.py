@@ -46,15 +46,11 @@ class WindowController(Controller):
         responses=answers(appointments.set_window),
     )
     async def set_window(
-        self,
-        staff: NamedDependency[AsStaff],
-        hall_id: FromPath[UUID],
-        number: Number,
-        data: JSONBody[WindowIn],
+        self, staff: NamedDependency[AsStaff], hall_id: FromPath[UUID], number: Number, data: JSONBody[WindowIn]
     ) -> WindowDetail:
         return await appointments.set_window(staff, hall_id, number, line_ids=data.line_ids, open=data.open)
 
 
 openapi.LINKS["listWindows"] = {
-    "window": {"operationId": "setWindow", "parameters": {"number": "$response.body#/0/number"}},
+    "window": {"operationId": "setWindow", "parameters": {"number": "$response.body#/0/number"}}
 }
