@@ -15,7 +15,7 @@ import chinese_calendar
 from chinese_calendar.constants import Holiday, holidays
 
 from backend.database import execute, fetch, transaction
-from backend.errors import Conflict
+from backend.errors import Conflict, raises
 from backend.events import Event, record
 
 PUBLISHED_FROM, PUBLISHED_TO = min(holidays).year, max(holidays).year
@@ -123,8 +123,9 @@ async def load() -> WorkingCalendar:
     )
 
 
+@raises(CalendarYearNotCovered)
 async def special_days(year: int) -> list[tuple[date, Day]]:
-    """The days of the year that are not what their weekday says. Raises CalendarYearNotCovered."""
+    """The days of the year that are not what their weekday says."""
     known = await load()
     if not known.covers(year):
         raise CalendarYearNotCovered(f"{year}年的节假日安排尚未收录", year=year)

@@ -28,16 +28,6 @@ from backend.cases import (
     Report,
     ReportResult,
 )
-from backend.cases.errors import (
-    CaseEventsFull,
-    CaseInvalid,
-    CaseItemFixed,
-    CaseNotFound,
-    CaseNumbersUsedUp,
-    CaseNumberTaken,
-    CaseReferenceReused,
-    EventIdReused,
-)
 from backend.identity import AsAgency
 from models.cases import Case, CaseEvent
 
@@ -243,7 +233,7 @@ class CaseController(Controller):
         summary="推送办件（部门自有编号）",
         description="首次推送建立办件（201），以后推送更正信息（200）；内容相同的重复推送没有影响。办件事项不能更改。",
         operation_id="pushCase",
-        responses=answers(CaseInvalid, CaseNumberTaken, CaseReferenceReused, CaseItemFixed)
+        responses=answers(cases.push_case)
         | {201: ResponseSpec(CaseOut, description="办件已建立", generate_examples=False)},
     )
     async def push(
@@ -256,12 +246,14 @@ class CaseController(Controller):
         summary="推送办件（由平台编号）",
         description="平台按办件编号规则编号。`reference` 为部门业务流水号：同一流水号、同一内容只建立一个办件。",
         operation_id="pushUnnumberedCase",
-        responses=answers(CaseInvalid, CaseReferenceReused, CaseNumbersUsedUp),
+        responses=answers(cases.push_unnumbered_case),
     )
     async def push_unnumbered(self, agency: NamedDependency[AsAgency], data: JSONBody[CaseIn]) -> CaseOut:
         return CaseOut.of((await cases.push_unnumbered_case(agency, data.facts())).case)
 
-    @get("/{number:str}", summary="本部门的办件", operation_id="getPushedCase", responses=answers(CaseNotFound))
+    @get(
+        "/{number:str}", summary="本部门的办件", operation_id="getPushedCase", responses=answers(cases.get_pushed_case)
+    )
     async def handled(self, agency: NamedDependency[AsAgency], number: FromPath[str]) -> CaseOut:
         return CaseOut.of(*await cases.get_pushed_case(agency, number))
 
@@ -273,7 +265,7 @@ class CaseController(Controller):
             "不认识的代码照样保存，显示为“其他”。"
         ),
         operation_id="reportCaseEvent",
-        responses=answers(CaseInvalid, CaseNotFound, EventIdReused, CaseEventsFull),
+        responses=answers(cases.ingest_reports),
     )
     async def report(
         self, agency: NamedDependency[AsAgency], number: FromPath[str], data: JSONBody[EventIn]
@@ -286,7 +278,7 @@ class CaseController(Controller):
         summary="推送一个办件的多个办理事件",
         description=f"一次最多 {MOST_AT_ONCE} 个，全部保存或全部不保存；状态只按最后结果通知一次。",
         operation_id="reportCaseEvents",
-        responses=answers(CaseInvalid, CaseNotFound, EventIdReused, CaseEventsFull),
+        responses=answers(cases.ingest_reports),
     )
     async def report_batch(
         self, agency: NamedDependency[AsAgency], number: FromPath[str], data: JSONBody[EventsIn]
@@ -301,7 +293,7 @@ class CaseController(Controller):
     summary="推送多个办件的办理事件",
     description=f"一次最多 {MOST_AT_ONCE} 个，可属于不同办件，全部保存或全部不保存。",
     operation_id="reportEventsOfCases",
-    responses=answers(CaseInvalid, CaseNotFound, EventIdReused, CaseEventsFull),
+    responses=answers(cases.ingest_reports),
 )
 async def report_many(agency: NamedDependency[AsAgency], data: JSONBody[NumberedEventsIn]) -> EventsOut:
     """The same for several cases at once."""

@@ -9,10 +9,8 @@ from litestar.params import FromPath, JSONBody
 from api.case_fees import CaseFees, ChargeIn
 from api.problems import answers
 from backend.cases import fees
-from backend.cases.errors import CaseNotChargeable, CaseNotFound
 from backend.identity import AsAgency
 from backend.payments import FeeDetail
-from backend.payments.errors import ChargeNotInGuide, FeeNotOpen, PaymentBeingMade
 
 
 class CaseFeeController(Controller):
@@ -21,7 +19,9 @@ class CaseFeeController(Controller):
     path = "/cases/{number:str}/fees"
     tags = ["部门推送办件"]
 
-    @get(summary="办件的费用及缴纳情况", operation_id="listPushedCaseFees", responses=answers(CaseNotFound))
+    @get(
+        summary="办件的费用及缴纳情况", operation_id="listPushedCaseFees", responses=answers(fees.list_fees_for_agency)
+    )
     async def of_case(self, agency: NamedDependency[AsAgency], number: FromPath[str]) -> CaseFees:
         return CaseFees(await fees.list_fees_for_agency(agency, number))
 
@@ -32,7 +32,7 @@ class CaseFeeController(Controller):
             "只能登记现行办事指南列明的项目。同一项目、同一数量的重复推送没有影响。"
         ),
         operation_id="pushFee",
-        responses=answers(CaseNotFound, CaseNotChargeable, ChargeNotInGuide, FeeNotOpen, PaymentBeingMade),
+        responses=answers(fees.charge_by_agency),
     )
     async def charge(
         self, agency: NamedDependency[AsAgency], number: FromPath[str], data: JSONBody[ChargeIn]

@@ -13,7 +13,6 @@ from api import openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.problems import answers
 from backend import calendar
-from backend.calendar import CalendarYearNotCovered
 
 Year = Annotated[int, PathParameter(ge=1990, le=2999, description="年份")]
 
@@ -46,7 +45,7 @@ class CalendarController(Controller):
         operation_id="getCalendarYear",
         middleware=[Revalidated(public=True, max_age=3600)],
         response_headers=HEADERS,
-        responses=answers(CalendarYearNotCovered) | NOT_MODIFIED,
+        responses=answers(calendar.special_days) | NOT_MODIFIED,
     )
     async def get_year(self, year: FromPath[Year]) -> YearOut:
         return YearOut(year, [SpecialDay(day, *what) for day, what in await calendar.special_days(year)])

@@ -11,8 +11,7 @@ from msgspec import Meta, Struct
 from api.limits import limit
 from api.problems import answers
 from backend import cases
-from backend.cases import CaseLookupLimitExceeded, PublicCaseDetail
-from backend.cases.errors import CaseInvalid, CaseLookupFailed
+from backend.cases import PublicCaseDetail
 
 
 class LookupIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -34,7 +33,7 @@ class CaseLookupController(Controller):
         operation_id="lookUpCase",
         status_code=200,
         guards=[limit("case-lookup", 30, 600, fail_closed=True)],
-        responses=answers(CaseInvalid, CaseLookupFailed, CaseLookupLimitExceeded),
+        responses=answers(cases.look_up_case),
     )
     async def look_up(self, data: JSONBody[LookupIn]) -> PublicCaseDetail:
         return await cases.look_up_case(data.number, data.id_last_four)

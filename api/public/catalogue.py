@@ -15,9 +15,7 @@ from api.problems import answers
 from api.public.regions import Domain, RegionCode
 from backend import catalogue
 from backend.catalogue import Card, Facets, Match, PublishedItem, Subject
-from backend.catalogue.errors import ItemNotFound
-from backend.paging import USUAL, CursorInvalid
-from backend.regions.errors import RegionNotFound
+from backend.paging import USUAL
 
 
 class ItemPage(Struct):
@@ -54,7 +52,7 @@ class CatalogueController(Controller):
         description="按地区查时，列出本地区和上级部门办理的事项。名称开头相符的排在最前。",
         operation_id="listItems",
         guards=[limits.limit("item-search", 300, 60)],
-        responses=etag.NOT_MODIFIED | answers(RegionNotFound, CursorInvalid),
+        responses=etag.NOT_MODIFIED | answers(catalogue.search_items),
     )
     async def list_items(
         self,
@@ -83,7 +81,7 @@ class CatalogueController(Controller):
         "/items/{code:str}",
         summary="办事指南（现行版本）",
         operation_id="getItem",
-        responses=etag.NOT_MODIFIED | answers(ItemNotFound),
+        responses=etag.NOT_MODIFIED | answers(catalogue.get_published_item),
     )
     async def get_item(self, code: ItemCode) -> PublishedItem:
         return await catalogue.get_published_item(code)
@@ -92,7 +90,7 @@ class CatalogueController(Controller):
         "/item-facets",
         summary="事项的领域、主题和服务对象，各有多少项",
         operation_id="listItemFacets",
-        responses=etag.NOT_MODIFIED | answers(RegionNotFound),
+        responses=etag.NOT_MODIFIED | answers(catalogue.list_facets),
     )
     async def list_facets(self, region: RegionCode = None) -> Facets:
         return await catalogue.list_facets(region)

@@ -13,9 +13,8 @@ from api import etag, openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend import regions
-from backend.paging import USUAL, CursorInvalid
+from backend.paging import USUAL
 from backend.regions import DepartmentDetail, HallDetail, RegionDetail
-from backend.regions.errors import HallNotFound, RegionNotFound
 
 RegionCode = Annotated[
     str | None,
@@ -36,7 +35,7 @@ class RegionController(Controller):
         summary="行政区划",
         description="列出某日（默认今天）有效的区划；停用的代码给出接续它的代码。",
         operation_id="listRegions",
-        responses=etag.NOT_MODIFIED | answers(CursorInvalid),
+        responses=etag.NOT_MODIFIED | answers(regions.list_regions),
     )
     async def list_regions(
         self,
@@ -52,7 +51,7 @@ class RegionController(Controller):
         summary="部门",
         description="按地区查时，列出本级和上级部门。",
         operation_id="listDepartments",
-        responses=etag.NOT_MODIFIED | answers(RegionNotFound, CursorInvalid),
+        responses=etag.NOT_MODIFIED | answers(regions.list_departments),
     )
     async def list_departments(
         self, region: RegionCode = None, domain: Domain = None, limit: Limit = USUAL, cursor: Cursor = None
@@ -64,7 +63,7 @@ class RegionController(Controller):
         summary="办事大厅",
         description="按地区查时，列出本地区及其下级地区的大厅。",
         operation_id="listHalls",
-        responses=etag.NOT_MODIFIED | answers(RegionNotFound, CursorInvalid),
+        responses=etag.NOT_MODIFIED | answers(regions.list_halls),
     )
     async def list_halls(
         self, region: RegionCode = None, limit: Limit = USUAL, cursor: Cursor = None
@@ -75,7 +74,7 @@ class RegionController(Controller):
         "/halls/{hall_id:uuid}",
         summary="一个办事大厅",
         operation_id="getHall",
-        responses=etag.NOT_MODIFIED | answers(HallNotFound),
+        responses=etag.NOT_MODIFIED | answers(regions.get_hall),
     )
     async def get_hall(self, hall_id: FromPath[UUID]) -> HallDetail:
         return await regions.get_hall(hall_id)

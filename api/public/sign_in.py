@@ -15,15 +15,6 @@ from api.limits import limit
 from api.problems import answers
 from backend import identity
 from backend.identity import Tokens, device_class
-from backend.identity.errors import (
-    AccountDisabled,
-    RefreshElsewhere,
-    RefreshInvalid,
-    RefreshReused,
-    SignInBusy,
-    SignInCodeInvalid,
-    SignInRisky,
-)
 from backend.partners import Partners
 
 KEY_SET_KEPT = 300
@@ -75,7 +66,7 @@ class SessionController(Controller):
         description="code 五分钟内有效且只能使用一次。登录失败后请重新调用 wx.login。",
         operation_id="signIn",
         guards=[limit("sign-in", 120, 60, fail_closed=True)],
-        responses=answers(SignInCodeInvalid, SignInRisky, AccountDisabled, SignInBusy),
+        responses=answers(identity.sign_in_resident),
     )
     async def sign_in(
         self, request: Request[Any, Any, Any], data: JSONBody[SignInIn], partners: NamedDependency[Partners]
@@ -92,7 +83,7 @@ class SessionController(Controller):
         ),
         operation_id="refreshSession",
         guards=[limit("refresh", 600, 60)],
-        responses=answers(RefreshInvalid, RefreshReused, RefreshElsewhere),
+        responses=answers(identity.refresh_session),
     )
     async def refresh(self, request: Request[Any, Any, Any], data: JSONBody[RefreshIn]) -> TokensOut:
         return TokensOut.of(await identity.refresh_session(data.refresh_token, device=_device(request)))

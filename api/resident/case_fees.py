@@ -11,7 +11,6 @@ from api import openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.problems import answers
 from backend.cases import fees
-from backend.cases.errors import CaseNotFound
 from backend.identity import AsResident
 from backend.payments import FeeDetail
 
@@ -34,7 +33,7 @@ class CaseFeeController(Controller):
         operation_id="listCaseFees",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(CaseNotFound) | NOT_MODIFIED,
+        responses=answers(fees.list_own_case_fees) | NOT_MODIFIED,
     )
     async def fees(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> CaseFees:
         return CaseFees(await fees.list_own_case_fees(resident, number))

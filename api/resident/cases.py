@@ -14,9 +14,8 @@ from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend import cases
 from backend.cases import CaseDetail, CaseSummary
-from backend.cases.errors import CaseNotFound
 from backend.identity import AsResident
-from backend.paging import USUAL, CursorInvalid
+from backend.paging import USUAL
 from models.cases import CaseState
 
 States = Annotated[
@@ -36,7 +35,7 @@ class CaseController(Controller):
         operation_id="listCases",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(CursorInvalid) | NOT_MODIFIED,
+        responses=answers(cases.list_own_cases) | NOT_MODIFIED,
     )
     async def list_own_cases(
         self,
@@ -57,7 +56,7 @@ class CaseController(Controller):
         operation_id="getCase",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(CaseNotFound) | NOT_MODIFIED,
+        responses=answers(cases.get_own_case_json) | NOT_MODIFIED,
     )
     async def get_own_case(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> Response[CaseDetail]:
         # The statement has written the JSON already; the type is what it says.

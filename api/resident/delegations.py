@@ -19,7 +19,7 @@ from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from backend import appointments
-from backend.identity import AsResident, DelegationDetail, Invitation, InvitationDetail, Scope, delegating, errors
+from backend.identity import AsResident, DelegationDetail, Invitation, InvitationDetail, Scope, delegating
 
 PNG = "image/png"
 Name = Annotated[str, Meta(min_length=1, max_length=50, description="对方看到的称呼，如真实姓名")]
@@ -72,7 +72,7 @@ class DelegationController(Controller):
         summary="邀请他人为我代办",
         description="发出邀请即为本人同意；对方登录后接受才生效。随时可以撤销，到期自动结束。邀请码另取。",
         operation_id="offerDelegation",
-        responses=answers(*IDEMPOTENCY_ERRORS, errors.DelegationPeriodInvalid, errors.DelegationLimitExceeded),
+        responses=answers(*IDEMPOTENCY_ERRORS, delegating.offer_delegation),
     )
     @idempotent()
     async def offer(
@@ -101,7 +101,7 @@ class DelegationController(Controller):
         operation_id="getDelegation",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(errors.DelegationNotFound) | NOT_MODIFIED,
+        responses=answers(delegating.get_own_delegation) | NOT_MODIFIED,
     )
     async def get_own_delegation(
         self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]
@@ -113,7 +113,7 @@ class DelegationController(Controller):
         summary="代办邀请码（数据）",
         description="仅邀请人可取。只能由一人使用一次，过期或撤回后失效；内容不含个人信息，也不是网址。",
         operation_id="getInvitation",
-        responses=answers(errors.DelegationNotFound, errors.InvitationInvalid),
+        responses=answers(delegating.create_invitation),
     )
     async def invitation(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> Invitation:
         return await delegating.create_invitation(resident, delegation_id)
@@ -123,7 +123,7 @@ class DelegationController(Controller):
         summary="代办邀请码（PNG 图片）",
         operation_id="getInvitationAsPng",
         media_type=PNG,
-        responses=answers(errors.DelegationNotFound, errors.InvitationInvalid)
+        responses=answers(delegating.create_invitation)
         | {200: ResponseSpec(bytes, media_type=PNG, description="图片", generate_examples=False)},
     )
     async def png(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> Response[bytes]:
@@ -135,7 +135,7 @@ class DelegationController(Controller):
         summary="撤回邀请、撤销授权，或不再代办",
         description="马上生效；此前已经办理的事项不受影响。重复操作没有影响。",
         operation_id="endDelegation",
-        responses=answers(errors.DelegationNotFound),
+        responses=answers(delegating.end_delegation),
     )
     async def end(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> None:
         await delegating.end_delegation(resident, delegation_id)
@@ -152,7 +152,7 @@ class InvitationController(Controller):
         summary="查看代办邀请：谁请我办什么",
         operation_id="readInvitation",
         status_code=200,
-        responses=answers(errors.InvitationInvalid, errors.OwnInvitation),
+        responses=answers(delegating.read_invitation),
     )
     async def read(self, resident: NamedDependency[AsResident], data: JSONBody[InvitationIn]) -> InvitationDetail:
         await _count_attempt(resident)
@@ -162,9 +162,7 @@ class InvitationController(Controller):
         "/acceptances",
         summary="接受代办邀请",
         operation_id="acceptInvitation",
-        responses=answers(
-            *IDEMPOTENCY_ERRORS, errors.InvitationInvalid, errors.OwnInvitation, errors.DelegationLimitExceeded
-        ),
+        responses=answers(*IDEMPOTENCY_ERRORS, delegating.accept_invitation),
     )
     @idempotent(_counted)
     async def accept(

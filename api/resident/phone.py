@@ -14,7 +14,6 @@ from api.problems import answers
 from api.resident.me import MeOut
 from backend import identity
 from backend.identity import AsResident
-from backend.identity.errors import PhoneBusy, PhoneCodeInvalid
 from backend.partners import Partners
 
 
@@ -34,7 +33,7 @@ class PhoneController(Controller):
         summary="用 getPhoneNumber 的 code 绑定手机号",
         description="手机号归最后一次验证它的人所有。绑定后，登记了该手机号的办件会出现在我的办件中。",
         operation_id="confirmPhone",
-        responses=answers(PhoneCodeInvalid, PhoneBusy),
+        responses=answers(identity.confirm_phone),
     )
     async def confirm(
         self, resident: NamedDependency[AsResident], data: JSONBody[PhoneIn], partners: NamedDependency[Partners]

@@ -14,7 +14,6 @@ from api import openapi
 from api.problems import answers
 from backend import identity
 from backend.identity import AsResident
-from backend.identity.errors import SessionNotFound
 
 
 class SessionOut(Struct, kw_only=True):
@@ -55,7 +54,7 @@ class SessionsController(Controller):
         "/{session_id:uuid}",
         summary="退出一个登录设备",
         operation_id="endSession",
-        responses=answers(SessionNotFound),
+        responses=answers(identity.end_session),
     )
     async def end(self, resident: NamedDependency[AsResident], session_id: FromPath[UUID]) -> None:
         await identity.end_session(resident, session_id)

@@ -23,20 +23,9 @@ from backend.catalogue import (
     VersionSummary,
     version_detail,
 )
-from backend.catalogue.errors import (
-    GuideInvalid,
-    ItemCodeInvalid,
-    ItemDraftEditConflict,
-    ItemDraftSuperseded,
-    ItemExists,
-    ItemNotFound,
-    ItemVersionNotFound,
-    ItemVersionTransitionRefused,
-)
 from backend.errors import Fault
 from backend.identity import AsStaff
-from backend.identity.errors import DutyMissing
-from backend.paging import USUAL, CursorInvalid
+from backend.paging import USUAL
 from models.catalogue import ItemKind
 
 ItemCode = Annotated[str, PathParameter(min_length=31, max_length=33, pattern="^[0-9A-Za-z]+$", description="事项编码")]
@@ -100,7 +89,7 @@ class ItemController(Controller):
     path = "/items"
     tags = ["事项管理"]
 
-    @get(summary="本部门的事项", operation_id="listOwnItems", responses=answers(CursorInvalid))
+    @get(summary="本部门的事项", operation_id="listOwnItems", responses=answers(catalogue.list_own_items))
     async def list_own(
         self, staff: NamedDependency[AsStaff], limit: Limit = USUAL, cursor: Cursor = None
     ) -> Page[StaffItemSummary]:
@@ -109,13 +98,18 @@ class ItemController(Controller):
     @post(
         summary="新建事项（生成编码和第一版草稿）",
         operation_id="createItem",
-        responses=answers(DutyMissing, ItemCodeInvalid, ItemExists),
+        responses=answers(catalogue.begin_item),
     )
     async def create(self, staff: NamedDependency[AsStaff], data: JSONBody[ItemIn]) -> VersionDetail:
         code, version = await catalogue.begin_item(staff, data.spec(), data.content())
         return version_detail(code, version)
 
-    @get("/{code:str}/versions", summary="事项的各个版本", operation_id="listVersions", responses=answers(ItemNotFound))
+    @get(
+        "/{code:str}/versions",
+        summary="事项的各个版本",
+        operation_id="listVersions",
+        responses=answers(catalogue.list_versions),
+    )
     async def list_versions(self, staff: NamedDependency[AsStaff], code: ItemCode) -> list[VersionSummary]:
         return await catalogue.list_versions(staff, code)
 
@@ -123,7 +117,7 @@ class ItemController(Controller):
         "/{code:str}/versions",
         summary="起草新版本（从现行版本复制）",
         operation_id="draftVersion",
-        responses=answers(DutyMissing, ItemNotFound),
+        responses=answers(catalogue.begin_version),
     )
     async def draft(self, staff: NamedDependency[AsStaff], code: ItemCode) -> VersionDetail:
         return version_detail(code, await catalogue.begin_version(staff, code))
@@ -132,7 +126,7 @@ class ItemController(Controller):
         "/{code:str}/versions/{number:int}",
         summary="一个版本的全部内容",
         operation_id="getVersion",
-        responses=answers(ItemNotFound, ItemVersionNotFound),
+        responses=answers(catalogue.get_version_detail),
     )
     async def get_version(self, staff: NamedDependency[AsStaff], code: ItemCode, number: Number) -> VersionDetail:
         return await catalogue.get_version_detail(staff, code, number)
@@ -141,9 +135,7 @@ class ItemController(Controller):
         "/{code:str}/versions/{number:int}",
         summary="保存草稿",
         operation_id="editVersion",
-        responses=answers(
-            DutyMissing, ItemNotFound, ItemVersionNotFound, ItemVersionTransitionRefused, ItemDraftEditConflict
-        ),
+        responses=answers(catalogue.edit_version),
     )
     async def edit(
         self,
@@ -161,7 +153,7 @@ class ItemController(Controller):
         "/{code:str}/versions/{number:int}/faults",
         summary="发布前检查",
         operation_id="checkVersion",
-        responses=answers(DutyMissing, ItemNotFound, ItemVersionNotFound),
+        responses=answers(catalogue.check_version),
     )
     async def check(self, staff: NamedDependency[AsStaff], code: ItemCode, number: Number) -> CheckOut:
         faults = await catalogue.check_version(staff, code, number)
@@ -172,15 +164,7 @@ class ItemController(Controller):
         summary="发布版本",
         operation_id="publishVersion",
         status_code=200,
-        responses=answers(
-            DutyMissing,
-            ItemNotFound,
-            ItemVersionNotFound,
-            ItemVersionTransitionRefused,
-            ItemDraftEditConflict,
-            ItemDraftSuperseded,
-            GuideInvalid,
-        ),
+        responses=answers(catalogue.publish_version),
     )
     async def publish(
         self,
@@ -196,7 +180,7 @@ class ItemController(Controller):
         summary="撤回版本",
         operation_id="withdrawVersion",
         status_code=200,
-        responses=answers(DutyMissing, ItemNotFound, ItemVersionNotFound, ItemVersionTransitionRefused),
+        responses=answers(catalogue.withdraw_version),
     )
     async def withdraw(
         self,

@@ -15,11 +15,8 @@ from api.case_fees import CaseFees, ChargeIn
 from api.problems import answers
 from backend import payments
 from backend.cases import fees
-from backend.cases.errors import CaseNotChargeable, CaseNotFound
 from backend.identity import AsStaff
-from backend.identity.errors import DutyMissing
 from backend.payments import FeeDetail
-from backend.payments.errors import ChargeNotInGuide, FeeNotOpen, PaymentBeingMade
 
 
 class WaiverIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -38,7 +35,7 @@ class FeeController(Controller):
         "/cases/{number:str}/fees",
         summary="本部门办件的费用",
         operation_id="listFeesOfCase",
-        responses=answers(DutyMissing, CaseNotFound),
+        responses=answers(fees.list_fees_for_staff),
     )
     async def of_case(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> CaseFees:
         return CaseFees(await fees.list_fees_for_staff(staff, number))
@@ -48,7 +45,7 @@ class FeeController(Controller):
         summary="登记一项收费，或更正数量",
         description="只能登记现行办事指南列明的项目和标准；同一项目重复登记是同一笔费用。有人正在支付时不能更正数量。",
         operation_id="raiseFee",
-        responses=answers(DutyMissing, CaseNotFound, CaseNotChargeable, ChargeNotInGuide, FeeNotOpen, PaymentBeingMade),
+        responses=answers(fees.charge_by_staff),
     )
     async def charge(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[ChargeIn]

@@ -14,7 +14,6 @@ from api import limits
 from api.problems import answers
 from backend.identity import AsStaff, staff_signing_in
 from backend.identity import staff as staff_accounts
-from backend.identity.errors import AttemptsExhausted, CredentialsWrong, PasswordExpired, PasswordWeak
 
 
 class StaffSignInIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -58,7 +57,7 @@ class StaffSignInController(Controller):
         description="两个要素一次提交，无论哪个错误，回答都相同。每个动态验证码只能使用一次。",
         operation_id="signInStaff",
         guards=[limits.limit("staff-sign-in", 30, 60, fail_closed=True)],
-        responses=answers(CredentialsWrong, AttemptsExhausted, PasswordExpired, PasswordWeak),
+        responses=answers(staff_signing_in.sign_in_staff),
     )
     async def sign_in(self, request: Request[Any, Any, Any], data: JSONBody[StaffSignInIn]) -> StaffTokenOut:
         signed_in = await staff_signing_in.sign_in_staff(

@@ -6,10 +6,12 @@ from backend.cases import applicants
 from backend.cases.applicants import Applicant, SealedApplicant
 from backend.cases.errors import CaseNotFound
 from backend.cases.opening import NUMBER, normalised_number
+from backend.errors import raises
 from backend.identity.principals import AsAgency
 from models.cases import Case, CaseEvent
 
 
+@raises(CaseNotFound)
 async def get_pushed_case(agency: AsAgency, number: str) -> tuple[Case, list[CaseEvent]]:
     """The agency's own case with its events in the order in which they happened.
 

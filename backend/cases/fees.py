@@ -16,11 +16,12 @@ from backend.cases.events import CaseLinked, CaseOpened, CaseProgressed, CaseUnl
 from backend.cases.opening import NUMBER, normalised_number
 from backend.catalogue.charges import PublishedCharge, list_charges
 from backend.database import transaction
-from backend.errors import Fault
+from backend.errors import Fault, raises
 from backend.events import EventMeta
+from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsAgency, AsResident, AsStaff
 from backend.payments import FeeDetail
-from backend.payments.errors import ChargeNotInGuide
+from backend.payments.errors import ChargeNotInGuide, FeeNotOpen, PaymentBeingMade
 from models.cases import Case, CaseState
 
 SUBJECT = "case"
@@ -56,22 +57,26 @@ async def hand_over_on_unlink(event: CaseUnlinked, meta: EventMeta) -> None:
     await _hand_over(event.case_id)
 
 
+@raises(CaseNotFound)
 async def list_own_case_fees(resident: AsResident, number: str) -> list[FeeDetail]:
     """What the resident's case costs. Raises CaseNotFound, also for another person's case."""
     return await payments.list_subject_fees(SUBJECT, await _case_id(number, "resident_id", resident.id))
 
 
+@raises(DutyMissing, CaseNotFound)
 async def list_fees_for_staff(staff: AsStaff, number: str) -> list[FeeDetail]:
-    """What a case of one's own department costs. Raises DutyMissing and CaseNotFound."""
+    """What a case of one's own department costs."""
     staff.require(payments.MANAGE_FEES)
     return await payments.list_subject_fees(SUBJECT, await _case_id(number, "department_id", staff.department_id))
 
 
+@raises(CaseNotFound)
 async def list_fees_for_agency(agency: AsAgency, number: str) -> list[FeeDetail]:
-    """What a case of one's own costs. Raises CaseNotFound."""
+    """What a case of one's own costs."""
     return await payments.list_subject_fees(SUBJECT, await _case_id(number, "agency_id", agency.id))
 
 
+@raises(DutyMissing, CaseNotFound, CaseNotChargeable, ChargeNotInGuide, FeeNotOpen, PaymentBeingMade)
 async def charge_by_staff(staff: AsStaff, number: str, charge_ref: str, quantity: int) -> FeeDetail:
     """Raise a charge of the guide for a case of one's department, or say how many of it are owed.
 
@@ -82,6 +87,7 @@ async def charge_by_staff(staff: AsStaff, number: str, charge_ref: str, quantity
     return await _charge(await _case_id(number, "department_id", staff.department_id), charge_ref, quantity)
 
 
+@raises(CaseNotFound, CaseNotChargeable, ChargeNotInGuide, FeeNotOpen, PaymentBeingMade)
 async def charge_by_agency(agency: AsAgency, number: str, charge_ref: str, quantity: int) -> FeeDetail:
     """The same by a department's system, for a case of its own. Raises the same but DutyMissing."""
     return await _charge(await _case_id(number, "agency_id", agency.id), charge_ref, quantity)

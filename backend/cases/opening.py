@@ -32,7 +32,7 @@ from backend.cases.numbering import alert_used_up, next_number
 from backend.cases.projecting import project_case
 from backend.crypto import normalised
 from backend.database import fetch, transaction
-from backend.errors import Fault
+from backend.errors import Fault, raises
 from backend.events import record
 from backend.identity.principals import AsAgency
 from backend.settings import settings
@@ -89,6 +89,7 @@ def check_moment(moment: datetime, pointer: str) -> None:
         raise CaseInvalid(fields=[Fault(pointer, "时间早于 1990 年，请核对")])
 
 
+@raises(CaseInvalid, CaseNumberTaken, CaseReferenceReused, CaseItemFixed)
 async def push_case(agency: AsAgency, number: str, facts: CaseFacts) -> PushedCase:
     """Open the case with the department's own number, or correct what was said about it.
 
@@ -109,6 +110,7 @@ async def push_case(agency: AsAgency, number: str, facts: CaseFacts) -> PushedCa
         return PushedCase(case, False, await _amend(case, facts))
 
 
+@raises(CaseInvalid, CaseReferenceReused, CaseNumbersUsedUp)
 async def push_unnumbered_case(agency: AsAgency, facts: CaseFacts) -> PushedCase:
     """Open a case under a number of ours. The department's `reference` says which case it is when it asks again.
 

@@ -20,7 +20,7 @@ from backend.cases.opening import NUMBER, normalised_number
 from backend.cases.vocabulary import NAMES, OUTCOME_NAMES, Kind, Outcome
 from backend.crypto import fingerprint
 from backend.database import fetch, fetch_row
-from backend.errors import Fault, TooMany
+from backend.errors import Fault, TooMany, raises
 from backend.settings import settings
 from models.cases import CaseState
 
@@ -65,6 +65,7 @@ class PublicCaseDetail(Struct, frozen=True):
     timeline: list[PublicStep]
 
 
+@raises(CaseInvalid, CaseLookupFailed, CaseLookupLimitExceeded)
 async def look_up_case(number: str, id_last_four: str) -> PublicCaseDetail:
     """The case, masked, if the four characters are those of its applicant.
 

@@ -23,7 +23,7 @@ from backend.cases.opening import check_moment, checked_number
 from backend.cases.projecting import project_case
 from backend.cases.vocabulary import RANKS, Outcome, kind_of
 from backend.database import fetch_value, transaction
-from backend.errors import Fault
+from backend.errors import Fault, raises
 from backend.identity.principals import AsAgency
 from backend.sql import named
 from models.cases import Case, CaseEvent
@@ -71,6 +71,7 @@ class ReportResult(Struct, frozen=True):
     repeated: bool
 
 
+@raises(CaseInvalid, CaseNotFound, EventIdReused, CaseEventsFull)
 async def ingest_reports(
     agency: AsAgency, reports: Sequence[tuple[str, Report]], *, pointer: str = "/events/{}"
 ) -> list[ReportResult]:

@@ -22,8 +22,9 @@ from backend.cases.opening import NUMBER, normalised_number
 from backend.cases.reporting import Missing
 from backend.cases.vocabulary import NAMES, OUTCOME_NAMES, Kind, Outcome
 from backend.database import fetch_value
+from backend.errors import raises
 from backend.identity.principals import AsResident
-from backend.paging import paged
+from backend.paging import CursorInvalid, paged
 from models.cases import Case, CaseEvent, CaseState
 
 _PURPOSE = "resident-cases"
@@ -125,6 +126,7 @@ ORDER BY received_at DESC, id DESC LIMIT $5
 """
 
 
+@raises(CaseNotFound)
 async def get_own_case_json(resident: AsResident, number: str) -> bytes:
     """The resident's case with its timeline, as finished JSON.
 
@@ -180,6 +182,7 @@ def _happening(event: CaseEvent) -> TimelineEntry:
     )
 
 
+@raises(CursorInvalid)
 async def list_own_cases(
     resident: AsResident, *, states: Sequence[CaseState] | None, cursor: str | None, limit: int
 ) -> tuple[list[CaseSummary], str | None]:

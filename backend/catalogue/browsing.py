@@ -14,7 +14,9 @@ from backend.catalogue.finding import Filters, FoundItems, find_items
 from backend.catalogue.guide import Guide
 from backend.catalogue.indexing import Card
 from backend.database import fetch, fetch_row
-from backend.paging import USUAL
+from backend.errors import raises
+from backend.paging import USUAL, CursorInvalid
+from backend.regions.errors import RegionNotFound
 
 _GUIDE = """
 SELECT e.card::text AS card, v.number, v.published_at, v.guide::text AS guide
@@ -56,6 +58,7 @@ class PublishedItem(Struct, frozen=True, kw_only=True):
     halls: list[regions.HallDetail]
 
 
+@raises(RegionNotFound, CursorInvalid)
 async def search_items(
     query: str = "",
     *,
@@ -67,10 +70,7 @@ async def search_items(
     limit: int = USUAL,
     cursor: str | None = None,
 ) -> FoundItems:
-    """One page of what people in the region can ask for: items of the region and of the regions around it.
-
-    Raises RegionNotFound and CursorInvalid.
-    """
+    """One page of what people in the region can ask for: items of the region and of the regions around it."""
     filters = Filters(
         region_codes=await regions.get_lineage(region) if region else (),
         department_id=department_id,
@@ -81,6 +81,7 @@ async def search_items(
     return await find_items(query, filters=filters, limit=limit, cursor=cursor)
 
 
+@raises(ItemNotFound)
 async def get_published_item(code: str) -> PublishedItem:
     """The guide in force. Raises ItemNotFound when the item is not published, or there is none."""
     row = await fetch_row(_GUIDE, code.upper())
@@ -96,8 +97,9 @@ async def get_published_item(code: str) -> PublishedItem:
     )
 
 
+@raises(RegionNotFound)
 async def list_facets(region: str | None = None) -> Facets:
-    """Domains, themes and subjects of what people in the region can ask for. Raises RegionNotFound."""
+    """Domains, themes and subjects of what people in the region can ask for."""
     codes = list(await regions.get_lineage(region)) if region else None
     found: dict[str, list[Facet]] = {"domains": [], "themes": [], "subjects": []}
     for row in await fetch(_FACETS, codes):

@@ -10,14 +10,22 @@ from msgspec import UNSET, Struct, UnsetType
 from tortoise.exceptions import IntegrityError
 
 from backend.catalogue import codes
-from backend.catalogue.errors import ItemDraftEditConflict, ItemExists, ItemNotFound, ItemVersionNotFound
+from backend.catalogue.errors import (
+    ItemCodeInvalid,
+    ItemDraftEditConflict,
+    ItemExists,
+    ItemNotFound,
+    ItemVersionNotFound,
+    ItemVersionTransitionRefused,
+)
 from backend.catalogue.events import ItemDrafted, ItemEdited
 from backend.catalogue.guide import Guide, Short
 from backend.catalogue.lifecycle import ITEM_VERSIONS, VersionTransition
 from backend.catalogue.linting import lint
 from backend.database import transaction
-from backend.errors import Fault
+from backend.errors import Fault, raises
 from backend.events import record
+from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
 from backend.regions import get_halls
 from models.catalogue import ItemKind, ItemVersion, ServiceItem, VersionState
@@ -67,6 +75,7 @@ async def published_number(item: ServiceItem) -> int | None:
     return version.number if version else None
 
 
+@raises(DutyMissing, ItemCodeInvalid, ItemExists)
 async def begin_item(staff: AsStaff, spec: ItemSpec, content: Content) -> tuple[str, ItemVersion]:
     """The code of a new item of the department, made of USCC, level and basic code; and its first draft.
 
@@ -85,11 +94,9 @@ async def begin_item(staff: AsStaff, spec: ItemSpec, content: Content) -> tuple[
         raise ItemExists(item_code=code) from error
 
 
+@raises(DutyMissing, ItemNotFound)
 async def begin_version(staff: AsStaff, code: str) -> ItemVersion:
-    """A draft that begins as a copy of the version in force, or of the last one when none is.
-
-    Raises DutyMissing and ItemNotFound.
-    """
+    """A draft that begins as a copy of the version in force, or of the last one when none is."""
     staff.require(EDIT)
     async with transaction():
         item = await get_own_item(staff, code, lock=True)
@@ -114,6 +121,7 @@ async def _draft(
     return version
 
 
+@raises(DutyMissing, ItemNotFound, ItemVersionNotFound, ItemVersionTransitionRefused, ItemDraftEditConflict)
 async def edit_version(
     staff: AsStaff,
     code: str,
@@ -141,8 +149,9 @@ async def edit_version(
     return version
 
 
+@raises(DutyMissing, ItemNotFound, ItemVersionNotFound)
 async def check_version(staff: AsStaff, code: str, number: int) -> list[Fault]:
-    """What would keep the version from being published. Raises DutyMissing, ItemNotFound, ItemVersionNotFound."""
+    """What would keep the version from being published."""
     staff.require(EDIT)
     return await list_faults(await get_version(await get_own_item(staff, code), number))
 

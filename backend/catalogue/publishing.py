@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from backend import clock
 from backend.catalogue.drafting import content_of, get_own_item, get_version, list_faults, require_revision
-from backend.catalogue.errors import GuideInvalid, ItemDraftSuperseded
+from backend.catalogue.errors import (
+    GuideInvalid,
+    ItemDraftEditConflict,
+    ItemDraftSuperseded,
+    ItemNotFound,
+    ItemVersionNotFound,
+    ItemVersionTransitionRefused,
+)
 from backend.catalogue.events import ItemPublished, ItemWithdrawn
 from backend.catalogue.indexing import index_item, unindex_item
 from backend.catalogue.lifecycle import ITEM_VERSIONS, VersionTransition
 from backend.database import transaction
+from backend.errors import raises
 from backend.events import record
+from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
 from models.catalogue import ItemVersion, VersionState
 
 PUBLISH = "catalogue.publish"
 
 
+@raises(
+    DutyMissing,
+    ItemNotFound,
+    ItemVersionNotFound,
+    ItemVersionTransitionRefused,
+    ItemDraftEditConflict,
+    ItemDraftSuperseded,
+    GuideInvalid,
+)
 async def publish_version(staff: AsStaff, code: str, number: int, *, revision: int) -> ItemVersion:
     """Put the draft in force, in the place of the version it was based on.
 
@@ -44,6 +62,7 @@ async def publish_version(staff: AsStaff, code: str, number: int, *, revision: i
     return version
 
 
+@raises(DutyMissing, ItemNotFound, ItemVersionNotFound, ItemVersionTransitionRefused)
 async def withdraw_version(staff: AsStaff, code: str, number: int, *, because: str) -> ItemVersion:
     """Take the version out of force; the item disappears from the public pages until another is published.
 

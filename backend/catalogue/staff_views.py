@@ -7,10 +7,11 @@ from datetime import datetime
 from msgspec import Struct
 
 from backend.catalogue.drafting import Content, content_of, get_own_item, get_version
-from backend.catalogue.errors import ItemNotFound
+from backend.catalogue.errors import ItemNotFound, ItemVersionNotFound
 from backend.database import fetch, row_as
+from backend.errors import raises
 from backend.identity.principals import AsStaff
-from backend.paging import USUAL, paged
+from backend.paging import USUAL, CursorInvalid, paged
 from models.catalogue import ItemVersion, VersionState
 
 
@@ -65,6 +66,7 @@ WHERE i.code = $1 AND i.department_id = $2 ORDER BY v.number DESC
 """
 
 
+@raises(CursorInvalid)
 async def list_own_items(
     staff: AsStaff, *, limit: int = USUAL, cursor: str | None = None
 ) -> tuple[list[StaffItemSummary], str | None]:
@@ -76,6 +78,7 @@ async def list_own_items(
     )  # fmt: skip
 
 
+@raises(ItemNotFound)
 async def list_versions(staff: AsStaff, code: str) -> list[VersionSummary]:
     """Every version of the item, the newest first. Raises ItemNotFound when it is not the department's."""
     rows = await fetch(_VERSIONS, code.upper(), staff.department_id)
@@ -84,8 +87,9 @@ async def list_versions(staff: AsStaff, code: str) -> list[VersionSummary]:
     return [VersionSummary(**{**row, "state": VersionState(row["state"])}) for row in rows]
 
 
+@raises(ItemNotFound, ItemVersionNotFound)
 async def get_version_detail(staff: AsStaff, code: str, number: int) -> VersionDetail:
-    """One version whole. Raises ItemNotFound and ItemVersionNotFound."""
+    """One version whole."""
     item = await get_own_item(staff, code)
     return version_detail(item.code, await get_version(item, number))
 

@@ -23,7 +23,7 @@ from uuid_utils.compat import uuid7
 from backend import clock, logs
 from backend.crypto import mask_phone, open_sealed, seal
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
-from backend.errors import Fault
+from backend.errors import Fault, raises
 from backend.events import record
 from backend.identity import invitations
 from backend.identity.errors import (
@@ -135,13 +135,11 @@ async def delegates_of(principal_id: UUID, matter: Matter) -> list[UUID]:
     return [row["delegate_id"] for row in rows]
 
 
+@raises(DelegationPeriodInvalid, DelegationLimitExceeded)
 async def offer_delegation(
     resident: AsResident, *, name: str, matters: Sequence[Scope], until: date
 ) -> DelegationDetail:
-    """Offer to be acted for, up to and including this day; `name` is what the delegate will know the principal by.
-
-    Raises DelegationPeriodInvalid, DelegationLimitExceeded.
-    """
+    """Offer to be acted for, up to and including this day; `name` is what the delegate will know the principal by."""
     last = clock.today() + timedelta(days=settings().delegation_longest_days)
     if not clock.today() <= until <= last:
         raise DelegationPeriodInvalid(fields=[Fault("/until", f"应为今天至{last:%Y年%m月%d日}之间的日期")])
@@ -167,8 +165,9 @@ async def list_own_delegations(resident: AsResident) -> list[DelegationDetail]:
     return [_seen(row) for row in await fetch(_SEEN, resident.id, None, SHOWN)]
 
 
+@raises(DelegationNotFound)
 async def get_own_delegation(resident: AsResident, delegation_id: UUID) -> DelegationDetail:
-    """One delegation of the resident, on either side of it. Raises DelegationNotFound."""
+    """One delegation of the resident, on either side of it."""
     row = await fetch_row(_SEEN, resident.id, delegation_id, 1)
     if row is None:
         raise DelegationNotFound
@@ -207,6 +206,7 @@ def _last_day(ends_at: datetime) -> date:
     return (ends_at - timedelta(seconds=1)).astimezone(clock.SHANGHAI).date()
 
 
+@raises(DelegationNotFound, InvitationInvalid)
 async def create_invitation(resident: AsResident, delegation_id: UUID) -> Invitation:
     """The code of an offer of the resident's own. Raises DelegationNotFound, InvitationInvalid once it is no offer
     any more."""
@@ -219,8 +219,9 @@ async def create_invitation(resident: AsResident, delegation_id: UUID) -> Invita
     return Invitation(code=code, expires_at=found.invitation_until)
 
 
+@raises(InvitationInvalid, OwnInvitation)
 async def read_invitation(resident: AsResident, code: str) -> InvitationDetail:
-    """What this invitation asks, before one accepts. Raises InvitationInvalid, OwnInvitation."""
+    """What this invitation asks, before one accepts."""
     async with transaction():
         row = await _invited(resident, code)
     return InvitationDetail(
@@ -232,6 +233,7 @@ async def read_invitation(resident: AsResident, code: str) -> InvitationDetail:
     )
 
 
+@raises(InvitationInvalid, OwnInvitation, DelegationLimitExceeded)
 async def accept_invitation(resident: AsResident, code: str, *, name: str) -> DelegationDetail:
     """Take the invitation: from now on the resident acts for the principal. `name` is what the principal sees.
 
@@ -265,6 +267,7 @@ async def _invited(resident: AsResident, code: str) -> asyncpg.Record:
     return row
 
 
+@raises(DelegationNotFound)
 async def end_delegation(resident: AsResident, delegation_id: UUID) -> None:
     """Withdraw an offer, revoke what one gave, or give up what one was given; it counts at once.
 

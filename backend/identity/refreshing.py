@@ -15,6 +15,7 @@ from uuid import UUID
 
 from backend import logs
 from backend.database import transaction
+from backend.errors import raises
 from backend.events import act_as, record
 from backend.identity import refresh_tokens, session_watch, timing, tokens
 from backend.identity.errors import RefreshElsewhere, RefreshInvalid, RefreshReused
@@ -66,6 +67,7 @@ def judge_token(session: Any, presented: refresh_tokens.PresentedToken, device: 
     return "rotate" if presented.generation == session["generation"] else "repeat"
 
 
+@raises(RefreshInvalid, RefreshReused, RefreshElsewhere)
 async def refresh_session(token: str, *, device: str) -> Tokens:
     """Give the successor of a refresh token and a new access token.
 

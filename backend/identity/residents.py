@@ -16,6 +16,7 @@ from uuid import UUID
 from backend import logs
 from backend.crypto import fingerprint, fingerprints, mask_phone, open_sealed, seal
 from backend.database import fetch_row, fetch_value, transaction
+from backend.errors import raises
 from backend.events import record
 from backend.identity import session_watch, timing
 from backend.identity.errors import PhoneBusy, PhoneCodeInvalid, TokenInvalid
@@ -85,6 +86,7 @@ async def openid_of(resident_id: UUID, account: port.Account = "mini_program") -
     return open_sealed(row["openid"], where="wechat_accounts.openid", row=row["id"]) if row else None
 
 
+@raises(PhoneCodeInvalid, PhoneBusy)
 async def confirm_phone(resident: AsResident, code: str, *, wechat: port.WeChat) -> ResidentDetail:
     """Take over the phone number that a `getPhoneNumber` code stands for.
 

@@ -15,6 +15,7 @@ from uuid_utils.compat import uuid7
 from backend import cache, logs
 from backend.crypto import fingerprint, fingerprints, seal
 from backend.database import transaction
+from backend.errors import raises
 from backend.events import act_as, record
 from backend.identity import refresh_tokens, session_watch, timing
 from backend.identity.devices import DeviceClass
@@ -61,6 +62,7 @@ RETURNING id
 """
 
 
+@raises(SignInCodeInvalid, SignInRisky, AccountDisabled, SignInBusy)
 async def sign_in_resident(code: str, *, device: DeviceClass, wechat: port.WeChat) -> Tokens:
     """Exchange a `wx.login` code for a new session; a first sign-in creates the resident.
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from backend.database import fetch, transaction
+from backend.errors import raises
 from backend.events import record
 from backend.identity import session_watch, timing
 from backend.identity.devices import NAMES
@@ -55,6 +56,7 @@ async def sign_out_resident(resident: AsResident) -> None:
     await _end(_END, resident, [resident.session_id], "signed-out")
 
 
+@raises(SessionNotFound)
 async def end_session(resident: AsResident, session_id: UUID) -> None:
     """End one of the resident's sessions. Raises SessionNotFound when it is not theirs or was ended before."""
     if not await _end(_END, resident, [session_id], "ended-elsewhere"):

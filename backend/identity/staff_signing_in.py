@@ -15,9 +15,10 @@ from uuid_utils.compat import uuid7
 
 from backend.crypto import open_sealed
 from backend.database import execute, fetch_row, transaction
+from backend.errors import raises
 from backend.events import act_as, record
 from backend.identity import attempts, one_time_codes, passwords, session_watch, timing, tokens
-from backend.identity.errors import CredentialsWrong, PasswordExpired, SessionEnded
+from backend.identity.errors import AttemptsExhausted, CredentialsWrong, PasswordExpired, PasswordWeak, SessionEnded
 from backend.identity.events import StaffPasswordChanged, StaffSignedIn, StaffSignedOut
 from backend.identity.principals import AsStaff
 from backend.settings import settings
@@ -64,6 +65,7 @@ class StaffSession(NamedTuple):
     staff_id: UUID
 
 
+@raises(CredentialsWrong, AttemptsExhausted, PasswordExpired, PasswordWeak)
 async def sign_in_staff(
     login: str, password: str, code: str, *, address: str, new_password: str | None = None
 ) -> StaffSession:

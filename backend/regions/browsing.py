@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from backend import clock
 from backend.database import fetch, row_as
-from backend.paging import USUAL, paged
+from backend.errors import raises
+from backend.paging import USUAL, CursorInvalid, paged
 from backend.regions.errors import HallNotFound, RegionNotFound
 
 
@@ -105,6 +106,7 @@ ORDER BY h.code LIMIT $4
 """
 
 
+@raises(CursorInvalid)
 async def list_regions(
     *, parent: str | None = None, on: date | None = None, limit: int = USUAL, cursor: str | None = None
 ) -> tuple[list[RegionDetail], str | None]:
@@ -127,13 +129,11 @@ async def get_lineage(code: str) -> tuple[str, ...]:
     return found
 
 
+@raises(RegionNotFound, CursorInvalid)
 async def list_departments(
     *, region: str | None = None, domain: str | None = None, limit: int = USUAL, cursor: str | None = None
 ) -> tuple[list[DepartmentDetail], str | None]:
-    """One page of the departments that govern in the region: its own and those of the regions around it.
-
-    Raises RegionNotFound.
-    """
+    """One page of the departments that govern in the region: its own and those of the regions around it."""
     purpose = f"departments {region} {domain}"
     codes = list(await get_lineage(region)) if region else None
     return await paged(
@@ -142,6 +142,7 @@ async def list_departments(
     )  # fmt: skip
 
 
+@raises(RegionNotFound, CursorInvalid)
 async def list_halls(
     *, region: str | None = None, limit: int = USUAL, cursor: str | None = None
 ) -> tuple[list[HallDetail], str | None]:
@@ -159,8 +160,9 @@ async def get_halls(ids: tuple[UUID, ...]) -> list[HallDetail]:
     return [_hall(rows[each]) for each in ids if each in rows]
 
 
+@raises(HallNotFound)
 async def get_hall(hall_id: UUID) -> HallDetail:
-    """One hall. Raises HallNotFound."""
+    """One hall."""
     found = await get_halls((hall_id,))
     if not found:
         raise HallNotFound
