@@ -6,7 +6,6 @@ A caller decides what a dead cache means: reads go on without it, sign-in and co
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -27,6 +26,8 @@ CONNECTIONS = 32
 """As many as ask at once; the others wait for their turn."""
 STAYS_OPEN = 2.0
 """Seconds for which a cache that failed is not asked again."""
+LISTEN_AGAIN = 1.0
+"""Seconds between the loss of a subscription and the next try."""
 
 
 class CacheDown(Unavailable):
@@ -58,7 +59,6 @@ if n == 1 or left < 0 then
 end
 return {n, left}
 """
-_UNLOCK = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
 
 async def connect() -> None:
@@ -153,16 +153,44 @@ async def lock(name: str, seconds: float, *, wait: float = 0.0) -> AsyncIterator
 
     A lock in a cache is a courtesy that saves work; what must not happen twice is kept by the database.
     """
-    token = secrets.token_hex(16)
-    key = f"lock:{name}"
-    deadline = clock.monotonic() + wait
-    while not (held := bool(await ask(lambda r: r.set(key, token, nx=True, px=int(seconds * 1000))))):
-        if clock.monotonic() >= deadline:
-            break
-        await asyncio.sleep(0.02)
+    from redis.exceptions import LockError
+
+    holder = redis().lock(f"lock:{name}", timeout=seconds, sleep=0.02, blocking_timeout=wait)
+
+    async def release(_: Redis) -> None:
+        # A lock that ran out meanwhile may be another's by now; that is no failure of Redis.
+        with suppress(LockError):
+            await holder.release()
+
+    held = await ask(lambda _: holder.acquire())
     try:
         yield held
     finally:
         if held:
             with suppress(CacheDown):
-                await ask(lambda r: r.eval(_UNLOCK, 1, key, token))
+                await ask(release)
+
+
+async def listen(
+    pattern: str,
+    handle: Callable[[bytes, bytes], None],
+    *,
+    connected: Callable[[bool], None] = lambda _: None,
+) -> None:
+    """Call `handle` with the channel and the data of every message on channels of the pattern, until cancelled.
+
+    `connected` is called with True after each subscription and with False when it is lost: what is announced in
+    between does not arrive.
+    """
+    while True:
+        try:
+            async with redis().pubsub() as subscription:
+                await subscription.psubscribe(pattern)
+                connected(True)
+                while True:
+                    message = await subscription.get_message(ignore_subscribe_messages=True, timeout=10)
+                    if message is not None:
+                        handle(message["channel"], message["data"])
+        except errors():
+            connected(False)
+            await asyncio.sleep(LISTEN_AGAIN)

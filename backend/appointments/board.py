@@ -205,28 +205,16 @@ class _Subscription:
 
     def open(self) -> None:
         if self.task is None or self.task.done():
-            self.task = asyncio.create_task(self._listen())
+            self.task = asyncio.create_task(cache.listen(f"{CHANNEL}*", _wake, connected=self._set_connected))
 
     def close(self) -> None:
         if self.task is not None:
             self.task.cancel()
         self.task, self.connected = None, False
 
-    async def _listen(self) -> None:
-        while True:
-            try:
-                async with cache.redis().pubsub() as channel:
-                    await channel.psubscribe(f"{CHANNEL}*")
-                    self.connected = True
-                    _wake_all()  # what was announced before we listened
-                    while True:
-                        message = await channel.get_message(ignore_subscribe_messages=True, timeout=LOOK_AGAIN)
-                        if message is not None:
-                            _wake(message["channel"])
-            except cache.errors():
-                self.connected = False
-                _wake_all()
-                await asyncio.sleep(1)
+    def _set_connected(self, connected: bool) -> None:
+        self.connected = connected
+        _wake_all()  # what was announced before we listened, or will be while we do not
 
 
 _halls: dict[UUID, _Following] = {}
@@ -234,7 +222,7 @@ _subscription = _Subscription()
 _ended = False
 
 
-def _wake(channel: bytes) -> None:
+def _wake(channel: bytes, _: bytes) -> None:
     with suppress(ValueError):
         if following := _halls.get(UUID(hex=channel.decode("latin-1").removeprefix(CHANNEL))):
             following.wake.set()

@@ -7,7 +7,6 @@ its private half is erased.
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
+from jwt.algorithms import ECAlgorithm
 from msgspec import Struct
 from uuid_utils.compat import uuid7
 
@@ -95,7 +95,14 @@ def get_signing_key() -> SigningKey:
 
 def get_key_set() -> dict[str, Any]:
     """The public halves as a JWK set (RFC 7517), for services that verify our tokens."""
-    return {"keys": [_jwk(key) for kid, key in _ring.items() if get_verification_key(kid)]}
+    facts = {"use": "sig", "alg": ALGORITHM}
+    return {
+        "keys": [
+            {**ECAlgorithm.to_jwk(key.public, as_dict=True), **facts, "kid": kid}
+            for kid, key in _ring.items()
+            if get_verification_key(kid)
+        ]
+    }
 
 
 async def load_keys() -> bool:
@@ -185,20 +192,3 @@ def _opened(row: Any) -> SigningKey:
     return SigningKey(
         _kid(row["id"]), private, public, row["signs_from"].timestamp(), ends_at.timestamp() if ends_at else None
     )
-
-
-def _jwk(key: SigningKey) -> dict[str, str]:
-    numbers = key.public.public_numbers()
-    return {
-        "kty": "EC",
-        "crv": "P-256",
-        "use": "sig",
-        "alg": ALGORITHM,
-        "kid": key.kid,
-        "x": _coordinate(numbers.x),
-        "y": _coordinate(numbers.y),
-    }
-
-
-def _coordinate(value: int) -> str:
-    return urlsafe_b64encode(value.to_bytes(32, "big")).decode().rstrip("=")

@@ -104,7 +104,7 @@ async def announce_ended(ended: Iterable[UUID]) -> None:
 @asynccontextmanager
 async def watch_sessions() -> AsyncIterator[None]:
     """Keep what this process knows fresh for as long as the block runs."""
-    tasks = [asyncio.create_task(_ask_again()), asyncio.create_task(_listen())]
+    tasks = [asyncio.create_task(_ask_again()), asyncio.create_task(cache.listen(CHANNEL, _refuse_announced))]
     try:
         yield
     finally:
@@ -139,23 +139,9 @@ async def _ask_again() -> None:
         await asyncio.sleep(POLL)
 
 
-async def _listen() -> None:
-    while True:
-        try:
-            async with cache.redis().pubsub() as channel:
-                await channel.subscribe(CHANNEL)
-                while True:
-                    message = await channel.get_message(ignore_subscribe_messages=True, timeout=POLL)
-                    if message is not None:
-                        _refuse(_ids(message["data"]))
-        except cache.errors():
-            # Nothing is lost: the database is asked anyway.
-            await asyncio.sleep(1)
-
-
-def _ids(data: bytes) -> list[UUID]:
+def _refuse_announced(_: bytes, data: bytes) -> None:
+    """Refuse sessions that another process has ended. A lost message does no harm: the database is asked anyway."""
     try:
-        return [UUID(hex=each) for each in data.decode("ascii").split(",")]
+        _refuse([UUID(hex=each) for each in data.decode("ascii").split(",")])
     except ValueError:
         log.warning("message on the channel of ended sessions not read", extra={"event": "sessions.message-invalid"})
-        return []

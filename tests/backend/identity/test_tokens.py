@@ -339,6 +339,19 @@ async def test_the_published_set_holds_public_halves_only_and_checks_our_tokens(
     assert all(set(each) == {"kty", "crv", "use", "alg", "kid", "x", "y"} for each in keys.get_key_set()["keys"])
 
 
+async def test_coordinates_that_begin_with_a_zero_keep_their_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    private = ec.derive_private_key(379, ec.SECP256R1())
+    public = private.public_key()
+    assert public.public_numbers().x < 1 << 248
+    monkeypatch.setattr(keys, "_ring", {"k": keys.SigningKey("k", private, public, 0.0, None)})
+
+    [published] = keys.get_key_set()["keys"]
+
+    # RFC 7518, 6.2.1.2: the full size of a coordinate, 32 bytes.
+    assert [len(published[each]) for each in "xy"] == [43, 43]
+    assert "d" not in published
+
+
 async def test_a_token_of_another_environment_is_refused() -> None:
     with using(token_issuer="another"):
         token = tokens.issue_token(RESIDENT, SESSION, "resident", seconds=900).token
