@@ -7,6 +7,7 @@ import inspect
 import itertools
 import json
 import re
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ says otherwise. `zhangban doctor` says which of them are missing or unsafe.
 
 def text() -> str:
     """The page."""
-    return "\n".join([_HEAD.rstrip(), *_table(Settings), *_table(PartnerSettings), *_of_couriers()]) + "\n"
+    return "\n".join([_HEAD.rstrip(), *_table(Settings), *_of_partners()]) + "\n"
 
 
 def _table(kind: type) -> list[str]:
@@ -46,8 +47,11 @@ def _table(kind: type) -> list[str]:
     return lines
 
 
-def _of_couriers() -> list[str]:
-    return [line for each in COURIERS.values() for line in _table(each.settings)]
+def _of_partners() -> list[str]:
+    """The settings shared by partners, those of each partner, and those of each courier."""
+    own = [each for each in PartnerSettings.__bases__[::-1] if "SANDBOX_VALUES" in vars(sys.modules[each.__module__])]
+    couriers = [each.settings for each in COURIERS.values()]
+    return [line for kind in (PartnerSettings, *own, *couriers) for line in _table(kind)]
 
 
 def _shown(value: Any) -> str:

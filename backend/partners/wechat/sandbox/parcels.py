@@ -16,7 +16,7 @@ _STATES = {100001: 1, 200001: 2, 300002: 3, 300003: 4, 300004: 5, 400002: 5}
 
 
 @dataclass
-class Parcel:
+class FollowedWaybill:
     """A parcel that a persona follows; `status` is 0 none, 1 picked, 2 transit, 3 delivering, 4 signed, 5 exception."""
 
     token: str
@@ -41,7 +41,7 @@ def trace_waybill(world: World, content: Mapping[str, Any]) -> dict[str, Any]:
             raise Errcode(40097, f"invalid args: {name}")
     if world.paid is not None and content["trans_id"] not in world.paid:
         raise Errcode(9300559, "invalid trans_id")
-    parcel = Parcel(
+    parcel = FollowedWaybill(
         token=secrets.token_urlsafe(24),
         openid=someone.openid,
         waybill=content["waybill_id"],

@@ -147,7 +147,7 @@ class World(OwnTime):
         self.pages: set[str] | None = None
         """Pages of the published mini-program; None means that every page exists."""
         self.parcels: dict[str, Any] = {}
-        """Parcels that a persona follows (`parcels.Parcel`), by token."""
+        """Parcels that a persona follows (`parcels.FollowedWaybill`), by token."""
         self.paid: set[str] | None = None
         """Transaction ids of paid orders; None means that every id is one."""
         self.faults = FaultBox()
