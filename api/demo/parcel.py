@@ -89,8 +89,8 @@ class Parcel:
         self.timeline.step(self.person.name, "我的快递", f"顺丰 {self.waybill}", page.ms)
 
     async def _travel(self) -> None:
-        lie = {"times": 2, "copies": 2}
-        await self.controls.ask("PUT", "/sandbox/couriers/lies", lie)
+        fault = {"times": 2, "copies": 2}
+        await self.controls.ask("PUT", "/sandbox/couriers/push-faults", fault)
         for step, state in STEPS:
             moved = await self.controls.ask("POST", f"/sandbox/couriers/parcels/{self.waybill}/travel", {"to": step})
             page = await self._until(state)

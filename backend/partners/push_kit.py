@@ -127,10 +127,14 @@ class PushSender(ABC, Generic[P]):
         push.held = False
         self._time.in_background(self._deliver(push))
 
-    def release(self, *names: str) -> list[P]:
-        """Send what is held: in the order of these ids or numbers, or all of it in the order it was recorded."""
+    def held(self, *names: str) -> list[P]:
+        """What is held: in the order of these ids or numbers, or all of it in the order it was recorded."""
         held = [each for each in self.sent if each.held]
-        chosen = [one for name in names for one in held if name in (one.id, one.about)] if names else held
+        return [one for name in names for one in held if name in (one.id, one.about)] if names else held
+
+    def release(self, *names: str) -> list[P]:
+        """Send what is held, as `held` orders it."""
+        chosen = self.held(*names)
         for push in chosen:
             self.send(push)
         return chosen
@@ -139,7 +143,7 @@ class PushSender(ABC, Generic[P]):
         """Deliver it once more, now: the very bytes of its first attempt, or signed anew. Returns the answer."""
         again = [push.attempts[0].request] if push.attempts and not fresh else self.requests(push, first=False)
         for request in again:
-            attempt = await self._attempt(push, request)
+            attempt = await self.attempt(push, request)
         return attempt.answer
 
     def pushes_about(self, name: str) -> list[P]:
@@ -161,11 +165,12 @@ class PushSender(ABC, Generic[P]):
             if number:
                 await self.pause(gap)
             for request in self.requests(push, first=number == 0):
-                attempt = await self._attempt(push, request)
+                attempt = await self.attempt(push, request)
             if attempt.accepted:
                 return
 
-    async def _attempt(self, push: P, request: PushRequest) -> Attempt:
+    async def attempt(self, push: P, request: PushRequest) -> Attempt:
+        """Deliver one request and record the answer."""
         try:
             url = f"{push.url}?{request.query}" if request.query else push.url
             status, body = await self.post(url, request.headers, request.body)

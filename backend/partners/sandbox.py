@@ -27,8 +27,8 @@ from backend.partners.alipay.sandbox.platform import AlipayPlatform
 from backend.partners.alipay.sandbox.test_control import AlipayTestControl, alipay_gateway
 from backend.partners.alipay.sandbox.world import AlipayWorld
 from backend.partners.courier.sandbox.app import CourierAddresses
-from backend.partners.courier.sandbox.levers import CourierLevers
 from backend.partners.courier.sandbox.platform import Couriers
+from backend.partners.courier.sandbox.test_control import CourierTestControl
 from backend.partners.fiscal_receipt.sandbox import FiscalTestControl, FiscalWorld, issuing, voiding
 from backend.partners.sms.sandbox import DEFAULTS as SMS_DEFAULTS
 from backend.partners.sms.sandbox import SmsTestControl, SmsWorld, sms_gateways
@@ -134,7 +134,7 @@ def _addresses() -> Litestar:
             SmsTestControl,
             AlipayTestControl,
             FiscalTestControl,
-            CourierLevers,
+            CourierTestControl,
             _settings,
         ],
         dependencies={

@@ -17,7 +17,7 @@ from backend import auditing, invariants, jobs
 from backend.database import execute, fetch_value
 from backend.deliveries import dispatching, handing_over, polling
 from backend.identity import AsResident
-from backend.partners.courier.sandbox.pushing import Lie
+from backend.partners.courier.sandbox.pushing import CourierFault
 from backend.partners.sandbox import Sandbox
 from backend.settings import settings
 from tests.factories.cases import a_case, a_resident_with_phone, reported
@@ -96,7 +96,7 @@ async def by_post(canary: Caller, desk: Caller, case: str, sandbox: Sandbox) -> 
     for kind in ("collected", "out"):
         await sandbox.couriers.travel(waybill, kind)
         await worked()
-    await sandbox.couriers.forge(waybill, partner="sf", kind="signed", lie=Lie())
+    await sandbox.couriers.forge(waybill, partner="sf", kind="signed", fault=CourierFault())
     for path in (f"sf/{token[:-1]}x", "sf", f"kuaidi100/{token}", f"sf/{token}"):
         await canary.ask("POST", f"/v1/callbacks/courier/{path}", {"x": PHONE, "Body": {"WaybillRoute": STREET}})
     await sandbox.couriers.travel(waybill, "signed")

@@ -18,7 +18,7 @@ from backend.deliveries import dispatching, polling
 from backend.identity.principals import AsStaff
 from backend.partners import in_use
 from backend.partners.courier.sandbox.platform import Couriers
-from backend.partners.courier.sandbox.pushing import Lie
+from backend.partners.courier.sandbox.pushing import CourierFault
 from backend.partners.sandbox import Sandbox
 from tests.backend.deliveries.offices import an_office, one_to_send
 from tests.factories.deliveries import delivery_state, problems_of, recorded_states
@@ -129,7 +129,7 @@ async def test_a_forger_without_the_salt_and_an_old_push_change_nothing(couriers
     await move(couriers, waybill, "out")
     nodes = await fetch_value("SELECT count(*) FROM shipment_nodes")
     (push,) = await couriers.forge(waybill, partner="kuaidi100")
-    assert (push.arrived, push.attempts[0].status) == (False, "401")
+    assert (push.arrived, push.attempts[0].answer[:3]) == (False, "401")
     await couriers.replay(couriers.pushes.pushed(waybill)[0].id)
     await jobs.drain()
     assert await delivery_state(delivery) == "out_for_delivery"
@@ -138,15 +138,23 @@ async def test_a_forger_without_the_salt_and_an_old_push_change_nothing(couriers
 
 @BOTH
 @pytest.mark.parametrize(
-    "lie",
-    [Lie(copies=3), Lie(deaf=True), Lie(doubled=True, reversed=True), Lie(truncated=True), Lie(future_hours=30)],
+    "fault",
+    [
+        CourierFault(copies=3),
+        CourierFault(deaf=True),
+        CourierFault(doubled=True, reversed=True),
+        CourierFault(truncated=True),
+        CourierFault(future_hours=30),
+    ],
     ids=["copies", "deaf", "doubled", "truncated", "future"],
 )
-async def test_no_lie_keeps_it_from_where_it_is(couriers: Couriers, staff: AsStaff, courier: str, lie: Lie):
+async def test_no_fault_keeps_it_from_where_it_is(
+    couriers: Couriers, staff: AsStaff, courier: str, fault: CourierFault
+):
     delivery, waybill = await ordered(staff, courier)
-    couriers.pushes.lie(lie, times=3)
+    couriers.pushes.inject(fault, times=3)
     await couriers.travel(waybill, "signed")
-    couriers.pushes.tell_the_truth()
+    couriers.pushes.clear_faults()
     await couriers.advance(DAY)
     await jobs.drain()
     await ask_now()
@@ -159,7 +167,7 @@ async def test_pushes_in_the_wrong_order_come_to_the_same_end(couriers: Couriers
     delivery, waybill = await ordered(staff, courier)
     couriers.rule(pushes="hold")
     await couriers.travel(waybill, "signed")
-    await couriers.pushes.release(*[each.id for each in reversed(couriers.pushes.pushed(waybill))])
+    await couriers.pushes.release_now(*[each.id for each in reversed(couriers.pushes.pushed(waybill))])
     await jobs.drain()
     await ask_now()
     assert await delivery_state(delivery) == "signed"

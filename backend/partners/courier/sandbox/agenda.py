@@ -1,4 +1,4 @@
-"""The couriers' own time: it can be moved and made faster, and whatever is due by then happens in order."""
+"""The couriers' own time: it can be moved and made faster, and all that is due by then happens in order."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class CourierAddresses(Controller):
             raise NotFoundException
         fields = await _form(request)
         operation = desk.operation(path, fields)
-        refusal = couriers.world.take_refusal(name, operation)
+        refusal = couriers.world.next_refusal(name, operation)
         answer: Answer = {}
         if refusal is None or refusal.after:
             done = work(fields)

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 from backend.partner_settings.couriers import COURIERS
-from backend.partners.courier.sandbox.pushing import Lie, PushDesk
+from backend.partners.courier.sandbox.pushing import CourierFault, CourierSender
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel
 
 Fields = dict[str, str]
@@ -33,7 +33,7 @@ class CourierDesk(ABC):
     signs: ClassVar[bool] = True
     """Whether its pushes are signed."""
 
-    def __init__(self, world: CourierWorld, pushes: PushDesk) -> None:
+    def __init__(self, world: CourierWorld, pushes: CourierSender) -> None:
         self._world, self._pushes = world, pushes
         self.address = ""
         """Where its console says that pushes go."""
@@ -58,10 +58,10 @@ class CourierDesk(ABC):
     def push_to(self, base: str) -> None:  # noqa: B027 - optional
         """Set in its console where pushes go, where it has a console for that."""
 
-    async def push_now(self, parcels: Sequence[Parcel], lie: Lie | None, *, named: bool) -> None:  # noqa: B027
+    async def push_now(self, parcels: Sequence[Parcel], fault: CourierFault | None, *, named: bool) -> None:  # noqa: B027
         """Push what is known of these parcels once more. `named`: the test named this courier."""
 
-    async def forge(self, parcel: Parcel, event: Event, lie: Lie) -> None:  # noqa: B027
+    async def forge(self, parcel: Parcel, event: Event, fault: CourierFault) -> None:  # noqa: B027
         """Push an event that never happened."""
 
     def list_subscriptions(self) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ class CourierDesk(ABC):
         return True
 
 
-def open_desks(world: CourierWorld, pushes: PushDesk) -> dict[str, CourierDesk]:
+def open_desks(world: CourierWorld, pushes: CourierSender) -> dict[str, CourierDesk]:
     """The desks of all declared couriers, by name."""
     desks = {}
     for name, declared in COURIERS.items():

@@ -18,7 +18,7 @@ from backend import clock
 from backend.partners.courier.sandbox.desk import Call, CourierDesk
 from backend.partners.courier.sandbox.journeys import Person
 from backend.partners.courier.sandbox.labels import label
-from backend.partners.courier.sandbox.pushing import PushDesk
+from backend.partners.courier.sandbox.pushing import CourierSender
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, written
 
 COMPANY = "ems"
@@ -41,7 +41,7 @@ CODES: dict[str, tuple[str, str]] = {
     "proxy": ("704", "投递结果反馈-妥投"),
     "station_signed": ("704", "投递结果反馈-妥投"),
 }
-"""opCode and opName per kind of step; what is not here is not told."""
+"""opCode and opName per kind of step; what is not here is not pushed."""
 
 
 class Wrong(Exception):
@@ -62,7 +62,7 @@ class EmsDesk(CourierDesk):
     refusal_code = "S00001"
     code_fields = ("retCode",)
 
-    def __init__(self, world: CourierWorld, pushes: PushDesk) -> None:
+    def __init__(self, world: CourierWorld, pushes: CourierSender) -> None:
         super().__init__(world, pushes)
         self._services: Mapping[str, Callable[[Any], Awaitable[Any]]] = {
             "020003": self._ordered,

@@ -15,7 +15,7 @@ import msgspec
 
 from backend.partners.courier.sandbox.desk import Call, CourierDesk
 from backend.partners.courier.sandbox.places import COMPANIES
-from backend.partners.courier.sandbox.pushing import FORM, Draft, Lie, PushDesk
+from backend.partners.courier.sandbox.pushing import FORM, CourierFault, CourierSender, Draft
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, object_in, written
 
 GAPS = (300.0, 600.0, 1800.0)
@@ -59,7 +59,7 @@ class KdniaoDesk(CourierDesk):
         "1008": "subscribe", "8008": "subscribe", "1002": "query", "8001": "query", "8002": "query"
     }  # fmt: skip
 
-    def __init__(self, world: CourierWorld, pushes: PushDesk) -> None:
+    def __init__(self, world: CourierWorld, pushes: CourierSender) -> None:
         super().__init__(world, pushes)
         self.subscriptions: dict[tuple[str, str], str] = {}
         """Shipper and number → end of a phone."""
@@ -111,7 +111,7 @@ class KdniaoDesk(CourierDesk):
         async def first() -> None:
             parcel = self._world.find(number)
             if parcel is not None:
-                await self._tell(parcel, None)
+                await self._push(parcel, None)
 
         self._world.agenda.later(0, first)
         named, now = self._world.named["kdniao_business_id"], written(self._world.agenda.now())
@@ -120,53 +120,57 @@ class KdniaoDesk(CourierDesk):
     def _query(self, shipper: str, number: str, phone: str) -> dict[str, Any]:
         parcel = self._world.find(number, SHIPPERS[shipper])
         opened = parcel if parcel is not None and (shipper not in _WANT_PHONE or parcel.opens_to(phone)) else None
-        return self._list(shipper, number, opened, _seen(opened) if opened else [], Lie())
+        return self._list(shipper, number, opened, _seen(opened) if opened else [], CourierFault())
 
-    # -- what it tells ---------------------------------------------------------------------------
+    # -- pushes ---------------------------------------------------------------------------
 
     async def push_event(self, parcel: Parcel, event: Event) -> None:
         """A parcel moved: its subscriber is pushed the whole list."""
-        await self._tell(parcel, None)
+        await self._push(parcel, None)
 
-    async def push_now(self, parcels: Sequence[Parcel], lie: Lie | None, *, named: bool) -> None:
+    async def push_now(self, parcels: Sequence[Parcel], fault: CourierFault | None, *, named: bool) -> None:
         """Push the list as it stands once more."""
         for parcel in parcels:
-            await self._tell(parcel, lie)
+            await self._push(parcel, fault)
 
-    async def forge(self, parcel: Parcel, event: Event, lie: Lie) -> None:
+    async def forge(self, parcel: Parcel, event: Event, fault: CourierFault) -> None:
         """A list with an event at its end that never happened."""
-        await self._tell(parcel, lie, event)
+        await self._push(parcel, fault, event)
 
-    async def _tell(self, parcel: Parcel, lie: Lie | None, forged: Event | None = None) -> None:
+    async def _push(self, parcel: Parcel, fault: CourierFault | None, forged: Event | None = None) -> None:
         events = _seen(parcel) + ([forged] if forged is not None else [])
         for shipper, number in list(self.subscriptions):
             phone = self.subscriptions[shipper, number]
             fits = SHIPPERS[shipper] == parcel.company and (shipper not in _WANT_PHONE or parcel.opens_to(phone))
             if number == parcel.waybill and events and fits:
-                await self._send(shipper, parcel, events, lie)
+                await self._send(shipper, parcel, events, fault)
 
-    async def _send(self, shipper: str, parcel: Parcel, events: list[Event], lie: Lie | None) -> None:
+    async def _send(self, shipper: str, parcel: Parcel, events: list[Event], fault: CourierFault | None) -> None:
         named = self._world.named["kdniao_business_id"]
 
-        def write(lie: Lie) -> tuple[str, bytes]:
+        def write(fault: CourierFault) -> tuple[str, bytes]:
             said = {
                 "EBusinessID": named,
                 "PushTime": written(self._world.agenda.now()),
                 "Count": "1",
-                "Data": [self._list(shipper, parcel.waybill, parcel, events, lie)],
+                "Data": [self._list(shipper, parcel.waybill, parcel, events, fault)],
             }
             data = msgspec.json.encode(said).decode()
-            sign = b64encode(b"0" * 32).decode() if lie.bad_signature else self._sign(data, secret=not lie.empty_salt)
-            shown = data.replace(named, f"{named[:-1]}9", 1) if lie.tampered else data
+            sign = (
+                b64encode(b"0" * 32).decode() if fault.bad_signature else self._sign(data, secret=not fault.empty_salt)
+            )
+            shown = data.replace(named, f"{named[:-1]}9", 1) if fault.tampered else data
             fields = {"RequestData": shown, "RequestType": "101"}
-            if not lie.unsigned:
+            if not fault.unsigned:
                 fields["DataSign"] = quote_plus(sign)  # theirs is escaped once before it is put into the form
             return FORM, urlencode(fields).encode()
 
         draft = Draft(self.name, (parcel.waybill,), self.address, events, write, _is_taken, GAPS)
-        await self._pushes.tell(draft, lie=lie)
+        await self._pushes.push(draft, fault=fault)
 
-    def _list(self, shipper: str, number: str, parcel: Parcel | None, events: list[Event], lie: Lie) -> dict[str, Any]:
+    def _list(
+        self, shipper: str, number: str, parcel: Parcel | None, events: list[Event], fault: CourierFault
+    ) -> dict[str, Any]:
         state, finer = CODES[events[-1].kind] if events else ("0", "0")
         return {
             "EBusinessID": self._world.named["kdniao_business_id"],
@@ -175,18 +179,18 @@ class KdniaoDesk(CourierDesk):
             "LogisticCode": number,
             "Success": True,
             "Reason": "" if events else "暂无轨迹信息",
-            "State": lie.code(state),
-            "StateEx": lie.code(finer),
+            "State": fault.code(state),
+            "StateEx": fault.code(finer),
             "Location": events[-1].place.city if events else "",
             "Traces": [
                 {
-                    "AcceptTime": lie.time(each),
+                    "AcceptTime": fault.time(each),
                     "AcceptStation": each.text,
-                    "Action": lie.code(CODES[each.kind][1]),
+                    "Action": fault.code(CODES[each.kind][1]),
                     "Location": each.place.city,
                     "Remark": "",
                 }
-                for each in lie.nodes(events)
+                for each in fault.nodes(events)
             ],
         }
 

@@ -16,7 +16,7 @@ import msgspec
 
 from backend.partners.courier.sandbox.desk import Call, CourierDesk
 from backend.partners.courier.sandbox.places import COMPANIES
-from backend.partners.courier.sandbox.pushing import FORM, Draft, Lie, PushDesk
+from backend.partners.courier.sandbox.pushing import FORM, CourierFault, CourierSender, Draft
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, object_in, written
 
 HALF_AN_HOUR, DAY = 1800.0, 86_400.0
@@ -50,7 +50,7 @@ _CLOSED = frozenset({"signed", "proxy", "station_signed", "returned"})
 
 @dataclass
 class Subscription:
-    """What somebody wants to be told of a number at a company."""
+    """A subscription to a number at a company."""
 
     company: str
     number: str
@@ -81,7 +81,7 @@ class Kuaidi100Desk(CourierDesk):
     refusal_code = "501"
     code_fields = ("returnCode", "status")
 
-    def __init__(self, world: CourierWorld, pushes: PushDesk) -> None:
+    def __init__(self, world: CourierWorld, pushes: CourierSender) -> None:
         super().__init__(world, pushes)
         self.subscriptions: list[Subscription] = []
         self._asked: dict[tuple[str, str], datetime] = {}
@@ -174,28 +174,28 @@ class Kuaidi100Desk(CourierDesk):
         events = [] if parcel is None else _seen(parcel)
         if not events:
             raise Refused("500", "查询无结果，请隔段时间再查")
-        return self._list(number, company, events, edition, Lie())
+        return self._list(number, company, events, edition, CourierFault())
 
-    # -- what it tells ---------------------------------------------------------------------------
+    # -- pushes ---------------------------------------------------------------------------
 
     async def push_event(self, parcel: Parcel, event: Event) -> None:
         """Push the whole list to the parcel's subscribers."""
         for each in self._following(parcel):
-            await self._tell(each, parcel)
+            await self._push(each, parcel)
 
-    async def push_now(self, parcels: Sequence[Parcel], lie: Lie | None, *, named: bool) -> None:
+    async def push_now(self, parcels: Sequence[Parcel], fault: CourierFault | None, *, named: bool) -> None:
         """Push the list as it stands once more, to present and former subscribers."""
         for parcel in parcels:
             for each in self.subscriptions:
                 if each.number == parcel.waybill and _seen(parcel):
-                    await self._send(each, parcel, _seen(parcel), each.status, "", lie)
+                    await self._send(each, parcel, _seen(parcel), each.status, "", fault)
 
-    async def forge(self, parcel: Parcel, event: Event, lie: Lie) -> None:
+    async def forge(self, parcel: Parcel, event: Event, fault: CourierFault) -> None:
         """A list with an event at its end that never happened."""
         for each in self.subscriptions:
             if each.number == parcel.waybill:
                 status = "shutdown" if event.kind in _CLOSED else "polling"
-                await self._send(each, parcel, [*_seen(parcel), event], status, "", lie)
+                await self._send(each, parcel, [*_seen(parcel), event], status, "", fault)
 
     def _following(self, parcel: Parcel) -> Iterator[Subscription]:
         for each in list(self.subscriptions):
@@ -204,14 +204,14 @@ class Kuaidi100Desk(CourierDesk):
                 yield each
 
     async def _first(self, subscription: Subscription) -> None:
-        """What is known already is pushed at once; what nobody knows is given up after three days."""
+        """What is known already is pushed at once; an unknown number is given up after three days."""
         parcel = self._world.find(subscription.number)
         if parcel is not None and _seen(parcel) and subscription in list(self._following(parcel)):
-            await self._tell(subscription, parcel)
+            await self._push(subscription, parcel)
         else:
             self._watch(subscription, SILENT)
 
-    async def _tell(self, subscription: Subscription, parcel: Parcel) -> None:
+    async def _push(self, subscription: Subscription, parcel: Parcel) -> None:
         if not (events := _seen(parcel)):
             return
         if subscription.company != parcel.company and not subscription.corrected:
@@ -224,7 +224,7 @@ class Kuaidi100Desk(CourierDesk):
             self._watch(subscription, STILL)
 
     def _watch(self, subscription: Subscription, seconds: float) -> None:
-        """Give up when nothing has been told by then."""
+        """Give up when nothing has been pushed by then."""
         subscription.turn += 1
         turn = subscription.turn
 
@@ -247,13 +247,13 @@ class Kuaidi100Desk(CourierDesk):
         events: list[Event],
         status: str,
         message: str,
-        lie: Lie | None,
+        fault: CourierFault | None,
     ) -> None:
         company = parcel.company if parcel is not None and subscription.corrected and events else subscription.company
         correcting = subscription.corrected and parcel is not None
         other = parcel.company if parcel is not None and correcting else ""
 
-        def write(lie: Lie) -> tuple[str, bytes]:
+        def write(fault: CourierFault) -> tuple[str, bytes]:
             said = {
                 "status": status,
                 "billstatus": "check" if events and events[-1].kind in _CLOSED else "got",
@@ -261,37 +261,39 @@ class Kuaidi100Desk(CourierDesk):
                 "autoCheck": "1" if correcting else "0",
                 "comOld": subscription.company if correcting else "",
                 "comNew": other,
-                "lastResult": self._list(subscription.number, company, events, subscription.edition, lie),
+                "lastResult": self._list(subscription.number, company, events, subscription.edition, fault),
             }
-            return FORM, _signed(msgspec.json.encode(said).decode(), subscription.salt, lie)
+            return FORM, _signed(msgspec.json.encode(said).decode(), subscription.salt, fault)
 
         gaps = (HALF_AN_HOUR,) * 3
         draft = Draft(self.name, (subscription.number,), subscription.address, events, write, _is_taken, gaps)
-        await self._pushes.tell(draft, lie=lie)
+        await self._pushes.push(draft, fault=fault)
 
-    def _list(self, number: str, company: str, events: list[Event], edition: str, lie: Lie) -> dict[str, Any]:
-        told = lie.nodes(events)[::-1]
+    def _list(
+        self, number: str, company: str, events: list[Event], edition: str, fault: CourierFault
+    ) -> dict[str, Any]:
+        nodes = fault.nodes(events)[::-1]
         state = CODES[events[-1].kind][0] if events else "0"
         return {
             "message": "ok" if events else "查询无结果",
-            "state": lie.code(state),
+            "state": fault.code(state),
             "status": "200",
             "condition": "F00",
             "ischeck": "1" if events and events[-1].kind in _CLOSED else "0",
             "com": company,
             "nu": number,
-            "data": [self._node(each, edition, lie) for each in told],
+            "data": [self._node(each, edition, fault) for each in nodes],
         }
 
-    def _node(self, event: Event, edition: str, lie: Lie) -> dict[str, str | None]:
+    def _node(self, event: Event, edition: str, fault: CourierFault) -> dict[str, str | None]:
         _, name, code = CODES[event.kind]
-        moment, area = lie.time(event), self._world.area(event.place)
+        moment, area = fault.time(event), self._world.area(event.place)
         node: dict[str, str | None] = {"context": event.text, "time": moment, "ftime": moment}
         if edition in ("1", "4", "8"):
             names = [each.removesuffix("省") for each in event.place.named]
             node |= {"areaCode": f"CN{area}000000" if area else None, "areaName": ",".join(names), "status": name}
         if edition in ("4", "8"):
-            node["statusCode"] = lie.code(code)
+            node["statusCode"] = fault.code(code)
         if edition == "8":
             node["location"] = event.place.city
         return node
@@ -302,11 +304,11 @@ def _seen(parcel: Parcel) -> list[Event]:
     return [each for each in parcel.events if each.kind in CODES]
 
 
-def _signed(param: str, salt: str | None, lie: Lie) -> bytes:
-    given = "" if lie.empty_salt else salt or ""
-    sign = "0" * 32 if lie.bad_signature else _md5(param + given)
-    body = f"param={quote_plus(param.replace('200', '201', 1) if lie.tampered else param)}"
-    return (body if salt is None or lie.unsigned else f"sign={sign}&{body}").encode()
+def _signed(param: str, salt: str | None, fault: CourierFault) -> bytes:
+    given = "" if fault.empty_salt else salt or ""
+    sign = "0" * 32 if fault.bad_signature else _md5(param + given)
+    body = f"param={quote_plus(param.replace('200', '201', 1) if fault.tampered else param)}"
+    return (body if salt is None or fault.unsigned else f"sign={sign}&{body}").encode()
 
 
 def _is_taken(status: int, answer: bytes) -> bool:

@@ -1,6 +1,6 @@
-"""Regions and people of the simulated journeys: codes of provinces and their capitals, names, phones that ring nobody.
+"""Regions and people of the simulated journeys: codes of provinces and their capitals, names, phones that do not exist.
 
-Codes are those of GB/T 2260. A place that is not listed has no code in a journey, unless a lever names one.
+Codes are those of GB/T 2260. A place that is not listed has no code in a journey, unless a test names one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def number_of(*words: str) -> int:
 
 
 def courier_of(*words: str) -> tuple[str, str]:
-    """Name and phone of whoever carries it: always the same for the same words."""
+    """Name and phone of the courier: always the same for the same words."""
     number = number_of(*words)
     name = _FAMILY[number % len(_FAMILY)] + _GIVEN[number // 31 % len(_GIVEN)]
     return name, f"1380013{number // 977 % 10000:04d}"

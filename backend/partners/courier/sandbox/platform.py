@@ -8,7 +8,7 @@ from typing import Any, cast
 from backend.partners.courier.sandbox.desk import open_desks
 from backend.partners.courier.sandbox.journeys import JOURNEYS, KINDS, Kind, Person
 from backend.partners.courier.sandbox.places import COMPANIES
-from backend.partners.courier.sandbox.pushing import HONEST, Lie, Push, PushDesk
+from backend.partners.courier.sandbox.pushing import NO_FAULT, CourierFault, CourierPush, CourierSender
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, Partner, Refusal
 from backend.settings import Settings
 
@@ -25,7 +25,7 @@ class Couriers:
 
     def __init__(self, values: Settings) -> None:
         self.world = CourierWorld(values)
-        self.pushes = PushDesk(self.world)
+        self.pushes = CourierSender(self.world)
         self.desks = open_desks(self.world, self.pushes)
 
     def settings(self, base: str) -> dict[str, str]:
@@ -53,7 +53,7 @@ class Couriers:
         journey: str = "",
         by: Partner | None = None,
     ) -> Parcel:
-        """A parcel that somebody handed in at a counter. Raises Unknown for a company or journey that nobody knows."""
+        """A parcel handed in at a counter. Raises Unknown for an unknown company or journey."""
         if company not in COMPANIES or (journey and journey not in JOURNEYS):
             raise Unknown(f"no company {company} or no journey {journey}")
         waybill = waybill or self.world.waybill_for(company)
@@ -69,7 +69,7 @@ class Couriers:
         return found
 
     async def travel(self, name: str, to: str, *, text: str = "") -> list[Event]:
-        """Everything up to this step happens now, each told as it happens; `text` is what is written about the last.
+        """Everything up to this step happens now, each pushed as it happens; `text` is what is written about the last.
 
         Raises Unknown.
         """
@@ -79,11 +79,11 @@ class Couriers:
         except KeyError:
             raise Unknown(f"no journey has a step {to}") from None
 
-    async def happen(self, name: str, kind: str, *, text: str = "", told: bool = True) -> Event:
-        """One step only, whatever came before; untold it is known to questions and later lists only. Raises Unknown."""
-        return await self.world.happen(self.find(name), _kind(kind), text=text, told=told)
+    async def happen(self, name: str, kind: str, *, text: str = "", pushed: bool = True) -> Event:
+        """One step only, out of any order; not pushed, it is in queries and later lists only. Raises Unknown."""
+        return await self.world.happen(self.find(name), _kind(kind), text=text, pushed=pushed)
 
-    def take(self, name: str, journey: str) -> Parcel:
+    def set_journey(self, name: str, journey: str) -> Parcel:
         """From now on it goes this way, from the beginning. Raises Unknown."""
         if journey not in JOURNEYS:
             raise Unknown(f"no journey {journey}")
@@ -93,28 +93,36 @@ class Couriers:
 
     # -- pushes ----------------------------------------------------------------------------------
 
-    async def push_now(self, *names: str, partner: str = "", lie: Lie | None = None) -> list[Push]:
-        """Push parcels to their subscribers once more; several go into one push where the courier has such. Raises
+    async def push_now(self, *names: str, partner: str = "", fault: CourierFault | None = None) -> list[CourierPush]:
+        """CourierPush parcels to their subscribers once more; several go into one push where the courier has such. Raises
         Unknown."""
         parcels, before = [self.find(each) for each in names], len(self.pushes.sent)
         for name, desk in self.desks.items():
             if partner in ("", name):
-                await desk.push_now(parcels, lie, named=bool(partner))
+                await desk.push_now(parcels, fault, named=bool(partner))
         return self.pushes.sent[before:]
 
     async def forge(
-        self, name: str, kind: str = "signed", *, partner: Partner, knows_secret: bool = False, lie: Lie | None = None
-    ) -> list[Push]:
+        self,
+        name: str,
+        kind: str = "signed",
+        *,
+        partner: Partner,
+        knows_secret: bool = False,
+        fault: CourierFault | None = None,
+    ) -> list[CourierPush]:
         """A forger pushes a step that never happened. Without the secret the signature is a guess; a push of a courier
         that signs nothing is accepted from every sender that knows the address. Raises Unknown."""
         parcel, before, desk = self.find(name), len(self.pushes.sent), self.desks[partner]
         event = self.world.event(parcel, _kind(kind))
-        await desk.forge(parcel, event, lie or (HONEST if knows_secret or not desk.signs else Lie(empty_salt=True)))
+        await desk.forge(
+            parcel, event, fault or (NO_FAULT if knows_secret or not desk.signs else CourierFault(empty_salt=True))
+        )
         if len(self.pushes.sent) == before:
-            raise Unknown(f"{partner} does not tell of {name}")
+            raise Unknown(f"{partner} does not push {name}")
         return self.pushes.sent[before:]
 
-    async def replay(self, number: str) -> Push:
+    async def replay(self, number: str) -> CourierPush:
         """The very bytes of an old push once more. Raises Unknown."""
         push = next((each for each in self.pushes.sent if each.id == number), None)
         if push is None or not push.url:
@@ -144,7 +152,7 @@ class Couriers:
         if changes.get("journey", self.world.rules.journey) not in JOURNEYS:
             raise Unknown(f"no journey {changes['journey']}")
         self.world.agenda.speed = changes.pop("speed", self.world.agenda.speed)
-        self.pushes.way = changes.pop("pushes", self.pushes.way)
+        self.pushes.mode = changes.pop("pushes", self.pushes.mode)
         self.world.areas |= changes.pop("areas", {})
         self.world.rules = replace(self.world.rules, **changes)
 

@@ -1,35 +1,29 @@
-"""Pushes of all couriers: written once, sent until the answer is right, and everything that can be wrong with them."""
+"""Pushes of all couriers: written once, sent until the answer is right, and the faults that they can have."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, Literal
 
-import aiohttp
-from msgspec import Meta, Struct
+from msgspec.structs import replace
 
-from backend import clock
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Partner, written
+from backend.partners.own_time import OwnTime
+from backend.partners.push_kit import Push, PushFault, PushMode, PushRequest, PushSender
 
-WAITS = 5.0
-"""Real seconds that they wait for an answer."""
-Way = Literal["send", "swallow", "hold"]
-Post = Callable[[str, str, bytes], Awaitable[tuple[int, bytes]]]
 FORM, JSON, XML = "application/x-www-form-urlencoded; charset=utf-8", "application/json; charset=utf-8", "text/xml"
 
 
-class Lie(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is wrong with a push on purpose; nothing unless said."""
+class CourierFault(PushFault, frozen=True):
+    """What is wrong with a push on purpose: nothing by default."""
 
-    copies: Annotated[int, Meta(ge=1, le=100)] = 1
-    """How often it is sent although it was answered rightly."""
     bad_signature: bool = False
     unsigned: bool = False
     empty_salt: bool = False
-    """Signed as by somebody who does not know the secret."""
+    """Signed without knowledge of the secret."""
     tampered: bool = False
     """Altered after it was signed."""
     wrong_token: bool = False
@@ -39,60 +33,46 @@ class Lie(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     deaf: bool = False
     """The answer is lost on its way back: it is sent again."""
     unknown_codes: bool = False
-    """Codes that nobody has ever seen."""
+    """Codes that no document lists."""
     doubled: bool = False
     """Every node twice."""
     reversed: bool = False
     """The nodes in the other order."""
     without: tuple[str, ...] = ()
-    """Kinds of steps that it keeps to itself; a later full list tells them late."""
+    """Kinds of steps that it leaves out; a later full list has them."""
     future_hours: float = 0.0
-    """The nodes are said to happen so much later."""
+    """The times of the nodes are so much later."""
 
     def nodes(self, events: list[Event]) -> list[Event]:
-        """The nodes that are told, as they are told."""
-        told = [each for each in events if each.kind not in self.without]
-        told = [each for one in told for each in [one] * (1 + self.doubled)]
-        return told[::-1] if self.reversed else told
+        """The nodes as they are pushed."""
+        nodes = [each for each in events if each.kind not in self.without]
+        nodes = [each for one in nodes for each in [one] * (1 + self.doubled)]
+        return nodes[::-1] if self.reversed else nodes
 
     def code(self, code: str) -> str:
-        """The code that is told."""
+        """The code as it is pushed."""
         return "9099" if self.unknown_codes else code
 
     def time(self, event: Event) -> str:
-        """The time that is told."""
+        """The time as it is pushed."""
         return written(event.at + timedelta(hours=self.future_hours))
 
 
-HONEST = Lie()
+NO_FAULT = CourierFault()
 
 
-@dataclass
-class Attempt:
-    """One attempt: the HTTP status or the kind of failure, and what was answered."""
+@dataclass(kw_only=True)
+class CourierPush(Push):
+    """One push; `about` is its first waybill."""
 
-    at: str
-    status: str
-    answer: str
-
-
-@dataclass
-class Push:
-    """One push and what became of it."""
-
-    id: str
     partner: Partner
     waybills: tuple[str, ...]
-    url: str
-    content_type: str
-    body: bytes
+    request: PushRequest
     events: list[Event]
-    lie: Lie
-    attempts: list[Attempt] = field(default_factory=list)
-    arrived: bool = False
-    """Whether the last answer was right."""
-    held: bool = False
+    fault: CourierFault = NO_FAULT
     failures: int = 0
+    refused: set[str] = field(default_factory=set)
+    """Ids of the events that the last answer refused."""
 
 
 @dataclass(frozen=True)
@@ -103,117 +83,107 @@ class Draft:
     waybills: tuple[str, ...]
     url: str
     events: list[Event]
-    write: Callable[[Lie], tuple[str, bytes]]
+    write: Callable[[CourierFault], tuple[str, bytes]]
     """Content type and body."""
     judge: Callable[[int, bytes], set[str] | bool]
-    """Whether an answer takes it; a set holds the ids of events that it refuses."""
+    """Whether an answer accepts it; a set holds the ids of events that it refuses."""
     gaps: tuple[float, ...]
     """Virtual seconds between the attempts."""
     again: Callable[[list[Event]], Awaitable[None]] | None = None
-    """Pushes refused events again, where the partner can be told which."""
+    """Pushes refused events again, where the answer can name them."""
 
 
-class PushDesk:
-    """Sends the pushes of a world; `sent` keeps all of them, the held and the swallowed too."""
+class CourierSender(PushSender[CourierPush]):
+    """Sends the pushes of a world by its agenda: the first attempt at once, the others when their time comes."""
 
     def __init__(self, world: CourierWorld) -> None:
+        super().__init__(OwnTime())  # the agenda sends, nothing runs in the background
         self._world = world
-        self.sent: list[Push] = []
-        self.way: Way = "send"
-        self.post: Post = _post
-        """How a push is delivered: address, content type, body → HTTP status and answer."""
-        self._lies: list[tuple[str, Lie, list[int]]] = []
+        self.mode: PushMode = "send"
+        self._faults: list[tuple[str, CourierFault, list[int]]] = []
         self._drafts: dict[str, Draft] = {}
         self._ids = itertools.count(1)
 
-    def lie(self, lie: Lie, *, partner: str = "*", times: int | None = 1) -> None:
-        """The next pushes of a partner (or of any) lie so; None means until `tell_the_truth`."""
-        self._lies.append((partner, lie, [] if times is None else [times]))
+    def inject(self, fault: CourierFault, *, partner: str = "*", times: int | None = 1) -> None:
+        """Give the next pushes of a partner (or of any) this fault; None means until `clear_faults`."""
+        self._faults.append((partner, fault, [] if times is None else [times]))
 
-    def tell_the_truth(self) -> None:
-        """No push lies any more."""
-        self._lies.clear()
+    def clear_faults(self) -> None:
+        """Send pushes without faults from now on."""
+        self._faults.clear()
 
-    async def tell(self, draft: Draft, *, lie: Lie | None = None, way: Way | None = None) -> Push:
-        """Write a push and send it, hold it or swallow it. A push without an address is only kept."""
-        lie = self._take_lie(draft.partner) if lie is None else lie
-        content_type, body = draft.write(lie)
-        body = body[: len(body) // 2] if lie.truncated else body
-        url = draft.url[:-3] + "xxx" if lie.wrong_token and draft.url else draft.url
-        push = Push(str(next(self._ids)), draft.partner, draft.waybills, url, content_type, body, draft.events, lie)
-        self.sent.append(push)
+    async def push(self, draft: Draft, *, fault: CourierFault | None = None) -> CourierPush:
+        """Write a push and send it, hold it or swallow it. A push without an address is only recorded."""
+        fault = self._next_fault(draft.partner) if fault is None else fault
+        content_type, body = draft.write(fault)
+        body = body[: len(body) // 2] if fault.truncated else body
+        push = CourierPush(
+            id=str(next(self._ids)),
+            about=draft.waybills[0] if draft.waybills else "",
+            url=draft.url[:-3] + "xxx" if fault.wrong_token and draft.url else draft.url,
+            partner=draft.partner,
+            waybills=draft.waybills,
+            request=PushRequest([("Content-Type", content_type)], body),
+            events=draft.events,
+            fault=fault,
+        )
         self._drafts[push.id] = draft
-        push.held = (way or self.way) == "hold"
-        if push.url and (way or self.way) == "send":
+        self.dispatch(push, "hold" if self.mode == "hold" else "swallow")
+        if push.url and self.mode == "send":
             await self._begin(push)
         return push
 
-    async def release(self, *ids: str) -> list[Push]:
-        """Send what is held: in the order of these ids, or all of it as it came."""
-        held = {each.id: each for each in self.sent if each.held}
-        chosen = [held[each] for each in ids if each in held] if ids else list(held.values())
+    async def release_now(self, *ids: str) -> list[CourierPush]:
+        """Send what is held, as `held` orders it, and wait for the first answers."""
+        chosen = self.held(*ids)
         for push in chosen:
             push.held = False
             await self._begin(push)
         return chosen
 
-    async def replay(self, push: Push) -> Attempt:
-        """The very same bytes once more, now; nobody repeats it when it fails."""
-        await self._attempt(push)
-        return push.attempts[-1]
-
-    def pushed(self, waybill: str, partner: str | None = None) -> list[Push]:
+    def pushed(self, waybill: str, partner: str | None = None) -> list[CourierPush]:
         """The pushes about a parcel, in order."""
         return [each for each in self.sent if waybill in each.waybills and partner in (None, each.partner)]
 
-    async def _begin(self, push: Push) -> None:
-        for _ in range(push.lie.copies):
-            await self._deliver(push)
+    def requests(self, push: CourierPush, *, first: bool) -> Iterator[PushRequest]:
+        """The very same bytes every time."""
+        yield push.request
 
-    async def _deliver(self, push: Push) -> None:
+    def accepts(self, push: CourierPush, status: int, body: bytes) -> bool:
+        """As the partner judges the answer; one that refuses single events accepts the push."""
+        verdict = self._drafts[push.id].judge(status, body)
+        push.refused = verdict if isinstance(verdict, set) else set()
+        return verdict is not False and not push.fault.deaf
+
+    def describe(self, push: CourierPush, status: int, body: bytes) -> str:
+        """Status and text."""
+        return f"{status} {body.decode('utf-8', 'replace')[:500]}"
+
+    async def _begin(self, push: CourierPush) -> None:
+        await asyncio.sleep(push.fault.late)
+        for _ in range(push.fault.copies):
+            await self._send_by_agenda(push)
+
+    async def _send_by_agenda(self, push: CourierPush) -> None:
         draft = self._drafts[push.id]
-        status, answer = await self._attempt(push)
-        verdict = False if answer is None or push.lie.deaf else draft.judge(status, answer)
-        push.arrived = verdict is not False
-        if isinstance(verdict, set):
-            refused = [each for each in push.events if each.id in verdict]
+        attempt = await self.attempt(push, push.request)
+        if attempt.accepted:
+            refused = [each for each in push.events if each.id in push.refused]
             if refused and (again := draft.again) is not None:
                 self._world.agenda.later(draft.gaps[0], lambda: again(refused))
-        elif not verdict and push.failures < len(draft.gaps):
+        elif push.failures < len(draft.gaps):
             gap = draft.gaps[push.failures]
             push.failures += 1
-            if push.lie.deaf:
-                push.lie = HONEST
-            self._world.agenda.later(gap, lambda: self._deliver(push))
+            push.fault = replace(push.fault, deaf=False)
+            self._world.agenda.later(gap, lambda: self._send_by_agenda(push))
 
-    async def _attempt(self, push: Push) -> tuple[int, bytes | None]:
-        body: bytes | None = None
-        status = 0
-        try:
-            status, body = await self.post(push.url, push.content_type, push.body)
-            word = str(status)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            word = type(error).__name__
-        shown = (body or b"").decode("utf-8", "replace")[:500]
-        push.attempts.append(Attempt(clock.now().isoformat(), word, shown))
-        return status, body
-
-    def _take_lie(self, partner: str) -> Lie:
-        for entry in self._lies:
-            whose, lie, left = entry
+    def _next_fault(self, partner: str) -> CourierFault:
+        for entry in self._faults:
+            whose, fault, left = entry
             if whose in ("*", partner):
                 if left:
                     left[0] -= 1
                     if left[0] <= 0:
-                        self._lies.remove(entry)
-                return lie
-        return HONEST
-
-
-async def _post(url: str, content_type: str, body: bytes) -> tuple[int, bytes]:
-    timeout = aiohttp.ClientTimeout(total=WAITS)
-    async with (
-        aiohttp.ClientSession(timeout=timeout) as session,
-        session.post(url, data=body, headers={"Content-Type": content_type}, allow_redirects=False) as answer,
-    ):
-        return answer.status, await answer.read()
+                        self._faults.remove(entry)
+                return fault
+        return NO_FAULT

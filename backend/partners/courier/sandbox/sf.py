@@ -16,7 +16,7 @@ import msgspec
 from backend import clock
 from backend.partners.courier.sandbox.desk import Call, CourierDesk
 from backend.partners.courier.sandbox.journeys import Person
-from backend.partners.courier.sandbox.pushing import Lie, PushDesk
+from backend.partners.courier.sandbox.pushing import CourierFault, CourierSender
 from backend.partners.courier.sandbox.sf_pushes import CODES, SfPushes
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, object_in, written
 
@@ -52,7 +52,7 @@ class SfDesk(CourierDesk):
     code_fields = ("apiResultCode",)
     signs = False
 
-    def __init__(self, world: CourierWorld, pushes: PushDesk) -> None:
+    def __init__(self, world: CourierWorld, pushes: CourierSender) -> None:
         super().__init__(world, pushes)
         self._routes_pushed = SfPushes(self, world, pushes)
         self._services: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -67,17 +67,17 @@ class SfDesk(CourierDesk):
     def push_to(self, base: str) -> None:
         self.address = f"{base}/sf/{self._world.named['courier_push_token']}"
 
-    async def push_now(self, parcels: Sequence[Parcel], lie: Lie | None, *, named: bool) -> None:
+    async def push_now(self, parcels: Sequence[Parcel], fault: CourierFault | None, *, named: bool) -> None:
         """Push the routes of one parcel again, or the last route of several in one push."""
         ordered = [each for each in parcels if each.by == self.name]
         if len(parcels) > 1:
-            await self._routes_pushed.push_all(ordered, lie)
+            await self._routes_pushed.push_all(ordered, fault)
         elif parcels and (named or ordered):
-            await self._routes_pushed.push_now(parcels[0], lie)
+            await self._routes_pushed.push_now(parcels[0], fault)
 
-    async def forge(self, parcel: Parcel, event: Event, lie: Lie) -> None:
+    async def forge(self, parcel: Parcel, event: Event, fault: CourierFault) -> None:
         """Push a route that never happened, as a sender that has learned the address."""
-        await self._routes_pushed.forge(parcel, event, lie)
+        await self._routes_pushed.forge(parcel, event, fault)
 
     def may_print(self, parcel: Parcel, headers: Mapping[str, str]) -> bool:
         return headers.get("X-Auth-token") == label_token(parcel.waybill)

@@ -10,7 +10,7 @@ from xml.sax.saxutils import quoteattr
 import msgspec
 
 from backend.partners.courier.sandbox.desk import CourierDesk
-from backend.partners.courier.sandbox.pushing import FORM, JSON, XML, Draft, Lie, PushDesk
+from backend.partners.courier.sandbox.pushing import FORM, JSON, XML, CourierFault, CourierSender, Draft
 from backend.partners.courier.sandbox.world import CourierWorld, Event, Parcel, object_in
 
 CODES: dict[str, str] = {
@@ -45,7 +45,7 @@ _IDS = re.compile(rb"\bid\s*=\s*[\"']([^\"']*)[\"']")
 class SfPushes:
     """Pushes of the parcels that were ordered from 顺丰."""
 
-    def __init__(self, desk: CourierDesk, world: CourierWorld, pushes: PushDesk) -> None:
+    def __init__(self, desk: CourierDesk, world: CourierWorld, pushes: CourierSender) -> None:
         self._desk, self._world, self._pushes = desk, world, pushes
         world.subscribers.append(self.push_event)
 
@@ -54,30 +54,30 @@ class SfPushes:
         if parcel.by == "sf" and event.kind in CODES:
             await self._send(parcel, [event], None)
 
-    async def push_now(self, parcel: Parcel, lie: Lie | None) -> None:
+    async def push_now(self, parcel: Parcel, fault: CourierFault | None) -> None:
         """All routes of a parcel once more, which 顺丰 does at the request of its staff only."""
         events = [each for each in parcel.events if each.kind in CODES]
         for start in range(0, len(events), MOST):
-            await self._send(parcel, events[start : start + MOST], lie)
+            await self._send(parcel, events[start : start + MOST], fault)
 
-    async def push_all(self, parcels: Sequence[Parcel], lie: Lie | None) -> None:
+    async def push_all(self, parcels: Sequence[Parcel], fault: CourierFault | None) -> None:
         """The last route of several parcels in one push."""
         pairs = [(each, each.events[-1]) for each in parcels if each.events and each.events[-1].kind in CODES][:MOST]
-        await self._send_pairs(pairs, lie)
+        await self._send_pairs(pairs, fault)
 
-    async def forge(self, parcel: Parcel, event: Event, lie: Lie) -> None:
+    async def forge(self, parcel: Parcel, event: Event, fault: CourierFault) -> None:
         """A route that never happened."""
-        await self._send(parcel, [event], lie)
+        await self._send(parcel, [event], fault)
 
-    async def _send(self, parcel: Parcel, events: list[Event], lie: Lie | None) -> None:
-        await self._send_pairs([(parcel, each) for each in events], lie)
+    async def _send(self, parcel: Parcel, events: list[Event], fault: CourierFault | None) -> None:
+        await self._send_pairs([(parcel, each) for each in events], fault)
 
-    async def _send_pairs(self, pairs: list[tuple[Parcel, Event]], lie: Lie | None) -> None:
+    async def _send_pairs(self, pairs: list[tuple[Parcel, Event]], fault: CourierFault | None) -> None:
         by_id = {event.id: parcel for parcel, event in pairs}
         events, form = [event for _, event in pairs], self._world.rules.written
 
-        def write(lie: Lie) -> tuple[str, bytes]:
-            routes = [_route(by_id[each.id], each, lie) for each in lie.nodes(events)]
+        def write(fault: CourierFault) -> tuple[str, bytes]:
+            routes = [_route(by_id[each.id], each, fault) for each in fault.nodes(events)]
             return _written(routes, form)
 
         async def again(refused: list[Event]) -> None:
@@ -87,19 +87,21 @@ class SfPushes:
             return _verdict(status, answer, form, {each.id for each in events}, lists=self._world.rules.lists_ids)
 
         waybills = tuple(dict.fromkeys(each.waybill for each, _ in pairs))
-        await self._pushes.tell(Draft("sf", waybills, self._desk.address, events, write, judge, GAPS, again), lie=lie)
+        await self._pushes.push(
+            Draft("sf", waybills, self._desk.address, events, write, judge, GAPS, again), fault=fault
+        )
 
 
-def _route(parcel: Parcel, event: Event, lie: Lie) -> dict[str, str]:
+def _route(parcel: Parcel, event: Event, fault: CourierFault) -> dict[str, str]:
     reason, why = REASONS.get(event.kind, ("", ""))
     return {
         "mailno": parcel.waybill,
         "acceptAddress": event.place.city,
         "reasonName": why,
         "orderid": parcel.number,
-        "acceptTime": lie.time(event),
+        "acceptTime": fault.time(event),
         "remark": event.text,
-        "opCode": lie.code(CODES[event.kind]),
+        "opCode": fault.code(CODES[event.kind]),
         "id": event.id,
         "reasonCode": reason,
     }

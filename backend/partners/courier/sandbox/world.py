@@ -1,7 +1,7 @@
 """Everything the simulated couriers remember: parcels and what happened to them, by their own clock.
 
 Two clocks are kept apart. Journeys go by virtual time; what is *written* on a node is never later than the true clock
-of this process, and at least a second after the node before: whoever is told news from the future rightly refuses it.
+of this process, and at least a second after the node before: a receiver of news from the future rightly refuses it.
 """
 
 from __future__ import annotations
@@ -82,12 +82,12 @@ class Parcel:
 
 @dataclass
 class Rules:
-    """How the couriers behave until a lever changes it."""
+    """How the couriers behave until a test changes it."""
 
     auto: bool = True
     """Parcels set out by themselves."""
     journey: str = "signed"
-    """The way of parcels for which nobody named another."""
+    """The journey of parcels for which none was named."""
     push_before_answer: bool = False
     """顺丰 pushes the first route before it answers the order."""
     unreachable: tuple[str, ...] = ()
@@ -116,7 +116,7 @@ Subscriber = Callable[[Parcel, Event], Awaitable[None]]
 
 
 class CourierWorld:
-    """The parcels of all couriers, and what they are told by our side."""
+    """The parcels of all couriers, and the calls of our side."""
 
     def __init__(self, values: Settings) -> None:
         self.named = {name: getattr(values, name) or DEFAULTS[name] for name in DEFAULTS}
@@ -162,7 +162,7 @@ class CourierWorld:
         return next((each for each in self.parcels.values() if each.by == by and each.number == number), None)
 
     def plan(self, parcel: Parcel, steps: Plan, *, begin: bool = True) -> None:
-        """What will happen to it from now on; `begin` false: only when a lever says so."""
+        """What will happen to it from now on; `begin` false: only when a test moves it."""
         moment = self.agenda.now()
         parcel.plan, parcel.turns = [], parcel.turns + 1
         for kind, minutes in steps:
@@ -187,18 +187,18 @@ class CourierWorld:
         return await self.happen(parcel, kind, due=due)
 
     async def happen(
-        self, parcel: Parcel, kind: Kind, *, due: datetime | None = None, text: str = "", told: bool = True
+        self, parcel: Parcel, kind: Kind, *, due: datetime | None = None, text: str = "", pushed: bool = True
     ) -> Event:
-        """Something happens to a parcel; whoever follows it is told."""
+        """Something happens to a parcel, and is pushed to its subscribers."""
         event = self.event(parcel, kind, due=due, text=text)
         parcel.events.append(event)
-        if told:
+        if pushed:
             for subscriber in self.subscribers:
                 await subscriber(parcel, event)
         return event
 
     def event(self, parcel: Parcel, kind: Kind, *, due: datetime | None = None, text: str = "") -> Event:
-        """What would be told of a step that happened now, or that is not true at all."""
+        """A step as it would be pushed, if it happened now or is not true at all."""
         said, place = words(
             kind, waybill=parcel.waybill, company=parcel.company, sender=parcel.sender, receiver=parcel.receiver
         )
@@ -231,7 +231,7 @@ class CourierWorld:
 
     # -- calls -----------------------------------------------------------------------------------
 
-    def take_refusal(self, partner: Partner, operation: str) -> Refusal | None:
+    def next_refusal(self, partner: Partner, operation: str) -> Refusal | None:
         """The refusal that hits this call, if one does."""
         for each in self.refusals:
             if each.partner == partner and each.operation in ("*", operation):

@@ -45,7 +45,7 @@ class Ear:
     def nodes(self) -> list[Node]:
         return [node for track in self.tracks for node in track.nodes]
 
-    async def post(self, url: str, content_type: str, body: bytes) -> tuple[int, bytes]:
+    async def post(self, url: str, headers: list[tuple[str, str]], body: bytes) -> tuple[int, bytes]:
         self.raw.append((url, body))
         if self.answers:
             return self.answers.pop(0)
@@ -55,7 +55,7 @@ class Ear:
             self.refused.append("no-such-address")
             return 404, b"{}"
         try:
-            push = tracker.open_push({"content-type": content_type}, body)
+            push = tracker.open_push({name.lower(): value for name, value in headers}, body)
         except DomainError as trouble:
             self.refused.append(trouble.code)
             return 400, b"{}"

@@ -102,7 +102,7 @@ async def test_what_is_written_is_never_later_than_the_true_clock_and_keeps_its_
 
     with clock.travel(by=timedelta(days=30)):
         other = await ear.couriers.parcel("ems")
-        ear.couriers.take(other.waybill, "signed")
+        ear.couriers.set_journey(other.waybill, "signed")
         with clock.travel(by=timedelta(days=5)):
             await ear.couriers.settle()
             spread = other.events[-1].at - other.events[0].at

@@ -1,4 +1,4 @@
-"""What a tester can do to the couriers over HTTP, under `/sandbox/couriers`."""
+"""The test control of the couriers over HTTP, under `/sandbox/couriers`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from msgspec import Meta, Struct
 
 from backend.partners.courier.sandbox.journeys import Person
 from backend.partners.courier.sandbox.platform import AT_HOME, AT_THE_HALL, Couriers, Unknown
-from backend.partners.courier.sandbox.pushing import Lie, Push, Way
+from backend.partners.courier.sandbox.pushing import CourierFault, CourierPush
 from backend.partners.courier.sandbox.world import Event, Parcel, Partner, written
+from backend.partners.push_kit import PushMode
 
 Unset = msgspec.UnsetType
 UNSET = msgspec.UNSET
 
 
-class LiesIn(Lie, frozen=True, kw_only=True):
-    """Lies of the next pushes; `times` null means until they are taken back."""
+class FaultsIn(CourierFault, frozen=True, kw_only=True):
+    """Faults of the next pushes; `times` null means until they are cleared."""
 
     partner: str = "*"
     times: int | None = 1
@@ -37,7 +38,7 @@ class PersonIn(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class ParcelIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A parcel that somebody handed in at a counter."""
+    """A parcel handed in at a counter."""
 
     company: str = "ems"
     waybill: str = ""
@@ -49,27 +50,27 @@ class ParcelIn(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class TravelIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """How far it goes now; `only` that step, and `told` or not."""
+    """How far it goes now; `only` that step, and `pushed` or not."""
 
     to: str
     text: str = ""
     only: bool = False
-    told: bool = True
+    pushed: bool = True
 
 
-class PushIn(Lie, frozen=True, kw_only=True):
-    """Which partner tells of it once more; empty means all who do."""
+class PushIn(CourierFault, frozen=True, kw_only=True):
+    """The partner that pushes it once more; empty means all that do."""
 
     partner: str = ""
 
 
 class ForgeIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A step that never happened, and who tells of it."""
+    """A step that never happened, and the partner that pushes it."""
 
     partner: Partner
     kind: str = "signed"
     knows_secret: bool = False
-    lie: Lie | None = None
+    fault: CourierFault | None = None
 
 
 class RefusalIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -87,7 +88,7 @@ class RulesIn(Struct, forbid_unknown_fields=True, kw_only=True):
     """How the couriers behave; what is left out stays. `areas` are codes of places by name."""
 
     speed: Annotated[float, Meta(gt=0, le=1_000_000)] | Unset = UNSET
-    pushes: Way | Unset = UNSET
+    pushes: PushMode | Unset = UNSET
     auto: bool | Unset = UNSET
     journey: str | Unset = UNSET
     push_before_answer: bool | Unset = UNSET
@@ -102,8 +103,8 @@ def _refused(_: Request[Any, Any, Any], unknown: Unknown) -> Response[dict[str, 
     return Response({"error": str(unknown)}, status_code=404)
 
 
-class CourierLevers(Controller):
-    """Every lever answers with what it changed."""
+class CourierTestControl(Controller):
+    """Every route answers with what it changed."""
 
     path = "/sandbox/couriers"
     include_in_schema = False
@@ -135,39 +136,41 @@ class CourierLevers(Controller):
         self, couriers: NamedDependency[Couriers], name: FromPath[str], data: JSONBody[TravelIn]
     ) -> dict[str, Any]:
         if data.only:
-            await couriers.happen(name, data.to, text=data.text, told=data.told)
+            await couriers.happen(name, data.to, text=data.text, pushed=data.pushed)
         else:
             await couriers.travel(name, data.to, text=data.text)
         return shown(couriers.find(name))
 
     @put("/parcels/{name:str}/journey")
-    async def take(
+    async def set_journey(
         self, couriers: NamedDependency[Couriers], name: FromPath[str], data: JSONBody[dict[str, str]]
     ) -> dict[str, Any]:
-        return shown(couriers.take(name, data.get("journey", "")))
+        return shown(couriers.set_journey(name, data.get("journey", "")))
 
     @post("/parcels/{name:str}/push")
     async def push(
         self, couriers: NamedDependency[Couriers], name: FromPath[str], data: JSONBody[PushIn]
     ) -> list[dict[str, Any]]:
-        return [pushed(each) for each in await couriers.push_now(name, partner=data.partner, lie=data)]
+        return [pushed(each) for each in await couriers.push_now(name, partner=data.partner, fault=data)]
 
     @post("/parcels/{name:str}/forge")
     async def forge(
         self, couriers: NamedDependency[Couriers], name: FromPath[str], data: JSONBody[ForgeIn]
     ) -> list[dict[str, Any]]:
-        made = await couriers.forge(name, data.kind, partner=data.partner, knows_secret=data.knows_secret, lie=data.lie)
+        made = await couriers.forge(
+            name, data.kind, partner=data.partner, knows_secret=data.knows_secret, fault=data.fault
+        )
         return [pushed(each) for each in made]
 
-    @put("/lies")
-    async def lies(self, couriers: NamedDependency[Couriers], data: JSONBody[LiesIn]) -> dict[str, Any]:
-        couriers.pushes.lie(data, partner=data.partner, times=data.times)
+    @put("/push-faults")
+    async def inject(self, couriers: NamedDependency[Couriers], data: JSONBody[FaultsIn]) -> dict[str, Any]:
+        couriers.pushes.inject(data, partner=data.partner, times=data.times)
         return msgspec.structs.asdict(data)
 
-    @delete("/lies", status_code=200)
-    async def truth(self, couriers: NamedDependency[Couriers]) -> dict[str, bool]:
-        couriers.pushes.tell_the_truth()
-        return {"lies": False}
+    @delete("/push-faults", status_code=200)
+    async def clear_faults(self, couriers: NamedDependency[Couriers]) -> dict[str, bool]:
+        couriers.pushes.clear_faults()
+        return {"faults": False}
 
     @get("/pushes")
     async def pushes(self, couriers: NamedDependency[Couriers]) -> list[dict[str, Any]]:
@@ -177,7 +180,7 @@ class CourierLevers(Controller):
     async def release(
         self, couriers: NamedDependency[Couriers], data: JSONBody[dict[str, list[str]]]
     ) -> list[dict[str, Any]]:
-        return [pushed(each) for each in await couriers.pushes.release(*data.get("order", []))]
+        return [pushed(each) for each in await couriers.pushes.release_now(*data.get("order", []))]
 
     @post("/pushes/{number:str}/replay")
     async def replay(self, couriers: NamedDependency[Couriers], number: FromPath[str]) -> dict[str, Any]:
@@ -196,7 +199,7 @@ class CourierLevers(Controller):
     @put("/rules")
     async def rules(self, couriers: NamedDependency[Couriers], data: JSONBody[RulesIn]) -> dict[str, Any]:
         couriers.rule(**{name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET})
-        return {"speed": couriers.world.agenda.speed, "pushes": couriers.pushes.way, **asdict(couriers.world.rules)}
+        return {"speed": couriers.world.agenda.speed, "pushes": couriers.pushes.mode, **asdict(couriers.world.rules)}
 
     @get("/subscriptions")
     async def subscriptions(self, couriers: NamedDependency[Couriers]) -> list[dict[str, Any]]:
@@ -219,7 +222,7 @@ class CourierLevers(Controller):
 
 
 def shown(parcel: Parcel) -> dict[str, Any]:
-    """A parcel as a lever shows it."""
+    """A parcel with its events and plan."""
     return {
         "waybill": parcel.waybill,
         "company": parcel.company,
@@ -232,8 +235,8 @@ def shown(parcel: Parcel) -> dict[str, Any]:
     }
 
 
-def pushed(push: Push) -> dict[str, Any]:
-    """A push as a lever shows it."""
+def pushed(push: CourierPush) -> dict[str, Any]:
+    """A push and its attempts."""
     return {
         "id": push.id,
         "partner": push.partner,
@@ -242,7 +245,7 @@ def pushed(push: Push) -> dict[str, Any]:
         "events": [_event(each) for each in push.events],
         "held": push.held,
         "arrived": push.arrived,
-        "attempts": [asdict(each) for each in push.attempts],
+        "attempts": push.tried(),
     }
 
 

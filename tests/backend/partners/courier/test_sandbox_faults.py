@@ -9,7 +9,7 @@ import pytest
 
 from backend.partners.courier.port import PartnerUnreachable
 from backend.partners.courier.sandbox.platform import Unknown
-from backend.partners.courier.sandbox.pushing import Lie
+from backend.partners.courier.sandbox.pushing import CourierFault
 from backend.partners.courier.sandbox.world import Parcel
 from tests.backend.partners.courier.conftest import a_parcel
 from tests.backend.partners.courier.ear import DAY, HALF_AN_HOUR, Ear, asked
@@ -60,7 +60,7 @@ async def test_kuaidi100_drops_a_push_after_three_repeats_and_sf_does_not(ear: E
 @ALL
 async def test_copies_are_the_same_push(ear: Ear, name: str):
     parcel = await followed(ear, name)
-    ear.couriers.pushes.lie(Lie(copies=3), partner=name)
+    ear.couriers.pushes.inject(CourierFault(copies=3), partner=name)
     await ear.couriers.happen(parcel.waybill, "collected")
     assert len(ear.heard) == 3
     assert len({push.identity for push in ear.heard}) == 1
@@ -69,17 +69,25 @@ async def test_copies_are_the_same_push(ear: Ear, name: str):
 @ALL
 async def test_a_push_whose_answer_is_lost_comes_once_more(ear: Ear, name: str):
     parcel = await followed(ear, name)
-    ear.couriers.pushes.lie(Lie(deaf=True))
+    ear.couriers.pushes.inject(CourierFault(deaf=True))
     await ear.couriers.happen(parcel.waybill, "collected")
     await ear.couriers.advance(DAY)
     assert [push.identity for push in ear.heard] == [ear.heard[0].identity] * 2
 
 
 @SIGNED
-@pytest.mark.parametrize("lie", [Lie(bad_signature=True), Lie(empty_salt=True), Lie(unsigned=True), Lie(tampered=True)])
-async def test_what_is_signed_wrongly_is_refused(ear: Ear, name: str, lie: Lie):
+@pytest.mark.parametrize(
+    "fault",
+    [
+        CourierFault(bad_signature=True),
+        CourierFault(empty_salt=True),
+        CourierFault(unsigned=True),
+        CourierFault(tampered=True),
+    ],
+)
+async def test_what_is_signed_wrongly_is_refused(ear: Ear, name: str, fault: CourierFault):
     parcel = await followed(ear, name)
-    ear.couriers.pushes.lie(lie, partner=name)
+    ear.couriers.pushes.inject(fault, partner=name)
     await ear.couriers.happen(parcel.waybill, "signed")
     assert ear.refused == ["courier-push-signature-invalid"]
     assert not ear.heard
@@ -88,7 +96,7 @@ async def test_what_is_signed_wrongly_is_refused(ear: Ear, name: str, lie: Lie):
 @ALL
 async def test_half_a_push_is_refused(ear: Ear, name: str):
     parcel = await followed(ear, name)
-    ear.couriers.pushes.lie(Lie(truncated=True))
+    ear.couriers.pushes.inject(CourierFault(truncated=True))
     await ear.couriers.happen(parcel.waybill, "collected")
     assert len(ear.refused) == 1
     assert not ear.heard
@@ -96,7 +104,7 @@ async def test_half_a_push_is_refused(ear: Ear, name: str):
 
 async def test_a_wrong_token_is_no_address(ear: Ear):
     parcel = await followed(ear, "sf")
-    ear.couriers.pushes.lie(Lie(wrong_token=True))
+    ear.couriers.pushes.inject(CourierFault(wrong_token=True))
     await ear.couriers.happen(parcel.waybill, "collected")
     assert ear.refused == ["no-such-address"]
 
@@ -104,7 +112,7 @@ async def test_a_wrong_token_is_no_address(ear: Ear):
 @ALL
 async def test_codes_that_nobody_knows_are_kept_as_other(ear: Ear, name: str):
     parcel = await followed(ear, name)
-    ear.couriers.pushes.lie(Lie(unknown_codes=True))
+    ear.couriers.pushes.inject(CourierFault(unknown_codes=True))
     await ear.couriers.happen(parcel.waybill, "out")
     assert [(each.status, each.raw_code) for each in ear.nodes] == [("other", "9099")]
 
@@ -112,10 +120,10 @@ async def test_codes_that_nobody_knows_are_kept_as_other(ear: Ear, name: str):
 @SIGNED
 async def test_a_gap_is_told_late_by_the_next_full_list(ear: Ear, name: str):
     parcel = await followed(ear, name)
-    ear.couriers.pushes.lie(Lie(without=("collected", "departed", "transit")), times=None)
+    ear.couriers.pushes.inject(CourierFault(without=("collected", "departed", "transit")), times=None)
     await ear.couriers.travel(parcel.waybill, "arrived")
     assert "collected" not in {each.status for each in ear.nodes}
-    ear.couriers.pushes.tell_the_truth()
+    ear.couriers.pushes.clear_faults()
     await ear.couriers.travel(parcel.waybill, "out")
     assert {"collected", "in_transit", "out_for_delivery"} <= set(ear.statuses[-1])
 
@@ -126,7 +134,9 @@ async def test_nodes_can_come_twice_in_the_other_order_and_from_the_future(ear: 
     await ear.couriers.travel(parcel.waybill, "out")
     truth = sorted({each.event_at for each in ear.nodes})
     ear.heard.clear()
-    await ear.couriers.push_now(parcel.waybill, partner=name, lie=Lie(doubled=True, reversed=True, future_hours=5))
+    await ear.couriers.push_now(
+        parcel.waybill, partner=name, fault=CourierFault(doubled=True, reversed=True, future_hours=5)
+    )
     (track,) = ear.tracks
     assert len(track.nodes) == 2 * len({each.event_at for each in track.nodes})
     assert all((each.event_at - truth[-1]).total_seconds() > 4 * 3600 for each in track.nodes)
@@ -141,7 +151,7 @@ async def test_held_pushes_go_in_any_order(ear: Ear, name: str):
     await ear.couriers.travel(parcel.waybill, "out")
     assert not ear.heard
     ids = [each.id for each in ear.couriers.pushes.pushed(parcel.waybill)]
-    await ear.couriers.pushes.release(*reversed(ids))
+    await ear.couriers.pushes.release_now(*reversed(ids))
     newest = [max(each.event_at for each in track.nodes) for track in ear.tracks]
     assert newest == sorted(newest, reverse=True)
     assert len(newest) == len(ids)
@@ -247,17 +257,17 @@ async def test_every_lever_can_be_pulled_over_http(ear: Ear):
         assert ear.tracks[-1].nodes[0].raw_text == "车辆故障"
         await pull("PUT", f"/parcels/{name}/journey", {"journey": "signed"})
         await pull("POST", f"/parcels/{name}/push", {"partner": "kuaidi100", "doubled": True})
-        await pull("PUT", "/lies", {"partner": "kuaidi100", "bad_signature": True, "times": None})
+        await pull("PUT", "/push-faults", {"partner": "kuaidi100", "bad_signature": True, "times": None})
         await pull("POST", f"/parcels/{name}/push", {})
         assert ear.refused == []
         await pull("POST", f"/parcels/{name}/travel", {"to": "lost", "only": True})
         assert ear.refused == ["courier-push-signature-invalid"]
-        await pull("DELETE", "/lies")
+        await pull("DELETE", "/push-faults")
         (forged,) = await pull("POST", f"/parcels/{name}/forge", {"partner": "kuaidi100", "kind": "signed"})
         assert forged["arrived"] is False
         pushes = await pull("GET", "/pushes")
         await pull("POST", f"/pushes/{pushes[0]['id']}/replay")
-        assert pushes[0]["attempts"][0]["status"] == "200"
+        assert pushes[0]["attempts"][0]["answer"].startswith("200")
         await pull("POST", "/pushes/release", {})
         assert (await pull("PUT", "/push", {"base": "http://x/courier"}))["kdniao"] == "http://x/courier/kdniao"
         await pull("POST", "/refusals", {"partner": "kuaidi100", "operation": "query", "code": "502"})
@@ -277,7 +287,7 @@ async def test_every_lever_can_be_pulled_over_http(ear: Ear):
             ("PUT", "/rules", {"journey": "flown"}),
         ):
             assert (await client.request(method, path, json=body)).status_code == 404
-        assert (await client.put("/lies", json={"unheard_of": 1})).status_code == 400
+        assert (await client.put("/push-faults", json={"unheard_of": 1})).status_code == 400
 
 
 async def test_the_settings_of_the_couriers_are_told_over_http(ear: Ear):
