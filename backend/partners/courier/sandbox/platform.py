@@ -94,7 +94,7 @@ class Couriers:
     # -- pushes ----------------------------------------------------------------------------------
 
     async def push_now(self, *names: str, partner: str = "", fault: CourierFault | None = None) -> list[CourierPush]:
-        """CourierPush parcels to their subscribers once more; several go into one push where the courier has such. Raises
+        """Push parcels to their subscribers once more; several go into one push where the courier has such. Raises
         Unknown."""
         parcels, before = [self.find(each) for each in names], len(self.pushes.sent)
         for name, desk in self.desks.items():
