@@ -12,9 +12,7 @@ from api import etag, openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.deliveries import PickupPointDetail, pickup_points
-from backend.deliveries.errors import PickupPointNotFound
-from backend.paging import USUAL, CursorInvalid
-from backend.regions.errors import RegionNotFound
+from backend.paging import USUAL
 
 RegionCode = Annotated[
     str | None,
@@ -36,7 +34,7 @@ class PickupPointController(Controller):
         summary="领取点：开放时间与地图坐标",
         description="按地区列出开放的领取点，坐标为 GCJ-02（国内地图通用）。",
         operation_id="listPickupPoints",
-        responses=etag.NOT_MODIFIED | answers(RegionNotFound, CursorInvalid),
+        responses=etag.NOT_MODIFIED | answers(pickup_points.list_pickup_points),
     )
     async def list_pickup_points(
         self, region: RegionCode = None, limit: Limit = USUAL, cursor: Cursor = None
@@ -47,7 +45,7 @@ class PickupPointController(Controller):
         "/{point_id:uuid}",
         summary="一个领取点",
         operation_id="getPickupPoint",
-        responses=etag.NOT_MODIFIED | answers(PickupPointNotFound),
+        responses=etag.NOT_MODIFIED | answers(pickup_points.get_pickup_point),
     )
     async def get_pickup_point(self, point_id: FromPath[UUID]) -> PickupPointDetail:
         return await pickup_points.get_pickup_point(point_id)

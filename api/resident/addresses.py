@@ -15,13 +15,6 @@ from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
 from backend.deliveries import AddressDetail, AddressForm, addresses
-from backend.deliveries.errors import (
-    AddressChanged,
-    AddressInvalid,
-    AddressLimitExceeded,
-    AddressNotFound,
-    DeliveryReceiverNotFound,
-)
 from backend.identity import AsResident
 
 OfPerson = Annotated[
@@ -77,7 +70,7 @@ class AddressController(Controller):
         operation_id="listAddresses",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(DeliveryReceiverNotFound) | NOT_MODIFIED,
+        responses=answers(addresses.list_addresses) | NOT_MODIFIED,
     )
     async def list_own_addresses(
         self, resident: NamedDependency[AsResident], person_id: FromQuery[OfPerson] = None
@@ -88,12 +81,7 @@ class AddressController(Controller):
         summary="保存一个地址",
         description="第一个地址自动成为默认地址。地址加密保存；之后修改地址簿不会改变已经选择的寄送。",
         operation_id="saveAddress",
-        responses=answers(
-            *IDEMPOTENCY_ERRORS,
-            AddressInvalid,
-            AddressLimitExceeded,
-            DeliveryReceiverNotFound,
-        ),
+        responses=answers(*IDEMPOTENCY_ERRORS, addresses.save_address),
     )
     @idempotent()
     async def save(
@@ -109,7 +97,7 @@ class AddressController(Controller):
         operation_id="getAddress",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(AddressNotFound) | NOT_MODIFIED,
+        responses=answers(addresses.get_address) | NOT_MODIFIED,
     )
     async def get_own_address(self, resident: NamedDependency[AsResident], address_id: FromPath[UUID]) -> AddressDetail:
         return await addresses.get_address(resident, address_id)
@@ -119,7 +107,7 @@ class AddressController(Controller):
         summary="修改一个地址",
         description="`version` 与当前版本不符时返回 409，请刷新后重试。",
         operation_id="changeAddress",
-        responses=answers(AddressNotFound, AddressInvalid, AddressChanged),
+        responses=answers(addresses.change_address),
     )
     async def change(
         self, resident: NamedDependency[AsResident], address_id: FromPath[UUID], data: JSONBody[ChangedAddressIn]
@@ -131,7 +119,7 @@ class AddressController(Controller):
         summary="删除一个地址",
         description="删除默认地址时，最近保存的另一个地址成为默认地址。",
         operation_id="removeAddress",
-        responses=answers(AddressNotFound),
+        responses=answers(addresses.remove_address),
     )
     async def remove(self, resident: NamedDependency[AsResident], address_id: FromPath[UUID]) -> None:
         await addresses.remove_address(resident, address_id)

@@ -19,11 +19,8 @@ from backend.cases.errors import CaseNotFound
 from backend.deliveries import DeliveryChoice, DeliveryDetail, acting, resident_views
 from backend.deliveries.errors import (
     AddressNotFound,
-    DeliveryAlreadyChosen,
     DeliveryNotOffered,
-    DeliveryOfficeInvalid,
     DeliveryReceiverNotFound,
-    PickupPointNotFound,
 )
 from backend.identity import AsResident
 from models.deliveries import Method
@@ -95,13 +92,9 @@ class CaseDeliveryController(Controller):
         ),
         operation_id="chooseDelivery",
         responses=answers(
-            *(
-                *IDEMPOTENCY_ERRORS,
-                CaseNotFound,
-                DeliveryReceiverNotFound,
-                DeliveryNotOffered,
-            ),
-            *(AddressNotFound, PickupPointNotFound, DeliveryAlreadyChosen),
+            *IDEMPOTENCY_ERRORS,
+            DeliveryReceiverNotFound,
+            deliveries.choose_delivery,
         ),
     )
     @idempotent()
@@ -122,13 +115,8 @@ class CaseDeliveryController(Controller):
         description="登记后可自行交寄并填写运单号，或在线预约快递上门取件；`office` 为收件地址。",
         operation_id="sendDocuments",
         responses=answers(
-            *(
-                *IDEMPOTENCY_ERRORS,
-                CaseNotFound,
-                DeliveryReceiverNotFound,
-                DeliveryNotOffered,
-            ),
-            *(AddressNotFound, DeliveryAlreadyChosen, DeliveryOfficeInvalid),
+            *IDEMPOTENCY_ERRORS,
+            sending_in.begin_sending_in,
         ),
     )
     @idempotent()

@@ -28,21 +28,11 @@ from backend.deliveries import (
     tracing,
 )
 from backend.deliveries.errors import (
-    AddressNotFound,
-    CourierInvalid,
-    CourierOrderInProgress,
-    DeliveryAddressFixed,
     DeliveryNotFound,
-    DeliveryNotOffered,
-    DeliveryProblemAlreadyReported,
-    DeliveryTransitionRefused,
-    PickupPointNotFound,
     TraceNotOffered,
-    WaybillInvalid,
-    WaybillTaken,
 )
 from backend.identity import AsResident
-from backend.paging import USUAL, CursorInvalid
+from backend.paging import USUAL
 from backend.partners import Partners
 from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerRefused, PartnerUnreachable
 from models.deliveries import DeliveryState
@@ -51,7 +41,6 @@ TRACES_PER_MINUTE = 20
 """How often one resident may ask for WeChat's component in a minute: each try asks WeChat."""
 CHANGES_PER_HOUR = 30
 """How often one resident may redirect or cancel in an hour: each may ask a courier."""
-_COURIER = (PartnerBusy, PartnerUnreachable, PartnerMisconfigured, CourierInvalid)
 States = Annotated[
     list[DeliveryState] | None, QueryParameter(name="state", description="只看这些状态，可重复", required=False)
 ]
@@ -99,7 +88,7 @@ class DeliveryController(Controller):
         operation_id="listDeliveries",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(CursorInvalid) | NOT_MODIFIED,
+        responses=answers(resident_views.list_own_deliveries) | NOT_MODIFIED,
     )
     async def list_own_deliveries(
         self,
@@ -125,7 +114,7 @@ class DeliveryController(Controller):
         operation_id="getDelivery",
         middleware=[Revalidated()],
         response_headers=HEADERS,
-        responses=answers(DeliveryNotFound) | NOT_MODIFIED,
+        responses=answers(resident_views.get_own_delivery) | NOT_MODIFIED,
     )
     async def get_own_delivery(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> DeliveryDetail:
         return await resident_views.get_own_delivery(resident, number)
@@ -136,10 +125,7 @@ class DeliveryController(Controller):
         description="已下单的，先在快递公司撤回再重新下单；快递公司已揽收的不能再改。",
         operation_id="changeDelivery",
         status_code=200,
-        responses=answers(
-            *(DeliveryNotFound, DeliveryNotOffered, AddressNotFound, PickupPointNotFound, DeliveryAddressFixed),
-            *(CourierOrderInProgress, DeliveryTransitionRefused, *_COURIER),
-        ),
+        responses=answers(deliveries.change_delivery),
     )
     async def change(
         self,
@@ -159,9 +145,7 @@ class DeliveryController(Controller):
         description="已支付的邮费原路退回。之后可以重新选择领取方式。",
         operation_id="cancelDelivery",
         status_code=200,
-        responses=answers(
-            DeliveryNotFound, DeliveryAddressFixed, CourierOrderInProgress, DeliveryTransitionRefused, *_COURIER
-        ),
+        responses=answers(cancelling.cancel_delivery),
     )
     async def cancel(
         self,
@@ -179,7 +163,7 @@ class DeliveryController(Controller):
         description="快递公司尚未更新时，也可以由本人确认。重复确认没有影响。",
         operation_id="confirmDelivery",
         status_code=200,
-        responses=answers(DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress),
+        responses=answers(receiving.confirm_receipt),
     )
     async def confirm(self, resident: NamedDependency[AsResident], number: FromPath[str]) -> DeliveryDetail:
         await receiving.confirm_receipt(resident, number)
@@ -190,12 +174,7 @@ class DeliveryController(Controller):
         summary="反映问题：没有收到、破损、无人联系……",
         description="办理部门核实后答复，答复见 `problems`。",
         operation_id="reportDelivery",
-        responses=answers(
-            *IDEMPOTENCY_ERRORS,
-            DeliveryNotFound,
-            DeliveryTransitionRefused,
-            DeliveryProblemAlreadyReported,
-        ),
+        responses=answers(*IDEMPOTENCY_ERRORS, receiving.report_problem),
     )
     @idempotent()
     async def report(
@@ -212,9 +191,7 @@ class DeliveryController(Controller):
         summary="填写自行交寄的运单号（寄送材料）",
         operation_id="enterOwnWaybill",
         status_code=200,
-        responses=answers(
-            DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress, WaybillInvalid, WaybillTaken
-        ),
+        responses=answers(returning.enter_own_waybill),
     )
     async def waybill(
         self,
@@ -233,9 +210,7 @@ class DeliveryController(Controller):
         description="费用由办理部门到付。下单结果稍后出现在时间线中。",
         operation_id="orderOwnCourier",
         status_code=200,
-        responses=answers(
-            DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress, CourierInvalid, DeliveryNotOffered
-        ),
+        responses=answers(returning.order_collection),
     )
     async def courier(
         self,

@@ -25,17 +25,8 @@ from backend.deliveries import (
     returning,
     staff_views,
 )
-from backend.deliveries.errors import (
-    CourierOrderInProgress,
-    DeliveryNotFound,
-    DeliveryTransitionRefused,
-    HandOverRefused,
-    HandOverTried,
-    SignatureUnusable,
-)
 from backend.identity import AsStaff
-from backend.identity.errors import DutyMissing
-from backend.paging import USUAL, CursorInvalid
+from backend.paging import USUAL
 from models.deliveries import DeliveryState, Direction, Method
 
 States = Annotated[
@@ -82,7 +73,7 @@ class DeliveryController(Controller):
         summary="本部门的寄送",
         description="最近的在前。`state=to_send` 为待寄出，`overdue=true` 为超过保管期限。",
         operation_id="listDepartmentDeliveries",
-        responses=answers(DutyMissing, CursorInvalid),
+        responses=answers(staff_views.list_department_deliveries),
     )
     async def list_deliveries(
         self,
@@ -98,7 +89,12 @@ class DeliveryController(Controller):
         which = {"states": states, "method": method, "direction": direction, "overdue": overdue, "hall_id": hall_id}
         return Page(*await staff_views.list_department_deliveries(staff, **which, cursor=cursor, limit=limit))  # type: ignore[arg-type]
 
-    @get("/desk", summary="各状态的数量与待处理问题", operation_id="getDeliveryDesk", responses=answers(DutyMissing))
+    @get(
+        "/desk",
+        summary="各状态的数量与待处理问题",
+        operation_id="getDeliveryDesk",
+        responses=answers(staff_views.get_desk),
+    )
     async def desk(self, staff: NamedDependency[AsStaff]) -> Desk:
         return await staff_views.get_desk(staff)
 
@@ -107,7 +103,7 @@ class DeliveryController(Controller):
         summary="一件寄送与其时间线",
         description="收件人和电话号码已脱敏。",
         operation_id="getDepartmentDelivery",
-        responses=answers(DutyMissing, DeliveryNotFound),
+        responses=answers(staff_views.get_department_delivery),
     )
     async def get_delivery(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> StaffDeliveryDetail:
         return await staff_views.get_department_delivery(staff, number)
@@ -117,7 +113,7 @@ class DeliveryController(Controller):
         summary="查看完整的收件人信息",
         description="用于手工填写面单；每次查看都记入审计。",
         operation_id="getDeliveryReceiver",
-        responses=answers(DutyMissing, DeliveryNotFound),
+        responses=answers(staff_views.reveal_receiver),
     )
     async def receiver(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> Receiver:
         return await staff_views.reveal_receiver(staff, number)
@@ -128,7 +124,7 @@ class DeliveryController(Controller):
         description="随即通知居民领取，并生成取件码。",
         operation_id="makeReady",
         status_code=200,
-        responses=answers(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused),
+        responses=answers(handing_over.make_ready),
     )
     async def ready(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[ReadyIn]
@@ -140,7 +136,7 @@ class DeliveryController(Controller):
         "/{number:str}/kept-until",
         summary="调整保管期限",
         operation_id="keepUntil",
-        responses=answers(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused),
+        responses=answers(handing_over.keep_until),
     )
     async def keep(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[KeptIn]
@@ -156,10 +152,7 @@ class DeliveryController(Controller):
         ),
         operation_id="handOver",
         status_code=200,
-        responses=answers(
-            *(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused),
-            *(SignatureUnusable, HandOverRefused, HandOverTried),
-        ),
+        responses=answers(handing_over.hand_over),
     )
     async def hand_over(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[HandOverIn]
@@ -174,7 +167,7 @@ class DeliveryController(Controller):
         description="重复确认没有影响。",
         operation_id="receiveDocuments",
         status_code=200,
-        responses=answers(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress),
+        responses=answers(returning.receive_documents),
     )
     async def receive(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> StaffDeliveryDetail:
         await returning.receive_documents(staff, number)

@@ -14,10 +14,8 @@ from api import openapi
 from api.paging import Cursor, Limit, Page
 from api.problems import answers
 from backend.deliveries import StaffProblemDetail, problems
-from backend.deliveries.errors import DeliveryProblemNotFound, DeliveryProblemResolved
 from backend.identity import AsStaff
-from backend.identity.errors import DutyMissing
-from backend.paging import USUAL, CursorInvalid
+from backend.paging import USUAL
 
 IsOpen = Annotated[bool | None, QueryParameter(name="open", description="true 待处理，false 已处理", required=False)]
 Mine = Annotated[bool, QueryParameter(name="mine", description="只看我认领的", required=False)]
@@ -39,7 +37,7 @@ class DeliveryProblemController(Controller):
         summary="本部门的寄送问题",
         description="最近发现的在前。",
         operation_id="listDeliveryProblems",
-        responses=answers(DutyMissing, CursorInvalid),
+        responses=answers(problems.list_problems),
     )
     async def list_delivery_problems(
         self,
@@ -58,7 +56,7 @@ class DeliveryProblemController(Controller):
         "/{problem_id:uuid}",
         summary="一个寄送问题",
         operation_id="getDeliveryProblem",
-        responses=answers(DutyMissing, DeliveryProblemNotFound),
+        responses=answers(problems.get_problem),
     )
     async def get_delivery_problem(
         self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]
@@ -70,7 +68,7 @@ class DeliveryProblemController(Controller):
         summary="认领一个问题",
         description="也可以接手同事认领的问题。",
         operation_id="takeDeliveryProblem",
-        responses=answers(DutyMissing, DeliveryProblemNotFound, DeliveryProblemResolved),
+        responses=answers(problems.assign_problem),
     )
     async def take_over(self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID]) -> StaffProblemDetail:
         return await problems.assign_problem(staff, problem_id)
@@ -81,7 +79,7 @@ class DeliveryProblemController(Controller):
         description="随即通知居民。",
         operation_id="answerDeliveryProblem",
         status_code=200,
-        responses=answers(DutyMissing, DeliveryProblemNotFound, DeliveryProblemResolved),
+        responses=answers(problems.answer_problem),
     )
     async def answer(
         self, staff: NamedDependency[AsStaff], problem_id: FromPath[UUID], data: JSONBody[AnswerIn]

@@ -15,29 +15,12 @@ from api import openapi
 from api.paging import Limit
 from api.problems import answers
 from backend.deliveries import BatchDetail, BatchSummary, StaffDeliveryDetail, batching, dispatching, staff_views
-from backend.deliveries.errors import (
-    CourierInvalid,
-    CourierOrderInProgress,
-    DeliveryAddressFixed,
-    DeliveryAlreadyChosen,
-    DeliveryBatchNotFound,
-    DeliveryNotFound,
-    DeliveryTransitionRefused,
-    PostageUnpaid,
-    ReceiverForgotten,
-    WaybillInvalid,
-    WaybillTaken,
-)
 from backend.identity import AsStaff
-from backend.identity.errors import DutyMissing
 from backend.paging import USUAL
 from backend.partners import Partners
-from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerRefused, PartnerUnreachable
 from models.shipments import TrackStatus
 
 Courier = Annotated[str, Meta(min_length=1, max_length=16, description="快递公司，如 ems、sf")]
-_COURIER = (PartnerBusy, PartnerUnreachable, PartnerMisconfigured, PartnerRefused)
-_SEND = (DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, PostageUnpaid, CourierOrderInProgress)
 
 
 class OrderIn(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -86,7 +69,7 @@ class DispatchController(Controller):
         description="下单随即在后台进行，结果见时间线；同一单号重复下单只有一张运单。",
         operation_id="sendDelivery",
         status_code=200,
-        responses=answers(*_SEND, CourierInvalid),
+        responses=answers(dispatching.send_delivery),
     )
     async def send(
         self,
@@ -103,7 +86,7 @@ class DispatchController(Controller):
         summary="登记在别处购买的运单",
         operation_id="enterWaybill",
         status_code=200,
-        responses=answers(*_SEND, WaybillInvalid, WaybillTaken),
+        responses=answers(dispatching.enter_department_waybill),
     )
     async def waybill(
         self,
@@ -121,7 +104,7 @@ class DispatchController(Controller):
         summary="电子面单",
         description="面单含完整的收件人信息，每次获取都记入审计。",
         operation_id="getLabel",
-        responses=answers(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, *_COURIER),
+        responses=answers(dispatching.get_label),
     )
     async def label(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], partners: NamedDependency[Partners]
@@ -134,9 +117,7 @@ class DispatchController(Controller):
         description="快递公司尚未答复的订单随即放弃，可另选快递公司。",
         operation_id="undoOrder",
         status_code=200,
-        responses=answers(
-            DutyMissing, DeliveryNotFound, DeliveryAddressFixed, DeliveryTransitionRefused, CourierInvalid, *_COURIER
-        ),
+        responses=answers(dispatching.undo_order),
     )
     async def undo(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], partners: NamedDependency[Partners]
@@ -150,9 +131,7 @@ class DispatchController(Controller):
         description="回到待寄出；居民可以先修改地址。",
         operation_id="resendDelivery",
         status_code=200,
-        responses=answers(
-            *(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, DeliveryAlreadyChosen, ReceiverForgotten)
-        ),
+        responses=answers(dispatching.resend_delivery),
     )
     async def resend(self, staff: NamedDependency[AsStaff], number: FromPath[str]) -> StaffDeliveryDetail:
         await dispatching.resend_delivery(staff, number)
@@ -163,7 +142,7 @@ class DispatchController(Controller):
         summary="登记快递公司电话告知的结果",
         operation_id="declareDelivery",
         status_code=200,
-        responses=answers(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused),
+        responses=answers(dispatching.declare_outcome),
     )
     async def declare(
         self, staff: NamedDependency[AsStaff], number: FromPath[str], data: JSONBody[DeclarationIn]
@@ -176,7 +155,7 @@ class DispatchController(Controller):
         summary="批量寄出",
         description="最早就绪的在前，可限于一个大厅；未付邮费或正在下单的不在其中。",
         operation_id="sendBatch",
-        responses=answers(DutyMissing, CourierInvalid),
+        responses=answers(batching.send_batch),
     )
     async def send_batch(
         self, staff: NamedDependency[AsStaff], data: JSONBody[BatchIn], partners: NamedDependency[Partners]
@@ -184,7 +163,12 @@ class DispatchController(Controller):
         which = {"numbers": data.numbers, "hall_id": data.hall_id}
         return await batching.send_batch(staff, data.courier, couriers=partners.couriers, **which)  # type: ignore[arg-type]
 
-    @get("/delivery-batches", summary="最近的批次", operation_id="listBatches", responses=answers(DutyMissing))
+    @get(
+        "/delivery-batches",
+        summary="最近的批次",
+        operation_id="listBatches",
+        responses=answers(staff_views.list_batches),
+    )
     async def batches(self, staff: NamedDependency[AsStaff], limit: FromQuery[Limit] = USUAL) -> list[BatchSummary]:
         return await staff_views.list_batches(staff, limit=limit)
 
@@ -192,7 +176,7 @@ class DispatchController(Controller):
         "/delivery-batches/{batch_id:uuid}",
         summary="一个批次：每件的运单或失败原因",
         operation_id="getBatch",
-        responses=answers(DutyMissing, DeliveryBatchNotFound),
+        responses=answers(staff_views.get_batch),
     )
     async def batch(self, staff: NamedDependency[AsStaff], batch_id: FromPath[UUID]) -> BatchDetail:
         return await staff_views.get_batch(staff, batch_id)

@@ -14,9 +14,7 @@ from msgspec import Meta, Struct
 from api import openapi
 from api.problems import answers
 from backend.deliveries import PickupPointDetail, PickupPointForm, pickup_points
-from backend.deliveries.errors import PickupPointInUse, PickupPointInvalid, PickupPointNotFound, PickupPointTaken
 from backend.identity import AsStaff
-from backend.identity.errors import DutyMissing
 from backend.regions import Hours
 
 
@@ -66,14 +64,18 @@ class PickupPointController(Controller):
     path = "/pickup-points"
     tags = ["寄送管理"]
 
-    @get(summary="本部门的领取点", operation_id="listOwnPickupPoints", responses=answers(DutyMissing))
+    @get(
+        summary="本部门的领取点",
+        operation_id="listOwnPickupPoints",
+        responses=answers(pickup_points.list_department_pickup_points),
+    )
     async def kept(self, staff: NamedDependency[AsStaff]) -> list[PickupPointDetail]:
         return await pickup_points.list_department_pickup_points(staff)
 
     @post(
         summary="开设领取点",
         operation_id="openPickupPoint",
-        responses=answers(DutyMissing, PickupPointInvalid, PickupPointTaken),
+        responses=answers(pickup_points.open_pickup_point),
     )
     async def open(self, staff: NamedDependency[AsStaff], data: JSONBody[PickupPointIn]) -> PickupPointDetail:
         return await pickup_points.open_pickup_point(staff, data.form())
@@ -82,7 +84,7 @@ class PickupPointController(Controller):
         "/{point_id:uuid}",
         summary="修改领取点",
         operation_id="changePickupPoint",
-        responses=answers(DutyMissing, PickupPointNotFound, PickupPointInvalid),
+        responses=answers(pickup_points.change_pickup_point),
     )
     async def change(
         self, staff: NamedDependency[AsStaff], point_id: FromPath[UUID], data: JSONBody[PickupPointIn]
@@ -95,7 +97,7 @@ class PickupPointController(Controller):
         description="还有待领取或将送达的证照时不能关闭。",
         operation_id="closePickupPoint",
         status_code=200,
-        responses=answers(DutyMissing, PickupPointNotFound, PickupPointInUse),
+        responses=answers(pickup_points.close_pickup_point),
     )
     async def close(self, staff: NamedDependency[AsStaff], point_id: FromPath[UUID]) -> PickupPointDetail:
         return await pickup_points.close_pickup_point(staff, point_id)
@@ -105,7 +107,7 @@ class PickupPointController(Controller):
         summary="重新开放领取点",
         operation_id="reopenPickupPoint",
         status_code=200,
-        responses=answers(DutyMissing, PickupPointNotFound),
+        responses=answers(pickup_points.reopen_pickup_point),
     )
     async def reopen(self, staff: NamedDependency[AsStaff], point_id: FromPath[UUID]) -> PickupPointDetail:
         return await pickup_points.reopen_pickup_point(staff, point_id)

@@ -19,12 +19,24 @@ from backend.catalogue.guide import Delivery, Guide
 from backend.database import fetch_value, transaction
 from backend.deliveries import choosing, postage, subject_deliveries, transitions
 from backend.deliveries.choosing import DeliveryChoice, DeliveryOffer
-from backend.deliveries.errors import DeliveryNotFound, DeliveryNotOffered
+from backend.deliveries.errors import (
+    AddressNotFound,
+    CourierInvalid,
+    CourierOrderInProgress,
+    DeliveryAddressFixed,
+    DeliveryAlreadyChosen,
+    DeliveryNotFound,
+    DeliveryNotOffered,
+    DeliveryTransitionRefused,
+    PickupPointNotFound,
+)
 from backend.deliveries.postage import PostageCharge
 from backend.deliveries.transitions import DeliveryRow
+from backend.errors import raises
 from backend.events import EventMeta
 from backend.identity.principals import AsResident
 from backend.partners.courier.port import Ordering
+from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerUnreachable
 from models.cases import Case
 from models.cases import CaseState as S
 from models.deliveries import Method
@@ -72,6 +84,7 @@ async def offer_delivery(resident: AsResident, number: str) -> DeliveryOffer:
     return await _offer(await _of_resident(resident, number))
 
 
+@raises(CaseNotFound, DeliveryNotOffered, AddressNotFound, PickupPointNotFound, DeliveryAlreadyChosen)
 async def choose_delivery(resident: AsResident, number: str, wish: DeliveryChoice) -> DeliveryRow:
     """Choose how the document of one's case comes. Raises what `offered` and `choosing.choose` raise."""
     async with transaction():
@@ -79,6 +92,19 @@ async def choose_delivery(resident: AsResident, number: str, wish: DeliveryChoic
         return await choosing.choose_delivery(resident, await _offer(case), wish)
 
 
+@raises(
+    DeliveryNotFound,
+    DeliveryNotOffered,
+    AddressNotFound,
+    PickupPointNotFound,
+    DeliveryAddressFixed,
+    CourierOrderInProgress,
+    DeliveryTransitionRefused,
+    PartnerBusy,
+    PartnerUnreachable,
+    PartnerMisconfigured,
+    CourierInvalid,
+)
 async def change_delivery(
     resident: AsResident, which: UUID | str, wish: DeliveryChoice, *, couriers: Mapping[str, Ordering]
 ) -> DeliveryRow:

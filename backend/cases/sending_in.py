@@ -10,8 +10,15 @@ from backend.cases.opening import NUMBER, normalised_number
 from backend.database import transaction
 from backend.deliveries import acting, returning
 from backend.deliveries.choosing import DeliveryOffer
-from backend.deliveries.errors import DeliveryNotOffered
+from backend.deliveries.errors import (
+    AddressNotFound,
+    DeliveryAlreadyChosen,
+    DeliveryNotOffered,
+    DeliveryOfficeInvalid,
+    DeliveryReceiverNotFound,
+)
 from backend.deliveries.transitions import DeliveryRow
+from backend.errors import raises
 from backend.identity.principals import AsResident
 from models.cases import Case, CaseState
 from models.deliveries import Direction, Method
@@ -19,6 +26,14 @@ from models.deliveries import Direction, Method
 MISSING, DOCUMENTS = "补正材料", "申请材料"
 
 
+@raises(
+    CaseNotFound,
+    DeliveryReceiverNotFound,
+    DeliveryNotOffered,
+    AddressNotFound,
+    DeliveryAlreadyChosen,
+    DeliveryOfficeInvalid,
+)
 async def begin_sending_in(
     resident: AsResident, number: str, address_id: UUID, person_id: UUID | None = None
 ) -> DeliveryRow:

@@ -17,9 +17,15 @@ from backend import clock
 from backend.crypto import normalised, open_sealed, seal
 from backend.database import execute, fetch, fetch_row, fetch_value, row_as, transaction
 from backend.deliveries import acting, region_codes
-from backend.deliveries.errors import AddressChanged, AddressInvalid, AddressLimitExceeded, AddressNotFound
+from backend.deliveries.errors import (
+    AddressChanged,
+    AddressInvalid,
+    AddressLimitExceeded,
+    AddressNotFound,
+    DeliveryReceiverNotFound,
+)
 from backend.deliveries.events import AddressRemoved, AddressSaved
-from backend.errors import Fault
+from backend.errors import Fault, raises
 from backend.events import record
 from backend.identity.principals import AsResident
 from backend.settings import settings
@@ -95,19 +101,18 @@ UPDATE addresses SET is_default = true, version = version + 1 WHERE id = (
 """
 
 
+@raises(DeliveryReceiverNotFound)
 async def list_addresses(resident: AsResident, person_id: UUID | None = None) -> list[AddressDetail]:
-    """List the addresses of the resident, or of a person they may act for: the default first, then the latest.
-
-    Raises DeliveryReceiverNotFound.
-    """
+    """List the addresses of the resident, or of a person they may act for: the default first, then the latest."""
     person = await acting.person_for(resident, person_id)
     rows = await fetch(_LIST, clock.today(), person.id)
     names = await region_codes.region_names_of(row["region_code"] for row in rows)
     return [_detail(row, names.get(row["region_code"], ())) for row in rows]
 
 
+@raises(AddressNotFound)
 async def get_address(resident: AsResident, address_id: UUID) -> AddressDetail:
-    """Return an address of the resident, or of a person they may act for. Raises AddressNotFound."""
+    """Return an address of the resident, or of a person they may act for."""
     await acting.owner_of_address(resident, address_id)
     row = await fetch_row(_ONE, clock.today(), address_id)
     if row is None:
@@ -116,11 +121,9 @@ async def get_address(resident: AsResident, address_id: UUID) -> AddressDetail:
     return _detail(row, names.get(row["region_code"], ()))
 
 
+@raises(AddressInvalid, AddressLimitExceeded, DeliveryReceiverNotFound)
 async def save_address(resident: AsResident, form: AddressForm, person_id: UUID | None = None) -> AddressDetail:
-    """Save a new address; the first one is the default.
-
-    Raises DeliveryReceiverNotFound, AddressInvalid, AddressLimitExceeded.
-    """
+    """Save a new address; the first one is the default."""
     person, form = await acting.person_for(resident, person_id), _checked(form)
     await region_codes.check_region(form.region_code)
     identity = uuid7()
@@ -140,11 +143,11 @@ async def save_address(resident: AsResident, form: AddressForm, person_id: UUID 
         return await get_address(person, identity)
 
 
+@raises(AddressNotFound, AddressInvalid, AddressChanged)
 async def change_address(resident: AsResident, address_id: UUID, form: AddressForm, version: int) -> AddressDetail:
     """Change an address, if it still has this version.
 
-    There is always a default: it stays the default until another address becomes it. Raises AddressNotFound,
-    AddressInvalid, AddressChanged.
+    There is always a default: it stays the default until another address becomes it.
     """
     person = await acting.owner_of_address(resident, address_id)
     form = _checked(form)
@@ -163,6 +166,7 @@ async def change_address(resident: AsResident, address_id: UUID, form: AddressFo
         return await get_address(person, address_id)
 
 
+@raises(AddressNotFound)
 async def remove_address(resident: AsResident, address_id: UUID) -> None:
     """Remove an address; the latest of the others becomes the default if this one was. Raises AddressNotFound."""
     person = await acting.owner_of_address(resident, address_id)

@@ -13,6 +13,9 @@ from uuid_utils.compat import uuid7
 from backend.database import fetch, transaction
 from backend.deliveries import anomalies, dispatching, ordering, transitions
 from backend.deliveries.dispatching import SEND
+from backend.deliveries.errors import CourierInvalid
+from backend.errors import raises
+from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
 from backend.partners.courier.port import Ordering
 from backend.settings import settings
@@ -54,6 +57,7 @@ class BatchDetail(Struct, frozen=True, kw_only=True):
     lines: list[BatchShipment]
 
 
+@raises(DutyMissing, CourierInvalid)
 async def send_batch(
     staff: AsStaff,
     courier: str,
@@ -66,8 +70,6 @@ async def send_batch(
     batch.
 
     The oldest come first, up to `delivery_batch`. A delivery that is not ready, or being ordered already, is left out.
-
-    Raises DutyMissing, CourierInvalid.
     """
     staff.require(SEND)
     with_whom, identity = dispatching.get_courier(courier, couriers), uuid7()

@@ -10,18 +10,36 @@ from uuid import UUID
 from backend import jobs, payments
 from backend.database import transaction
 from backend.deliveries import ordering, postage, transitions
-from backend.deliveries.errors import CourierInvalid, DeliveryAddressFixed
+from backend.deliveries.errors import (
+    CourierInvalid,
+    CourierOrderInProgress,
+    DeliveryAddressFixed,
+    DeliveryNotFound,
+    DeliveryTransitionRefused,
+)
 from backend.deliveries.lifecycle import Transition
 from backend.deliveries.transitions import DeliveryRow
+from backend.errors import raises
 from backend.identity.principals import AsResident
 from backend.partners import in_use
 from backend.partners.courier.port import Ordering
+from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerUnreachable
 from models.deliveries import DeliveryState
 
 WHY = "寄送已取消"
 """What the payer reads about the refunded postage."""
 
 
+@raises(
+    DeliveryNotFound,
+    DeliveryAddressFixed,
+    CourierOrderInProgress,
+    DeliveryTransitionRefused,
+    PartnerBusy,
+    PartnerUnreachable,
+    PartnerMisconfigured,
+    CourierInvalid,
+)
 async def cancel_delivery(resident: AsResident, which: UUID | str, *, couriers: Mapping[str, Ordering]) -> DeliveryRow:
     """Cancel a delivery and return it. A cancelled one stays cancelled.
 

@@ -16,6 +16,8 @@ from backend.database import execute, fetch_row, fetch_value, transaction
 from backend.deliveries import anomalies, ordering, postage, tracking, transitions, unmatched
 from backend.deliveries.errors import (
     CourierInvalid,
+    CourierOrderInProgress,
+    DeliveryAddressFixed,
     DeliveryAlreadyChosen,
     DeliveryNotFound,
     DeliveryTransitionRefused,
@@ -27,10 +29,12 @@ from backend.deliveries.errors import (
 from backend.deliveries.events import ReceiverRevealed, ShipmentOrdered
 from backend.deliveries.lifecycle import Transition
 from backend.deliveries.transitions import DeliveryRow
-from backend.errors import Fault
+from backend.errors import Fault, raises
 from backend.events import record
+from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
 from backend.partners.courier.port import Node, Ordering, Track, Tracking
+from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerRefused, PartnerUnreachable
 from backend.settings import settings
 from models.deliveries import DeliveryState as D
 from models.deliveries import Direction, Method, ProblemKind
@@ -63,6 +67,7 @@ WHERE delivery_id = $1 AND waybill IS NOT NULL ORDER BY attempt DESC LIMIT 1
 """
 
 
+@raises(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, PostageUnpaid, CourierOrderInProgress, CourierInvalid)
 async def send_delivery(
     staff: AsStaff, which: UUID | str, courier: str, *, couriers: Mapping[str, Ordering], batch: UUID | None = None
 ) -> DeliveryRow:
@@ -80,6 +85,15 @@ async def send_delivery(
     return delivery
 
 
+@raises(
+    DutyMissing,
+    DeliveryNotFound,
+    DeliveryTransitionRefused,
+    PostageUnpaid,
+    CourierOrderInProgress,
+    WaybillInvalid,
+    WaybillTaken,
+)
 async def enter_department_waybill(
     staff: AsStaff, which: UUID | str, *, company: str, waybill: str, trackers: Mapping[str, Tracking]
 ) -> DeliveryRow:
@@ -126,6 +140,15 @@ async def order_by_hand(delivery: DeliveryRow, company: str, waybill: str, *, tr
     )
 
 
+@raises(
+    DutyMissing,
+    DeliveryNotFound,
+    DeliveryTransitionRefused,
+    PartnerBusy,
+    PartnerUnreachable,
+    PartnerMisconfigured,
+    PartnerRefused,
+)
 async def get_label(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ordering]) -> str | None:
     """Return the label of the parcel (data or a URL); None where the courier prints it.
 
@@ -152,6 +175,17 @@ async def get_label(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str,
     return found
 
 
+@raises(
+    DutyMissing,
+    DeliveryNotFound,
+    DeliveryAddressFixed,
+    DeliveryTransitionRefused,
+    CourierInvalid,
+    PartnerBusy,
+    PartnerUnreachable,
+    PartnerMisconfigured,
+    PartnerRefused,
+)
 async def undo_order(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str, Ordering]) -> DeliveryRow:
     """Cancel an order before the courier has collected the parcel; the delivery is TO_SEND again.
 
@@ -172,6 +206,7 @@ async def undo_order(staff: AsStaff, which: UUID | str, *, couriers: Mapping[str
     return delivery
 
 
+@raises(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, DeliveryAlreadyChosen, ReceiverForgotten)
 async def resend_delivery(staff: AsStaff, which: UUID | str) -> DeliveryRow:
     """Make a returned or lost delivery TO_SEND again, to the resident's address, which they may change first.
 
@@ -196,6 +231,7 @@ async def resend_delivery(staff: AsStaff, which: UUID | str) -> DeliveryRow:
     return delivery
 
 
+@raises(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused)
 async def declare_outcome(
     staff: AsStaff, which: UUID | str, status: TrackStatus, at: datetime | None = None
 ) -> DeliveryRow:

@@ -19,12 +19,20 @@ from backend.crypto import seal
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.deliveries import pickup_codes, signatures, transitions
 from backend.deliveries.acting import MATTER
-from backend.deliveries.errors import DeliveryNotFound, DeliveryTransitionRefused, HandOverRefused, HandOverTried
+from backend.deliveries.errors import (
+    DeliveryNotFound,
+    DeliveryTransitionRefused,
+    HandOverRefused,
+    HandOverTried,
+    SignatureUnusable,
+)
 from backend.deliveries.events import HandedOver, HandOverDenied, KeptLonger, PickupDue
 from backend.deliveries.lifecycle import DELIVERIES, Transition
 from backend.deliveries.transitions import DeliveryRow
+from backend.errors import raises
 from backend.events import record
 from backend.identity import delegating
+from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
 from backend.settings import SettingsError, settings
 from models.deliveries import DeliveryState, Method
@@ -78,12 +86,10 @@ ORDER BY d.kept_until, d.id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
 """
 
 
+@raises(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused)
 async def make_ready(staff: AsStaff, number: str, kept_days: int | None = None) -> DeliveryRow:
     """Make a delivery ready at the counter, kept for so many days (those of the settings, if None); its owner is
-    notified.
-
-    Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused.
-    """
+    notified."""
     days = settings().pickup_kept_days if kept_days is None else kept_days
     async with transaction():
         delivery = await _at_counter(staff, number)
@@ -95,6 +101,7 @@ async def make_ready(staff: AsStaff, number: str, kept_days: int | None = None) 
     return delivery
 
 
+@raises(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused)
 async def keep_until(staff: AsStaff, number: str, day: date) -> DeliveryRow:
     """Keep a delivery until another day, today at the earliest.
 
@@ -112,6 +119,7 @@ async def keep_until(staff: AsStaff, number: str, day: date) -> DeliveryRow:
     return delivery
 
 
+@raises(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, SignatureUnusable, HandOverRefused, HandOverTried)
 async def hand_over(
     staff: AsStaff, number: str, proof: IdentityProof, signature: str, *, identity_check: IdentityCheck
 ) -> DeliveryRow:

@@ -22,11 +22,13 @@ from backend.deliveries.errors import (
     PickupPointTaken,
 )
 from backend.deliveries.events import PickupPointChanged
-from backend.errors import Fault
+from backend.errors import Fault, raises
 from backend.events import record
+from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
-from backend.paging import USUAL, paged
+from backend.paging import USUAL, CursorInvalid, paged
 from backend.regions import Hours
+from backend.regions.errors import RegionNotFound
 from backend.sql import named
 
 MANAGE_PICKUP_POINTS = "pickup-points.manage"
@@ -107,6 +109,7 @@ SELECT 1 FROM deliveries WHERE pickup_point_id = $1 AND state IN ('waiting', 'to
 """
 
 
+@raises(RegionNotFound, CursorInvalid)
 async def list_pickup_points(
     *, region: str | None = None, limit: int = USUAL, cursor: str | None = None
 ) -> tuple[list[PickupPointDetail], str | None]:
@@ -127,24 +130,27 @@ async def get_pickup_points(ids: list[UUID]) -> dict[UUID, PickupPointDetail]:
     return {each.id: each for each in await _details(await fetch(_SOME, ids))} if ids else {}
 
 
+@raises(PickupPointNotFound)
 async def get_pickup_point(point_id: UUID) -> PickupPointDetail:
-    """Return one counter, also a closed one. Raises PickupPointNotFound."""
+    """Return one counter, also a closed one."""
     found = await get_pickup_points([point_id])
     if point_id not in found:
         raise PickupPointNotFound
     return found[point_id]
 
 
+@raises(DutyMissing)
 async def list_department_pickup_points(staff: AsStaff) -> list[PickupPointDetail]:
-    """List the counters of the department, closed ones last. Raises DutyMissing."""
+    """List the counters of the department, closed ones last."""
     staff.require(MANAGE_PICKUP_POINTS)
     return await _details(await fetch(_OF_DEPARTMENT, staff.department_id))
 
 
+@raises(DutyMissing, PickupPointInvalid, PickupPointTaken)
 async def open_pickup_point(
     staff: AsStaff, form: PickupPointForm, *, point_id: UUID | None = None
 ) -> PickupPointDetail:
-    """Open a new counter of the department. Raises DutyMissing, PickupPointInvalid, PickupPointTaken."""
+    """Open a new counter of the department."""
     staff.require(MANAGE_PICKUP_POINTS)
     await _check(form)
     return await insert_pickup_point(staff.department_id, form, point_id or uuid7())
@@ -162,8 +168,9 @@ async def insert_pickup_point(department_id: UUID, form: PickupPointForm, point_
         return await get_pickup_point(point_id)
 
 
+@raises(DutyMissing, PickupPointNotFound, PickupPointInvalid)
 async def change_pickup_point(staff: AsStaff, point_id: UUID, form: PickupPointForm) -> PickupPointDetail:
-    """Change a counter; its code stays. Raises DutyMissing, PickupPointNotFound, PickupPointInvalid."""
+    """Change a counter; its code stays."""
     staff.require(MANAGE_PICKUP_POINTS)
     async with transaction():
         row = await fetch_row(_LOCK, point_id, staff.department_id)
@@ -179,6 +186,7 @@ async def change_pickup_point(staff: AsStaff, point_id: UUID, form: PickupPointF
         return await get_pickup_point(point_id)
 
 
+@raises(DutyMissing, PickupPointNotFound, PickupPointInUse)
 async def close_pickup_point(staff: AsStaff, point_id: UUID) -> PickupPointDetail:
     """Close a counter: it cannot be chosen any more.
 
@@ -187,8 +195,9 @@ async def close_pickup_point(staff: AsStaff, point_id: UUID) -> PickupPointDetai
     return await _shut(staff, point_id, shut=True)
 
 
+@raises(DutyMissing, PickupPointNotFound)
 async def reopen_pickup_point(staff: AsStaff, point_id: UUID) -> PickupPointDetail:
-    """Reopen a counter. Raises DutyMissing, PickupPointNotFound."""
+    """Reopen a counter."""
     return await _shut(staff, point_id, shut=False)
 
 

@@ -16,9 +16,11 @@ from backend.deliveries.dispatching import SEND
 from backend.deliveries.errors import DeliveryProblemNotFound, DeliveryProblemResolved
 from backend.deliveries.events import ProblemAnswered, ProblemAssigned
 from backend.deliveries.naming import PROBLEM_NAMES, state_name
+from backend.errors import raises
 from backend.events import record
+from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
-from backend.paging import USUAL, paged
+from backend.paging import USUAL, CursorInvalid, paged
 from models.deliveries import DeliveryState, Direction, ProblemKind
 
 
@@ -62,6 +64,7 @@ UPDATE delivery_problems SET owner_id = coalesce(owner_id, $2), answer = $3, end
 """
 
 
+@raises(DutyMissing, CursorInvalid)
 async def list_problems(
     staff: AsStaff,
     *,
@@ -70,7 +73,7 @@ async def list_problems(
     cursor: str | None = None,
     limit: int = USUAL,
 ) -> tuple[list[StaffProblemDetail], str | None]:
-    """List a page of the department's problems, the latest first. Raises DutyMissing, CursorInvalid."""
+    """List a page of the department's problems, the latest first."""
     staff.require(SEND)
     purpose = f"delivery-problems {staff.department_id} {is_open} {owner_id}"
     return await paged(
@@ -79,6 +82,7 @@ async def list_problems(
     )  # fmt: skip
 
 
+@raises(DutyMissing, DeliveryProblemNotFound)
 async def get_problem(staff: AsStaff, problem_id: UUID) -> StaffProblemDetail:
     """Return one problem. Raises DutyMissing; DeliveryProblemNotFound, also for another department's."""
     staff.require(SEND)
@@ -88,11 +92,9 @@ async def get_problem(staff: AsStaff, problem_id: UUID) -> StaffProblemDetail:
     return _detail(row)
 
 
+@raises(DutyMissing, DeliveryProblemNotFound, DeliveryProblemResolved)
 async def assign_problem(staff: AsStaff, problem_id: UUID) -> StaffProblemDetail:
-    """Assign a problem to oneself, also from a colleague.
-
-    Raises DutyMissing, DeliveryProblemNotFound, DeliveryProblemResolved.
-    """
+    """Assign a problem to oneself, also from a colleague."""
     staff.require(SEND)
     async with transaction():
         row = await _open(staff, problem_id)
@@ -102,6 +104,7 @@ async def assign_problem(staff: AsStaff, problem_id: UUID) -> StaffProblemDetail
         return await get_problem(staff, problem_id)
 
 
+@raises(DutyMissing, DeliveryProblemNotFound, DeliveryProblemResolved)
 async def answer_problem(staff: AsStaff, problem_id: UUID, text: str) -> StaffProblemDetail:
     """Resolve a problem with an answer for the resident.
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 from backend import clock
 from backend.database import execute, transaction
 from backend.deliveries import acting, anomalies, ordering, returning, transitions
-from backend.deliveries.errors import DeliveryProblemAlreadyReported, DeliveryTransitionRefused
+from backend.deliveries.errors import (
+    CourierOrderInProgress,
+    DeliveryNotFound,
+    DeliveryProblemAlreadyReported,
+    DeliveryTransitionRefused,
+)
 from backend.deliveries.events import DeliveryConfirmed
 from backend.deliveries.lifecycle import Transition
 from backend.deliveries.transitions import DeliveryRow
+from backend.errors import raises
 from backend.events import record
 from backend.identity.principals import AsResident
 from models.deliveries import DeliveryState as D
@@ -20,6 +26,7 @@ NOTHING_TO_REPORT = frozenset({D.WAITING, D.CANCELLED})
 _CONFIRM = "UPDATE deliveries SET confirmed_at = $2, version = version + 1 WHERE id = $1"
 
 
+@raises(DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress)
 async def confirm_receipt(resident: AsResident, number: str) -> DeliveryRow:
     """Confirm the receipt, regardless of the courier. A repeated call changes nothing.
 
@@ -46,6 +53,7 @@ async def _confirm(delivery: DeliveryRow) -> None:
     await record(DeliveryConfirmed(delivery_id=delivery.id, resident_id=delivery.resident_id))
 
 
+@raises(DeliveryNotFound, DeliveryTransitionRefused, DeliveryProblemAlreadyReported)
 async def report_problem(resident: AsResident, number: str, text: str) -> DeliveryRow:
     """Report a problem with a text of the resident; the office resolves and answers it.
 

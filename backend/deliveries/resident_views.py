@@ -22,8 +22,9 @@ from backend.deliveries.pickup_points import PickupPointDetail
 from backend.deliveries.receiving import NOTHING_TO_REPORT
 from backend.deliveries.shapes import DeliveryFields, fields_of
 from backend.deliveries.timeline import TimelineStep
+from backend.errors import raises
 from backend.identity.principals import AsResident
-from backend.paging import USUAL, paged
+from backend.paging import USUAL, CursorInvalid, paged
 from backend.partners.courier.port import Party
 from models.deliveries import DeliveryState as D
 from models.deliveries import Direction, Method, Postage, ProblemKind
@@ -114,6 +115,7 @@ class DeliveryDetail(DeliverySummary, frozen=True, kw_only=True):
     actions: list[str]
 
 
+@raises(CursorInvalid)
 async def list_own_deliveries(
     resident: AsResident,
     *,
@@ -122,10 +124,7 @@ async def list_own_deliveries(
     cursor: str | None = None,
     limit: int = USUAL,
 ) -> tuple[list[DeliverySummary], str | None]:
-    """List a page of the deliveries of the resident and of the people they may act for, the latest first.
-
-    Raises CursorInvalid.
-    """
+    """List a page of the deliveries of the resident and of the people they may act for, the latest first."""
     purpose = f"deliveries {resident.id} {person_id} {sorted(states or ())}"
     return await paged(
         _LIST, resident.id, list(states) if states else None, person_id,
@@ -133,6 +132,7 @@ async def list_own_deliveries(
     )  # fmt: skip
 
 
+@raises(DeliveryNotFound)
 async def get_own_delivery(resident: AsResident, number: str) -> DeliveryDetail:
     """Return one delivery. Raises DeliveryNotFound, also for a person whom the resident may not act for."""
     await acting.owner_of(resident, number)

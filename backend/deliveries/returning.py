@@ -14,10 +14,19 @@ from backend import clock
 from backend.database import execute, transaction
 from backend.deliveries import acting, anomalies, choosing, dispatching, ordering, parties, transitions
 from backend.deliveries.choosing import DeliveryChoice, DeliveryOffer
-from backend.deliveries.errors import CourierInvalid, DeliveryNotFound, DeliveryNotOffered, DeliveryTransitionRefused
+from backend.deliveries.errors import (
+    CourierInvalid,
+    CourierOrderInProgress,
+    DeliveryNotFound,
+    DeliveryNotOffered,
+    DeliveryTransitionRefused,
+    WaybillInvalid,
+    WaybillTaken,
+)
 from backend.deliveries.lifecycle import Transition
 from backend.deliveries.transitions import DeliveryRow
-from backend.errors import Fault
+from backend.errors import Fault, raises
+from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsResident, AsStaff
 from backend.partners.courier.port import Ordering, Tracking
 from backend.settings import settings
@@ -41,19 +50,18 @@ async def begin_sending_in(resident: AsResident, offer: DeliveryOffer, address_i
     return await choosing.choose_delivery(resident, offer, DeliveryChoice(method=Method.POST, address_id=address_id))
 
 
+@raises(DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress, WaybillInvalid, WaybillTaken)
 async def enter_own_waybill(
     resident: AsResident, number: str, *, company: str, waybill: str, trackers: Mapping[str, Tracking]
 ) -> DeliveryRow:
-    """Enter the waybill of a parcel that the resident brought to a courier. `company` is kuaidi100's code.
-
-    Raises DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress, WaybillInvalid, WaybillTaken.
-    """
+    """Enter the waybill of a parcel that the resident brought to a courier. `company` is kuaidi100's code."""
     async with transaction():
         delivery = await _own(resident, number)
         await dispatching.order_by_hand(delivery, company, waybill, trackers=trackers)
     return delivery
 
 
+@raises(DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress, CourierInvalid, DeliveryNotOffered)
 async def order_collection(
     resident: AsResident, number: str, courier: str, *, couriers: Mapping[str, Ordering]
 ) -> DeliveryRow:
@@ -73,11 +81,9 @@ async def order_collection(
     return delivery
 
 
+@raises(DutyMissing, DeliveryNotFound, DeliveryTransitionRefused, CourierOrderInProgress)
 async def receive_documents(staff: AsStaff, number: str) -> DeliveryRow:
-    """Confirm that the office has the documents, regardless of the courier. A repeated call changes nothing.
-
-    Raises DutyMissing, DeliveryNotFound, DeliveryTransitionRefused.
-    """
+    """Confirm that the office has the documents, regardless of the courier. A repeated call changes nothing."""
     staff.require(dispatching.SEND)
     async with transaction():
         delivery = await transitions.lock_row(number, department=staff.department_id)

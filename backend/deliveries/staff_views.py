@@ -24,10 +24,11 @@ from backend.deliveries.naming import POSTAGE_NAMES
 from backend.deliveries.resident_views import Receiver, receiver_detail
 from backend.deliveries.shapes import DeliveryFields, fields_of
 from backend.deliveries.timeline import TimelineStep
+from backend.errors import raises
 from backend.events import record
 from backend.identity.errors import DutyMissing
 from backend.identity.principals import AsStaff
-from backend.paging import USUAL, paged
+from backend.paging import USUAL, CursorInvalid, paged
 from models.deliveries import DeliveryState as D
 from models.deliveries import Direction, Method, Postage
 
@@ -125,6 +126,7 @@ class Desk(Struct, frozen=True):
     problems_assigned: int
 
 
+@raises(DutyMissing, CursorInvalid)
 async def list_department_deliveries(
     staff: AsStaff,
     *,
@@ -136,7 +138,7 @@ async def list_department_deliveries(
     cursor: str | None = None,
     limit: int = USUAL,
 ) -> tuple[list[StaffDeliverySummary], str | None]:
-    """List a page of the department's deliveries, the latest first. Raises DutyMissing, CursorInvalid."""
+    """List a page of the department's deliveries, the latest first."""
     _require_duty(staff)
     purpose = f"staff-deliveries {staff.department_id} {sorted(states or ())} {method} {direction} {overdue} {hall_id}"
     only = list(states) if states else None
@@ -146,6 +148,7 @@ async def list_department_deliveries(
     )  # fmt: skip
 
 
+@raises(DutyMissing, DeliveryNotFound)
 async def get_department_delivery(staff: AsStaff, number: str) -> StaffDeliveryDetail:
     """Return one delivery. Raises DutyMissing; DeliveryNotFound, also for another department's."""
     _require_duty(staff)
@@ -161,6 +164,7 @@ async def get_department_delivery(staff: AsStaff, number: str) -> StaffDeliveryD
     )
 
 
+@raises(DutyMissing, DeliveryNotFound)
 async def reveal_receiver(staff: AsStaff, number: str) -> Receiver:
     """Return the receiver in full, for staff who have to write the address; the ledger records who read it.
 
@@ -176,13 +180,15 @@ async def reveal_receiver(staff: AsStaff, number: str) -> Receiver:
     return found
 
 
+@raises(DutyMissing)
 async def list_batches(staff: AsStaff, *, limit: int = USUAL) -> list[BatchSummary]:
-    """List the department's latest batches. Raises DutyMissing."""
+    """List the department's latest batches."""
     staff.require(SEND)
     rows = await fetch(_BATCHES, staff.department_id, limit)
     return [BatchSummary(**row, waiting=row["shipments"] - row["ordered"] - row["failed"]) for row in rows]
 
 
+@raises(DutyMissing, DeliveryBatchNotFound)
 async def get_batch(staff: AsStaff, batch_id: UUID) -> BatchDetail:
     """Return one batch as it is now. Raises DutyMissing; DeliveryBatchNotFound, also for another department's."""
     found = await batching.summarise_batch(staff, batch_id)
@@ -191,8 +197,9 @@ async def get_batch(staff: AsStaff, batch_id: UUID) -> BatchDetail:
     return found
 
 
+@raises(DutyMissing)
 async def get_desk(staff: AsStaff) -> Desk:
-    """Return what waits for the department now. Raises DutyMissing."""
+    """Return what waits for the department now."""
     _require_duty(staff)
     rows, problems = (
         await fetch(_COUNTS, staff.department_id),
