@@ -11,7 +11,7 @@ from litestar.params import FromPath
 
 from api import limits, openapi
 from api.problems import answers
-from backend import appointments
+from backend import appointments, qr_images
 from backend.appointments import CheckInCode, QueuePlace
 from backend.identity import AsResident
 from backend.partners import Partners
@@ -60,7 +60,7 @@ class CheckInController(Controller):
     async def png(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> Response[bytes]:
         await tapped(resident)
         found = await appointments.issue_check_in_code(resident, appointment_id)
-        return Response(appointments.png_code(found.code), media_type=PNG)
+        return Response(qr_images.png_code(found.code), media_type=PNG)
 
     @get(
         "/check-in-code.svg",
@@ -72,7 +72,7 @@ class CheckInController(Controller):
     async def svg(self, resident: NamedDependency[AsResident], appointment_id: FromPath[UUID]) -> Response[bytes]:
         await tapped(resident)
         found = await appointments.issue_check_in_code(resident, appointment_id)
-        return Response(appointments.svg_code(found.code), media_type=SVG)
+        return Response(qr_images.svg_code(found.code), media_type=SVG)
 
     @get(
         "/mini-program-code",

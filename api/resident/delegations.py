@@ -18,7 +18,7 @@ from api import limits, openapi
 from api.etag import HEADERS, NOT_MODIFIED, Revalidated
 from api.idempotency import IDEMPOTENCY_ERRORS, idempotent
 from api.problems import answers
-from backend import appointments
+from backend import qr_images
 from backend.identity import AsResident, DelegationDetail, Invitation, InvitationDetail, Scope, delegating
 
 PNG = "image/png"
@@ -128,7 +128,7 @@ class DelegationController(Controller):
     )
     async def png(self, resident: NamedDependency[AsResident], delegation_id: FromPath[UUID]) -> Response[bytes]:
         found = await delegating.create_invitation(resident, delegation_id)
-        return Response(appointments.png_code(found.code), media_type=PNG)
+        return Response(qr_images.png_code(found.code), media_type=PNG)
 
     @delete(
         "/{delegation_id:uuid}",

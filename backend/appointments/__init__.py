@@ -48,7 +48,6 @@ from backend.appointments.lines import (
 from backend.appointments.missing import mark_missed_visits
 from backend.appointments.places import COUNTED, Booking
 from backend.appointments.posters import appointment_poster, hall_poster
-from backend.appointments.qr_images import png_code, svg_code
 from backend.appointments.reminding import record_visit_reminders
 from backend.appointments.rescheduling import reschedule_appointment
 from backend.appointments.resident_views import (
@@ -178,7 +177,6 @@ __all__ = [
     "mark_missed_visits",
     "miss_ticket",
     "offer_free_places",
-    "png_code",
     "prepare_draws",
     "record_visit_reminders",
     "rejoin_queue",
@@ -192,7 +190,6 @@ __all__ = [
     "set_slot_capacity",
     "set_window",
     "stream_board",
-    "svg_code",
     "update_line",
     "walk_in",
 ]

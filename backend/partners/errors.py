@@ -96,3 +96,14 @@ class PartnerMisconfigured(PartnerRefused):
 class CalledInsideTransaction(RuntimeError):
     """A mistake of ours: a partner was called while a database transaction was open (nothing may wait for a
     partner with rows locked). It is not a DomainError, because no caller should ever expect it."""
+
+
+class WithReason:
+    """A mixin for pushes and notices that are not accepted.
+
+    `why` is for our log; the sender learns nothing that helps to try again.
+    """
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__()
+        self.why = why

@@ -20,6 +20,7 @@ from backend.partners.errors import (
     PartnerRefused,
     PartnerUnreachable,
     Remedy,
+    WithReason,
 )
 
 __all__ = [
@@ -135,24 +136,16 @@ class PushAnswer(Struct, frozen=True):
     status: int = 200
 
 
-class CourierPushSignatureInvalid(Unauthenticated):
+class CourierPushSignatureInvalid(WithReason, Unauthenticated):
     """The signature of a push is missing or wrong. `why` is for the log."""
 
     title = "推送签名无效"
 
-    def __init__(self, why: str) -> None:
-        super().__init__()
-        self.why = why
 
-
-class CourierPushInvalid(Malformed):
+class CourierPushInvalid(WithReason, Malformed):
     """The push cannot be read: not the form, the JSON or the XML that it should be."""
 
     title = "推送内容无法识别"
-
-    def __init__(self, why: str) -> None:
-        super().__init__()
-        self.why = why
 
 
 class CourierOrderRefused(PartnerRefused):

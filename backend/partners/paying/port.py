@@ -21,6 +21,7 @@ from backend.partners.errors import (
     PartnerRefused,
     PartnerUnreachable,
     Remedy,
+    WithReason,
 )
 
 __all__ = [
@@ -185,14 +186,10 @@ class Notice(Struct, frozen=True, kw_only=True):
     """What was in it, kept sealed."""
 
 
-class PaymentNoticeSignatureInvalid(Unauthenticated):
+class PaymentNoticeSignatureInvalid(WithReason, Unauthenticated):
     """The signature of a notice is not the channel's. `why` is the reason, for the log."""
 
     title = "通知签名无效"
-
-    def __init__(self, why: str) -> None:
-        super().__init__()
-        self.why = why
 
 
 class PaymentNoticeExpired(PaymentNoticeSignatureInvalid):
@@ -201,14 +198,10 @@ class PaymentNoticeExpired(PaymentNoticeSignatureInvalid):
     title = "通知已过期"
 
 
-class PaymentNoticeInvalid(Refused):
+class PaymentNoticeInvalid(WithReason, Refused):
     """The signature is right and the content cannot be read, or is ambiguous."""
 
     title = "通知内容无法识别"
-
-    def __init__(self, why: str) -> None:
-        super().__init__()
-        self.why = why
 
 
 class ChannelOrderNotFound(PartnerRefused):

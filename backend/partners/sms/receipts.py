@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from backend.errors import Malformed
 from backend.partners.bodies import Bounds, Unreadable, at, json_list, text_of
+from backend.partners.errors import WithReason
 from backend.partners.sms.tables import Receipt, Table
 
 MOST = 1_000
@@ -25,14 +26,10 @@ _SERIAL_ROOM, _CODE_ROOM = 64, 48
 _PLAIN = re.compile(r"[\x21-\x7e]+(?: [\x21-\x7e]+)*", re.ASCII)
 
 
-class SmsReceiptsInvalid(Malformed):
+class SmsReceiptsInvalid(WithReason, Malformed):
     """The push is no list of receipts."""
 
     title = "短信回执的格式不正确"
-
-    def __init__(self, why: str) -> None:
-        super().__init__()
-        self.why = why
 
 
 class SmsReceipt(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ share one class.
 from __future__ import annotations
 
 from backend.errors import Malformed, Refused
-from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerRefused, Remedy
+from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerRefused, Remedy, WithReason
 
 
 class WechatBusy(PartnerBusy):
@@ -150,28 +150,20 @@ class WechatUserNotRecent(WechatRefused):
 # -- what is pushed to us --------------------------------------------------------------------------
 
 
-class _Why:
-    """For pushes that are not accepted. `why` is for our log; the sender learns nothing that helps to try again."""
-
-    def __init__(self, why: str = "") -> None:
-        super().__init__()
-        self.why = why
-
-
-class WechatPushInvalid(_Why, Malformed):
+class WechatPushInvalid(WithReason, Malformed):
     """A push that cannot be read: not JSON or XML as WeChat writes it, a DTD, too deep, not UTF-8, a field
     missing."""
 
     title = "推送内容无法识别"
 
 
-class WechatPushSignatureInvalid(_Why, Refused):
+class WechatPushSignatureInvalid(WithReason, Refused):
     """A push that WeChat did not make for us: wrong signature, wrong key, wrong appid."""
 
     title = "推送签名校验未通过"
 
 
-class WechatPushExpired(_Why, Refused):
+class WechatPushExpired(WithReason, Refused):
     """A push whose signed time is too far from ours: an old one sent again, or a clock that is wrong."""
 
     title = "推送时间超出允许范围"

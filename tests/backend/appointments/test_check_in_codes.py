@@ -16,8 +16,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from backend import clock
-from backend.appointments import attending, check_in_codes, qr_images
+from backend import clock, qr_images
+from backend.appointments import attending, check_in_codes
 from backend.appointments.check_in_codes import LIFE, SCHEME, encode_code, issue_check_in_code
 from backend.appointments.errors import (
     AppointmentNotFound,

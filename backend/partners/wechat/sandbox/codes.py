@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from qrcode.main import QRCode
-
 from backend.partners.wechat.sandbox.errors import Errcode
 from backend.partners.wechat.sandbox.world import World
+from backend.qr_images import png_code
 
 _SCENE = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ!#$&'()*+,/:;=?@-._~")
 RECENT = timedelta(hours=2)
@@ -30,28 +27,7 @@ def code_unlimited(world: World, content: Mapping[str, Any]) -> bytes:
     if page.startswith("/") or "?" in page or (content.get("check_path", True) and not known):
         raise Errcode(41030, "invalid page")
     width = min(max(int(content.get("width", 430)), 280), 1280)
-    return png_of(f"https://sandbox.invalid/wxa?page={page}&scene={scene}", width)
-
-
-def png_of(text: str, width: int) -> bytes:
-    """The text as a QR code, about `width` pixels wide, black on white, one bit a pixel."""
-    code = QRCode(border=4)
-    code.add_data(text)
-    code.make(fit=True)
-    matrix = code.get_matrix()
-    scale = max(1, width // len(matrix))
-    side = scale * len(matrix)
-    rows = bytearray()
-    for line in matrix:
-        bits = "".join(("0" if dark else "1") * scale for dark in line).ljust(-(-side // 8) * 8, "1")
-        rows += (b"\x00" + int(bits, 2).to_bytes(len(bits) // 8, "big")) * scale
-    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(rows))), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return png_code(f"https://sandbox.invalid/wxa?page={page}&scene={scene}", width)
 
 
 def text_check(world: World, content: Mapping[str, Any]) -> dict[str, Any]:

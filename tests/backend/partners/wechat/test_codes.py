@@ -21,7 +21,7 @@ from backend.partners.wechat.port import (
     WechatSceneRefused,
     WechatUserNotRecent,
 )
-from backend.partners.wechat.sandbox.codes import png_of
+from backend.qr_images import png_code
 
 CODE = "/wxa/getwxacodeunlimit"
 
@@ -56,7 +56,7 @@ def test_every_cell_of_the_code_is_drawn():
     code.add_data("掌办")
     code.make(fit=True)
     matrix = code.get_matrix()
-    png = png_of("掌办", 300)
+    png = png_code("掌办", 300)
 
     width, _ = size_of(png)
     raw = zlib.decompressobj().decompress(png[png.index(b"IDAT") + 4 :])
