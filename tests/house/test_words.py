@@ -7,16 +7,6 @@ import pytest
 from tests.house import words
 from tests.house.words import Found, Rule
 
-EXEMPT = (
-    "backend/partners/courier/",
-    "backend/partners/sms/",
-    "backend/partners/wechat/",
-    "tests/api/callbacks/",
-    "tests/backend/partners/courier/",
-    "tests/backend/partners/sms/",
-    "tests/backend/partners/wechat/",
-)
-"""Areas whose words are not compared yet."""
 ALLOWED = {
     "backend/job_queue.py": {"listener"},  # asyncpg's own name of the method
     "tests/house/test_words.py": {"told", "whoever"},
@@ -26,8 +16,6 @@ ALLOWED = {
 
 def broken(found: Found, rules: tuple[Rule, ...]) -> list[str]:
     """What a name or a sentence breaks, as people read it."""
-    if found.path.startswith(EXEMPT):
-        return []
     return [
         f"{found.path}:{found.line} {found.kind} {found.text.strip()[:100]!r}: not {rule.word!r}"
         for rule in rules
@@ -77,10 +65,6 @@ def test_a_rule_of_an_area_holds_there_only():
 )
 def test_prose_is_compared_word_by_word_and_without_code(text: str, forbidden: bool):
     assert any(words.is_in_prose(word, words.without_code(text)) for word in ("whoever", "nobody")) is forbidden
-
-
-def test_no_exemption_is_wider_than_an_area():
-    assert [each for each in EXEMPT if "/" not in each] == []
 
 
 def test_the_glossary_names_enough_that_is_not_said():

@@ -1,6 +1,6 @@
 """What the gateways push after they accepted a text: whether it reached the phone.
 
-Nobody signs these pushes. The names of their fields are data (`tencent.toml`, `aliyun.toml`).
+These pushes carry no signature. The names of their fields are data (`tencent.toml`, `aliyun.toml`).
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ async def trace_waybill(api: WeChatApi, parcel: TracedWaybill, table: Table) -> 
     }
     if parcel.page:
         content["order_detail_path"] = parcel.page
-    # Told twice they give another token for the same parcel, and both work.
+    # A second request gives another token for the same parcel, and both work.
     answer = await api.post(f"{_BASE}/trace_waybill", content, errors=_ERRORS, repeat=Repeat.ALWAYS)
     token = answer.get("waybill_token")
     if not isinstance(token, str) or not token:

@@ -16,7 +16,7 @@ AT_THE_HALL = Person("政务服务中心", "13800130001", ("吉林省", "长春�
 AT_HOME = Person("田秀英", "13800138000", ("吉林省", "长春市", "朝阳区"), "西安大路2号")
 
 
-class Unknown(Exception):
+class NotThere(Exception):
     """There is no such parcel, push, step or journey, or it makes no sense for it."""
 
 
@@ -53,40 +53,40 @@ class Couriers:
         journey: str = "",
         by: Partner | None = None,
     ) -> Parcel:
-        """A parcel handed in at a counter. Raises Unknown for an unknown company or journey."""
+        """A parcel handed in at a counter. Raises NotThere for an unknown company or journey."""
         if company not in COMPANIES or (journey and journey not in JOURNEYS):
-            raise Unknown(f"no company {company} or no journey {journey}")
+            raise NotThere(f"no company {company} or no journey {journey}")
         waybill = waybill or self.world.waybill_for(company)
         return await self.world.send(Parcel(waybill, company, sender, receiver, number, by=by), journey)
 
     def find(self, name: str) -> Parcel:
-        """The parcel of this waybill or order number. Raises Unknown."""
+        """The parcel of this waybill or order number. Raises NotThere."""
         found = self.world.parcels.get(name)
         if found is None:
             found = next((each for each in self.world.parcels.values() if name and each.number == name), None)
         if found is None:
-            raise Unknown(f"no parcel {name}")
+            raise NotThere(f"no parcel {name}")
         return found
 
     async def travel(self, name: str, to: str, *, text: str = "") -> list[Event]:
         """Everything up to this step happens now, each pushed as it happens; `text` is what is written about the last.
 
-        Raises Unknown.
+        Raises NotThere.
         """
         parcel = self.find(name)
         try:
             return await self.world.travel(parcel, _kind(to), text=text)
         except KeyError:
-            raise Unknown(f"no journey has a step {to}") from None
+            raise NotThere(f"no journey has a step {to}") from None
 
     async def happen(self, name: str, kind: str, *, text: str = "", pushed: bool = True) -> Event:
-        """One step only, out of any order; not pushed, it is in queries and later lists only. Raises Unknown."""
+        """One step only, out of any order; not pushed, it is in queries and later lists only. Raises NotThere."""
         return await self.world.happen(self.find(name), _kind(kind), text=text, pushed=pushed)
 
     def set_journey(self, name: str, journey: str) -> Parcel:
-        """From now on it goes this way, from the beginning. Raises Unknown."""
+        """From now on it goes this way, from the beginning. Raises NotThere."""
         if journey not in JOURNEYS:
-            raise Unknown(f"no journey {journey}")
+            raise NotThere(f"no journey {journey}")
         parcel = self.find(name)
         self.world.plan(parcel, JOURNEYS[journey], begin=self.world.rules.auto)
         return parcel
@@ -95,7 +95,7 @@ class Couriers:
 
     async def push_now(self, *names: str, partner: str = "", fault: CourierFault | None = None) -> list[CourierPush]:
         """Push parcels to their subscribers once more; several go into one push where the courier has such. Raises
-        Unknown."""
+        NotThere."""
         parcels, before = [self.find(each) for each in names], len(self.pushes.sent)
         for name, desk in self.desks.items():
             if partner in ("", name):
@@ -112,21 +112,21 @@ class Couriers:
         fault: CourierFault | None = None,
     ) -> list[CourierPush]:
         """A forger pushes a step that never happened. Without the secret the signature is a guess; a push of a courier
-        that signs nothing is accepted from every sender that knows the address. Raises Unknown."""
+        that signs nothing is accepted from every sender that knows the address. Raises NotThere."""
         parcel, before, desk = self.find(name), len(self.pushes.sent), self.desks[partner]
         event = self.world.event(parcel, _kind(kind))
         await desk.forge(
             parcel, event, fault or (NO_FAULT if knows_secret or not desk.signs else CourierFault(empty_salt=True))
         )
         if len(self.pushes.sent) == before:
-            raise Unknown(f"{partner} does not push {name}")
+            raise NotThere(f"{partner} does not push {name}")
         return self.pushes.sent[before:]
 
     async def replay(self, number: str) -> CourierPush:
-        """The very bytes of an old push once more. Raises Unknown."""
+        """The very bytes of an old push once more. Raises NotThere."""
         push = next((each for each in self.pushes.sent if each.id == number), None)
         if push is None or not push.url:
-            raise Unknown(f"no push {number}")
+            raise NotThere(f"no push {number}")
         await self.pushes.replay(push)
         return push
 
@@ -147,10 +147,10 @@ class Couriers:
         self.world.refusals.append(Refusal(partner, operation, code, message, times, after))
 
     def rule(self, **changes: Any) -> None:
-        """Change rules by name; also `speed`, `pushes` (send, swallow, hold) and `areas`. Raises Unknown for a journey
+        """Change rules by name; also `speed`, `pushes` (send, swallow, hold) and `areas`. Raises NotThere for a journey
         that does not exist."""
         if changes.get("journey", self.world.rules.journey) not in JOURNEYS:
-            raise Unknown(f"no journey {changes['journey']}")
+            raise NotThere(f"no journey {changes['journey']}")
         self.world.agenda.speed = changes.pop("speed", self.world.agenda.speed)
         self.pushes.mode = changes.pop("pushes", self.pushes.mode)
         self.world.areas |= changes.pop("areas", {})
@@ -171,5 +171,5 @@ class Couriers:
 
 def _kind(word: str) -> Kind:
     if word not in KINDS:
-        raise Unknown(f"no step {word}")
+        raise NotThere(f"no step {word}")
     return cast(Kind, word)

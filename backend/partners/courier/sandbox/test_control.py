@@ -12,7 +12,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from backend.partners.courier.sandbox.journeys import Person
-from backend.partners.courier.sandbox.platform import AT_HOME, AT_THE_HALL, Couriers, Unknown
+from backend.partners.courier.sandbox.platform import AT_HOME, AT_THE_HALL, Couriers, NotThere
 from backend.partners.courier.sandbox.pushing import CourierFault, CourierPush
 from backend.partners.courier.sandbox.world import Event, Parcel, Partner, written
 from backend.partners.push_kit import PushMode
@@ -99,7 +99,7 @@ class RulesIn(Struct, forbid_unknown_fields=True, kw_only=True):
     areas: dict[str, str] | Unset = UNSET
 
 
-def _refused(_: Request[Any, Any, Any], unknown: Unknown) -> Response[dict[str, Any]]:
+def _refused(_: Request[Any, Any, Any], unknown: NotThere) -> Response[dict[str, Any]]:
     return Response({"error": str(unknown)}, status_code=404)
 
 
@@ -108,7 +108,7 @@ class CourierTestControl(Controller):
 
     path = "/sandbox/couriers"
     include_in_schema = False
-    exception_handlers = {Unknown: _refused}
+    exception_handlers = {NotThere: _refused}
 
     @post("/parcels")
     async def make(self, couriers: NamedDependency[Couriers], data: JSONBody[ParcelIn]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Parcel:
     cancelled: bool = False
     since: datetime = field(default_factory=clock.now)
     """When it was handed in, by the true clock."""
-    turns: int = 0
+    plans_made: int = 0
     """Counts changes of the plan, so that what was planned before does not happen."""
 
     @property
@@ -164,7 +164,7 @@ class CourierWorld:
     def plan(self, parcel: Parcel, steps: Plan, *, begin: bool = True) -> None:
         """What will happen to it from now on; `begin` false: only when a test moves it."""
         moment = self.agenda.now()
-        parcel.plan, parcel.turns = [], parcel.turns + 1
+        parcel.plan, parcel.plans_made = [], parcel.plans_made + 1
         for kind, minutes in steps:
             moment += timedelta(minutes=minutes)
             parcel.plan.append((moment, kind))
@@ -173,10 +173,10 @@ class CourierWorld:
 
     def _await_next(self, parcel: Parcel) -> None:
         if parcel.plan:
-            turn = parcel.turns
+            plan_number = parcel.plans_made
 
             async def go_on() -> None:
-                if parcel.turns == turn and parcel.plan:
+                if parcel.plans_made == plan_number and parcel.plan:
                     await self._step(parcel)
                     self._await_next(parcel)
 
@@ -215,7 +215,7 @@ class CourierWorld:
         if kind not in [each for _, each in parcel.plan]:
             self.plan(parcel, way_to(kind, parcel.kinds), begin=False)
         events: list[Event] = []
-        parcel.turns += 1
+        parcel.plans_made += 1
         while not events or events[-1].kind != kind:
             planned, step = parcel.plan.pop(0)
             early = max(planned - self.agenda.now(), timedelta(0))
@@ -226,8 +226,8 @@ class CourierWorld:
         return events
 
     def cancel(self, parcel: Parcel) -> None:
-        """Nobody fetches it any more."""
-        parcel.cancelled, parcel.plan, parcel.turns = True, [], parcel.turns + 1
+        """It is not fetched any more."""
+        parcel.cancelled, parcel.plan, parcel.plans_made = True, [], parcel.plans_made + 1
 
     # -- calls -----------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A courier that answers what a test tells it to, over real HTTP, and remembers what it was asked."""
+"""A courier that answers what a test sets, over real HTTP, and records its requests."""
 
 from __future__ import annotations
 

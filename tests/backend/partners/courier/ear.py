@@ -22,7 +22,7 @@ class Ear:
 
     sandbox: Sandbox
     partners: Partners
-    heard: list[CourierPush] = field(default_factory=list)
+    pushes: list[CourierPush] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     raw: list[tuple[str, bytes]] = field(default_factory=list)
     answers: list[tuple[int, bytes]] = field(default_factory=list)
@@ -33,8 +33,8 @@ class Ear:
 
     @property
     def tracks(self) -> list[Track]:
-        """What was told, in the order in which it was."""
-        return [track for push in self.heard for track in push.tracks]
+        """The pushed nodes, in the order in which they came."""
+        return [track for push in self.pushes for track in push.tracks]
 
     @property
     def statuses(self) -> list[list[str]]:
@@ -59,11 +59,11 @@ class Ear:
         except DomainError as trouble:
             self.refused.append(trouble.code)
             return 400, b"{}"
-        self.heard.append(push)
+        self.pushes.append(push)
         return 200, tracker.answer(push, accepted=True).body
 
     async def subscribe(self, tracker: str, parcel: Carried, company: str = "") -> None:
-        """Follow a parcel there, and hear what it says at once."""
+        """Subscribe to a parcel there, and receive what it pushes at once."""
         await self.partners.trackers[tracker].subscribe(asked(parcel, company=company or parcel.company))
         await self.couriers.settle()
 

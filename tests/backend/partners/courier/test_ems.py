@@ -1,4 +1,4 @@
-"""EMS: sealed requests, orders, labels and traces; nobody pushes."""
+"""EMS: sealed requests, orders, labels and traces; without pushes."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ async def test_a_trace_without_steps_says_so(courier: Courier, ours: Partners, b
     assert type(trouble.value) is kind
 
 
-async def test_nobody_pushes_and_nothing_is_subscribed(courier: Courier, ours: Partners):
+async def test_there_are_no_pushes_and_no_subscriptions(courier: Courier, ours: Partners):
     ems = ours.trackers["ems"]
 
     await ems.subscribe(PARCEL)

@@ -1,4 +1,4 @@
-"""What is wrong with a courier's settings is told before it is started."""
+"""Faults of a courier's settings are named before it is started."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_every_fault_has_its_name_and_weight(changes: dict[str, Any], weight: st
     assert (weight, name) in found(**changes)
 
 
-def test_a_token_is_only_wanted_where_somebody_pushes_without_a_signature():
+def test_a_token_is_only_wanted_where_pushes_carry_no_signature():
     assert found(courier_push_token="", sf_partner_id="") == set()
     assert found(courier_push_token="", sf_partner_id="", kdniao_push_signed=False) == {
         ("missing", "COURIER_PUSH_TOKEN")
     }
 
 
-def test_a_table_that_nobody_understands_is_told_and_stops_the_start(tmp_path: Path):
+def test_a_malformed_table_is_named_and_stops_the_start(tmp_path: Path):
     (tmp_path / "kdniao.toml").write_text('[codes]\n"1" = "teleported"\n')
 
     assert found(courier_tables=str(tmp_path)) == {("broken", "COURIER_TABLES")}

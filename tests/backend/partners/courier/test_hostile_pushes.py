@@ -1,4 +1,4 @@
-"""Whatever comes to a courier's address, reading it is quick and ends in a push or in one of two refusals."""
+"""Reading any body that comes to a courier's address is quick and ends in a push or in one of two refusals."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_a_right_push_with_anything_anywhere_in_it_is_read_or_refused(path: list
         ("sf", form(content=xml_of([ROUTE]))),
     ],
 )
-def test_of_two_equal_fields_none_is_believed_even_when_both_are_right(name: str, body: bytes):
+def test_of_two_equal_fields_none_is_accepted_even_when_both_are_right(name: str, body: bytes):
     reader = readers()[name]
 
     assert reader.open_push({}, body).tracks
@@ -183,7 +183,7 @@ def test_any_attributes_of_a_route_are_read_or_refused(attributes: dict[str, str
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_whatever_could_not_be_read_has_an_answer(name: str):
+def test_every_unreadable_body_has_an_answer(name: str):
     answer = readers()[name].answer(None, accepted=False)
 
     assert answer.body

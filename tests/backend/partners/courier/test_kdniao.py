@@ -77,7 +77,7 @@ def pushed(said: Any, **changes: Any) -> CourierPush:
 # -- pushes ----------------------------------------------------------------------------------------
 
 
-def test_a_push_tells_of_every_parcel_in_it():
+def test_a_push_reports_every_parcel_in_it():
     push = pushed(a_push(SAID, {**SAID, "ShipperCode": "EMS", "LogisticCode": "TEST0000000001", "Traces": []}))
 
     first, second = push.tracks
@@ -110,7 +110,7 @@ def test_without_codes_of_nodes_the_state_is_that_of_the_newest():
 
 
 @pytest.mark.parametrize("_", range(3))
-def test_a_fresh_key_is_believed_and_another_is_not(_: int):
+def test_a_fresh_key_is_accepted_and_another_is_not(_: int):
     key = secrets.token_urlsafe(16)
 
     assert reader(kdniao_app_key=key).open_push({}, body_of(a_push(), key)).signed
@@ -154,7 +154,7 @@ def test_an_empty_key_proves_nothing():
     assert not keyless.open_push({}, body_of(a_push(), "")).signed
 
 
-def test_a_push_for_somebody_else_is_forged():
+def test_a_push_for_another_account_is_forged():
     with pytest.raises(CourierPushSignatureInvalid):
         pushed(a_push(EBusinessID="7654321"))
 
@@ -270,7 +270,7 @@ async def test_a_question_gives_the_whole_journey_by_the_paid_number_if_there_is
         (b"", PartnerUnreachable),
     ],
 )
-async def test_an_answer_that_tells_nothing_says_so(
+async def test_an_answer_without_content_is_an_error(
     courier: Courier, ours: Partners, answer: Any, kind: type[PartnerError]
 ):
     courier.say(answer)

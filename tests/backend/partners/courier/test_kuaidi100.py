@@ -1,4 +1,4 @@
-"""快递100: pushes that are believed, answers that are understood, questions that are signed."""
+"""快递100: pushes that are verified, answers that are understood, queries that are signed."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_an_empty_salt_signs_too_and_proves_nothing():
 
 
 @pytest.mark.parametrize("_", range(5))
-def test_a_fresh_salt_is_believed_and_another_is_not(_: int):
+def test_a_fresh_salt_is_accepted_and_another_is_not(_: int):
     salt = secrets.token_urlsafe(12)
 
     assert pushed(a_push(), salt).signed

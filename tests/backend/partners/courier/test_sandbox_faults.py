@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from backend.partners.courier.port import PartnerUnreachable
-from backend.partners.courier.sandbox.platform import Unknown
+from backend.partners.courier.sandbox.platform import NotThere
 from backend.partners.courier.sandbox.pushing import CourierFault
 from backend.partners.courier.sandbox.world import Parcel
 from tests.backend.partners.courier.conftest import a_parcel
@@ -19,7 +19,7 @@ ALL = pytest.mark.parametrize("name", ["kuaidi100", "kdniao", "sf"])
 
 
 async def followed(ear: Ear, name: str) -> Parcel:
-    """A parcel that this partner tells of."""
+    """A parcel that this partner reports."""
     if name == "sf":
         return ear.couriers.find((await ear.partners.couriers["sf"].order(a_parcel())).waybill)
     parcel = await ear.couriers.parcel("zhongtong")
@@ -62,8 +62,8 @@ async def test_copies_are_the_same_push(ear: Ear, name: str):
     parcel = await followed(ear, name)
     ear.couriers.pushes.inject(CourierFault(copies=3), partner=name)
     await ear.couriers.happen(parcel.waybill, "collected")
-    assert len(ear.heard) == 3
-    assert len({push.identity for push in ear.heard}) == 1
+    assert len(ear.pushes) == 3
+    assert len({push.identity for push in ear.pushes}) == 1
 
 
 @ALL
@@ -72,7 +72,7 @@ async def test_a_push_whose_answer_is_lost_comes_once_more(ear: Ear, name: str):
     ear.couriers.pushes.inject(CourierFault(deaf=True))
     await ear.couriers.happen(parcel.waybill, "collected")
     await ear.couriers.advance(DAY)
-    assert [push.identity for push in ear.heard] == [ear.heard[0].identity] * 2
+    assert [push.identity for push in ear.pushes] == [ear.pushes[0].identity] * 2
 
 
 @SIGNED
@@ -90,7 +90,7 @@ async def test_what_is_signed_wrongly_is_refused(ear: Ear, name: str, fault: Cou
     ear.couriers.pushes.inject(fault, partner=name)
     await ear.couriers.happen(parcel.waybill, "signed")
     assert ear.refused == ["courier-push-signature-invalid"]
-    assert not ear.heard
+    assert not ear.pushes
 
 
 @ALL
@@ -99,7 +99,7 @@ async def test_half_a_push_is_refused(ear: Ear, name: str):
     ear.couriers.pushes.inject(CourierFault(truncated=True))
     await ear.couriers.happen(parcel.waybill, "collected")
     assert len(ear.refused) == 1
-    assert not ear.heard
+    assert not ear.pushes
 
 
 async def test_a_wrong_token_is_no_address(ear: Ear):
@@ -110,7 +110,7 @@ async def test_a_wrong_token_is_no_address(ear: Ear):
 
 
 @ALL
-async def test_codes_that_nobody_knows_are_kept_as_other(ear: Ear, name: str):
+async def test_unknown_codes_are_kept_as_other(ear: Ear, name: str):
     parcel = await followed(ear, name)
     ear.couriers.pushes.inject(CourierFault(unknown_codes=True))
     await ear.couriers.happen(parcel.waybill, "out")
@@ -118,7 +118,7 @@ async def test_codes_that_nobody_knows_are_kept_as_other(ear: Ear, name: str):
 
 
 @SIGNED
-async def test_a_gap_is_told_late_by_the_next_full_list(ear: Ear, name: str):
+async def test_a_gap_is_filled_late_by_the_next_full_list(ear: Ear, name: str):
     parcel = await followed(ear, name)
     ear.couriers.pushes.inject(CourierFault(without=("collected", "departed", "transit")), times=None)
     await ear.couriers.travel(parcel.waybill, "arrived")
@@ -133,7 +133,7 @@ async def test_nodes_can_come_twice_in_the_other_order_and_from_the_future(ear: 
     parcel = await followed(ear, name)
     await ear.couriers.travel(parcel.waybill, "out")
     truth = sorted({each.event_at for each in ear.nodes})
-    ear.heard.clear()
+    ear.pushes.clear()
     await ear.couriers.push_now(
         parcel.waybill, partner=name, fault=CourierFault(doubled=True, reversed=True, future_hours=5)
     )
@@ -149,7 +149,7 @@ async def test_held_pushes_go_in_any_order(ear: Ear, name: str):
     parcel = await followed(ear, name)
     ear.couriers.rule(pushes="hold")
     await ear.couriers.travel(parcel.waybill, "out")
-    assert not ear.heard
+    assert not ear.pushes
     ids = [each.id for each in ear.couriers.pushes.pushed(parcel.waybill)]
     await ear.couriers.pushes.release_now(*reversed(ids))
     newest = [max(each.event_at for each in track.nodes) for track in ear.tracks]
@@ -162,13 +162,13 @@ async def test_an_old_push_can_be_replayed(ear: Ear, name: str):
     parcel = await followed(ear, name)
     await ear.couriers.travel(parcel.waybill, "out")
     await ear.couriers.replay(ear.couriers.pushes.pushed(parcel.waybill)[0].id)
-    assert ear.heard[-1].identity == ear.heard[0].identity
-    with pytest.raises(Unknown):
+    assert ear.pushes[-1].identity == ear.pushes[0].identity
+    with pytest.raises(NotThere):
         await ear.couriers.replay("0")
 
 
 @SIGNED
-async def test_whoever_has_no_secret_cannot_say_signed(ear: Ear, name: Any):
+async def test_without_the_secret_a_signature_cannot_be_pushed(ear: Ear, name: Any):
     parcel = await followed(ear, name)
     await ear.couriers.travel(parcel.waybill, "transit")
     await ear.couriers.forge(parcel.waybill, partner=name)
@@ -182,10 +182,10 @@ async def test_a_forged_signature_for_an_sf_parcel_is_read_as_unsigned_and_denie
     parcel = await followed(ear, "sf")
     await ear.couriers.travel(parcel.waybill, "transit")
     await ear.couriers.forge(parcel.waybill, partner="sf")
-    assert (ear.statuses[-1], ear.heard[-1].signed) == (["delivered"], False)
+    assert (ear.statuses[-1], ear.pushes[-1].signed) == (["delivered"], False)
     track = await ear.partners.trackers["sf"].query(asked(parcel))
     assert "delivered" not in {each.status for each in track.nodes}
-    with pytest.raises(Unknown):
+    with pytest.raises(NotThere):
         await ear.couriers.forge(parcel.waybill, partner="kdniao")
 
 
@@ -200,7 +200,7 @@ async def test_sf_sends_what_an_xml_answer_refuses_once_more(ear: Ear):
     )
     ear.answers = [(200, f"{answer}</Body></Response>".encode())]
     await ear.couriers.push_now(parcel.waybill, partner="sf")
-    assert not ear.heard
+    assert not ear.pushes
     await ear.couriers.advance(HALF_AN_HOUR)
     assert [each.identity for each in ear.nodes] == [first, second]
 
@@ -210,7 +210,7 @@ async def test_sf_takes_the_listed_ids_as_taken_where_its_contract_says_so(ear: 
     parcel = await followed(ear, "sf")
     await ear.couriers.happen(parcel.waybill, "collected")
     await ear.couriers.advance(HALF_AN_HOUR)
-    assert len(ear.heard) > 1  # our answer does not list them unless the installation's table says so
+    assert len(ear.pushes) > 1  # our answer does not list them unless the installation's table says so
 
 
 async def test_several_sf_parcels_come_in_one_push_of_ten_at_most(ear: Ear):
@@ -219,10 +219,10 @@ async def test_several_sf_parcels_come_in_one_push_of_ten_at_most(ear: Ear):
         ordered = await ear.partners.couriers["sf"].order(a_parcel(number=f"D{number}"))
         await ear.couriers.travel(ordered.waybill, "collected")
         waybills.append(ordered.waybill)
-    ear.heard.clear()
+    ear.pushes.clear()
     await ear.couriers.push_now(*waybills, partner="sf")
     assert [track.waybill for track in ear.tracks] == waybills[:10]
-    assert len(ear.heard) == 1
+    assert len(ear.pushes) == 1
 
 
 @pytest.mark.parametrize("fault", ["html", "broken_json", "reset", "timeout", "huge", "redirect"])
@@ -237,7 +237,7 @@ async def test_answers_can_be_anything(ear: Ear, fault: Any):
 # -- over HTTP -------------------------------------------------------------------------------------
 
 
-async def test_every_lever_can_be_pulled_over_http(ear: Ear):
+async def test_every_test_control_can_be_used_over_http(ear: Ear):
     async with httpx.AsyncClient(base_url=f"{ear.sandbox.base}/sandbox/couriers") as client:
 
         async def pull(method: str, path: str, body: Any = None) -> Any:
@@ -290,7 +290,7 @@ async def test_every_lever_can_be_pulled_over_http(ear: Ear):
         assert (await client.put("/push-faults", json={"unheard_of": 1})).status_code == 400
 
 
-async def test_the_settings_of_the_couriers_are_told_over_http(ear: Ear):
+async def test_the_settings_of_the_couriers_are_listed_over_http(ear: Ear):
     async with httpx.AsyncClient(base_url=ear.sandbox.base) as client:
         told = (await client.get("/sandbox/settings")).json()
     assert told["sf_api_base"] == f"{ear.sandbox.base}/couriers/sf/std/service"

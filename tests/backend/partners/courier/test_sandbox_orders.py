@@ -87,7 +87,7 @@ async def test_what_is_no_answer_is_an_unreachable_partner(ear: Ear, name: str, 
 
 
 @BOTH
-async def test_an_order_is_cancelled_until_somebody_has_come(ear: Ear, name: str):
+async def test_an_order_is_cancelled_until_its_collection(ear: Ear, name: str):
     ordered = await courier(ear, name).order(a_parcel())
     await courier(ear, name).cancel(a_parcel().number, ordered.waybill)
     await courier(ear, name).cancel(a_parcel().number, ordered.waybill)
@@ -136,7 +136,7 @@ async def test_an_order_without_a_phone_is_refused(ear: Ear, name: str):
     ],
     indirect=["stranger"],
 )
-async def test_whoever_has_a_wrong_key_is_refused_in_the_couriers_own_words(ear: Ear, stranger: Partners, name: str):
+async def test_a_wrong_key_is_refused_in_the_couriers_own_words(ear: Ear, stranger: Partners, name: str):
     with pytest.raises(PartnerMisconfigured):
         await stranger.couriers[name].order(a_parcel())
     assert not ear.couriers.world.parcels
@@ -151,15 +151,15 @@ async def test_a_call_of_long_ago_is_refused_by_sf(ear: Ear):
         assert (await client.post(SERVICE["sf"], content=b"\xff=&&")).json()["apiResultCode"] == "A1001"
 
 
-@pytest.mark.parametrize(("name", "code", "trouble"), [("sf", "A1005", PartnerBusy), ("ems", "S00001", PartnerBusy)])
-async def test_a_courier_refuses_on_demand_before_or_after_the_work(ear: Ear, name: Any, code: str, trouble: type):
+@pytest.mark.parametrize(("name", "code", "error"), [("sf", "A1005", PartnerBusy), ("ems", "S00001", PartnerBusy)])
+async def test_a_courier_refuses_on_demand_before_or_after_the_work(ear: Ear, name: Any, code: str, error: type):
     ear.couriers.refuse(name, "order", code)
-    with pytest.raises(trouble):
+    with pytest.raises(error):
         await courier(ear, name).order(a_parcel())
     assert not ear.couriers.world.parcels
 
     ear.couriers.refuse(name, "order", code, after=True)
-    with pytest.raises(trouble):
+    with pytest.raises(error):
         await courier(ear, name).order(a_parcel())
     assert (await courier(ear, name).order(a_parcel())).waybill in ear.couriers.world.parcels
 

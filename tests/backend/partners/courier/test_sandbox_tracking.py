@@ -17,7 +17,7 @@ from backend.partners import Partners, partners_from
 from backend.partners.courier.port import CourierWaybillNotFound, PartnerError, PartnerMisconfigured, PartnerRefused
 from backend.partners.courier.sandbox.journeys import JOURNEYS, KINDS, Person, kinds_of
 from backend.partners.courier.sandbox.places import COMPANIES
-from backend.partners.courier.sandbox.platform import Couriers, Unknown
+from backend.partners.courier.sandbox.platform import Couriers, NotThere
 from backend.settings import settings
 from tests.backend.partners.courier.conftest import a_parcel
 from tests.backend.partners.courier.ear import DAY, HALF_AN_HOUR, Ear, asked
@@ -58,7 +58,7 @@ async def test_a_parcel_goes_a_whole_journey_by_itself_and_every_step_is_pushed(
 
     assert parcel.kinds == list(kinds_of(journey))
     assert ear.statuses[-1][::-1] == WAYS[journey]
-    assert all(push.signed for push in ear.heard)
+    assert all(push.signed for push in ear.pushes)
     assert [len(each) for each in ear.statuses] == list(range(1, len(WAYS[journey]) + 1))
     assert all(each.arrived for each in ear.couriers.pushes.sent)
 
@@ -86,9 +86,9 @@ async def test_travelling_goes_on_from_where_it_is(ear: Ear):
     await ear.couriers.travel(parcel.waybill, "refused")
     await ear.couriers.travel(parcel.waybill, "returned")
     assert parcel.kinds == list(kinds_of("refused"))
-    with pytest.raises(Unknown):
+    with pytest.raises(NotThere):
         await ear.couriers.travel(parcel.waybill, "flown")
-    with pytest.raises(Unknown):
+    with pytest.raises(NotThere):
         await ear.couriers.travel("nobody", "signed")
 
 
@@ -109,7 +109,7 @@ async def test_what_is_written_is_never_later_than_the_true_clock_and_keeps_its_
     assert spread == timedelta(minutes=sum(minutes for _, minutes in JOURNEYS["signed"]))
 
 
-async def test_an_accelerated_clock_plays_a_journey_without_a_lever(ear: Ear):
+async def test_an_accelerated_clock_plays_a_journey_without_a_test_control(ear: Ear):
     ear.couriers.rule(auto=True, speed=900_000.0)
     parcel = await ear.couriers.parcel("ems")
     async with httpx.AsyncClient(base_url=ear.sandbox.base) as client:
@@ -133,7 +133,7 @@ async def test_nodes_carry_area_codes_and_names(ear: Ear):
     assert nodes[-1].region_code == "220100000000"
 
 
-async def test_a_place_that_nobody_knows_has_no_code(ear: Ear):
+async def test_an_unknown_place_has_no_code(ear: Ear):
     home = Person("王小明", "13800000001", ("测试省", "测试市", "测试县"), "测试路3号")
     parcel = await ear.couriers.parcel("ems", receiver=home)
     await ear.couriers.travel(parcel.waybill, "signed")
@@ -161,10 +161,10 @@ async def test_a_second_subscription_is_answered_501_which_is_fine(ear: Ear):
     assert len(ear.couriers.desks["kuaidi100"].subscriptions) == 1
 
 
-async def test_whoever_subscribes_late_is_pushed_at_once_what_has_happened(ear: Ear):
+async def test_a_late_subscription_is_pushed_at_once_what_has_happened(ear: Ear):
     parcel = await ear.couriers.parcel("ems")
     await ear.couriers.travel(parcel.waybill, "arrived")
-    assert not ear.heard
+    assert not ear.pushes
     await ear.subscribe("kuaidi100", parcel)
     assert ear.statuses == [DOOR[:5][::-1]]
 
@@ -174,7 +174,7 @@ async def test_it_gives_up_after_three_days_without_a_record_and_waits_half_an_h
     tracker = ear.partners.trackers["kuaidi100"]
     await ear.subscribe("kuaidi100", parcel)
     await ear.couriers.advance(3 * DAY - 60)
-    assert not ear.heard
+    assert not ear.pushes
     await ear.couriers.advance(120)
     assert [(each.given_up, each.ended, each.nodes) for each in ear.tracks] == [(True, True, ())]
 
@@ -203,10 +203,10 @@ async def test_after_signing_it_says_shutdown_and_pushes_no_more(ear: Ear):
     parcel = await ear.couriers.parcel("ems")
     await ear.subscribe("kuaidi100", parcel)
     await ear.couriers.travel(parcel.waybill, "signed")
-    before = len(ear.heard)
+    before = len(ear.pushes)
     assert (ear.tracks[-1].ended, ear.tracks[-1].given_up) == (True, False)
     await ear.couriers.happen(parcel.waybill, "delayed")
-    assert len(ear.heard) == before
+    assert len(ear.pushes) == before
 
 
 async def test_a_wrong_company_is_corrected(ear: Ear):
@@ -230,12 +230,12 @@ async def test_sf_parcels_are_followed_with_the_right_phone_only(ear: Ear):
         await tracker.subscribe(asked(parcel, phone_tail=None))
     await tracker.subscribe(asked(parcel, phone_tail="9999"))
     await ear.couriers.travel(parcel.waybill, "out")
-    assert not ear.heard
+    assert not ear.pushes
     with pytest.raises(PartnerRefused):
         await tracker.query(asked(parcel, phone_tail="9999"))
 
 
-async def test_a_question_tells_the_whole_list_and_not_twice_within_half_an_hour(ear: Ear):
+async def test_a_query_returns_the_whole_list_and_not_twice_within_half_an_hour(ear: Ear):
     parcel = await ear.couriers.parcel("ems")
     tracker = ear.partners.trackers["kuaidi100"]
     with pytest.raises(CourierWaybillNotFound):
@@ -272,11 +272,11 @@ async def test_sf_pushes_each_route_once_in_every_manner_and_8000_after_80(ear: 
     assert [each.raw_code for each in ear.nodes] == ["50", "30", "31", "31", "44", "80", "8000"]
     assert [each.status for each in ear.nodes][-2:] == ["delivered", "other"]
     assert len({each.identity for each in ear.nodes}) == 7
-    assert all(not push.signed for push in ear.heard)
+    assert all(not push.signed for push in ear.pushes)
     assert {each.order_number for each in ear.tracks} == {a_parcel().number}
 
 
-async def test_sf_tells_its_routes_to_whoever_knows_the_phone(ear: Ear):
+async def test_sf_answers_its_routes_to_callers_who_know_the_phone(ear: Ear):
     ordered = await ear.partners.couriers["sf"].order(a_parcel())
     parcel = ear.couriers.find(ordered.waybill)
     tracker = ear.partners.trackers["sf"]
@@ -314,7 +314,7 @@ async def test_the_bird_pushes_full_lists_that_are_signed(ear: Ear):
 
     assert [len(each) for each in ear.statuses] == list(range(1, 9))
     assert ear.statuses[-1][-3:] == ["out_for_delivery", "at_station", "delivered"]
-    assert all(push.signed for push in ear.heard)
+    assert all(push.signed for push in ear.pushes)
     assert {(each.company, each.order_number) for each in ear.tracks} == {("zhongtong", "D1")}
     track = await ear.partners.trackers["kdniao"].query(asked(parcel))
     assert track.nodes == ear.tracks[-1].nodes

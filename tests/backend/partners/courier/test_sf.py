@@ -195,16 +195,16 @@ def test_a_contract_may_want_the_ids_always(tmp_path: Path):
 # -- orders and questions --------------------------------------------------------------------------
 
 
-def told(inner: Any, *, code: str = "A1000") -> dict[str, Any]:
+def reply(inner: Any, *, code: str = "A1000") -> dict[str, Any]:
     return {"apiResultCode": code, "apiErrorMsg": "", "apiResponseID": "1", "apiResultData": json.dumps(inner)}
 
 
 def done(**data: Any) -> dict[str, Any]:
-    return told({"success": True, "errorCode": "S0000", "errorMsg": None, "msgData": data})
+    return reply({"success": True, "errorCode": "S0000", "errorMsg": None, "msgData": data})
 
 
 def refused(code: str) -> dict[str, Any]:
-    return told({"success": False, "errorCode": code, "errorMsg": "说明"})
+    return reply({"success": False, "errorCode": code, "errorMsg": "说明"})
 
 
 def waybill(number: str = "SF0000000000001") -> list[dict[str, Any]]:
@@ -262,10 +262,10 @@ async def test_an_order_whose_answer_is_lost_is_sent_again_under_the_same_number
         (done(filterResult=1), PartnerBusy),
         (done(filterResult=2), PartnerBusy),
         (refused("7000"), CourierOrderRefused),
-        (told({}, code="A1006"), PartnerMisconfigured),
-        (told({}, code="A1005"), PartnerBusy),
+        (reply({}, code="A1006"), PartnerMisconfigured),
+        (reply({}, code="A1005"), PartnerBusy),
         (done(waybillNoInfoList="x"), PartnerUnreachable),
-        (told([1]), PartnerUnreachable),
+        (reply([1]), PartnerUnreachable),
         ({"apiResultCode": "A1000", "apiResultData": "<html>"}, PartnerUnreachable),
         ({"apiResultCode": "A1000"}, PartnerUnreachable),
         ({"apiResultCode": {}}, PartnerUnreachable),
@@ -297,7 +297,7 @@ async def test_an_order_can_be_cancelled_twice_and_not_too_late(courier: Courier
 
 async def test_a_label_is_an_address_with_what_opens_it(courier: Courier, ours: Partners):
     files = [{"url": "https://print.example/1.pdf", "token": "abc"}]
-    courier.say(told({"success": True, "obj": {"files": files}}))
+    courier.say(reply({"success": True, "obj": {"files": files}}))
 
     label = await ours.couriers["sf"].label("D20260102ABCDEFGH1", "SF0000000000001")
 

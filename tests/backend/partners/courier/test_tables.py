@@ -36,7 +36,7 @@ def test_every_answer_has_a_meaning(name: str):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("code", ["", "987654", "签收了吗", "\u202e80", "8 0"])
-def test_a_code_that_nobody_wrote_down_is_other(name: str, code: str):
+def test_a_code_that_is_not_listed_is_other(name: str, code: str):
     assert load(name).status(code) == "other"
 
 
@@ -116,14 +116,14 @@ def test_an_installation_puts_its_own_entries_before_ours(tmp_path: Path):
         "not toml",
     ],
 )
-def test_a_table_that_says_what_nobody_understands_stops_the_start(tmp_path: Path, content: str):
+def test_a_malformed_table_stops_the_start(tmp_path: Path, content: str):
     (tmp_path / "sf.toml").write_text(content)
 
     with pytest.raises(SettingsError, match="COURIER_TABLES"):
         load("sf", str(tmp_path))
 
 
-def test_an_answer_becomes_the_trouble_that_the_table_says():
+def test_an_answer_becomes_the_error_of_the_table():
     table = load("kuaidi100")
 
     assert table.check("subscribe", "501") == "ok"

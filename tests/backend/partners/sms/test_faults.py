@@ -1,4 +1,4 @@
-"""What is wrong with the gateway's settings is told before it is started."""
+"""Faults of the gateway's settings are named before it is started."""
 
 from __future__ import annotations
 

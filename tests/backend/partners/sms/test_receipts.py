@@ -71,7 +71,7 @@ def test_more_than_anybody_sends_at_once_is_refused(gateway: Gateway, one: dict[
 
 
 @pytest.mark.parametrize(("gateway", "one"), [("tencent", TENCENT), ("aliyun", ALIYUN)])
-def test_a_time_that_nobody_can_read_is_no_reason_to_lose_the_receipt(gateway: Gateway, one: dict[str, Any]):
+def test_an_unreadable_time_is_no_reason_to_lose_the_receipt(gateway: Gateway, one: dict[str, Any]):
     odd = ("yesterday", "2026-13-40 99:99:99", "0001-01-01 00:00:00", "9999-12-31 23:59:59", 7, None, [], {})
     for value in odd:
         [told] = read(gateway, json.dumps([{**one, "user_receive_time": value, "report_time": value}]).encode())
@@ -97,7 +97,7 @@ ANYTHING = st.recursive(
 
 
 @given(gateway=st.sampled_from(GATEWAYS), changes=st.dictionaries(st.sampled_from([*TENCENT, *ALIYUN]), ANYTHING))
-def test_whatever_a_field_holds_it_is_read_or_refused(gateway: Gateway, changes: dict[str, Any]):
+def test_every_value_of_a_field_is_read_or_refused(gateway: Gateway, changes: dict[str, Any]):
     one = {**(TENCENT if gateway == "tencent" else ALIYUN), **changes}
     try:
         [told] = read(gateway, json.dumps([one]).encode())

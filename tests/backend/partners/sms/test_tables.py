@@ -1,4 +1,4 @@
-"""What a gateway's code means for whoever wanted the text to go out; its tables are the installation's to change."""
+"""What a gateway's code means for the sender of the text; its tables are the installation's to change."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_too_often_says_until_when(gateway: Gateway, code: str, message: str, se
     assert trouble.retry_after == seconds
 
 
-def test_the_longest_beginning_counts_in_whatever_order_they_stand(tmp_path: Path):
+def test_the_longest_beginning_counts_in_any_order(tmp_path: Path):
     (tmp_path / "aliyun.toml").write_text('[codes]\n"isv.ACCOUNT_BUSY" = "busy"\n"isv." = "phone"\n')
     table = load("aliyun", str(tmp_path))
 
@@ -125,7 +125,7 @@ def test_the_longest_beginning_counts_in_whatever_order_they_stand(tmp_path: Pat
     ["not toml", '[codes]\n"a" = "perhaps"\n', "[pauses]\na = 'b'\n", "[receipt]\nnew = 'a'\n",
      "[answers]\ntaken = 1\n", "[what]\na = 1\n"],
 )  # fmt: skip
-def test_a_table_that_says_what_nobody_understands_stops_the_start(tmp_path: Path, content: str):
+def test_a_malformed_table_stops_the_start(tmp_path: Path, content: str):
     (tmp_path / "aliyun.toml").write_text(content)
     values = replace(
         Settings(), sms_api_base="https://sms.example.cn", sms_provider="tencent", sms_tables=str(tmp_path)

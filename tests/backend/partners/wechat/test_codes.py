@@ -128,7 +128,7 @@ async def test_a_text_is_judged(sandbox: Sandbox, partners: Partners):
     assert good.trace_id
 
 
-async def test_a_text_of_somebody_who_was_not_here_lately_is_not_judged(sandbox: Sandbox, partners: Partners):
+async def test_a_text_of_a_resident_who_was_not_here_lately_is_not_judged(sandbox: Sandbox, partners: Partners):
     someone = sandbox.world.persona("陈静")
     sandbox.world.mint("login", someone)
     sandbox.world.advance(7201)

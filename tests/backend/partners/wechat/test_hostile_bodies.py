@@ -1,4 +1,4 @@
-"""Whatever is put into a body, reading it is quick and ends in a refusal or in plain texts."""
+"""Reading any body is quick and ends in a refusal or in plain texts."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_cdata_and_escapes_are_texts():
     assert read_body(b"<xml><A><![CDATA[<b>&amp;</b>]]></A><B>&lt;&#65;</B></xml>") == {"A": "<b>&amp;</b>", "B": "<A"}
 
 
-def test_numbers_of_json_are_texts_whatever_their_size():
+def test_numbers_of_json_are_texts_of_any_size():
     assert read_body(b'{"a":1234567890123456789012345678901234567890,"b":1.10,"c":true,"d":null}') == {
         "a": "1234567890123456789012345678901234567890",
         "b": "1.10",
@@ -106,7 +106,7 @@ def test_no_bytes_escape_as_another_error(body: bytes):
 
 
 @given(st.recursive(st.text(max_size=8) | st.integers() | st.none() | st.booleans(), lambda i: st.lists(i, max_size=4)))
-def test_whatever_json_is_read_consists_of_texts_lists_and_groups(value: Any):
+def test_all_json_that_is_read_consists_of_texts_lists_and_groups(value: Any):
     def plain(part: Any) -> bool:
         if isinstance(part, dict):
             return all(plain(each) for each in part.values())

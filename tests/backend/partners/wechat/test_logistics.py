@@ -118,7 +118,7 @@ async def test_a_parcel_with_nothing_or_too_much_in_it_is_not_sent(sandbox: Sand
     assert sandbox.world.mini_program.tokens.asks == 0
 
 
-async def test_somebody_elses_token_and_nobodys_openid_are_refused(sandbox: Sandbox, partners: Partners):
+async def test_another_residents_token_and_an_unknown_openid_are_refused(sandbox: Sandbox, partners: Partners):
     one, other = sandbox.world.persona("甲"), sandbox.world.persona("乙")
     token = await partners.wechat.trace_waybill(a_parcel(one.openid))
 
@@ -181,7 +181,7 @@ async def test_json_and_xml_with_one_node_and_with_many_say_the_same(sandbox: Sa
     assert [(n.status, n.raw_text) for n in track.nodes] == [("out_for_delivery", f"第{n}次") for n in range(nodes)]
 
 
-async def test_a_lever_moves_a_parcel_and_pushes_its_path(sandbox: Sandbox, partners: Partners):
+async def test_a_test_control_moves_a_parcel_and_pushes_its_path(sandbox: Sandbox, partners: Partners):
     someone = sandbox.world.persona("王小明")
     token = await partners.wechat.trace_waybill(a_parcel(someone.openid))
 

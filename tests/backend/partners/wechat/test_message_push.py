@@ -132,7 +132,7 @@ def test_the_account_is_the_one_whose_token_fits(sandbox: Sandbox):
     assert push.content["Status"] == "failed: system failed"
 
 
-def test_accounts_that_share_token_and_key_are_told_apart_by_the_appid_inside(sandbox: Sandbox):
+def test_accounts_that_share_token_and_key_are_distinguished_by_the_appid_inside(sandbox: Sandbox):
     app = sandbox.world.mini_program
     same = {"token": app.push.token, "aes_key": app.push.aes_key, "mode": "safe"}
     first = PushAccount(account="official_account", appid="wxother", **same)  # type: ignore[arg-type]
@@ -164,7 +164,7 @@ def test_the_signature_of_the_query_alone_is_not_enough_in_safe_mode(sandbox: Sa
         PushReader(push_accounts(settings())).open(query, body)
 
 
-def test_in_compat_mode_only_what_was_encrypted_is_believed(sandbox: Sandbox):
+def test_in_compat_mode_only_what_was_encrypted_is_accepted(sandbox: Sandbox):
     sandbox.world.mini_program.push.mode = "compat"
     query, body, _ = written(sandbox.world.mini_program, POPUP, EventFault())
     tampered = json.dumps({**json.loads(body), "FromUserName": "oSomebodyElse"}).encode()
@@ -255,7 +255,7 @@ def test_a_signed_push_with_unusable_fields_is_malformed(sandbox: Sandbox, name:
         read(sandbox.world.mini_program, {**{k: v for k, v in POPUP.items() if k != "List"}, name: value})
 
 
-def test_without_accounts_nothing_is_believed():
+def test_without_accounts_nothing_is_accepted():
     query = {"signature": "x", "timestamp": str(clock.timestamp()), "nonce": "1", "echostr": "e"}
 
     with pytest.raises(WechatPushSignatureInvalid):

@@ -39,7 +39,7 @@ DATA = {"thing1": "居住证签注", "phrase2": "已受理", "date3": "2026年1�
 
 @pytest.fixture
 def resident(sandbox: Sandbox) -> Persona:
-    """Somebody who allowed one message and follows the official account."""
+    """A resident who allowed one message and follows the official account."""
     sandbox.world.mini_program.templates["T1"] = Template("T1", "办件进度通知", tuple(DATA))
     sandbox.world.official_account.templates["O1"] = Template("O1", "办件进度通知", tuple(DATA))
     someone = sandbox.world.persona("陈静", follows=True)
@@ -91,7 +91,7 @@ async def test_a_long_term_consent_lasts_until_it_is_withdrawn(sandbox: Sandbox,
     assert len(sandbox.world.delivered) == 3
 
 
-async def test_the_build_and_language_are_told(sandbox: Sandbox, resident: Persona):
+async def test_the_build_and_language_are_sent(sandbox: Sandbox, resident: Persona):
     values = replace(settings(), wechat_miniprogram_state="trial")
     bundle = partners_from(values)
     resident.quota["T1"] = 2

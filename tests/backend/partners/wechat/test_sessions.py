@@ -31,7 +31,7 @@ LOGIN = "/sns/jscode2session"
 PHONE = "/wxa/business/getuserphonenumber"
 
 
-async def test_a_login_code_tells_who_it_is(sandbox: Sandbox, partners: Partners):
+async def test_a_login_code_identifies_its_owner(sandbox: Sandbox, partners: Partners):
     someone = sandbox.world.persona("陈静")
 
     session = await partners.wechat.session_of(sandbox.world.mint("login", someone))
@@ -124,7 +124,7 @@ async def test_a_sign_in_whose_answer_is_lost_is_not_repeated(sandbox: Sandbox, 
     assert sandbox.world.faults.struck == 1
 
 
-async def test_a_success_without_a_session_is_not_believed(sandbox: Sandbox, partners: Partners):
+async def test_a_success_without_a_session_is_not_accepted(sandbox: Sandbox, partners: Partners):
     sandbox.world.faults.add(LOGIN, "errcode", number=0)
 
     with pytest.raises(WechatBusy):
@@ -140,7 +140,7 @@ async def test_a_phone_code_gives_the_number_once(sandbox: Sandbox, partners: Pa
         await partners.wechat.phone_of(code)
 
 
-async def test_a_phone_code_of_somebody_else_or_of_a_login_is_invalid(sandbox: Sandbox, partners: Partners):
+async def test_a_phone_code_of_another_account_or_of_a_login_is_invalid(sandbox: Sandbox, partners: Partners):
     someone, other = sandbox.world.persona("陈静"), sandbox.world.persona("李雷")
 
     with pytest.raises(WechatPhoneCodeInvalid):
@@ -204,7 +204,7 @@ async def test_what_the_phone_sealed_is_opened(sandbox: Sandbox, partners: Partn
     assert told["purePhoneNumber"] == someone.phone
 
 
-async def test_only_of_a_follower_the_unionid_is_told(sandbox: Sandbox, partners: Partners):
+async def test_only_of_a_follower_the_unionid_is_given(sandbox: Sandbox, partners: Partners):
     someone = sandbox.world.persona("陈静")
 
     before = await partners.wechat.follower(someone.oa_openid)

@@ -138,7 +138,7 @@ async def test_a_token_is_renewed_before_it_ends(sandbox: Sandbox, partners: Par
 
 
 class Desk:
-    """Gives out what it is told to, and counts."""
+    """Gives out the tokens that it is given, and counts."""
 
     def __init__(self, *answers: IssuedToken | Exception) -> None:
         self.answers = list(answers)

@@ -1,4 +1,4 @@
-"""encryptedData is opened with the session key and believed only with our watermark."""
+"""encryptedData is opened with the session key and accepted only with our watermark."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_data_of_another_app_are_refused():
 
 @pytest.mark.parametrize("name", ["encrypted", "iv", "session_key"])
 @pytest.mark.parametrize("value", ["", "AAAA", "not base64", "AAECAwQFBgcICQoLDA0ODg==", "好"])
-def test_whatever_does_not_fit_is_refused_in_one_way(name: str, value: str):
+def test_everything_that_does_not_fit_is_refused_alike(name: str, value: str):
     with pytest.raises(WechatSessionKeyInvalid):
         opened(**{name: value})
 
