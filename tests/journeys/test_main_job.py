@@ -99,9 +99,9 @@ async def test_a_follower_of_the_official_account_only_is_notified_there(
 ):
     await police.push("HZ-1", item, sandbox.world.persona("赵国庆"), ID_NUMBER)
     zhao = await a_phone("赵国庆")
-    async with httpx.AsyncClient(base_url=sandbox.base) as levers:
-        await levers.post("/sandbox/personas/赵国庆/follow")
-        await levers.post("/sandbox/settle")
+    async with httpx.AsyncClient(base_url=sandbox.base) as control:
+        await control.post("/sandbox/personas/赵国庆/follow")
+        await control.post("/sandbox/settle")
     await jobs.drain()
 
     await police.report("HZ-1", "受理")
