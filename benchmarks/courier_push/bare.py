@@ -21,6 +21,7 @@ from uuid_utils.compat import uuid7
 from backend.crypto import seal
 from backend.deliveries.callbacks import _STORE, SEALED
 from backend.events import _INSERT
+from backend.sql import named
 from benchmarks.bare import Bare, body_of, respond
 
 SALT = os.environ["KUAIDI100_SALT"].encode()
@@ -65,13 +66,14 @@ async def store(connection: Any, said: dict[str, Any], param: str) -> None:
         identity = hashlib.sha256(param.encode()).hexdigest()
         if await connection.fetchval(_STORE, message, now, "kuaidi100", identity, sealed) is None:
             return
-        await connection.execute(
-            _INSERT,
-            [0], ["events.dispatch"], [b'{"event_id":"%s"}' % str(event).encode()], [timedelta(0)], [None], ["null"],
-            event, zlib.crc32(message.bytes) % SHARDS, now, "courier.pushed", "courier", message, "partner",
-            "kuaidi100", "-",
-            f'{{"event":"courier.pushed","message_id":"{message}","tracks":1,"partner":"kuaidi100"}}',
-        )  # fmt: skip
+        job = ([0], ["events.dispatch"], [b'{"event_id":"%s"}' % str(event).encode()], [timedelta(0)], [None], ["null"])
+        values = {
+            "id": event, "shard": zlib.crc32(message.bytes) % SHARDS, "at": now, "name": "courier.pushed",
+            "subject_kind": "courier", "subject_id": message, "actor_kind": "partner", "actor_id": "kuaidi100",
+            "request_id": "-",
+            "payload": f'{{"event":"courier.pushed","message_id":"{message}","tracks":1,"partner":"kuaidi100"}}',
+        }  # fmt: skip
+        await connection.execute(*named(_INSERT, values, *job))
 
 
 def application() -> Push:

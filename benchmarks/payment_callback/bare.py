@@ -100,11 +100,9 @@ async def settle_payment(connection: Any, envelope: dict[str, Any], content: dic
             f'{{"event":"payment.succeeded",{common},"paid_at":"{paid_at.isoformat()}","known_by":"notice"}}',
             f'{{"event":"fee.paid",{common},"subject_kind":"{row["subject_kind"]}","subject_id":"{row["subject_id"]}"}}',
         ]
-        facts = (
+        job = (
             [0, 0], ["events.dispatch"] * 2, [b'{"event_id":"%s"}' % str(each).encode() for each in ids],
-            [timedelta(0)] * 2, [None] * 2, ["null"] * 2, ids,
-            [zlib.crc32(payment.bytes) % SHARDS, zlib.crc32(fee.bytes) % SHARDS], now,
-            ["payment.succeeded", "fee.paid"], [payment, fee], "partner", "wechat-pay", "-", payloads,
+            [timedelta(0)] * 2, [None] * 2, ["null"] * 2,
         )  # fmt: skip
         values = {
             "payment_id": payment, "number": number, "state": "paid", "now": now, "transaction_id": transaction,
@@ -113,8 +111,12 @@ async def settle_payment(connection: Any, envelope: dict[str, Any], content: dic
             "channel_account": ACCOUNT, "other_account": f"revenue:{row['department_id']}", "message_id": message,
             "partner": "wechat-pay", "partner_id": envelope["id"], "notice_event": envelope["event_type"],
             "sealed": seal(plaintext, where="inbound_messages.body", row=message),
+            "fact_ids": ids, "fact_shards": [zlib.crc32(payment.bytes) % SHARDS, zlib.crc32(fee.bytes) % SHARDS],
+            "facts_at": now, "fact_names": ["payment.succeeded", "fee.paid"], "fact_subjects": [payment, fee],
+            "fact_actor_kind": "partner", "fact_actor_id": "wechat-pay", "fact_request_id": "-",
+            "fact_payloads": payloads,
         }  # fmt: skip
-        await connection.execute(*named(_ARRIVE, values, *facts))
+        await connection.execute(*named(_ARRIVE, values, *job))
     return True
 
 

@@ -81,7 +81,11 @@ async def _pays(canary: Phone, base: str, partners: Partners, keep: Any) -> dict
     order = await canary.begins_to_pay()
     number = order["number"]
     pay.confirm(order["parameters"])
-    forged: list[dict[str, Any]] = [{"signature": "bad_signature"}, {"signature": "unknown_serial"}, {"wrong_key": True}]
+    forged: list[dict[str, Any]] = [
+        {"signature": "bad_signature"},
+        {"signature": "unknown_serial"},
+        {"wrong_key": True},
+    ]
     for wrong in (*forged, {"changes": {"mchid": "1900000009"}}):
         headers, body = pay.written(number, **wrong)
         refused = await canary.http.post("/v1/callbacks/wechat-pay", content=body, headers=headers)
