@@ -15,8 +15,8 @@ import asyncpg
 from api.commands.migrate import MIGRATED
 from api.demo import visit
 from api.demo.client import Department, Phone, TestControls
-from api.demo.money import Money
-from api.demo.parcel import Parcel
+from api.demo.delivery import Parcel
+from api.demo.payments import Money
 from api.demo.people import cast
 from api.demo.processes import READY, DemoFailed, Processes, free_ports
 from api.demo.showing import Timeline

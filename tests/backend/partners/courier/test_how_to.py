@@ -20,7 +20,7 @@ FILES = dict(re.findall(r"^\*\*(backend/[\w/.]+)\*\*[^\n]*\n\n```\w+\n(.*?)```",
 CHOICES = {
     "backend/partners/courier/signing.py": "every signature beside its test vectors, named after its courier",
     "backend/settings.py": "the default of COURIER_TRACKER",
-    "api/demo/parcel.py": "the courier that the demo orders from",
+    "api/demo/delivery.py": "the courier that the demo orders from",
 }
 """Modules that pick one courier, which a new one does not touch."""
 

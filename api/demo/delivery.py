@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from api.demo.client import Answer, Phone, TestControls
-from api.demo.money import Money
+from api.demo.payments import Money
 from api.demo.people import Person
 from api.demo.processes import DemoFailed
 from api.demo.showing import Timeline
