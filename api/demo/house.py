@@ -13,7 +13,7 @@ import aiohttp
 import asyncpg
 
 from api.commands.migrate import MIGRATED
-from api.demo import visit
+from api.demo import appointment
 from api.demo.client import Department, Phone, TestControls
 from api.demo.delivery import Parcel
 from api.demo.payments import Money
@@ -79,10 +79,10 @@ class House:
         patience = PATIENCE_IN_CHAOS if chaos else PATIENCE
         return Story(people, self._departments(), phones, self.controls, self.timeline, patience=patience)
 
-    def visit(self, story: Story) -> visit.Visit:
+    def visit(self, story: Story) -> appointment.Visit:
         """The chapter of the halls, with a person whose item the hall of the story handles."""
-        person = next(each for each in story.people if each.item == visit.ITEM)
-        return visit.Visit(self.http, self.api, person, story.phones[person.name], self.controls, self.timeline)
+        person = next(each for each in story.people if each.item == appointment.ITEM)
+        return appointment.Visit(self.http, self.api, person, story.phones[person.name], self.controls, self.timeline)
 
     def money(self, story: Story) -> Money:
         """The chapter of the fees, with those of the story who owe some."""
@@ -93,7 +93,7 @@ class House:
 
     def parcel(self, story: Story, money: Money) -> Parcel:
         """The chapter of the delivery, with a person whose document can be posted."""
-        person = next(each for each in story.people if each.item == visit.ITEM)
+        person = next(each for each in story.people if each.item == appointment.ITEM)
         phone = story.phones[person.name]
         return Parcel(person, phone, money, self.controls, self.timeline, patience=story.patience)
 
@@ -181,7 +181,7 @@ async def _start(house: House) -> None:
     processes.know({name.upper(): str(value) for name, value in known.items()})
     processes.start("serve", "api.cli", "serve", lifeline=True)  # it answers 503 on /readyz until the tables are there
     say("正在建立数据库结构，装入示例目录……")
-    places = map(str, visit.PLACES)
+    places = map(str, appointment.PLACES)
     processes.start("seed", "api.cli", "seed", "--migrate", "--profile", "demo", "--open-now", *places)
     say(f"数据库结构就绪，{await processes.until_logged('seed', MIGRATED):.1f} 秒")
     began = clock.monotonic()

@@ -10,11 +10,11 @@ from typing import Any
 
 import aiohttp
 
+from api.demo.appointment import Staff
 from api.demo.client import TRIES, Answer, Phone, TestControls
 from api.demo.people import Person
 from api.demo.processes import DemoFailed, Processes
 from api.demo.showing import Timeline
-from api.demo.visit import Staff
 from backend import clock
 
 PAYS, GIVEN_BACK = "居民身份证到期换领", "普通护照首次申请"

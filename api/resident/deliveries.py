@@ -1,4 +1,4 @@
-"""My parcels: where they are, and what a resident may do with them."""
+"""A resident's deliveries: where they are, and what can be done with them."""
 
 from __future__ import annotations
 

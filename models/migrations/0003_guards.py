@@ -101,7 +101,7 @@ BEGIN
         IS DISTINCT FROM (OLD.shipment_id, OLD.source, OLD.status, OLD.raw_code, OLD.event_at, OLD.received_at)
         OR (OLD.verified AND NOT NEW.verified)
     THEN
-        RAISE EXCEPTION 'what a courier told is kept as it was told' USING ERRCODE = 'restrict_violation';
+        RAISE EXCEPTION 'a stored tracking node never changes' USING ERRCODE = 'restrict_violation';
     END IF;
     RETURN NEW;
 END $$
