@@ -13,8 +13,7 @@ from uuid import UUID
 
 from backend.appointments.errors import PersonNotFound
 from backend.database import fetch_value
-from backend.identity import delegating
-from backend.identity.principals import AsResident
+from backend.identity import AsResident, delegating
 
 
 async def may_act_for(resident: AsResident, person_id: UUID) -> bool:

@@ -36,7 +36,7 @@ from backend.appointments.errors import (
 )
 from backend.database import fetch_row
 from backend.errors import DomainError, raises
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.settings import settings
 
 if TYPE_CHECKING:

@@ -34,8 +34,7 @@ from backend.crypto import fingerprint
 from backend.database import execute, fetch, fetch_row, fetch_value, transaction
 from backend.errors import raises
 from backend.events import record
-from backend.identity.duties import kiosk_duty
-from backend.identity.principals import AsStaff
+from backend.identity import AsStaff, kiosk_duty
 from backend.regions.errors import HallNotFound
 from models.appointments import AppointmentState, TicketState
 

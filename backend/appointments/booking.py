@@ -41,7 +41,7 @@ from backend.crypto import fingerprint, fingerprints, seal
 from backend.database import execute, fetch_row, transaction
 from backend.errors import raised_by, raises
 from backend.events import record
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.sql import named
 from models.appointments import ACTIVE
 from models.appointments import AppointmentState as S

@@ -13,7 +13,7 @@ from backend.appointments.places import Booking, apply_transition, lock_booking
 from backend.database import fetch, fetch_row, transaction
 from backend.errors import raises
 from backend.events import record
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from models.appointments import AppointmentState as S
 
 _HOW = {Transition.EXPIRE: "lapsed", Transition.CANCEL: "declined"}

@@ -21,8 +21,7 @@ from backend.appointments.lifecycle import APPOINTMENTS, Transition
 from backend.appointments.places import BOOKING, Booking
 from backend.database import execute, fetch_one_as, fetch_value
 from backend.errors import raises
-from backend.identity import timing
-from backend.identity.principals import AsResident
+from backend.identity import AsResident, timing
 
 SCHEME = "ZB1."
 LIFE = timedelta(seconds=60)

@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from backend.database import fetch_as
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 
 SHOWN = 100
 """So many entries a list shows, the latest first."""

@@ -35,7 +35,7 @@ from backend.appointments.places import lock_slots, new_number
 from backend.database import execute, fetch, fetch_row, fetch_value, row_as, transaction
 from backend.errors import raises
 from backend.events import record
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from models.appointments import ACTIVE
 
 PREPARED = timedelta(hours=24)

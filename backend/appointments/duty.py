@@ -14,8 +14,7 @@ import asyncpg
 from backend.appointments.errors import AppointmentNotFound, ServiceLineNotFound, SlotNotFound, StrikeNotFound
 from backend.database import fetch, fetch_row
 from backend.errors import NotFound
-from backend.identity.duties import hall_duty
-from backend.identity.principals import AsOperator, AsStaff
+from backend.identity import AsOperator, AsStaff, hall_duty
 from backend.regions.errors import HallNotFound
 
 Runner = AsStaff | AsOperator

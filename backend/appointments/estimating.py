@@ -16,7 +16,7 @@ from backend.appointments.errors import AppointmentNotFound, TicketNotFound
 from backend.appointments.tickets import QueueTicket, get_appointment_ticket
 from backend.database import fetch_one_as, fetch_row, fetch_value
 from backend.errors import raises
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from models.appointments import TicketState
 
 USUAL_SECONDS = 480.0

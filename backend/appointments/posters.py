@@ -13,7 +13,7 @@ from backend.appointments import acting
 from backend.appointments.duty import Runner, authorize_hall
 from backend.appointments.errors import AppointmentNotFound
 from backend.errors import raises
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.partners.wechat.port import CodeImage, WeChat, WechatPageNotFound
 from backend.regions.errors import HallNotFound
 

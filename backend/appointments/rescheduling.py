@@ -26,7 +26,7 @@ from backend.appointments.places import BOOKING, Booking, lock_slots, new_number
 from backend.database import execute, fetch_row, fetch_value, row_as, transaction
 from backend.errors import raises
 from backend.events import record
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from models.appointments import AppointmentState as S
 
 _BOTH = """

@@ -18,7 +18,7 @@ from backend.appointments.errors import AppointmentNotFound, PersonNotFound, Ser
 from backend.appointments.lifecycle import STATE_NAMES
 from backend.database import fetch_row, fetch_value, row_as
 from backend.errors import raises
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.paging import CursorInvalid, paged
 from backend.settings import settings
 from models.appointments import AppointmentState as S

@@ -29,7 +29,7 @@ from backend.crypto import open_sealed, seal
 from backend.database import execute, fetch_row, fetch_value, row_as, transaction
 from backend.errors import raises
 from backend.events import actor, record
-from backend.identity.principals import AsResident, AsStaff
+from backend.identity import AsResident, AsStaff
 from backend.paging import USUAL, CursorInvalid, paged
 from backend.regions.errors import HallNotFound
 

@@ -33,7 +33,7 @@ from backend.appointments.places import lock_slots, new_number
 from backend.database import execute, fetch, fetch_as, fetch_one_as, fetch_row, fetch_value, transaction
 from backend.errors import raises
 from backend.events import record
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from models.appointments import ACTIVE
 
 ENDS = frozenset({"taken", "declined", "lapsed", "left"})

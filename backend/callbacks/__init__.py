@@ -1,5 +1,6 @@
 """What partners push to us: verified, stored once, answered at once, and handled later by subscribers."""
 
+from backend.callbacks import addressing
 from backend.callbacks.addressing import admits
 from backend.callbacks.errors import PushReplayed
 from backend.callbacks.events import SmsPushed, WechatPushed
@@ -17,6 +18,7 @@ __all__ = [
     "PushReplayed",
     "SmsPushed",
     "WechatPushed",
+    "addressing",
     "admits",
     "answer_address_check",
     "consume_push",

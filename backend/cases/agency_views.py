@@ -7,7 +7,7 @@ from backend.cases.applicants import Applicant, SealedApplicant
 from backend.cases.errors import CaseNotFound
 from backend.cases.opening import NUMBER, normalised_number
 from backend.errors import raises
-from backend.identity.principals import AsAgency
+from backend.identity import AsAgency
 from models.cases import Case, CaseEvent
 
 

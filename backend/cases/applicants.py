@@ -19,7 +19,7 @@ from stdnum.exceptions import ValidationError
 from backend import crypto
 from backend.cases.errors import CaseInvalid
 from backend.errors import Fault
-from backend.regions.codes import check_uscc
+from backend.regions import check_uscc
 
 _MAINLAND_PHONE = re.compile(r"(?:\+?86|0086)?(1[3-9]\d{9})", re.ASCII)
 _FOREIGN_PHONE = re.compile(r"(?:\+|00)([1-9]\d{6,14})", re.ASCII)

@@ -14,11 +14,18 @@ import msgspec
 from backend.cases.errors import CaseNotFound
 from backend.cases.events import CaseCaughtUp, CaseProgressed, CaseUnlinked
 from backend.cases.opening import NUMBER, normalised_number
-from backend.catalogue.charges import list_charges
-from backend.catalogue.guide import Delivery, Guide
+from backend.catalogue import Delivery, Guide, list_charges
 from backend.database import fetch_value, transaction
-from backend.deliveries import choosing, postage, subject_deliveries, transitions
-from backend.deliveries.choosing import DeliveryChoice, DeliveryOffer
+from backend.deliveries import (
+    DeliveryChoice,
+    DeliveryOffer,
+    DeliveryRow,
+    PostageCharge,
+    choosing,
+    postage,
+    subject_deliveries,
+    transitions,
+)
 from backend.deliveries.errors import (
     AddressNotFound,
     CourierInvalid,
@@ -30,11 +37,9 @@ from backend.deliveries.errors import (
     DeliveryTransitionRefused,
     PickupPointNotFound,
 )
-from backend.deliveries.postage import PostageCharge
-from backend.deliveries.transitions import DeliveryRow
 from backend.errors import raises
 from backend.events import EventMeta
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.partners.courier.port import Ordering
 from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerUnreachable
 from models.cases import Case

@@ -7,10 +7,9 @@ from uuid import UUID
 from msgspec import Struct
 
 from backend.cases import deliveries
-from backend.deliveries import acting, addresses, postage
+from backend.deliveries import METHOD_NAMES, POSTAGE_NAMES, acting, addresses, postage
 from backend.deliveries.errors import AddressNotFound
-from backend.deliveries.naming import METHOD_NAMES, POSTAGE_NAMES
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.settings import settings
 from models.deliveries import Method, Postage
 

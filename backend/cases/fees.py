@@ -14,12 +14,12 @@ from backend import payments
 from backend.cases.errors import CaseNotChargeable, CaseNotFound
 from backend.cases.events import CaseLinked, CaseOpened, CaseProgressed, CaseUnlinked
 from backend.cases.opening import NUMBER, normalised_number
-from backend.catalogue.charges import PublishedCharge, list_charges
+from backend.catalogue import PublishedCharge, list_charges
 from backend.database import transaction
 from backend.errors import Fault, raises
 from backend.events import EventMeta
+from backend.identity import AsAgency, AsResident, AsStaff
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsAgency, AsResident, AsStaff
 from backend.payments import FeeDetail
 from backend.payments.errors import ChargeNotInGuide, FeeNotOpen, PaymentBeingMade
 from models.cases import Case, CaseState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from backend.cases.errors import CaseInvalid
-from backend.catalogue.codes import parse
+from backend.catalogue import parse
 from backend.catalogue.errors import ItemCodeInvalid
 from backend.crypto import normalised
 from backend.database import fetch_row

@@ -14,8 +14,8 @@ from backend.cases.locks import lock_phone
 from backend.crypto import fingerprints
 from backend.database import fetch, fetch_value, transaction
 from backend.events import EventMeta, record
+from backend.identity import phone_of
 from backend.identity.events import PhoneConfirmed
-from backend.identity.residents import phone_of
 from backend.settings import settings
 from models.cases import Case
 

@@ -34,7 +34,7 @@ from backend.crypto import normalised
 from backend.database import fetch, transaction
 from backend.errors import Fault, raises
 from backend.events import record
-from backend.identity.principals import AsAgency
+from backend.identity import AsAgency
 from backend.settings import settings
 from models.cases import Case, CaseState
 

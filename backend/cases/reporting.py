@@ -24,7 +24,7 @@ from backend.cases.projecting import project_case
 from backend.cases.vocabulary import RANKS, Outcome, kind_of
 from backend.database import fetch_value, transaction
 from backend.errors import Fault, raises
-from backend.identity.principals import AsAgency
+from backend.identity import AsAgency
 from backend.sql import named
 from models.cases import Case, CaseEvent
 

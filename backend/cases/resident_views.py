@@ -23,7 +23,7 @@ from backend.cases.reporting import Missing
 from backend.cases.vocabulary import NAMES, OUTCOME_NAMES, Kind, Outcome
 from backend.database import fetch_value
 from backend.errors import raises
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.paging import CursorInvalid, paged
 from models.cases import Case, CaseEvent, CaseState
 

@@ -8,8 +8,7 @@ from backend.cases.deliveries import OVER, SUBJECT
 from backend.cases.errors import CaseNotFound
 from backend.cases.opening import NUMBER, normalised_number
 from backend.database import transaction
-from backend.deliveries import acting, returning
-from backend.deliveries.choosing import DeliveryOffer
+from backend.deliveries import DeliveryOffer, DeliveryRow, acting, returning
 from backend.deliveries.errors import (
     AddressNotFound,
     DeliveryAlreadyChosen,
@@ -17,9 +16,8 @@ from backend.deliveries.errors import (
     DeliveryOfficeInvalid,
     DeliveryReceiverNotFound,
 )
-from backend.deliveries.transitions import DeliveryRow
 from backend.errors import raises
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from models.cases import Case, CaseState
 from models.deliveries import Direction, Method
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from backend.catalogue.browsing import Facets, PublishedItem, get_published_item, list_facets, search_items
+from backend.catalogue.charges import PublishedCharge, list_charges
+from backend.catalogue.codes import parse
 from backend.catalogue.drafting import Content, ItemSpec, begin_item, begin_version, check_version, edit_version
 from backend.catalogue.finding import FoundItems, Match
-from backend.catalogue.guide import WORDS, Guide, Short, Subject
+from backend.catalogue.guide import WORDS, Delivery, Guide, Short, Subject
 from backend.catalogue.indexing import Card
 from backend.catalogue.publishing import publish_version, withdraw_version
 from backend.catalogue.seeding import seed_catalogue
@@ -24,11 +26,13 @@ __all__ = [
     "WORDS",
     "Card",
     "Content",
+    "Delivery",
     "Facets",
     "FoundItems",
     "Guide",
     "ItemSpec",
     "Match",
+    "PublishedCharge",
     "PublishedItem",
     "Short",
     "StaffItemSummary",
@@ -41,9 +45,11 @@ __all__ = [
     "edit_version",
     "get_published_item",
     "get_version_detail",
+    "list_charges",
     "list_facets",
     "list_own_items",
     "list_versions",
+    "parse",
     "publish_version",
     "search_items",
     "seed",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backend.catalogue.errors import ItemCodeInvalid
-from backend.regions.codes import check_uscc
+from backend.regions import check_uscc
 from backend.settings import settings
 
 LEVELS = {

@@ -25,8 +25,8 @@ from backend.catalogue.linting import lint
 from backend.database import transaction
 from backend.errors import Fault, raises
 from backend.events import record
+from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsStaff
 from backend.regions import get_halls
 from models.catalogue import ItemKind, ItemVersion, ServiceItem, VersionState
 from models.regions import Department

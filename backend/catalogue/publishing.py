@@ -18,8 +18,8 @@ from backend.catalogue.lifecycle import ITEM_VERSIONS, VersionTransition
 from backend.database import transaction
 from backend.errors import raises
 from backend.events import record
+from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsStaff
 from models.catalogue import ItemVersion, VersionState
 
 PUBLISH = "catalogue.publish"

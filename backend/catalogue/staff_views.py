@@ -10,7 +10,7 @@ from backend.catalogue.drafting import Content, content_of, get_own_item, get_ve
 from backend.catalogue.errors import ItemNotFound, ItemVersionNotFound
 from backend.database import fetch, row_as
 from backend.errors import raises
-from backend.identity.principals import AsStaff
+from backend.identity import AsStaff
 from backend.paging import USUAL, CursorInvalid, paged
 from models.catalogue import ItemVersion, VersionState
 

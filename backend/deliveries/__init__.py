@@ -35,25 +35,33 @@ from backend.deliveries import (
 )
 from backend.deliveries.addresses import AddressDetail, AddressForm
 from backend.deliveries.batching import BatchDetail
-from backend.deliveries.choosing import DeliveryChoice
+from backend.deliveries.choosing import DeliveryChoice, DeliveryOffer
 from backend.deliveries.handing_over import IdentityProof
+from backend.deliveries.naming import METHOD_NAMES, POSTAGE_NAMES
 from backend.deliveries.pickup_points import PickupPointDetail, PickupPointForm
+from backend.deliveries.postage import PostageCharge
 from backend.deliveries.problems import StaffProblemDetail
 from backend.deliveries.resident_views import DeliveryDetail, DeliverySummary, Receiver
 from backend.deliveries.staff_views import BatchSummary, Desk, StaffDeliveryDetail, StaffDeliverySummary
+from backend.deliveries.transitions import DeliveryRow
 
 __all__ = [
+    "METHOD_NAMES",
+    "POSTAGE_NAMES",
     "AddressDetail",
     "AddressForm",
     "BatchDetail",
     "BatchSummary",
     "DeliveryChoice",
     "DeliveryDetail",
+    "DeliveryOffer",
+    "DeliveryRow",
     "DeliverySummary",
     "Desk",
     "IdentityProof",
     "PickupPointDetail",
     "PickupPointForm",
+    "PostageCharge",
     "Receiver",
     "StaffDeliveryDetail",
     "StaffDeliverySummary",

@@ -10,8 +10,7 @@ from uuid import UUID
 
 from backend.database import fetch_value
 from backend.deliveries.errors import AddressNotFound, DeliveryNotFound, DeliveryReceiverNotFound
-from backend.identity import delegating
-from backend.identity.principals import AsResident
+from backend.identity import AsResident, delegating
 
 MATTER: delegating.Matter = "deliveries"
 _OF_DELIVERY = """

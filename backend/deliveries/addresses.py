@@ -27,7 +27,7 @@ from backend.deliveries.errors import (
 from backend.deliveries.events import AddressRemoved, AddressSaved
 from backend.errors import Fault, raises
 from backend.events import record
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.settings import settings
 
 _MOBILE = re.compile(r"(?:\+?86)?(1[3-9]\d{9})", re.ASCII)

@@ -15,8 +15,8 @@ from backend.deliveries import anomalies, dispatching, ordering, transitions
 from backend.deliveries.dispatching import SEND
 from backend.deliveries.errors import CourierInvalid
 from backend.errors import raises
+from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsStaff
 from backend.partners.courier.port import Ordering
 from backend.settings import settings
 

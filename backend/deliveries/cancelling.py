@@ -20,7 +20,7 @@ from backend.deliveries.errors import (
 from backend.deliveries.lifecycle import Transition
 from backend.deliveries.transitions import DeliveryRow
 from backend.errors import raises
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.partners import in_use
 from backend.partners.courier.port import Ordering
 from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerUnreachable

@@ -30,7 +30,7 @@ from backend.deliveries.postage import PostageCharge
 from backend.deliveries.transitions import DeliveryRow
 from backend.errors import Fault
 from backend.events import record
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.partners.courier.port import Ordering
 from backend.sql import named
 from models.deliveries import DeliveryState, Direction, Method, Postage

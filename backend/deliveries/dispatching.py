@@ -31,8 +31,8 @@ from backend.deliveries.lifecycle import Transition
 from backend.deliveries.transitions import DeliveryRow
 from backend.errors import Fault, raises
 from backend.events import record
+from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsStaff
 from backend.partners.courier.port import Node, Ordering, Track, Tracking
 from backend.partners.errors import PartnerBusy, PartnerMisconfigured, PartnerRefused, PartnerUnreachable
 from backend.settings import settings

@@ -31,9 +31,8 @@ from backend.deliveries.lifecycle import DELIVERIES, Transition
 from backend.deliveries.transitions import DeliveryRow
 from backend.errors import raises
 from backend.events import record
-from backend.identity import delegating
+from backend.identity import AsStaff, delegating
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsStaff
 from backend.settings import SettingsError, settings
 from models.deliveries import DeliveryState, Method
 

@@ -24,8 +24,8 @@ from backend.deliveries.errors import (
 from backend.deliveries.events import PickupPointChanged
 from backend.errors import Fault, raises
 from backend.events import record
+from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsStaff
 from backend.paging import USUAL, CursorInvalid, paged
 from backend.regions import Hours
 from backend.regions.errors import RegionNotFound

@@ -18,8 +18,8 @@ from backend.deliveries.events import ProblemAnswered, ProblemAssigned
 from backend.deliveries.naming import PROBLEM_NAMES, state_name
 from backend.errors import raises
 from backend.events import record
+from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsStaff
 from backend.paging import USUAL, CursorInvalid, paged
 from models.deliveries import DeliveryState, Direction, ProblemKind
 

@@ -16,7 +16,7 @@ from backend.deliveries.lifecycle import Transition
 from backend.deliveries.transitions import DeliveryRow
 from backend.errors import raises
 from backend.events import record
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from models.deliveries import DeliveryState as D
 from models.deliveries import Direction, Method, ProblemKind
 

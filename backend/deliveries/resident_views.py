@@ -23,7 +23,7 @@ from backend.deliveries.receiving import NOTHING_TO_REPORT
 from backend.deliveries.shapes import DeliveryFields, fields_of
 from backend.deliveries.timeline import TimelineStep
 from backend.errors import raises
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid, paged
 from backend.partners.courier.port import Party
 from models.deliveries import DeliveryState as D

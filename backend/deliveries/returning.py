@@ -26,8 +26,8 @@ from backend.deliveries.errors import (
 from backend.deliveries.lifecycle import Transition
 from backend.deliveries.transitions import DeliveryRow
 from backend.errors import Fault, raises
+from backend.identity import AsResident, AsStaff
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsResident, AsStaff
 from backend.partners.courier.port import Ordering, Tracking
 from backend.settings import settings
 from models.deliveries import DeliveryState, Direction, Method

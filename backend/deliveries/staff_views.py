@@ -26,8 +26,8 @@ from backend.deliveries.shapes import DeliveryFields, fields_of
 from backend.deliveries.timeline import TimelineStep
 from backend.errors import raises
 from backend.events import record
+from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsStaff
 from backend.paging import USUAL, CursorInvalid, paged
 from models.deliveries import DeliveryState as D
 from models.deliveries import Direction, Method, Postage

@@ -12,7 +12,7 @@ from backend.database import fetch_row, fetch_value
 from backend.deliveries import tracking, transitions
 from backend.deliveries.errors import TraceNotOffered
 from backend.events import EventMeta
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.partners import in_use
 from backend.partners.courier.port import CourierPushInvalid
 from backend.partners.wechat.port import Goods, TracedWaybill, WeChat

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from backend.identity import agencies, delegating, session_watch, signatures, staff, staff_signing_in, sweeping, tokens
+from backend.identity import (
+    agencies,
+    delegating,
+    session_watch,
+    signatures,
+    staff,
+    staff_signing_in,
+    sweeping,
+    timing,
+    tokens,
+)
 from backend.identity.agencies import authenticate_agency as authenticate_agency
 from backend.identity.delegating import DelegationDetail, Invitation, InvitationDetail, Scope
 from backend.identity.devices import device_class
-from backend.identity.duties import DUTIES
+from backend.identity.duties import DUTIES, hall_duty, kiosk_duty
 from backend.identity.followers import record_follow, record_unfollow
 from backend.identity.keys import rotate_keys
 from backend.identity.one_time_codes import code_at
@@ -62,6 +72,8 @@ __all__ = [
     "erase_account",
     "get_key_set",
     "get_own_account",
+    "hall_duty",
+    "kiosk_duty",
     "list_own_sessions",
     "openid_of",
     "phone_of",
@@ -78,6 +90,7 @@ __all__ = [
     "staff",
     "staff_signing_in",
     "sweeping",
+    "timing",
     "tokens",
     "watch_sessions",
 ]

@@ -18,8 +18,8 @@ from backend import clock, jobs
 from backend.database import execute, fetch_row, transaction
 from backend.errors import raises
 from backend.events import record
+from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsStaff
 from backend.partners.paying.port import (
     ChannelNotOffered,
     ChannelPayerRefused,

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Protocol, runtime_checkable
 
 from backend import logs
-from backend.callbacks.inbound import RECEIVED
+from backend.callbacks import RECEIVED
 from backend.database import execute, fetch_value, transaction
 from backend.errors import DomainError, raises
 from backend.events import act_as, record

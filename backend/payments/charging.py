@@ -23,7 +23,7 @@ from backend.crypto import fingerprint, open_sealed, seal
 from backend.database import execute, fetch_row, fetch_value, require_transaction, transaction
 from backend.errors import raised_by, raises
 from backend.events import record
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.partners.errors import PartnerMisconfigured, PartnerRefused
 from backend.partners.paying.port import (
     ChannelOrderClosed,

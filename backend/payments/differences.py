@@ -14,8 +14,8 @@ from backend import clock
 from backend.database import execute, fetch_row, fetch_value, row_as, transaction
 from backend.errors import raises
 from backend.events import record
+from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsStaff
 from backend.paging import USUAL, CursorInvalid, paged
 from backend.payments.errors import BillDifferenceNotFound, BillDifferenceResolved
 from backend.payments.events import DifferenceResolved, DifferenceTaken

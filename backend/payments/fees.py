@@ -17,8 +17,8 @@ from backend import clock
 from backend.database import execute, fetch, fetch_row, fetch_value, require_transaction, transaction
 from backend.errors import raises
 from backend.events import record
+from backend.identity import AsResident, AsStaff
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsResident, AsStaff
 from backend.paging import USUAL, CursorInvalid, paged
 from backend.payments.errors import FeeNotFound, FeeNotOpen, PaymentBeingMade
 from backend.payments.events import FeeRaised, FeeWaived

@@ -20,7 +20,7 @@ from backend import clock
 from backend.database import fetch_row, transaction
 from backend.errors import raises
 from backend.events import EventMeta, record
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.payments import fiscal_receipts
 from backend.payments.chinese_amounts import chinese_amount
 from backend.payments.errors import ReceiptNotFound

@@ -16,7 +16,7 @@ from backend.amounts import in_yuan
 from backend.clock import SHANGHAI
 from backend.database import fetch, fetch_row
 from backend.errors import raises
-from backend.identity.principals import AsResident
+from backend.identity import AsResident
 from backend.paging import USUAL, CursorInvalid, paged
 from backend.payments.errors import PaymentNotFound
 from models.payments import Channel, PaymentState, RefundCause, RefundState

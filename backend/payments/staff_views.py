@@ -14,8 +14,8 @@ from msgspec import Struct, convert
 
 from backend.database import fetch, fetch_row
 from backend.errors import raises
+from backend.identity import AsStaff
 from backend.identity.errors import DutyMissing
-from backend.identity.principals import AsStaff
 from backend.paging import USUAL, CursorInvalid, paged
 from backend.payments.approving import APPROVE_REFUNDS, REQUEST_REFUNDS
 from backend.payments.errors import PaymentNotFound, RefundNotFound

@@ -14,12 +14,14 @@ from backend.regions.browsing import (
     list_halls,
     list_regions,
 )
+from backend.regions.codes import check_uscc
 
 __all__ = [
     "DepartmentDetail",
     "HallDetail",
     "Hours",
     "RegionDetail",
+    "check_uscc",
     "get_hall",
     "get_halls",
     "get_lineage",
