@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from backend.cases.errors import CaseInvalid
-from backend.catalogue import parse
+from backend.catalogue import parse_item_code
 from backend.catalogue.errors import ItemCodeInvalid
 from backend.crypto import normalised
 from backend.database import fetch_row
@@ -39,7 +39,7 @@ async def get_item(code: str) -> Item:
     if row is not None:
         return Item(spelled, row["name"], row["promised_days"], known=True)
     try:
-        parse(spelled)
+        parse_item_code(spelled)
     except ItemCodeInvalid as error:
         message = error.fields[0].message if error.fields else "事项编码有误"
         raise CaseInvalid(fields=[Fault("/item_code", message)]) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from backend.catalogue.browsing import Facets, PublishedItem, get_published_item, list_facets, search_items
 from backend.catalogue.charges import PublishedCharge, list_charges
-from backend.catalogue.codes import parse
+from backend.catalogue.codes import parse_item_code
 from backend.catalogue.drafting import Content, ItemSpec, begin_item, begin_version, check_version, edit_version
 from backend.catalogue.finding import FoundItems, Match
 from backend.catalogue.guide import WORDS, Delivery, Guide, Short, Subject
@@ -49,7 +49,7 @@ __all__ = [
     "list_facets",
     "list_own_items",
     "list_versions",
-    "parse",
+    "parse_item_code",
     "publish_version",
     "search_items",
     "seed",

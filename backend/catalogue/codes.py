@@ -111,6 +111,6 @@ def build(department: str, level: str, basic: str, handling: str = "") -> str:
     return scheme().build(CodeParts(department, level, basic, handling))
 
 
-def parse(code: str) -> CodeParts:
+def parse_item_code(code: str) -> CodeParts:
     """The parts of an item's code by the scheme in force. Raises ItemCodeInvalid."""
     return scheme().parse(code)

@@ -20,4 +20,4 @@ def test_the_guide_in_the_documentation_has_no_fault():
 def test_the_code_in_the_documentation_passes_the_checker():
     code = EDITED["response"]["code"]
 
-    assert codes.build(*codes.parse(code).__dict__.values()) == code
+    assert codes.build(*codes.parse_item_code(code).__dict__.values()) == code

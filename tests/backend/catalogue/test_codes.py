@@ -31,7 +31,7 @@ def test_a_code_of_31_is_read_back_as_it_was_built(uscc: str, level: str, basic:
     code = codes.build(uscc, level, basic)
 
     assert len(code) == 31
-    assert codes.parse(code) == CodeParts(uscc, level, basic)
+    assert codes.parse_item_code(code) == CodeParts(uscc, level, basic)
 
 
 @given(USCC, st.sampled_from(sorted(LEVELS)), BASIC, st.from_regex(r"[0-9A-Z]{2}", fullmatch=True))
@@ -40,13 +40,13 @@ def test_a_code_of_33_is_read_back_as_it_was_built(uscc: str, level: str, basic:
         code = codes.build(uscc, level, basic, handling)
 
         assert len(code) == 33
-        assert codes.parse(code) == CodeParts(uscc, level, basic, handling)
+        assert codes.parse_item_code(code) == CodeParts(uscc, level, basic, handling)
 
 
 @given(st.text(max_size=40))
 def test_everything_that_is_given_as_a_code_is_read_or_refused(text: str):
     try:
-        parts = codes.parse(text)
+        parts = codes.parse_item_code(text)
     except ItemCodeInvalid:
         return
 
@@ -60,15 +60,15 @@ def test_a_slip_in_the_department_is_noticed(uscc: str, basic: str, place: int, 
 
     if changed != code:
         with pytest.raises(ItemCodeInvalid):
-            codes.parse(changed)
+            codes.parse_item_code(changed)
 
 
 def test_a_real_code_is_read():
-    assert codes.parse(REAL) == CodeParts("12441500196720244T", "3", "442199806003")
+    assert codes.parse_item_code(REAL) == CodeParts("12441500196720244T", "3", "442199806003")
 
 
 def test_a_parent_item_may_end_in_a_letter():
-    assert codes.parse(REAL[:19] + "00013112700Y").basic == "00013112700Y"
+    assert codes.parse_item_code(REAL[:19] + "00013112700Y").basic == "00013112700Y"
 
 
 @pytest.mark.parametrize(
@@ -96,14 +96,14 @@ def test_a_part_that_cannot_be_is_pointed_to(parts: tuple[str, str, str, str], p
 @pytest.mark.parametrize("code", ["", REAL[:-1], REAL + "0", REAL.lower()])
 def test_a_code_of_another_form_is_refused(code: str):
     with pytest.raises(ItemCodeInvalid):
-        codes.parse(code)
+        codes.parse_item_code(code)
 
 
 def test_another_region_brings_its_own_scheme(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(SCHEMES, "sample", FixedScheme("sample", basic_pattern="[A-Z]{12}"))
 
     with using(item_code_scheme="sample"):
-        assert codes.parse(codes.build("12441500196720244T", "3", "A" * 12)).basic == "A" * 12
+        assert codes.parse_item_code(codes.build("12441500196720244T", "3", "A" * 12)).basic == "A" * 12
 
 
 def test_schemes_are_found_under_their_own_names():

@@ -93,7 +93,7 @@ async def test_every_seeded_code_passes_the_checker():
     await catalogue.seed()
 
     for item in await ServiceItem.all().prefetch_related("department"):
-        parts = codes.parse(item.code)
+        parts = codes.parse_item_code(item.code)
         assert parts.department == check_uscc(item.department.uscc)
         assert (parts.level, parts.basic) == (item.level, item.basic_code)
 
